@@ -1,0 +1,22 @@
+#pragma once
+/* SHA-1 and SHA-256 through libcrypto's EVP, and hex. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SHA256_SIZE = 32, SHA1_SIZE = 20 };
+
+struct sha256; /* opaque running digest */
+
+struct sha256 *sha256_new(void); /* NULL on no memory */
+void sha256_add(struct sha256 *s, const void *data, size_t n);
+void sha256_end(struct sha256 *s, unsigned char out[SHA256_SIZE]); /* and starts anew */
+void sha256_free(struct sha256 *s);
+
+void sha256_of(const void *data, size_t n, unsigned char out[SHA256_SIZE]);
+void sha1_of(const void *data, size_t n, unsigned char out[SHA1_SIZE]);
+
+/* Lower-case hex; OUT has 2*N+1 bytes. */
+void hex_encode(const unsigned char *data, size_t n, char *out);
+/* 0, or -EINVAL unless TEXT is exactly 2*N lower- or upper-case hex digits. */
+int hex_decode(const char *text, unsigned char *out, size_t n);

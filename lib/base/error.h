@@ -1,0 +1,26 @@
+#pragma once
+/* How every function of the library reports failure.
+ *
+ * A function returns 0 (or a count) on success and a negative errno on failure,
+ * and fills the caller's struct wp_error once, at the place that knows the cause.
+ * Callers hand both up unchanged. Nothing below cmd/ prints. */
+
+#include <stdarg.h>
+#include <stddef.h>
+
+#include "warmpack.h"
+
+/* Fills ERR (may be NULL) with "PATH: TEXT" (just TEXT where PATH is NULL), and
+ * ": strerror(ERRNUM)" where ERRNUM is positive. Control characters of PATH are
+ * escaped. A message already there is kept: the first cause is the true one.
+ * Returns -ERRNUM, or -EINVAL where ERRNUM is 0 (bad input without an errno). */
+int error_set(struct wp_error *err, int errnum, const char *path, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* error_set(err, ENOMEM, NULL, "out of memory"). */
+int error_nomem(struct wp_error *err);
+
+/* Hands a message to a report callback (may have no function: then nothing happens).
+ * "PATH: TEXT" is formed as in error_set. */
+void report(const struct wp_report *r, enum wp_severity severity, const char *path, const char *fmt,
+            ...) __attribute__((format(printf, 4, 5)));

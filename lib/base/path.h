@@ -1,0 +1,47 @@
+#pragma once
+/* Path arithmetic on bytes. Nothing here touches the filesystem except path_absolute
+ * (getcwd) and path_physical. Allocated results are the caller's. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* As os.path.abspath: joined to getcwd() where relative, then normalised lexically
+ * ("//", ".", ".." and the trailing slash go; exactly two leading slashes stay, as POSIX and
+ * Python have it). NULL and errno on failure. */
+char *path_absolute(const char *path);
+
+/* Lexical normalisation alone, as os.path.normpath. */
+char *path_normalise(const char *path);
+
+/* realpath(3), of any length. NULL and errno on failure. */
+char *path_physical(const char *path);
+
+/* "A/B" (just B where A is "" or "."; B absolute wins, as os.path.join). */
+char *path_join(const char *a, const char *b);
+
+/* Points into PATH, behind its last slash. */
+const char *path_base(const char *path);
+
+/* The part before the last slash; "" where there is none. Allocated. */
+char *path_dir(const char *path);
+
+/* Is PATH equal to DIR, or below it? ("" is above everything relative.) */
+bool path_is_under(const char *path, const char *dir);
+
+/* A name from an archive that may be created beneath a directory: relative, not empty, no
+ * component "..". Components "." and doubled slashes are for path_clean to remove. */
+bool path_is_safe(const char *path);
+
+/* Archive name made canonical: leading "./", inner "/./", "//" and trailing slashes removed.
+ * "" for "." and "./". Allocated; ".." is left in (path_is_safe refuses it). */
+char *path_clean(const char *path);
+
+/* Without its first N components; NULL (not an error) where nothing is left. Points into PATH. */
+const char *path_strip(const char *path, unsigned n);
+
+/* Is the text valid UTF-8 (no surrogates, no overlong forms)? */
+bool utf8_valid(const char *s, size_t n);
+
+/* PATH for a terminal or a message: control characters, backslash and bytes that are not
+ * UTF-8 as \n, \t, \\, \ooo. Allocated; never NULL but on no memory. */
+char *path_escape(const char *path);

@@ -1,0 +1,26 @@
+#pragma once
+/* One thing of a tree or an archive: what walking, formats, the manifest and staging pass on. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+enum entry_type { ENTRY_FILE, ENTRY_DIR, ENTRY_SYMLINK, ENTRY_HARDLINK, ENTRY_OTHER };
+
+struct entry {
+    char *path;   /* name in the archive: relative, clean (path_clean), any bytes; owned */
+    char *target; /* symlink: its text; hardlink: the path of an earlier entry; else NULL; owned */
+    enum entry_type type; /* ENTRY_OTHER: device, FIFO, socket (readers only) */
+    mode_t mode;          /* permission bits, 07777 */
+    uid_t uid;
+    gid_t gid;
+    char *uname, *gname;   /* user and group names, or NULL; owned */
+    uint64_t size;         /* bytes of content; 0 but for files */
+    struct timespec mtime; /* tv_nsec in 0..999999999 always, also before 1970 */
+    unsigned char sha256[32];
+    bool has_sha256;
+};
+
+void entry_clear(struct entry *e); /* frees the members, zeroes the struct */
+int entry_copy(struct entry *to, const struct entry *from); /* deep; 0 or -ENOMEM */

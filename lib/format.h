@@ -1,0 +1,103 @@
+#pragma once
+/* The one interface between the jobs and the archive formats. lib declares it, formats/
+ * implements it, cmd/ hands a job the format it found in the registry.
+ *
+ * Writing. The job groups entries into blocks of about `block_size` bytes. For each block a
+ * pool thread calls begin_block, then add_header / (content is appended to block->plain by the
+ * job) / add_end for each entry, then seal. Blocks do not know one another, so the bytes are
+ * the same for any number of threads. The job's thread writes the sealed blocks in their order.
+ * A file larger than a block is spread over several: the first has its header and its first
+ * piece, the last its end.
+ *
+ * Reading. next() steps to an entry, data() hands out its content; both on the job's thread.
+ * A format that can decompress in parallel does so behind this face. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "entry.h"
+#include "stream/pool.h"
+#include "stream/source.h"
+
+struct format_block {
+    struct buf plain;  /* the uncompressed stream of this block; the job appends content here */
+    struct buf packed; /* after seal: what is written (a codec that changes nothing swaps) */
+    void *codec;       /* the codec's per-block state (a compressor), reused; see drop_block */
+};
+
+struct format_write_options {
+    int level;        /* compression level; -1: the format's default */
+    bool one_member;  /* gzip: one member for the whole archive */
+    const char *mark; /* what the first header says: "warmpack-manifest=PATH" */
+};
+
+struct format_writer {
+    const struct format_writer_ops *ops;
+    size_t block_size; /* bytes of plain stream at which the job closes a block */
+};
+
+struct format_writer_ops {
+    /* On pool threads, for different blocks at once. */
+    int (*begin_block)(struct format_writer *w, struct format_block *b, struct wp_error *err);
+    int (*add_header)(struct format_writer *w, struct format_block *b, const struct entry *e,
+                      struct wp_error *err);
+    int (*add_end)(struct format_writer *w, struct format_block *b, const struct entry *e,
+                   struct wp_error *err); /* behind the last byte of e's content */
+    int (*seal)(struct format_writer *w, struct format_block *b, struct wp_error *err);
+    void (*drop_block)(struct format_block *b); /* frees buffers and codec state */
+
+    /* On the job's thread, in order. */
+    int (*head)(struct format_writer *w, struct format_block *b,
+                struct wp_error *err); /* fills b->packed with what stands before all entries */
+    int (*written)(struct format_writer *w, struct format_block *b, uint64_t offset,
+                   struct wp_error *err); /* b->packed goes to OFFSET of the archive; may patch
+                                             it or note it (a central directory) */
+    int (*tail)(struct format_writer *w, struct format_block *b, uint64_t manifest_offset,
+                struct wp_error *err); /* fills b->packed with the end of the archive.
+                                          MANIFEST_OFFSET: where the manifest's block stands */
+    void (*free)(struct format_writer *w);
+};
+
+struct format_reader {
+    const struct format_reader_ops *ops;
+    bool mark;         /* after the first next(): the archive says that a manifest follows */
+    bool is_tar;       /* entries are in a stream (hard links and symlinks as tar has them) */
+    uint64_t consumed; /* bytes of the archive read so far, for progress */
+};
+
+struct format_reader_ops {
+    /* The next entry, the reader's until the next call: 1; 0 at the end; negative errno. Names
+     * are clean but not yet judged safe. A warning of the format goes to the report that the
+     * reader was opened with. */
+    int (*next)(struct format_reader *r, const struct entry **e, struct wp_error *err);
+    /* The next run of the current entry's content, valid until the next call: 1; 0 at its end;
+     * negative errno. OFFSET is where it stands in the file: a gap before it is zeros. */
+    int (*data)(struct format_reader *r, const void **data, size_t *n, uint64_t *offset,
+                struct wp_error *err);
+    /* The manifest alone, without reading what stands before it, where the archive is seekable
+     * and says where it lies: 1 with PATH (its name in the archive) and TEXT filled; 0 where
+     * this cannot be done, and nothing was consumed; negative errno. Call before next(). */
+    int (*manifest)(struct format_reader *r, struct buf *path, struct buf *text,
+                    struct wp_error *err);
+    void (*free)(struct format_reader *r);
+};
+
+/* A format of the registry. Public as an opaque `struct wp_format`. */
+struct wp_format {
+    const char *name;            /* "tgz" */
+    const char *const *suffixes; /* ".tgz", ".tar.gz", NULL */
+    int min_level, max_level;    /* 0, 0: has no levels */
+    bool writes;                 /* false: read only (bzip2, xz) */
+    int (*open_writer)(struct format_writer **out, const struct wp_format *f,
+                       const struct format_write_options *o, struct wp_error *err);
+};
+
+/* Recognises the format of what FD gives by its content and opens a reader (formats/registry.c,
+ * handed to the jobs through struct wp_input). Takes FD over. */
+struct format_open_options {
+    const char *name;               /* of the archive, for messages */
+    struct pool *pool;              /* for parallel decompression; outlives the reader */
+    const struct wp_report *report; /* outlives the reader */
+};

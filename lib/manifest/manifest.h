@@ -1,0 +1,77 @@
+#pragma once
+/* The sidecar manifest: records, writing, reading. The specification is warmpack-manifest(5). */
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "entry.h"
+#include "warmpack.h"
+
+#define MANIFEST_DIR ".warmpack"
+#define MANIFEST_NAME "manifest.jsonl"
+#define STATE_NAME "state.jsonl"
+
+enum manifest_cache_kind { MANIFEST_CACHE_DIR, MANIFEST_CACHE_USER_WIDE, MANIFEST_CACHE_INSIDE };
+
+struct manifest_cache { /* a hashed cache directory */
+    char *cache;        /* where it lies in the archive */
+    char *source;       /* the source directory it belongs to; "" is the archive's root */
+    enum manifest_cache_kind kind; /* member "place": "cache-dir", "user-wide", "inside" */
+};
+
+struct manifest_index {
+    char *index, *source; /* paths in the archive; source may be NULL (not known) */
+    struct wp_stamp stamp;
+    bool has_stamp;
+    bool valid; /* when packed */
+};
+
+struct manifest {
+    char *creator; /* "warmpack 0.1.0" */
+    char **roots;  /* absolute directories of -C, in their order; at least one */
+    size_t root_count;
+    char **env; /* NUMBA_* that change code: "NAME=VALUE" */
+    size_t env_count;
+    struct entry *entries; /* sorted bytewise by path */
+    size_t entry_count;
+    struct manifest_cache *caches; /* sorted by cache */
+    size_t cache_count;
+    struct manifest_index *indexes; /* sorted by index */
+    size_t index_count;
+    unsigned char digest[32]; /* of the text before the last line (reading) */
+};
+void manifest_clear(struct manifest *m);
+
+/* Writes the text, deterministic to the byte. Entries must be sorted and without duplicates
+ * (-EINVAL names the pair). Floats of stamps as Python's repr gives them. */
+int manifest_write(const struct manifest *m, struct buf *out, struct wp_error *err);
+
+/* Reads and checks TEXT: version, order, digest, the end line, each member's type. NAME is for
+ * messages. Unknown members are ignored, lines of unknown kind too; an unknown version is refused
+ * (-EINVAL). Paths are checked with path_is_safe. With POOL, lines are parsed by its threads. */
+struct pool;
+int manifest_read(struct manifest *out, const void *text, size_t size, const char *name,
+                  struct pool *pool, struct wp_error *err);
+
+/* The entry of PATH, or NULL. */
+const struct entry *manifest_find(const struct manifest *m, const char *path);
+
+/* "-0.500000000" to and from a timespec: exactly nine digits, sign before both parts. */
+void manifest_time_text(struct timespec t, char out[32]);
+int manifest_time_parse(const char *text, struct timespec *out); /* 0 or -EINVAL */
+
+/* state.jsonl: what was done with this manifest here. One line an action, the last one holds. */
+struct manifest_state {
+    char *action; /* "extract", "restore" */
+    char **roots; /* absolute runtime roots that caches were named for */
+    size_t root_count;
+    unsigned strip;   /* --strip-components */
+    char *layout;     /* "in-tree", ... */
+    char *cache_root; /* where hashed caches went, or NULL */
+    char *options;    /* digest of all options that change the result (--if-needed) */
+    char *archive;    /* hex digest that stands for the archive: the manifest's */
+};
+int manifest_state_write(const struct manifest_state *s, struct buf *out); /* appends a line */
+int manifest_state_read(struct manifest_state *out, const void *text, size_t size, const char *name,
+                        struct wp_error *err); /* the last line */
+void manifest_state_clear(struct manifest_state *s);

@@ -1,0 +1,43 @@
+#pragma once
+/* A cache index (.nbi): the version, the stamp, and which data file each overload has.
+ * Source: Numba 0.52 to 0.67, numba/core/caching.py, IndexDataCacheFile. */
+
+#include "base/buf.h"
+#include "numba/pickle.h"
+#include "numba/stamp.h"
+
+/* The parts of "MODULE.QUALNAME-LINE.pyXYABI.nbi". */
+struct index_name {
+    size_t stem;     /* length of what index and data files share: up to ".nbi" */
+    char python[16]; /* "311", with ABI flags */
+};
+/* 0, or -EINVAL where NAME is not an index's name. */
+int index_name_parse(const char *name, struct index_name *out);
+/* Is NAME a data file ("STEM.N.nbc")? Then *STEM is its stem's length. */
+bool index_is_data_name(const char *name, size_t *stem);
+/* "x.tmp.123ab": what Numba writes before it renames. */
+bool index_is_temporary(const char *name);
+
+struct index_overload {
+    const struct pickle_value *key; /* (signature, magic, code), for inspection */
+    char *data;                     /* the .nbc file's name, any bytes but a slash and NUL */
+};
+
+struct index {
+    char *numba; /* version string; owned */
+    struct wp_stamp stamp;
+    struct index_overload *overloads; /* owned */
+    size_t count;
+    struct pickle *version_pickle, *body_pickle; /* owned; keys point into the latter */
+    size_t body_at;                              /* where the second pickle starts in the file */
+    size_t stamp_float_at; /* MTIME: offset of the 8 bytes of the double in the file; else 0 */
+};
+
+/* Parses the bytes of an .nbi (TEXT must outlive the index). Errors: -EINVAL, with what is wrong
+ * and where; a stamp of a kind not known is no error (WP_STAMP_UNKNOWN). */
+int index_read(struct index *out, const unsigned char *text, size_t size, struct wp_error *err);
+void index_clear(struct index *i);
+
+/* Is the .nbc a whole pair of things Numba can unpickle? 0, or -EINVAL. Cheap: reads the pickle's
+ * frame only. */
+int index_check_data(const unsigned char *text, size_t size, struct wp_error *err);

@@ -1,0 +1,74 @@
+#pragma once
+/* A pickle reader that executes nothing: it builds a graph of plain values. Classes and calls
+ * stay data. All opcodes of protocols 0 to 5; depth and memory are bounded.
+ *
+ * Source of the rules: CPython 3.13, Lib/pickle.py and Lib/pickletools.py. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum pickle_type {
+    PICKLE_NONE,
+    PICKLE_BOOL,
+    PICKLE_INT,
+    PICKLE_BIGINT,
+    PICKLE_FLOAT,
+    PICKLE_BYTES,
+    PICKLE_BYTEARRAY,
+    PICKLE_STR,
+    PICKLE_TUPLE,
+    PICKLE_LIST,
+    PICKLE_DICT,
+    PICKLE_SET,
+    PICKLE_FROZENSET,
+    PICKLE_GLOBAL,
+    PICKLE_REDUCE,
+    PICKLE_NEWOBJ,
+    PICKLE_NEWOBJ_EX,
+    PICKLE_INST,
+    PICKLE_PERSID,
+    PICKLE_EXT,
+    PICKLE_BUFFER
+};
+
+/* A value; the graph may have cycles (a list that holds itself), so walkers bound their depth.
+ * All memory belongs to the struct pickle. */
+struct pickle_value {
+    enum pickle_type type;
+    bool boolean;
+    int64_t integer;             /* INT; EXT: the code */
+    double real;                 /* FLOAT */
+    const unsigned char *data;   /* STR (UTF-8, surrogatepass), BYTES, BYTEARRAY; BIGINT:
+                                    little-endian two's complement; PERSID in text form */
+    size_t size;                 /* of data */
+    size_t at;                   /* offset of the opcode that made it, from the pickle's start */
+    size_t end;                  /* offset behind it; AT and END enclose the literal's bytes */
+    struct pickle_value **items; /* TUPLE, LIST, SET, FROZENSET: members; DICT: key, value, ...;
+                                    GLOBAL: module, name (both STR); REDUCE, NEWOBJ: callable or
+                                    class, arguments; NEWOBJ_EX: class, args, kwargs; INST:
+                                    GLOBAL, arguments...; PERSID: the id */
+    size_t count;
+    struct pickle_value *state; /* what BUILD gave, or NULL */
+    struct pickle_value **more; /* APPEND(S)/SETITEM(S) on something that is not a list or dict */
+    size_t more_count;
+};
+
+struct pickle; /* owns a graph */
+
+struct pickle_limits {
+    size_t memory; /* bytes for the graph; 0: 256 MiB */
+    size_t depth;  /* of marks; 0: 1000 */
+};
+
+/* Reads one pickle from the start of DATA; *USED is its length. The values point into DATA where
+ * they can: DATA must outlive the pickle. Errors: -EINVAL with text that says what and at which
+ * offset; -ENOMEM also where the limit is reached. */
+int pickle_read(struct pickle **out, const unsigned char *data, size_t size, size_t *used,
+                const struct pickle_limits *limits, struct wp_error *err);
+struct pickle_value *pickle_root(struct pickle *p);
+void pickle_free(struct pickle *p);
+
+bool pickle_is_str(const struct pickle_value *v, const char *text);

@@ -1,0 +1,20 @@
+#pragma once
+/* The stamp: what an index remembers of its source file. */
+
+#include <stdint.h>
+#include <time.h>
+
+#include "warmpack.h"
+
+/* st_mtime as CPython's os.stat gives it: (double)sec + 1e-9*nsec, rounded at each step
+ * (Modules/posixmodule.c, fill_time). Equal to the last bit. */
+double stamp_mtime(struct timespec t);
+
+/* Does a source with this time, size and digest (NULL: unknown) satisfy the stamp? Numbers are
+ * compared by value, as Python does: a whole-second time satisfies both number kinds. CONTENT
+ * without a digest: -ENODATA. Returns 1, 0 or -ENODATA. */
+int stamp_matches(const struct wp_stamp *s, struct timespec mtime, uint64_t size,
+                  const unsigned char *sha256);
+
+/* "mtime", "seconds", "content", "unknown". */
+const char *stamp_kind_name(enum wp_stamp_kind k);

@@ -1,0 +1,42 @@
+#pragma once
+/* A fixed set of threads that run jobs, first in first out.
+ *
+ * The thread that owns the pool counts as one of its threads: while it waits it runs jobs
+ * itself (pool_help_until). A pool of one thread therefore starts none, and everything
+ * happens in the caller. Jobs must never wait for other jobs. */
+
+#include <stdbool.h>
+
+struct pool;
+
+struct pool_job {
+    void (*run)(struct pool_job *job); /* called once, on any thread */
+    struct pool_job *next;             /* the pool's, while queued */
+};
+
+/* THREADS >= 1; 0 means one a CPU this process may run on (sched_getaffinity).
+ * NULL and errno on failure. */
+struct pool *pool_new(unsigned threads);
+unsigned pool_threads(const struct pool *p);
+
+/* Queues JOB, which the caller keeps alive until it has run. Any thread, jobs included. */
+void pool_submit(struct pool *p, struct pool_job *job);
+
+/* Runs queued jobs on this thread until DONE(arg) says true; sleeps where the queue is empty,
+ * and asks again after each job that any thread finishes. Owner's thread only. */
+void pool_help_until(struct pool *p, bool (*done)(void *arg), void *arg);
+
+/* Waits (helping) until nothing is queued or running. */
+void pool_drain(struct pool *p);
+
+/* Drains, joins, frees. NULL is fine. */
+void pool_free(struct pool *p);
+
+/* A strand: jobs submitted to it run one at a time, in their order, on whatever thread. */
+struct strand {
+    struct pool *pool;
+    struct pool_job *head, *tail; /* waiting; guarded by the pool's lock */
+    bool running;
+};
+void strand_init(struct strand *s, struct pool *p);
+void strand_submit(struct strand *s, struct pool_job *job);

@@ -1,0 +1,30 @@
+#pragma once
+/* Bytes pulled from somewhere: a file, a pipe, or another source through a decompressor.
+ * Sources stack: each owns the one below it. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+struct source {
+    /* The next run of bytes, as long as is convenient: their number, with *DATA pointing at
+     * them until the next call; 0 at the end; negative errno with ERR filled. */
+    ssize_t (*pull)(struct source *s, const void **data, struct wp_error *err);
+    void (*free)(struct source *s); /* frees the sources below, too */
+};
+
+static inline ssize_t source_pull(struct source *s, const void **data, struct wp_error *err)
+{
+    return s->pull(s, data, err);
+}
+void source_free(struct source *s); /* NULL is fine */
+
+/* Reads FD from where it stands to its end (takes FD over). NAME is for messages (copied). */
+int source_file(struct source **out, int fd, const char *name, struct wp_error *err);
+
+/* Gives the first bytes again: what has been looked at to recognise a format, and then the
+ * rest of BELOW (taken over on success). PREFIX is copied. */
+int source_with_prefix(struct source **out, const void *prefix, size_t n, struct source *below,
+                       struct wp_error *err);

@@ -1,0 +1,24 @@
+#pragma once
+/* Opening and making things beneath a directory descriptor: no symlink is followed below it, names
+ * may be longer than PATH_MAX, and ".." is refused. Functions return a descriptor or 0, or a
+ * negative errno (ELOOP where a symlink is in the way). */
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* As openat(2) with O_CLOEXEC | O_NOFOLLOW. PATH "" or "." is the directory itself. */
+int beneath_open(int dirfd, const char *path, int flags, mode_t mode);
+/* Opens the directory that holds PATH's last component; *NAME points into PATH at that. */
+int beneath_parent(int dirfd, const char *path, const char **name);
+/* Makes PATH's missing directories (mode 0700 & ~umask is wrong: exactly MODE) including the last.
+ */
+int beneath_mkdirs(int dirfd, const char *path, mode_t mode);
+/* lstat. */
+int beneath_stat(int dirfd, const char *path, struct stat *st);
+/* Removes a file or a whole tree (directories without write permission too); absent is fine. */
+int beneath_remove(int dirfd, const char *path);
+/* rename(2), each name beneath its own descriptor. */
+int beneath_rename(int from_fd, const char *from, int to_fd, const char *to);
+/* Reads a whole regular file of at most MAX bytes (-EFBIG). ST may be NULL. */
+struct buf;
+int beneath_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st);

@@ -1,0 +1,70 @@
+#pragma once
+/* Unpacking without half-done results: everything is made in a staging directory on the
+ * filesystem where it will stay, then renamed into place from a journal.
+ *
+ * A staging has one or more areas. An area is a target directory (DIR of extract, a cache root)
+ * and a staged tree, `TARGET/.warmpack-XXXXXX/new/`, held by a lock while in use. The caller fills
+ * the staged trees as they should appear under the targets, then commits all areas at once.
+ *
+ *   before the journal is written  failure or kill: the targets are untouched; the staging whose
+ *                                  lock nobody holds is removed by the next staging_add_area
+ *   after                          the next staging_add_area of the same target completes it
+ *
+ * The journal lies in the first area; the others name it. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "base/error.h"
+
+struct staging;
+
+struct staging_options {
+    bool keep_old; /* files that exist stay; each is reported with WP_FAILED */
+    bool replace;  /* a top-level directory that exists is swapped, not merged */
+    bool sync;     /* fsync before the journal and after the commit */
+    const struct wp_report *report;
+    const volatile sig_atomic_t *interrupted;
+};
+
+/* Final attributes of a directory, set after the rename (it may not be writable then). */
+struct staging_dir {
+    const char *path; /* in the area; borrowed until the commit */
+    mode_t mode;      /* 07777 */
+    struct timespec mtime;
+    uid_t uid; /* (uid_t)-1: leave */
+    gid_t gid;
+};
+
+int staging_new(struct staging **out, const struct staging_options *o, struct wp_error *err);
+
+/* Adds an area for directory TARGET (symlinks in it as typed are followed; made with its parents
+ * where missing and removed again if nothing is committed). Completes or removes what earlier,
+ * dead runs left there. Returns the area's number, 0 for the first. */
+int staging_add_area(struct staging *s, const char *target, struct wp_error *err);
+
+/* Descriptors of the staged tree (empty at first, mode 0700) and of the target. The staging's. */
+int staging_tree(const struct staging *s, int area);
+int staging_target(const struct staging *s, int area);
+
+/* Directories not named here are merged into existing ones silently and get 0755 & ~umask when
+ * new. An existing directory keeps its mode, owner and labels unless named; named ones get mode
+ * and mtime (as tar does), and owner where given. */
+int staging_set_dir(struct staging *s, int area, const struct staging_dir *d);
+
+/* PATH of an area is renamed after everything else, in the order of the calls (the manifest). */
+int staging_set_last(struct staging *s, int area, const char *path);
+
+/* Removes (if there) PATH of the target at commit time: old data that the new files replace. */
+int staging_set_remove(struct staging *s, int area, const char *path);
+
+/* Plans the renames and finds what cannot be done, with nothing touched: a directory in the way
+ * of a file (-EISDIR; an empty one is replaced), another filesystem below the target (-EXDEV), a
+ * mount point, a target that cannot be written. An existing directory is merged: each file is
+ * replaced by rename; a symlink or file where a directory comes is removed. Then writes the
+ * journal and carries it out. */
+int staging_commit(struct staging *s, struct wp_error *err);
+
+/* Removes staging directories not committed, releases locks, frees. NULL is fine. */
+void staging_free(struct staging *s);

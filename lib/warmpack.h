@@ -1,0 +1,277 @@
+#ifndef WARMPACK_H
+#define WARMPACK_H
+/* libwarmpack: pack a Python tree with its Numba caches and unpack it elsewhere so that every
+ * cache index stays valid.
+ *
+ * Conventions
+ *   - Functions return 0 on success and a negative errno on failure, with *ERR filled (one line,
+ *     control characters escaped, names the file and the cause). ERR may be NULL.
+ *   - Options structs are initialised with zeros ("= {0}"): zero and NULL are the defaults.
+ *   - Strings are bytes, as the kernel takes them; lists end with NULL. Nothing given is kept
+ *     after the call unless it says so.
+ *   - Nothing here prints. What a user should hear of comes through struct wp_report.
+ *   - Signals: a job watches options->interrupted (a sig_atomic_t that a handler may set) and
+ *     returns -EINTR, with nothing half-done.
+ *   - The library keeps no global state; different jobs may run in different threads.
+ */
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define WP_API __attribute__((visibility("default")))
+#else
+#define WP_API
+#endif
+
+#define WP_VERSION "0.1.0"
+
+/* WP_VERSION of the library that is running. */
+WP_API const char *wp_version(void);
+
+/* ---- Errors and reports ------------------------------------------------------------------ */
+
+struct wp_error {
+    int code;           /* positive errno; 0: nothing set */
+    char message[8192]; /* "path: what: cause", no newline */
+};
+
+enum wp_severity {
+    WP_DETAIL,  /* what -v shows: "app/k.py" packed, a cache directory left behind */
+    WP_NOTE,    /* what a user should know */
+    WP_WARNING, /* something is not as it should be; the job goes on */
+    WP_CHANGED, /* a warning that makes the exit status 1 (a file changed while packing) */
+    WP_FAILED   /* an error about one member that makes the exit status 2 while the others are
+                   done, as in tar (-k: a file exists) */
+};
+
+/* Called on the job's thread and on pool threads, one call at a time. TEXT is one line. */
+struct wp_report {
+    void (*message)(void *ctx, enum wp_severity severity, const char *text);
+    /* May be NULL. DONE and TOTAL bytes of the whole job; TOTAL 0: unknown. */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *ctx;
+};
+
+/* ---- Formats ----------------------------------------------------------------------------- */
+
+struct wp_format; /* static, never freed */
+
+/* "tgz", "tar", "tar.zst" (also "tar.gz", "tzst"); NULL: there is none of that name. */
+WP_API const struct wp_format *wp_format_by_name(const char *name);
+/* By the archive's name: the longest suffix wins. NULL: unknown suffix. */
+WP_API const struct wp_format *wp_format_by_suffix(const char *archive);
+WP_API const char *wp_format_name(const struct wp_format *f);
+/* Can it be written? (bzip2 and xz are read only.) */
+WP_API bool wp_format_writes(const struct wp_format *f);
+/* The lowest and highest --level; both 0 where the format has none. */
+WP_API void wp_format_levels(const struct wp_format *f, int *min, int *max);
+/* All formats, for help texts: NULL at and after the end. */
+WP_API const struct wp_format *wp_format_at(size_t i);
+
+/* ---- Statuses of an index ---------------------------------------------------------------- */
+
+enum wp_status {
+    WP_VALID,
+    WP_STALE,          /* the stamp differs from the source's */
+    WP_SOURCE_MISSING, /* no such source file */
+    WP_DATA_MISSING,   /* a data file (.nbc) is gone */
+    WP_CORRUPT,        /* a pickle is cut or malformed */
+    WP_SUSPECT,        /* a data file is older than its source: Numba died while saving */
+    WP_MISPLACED,      /* the directory is not where Numba looks for that source */
+    WP_UNWRITABLE,     /* Numba would ignore the directory: the user cannot write to it */
+    WP_STATUS_COUNT
+};
+/* "valid", "source-missing", ...: static. */
+WP_API const char *wp_status_name(enum wp_status s);
+
+enum wp_stamp_kind {
+    WP_STAMP_MTIME,   /* (float st_mtime, int st_size) */
+    WP_STAMP_SECONDS, /* (int seconds, int st_size) */
+    WP_STAMP_CONTENT, /* 32 bytes: SHA-256 of the source */
+    WP_STAMP_UNKNOWN
+};
+
+struct wp_stamp {
+    enum wp_stamp_kind kind;
+    double mtime;             /* MTIME: st_mtime as Python has it; SECONDS: a whole number */
+    uint64_t size;            /* MTIME, SECONDS: bytes */
+    unsigned char sha256[32]; /* CONTENT */
+};
+
+/* One judged index. Strings are owned by the report that holds it. */
+struct wp_index_status {
+    char *index;  /* path as reported: relative to the tree where beneath it, else absolute */
+    char *source; /* relative to the tree; NULL: not known */
+    enum wp_status status;
+    char *reason; /* one line, NULL where valid */
+    bool has_stamp;
+    struct wp_stamp stamp;
+    char *numba;  /* the version string, or NULL */
+    char *python; /* "311" of ".py311.", or NULL */
+};
+
+struct wp_verify_report {
+    struct wp_index_status *indexes; /* owned, sorted by path */
+    size_t count;
+    size_t by_status[WP_STATUS_COUNT];
+};
+WP_API void wp_verify_report_clear(struct wp_verify_report *r);
+
+/* ---- Create ------------------------------------------------------------------------------ */
+
+/* A path to pack, relative to a directory: as `-C DIR PATH` gives it. */
+struct wp_member {
+    const char *dir; /* NULL: the working directory */
+    const char *path;
+};
+
+struct wp_owner { /* --owner, --group: */
+    bool set;
+    id_t id;
+    const char *name; /* NULL: none */
+};
+
+struct wp_create_options {
+    const char *archive; /* path; "-" is standard output */
+    const struct wp_format *format;
+    const struct wp_member *members;
+    size_t member_count;
+    const char *const *cache_dirs;   /* roots of hashed caches to look into; NULL: none */
+    const char *const *source_roots; /* --source-root, for the first member's directory */
+    const char *const *exclude;      /* patterns as GNU tar has them */
+    bool follow;                     /* -h: pack what symlinks point to */
+    bool strict;                     /* refuse if any index is stale */
+    bool numeric_owner;
+    struct wp_owner owner, group;
+    int level; /* 0: default; use level_set for level 0 */
+    bool level_set;
+    bool gzip_one_member;
+    unsigned threads; /* 0: all CPUs */
+    const struct wp_report *report;
+    const volatile sig_atomic_t *interrupted;
+};
+
+struct wp_create_result {
+    uint64_t entries;    /* of the tree, as packed (without the manifest) */
+    uint64_t bytes_read; /* content */
+    uint64_t bytes_written;
+    size_t indexes, valid;          /* packed, and valid when packed */
+    size_t cache_dirs;              /* hashed directories that belong to the tree */
+    struct wp_verify_report verify; /* each index as it was when packed; clear it */
+    bool changed;                   /* a file changed while being read: exit status 1 */
+    char id[17];
+};
+WP_API int wp_create(const struct wp_create_options *o, struct wp_create_result *result,
+                     struct wp_error *err);
+
+/* ---- Reading archives -------------------------------------------------------------------- */
+
+enum wp_layout {
+    WP_LAYOUT_AUTO,
+    WP_LAYOUT_KEEP,
+    WP_LAYOUT_IN_TREE,
+    WP_LAYOUT_CACHE_DIR,
+    WP_LAYOUT_USER_WIDE
+};
+
+struct wp_archive; /* an archive opened for reading */
+
+/* PATH "-" is standard input. THREADS as above, for all that is done with it. REPORT must live as
+ * long as the archive. */
+WP_API int wp_archive_open(struct wp_archive **out, const char *path, unsigned threads,
+                           const struct wp_report *report, struct wp_error *err);
+WP_API void wp_archive_close(struct wp_archive *a);
+
+struct wp_list_entry {
+    const char *path, *target; /* target: of a link, else NULL */
+    char type;                 /* '-', 'd', 'l', 'h', '?' */
+    unsigned mode;
+    uint32_t uid, gid;
+    const char *uname, *gname; /* or NULL */
+    uint64_t size;
+    int64_t mtime_sec;
+    int32_t mtime_nsec;
+    const unsigned char *sha256; /* 32 bytes, or NULL where no manifest gives it */
+};
+/* Calls EACH for every entry (all of the archive where PATTERNS is NULL). A value other than 0
+ * from EACH ends the listing and is returned. Uses the manifest alone where that is possible. */
+WP_API int wp_list(struct wp_archive *a, const char *const *patterns,
+                   int (*each)(void *ctx, const struct wp_list_entry *e), void *ctx,
+                   struct wp_error *err);
+
+/* ---- Extract ----------------------------------------------------------------------------- */
+
+struct wp_extract_options {
+    const char *dir;             /* -C; NULL: the working directory; created if missing */
+    const char *const *patterns; /* members to extract; NULL: all */
+    const char *const *exclude;
+    unsigned strip_components;
+    enum wp_layout layout;
+    const char *cache_dir;             /* NULL: none given */
+    const char *user;                  /* name or UID of who runs Python; NULL: who calls */
+    const char *const *runtime_roots;  /* NULL: where DIR is */
+    bool keep_old;                     /* -k */
+    bool same_permissions;             /* -p: setuid bits too, and no umask */
+    bool no_same_owner, numeric_owner; /* as GNU tar; owners are restored for root only */
+    bool replace, if_needed;
+    bool to_stdout; /* -O */
+    const struct wp_report *report;
+    const volatile sig_atomic_t *interrupted;
+};
+
+struct wp_extract_result {
+    uint64_t files; /* entries unpacked, without warmpack's own */
+    bool has_manifest;
+    bool unchanged;        /* --if-needed: nothing was to be done */
+    size_t renamed;        /* cache directories that got another name or place */
+    enum wp_layout layout; /* where caches went: never AUTO */
+    char *cache_dir;       /* where hashed caches went, as the consumer sees it; NULL: in tree */
+    bool set_cache_dir;    /* the consumer must set NUMBA_CACHE_DIR to cache_dir */
+    size_t was_valid;      /* indexes that were valid when packed */
+    size_t lost;           /* of those, not valid now: exit status 1 */
+    struct wp_verify_report verify;
+};
+WP_API void wp_extract_result_clear(struct wp_extract_result *r);
+WP_API int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
+                      struct wp_extract_result *result, struct wp_error *err);
+
+/* ---- Verify and path --------------------------------------------------------------------- */
+
+struct wp_verify_options {
+    const char *cache_dir; /* where NUMBA_CACHE_DIR points for the consumer; NULL: not set */
+    const char *user;
+    const char *const *runtime_roots;
+    unsigned threads;
+    const struct wp_report *report;
+    const volatile sig_atomic_t *interrupted;
+};
+WP_API int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
+                          struct wp_verify_report *result, struct wp_error *err);
+/* Judges an archive without unpacking it: stamps against the recorded times. */
+WP_API int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
+                             struct wp_verify_report *result, struct wp_error *err);
+
+/* A directory where Numba may look for a source file's cache, in the order in which it tries. */
+struct wp_cache_place {
+    enum wp_layout kind; /* CACHE_DIR, IN_TREE or USER_WIDE */
+    char *dir;           /* absolute; owned */
+    bool used;           /* the one Numba takes: the first that can be made and written to */
+    char *why_not;       /* owned; NULL where usable */
+};
+/* The places for FILE (a .py). *PLACES is an array of *COUNT, freed by wp_cache_places_free. */
+WP_API int wp_cache_places(const char *file, const struct wp_verify_options *o,
+                           struct wp_cache_place **places, size_t *count, struct wp_error *err);
+WP_API void wp_cache_places_free(struct wp_cache_place *places, size_t count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
