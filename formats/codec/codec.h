@@ -1,0 +1,51 @@
+#pragma once
+/* What compresses the stream of a tar: gzip, zstd, or nothing. bzip2 and xz are read only.
+ *
+ * A codec packs each block into a piece that can be unpacked alone (a gzip member, a zstd frame),
+ * and a last, empty piece says where the piece with the manifest begins. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "format.h"
+#include "stream/pool.h"
+#include "stream/source.h"
+
+struct codec {
+    const char *name;                        /* "gzip" */
+    size_t block_size;                       /* bytes of plain stream a block */
+    int default_level, min_level, max_level; /* all 0: no levels */
+
+    /* Writing; NULL where read only. pack: plain to packed, on any pool thread; b->codec holds the
+     * compressor between calls. pointer: appends the last, empty piece. */
+    int (*pack)(struct format_block *b, int level, struct wp_error *err);
+    void (*drop)(void *state); /* frees b->codec */
+    int (*pointer)(struct buf *out, uint64_t manifest_offset, struct wp_error *err);
+
+    /* Reading. recognises: do the first N bytes (at most 16) of an archive begin with this
+     * codec's magic? find_manifest: the offset that `pointer` stored: 1 and *OFFSET; 0 where there
+     * is none (or FD cannot seek); never fails on damaged files: then there is none. */
+    bool (*recognises)(const unsigned char *start, size_t n);
+    int (*find_manifest)(int fd, uint64_t *offset);
+    /* Decompresses what FD gives from where it stands (taken over, also on failure), PREFIX being
+     * bytes already read from it; by POOL, in parallel where the pieces say how long they are.
+     * Cut or damaged input is an error (-EBADMSG or -EINVAL) that says so and names NAME. */
+    int (*open)(struct source **out, int fd, const void *prefix, size_t prefix_size,
+                const char *name, struct pool *pool, struct wp_error *err);
+};
+
+extern const struct codec codec_none, codec_gzip, codec_gzip_one, codec_zstd;
+/* codec_gzip_one: the whole archive as one gzip member (raw deflate blocks made independently and
+ * joined); has two more calls, used by the tar writer in order. */
+struct gzip_one; /* running CRC and size */
+struct gzip_one *gzip_one_new(void);
+int gzip_one_head(struct buf *out);
+int gzip_one_add(struct gzip_one *g, const struct format_block *b); /* a sealed block, in order */
+int gzip_one_tail(struct gzip_one *g, struct buf *out);
+void gzip_one_free(struct gzip_one *g);
+
+/* The codec that recognises the start of an archive; NULL: none of ours (libarchive's filters may
+ * know it: bzip2, xz). */
+const struct codec *codec_recognise(const unsigned char *start, size_t n);
