@@ -1,0 +1,96 @@
+#include "base/digest.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+/* An EVP context per running digest. The one-shot calls below fetch nothing anew: OpenSSL 3
+ * caches the implicit fetch of EVP_sha256() in the default library context. */
+struct sha256 {
+    EVP_MD_CTX *ctx;
+};
+
+struct sha256 *sha256_new(void)
+{
+    struct sha256 *s = malloc(sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->ctx = EVP_MD_CTX_new();
+    if (!s->ctx || !EVP_DigestInit_ex(s->ctx, EVP_sha256(), NULL)) {
+        sha256_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void sha256_add(struct sha256 *s, const void *data, size_t n)
+{
+    if (!EVP_DigestUpdate(s->ctx, data, n))
+        abort(); /* only a broken libcrypto gets here */
+}
+
+void sha256_end(struct sha256 *s, unsigned char out[SHA256_SIZE])
+{
+    if (!EVP_DigestFinal_ex(s->ctx, out, NULL) || !EVP_DigestInit_ex(s->ctx, NULL, NULL))
+        abort();
+}
+
+void sha256_free(struct sha256 *s)
+{
+    if (!s)
+        return;
+    EVP_MD_CTX_free(s->ctx);
+    free(s);
+}
+
+static void digest_of(const EVP_MD *md, const void *data, size_t n, unsigned char *out)
+{
+    if (!EVP_Digest(data, n, out, NULL, md, NULL))
+        abort();
+}
+
+void sha256_of(const void *data, size_t n, unsigned char out[SHA256_SIZE])
+{
+    digest_of(EVP_sha256(), data, n, out);
+}
+
+void sha1_of(const void *data, size_t n, unsigned char out[SHA1_SIZE])
+{
+    digest_of(EVP_sha1(), data, n, out);
+}
+
+void hex_encode(const unsigned char *data, size_t n, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < n; i++) {
+        *out++ = digits[data[i] >> 4];
+        *out++ = digits[data[i] & 15];
+    }
+    *out = '\0';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+int hex_decode(const char *text, unsigned char *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int high = hex_digit(text[2 * i]);
+        int low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+
+        if (low < 0)
+            return -EINVAL;
+        out[i] = (unsigned char)(high << 4 | low);
+    }
+    return text[2 * n] ? -EINVAL : 0;
+}

@@ -1,0 +1,63 @@
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/path.h"
+
+/* "PATH: TEXT", cut to fit. */
+static void compose(char *out, size_t room, const char *path, const char *fmt, va_list ap)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    if (path) {
+        char *shown = path_escape(path);
+        int n = snprintf(out, room, "%s: ", shown ? shown : "?");
+
+        free(shown);
+        used = n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+    }
+    vsnprintf(out + used, room - used, fmt, ap);
+}
+
+int error_set(struct wp_error *err, int errnum, const char *path, const char *fmt, ...)
+{
+    int code = errnum > 0 ? errnum : EINVAL;
+
+    if (err && !err->code) {
+        va_list ap;
+        size_t used;
+
+        err->code = code;
+        va_start(ap, fmt);
+        compose(err->message, sizeof err->message, path, fmt, ap);
+        va_end(ap);
+        used = strlen(err->message);
+        if (errnum > 0)
+            snprintf(err->message + used, sizeof err->message - used, "%s%s",
+                     used && err->message[used - 1] != ' ' ? ": " : "", strerror(errnum));
+    }
+    return -code;
+}
+
+int error_nomem(struct wp_error *err)
+{
+    return error_set(err, ENOMEM, NULL, "out of memory");
+}
+
+void report(const struct wp_report *r, enum wp_severity severity, const char *path, const char *fmt,
+            ...)
+{
+    struct wp_error text = {0};
+    va_list ap;
+
+    if (!r || !r->message)
+        return;
+    va_start(ap, fmt);
+    compose(text.message, sizeof text.message, path, fmt, ap);
+    va_end(ap);
+    r->message(r->ctx, severity, text.message);
+}

@@ -1,0 +1,242 @@
+#include "base/path.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+char *path_join(const char *a, const char *b)
+{
+    size_t n = strlen(a);
+    char *out = NULL;
+
+    if (b[0] == '/' || n == 0 || strcmp(a, ".") == 0)
+        return strdup(b);
+    if (asprintf(&out, "%s%s%s", a, a[n - 1] == '/' || !*b ? "" : "/", b) < 0)
+        return NULL;
+    return out;
+}
+
+char *path_normalise(const char *path)
+{
+    size_t slashes = path[0] != '/' ? 0 : path[1] == '/' && path[2] != '/' ? 2 : 1;
+    size_t used = 0, floor;
+    char *out = malloc(strlen(path) + 2);
+
+    if (!out)
+        return NULL;
+    memset(out, '/', slashes);
+    used = floor = slashes;
+    for (const char *p = path; *p;) {
+        size_t n = strcspn(p, "/");
+
+        if (n == 2 && memcmp(p, "..", 2) == 0) {
+            size_t last = used;
+
+            while (last > floor && out[last - 1] != '/')
+                last--;
+            if (used > floor && !(used - last == 2 && memcmp(out + last, "..", 2) == 0)) {
+                used = last > floor ? last - 1 : floor; /* take the last component back */
+            } else if (!slashes) {                      /* nothing to take back: keep it */
+                if (used > floor)
+                    out[used++] = '/';
+                memcpy(out + used, "..", 2);
+                used += 2;
+            }
+        } else if (n && !(n == 1 && *p == '.')) {
+            if (used > floor)
+                out[used++] = '/';
+            memmove(out + used, p, n);
+            used += n;
+        }
+        p += n;
+        p += strspn(p, "/");
+    }
+    if (!used)
+        out[used++] = '.';
+    out[used] = '\0';
+    return out;
+}
+
+char *path_absolute(const char *path)
+{
+    char *cwd, *joined, *out;
+
+    if (path[0] == '/')
+        return path_normalise(path);
+    cwd = getcwd(NULL, 0);
+    if (!cwd)
+        return NULL;
+    joined = path_join(cwd, path);
+    free(cwd);
+    if (!joined)
+        return NULL;
+    out = path_normalise(joined);
+    free(joined);
+    return out;
+}
+
+char *path_physical(const char *path)
+{
+    return realpath(path, NULL);
+}
+
+const char *path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+char *path_dir(const char *path)
+{
+    return strndup(path, path_base(path) == path ? 0 : (size_t)(path_base(path) - path) - 1);
+}
+
+bool path_is_under(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    if (n == 0)
+        return path[0] != '/';
+    if (strncmp(path, dir, n) != 0)
+        return false;
+    return path[n] == '\0' || path[n] == '/' || dir[n - 1] == '/';
+}
+
+bool path_is_safe(const char *path)
+{
+    if (!*path || path[0] == '/')
+        return false;
+    for (const char *p = path; *p;) {
+        size_t n = strcspn(p, "/");
+
+        if (n == 2 && p[0] == '.' && p[1] == '.')
+            return false;
+        p += n;
+        p += strspn(p, "/");
+    }
+    return true;
+}
+
+char *path_clean(const char *path)
+{
+    char *out = malloc(strlen(path) + 1);
+    size_t used = 0;
+
+    if (!out)
+        return NULL;
+    if (path[0] == '/')
+        out[used++] = '/';
+    for (const char *p = path; *p;) {
+        size_t n = strcspn(p, "/");
+
+        if (n && !(n == 1 && *p == '.')) {
+            if (used && out[used - 1] != '/')
+                out[used++] = '/';
+            memcpy(out + used, p, n);
+            used += n;
+        }
+        p += n;
+        p += strspn(p, "/");
+    }
+    out[used] = '\0';
+    return out;
+}
+
+const char *path_strip(const char *path, unsigned n)
+{
+    while (n--) {
+        path += strcspn(path, "/");
+        path += strspn(path, "/");
+        if (!*path)
+            return NULL;
+    }
+    return path;
+}
+
+/* The length of the well-formed UTF-8 sequence at S (Unicode 15, table 3-7), or 0. */
+static size_t utf8_sequence(const unsigned char *s, size_t n)
+{
+    unsigned char low = 0x80, high = 0xBF;
+    size_t length;
+
+    if (s[0] < 0x80)
+        return 1;
+    if (s[0] >= 0xC2 && s[0] <= 0xDF)
+        length = 2;
+    else if ((s[0] & 0xF0) == 0xE0)
+        length = 3;
+    else if (s[0] >= 0xF0 && s[0] <= 0xF4)
+        length = 4;
+    else
+        return 0;
+    if (length > n)
+        return 0;
+    if (s[0] == 0xE0)
+        low = 0xA0; /* overlong */
+    else if (s[0] == 0xED)
+        high = 0x9F; /* surrogates */
+    else if (s[0] == 0xF0)
+        low = 0x90; /* overlong */
+    else if (s[0] == 0xF4)
+        high = 0x8F; /* above U+10FFFF */
+    if (s[1] < low || s[1] > high)
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    return length;
+}
+
+bool utf8_valid(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t step = utf8_sequence((const unsigned char *)s + i, n - i);
+
+        if (!step)
+            return false;
+        i += step;
+    }
+    return true;
+}
+
+/* C0 and C1 control characters and DEL, in the sequence of LENGTH bytes at S. */
+static bool is_control(const unsigned char *s, size_t length)
+{
+    if (length == 1)
+        return s[0] < 0x20 || s[0] == 0x7F;
+    return length == 2 && s[0] == 0xC2 && s[1] < 0xA0;
+}
+
+char *path_escape(const char *path)
+{
+    const unsigned char *s = (const unsigned char *)path;
+    size_t n = strlen(path);
+    char *out = malloc(4 * n + 1), *o = out;
+
+    if (!out)
+        return NULL;
+    for (size_t i = 0; i < n;) {
+        size_t step = utf8_sequence(s + i, n - i);
+        bool plain = step && !is_control(s + i, step) && s[i] != '\\';
+
+        if (plain) {
+            memcpy(o, s + i, step);
+            o += step;
+        } else if (s[i] == '\\' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r') {
+            *o++ = '\\';
+            *o++ = s[i] == '\\' ? '\\' : s[i] == '\n' ? 'n' : s[i] == '\t' ? 't' : 'r';
+            step = 1;
+        } else {
+            step = step ? step : 1;
+            for (size_t k = 0; k < step; k++)
+                o += sprintf(o, "\\%03o", s[i + k]);
+        }
+        i += step;
+    }
+    *o = '\0';
+    return out;
+}
