@@ -23,7 +23,8 @@ unsigned pool_threads(const struct pool *p);
 void pool_submit(struct pool *p, struct pool_job *job);
 
 /* Runs queued jobs on this thread until DONE(arg) says true; sleeps where the queue is empty,
- * and asks again after each job that any thread finishes. Owner's thread only. */
+ * and asks again after each job that any thread finishes. What DONE reads and jobs write is
+ * atomic or has a lock. Owner's thread only. */
 void pool_help_until(struct pool *p, bool (*done)(void *arg), void *arg);
 
 /* Waits (helping) until nothing is queued or running. */
@@ -36,7 +37,11 @@ void pool_free(struct pool *p);
 struct strand {
     struct pool *pool;
     struct pool_job *head, *tail; /* waiting; guarded by the pool's lock */
-    bool running;
+    bool running;                 /* guarded by the pool's lock */
+    struct pool_job runner;       /* what the pool's queue holds for this strand */
 };
 void strand_init(struct strand *s, struct pool *p);
 void strand_submit(struct strand *s, struct pool_job *job);
+/* Waits (helping) until all jobs of the strand have run. After that, and not when its last job
+ * says so, the strand may be freed. Owner's thread only. */
+void strand_drain(struct strand *s);

@@ -21,7 +21,8 @@ static inline ssize_t source_pull(struct source *s, const void **data, struct wp
 }
 void source_free(struct source *s); /* NULL is fine */
 
-/* Reads FD from where it stands to its end (takes FD over). NAME is for messages (copied). */
+/* Reads FD from where it stands to its end (takes FD over, also on failure). NAME is for messages
+ * (copied). */
 int source_file(struct source **out, int fd, const char *name, struct wp_error *err);
 
 /* Gives the first bytes again: what has been looked at to recognise a format, and then the

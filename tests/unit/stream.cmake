@@ -1,0 +1,3 @@
+unit_test(pool base stream)
+unit_test(pipeline base stream)
+unit_test(source base stream)

@@ -1,0 +1,112 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "stream/source.h"
+
+static int file_of(const void *data, size_t n)
+{
+    int fd = memfd_create("source", MFD_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, data, n), (ssize_t)n);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    return fd;
+}
+
+static void drink(struct source *s, struct buf *all)
+{
+    struct wp_error err = {0};
+    const void *data;
+    ssize_t n;
+
+    while ((n = source_pull(s, &data, &err)) > 0)
+        assert_int_equal(buf_add(all, data, (size_t)n), 0);
+    assert_int_equal(n, 0);
+}
+
+static void test_a_file_is_given_from_where_it_stands_to_its_end(void **state)
+{
+    size_t size = 1000003;
+    unsigned char *bytes = malloc(size);
+    struct buf all = {0};
+    struct source *s;
+
+    (void)state;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (unsigned char)(i * 31 >> 3);
+    int fd = file_of(bytes, size);
+    assert_int_equal(lseek(fd, 5, SEEK_SET), 5);
+    assert_int_equal(source_file(&s, fd, "f", NULL), 0);
+    drink(s, &all);
+    assert_int_equal(all.size, size - 5);
+    assert_memory_equal(all.data, bytes + 5, all.size);
+    source_free(s);
+    assert_int_equal(fcntl(fd, F_GETFD), -1); /* it was taken over */
+    buf_free(&all);
+    free(bytes);
+}
+
+static void test_what_was_looked_at_comes_first_again(void **state)
+{
+    struct buf all = {0};
+    struct source *below, *s;
+
+    (void)state;
+    assert_int_equal(source_file(&below, file_of("rest", 4), "f", NULL), 0);
+    assert_int_equal(source_with_prefix(&s, "first ", 6, below, NULL), 0);
+    drink(s, &all);
+    assert_int_equal(all.size, 10);
+    assert_memory_equal(all.data, "first rest", 10);
+    source_free(s);
+    buf_free(&all);
+}
+
+static void test_an_empty_prefix_is_not_taken_for_the_end(void **state)
+{
+    struct buf all = {0};
+    struct source *below, *s;
+
+    (void)state;
+    assert_int_equal(source_file(&below, file_of("rest", 4), "f", NULL), 0);
+    assert_int_equal(source_with_prefix(&s, NULL, 0, below, NULL), 0);
+    drink(s, &all);
+    assert_int_equal(all.size, 4);
+    source_free(s);
+    buf_free(&all);
+}
+
+static void test_a_failing_read_names_the_file(void **state)
+{
+    struct wp_error err = {0};
+    struct source *s;
+    const void *data;
+
+    (void)state;
+    assert_int_equal(source_file(&s, open("/", O_RDONLY), "the-name", &err), 0);
+    assert_int_equal(source_pull(s, &data, &err), -EISDIR);
+    assert_non_null(strstr(err.message, "the-name"));
+    source_free(s);
+    source_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_file_is_given_from_where_it_stands_to_its_end),
+        cmocka_unit_test(test_what_was_looked_at_comes_first_again),
+        cmocka_unit_test(test_an_empty_prefix_is_not_taken_for_the_end),
+        cmocka_unit_test(test_a_failing_read_names_the_file),
+    };
+    return cmocka_run_group_tests_name("source", tests, NULL, NULL);
+}
