@@ -8,17 +8,22 @@
 
 /* As openat(2) with O_CLOEXEC | O_NOFOLLOW. PATH "" or "." is the directory itself. */
 int beneath_open(int dirfd, const char *path, int flags, mode_t mode);
-/* Opens the directory that holds PATH's last component; *NAME points into PATH at that. */
+/* Opens the directory that holds PATH's last component (O_PATH: for the *at calls alone); *NAME
+ * points into PATH at that. -EINVAL where PATH ends in a slash, "." or "..". */
 int beneath_parent(int dirfd, const char *path, const char **name);
 /* Makes PATH's missing directories (mode 0700 & ~umask is wrong: exactly MODE) including the last.
- */
+ * -ENOTDIR, -ELOOP where something else stands there. */
 int beneath_mkdirs(int dirfd, const char *path, mode_t mode);
+/* chmod(2) of what is not a symlink (-ELOOP), whether it can be read or not. */
+int beneath_chmod(int dirfd, const char *path, mode_t mode);
 /* lstat. */
 int beneath_stat(int dirfd, const char *path, struct stat *st);
-/* Removes a file or a whole tree (directories without write permission too); absent is fine. */
+/* Removes a file or a whole tree (directories without write permission too); absent is fine.
+ * Stops at the first thing that cannot be removed, such as a mount point (-EBUSY). */
 int beneath_remove(int dirfd, const char *path);
 /* rename(2), each name beneath its own descriptor. */
 int beneath_rename(int from_fd, const char *from, int to_fd, const char *to);
-/* Reads a whole regular file of at most MAX bytes (-EFBIG). ST may be NULL. */
+/* Reads a whole regular file of at most MAX bytes (-EFBIG) in place of what OUT holds. ST may be
+ * NULL. */
 struct buf;
 int beneath_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st);
