@@ -271,6 +271,11 @@ WP_API int wp_cache_places(const char *file, const struct wp_verify_options *o,
                            struct wp_cache_place **places, size_t *count, struct wp_error *err);
 WP_API void wp_cache_places_free(struct wp_cache_place *places, size_t count);
 
+/* The root of USER's user-wide caches (name or UID; NULL: who calls, whose $XDG_CACHE_HOME is then
+ * obeyed), whether or not it exists. Allocated; NULL on failure.
+ * Source: Numba, caching.py, _UserWideCacheLocator. */
+WP_API char *wp_user_wide_cache_dir(const char *user, struct wp_error *err);
+
 #ifdef __cplusplus
 }
 #endif
