@@ -1,11 +1,14 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/path.h"
+
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 /* "PATH: TEXT", cut to fit. */
 static void compose(char *out, size_t room, const char *path, const char *fmt, va_list ap)
@@ -59,5 +62,8 @@ void report(const struct wp_report *r, enum wp_severity severity, const char *pa
     va_start(ap, fmt);
     compose(text.message, sizeof text.message, path, fmt, ap);
     va_end(ap);
+    /* Pool threads report, too: the callback is promised one call at a time. */
+    pthread_mutex_lock(&one_at_a_time);
     r->message(r->ctx, severity, text.message);
+    pthread_mutex_unlock(&one_at_a_time);
 }

@@ -1,0 +1,238 @@
+#include "caches.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "numba/index.h"
+#include "numba/places.h"
+
+struct hashed {
+    char *name; /* BASE_SHA1 */
+    char *dir;
+};
+
+struct caches {
+    struct hashed *items;
+    size_t count, room;
+};
+
+int caches_new(struct caches **out, struct wp_error *err)
+{
+    *out = calloc(1, sizeof **out);
+    return *out ? 0 : error_nomem(err);
+}
+
+void caches_free(struct caches *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; i < c->count; i++) {
+        free(c->items[i].name);
+        free(c->items[i].dir);
+    }
+    free(c->items);
+    free(c);
+}
+
+int caches_add(struct caches *c, const char *base, const char *dir, struct wp_error *err)
+{
+    _cleanup_free_ char *path = *dir ? path_join(base, dir) : strdup(base);
+    _cleanup_free_ char *name = path ? places_hash_name(path) : NULL;
+
+    if (!name)
+        return path && errno == EILSEQ ? 0 : error_nomem(err);
+    if (c->count == c->room) {
+        size_t room = c->room ? 2 * c->room : 64;
+        struct hashed *items = realloc(c->items, room * sizeof *items);
+
+        if (!items)
+            return error_nomem(err);
+        c->items = items;
+        c->room = room;
+    }
+    c->items[c->count].dir = strdup(dir);
+    if (!c->items[c->count].dir)
+        return error_nomem(err);
+    c->items[c->count++].name = take_ptr(name);
+    return 0;
+}
+
+static int compare_hashed(const void *a, const void *b)
+{
+    return strcmp(((const struct hashed *)a)->name, ((const struct hashed *)b)->name);
+}
+
+void caches_sort(struct caches *c)
+{
+    if (c->count)
+        qsort(c->items, c->count, sizeof *c->items, compare_hashed);
+}
+
+const char *caches_find(const struct caches *c, const char *name)
+{
+    struct hashed key = {.name = (char *)name};
+    struct hashed *hit =
+        c->count ? bsearch(&key, c->items, c->count, sizeof key, compare_hashed) : NULL;
+
+    return hit ? hit->dir : NULL;
+}
+
+bool caches_knows_base(const struct caches *c, const char *name)
+{
+    size_t length, low = 0, high = c->count;
+
+    if (!places_is_hash_name(name, &length))
+        return false;
+    length++; /* with the underscore */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strncmp(c->items[middle].name, name, length);
+
+        if (order == 0)
+            return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+/* Appends PATH (taken over) unless it is there already. */
+static int add_base(char ***bases, size_t *count, char *path)
+{
+    char **grown;
+
+    if (!path)
+        return -ENOMEM;
+    for (size_t i = 0; i < *count; i++)
+        if (strcmp((*bases)[i], path) == 0) {
+            free(path);
+            return 0;
+        }
+    grown = realloc(*bases, (*count + 2) * sizeof *grown);
+    if (!grown) {
+        free(path);
+        return -ENOMEM;
+    }
+    *bases = grown;
+    grown[(*count)++] = path;
+    grown[*count] = NULL;
+    return 0;
+}
+
+/* The working directory as the shell calls it, where $PWD is true. Allocated, or NULL. */
+static char *shell_directory(void)
+{
+    const char *pwd = getenv("PWD");
+    struct stat a, b;
+
+    if (!pwd || pwd[0] != '/' || stat(pwd, &a) < 0 || stat(".", &b) < 0 || a.st_dev != b.st_dev ||
+        a.st_ino != b.st_ino)
+        return NULL;
+    return strdup(pwd);
+}
+
+char **caches_bases(const char *dir, const char *const *more, struct wp_error *err)
+{
+    _cleanup_free_ char *pwd = shell_directory();
+    _cleanup_free_ char *physical = path_physical(dir ? dir : ".");
+    char **bases = NULL;
+    size_t count = 0;
+
+    if (!physical) {
+        error_set(err, errno, dir ? dir : ".", "cannot be found");
+        return NULL;
+    }
+    if (add_base(&bases, &count, path_absolute(dir ? dir : ".")) < 0)
+        goto nomem;
+    if (pwd) {
+        _cleanup_free_ char *joined = path_join(pwd, dir ? dir : ".");
+
+        if (!joined || add_base(&bases, &count, path_normalise(joined)) < 0)
+            goto nomem;
+    }
+    if (add_base(&bases, &count, take_ptr(physical)) < 0)
+        goto nomem;
+    for (; more && *more; more++)
+        if (add_base(&bases, &count, path_absolute(*more)) < 0)
+            goto nomem;
+    return bases;
+nomem:
+    caches_free_bases(bases);
+    error_nomem(err);
+    return NULL;
+}
+
+void caches_free_bases(char **bases)
+{
+    for (char **b = bases; b && *b; b++)
+        free(*b);
+    free(bases);
+}
+
+/* "DIR/<the first N bytes of NAME>.py" */
+static char *module_path(const char *dir, const char *name, size_t n)
+{
+    _cleanup_free_ char *file = malloc(n + 4);
+
+    if (!file)
+        return NULL;
+    memcpy(file, name, n);
+    memcpy(file + n, ".py", 4);
+    return path_join(dir, file);
+}
+
+char *caches_source_of(const char *name, const char *dir,
+                       bool (*exists)(void *ctx, const char *path), void *ctx, bool *found)
+{
+    static const char prefix[] = "guf-";
+    const char *starts[2] = {name, NULL};
+    char *likeliest = NULL;
+
+    *found = false;
+    /* The file name of a module seldom has a dot in it, so the shortest part that names a file
+     * is the module. Wrappers of gufuncs have a prefix before it. */
+    if (strncmp(name, prefix, strlen(prefix)) == 0) {
+        starts[0] = name + strlen(prefix);
+        starts[1] = name;
+    }
+    for (int i = 0; i < 2 && starts[i]; i++) {
+        for (const char *dot = strchr(starts[i], '.'); dot; dot = strchr(dot + 1, '.')) {
+            char *path = module_path(dir, starts[i], (size_t)(dot - starts[i]));
+
+            if (!path) {
+                free(likeliest);
+                return NULL;
+            }
+            if (exists(ctx, path)) {
+                free(likeliest);
+                *found = true;
+                return path;
+            }
+            if (likeliest)
+                free(path);
+            else
+                likeliest = path;
+        }
+    }
+    return likeliest ? likeliest : path_join(dir, name);
+}
+
+bool caches_is_index(const char *path)
+{
+    struct index_name parts;
+
+    return index_name_parse(path_base(path), &parts) == 0;
+}
+
+bool caches_is_data(const char *path)
+{
+    size_t stem;
+
+    return index_is_data_name(path_base(path), &stem);
+}

@@ -1,0 +1,41 @@
+#pragma once
+/* Which hashed cache directory belongs to which source directory, and which source file an index
+ * belongs to. Knows names only: callers say which directories there are. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+/* A table of the hashed names that Numba would give the source directories of a tree. */
+struct caches;
+
+int caches_new(struct caches **out, struct wp_error *err);
+void caches_free(struct caches *c);
+
+/* Adds source directory DIR ("" is the root) as it is called under absolute path BASE, from which
+ * Python may have imported it. A name that is not UTF-8 is left out: Numba cannot cache there. */
+int caches_add(struct caches *c, const char *base, const char *dir, struct wp_error *err);
+/* After the last caches_add. */
+void caches_sort(struct caches *c);
+
+/* The source directory whose hashed name is NAME, or NULL. */
+const char *caches_find(const struct caches *c, const char *name);
+/* Does any source directory have the basename that the hashed NAME begins with? */
+bool caches_knows_base(const struct caches *c, const char *name);
+
+/* The absolute directories by which Python may have imported what DIR (NULL: the working
+ * directory) names: lexical, through $PWD, and physical, without duplicates; then those of MORE
+ * (made absolute). A NULL-ended array for caches_free_bases. NULL on failure (ERR filled). */
+char **caches_bases(const char *dir, const char *const *more, struct wp_error *err);
+void caches_free_bases(char **bases);
+
+/* The source file that the index called NAME belongs to, in directory DIR: "DIR/MODULE.py".
+ * EXISTS tells which files there are; where none of the possible ones exists, *FOUND is false and
+ * the likeliest name is given. Allocated; NULL on no memory. */
+char *caches_source_of(const char *name, const char *dir,
+                       bool (*exists)(void *ctx, const char *path), void *ctx, bool *found);
+
+/* Is PATH a cache file by its name (.nbi or .nbc, not a temporary)? */
+bool caches_is_index(const char *path);
+bool caches_is_data(const char *path);

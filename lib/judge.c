@@ -1,0 +1,199 @@
+#include "judge.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+
+const char *wp_status_name(enum wp_status s)
+{
+    static const char *const names[] = {
+        [WP_VALID] = "valid",
+        [WP_STALE] = "stale",
+        [WP_SOURCE_MISSING] = "source-missing",
+        [WP_DATA_MISSING] = "data-missing",
+        [WP_CORRUPT] = "corrupt",
+        [WP_SUSPECT] = "suspect",
+        [WP_MISPLACED] = "misplaced",
+        [WP_UNWRITABLE] = "unwritable",
+    };
+
+    return (unsigned)s < WP_STATUS_COUNT ? names[s] : "unknown";
+}
+
+/* Sets status and reason; the reason is kept on one line. 0 or -ENOMEM. */
+static int judged(struct wp_index_status *s, enum wp_status status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static int judged(struct wp_index_status *s, enum wp_status status, const char *fmt, ...)
+{
+    _cleanup_free_ char *text = NULL;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    if (n < 0) {
+        text = NULL;
+        return -ENOMEM;
+    }
+    s->status = status;
+    free(s->reason);
+    s->reason = path_escape(text);
+    return s->reason ? 0 : -ENOMEM;
+}
+
+static int judge_stamp(struct wp_index_status *s, struct judge_file *source,
+                       const struct judge_facts *facts, bool *stale)
+{
+    const struct wp_stamp *stamp = &s->stamp;
+    unsigned char digest[32];
+    double now = stamp_mtime(source->mtime);
+
+    *stale = true;
+    if (stamp->kind == WP_STAMP_UNKNOWN)
+        return judged(s, WP_STALE, "its stamp is of a kind that is not known");
+    if (stamp->kind == WP_STAMP_CONTENT && !source->sha256) {
+        int r = facts->digest ? facts->digest(facts->ctx, digest) : -ENODATA;
+
+        if (r < 0)
+            return judged(s, WP_STALE, "the source cannot be read: %s", strerror(-r));
+        source->sha256 = digest;
+    }
+    *stale = stamp_matches(stamp, source->mtime, source->size, source->sha256) != 1;
+    if (source->sha256 == digest)
+        source->sha256 = NULL;
+    if (!*stale)
+        return 0;
+    if (stamp->kind == WP_STAMP_CONTENT)
+        return judged(s, WP_STALE, "the source's content is not what was compiled");
+    if (stamp->mtime != now)
+        return judged(s, WP_STALE, "the source's time is %.17g, the index has %.17g", now,
+                      stamp->mtime);
+    return judged(s, WP_STALE, "the source has %llu bytes, the index says %llu",
+                  (unsigned long long)source->size, (unsigned long long)stamp->size);
+}
+
+static bool is_older(struct timespec a, struct timespec b)
+{
+    return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+static int judge_data(struct wp_index_status *s, const struct index *index,
+                      const struct judge_file *source, const struct judge_facts *facts)
+{
+    for (size_t i = 0; i < index->count; i++) {
+        const char *name = index->overloads[i].data;
+        struct judge_file data = {0};
+        bool whole = true;
+        int r = facts->data(facts->ctx, name, &data, &whole);
+
+        if (r < 0)
+            return judged(s, WP_DATA_MISSING, "%s: %s", name, strerror(-r));
+        if (r == 0)
+            return judged(s, WP_DATA_MISSING, "%s is gone", name);
+        if (!whole)
+            return judged(s, WP_CORRUPT, "%s is cut or malformed", name);
+        if (is_older(data.mtime, source->mtime))
+            return judged(s, WP_SUSPECT,
+                          "%s is older than the source: it may hold the code of an earlier version",
+                          name);
+    }
+    return 0;
+}
+
+int judge_index(struct wp_index_status *s, const struct index *index, const char *parse_error,
+                const char *misplaced, const char *unwritable, const struct judge_facts *facts)
+{
+    struct judge_file source = {0};
+    bool stale;
+    int r;
+
+    s->status = WP_VALID;
+    if (!index)
+        return judged(s, WP_CORRUPT, "%s", parse_error);
+    s->stamp = index->stamp;
+    s->has_stamp = true;
+    s->numba = strdup(index->numba);
+    if (!s->numba)
+        return -ENOMEM;
+    r = facts->source(facts->ctx, &source);
+    if (r < 0)
+        return judged(s, WP_SOURCE_MISSING, "the source cannot be looked at: %s", strerror(-r));
+    if (r == 0)
+        return judged(s, WP_SOURCE_MISSING, "there is no %s", s->source ? s->source : "source");
+    if (misplaced)
+        return judged(s, WP_MISPLACED, "%s", misplaced);
+    r = judge_stamp(s, &source, facts, &stale);
+    if (r < 0 || stale)
+        return r;
+    r = judge_data(s, index, &source, facts);
+    if (r < 0 || s->status != WP_VALID)
+        return r;
+    if (unwritable)
+        return judged(s, WP_UNWRITABLE, "%s", unwritable);
+    return 0;
+}
+
+int judge_name(struct wp_index_status *s, const char *index_path)
+{
+    struct index_name parts;
+
+    if (index_name_parse(path_base(index_path), &parts) < 0 || !parts.python[0])
+        return 0;
+    s->python = strdup(parts.python);
+    return s->python ? 0 : -ENOMEM;
+}
+
+void judge_clear(struct wp_index_status *s)
+{
+    free(s->index);
+    free(s->source);
+    free(s->reason);
+    free(s->numba);
+    free(s->python);
+    *s = (struct wp_index_status){0};
+}
+
+int judge_add(struct wp_verify_report *r, struct wp_index_status *s)
+{
+    /* Grows by doubling: the room is the next power of two. */
+    if ((r->count & (r->count - 1)) == 0) {
+        size_t room = r->count ? 2 * r->count : 1;
+        struct wp_index_status *grown = realloc(r->indexes, room * sizeof *grown);
+
+        if (!grown) {
+            judge_clear(s);
+            return -ENOMEM;
+        }
+        r->indexes = grown;
+    }
+    r->by_status[s->status]++;
+    r->indexes[r->count++] = *s;
+    *s = (struct wp_index_status){0};
+    return 0;
+}
+
+static int compare_status(const void *a, const void *b)
+{
+    return strcmp(((const struct wp_index_status *)a)->index,
+                  ((const struct wp_index_status *)b)->index);
+}
+
+void judge_sort(struct wp_verify_report *r)
+{
+    if (r->count)
+        qsort(r->indexes, r->count, sizeof *r->indexes, compare_status);
+}
+
+void wp_verify_report_clear(struct wp_verify_report *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        judge_clear(&r->indexes[i]);
+    free(r->indexes);
+    *r = (struct wp_verify_report){0};
+}

@@ -1,0 +1,40 @@
+#pragma once
+/* Judges one index: would Numba load from it? The facts about files come from callbacks, so that
+ * a tree on disk, one being packed and an archive are judged by the same rules. */
+
+#include "base/error.h"
+#include "numba/index.h"
+#include "warmpack.h"
+
+struct judge_file {
+    struct timespec mtime;
+    uint64_t size;
+    const unsigned char *sha256; /* or NULL: not known */
+};
+
+struct judge_facts {
+    /* The source: 1 and *F filled; 0: there is none; negative errno: cannot be looked at. */
+    int (*source)(void *ctx, struct judge_file *f);
+    /* The source's SHA-256, asked for only where the stamp is one. 0 or negative errno. */
+    int (*digest)(void *ctx, unsigned char out[32]);
+    /* Data file NAME in the index's directory: as `source`. WHOLE is cleared (with *WHY, static
+     * text) where its content is cut. */
+    int (*data)(void *ctx, const char *name, struct judge_file *f, bool *whole);
+    void *ctx;
+};
+
+/* Fills S->status, reason, stamp, has_stamp and numba from INDEX (NULL: PARSE_ERROR says why it
+ * could not be read). S->index, source and python are the caller's affair. MISPLACED (NULL: it is
+ * not) and UNWRITABLE (likewise) are reasons found by the caller. 0 or -ENOMEM. */
+int judge_index(struct wp_index_status *s, const struct index *index, const char *parse_error,
+                const char *misplaced, const char *unwritable, const struct judge_facts *facts);
+
+/* The python member from an index's file name. */
+int judge_name(struct wp_index_status *s, const char *index_path);
+
+void judge_clear(struct wp_index_status *s);
+
+/* Appends *S (taken over; cleared on failure) and counts it. 0 or -ENOMEM. */
+int judge_add(struct wp_verify_report *r, struct wp_index_status *s);
+/* Sorts by path. */
+void judge_sort(struct wp_verify_report *r);

@@ -1,0 +1,28 @@
+#pragma once
+/* The archive being written: under a temporary name until it is whole. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+
+struct output {
+    int fd;
+    bool direct;      /* standard output or a device: what is written cannot be taken back */
+    char *name;       /* as given, for messages; owned */
+    char *target;     /* where it goes: NAME with symlinks resolved; owned */
+    char *temporary;  /* beside TARGET; NULL: not linked into a directory yet; owned */
+    uint64_t written; /* bytes */
+};
+
+/* Opens for archive NAME ("-": standard output). Nothing is visible under NAME before
+ * output_commit, but where NAME is a device, a FIFO or standard output. */
+int output_open(struct output *o, const char *name, struct wp_error *err);
+int output_write(struct output *o, const void *data, size_t n, struct wp_error *err);
+/* Starts again from nothing; -EBUSY for a direct output. */
+int output_restart(struct output *o, struct wp_error *err);
+/* Gives the archive its name. */
+int output_commit(struct output *o, struct wp_error *err);
+/* Without a commit the archive is discarded. */
+void output_close(struct output *o);

@@ -1,0 +1,262 @@
+/* The job of packing: plan, blocks, judgement, manifest, end. */
+
+#include "pack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "caches.h"
+
+extern char **environ;
+
+/* Settings of Numba that do not change the code it makes. */
+static bool changes_code(const char *variable)
+{
+    static const char *const harmless[] = {"NUMBA_CACHE_DIR=",   "NUMBA_CACHE_LOCATOR_CLASSES=",
+                                           "NUMBA_DEBUG_CACHE=", "NUMBA_NUM_THREADS=",
+                                           "NUMBA_WARNINGS=",    "NUMBA_COLOR_SCHEME=",
+                                           "NUMBA_TRACE="};
+
+    if (strncmp(variable, "NUMBA_", 6) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (strncmp(variable, harmless[i], strlen(harmless[i])) == 0)
+            return false;
+    return true;
+}
+
+static int compare_strings(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int record_environment(struct manifest *m, struct wp_error *err)
+{
+    size_t n = 0;
+
+    for (char **e = environ; e && *e; e++)
+        n += changes_code(*e);
+    if (!n)
+        return 0;
+    m->env = calloc(n, sizeof *m->env);
+    if (!m->env)
+        return error_nomem(err);
+    for (char **e = environ; *e && m->env_count < n; e++) {
+        if (!changes_code(*e))
+            continue;
+        m->env[m->env_count] = strdup(*e);
+        if (!m->env[m->env_count++])
+            return error_nomem(err);
+    }
+    qsort(m->env, m->env_count, sizeof *m->env, compare_strings);
+    return 0;
+}
+
+/* The manifest borrows the walk's entries while it is written. */
+static int write_manifest(struct pack *p, struct buf *text, struct wp_error *err)
+{
+    struct manifest *m = &p->manifest;
+    int r;
+
+    m->creator = strdup("warmpack " WP_VERSION);
+    m->entries = calloc(p->walk.count ? p->walk.count : 1, sizeof *m->entries);
+    if (!m->creator || !m->entries)
+        return error_nomem(err);
+    for (size_t i = 0; i < p->walk.count; i++)
+        if (p->walk.items[i].entry.type != ENTRY_OTHER)
+            m->entries[m->entry_count++] = p->walk.items[i].entry;
+    r = record_environment(m, err);
+    if (r == 0)
+        r = manifest_write(m, text, err);
+    free(take_ptr(m->entries));
+    m->entry_count = 0;
+    return r;
+}
+
+/* Packs one block of its own and writes it. */
+static int put_alone(struct format_writer *w, struct output *out, const struct entry *e,
+                     const struct buf *content, struct wp_error *err)
+{
+    struct format_block b = {0};
+    int r = w->ops->begin_block(w, &b, err);
+
+    if (r == 0)
+        r = w->ops->add_header(w, &b, e, err);
+    if (r == 0 && buf_add(&b.plain, content->data, content->size) < 0)
+        r = error_nomem(err);
+    if (r == 0)
+        r = w->ops->add_end(w, &b, e, err);
+    if (r == 0)
+        r = w->ops->seal(w, &b, err);
+    if (r == 0)
+        r = w->ops->written(w, &b, out->written, err);
+    if (r == 0)
+        r = output_write(out, b.packed.data, b.packed.size, err);
+    w->ops->drop_block(&b);
+    return r;
+}
+
+static int put_manifest(struct pack *p, struct format_writer *w, struct output *out,
+                        struct wp_error *err)
+{
+    _cleanup_free_ char *path = path_join(p->home, MANIFEST_NAME);
+    _cleanup_buf_ struct buf text = {0};
+    struct entry e = {.path = path, .mode = 0644};
+    int r;
+
+    if (!path)
+        return error_nomem(err);
+    r = write_manifest(p, &text, err);
+    if (r < 0)
+        return r;
+    e.size = text.size;
+    /* The newest time of what is packed, so that the same tree gives the same bytes. */
+    for (size_t i = 0; i < p->walk.count; i++) {
+        struct timespec t = p->walk.items[i].entry.mtime;
+
+        if (i == 0 || t.tv_sec > e.mtime.tv_sec)
+            e.mtime = (struct timespec){.tv_sec = t.tv_sec};
+    }
+    return put_alone(w, out, &e, &text, err);
+}
+
+static int put_framing(struct format_writer *w, struct output *out, bool head, uint64_t manifest_at,
+                       struct wp_error *err)
+{
+    struct format_block b = {0};
+    int r = head ? w->ops->head(w, &b, err) : w->ops->tail(w, &b, manifest_at, err);
+
+    if (r == 0)
+        r = output_write(out, b.packed.data, b.packed.size, err);
+    w->ops->drop_block(&b);
+    return r;
+}
+
+static int refuse_stale(const struct pack *p, const struct wp_create_result *result,
+                        struct wp_error *err)
+{
+    size_t bad = result->indexes - result->valid;
+
+    for (size_t i = 0; i < result->verify.count; i++) {
+        const struct wp_index_status *s = &result->verify.indexes[i];
+
+        if (s->status != WP_VALID)
+            report(p->o->report, WP_WARNING, s->index, "%s: %s", wp_status_name(s->status),
+                   s->reason ? s->reason : "");
+    }
+    if (!bad)
+        return 0;
+    if (p->o->strict)
+        return error_set(err, 0, p->o->archive,
+                         "not made: %zu of %zu cache indexes are not valid (--strict)", bad,
+                         result->indexes);
+    report(p->o->report, WP_WARNING, NULL, "%zu of %zu cache indexes are not valid already", bad,
+           result->indexes);
+    return 0;
+}
+
+static int pack_entries(struct pack *p, struct format_writer *w, struct pool *pool,
+                        struct output *out, struct wp_create_result *result, struct wp_error *err)
+{
+    uint64_t manifest_at;
+    int r = put_framing(w, out, true, 0, err);
+
+    if (r == 0)
+        r = pack_blocks(p, w, pool, out, &result->changed, err);
+    if (r == 0)
+        r = pack_judge(p, &result->verify, err);
+    if (r < 0)
+        return r;
+    result->indexes = result->verify.count;
+    result->valid = result->verify.by_status[WP_VALID];
+    result->cache_dirs = p->manifest.cache_count;
+    memcpy(result->id, p->id, sizeof p->id);
+    for (size_t i = 0; i < p->walk.count; i++) {
+        result->entries += p->walk.items[i].entry.type != ENTRY_OTHER;
+        result->bytes_read += p->walk.items[i].entry.size;
+    }
+    r = refuse_stale(p, result, err);
+    if (r < 0)
+        return r;
+    manifest_at = out->written;
+    r = put_manifest(p, w, out, err);
+    return r < 0 ? r : put_framing(w, out, false, manifest_at, err);
+}
+
+/* One attempt from the walk on. */
+static int pack_once(const struct wp_create_options *o, struct pool *pool, struct output *out,
+                     struct wp_create_result *result, struct wp_error *err)
+{
+    struct pack p = {.o = o};
+    _cleanup_buf_ struct buf mark = {0};
+    struct format_write_options options = {.level = o->level_set ? o->level : -1,
+                                           .one_member = o->gzip_one_member};
+    struct format_writer *w = NULL;
+    int r;
+
+    r = pack_plan(&p, err);
+    if (r == 0 && (buf_printf(&mark, "warmpack-manifest=%s/%s", p.home, MANIFEST_NAME) < 0 ||
+                   buf_terminate(&mark) < 0))
+        r = error_nomem(err);
+    if (r == 0 && out->fd < 0) /* after the walk, which must not meet it */
+        r = output_open(out, o->archive, err);
+    options.mark = (const char *)mark.data;
+    if (r == 0)
+        r = o->format->open_writer(&w, o->format, &options, err);
+    if (r == 0)
+        r = pack_entries(&p, w, pool, out, result, err);
+    if (w)
+        w->ops->free(w);
+    pack_clear(&p);
+    return r;
+}
+
+int wp_create(const struct wp_create_options *o, struct wp_create_result *result,
+              struct wp_error *err)
+{
+    struct output out = {.fd = -1};
+    struct pool *pool;
+    int r;
+
+    *result = (struct wp_create_result){0};
+    if (!o->member_count)
+        return error_set(err, 0, o->archive, "not made: there is nothing to pack");
+    pool = pool_new(o->threads);
+    if (!pool)
+        return error_set(err, errno, NULL, "cannot start threads");
+    for (int attempt = 0;; attempt++) {
+        struct wp_error why = {0};
+
+        r = pack_once(o, pool, &out, result, &why);
+        /* A source or cache that changed under the reader: once more from the start, where what
+         * was written can be taken back. */
+        if (r == -EAGAIN && attempt == 0 && output_restart(&out, NULL) == 0) {
+            report(o->report, WP_NOTE, NULL, "%s: starting again", why.message);
+            wp_verify_report_clear(&result->verify);
+            *result = (struct wp_create_result){0};
+            continue;
+        }
+        if (r < 0 && err && !err->code)
+            *err = why;
+        break;
+    }
+    if (r == 0) {
+        result->bytes_written = out.written;
+        r = output_commit(&out, err);
+    }
+    output_close(&out);
+    pool_free(pool);
+    if (r < 0)
+        wp_verify_report_clear(&result->verify);
+    return r;
+}
+
+const char *wp_version(void)
+{
+    return WP_VERSION;
+}

@@ -1,0 +1,187 @@
+/* Packing, third step: which indexes are valid, judged by what was really packed. Only a valid
+ * index may ever be restamped or grafted: the stamp of a stale one belongs to other code. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "caches.h"
+#include "judge.h"
+#include "pack.h"
+
+struct context {
+    const struct pack *p;
+    const struct walk_item *source; /* or NULL */
+    const char *dir;                /* the index's directory in the archive */
+};
+
+/* The packed item that PATH names, through symlinks within the tree: Python stamps a symlinked
+ * source by its target. NULL where it is not in the archive. */
+static const struct walk_item *packed_file(const struct pack *p, const char *path)
+{
+    const struct walk_item *item = walk_find(&p->walk, path);
+
+    if (item && item->entry.type == ENTRY_HARDLINK)
+        item = walk_find(&p->walk, item->entry.target);
+    return item && (item->entry.type == ENTRY_FILE || item->entry.type == ENTRY_SYMLINK) ? item
+                                                                                         : NULL;
+}
+
+static bool exists(void *ctx, const char *path)
+{
+    return packed_file(ctx, path) != NULL;
+}
+
+static int source_fact(void *ctx, struct judge_file *f)
+{
+    struct context *c = ctx;
+    const struct entry *e;
+    struct stat st;
+
+    if (!c->source)
+        return 0;
+    e = &c->source->entry;
+    if (e->type == ENTRY_SYMLINK) {
+        const char *name = c->source->name ? c->source->name : e->path;
+
+        if (fstatat(c->p->walk.root_fds[c->source->root], name, &st, 0) < 0)
+            return errno == ENOENT ? 0 : -errno;
+        *f = (struct judge_file){.mtime = st.st_mtim, .size = (uint64_t)st.st_size};
+        return 1;
+    }
+    *f = (struct judge_file){
+        .mtime = e->mtime, .size = e->size, .sha256 = e->has_sha256 ? e->sha256 : NULL};
+    return 1;
+}
+
+static int data_fact(void *ctx, const char *name, struct judge_file *f, bool *whole)
+{
+    struct context *c = ctx;
+    _cleanup_free_ char *path = path_join(c->dir, name);
+    const struct walk_item *item = path ? packed_file(c->p, path) : NULL;
+
+    (void)whole;
+    if (!path)
+        return -ENOMEM;
+    if (!item)
+        return 0;
+    *f = (struct judge_file){.mtime = item->entry.mtime, .size = item->entry.size};
+    *whole = item->entry.size > 0;
+    return 1;
+}
+
+/* The source directory of the index's directory, and why it is misplaced where it is. */
+static char *source_dir(const struct pack *p, const char *dir, const char **misplaced)
+{
+    *misplaced = NULL;
+    for (size_t i = 0; i < p->manifest.cache_count; i++)
+        if (strcmp(p->manifest.caches[i].cache, dir) == 0)
+            return strdup(p->manifest.caches[i].source);
+    if (strcmp(path_base(dir), "__pycache__") != 0)
+        *misplaced = "its directory is not one where Numba looks for a source of this tree";
+    return path_dir(dir);
+}
+
+/* Did the index or its data files change since they were read? Numba may be at work. */
+static bool is_as_packed(const struct pack *p, const struct walk_item *item)
+{
+    const char *name = item->name ? item->name : item->entry.path;
+    struct stat st;
+
+    return fstatat(p->walk.root_fds[item->root], name, &st,
+                   p->o->follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_ino == item->ino && (uint64_t)st.st_size == item->entry.size &&
+           st.st_mtim.tv_sec == item->entry.mtime.tv_sec &&
+           st.st_mtim.tv_nsec == item->entry.mtime.tv_nsec &&
+           st.st_ctim.tv_sec == item->ctime.tv_sec && st.st_ctim.tv_nsec == item->ctime.tv_nsec;
+}
+
+static int check_pair(const struct pack *p, const struct walk_item *item, const char *dir,
+                      const struct index *index, struct wp_error *err)
+{
+    bool same = is_as_packed(p, item);
+
+    for (size_t i = 0; i < index->count && same; i++) {
+        _cleanup_free_ char *path = path_join(dir, index->overloads[i].data);
+        const struct walk_item *data = path ? walk_find(&p->walk, path) : NULL;
+
+        if (!path)
+            return error_nomem(err);
+        if (data && data->entry.type == ENTRY_FILE)
+            same = is_as_packed(p, data);
+    }
+    if (same)
+        return 0;
+    error_set(err, 0, item->entry.path, "the index or its data files change while they are packed");
+    return -EAGAIN;
+}
+
+static int record_index(struct manifest *m, const struct wp_index_status *s)
+{
+    struct manifest_index *index = &m->indexes[m->index_count];
+
+    *index = (struct manifest_index){.index = strdup(s->index),
+                                     .source = s->source ? strdup(s->source) : NULL,
+                                     .stamp = s->stamp,
+                                     .has_stamp = s->has_stamp,
+                                     .valid = s->status == WP_VALID};
+    if (index->index)
+        m->index_count++;
+    return index->index && (!s->source || index->source) ? 0 : -ENOMEM;
+}
+
+static int judge_packed(struct pack *p, const struct packed_index *packed,
+                        struct wp_verify_report *verify, struct wp_error *err)
+{
+    const struct walk_item *item = &p->walk.items[packed->item];
+    _cleanup_free_ char *dir = path_dir(item->entry.path);
+    const char *misplaced = NULL;
+    _cleanup_free_ char *sources = dir ? source_dir(p, dir, &misplaced) : NULL;
+    struct context c = {.p = p, .dir = dir};
+    struct judge_facts facts = {.source = source_fact, .data = data_fact, .ctx = &c};
+    struct wp_index_status s = {0};
+    struct wp_error why = {0};
+    struct index index = {0};
+    bool found;
+    int parsed, r;
+
+    if (!sources)
+        return error_nomem(err);
+    s.index = strdup(item->entry.path);
+    s.source = caches_source_of(path_base(item->entry.path), sources, exists, p, &found);
+    if (!s.index || !s.source || judge_name(&s, s.index) < 0) {
+        judge_clear(&s);
+        return error_nomem(err);
+    }
+    c.source = found ? packed_file(p, s.source) : NULL;
+    parsed = index_read(&index, packed->text.data, packed->text.size, &why);
+    r = parsed < 0 ? 0 : check_pair(p, item, dir, &index, err);
+    if (r == 0 &&
+        (judge_index(&s, parsed < 0 ? NULL : &index, why.message, misplaced, NULL, &facts) < 0 ||
+         record_index(&p->manifest, &s) < 0 || judge_add(verify, &s) < 0))
+        r = error_nomem(err);
+    judge_clear(&s);
+    index_clear(&index);
+    return r;
+}
+
+int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error *err)
+{
+    p->manifest.indexes = calloc(p->index_count ? p->index_count : 1, sizeof *p->manifest.indexes);
+    if (!p->manifest.indexes)
+        return error_nomem(err);
+    for (size_t i = 0; i < p->index_count; i++) {
+        int r;
+
+        if (p->walk.items[p->indexes[i].item].entry.type == ENTRY_OTHER)
+            continue; /* gone before it was read */
+        r = judge_packed(p, &p->indexes[i], verify, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
