@@ -60,6 +60,10 @@ const struct entry *manifest_find(const struct manifest *m, const char *path);
 void manifest_time_text(struct timespec t, char out[32]);
 int manifest_time_parse(const char *text, struct timespec *out); /* 0 or -EINVAL */
 
+/* A finite number as Python's repr writes a float ("1795339396.4564414", "1e+16"), in any locale.
+ */
+void manifest_float_text(double v, char out[32]);
+
 /* state.jsonl: what was done with this manifest here. One line an action, the last one holds. */
 struct manifest_state {
     char *action; /* "extract", "restore" */

@@ -1,0 +1,104 @@
+/* What manifests are made of: names of values, paths, memory, finding. */
+
+#include "manifest/manifest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "manifest/manifest_private.h"
+
+static const char *const TYPES[] = {
+    [ENTRY_FILE] = "file",
+    [ENTRY_DIR] = "dir",
+    [ENTRY_SYMLINK] = "symlink",
+    [ENTRY_HARDLINK] = "hardlink",
+};
+static const char *const PLACES[] = {
+    [MANIFEST_CACHE_DIR] = "cache-dir",
+    [MANIFEST_CACHE_USER_WIDE] = "user-wide",
+    [MANIFEST_CACHE_INSIDE] = "inside",
+};
+static const char *const STAMPS[] = {
+    [WP_STAMP_MTIME] = "mtime",
+    [WP_STAMP_SECONDS] = "seconds",
+    [WP_STAMP_CONTENT] = "content",
+    [WP_STAMP_UNKNOWN] = "unknown",
+};
+const struct manifest_names manifest_type_names = {TYPES, sizeof TYPES / sizeof *TYPES};
+const struct manifest_names manifest_place_names = {PLACES, sizeof PLACES / sizeof *PLACES};
+const struct manifest_names manifest_stamp_names = {STAMPS, sizeof STAMPS / sizeof *STAMPS};
+
+int manifest_name_index(const struct manifest_names *n, const char *text)
+{
+    for (size_t i = 0; i < n->count; i++)
+        if (strcmp(n->names[i], text) == 0)
+            return (int)i;
+    return -1;
+}
+
+bool manifest_path_is_canonical(const char *path)
+{
+    if (!path_is_safe(path))
+        return false;
+    for (const char *p = path;; p++) {
+        size_t n = strcspn(p, "/");
+
+        if (n == 0 || (n == 1 && *p == '.'))
+            return false;
+        p += n;
+        if (!*p)
+            return true;
+    }
+}
+
+static void free_strings(char **strings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(strings[i]);
+    free(strings);
+}
+
+void manifest_clear(struct manifest *m)
+{
+    free(m->creator);
+    free_strings(m->roots, m->root_count);
+    free_strings(m->env, m->env_count);
+    for (size_t i = 0; i < m->entry_count; i++)
+        entry_clear(&m->entries[i]);
+    free(m->entries);
+    for (size_t i = 0; i < m->cache_count; i++) {
+        free(m->caches[i].cache);
+        free(m->caches[i].source);
+    }
+    free(m->caches);
+    for (size_t i = 0; i < m->index_count; i++) {
+        free(m->indexes[i].index);
+        free(m->indexes[i].source);
+    }
+    free(m->indexes);
+    *m = (struct manifest){0};
+}
+
+void manifest_state_clear(struct manifest_state *s)
+{
+    free(s->action);
+    free_strings(s->roots, s->root_count);
+    free(s->layout);
+    free(s->cache_root);
+    free(s->options);
+    free(s->archive);
+    *s = (struct manifest_state){0};
+}
+
+static int compare_to_entry(const void *path, const void *entry)
+{
+    return strcmp(path, ((const struct entry *)entry)->path);
+}
+
+const struct entry *manifest_find(const struct manifest *m, const char *path)
+{
+    if (!m->entry_count)
+        return NULL;
+    return bsearch(path, m->entries, m->entry_count, sizeof *m->entries, compare_to_entry);
+}

@@ -1,0 +1,244 @@
+/* The text of a manifest, from its records. */
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/path.h"
+#include "manifest/json_write.h"
+#include "manifest/manifest.h"
+#include "manifest/manifest_private.h"
+
+static const char NOT_CLEAN[] = "it is no clean path beneath the archive's root";
+
+/* Fills ERR for an entry or another record that cannot be written. */
+static int refuse(struct wp_error *err, const char *path, const char *why)
+{
+    return error_set(err, 0, path, "cannot stand in a manifest: %s", why);
+}
+
+/* Ends the line that began at START. */
+static int end_line(struct json_writer *w, size_t start, const char *path, struct wp_error *err)
+{
+    json_write_close(w);
+    json_write_end_line(w);
+    if (w->error == -ENOMEM)
+        return error_nomem(err);
+    if (w->error)
+        return refuse(err, path, "a name is not UTF-8");
+    if (w->out->size - start > MANIFEST_LINE_MAX)
+        return refuse(err, path, "its line would be too long");
+    return 0;
+}
+
+static int write_env(const struct manifest *m, struct json_writer *w, struct wp_error *err)
+{
+    if (!m->env_count)
+        return 0;
+    json_write_object(w, "env");
+    for (size_t i = 0; i < m->env_count; i++) {
+        const char *equals = strchr(m->env[i], '=');
+
+        if (!equals)
+            return refuse(err, m->env[i], "it is no NAME=VALUE");
+        json_write_named_text(w, m->env[i], (size_t)(equals - m->env[i]), equals + 1);
+    }
+    json_write_close(w);
+    return 0;
+}
+
+static int write_header(const struct manifest *m, struct buf *out, struct wp_error *err)
+{
+    struct json_writer w = {.out = out};
+    size_t start = out->size;
+    int r;
+
+    if (!m->root_count)
+        return error_set(err, 0, NULL, "a manifest needs the directory that was packed");
+    for (size_t i = 0; i < m->root_count; i++)
+        if (m->roots[i][0] != '/')
+            return refuse(err, m->roots[i], "it is not absolute");
+    json_write_open(&w);
+    json_write_plain(&w, "format", MANIFEST_FORMAT);
+    json_write_uint(&w, "version", MANIFEST_VERSION);
+    json_write_text(&w, "creator", m->creator ? m->creator : "warmpack " WP_VERSION);
+    if (m->root_count == 1)
+        json_write_text(&w, "root", m->roots[0]);
+    else
+        json_write_texts(&w, "roots", m->roots, m->root_count);
+    r = write_env(m, &w, err);
+    if (r < 0)
+        return r;
+    return end_line(&w, start, "NUMBA_*", err);
+}
+
+static int write_entry(const struct entry *e, struct buf *out, struct wp_error *err)
+{
+    struct json_writer w = {.out = out};
+    size_t start = out->size;
+    bool is_link = e->type == ENTRY_SYMLINK || e->type == ENTRY_HARDLINK;
+    char text[2 * SHA256_SIZE + 1];
+
+    if (e->type == ENTRY_OTHER)
+        return refuse(err, e->path, "it is no file, directory or link");
+    if (is_link && (!e->target || !*e->target))
+        return refuse(err, e->path, "the link has no target");
+    if (e->type == ENTRY_HARDLINK && !manifest_path_is_canonical(e->target))
+        return refuse(err, e->path, "its target is no clean path");
+    if (e->type == ENTRY_FILE && e->size > INT64_MAX)
+        return refuse(err, e->path, "it is too large");
+    json_write_open(&w);
+    json_write_text(&w, "path", e->path);
+    json_write_plain(&w, "type", manifest_type_names.names[e->type]);
+    if (is_link)
+        json_write_text(&w, "target", e->target);
+    snprintf(text, sizeof text, "%04o", (unsigned)e->mode & 07777);
+    json_write_plain(&w, "mode", text);
+    json_write_uint(&w, "uid", e->uid);
+    json_write_uint(&w, "gid", e->gid);
+    if (e->uname)
+        json_write_text(&w, "user", e->uname);
+    if (e->gname)
+        json_write_text(&w, "group", e->gname);
+    if (e->type == ENTRY_FILE)
+        json_write_uint(&w, "size", e->size);
+    manifest_time_text(e->mtime, text);
+    json_write_plain(&w, "mtime", text);
+    if (e->type == ENTRY_FILE && e->has_sha256) {
+        hex_encode(e->sha256, SHA256_SIZE, text);
+        json_write_plain(&w, "sha256", text);
+    }
+    return end_line(&w, start, e->path, err);
+}
+
+static int write_cache(const struct manifest_cache *c, struct buf *out, struct wp_error *err)
+{
+    struct json_writer w = {.out = out};
+    size_t start = out->size;
+
+    if (*c->source && !manifest_path_is_canonical(c->source))
+        return refuse(err, c->source, NOT_CLEAN);
+    json_write_open(&w);
+    json_write_text(&w, "cache", c->cache);
+    json_write_text(&w, "source", c->source);
+    json_write_plain(&w, "place", manifest_place_names.names[c->kind]);
+    return end_line(&w, start, c->cache, err);
+}
+
+/* The kind under which a stamp can be written: numbers that JSON cannot hold equal no source's
+ * stamp, so nothing is lost by calling them unknown. */
+static enum wp_stamp_kind kind_to_write(const struct wp_stamp *s)
+{
+    bool numbers = s->kind == WP_STAMP_MTIME || s->kind == WP_STAMP_SECONDS;
+
+    if (numbers && (!isfinite(s->mtime) || s->size > INT64_MAX))
+        return WP_STAMP_UNKNOWN;
+    if (s->kind == WP_STAMP_SECONDS && (fabs(s->mtime) >= 0x1p63 || trunc(s->mtime) != s->mtime))
+        return WP_STAMP_UNKNOWN;
+    return s->kind;
+}
+
+static void write_stamp(struct json_writer *w, const struct wp_stamp *s)
+{
+    enum wp_stamp_kind kind = kind_to_write(s);
+    char text[2 * SHA256_SIZE + 1];
+
+    json_write_object(w, "stamp");
+    json_write_plain(w, "kind", manifest_stamp_names.names[kind]);
+    if (kind == WP_STAMP_MTIME) {
+        manifest_float_text(s->mtime, text);
+        json_write_raw(w, "mtime", text);
+    } else if (kind == WP_STAMP_SECONDS) {
+        snprintf(text, sizeof text, "%lld", (long long)s->mtime);
+        json_write_raw(w, "mtime", text);
+    } else if (kind == WP_STAMP_CONTENT) {
+        hex_encode(s->sha256, SHA256_SIZE, text);
+        json_write_plain(w, "sha256", text);
+    }
+    if (kind == WP_STAMP_MTIME || kind == WP_STAMP_SECONDS)
+        json_write_uint(w, "size", s->size);
+    json_write_close(w);
+}
+
+static int write_index(const struct manifest_index *i, struct buf *out, struct wp_error *err)
+{
+    struct json_writer w = {.out = out};
+    size_t start = out->size;
+
+    if (i->source && !manifest_path_is_canonical(i->source))
+        return refuse(err, i->source, NOT_CLEAN);
+    json_write_open(&w);
+    json_write_text(&w, "index", i->index);
+    if (i->source)
+        json_write_text(&w, "source", i->source);
+    if (i->has_stamp)
+        write_stamp(&w, &i->stamp);
+    json_write_raw(&w, "valid", i->valid ? "true" : "false");
+    return end_line(&w, start, i->index, err);
+}
+
+static int write_end(const struct manifest *m, struct buf *out, size_t from, struct wp_error *err)
+{
+    struct json_writer w = {.out = out};
+    unsigned char digest[SHA256_SIZE];
+    char hex[2 * SHA256_SIZE + 1];
+    size_t start = out->size;
+
+    sha256_of(out->data + from, out->size - from, digest);
+    hex_encode(digest, sizeof digest, hex);
+    json_write_open(&w);
+    json_write_raw(&w, "end", "true");
+    json_write_uint(&w, "entries", m->entry_count);
+    json_write_plain(&w, "sha256", hex);
+    return end_line(&w, start, NULL, err);
+}
+
+/* Is PATH fit to be read again, and does it come after BEFORE (NULL: the first)? */
+static int check_path(const char *path, const char *before, struct wp_error *err)
+{
+    _cleanup_free_ char *shown = NULL;
+
+    if (!manifest_path_is_canonical(path))
+        return refuse(err, path, NOT_CLEAN);
+    if (!before || strcmp(before, path) < 0)
+        return 0;
+    shown = path_escape(before);
+    return error_set(err, 0, path, "stands in the manifest %s %s",
+                     strcmp(before, path) == 0 ? "twice, as" : "out of order, behind",
+                     shown ? shown : "another");
+}
+
+static int write_records(const struct manifest *m, struct buf *out, struct wp_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < m->entry_count && r == 0; i++) {
+        r = check_path(m->entries[i].path, i ? m->entries[i - 1].path : NULL, err);
+        r = r < 0 ? r : write_entry(&m->entries[i], out, err);
+    }
+    for (size_t i = 0; i < m->cache_count && r == 0; i++) {
+        r = check_path(m->caches[i].cache, i ? m->caches[i - 1].cache : NULL, err);
+        r = r < 0 ? r : write_cache(&m->caches[i], out, err);
+    }
+    for (size_t i = 0; i < m->index_count && r == 0; i++) {
+        r = check_path(m->indexes[i].index, i ? m->indexes[i - 1].index : NULL, err);
+        r = r < 0 ? r : write_index(&m->indexes[i], out, err);
+    }
+    return r;
+}
+
+int manifest_write(const struct manifest *m, struct buf *out, struct wp_error *err)
+{
+    size_t from = out->size;
+    int r = write_header(m, out, err);
+
+    r = r < 0 ? r : write_records(m, out, err);
+    r = r < 0 ? r : write_end(m, out, from, err);
+    if (r < 0)
+        out->size = from;
+    return r;
+}

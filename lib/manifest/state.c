@@ -1,0 +1,84 @@
+/* state.jsonl: what was done with a manifest where it was unpacked. */
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "manifest/json_read.h"
+#include "manifest/json_write.h"
+#include "manifest/manifest.h"
+#include "manifest/manifest_private.h"
+
+static void write_optional(struct json_writer *w, const char *name, const char *value)
+{
+    if (value)
+        json_write_text(w, name, value);
+}
+
+int manifest_state_write(const struct manifest_state *s, struct buf *out)
+{
+    struct json_writer w = {.out = out};
+    size_t start = out->size;
+
+    json_write_open(&w);
+    json_write_uint(&w, "version", STATE_VERSION);
+    json_write_text(&w, "action", s->action);
+    if (s->root_count == 1)
+        json_write_text(&w, "root", s->roots[0]);
+    else
+        json_write_texts(&w, "roots", s->roots, s->root_count);
+    json_write_uint(&w, "strip", s->strip);
+    json_write_text(&w, "layout", s->layout);
+    write_optional(&w, "cache_root", s->cache_root);
+    write_optional(&w, "options", s->options);
+    write_optional(&w, "archive", s->archive);
+    json_write_close(&w);
+    json_write_end_line(&w);
+    if (w.error)
+        out->size = start;
+    return w.error;
+}
+
+static int read_line(struct manifest_state *s, const struct json_line *l)
+{
+    uint64_t version = 0, strip = 0;
+    int r = json_line_uint(l, "version", INT64_MAX, JSON_REQUIRED, &version);
+
+    if (r < 0)
+        return r;
+    if (version != STATE_VERSION)
+        return json_line_wrong(l, "version %llu is not known here: it takes a newer warmpack",
+                               (unsigned long long)version);
+    r = json_line_text(l, "action", JSON_REQUIRED, &s->action);
+    r = r < 0 ? r : json_line_texts(l, "root", "roots", &s->roots, &s->root_count);
+    r = r < 0 ? r : json_line_uint(l, "strip", UINT_MAX, JSON_OPTIONAL, &strip);
+    r = r < 0 ? r : json_line_text(l, "layout", JSON_REQUIRED, &s->layout);
+    r = r < 0 ? r : json_line_text(l, "cache_root", JSON_OPTIONAL, &s->cache_root);
+    r = r < 0 ? r : json_line_text(l, "options", JSON_OPTIONAL, &s->options);
+    r = r < 0 ? r : json_line_text(l, "archive", JSON_OPTIONAL, &s->archive);
+    s->strip = (unsigned)strip;
+    return r < 0 ? r : 0;
+}
+
+int manifest_state_read(struct manifest_state *out, const void *text, size_t size, const char *name,
+                        struct wp_error *err)
+{
+    _cleanup_(json_line_clear) struct json_line l = {.name = name, .all = text, .err = err};
+    const char *all = text, *before;
+    int r;
+
+    *out = (struct manifest_state){0};
+    if (!size || all[size - 1] != '\n')
+        return error_set(err, 0, name, size ? "the last line is cut" : "the state is empty");
+    before = memrchr(all, '\n', size - 1);
+    l.text = before ? before + 1 : all;
+    size -= (size_t)(l.text - all);
+    if (size > MANIFEST_LINE_MAX)
+        return json_line_wrong(&l, "longer than %d bytes", MANIFEST_LINE_MAX);
+    r = json_line_parse(&l, size);
+    r = r < 0 ? r : read_line(out, &l);
+    if (r < 0)
+        manifest_state_clear(out);
+    return r;
+}
