@@ -110,14 +110,8 @@ static int open_stepwise(int dirfd, const char *path, int flags, mode_t mode)
     }
 }
 
-int beneath_open(int dirfd, const char *path, int flags, mode_t mode)
+static int open_at_once(int dirfd, const char *path, int flags, mode_t mode)
 {
-    int r = refuse_escape(path);
-    if (r < 0)
-        return r;
-    if (!have_openat2())
-        return open_stepwise(dirfd, path, flags, mode);
-
     bool makes = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
     struct open_how how = {
         .flags = (unsigned)(flags | O_CLOEXEC | O_NOFOLLOW | (flags & O_PATH ? 0 : O_LARGEFILE)),
@@ -128,13 +122,53 @@ int beneath_open(int dirfd, const char *path, int flags, mode_t mode)
     do
         fd = syscall(SYS_openat2, dirfd, *path ? path : ".", &how, sizeof how);
     while (fd < 0 && errno == EINTR);
-    if (fd >= 0)
-        return (int)fd;
-    r = -errno;
-    /* Longer than PATH_MAX, perhaps; or a component that may be a symlink. */
-    if (r == -ENAMETOOLONG || r == -ENOTDIR || r == -EAGAIN)
+    return fd < 0 ? -errno : (int)fd;
+}
+
+/* Opens what of *PATH is too long for one call but for its end, and moves *PATH on to that. */
+static int open_long(int dirfd, const char **path)
+{
+    _cleanup_close_ int held = -1;
+    int at = dirfd;
+    while (strlen(*path) >= PATH_MAX) {
+        char part[PATH_MAX];
+        size_t n = PATH_MAX - 1;
+        while (n > 0 && (*path)[n] != '/')
+            n--;
+        if (n == 0)
+            return -ENAMETOOLONG;
+        memcpy(part, *path, n);
+        part[n] = '\0';
+        int fd = open_at_once(at, part, O_PATH | O_DIRECTORY, 0);
+        if (fd == -ENOTDIR)
+            fd = open_stepwise(at, part, O_PATH | O_DIRECTORY, 0);
+        if (fd < 0)
+            return fd;
+        cleanup_close(&held);
+        at = held = fd;
+        *path = skip_to_component(*path + n);
+    }
+    return take_fd(&held);
+}
+
+int beneath_open(int dirfd, const char *path, int flags, mode_t mode)
+{
+    int r = refuse_escape(path);
+    if (r < 0)
+        return r;
+    if (!have_openat2())
         return open_stepwise(dirfd, path, flags, mode);
-    return r;
+
+    _cleanup_close_ int held = -1;
+    int at = dirfd;
+    if (strlen(path) >= PATH_MAX) {
+        at = held = open_long(dirfd, &path);
+        if (held < 0)
+            return held;
+    }
+    r = open_at_once(at, path, flags, mode);
+    /* A component that may be a symlink, or a file. */
+    return r == -ENOTDIR || r == -EAGAIN ? open_stepwise(at, path, flags, mode) : r;
 }
 
 int beneath_parent(int dirfd, const char *path, const char **name)

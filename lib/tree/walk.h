@@ -6,14 +6,16 @@
 
 #include "base/error.h"
 #include "entry.h"
+#include "names.h"
 
 struct walk_item {
     struct entry entry;
-    unsigned root; /* index of the root it was found under */
+    unsigned root; /* index of the root that its name is relative to */
     char *name;    /* path relative to that root's descriptor, NULL: entry.path */
     dev_t dev;
     ino_t ino;
     struct timespec ctime; /* to notice a change under the reader */
+    bool linked;           /* a file that may have other names in the walk */
 };
 
 struct walk_options {
@@ -33,8 +35,8 @@ struct walk {
     int *root_fds;     /* owned: directory descriptors */
     char **root_names; /* owned: as given, for messages */
     unsigned root_count;
-    void *names; /* uid and gid name cache */
-    void *links; /* (dev, ino) of files with several names */
+    struct names names; /* of users and groups */
+    bool follow;        /* as walked: names of items lead through symlinks */
 };
 
 void walk_init(struct walk *w);
@@ -43,14 +45,19 @@ int walk_add_root(struct walk *w, const char *dir, struct wp_error *err);
 /* Walks ROOT's member PATH under archive name AS (NULL: path_clean(PATH); "": the members of a
  * directory stand at the top). Sockets are skipped with a warning; devices and FIFOs too.
  * Directories named .warmpack, .warmpack-XXXXXX (manifests, staging) are left out. An unreadable
- * file or directory is an error, as is a missing PATH. */
+ * file or directory is an error, as is a missing PATH.
+ * Where the way to PATH leads through a symlink, "..", or from "/", which no one should follow
+ * again beneath a descriptor, its directory becomes a further root, with its path for a name. */
 int walk_add(struct walk *w, unsigned root, const char *path, const char *as,
              const struct walk_options *o, struct wp_error *err);
-/* Sorts, drops items named twice, and turns further names of one inode into hard links to the
- * first. Call once, at the end. */
+/* Sorts, drops items named twice (the last one added stays), and turns further names of one inode
+ * into hard links to the first. Call once, at the end. */
 int walk_finish(struct walk *w, struct wp_error *err);
 /* After walk_finish: the item with archive path PATH, or NULL. */
 struct walk_item *walk_find(const struct walk *w, const char *path);
+/* Opens what an item names as openat(2) does: beneath its root, and through symlinks only with
+ * `follow`. A descriptor or a negative errno. */
+int walk_open(const struct walk *w, const struct walk_item *i, int flags);
 void walk_free(struct walk *w);
 
 /* Does PATH match one of the patterns as --exclude does? Shared with extraction. */

@@ -1,1 +1,2 @@
 unit_test(beneath base tree)
+unit_test(walk base tree)

@@ -1,0 +1,126 @@
+#include "names.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+/* Names come from archives, too: what is remembered of them is bounded. */
+enum { MOST_NAMES = 4096, MOST_RECORD = 16 << 20 };
+
+/* Asks the system, by NAME where it is given, else by *ID. Sets the other of the two (*FOUND is
+ * allocated). Returns 1, 0 where there is no such entry, or -ENOMEM. */
+static int ask(enum names_kind kind, const char *name, id_t *id, char **found)
+{
+    _cleanup_free_ char *room = NULL;
+    for (size_t size = 1024; size <= MOST_RECORD; size *= 2) {
+        free(room);
+        room = malloc(size);
+        if (!room)
+            return -ENOMEM;
+        struct passwd p, *user = NULL;
+        struct group g, *group = NULL;
+        int r;
+        if (kind == NAMES_USER)
+            r = name ? getpwnam_r(name, &p, room, size, &user)
+                     : getpwuid_r(*id, &p, room, size, &user);
+        else
+            r = name ? getgrnam_r(name, &g, room, size, &group)
+                     : getgrgid_r(*id, &g, room, size, &group);
+        if (r == ERANGE)
+            continue;
+        if (!user && !group)
+            return 0;
+        if (name) {
+            *id = user ? user->pw_uid : group->gr_gid;
+            return 1;
+        }
+        *found = strdup(user ? user->pw_name : group->gr_name);
+        return *found ? 1 : -ENOMEM;
+    }
+    return 0;
+}
+
+static void list_clear(struct names_list *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        free(l->known[i].name);
+    l->count = 0;
+}
+
+static int list_insert(struct names_list *l, size_t at, struct names_known k)
+{
+    if (l->count == l->room) {
+        size_t room = l->room ? l->room * 2 : 8;
+        struct names_known *known = reallocarray(l->known, room, sizeof *known);
+        if (!known)
+            return -ENOMEM;
+        l->known = known;
+        l->room = room;
+    }
+    memmove(l->known + at + 1, l->known + at, (l->count - at) * sizeof *l->known);
+    l->known[at] = k;
+    l->count++;
+    return 0;
+}
+
+const char *names_of(struct names *n, enum names_kind kind, id_t id)
+{
+    struct names_list *l = &n->by_id[kind];
+    size_t low = 0, high = l->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (l->known[middle].id == id)
+            return l->known[middle].name;
+        if (l->known[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    struct names_known k = {.id = id};
+    if (ask(kind, NULL, &id, &k.name) < 0 || list_insert(l, low, k) < 0) {
+        free(k.name);
+        return NULL;
+    }
+    return k.name;
+}
+
+bool names_find(struct names *n, enum names_kind kind, const char *name, id_t *id)
+{
+    struct names_list *l = &n->by_name[kind];
+    if (l->count >= MOST_NAMES)
+        list_clear(l);
+    size_t low = 0, high = l->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(l->known[middle].name, name);
+        if (order == 0) {
+            *id = l->known[middle].id;
+            return l->known[middle].found;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    struct names_known k = {.name = strdup(name)};
+    k.found = ask(kind, name, &k.id, NULL) == 1;
+    *id = k.id;
+    if (!k.name || list_insert(l, low, k) < 0)
+        free(k.name);
+    return k.found;
+}
+
+void names_free(struct names *n)
+{
+    for (int kind = NAMES_USER; kind <= NAMES_GROUP; kind++) {
+        list_clear(&n->by_id[kind]);
+        list_clear(&n->by_name[kind]);
+        free(n->by_id[kind].known);
+        free(n->by_name[kind].known);
+    }
+    *n = (struct names){0};
+}

@@ -1,0 +1,99 @@
+#include "walk.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "beneath.h"
+#include "walk_root.h"
+
+void walk_init(struct walk *w)
+{
+    *w = (struct walk){0};
+}
+
+void walk_free(struct walk *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        entry_clear(&w->items[i].entry);
+        free(w->items[i].name);
+    }
+    for (unsigned i = 0; i < w->root_count; i++) {
+        close(w->root_fds[i]);
+        free(w->root_names[i]);
+    }
+    free(w->items);
+    free(w->root_fds);
+    free(w->root_names);
+    names_free(&w->names);
+    *w = (struct walk){0};
+}
+
+int walk_root_add(struct walk *w, int fd, char *name, struct wp_error *err)
+{
+    int *fds = reallocarray(w->root_fds, (size_t)w->root_count + 1, sizeof *fds);
+    if (fds)
+        w->root_fds = fds;
+    char **names = reallocarray(w->root_names, (size_t)w->root_count + 1, sizeof *names);
+    if (names)
+        w->root_names = names;
+    if (!fds || !names || !name) {
+        close(fd);
+        free(name);
+        return error_nomem(err);
+    }
+    w->root_fds[w->root_count] = fd;
+    w->root_names[w->root_count] = name;
+    return (int)w->root_count++;
+}
+
+int walk_add_root(struct walk *w, const char *dir, struct wp_error *err)
+{
+    if (!dir)
+        dir = ".";
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES) /* members may be named where they cannot be listed */
+        fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(err, errno, dir, "cannot open directory");
+    return walk_root_add(w, fd, strdup(dir), err);
+}
+
+int walk_root_follow(int at, const char *name, int flags)
+{
+    _cleanup_close_ int held = -1;
+    while (strlen(name) >= PATH_MAX) {
+        char part[PATH_MAX];
+        size_t n = PATH_MAX - 1;
+        while (n > 0 && name[n] != '/')
+            n--;
+        if (n == 0)
+            return -ENAMETOOLONG;
+        memcpy(part, name, n);
+        part[n] = '\0';
+        int fd = openat(at, part, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+            return -errno;
+        cleanup_close(&held);
+        at = held = fd;
+        name += n + 1;
+    }
+    int fd;
+    do
+        fd = openat(at, *name ? name : ".", flags | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    return fd < 0 ? -errno : fd;
+}
+
+int walk_root_open(const struct walk *w, unsigned root, const char *name, int flags)
+{
+    return w->follow ? walk_root_follow(w->root_fds[root], name, flags)
+                     : beneath_open(w->root_fds[root], name, flags, 0);
+}
+
+int walk_open(const struct walk *w, const struct walk_item *i, int flags)
+{
+    return walk_root_open(w, i->root, i->name ? i->name : i->entry.path, flags);
+}

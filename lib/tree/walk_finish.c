@@ -1,0 +1,117 @@
+/* From items in the order in which they were found to a list without doubles, sorted bytewise. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "walk.h"
+
+struct key {
+    const char *path;
+    size_t index; /* in the items: their order of being added */
+};
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct key *x = a, *y = b;
+    int order = strcmp(x->path, y->path);
+    return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static void drop(struct walk_item *i)
+{
+    entry_clear(&i->entry);
+    free(take_ptr(i->name));
+}
+
+static int sort(struct walk *w, struct wp_error *err)
+{
+    _cleanup_free_ struct key *keys = reallocarray(NULL, w->count, sizeof *keys);
+    _cleanup_free_ struct walk_item *sorted = reallocarray(NULL, w->count, sizeof *sorted);
+    if (!keys || !sorted)
+        return error_nomem(err);
+    size_t n = 0, kept = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->items[i].entry.type == ENTRY_OTHER || !w->items[i].entry.path)
+            drop(&w->items[i]); /* it vanished while it was walked */
+        else
+            keys[n++] = (struct key){.path = w->items[i].entry.path, .index = i};
+    }
+    qsort(keys, n, sizeof *keys, compare_keys);
+    int e = 0;
+    for (size_t k = 0; k < n; k++) {
+        struct walk_item *item = &w->items[keys[k].index];
+        struct walk_item *next = k + 1 < n ? &w->items[keys[k + 1].index] : NULL;
+        if (!next || strcmp(keys[k].path, keys[k + 1].path) != 0) {
+            sorted[kept++] = *item;
+            continue;
+        }
+        if ((item->entry.type == ENTRY_DIR) != (next->entry.type == ENTRY_DIR))
+            e = error_set(err, 0, keys[k].path,
+                          "named twice, as a directory and as something else");
+        drop(item);
+    }
+    free(w->items);
+    w->items = take_ptr(sorted);
+    w->room = w->count;
+    w->count = kept;
+    return e;
+}
+
+static size_t hash(const struct walk_item *i)
+{
+    uint64_t h = ((uint64_t)i->dev << 32 ^ (uint64_t)i->dev >> 32 ^ i->ino) * 0x9e3779b97f4a7c15;
+    return (size_t)(h >> 20);
+}
+
+/* Finds earlier names in a table of open addresses, at most half full. */
+static int find_links(struct walk *w, struct wp_error *err)
+{
+    size_t linked = 0, size = 16;
+    for (size_t i = 0; i < w->count; i++)
+        linked += w->items[i].linked;
+    if (linked < 2)
+        return 0;
+    while (size < linked * 2)
+        size *= 2;
+    _cleanup_free_ const struct walk_item **table = calloc(size, sizeof(struct walk_item *));
+    if (!table)
+        return error_nomem(err);
+    for (size_t i = 0; i < w->count; i++) {
+        struct walk_item *item = &w->items[i];
+        if (!item->linked)
+            continue;
+        size_t at = hash(item) & (size - 1);
+        while (table[at] && (table[at]->dev != item->dev || table[at]->ino != item->ino))
+            at = (at + 1) & (size - 1);
+        if (!table[at]) {
+            table[at] = item;
+            continue;
+        }
+        item->entry.target = strdup(table[at]->entry.path);
+        if (!item->entry.target)
+            return error_nomem(err);
+        item->entry.type = ENTRY_HARDLINK;
+        item->entry.size = 0;
+    }
+    return 0;
+}
+
+int walk_finish(struct walk *w, struct wp_error *err)
+{
+    if (w->count == 0)
+        return 0;
+    int e = sort(w, err);
+    return e < 0 ? e : find_links(w, err);
+}
+
+static int compare_with_path(const void *path, const void *item)
+{
+    return strcmp(path, ((const struct walk_item *)item)->entry.path);
+}
+
+struct walk_item *walk_find(const struct walk *w, const char *path)
+{
+    return w->count ? bsearch(path, w->items, w->count, sizeof *w->items, compare_with_path) : NULL;
+}
