@@ -1,0 +1,222 @@
+/* Which formats there are, and which of them an archive is. A new format is one line in `formats`
+ * and one in `open_by_content`. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "formats.h"
+#include "tar/tar.h"
+#include "tar/tar_header.h"
+
+/* ---- The formats ------------------------------------------------------------------------- */
+
+static int open_tar(struct format_writer **out, const struct wp_format *f,
+                    const struct format_write_options *o, struct wp_error *err)
+{
+    (void)f;
+    return tar_open_writer(out, &codec_none, o, err);
+}
+
+static int open_tgz(struct format_writer **out, const struct wp_format *f,
+                    const struct format_write_options *o, struct wp_error *err)
+{
+    (void)f;
+    return tar_open_writer(out, o->one_member ? &codec_gzip_one : &codec_gzip, o, err);
+}
+
+static int open_tar_zst(struct format_writer **out, const struct wp_format *f,
+                        const struct format_write_options *o, struct wp_error *err)
+{
+    (void)f;
+    return tar_open_writer(out, &codec_zstd, o, err);
+}
+
+static int open_read_only(struct format_writer **out, const struct wp_format *f,
+                          const struct format_write_options *o, struct wp_error *err)
+{
+    (void)out;
+    (void)o;
+    return error_set(err, 0, NULL, "%s archives can be read, but not written", f->name);
+}
+
+#define SUFFIXES(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* The levels are those of the codecs, which a constant cannot refer to; a test compares them. */
+const struct wp_format format_tgz = {.name = "tgz",
+                                     .suffixes = SUFFIXES(".tgz", ".tar.gz"),
+                                     .min_level = 1,
+                                     .max_level = 12,
+                                     .writes = true,
+                                     .open_writer = open_tgz};
+const struct wp_format format_tar = {
+    .name = "tar", .suffixes = SUFFIXES(".tar"), .writes = true, .open_writer = open_tar};
+const struct wp_format format_tar_zst = {.name = "tar.zst",
+                                         .suffixes = SUFFIXES(".tar.zst", ".tzst", ".tar.zstd"),
+                                         .min_level = 1,
+                                         .max_level = 19,
+                                         .writes = true,
+                                         .open_writer = open_tar_zst};
+static const struct wp_format format_tar_bz2 = {.name = "tar.bz2",
+                                                .suffixes =
+                                                    SUFFIXES(".tar.bz2", ".tbz2", ".tbz", ".tb2"),
+                                                .open_writer = open_read_only};
+static const struct wp_format format_tar_xz = {
+    .name = "tar.xz", .suffixes = SUFFIXES(".tar.xz", ".txz"), .open_writer = open_read_only};
+
+static const struct wp_format *const formats[] = {&format_tgz, &format_tar, &format_tar_zst,
+                                                  &format_tar_bz2, &format_tar_xz};
+enum { FORMAT_COUNT = sizeof(formats) / sizeof(formats[0]) };
+
+const struct wp_format *wp_format_at(size_t i)
+{
+    return i < FORMAT_COUNT ? formats[i] : NULL;
+}
+
+/* A format is also called as its suffixes are, without the dot: "tar.gz", "tzst". */
+const struct wp_format *wp_format_by_name(const char *name)
+{
+    for (size_t i = 0; i < FORMAT_COUNT; i++) {
+        if (strcmp(formats[i]->name, name) == 0)
+            return formats[i];
+        for (const char *const *s = formats[i]->suffixes; *s; s++) {
+            if (strcmp(*s + 1, name) == 0)
+                return formats[i];
+        }
+    }
+    return NULL;
+}
+
+const struct wp_format *wp_format_by_suffix(const char *archive)
+{
+    const struct wp_format *best = NULL;
+    size_t n = strlen(archive), longest = 0;
+
+    for (size_t i = 0; i < FORMAT_COUNT; i++) {
+        for (const char *const *s = formats[i]->suffixes; *s; s++) {
+            size_t length = strlen(*s);
+
+            if (length > longest && length < n && strcmp(archive + n - length, *s) == 0) {
+                best = formats[i];
+                longest = length;
+            }
+        }
+    }
+    return best;
+}
+
+const char *wp_format_name(const struct wp_format *f)
+{
+    return f->name;
+}
+
+bool wp_format_writes(const struct wp_format *f)
+{
+    return f->writes;
+}
+
+void wp_format_levels(const struct wp_format *f, int *min, int *max)
+{
+    *min = f->min_level;
+    *max = f->max_level;
+}
+
+/* ---- Recognising an archive -------------------------------------------------------------- */
+
+/* The start of an archive: enough for a tar header. */
+struct start {
+    unsigned char data[TAR_BLOCK];
+    size_t size;
+};
+
+static int read_start(int fd, struct start *s, const char *name, struct wp_error *err)
+{
+    while (s->size < sizeof(s->data)) {
+        ssize_t n = read(fd, s->data + s->size, sizeof(s->data) - s->size);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_set(err, errno, name, "cannot read");
+        if (n == 0)
+            break;
+        s->size += (size_t)n;
+    }
+    return s->size > 0 ? 0 : error_set(err, 0, name, "not an archive: it is empty");
+}
+
+static bool begins_with(const struct start *s, const char *magic, size_t n)
+{
+    return s->size >= n && memcmp(s->data, magic, n) == 0;
+}
+
+static bool is_tar(const struct start *s)
+{
+    return s->size == TAR_BLOCK &&
+           (tar_checksum_fits((const struct tar_header *)s->data) || tar_is_zero_block(s->data));
+}
+
+static int refuse(const struct start *s, const char *name, struct wp_error *err)
+{
+    if (begins_with(s, "PK\3\4", 4) || begins_with(s, "PK\5\6", 4))
+        return error_set(err, 0, name, "a zip archive: this version reads tar formats only");
+    return error_set(err, 0, name,
+                     "not an archive that can be read (tar, plain or with gzip, zstd, bzip2 or "
+                     "xz)");
+}
+
+/* The decompressed stream of FD (taken over), whatever packed it. */
+static int open_plain(struct tar_input *in, int fd, const struct start *s,
+                      const struct format_open_options *o, struct wp_error *err)
+{
+    _cleanup_close_ int owned = fd;
+    struct source *file, *whole;
+    int rc;
+
+    in->codec = codec_recognise(s->data, s->size < 16 ? s->size : 16);
+    if (!in->codec && is_tar(s))
+        in->codec = &codec_none;
+    if (in->codec)
+        return in->codec->open(&in->plain, take_fd(&owned), s->data, s->size, o->name, o->pool,
+                               err);
+    if (!begins_with(s, "BZh", 3) && !begins_with(s,
+                                                  "\xfd"
+                                                  "7zXZ\0",
+                                                  6))
+        return refuse(s, o->name, err);
+    rc = source_file(&file, take_fd(&owned), o->name, err);
+    if (rc < 0)
+        return rc;
+    rc = source_with_prefix(&whole, s->data, s->size, file, err);
+    if (rc < 0) {
+        source_free(file);
+        return rc;
+    }
+    return tar_filter_source(&in->plain, whole, o->name, err);
+}
+
+int formats_open_reader(struct format_reader **out, int fd, const struct format_open_options *o,
+                        struct wp_error *err)
+{
+    _cleanup_close_ int owned = fd;
+    _cleanup_close_ int archive = -1;
+    struct tar_input in = {.fd = -1};
+    struct start s = {.size = 0};
+    struct stat st;
+    int rc;
+
+    in.is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && lseek(fd, 0, SEEK_CUR) == 0;
+    rc = read_start(fd, &s, o->name, err);
+    if (rc < 0)
+        return rc;
+    archive = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (archive < 0)
+        return error_set(err, errno, o->name, "cannot be opened");
+    rc = open_plain(&in, take_fd(&owned), &s, o, err);
+    if (rc < 0)
+        return rc;
+    in.fd = take_fd(&archive);
+    return tar_open_reader(out, &in, o, err);
+}

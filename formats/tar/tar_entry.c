@@ -1,0 +1,189 @@
+#include "tar_entry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+
+int tar_member_begin(struct tar_member *m, const struct pax *global)
+{
+    tar_member_clear(m);
+    return pax_copy(&m->pax, global);
+}
+
+void tar_member_clear(struct tar_member *m)
+{
+    pax_clear(&m->pax);
+    free(m->long_name);
+    free(m->long_link);
+    m->long_name = m->long_link = NULL;
+    m->has_extension = false;
+}
+
+static bool is_ustar(const struct tar_header *h)
+{
+    return memcmp(h->magic, "ustar\0", 6) == 0;
+}
+
+static bool has_names(const struct tar_header *h)
+{
+    return memcmp(h->magic, "ustar", 5) == 0;
+}
+
+/* The name as the header has it: prefix "/" name. star keeps times at the end of its prefix. */
+static char *header_name(const struct tar_header *h)
+{
+    size_t room = memcmp(h->end + 8, "tar", 4) == 0 ? 131 : sizeof(h->prefix);
+    size_t prefix = is_ustar(h) ? strnlen(h->prefix, room) : 0;
+    size_t name = strnlen(h->name, sizeof(h->name));
+    char *out = malloc(prefix + name + 2), *at = out;
+
+    if (!out)
+        return NULL;
+    if (prefix > 0) {
+        memcpy(at, h->prefix, prefix);
+        at += prefix;
+        *at++ = '/';
+    }
+    memcpy(at, h->name, name);
+    at[name] = '\0';
+    return out;
+}
+
+static char *member_name(const struct tar_member *m)
+{
+    const char *name = m->pax.sparse_path ? m->pax.sparse_path
+                       : m->pax.path      ? m->pax.path
+                                          : m->long_name;
+
+    return name ? strdup(name) : header_name(&m->header);
+}
+
+static char *member_link(const struct tar_member *m)
+{
+    const char *link = m->pax.linkpath ? m->pax.linkpath : m->long_link;
+
+    return link ? strdup(link) : strndup(m->header.linkname, sizeof(m->header.linkname));
+}
+
+static enum entry_type member_type(const struct tar_member *m, const char *name)
+{
+    size_t n = strlen(name);
+
+    switch ((enum tar_type)m->header.type) {
+    case TAR_HARDLINK:
+        return ENTRY_HARDLINK;
+    case TAR_SYMLINK:
+        return ENTRY_SYMLINK;
+    case TAR_DIR:
+    case TAR_DUMPDIR:
+        return ENTRY_DIR;
+    case TAR_CHAR:
+    case TAR_BLOCKDEV:
+    case TAR_FIFO:
+        return ENTRY_OTHER;
+    case TAR_FILE:
+    case TAR_FILE_V7:
+        /* Before there was a type for directories, a slash made one. */
+        return n > 0 && name[n - 1] == '/' ? ENTRY_DIR : ENTRY_FILE;
+    default:
+        return ENTRY_FILE; /* as POSIX wants of types that a reader does not know */
+    }
+}
+
+int tar_member_stored(const struct tar_member *m, uint64_t *stored)
+{
+    int64_t size;
+
+    if (m->header.type >= TAR_HARDLINK && m->header.type <= TAR_FIFO) {
+        *stored = 0;
+        return 0;
+    }
+    if (m->pax.has_size) {
+        *stored = m->pax.size;
+        return 0;
+    }
+    if (tar_get_number(m->header.size, sizeof(m->header.size), &size) < 0 || size < 0)
+        return -EINVAL;
+    *stored = (uint64_t)size;
+    return 0;
+}
+
+/* A user or group number: 32 bits, of which old writers have some as negative ones. */
+static int member_id(bool has_pax, int64_t pax, const char field[8], uint32_t *id)
+{
+    int64_t v = pax;
+
+    if (!has_pax && tar_get_number(field, 8, &v) < 0)
+        return -EINVAL;
+    if (v < INT32_MIN || v > UINT32_MAX)
+        return -EINVAL;
+    *id = (uint32_t)v;
+    return 0;
+}
+
+static int member_owner(const struct tar_member *m, struct entry *e)
+{
+    const struct tar_header *h = &m->header;
+    const struct pax *p = &m->pax;
+
+    if (member_id(p->has_uid, p->uid, h->uid, &e->uid) < 0 ||
+        member_id(p->has_gid, p->gid, h->gid, &e->gid) < 0)
+        return -EINVAL;
+    if (p->uname || (has_names(h) && h->uname[0])) {
+        e->uname = p->uname ? strdup(p->uname) : strndup(h->uname, sizeof(h->uname));
+        if (!e->uname)
+            return -ENOMEM;
+    }
+    if (p->gname || (has_names(h) && h->gname[0])) {
+        e->gname = p->gname ? strdup(p->gname) : strndup(h->gname, sizeof(h->gname));
+        if (!e->gname)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int member_time(const struct tar_member *m, struct timespec *t)
+{
+    int64_t sec;
+
+    if (m->pax.has_mtime) {
+        *t = m->pax.mtime;
+        return 0;
+    }
+    if (tar_get_number(m->header.mtime, sizeof(m->header.mtime), &sec) < 0)
+        return -EINVAL;
+    *t = (struct timespec){.tv_sec = sec};
+    return 0;
+}
+
+int tar_member_entry(const struct tar_member *m, struct entry *e)
+{
+    _cleanup_free_ char *name = member_name(m);
+    _cleanup_free_ char *link = NULL;
+    int64_t mode;
+    int rc;
+
+    if (!name)
+        return -ENOMEM;
+    e->type = member_type(m, name);
+    e->path = path_clean(name);
+    if (!e->path)
+        return -ENOMEM;
+    if (e->type == ENTRY_SYMLINK || e->type == ENTRY_HARDLINK) {
+        link = member_link(m);
+        if (!link)
+            return -ENOMEM;
+        e->target = e->type == ENTRY_SYMLINK ? take_ptr(link) : path_clean(link);
+        if (!e->target)
+            return -ENOMEM;
+    }
+    if (tar_get_number(m->header.mode, sizeof(m->header.mode), &mode) < 0)
+        return -EINVAL;
+    e->mode = (mode_t)(mode & 07777);
+    if ((rc = member_owner(m, e)) < 0 || (rc = member_time(m, &e->mtime)) < 0)
+        return rc;
+    return e->type == ENTRY_FILE ? tar_member_stored(m, &e->size) : 0;
+}

@@ -1,0 +1,425 @@
+/* Reading tar. The parser is our own because libarchive 3.6 takes the pax times "-0.500000000" and
+ * "0.500000000" for the same, converts names to the locale, and does not miss a cut archive's
+ * end. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "tar.h"
+#include "tar_entry.h"
+#include "tar_pointer.h"
+#include "tar_stream.h"
+
+/* Extended headers are read whole: records of a hostile archive must not fill the memory. */
+enum { MAX_EXTENSION = 16 << 20 };
+
+struct tar_reader {
+    struct format_reader base;
+    struct tar_stream in;
+    char *name;                     /* of the archive */
+    const struct wp_report *report; /* borrowed */
+    const struct codec *codec;      /* NULL: none that points at a manifest */
+    struct pool *pool;              /* borrowed */
+    int fd;                         /* the archive, shared with the source; -1: unknown */
+    bool is_file;                   /* fd is a regular file that holds nothing before the archive */
+
+    struct pax global;
+    struct tar_member member;
+    struct entry entry;
+    uint64_t stored;  /* bytes of the entry's content still in the stream */
+    unsigned padding; /* behind them */
+    uint64_t offset;  /* in the file, of the next byte of content */
+    struct sparse_map map;
+    bool sparse;
+    size_t run;        /* of the map, the current one */
+    uint64_t run_done; /* bytes of it handed out */
+    bool ended;
+    int failed; /* negative errno: nothing more can be read */
+};
+
+static struct tar_reader *reader_of(struct format_reader *r)
+{
+    return (struct tar_reader *)r;
+}
+
+static void note_position(struct tar_reader *r)
+{
+    off_t at = r->is_file ? lseek(r->fd, 0, SEEK_CUR) : -1;
+
+    r->base.consumed = at >= 0 ? (uint64_t)at : r->in.offset;
+}
+
+static int damaged(struct tar_reader *r, uint64_t at, const char *what, struct wp_error *err)
+{
+    return error_set(err, 0, r->name, "the archive is damaged: %s at byte %llu of the tar", what,
+                     (unsigned long long)at);
+}
+
+/* Puts a failure of the parts that know no archive into words. */
+static int explain(struct tar_reader *r, int rc, const char *what, struct wp_error *err)
+{
+    if (rc == -ENOMEM)
+        return error_nomem(err);
+    return damaged(r, r->in.offset, what, err);
+}
+
+/* ---- Headers ----------------------------------------------------------------------------- */
+
+/* The archive ends at the first block of zeros, as for GNU tar; there should be two. */
+static int read_end(struct tar_reader *r, struct wp_error *err)
+{
+    unsigned char block[TAR_BLOCK];
+    uint64_t at = r->in.offset;
+    int rc = tar_stream_read(&r->in, block, sizeof(block), err);
+
+    if (rc < 0)
+        return rc;
+    if (r->member.has_extension)
+        return damaged(r, at, "an extended header without its entry", err);
+    if (rc == 1 && !tar_is_zero_block(block))
+        report(r->report, WP_WARNING, r->name,
+               "a lone block of zeros ends the archive at byte %llu of the tar; what follows is "
+               "ignored",
+               (unsigned long long)(at - TAR_BLOCK));
+    r->ended = true;
+    return tar_stream_drain(&r->in, err);
+}
+
+/* The next header into r->member: 1; 0 at the end of the archive. */
+static int read_header(struct tar_reader *r, struct wp_error *err)
+{
+    uint64_t at = r->in.offset;
+    int rc = tar_stream_read(&r->in, &r->member.header, TAR_BLOCK, err);
+
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return at == 0 ? error_set(err, 0, r->name, "not a tar archive: it is empty")
+                       : tar_stream_cut(&r->in, err);
+    if (tar_is_zero_block(&r->member.header))
+        return read_end(r, err);
+    if (tar_checksum_fits(&r->member.header))
+        return 1;
+    if (at == 0)
+        return error_set(err, 0, r->name, "not a tar archive");
+    return damaged(r, at, "no valid header", err);
+}
+
+/* The content of an extended header, with a NUL behind it. */
+static int read_extension(struct tar_reader *r, struct buf *out, struct wp_error *err)
+{
+    int64_t size;
+    int rc;
+
+    /* Its own header alone says its size; records speak of the entry behind it. */
+    if (tar_get_number(r->member.header.size, sizeof(r->member.header.size), &size) < 0 || size < 0)
+        return damaged(r, r->in.offset, "a malformed size", err);
+    if (size > MAX_EXTENSION)
+        return damaged(r, r->in.offset, "an extended header of more than 16 MiB", err);
+    for (uint64_t left = (uint64_t)size; left > 0;) {
+        const void *data;
+        ssize_t n = tar_stream_some(&r->in, left, &data, err);
+
+        if (n <= 0)
+            return n < 0 ? (int)n : tar_stream_cut(&r->in, err);
+        if (buf_add(out, data, (size_t)n) < 0)
+            return error_nomem(err);
+        left -= (uint64_t)n;
+    }
+    rc = tar_stream_skip(&r->in, tar_padding((uint64_t)size), err);
+    if (rc < 0)
+        return rc;
+    return buf_terminate(out) < 0 ? error_nomem(err) : 0;
+}
+
+/* The comment of the very first header says whether a manifest follows. */
+static void take_mark(struct tar_reader *r, uint64_t at)
+{
+    static const char mark[] = "warmpack-manifest=";
+
+    if (at == 0 && r->global.comment && strncmp(r->global.comment, mark, sizeof(mark) - 1) == 0)
+        r->base.mark = true;
+}
+
+static int take_long(char **to, struct buf *content)
+{
+    free(*to);
+    *to = strdup((const char *)content->data); /* up to the NUL that GNU tar writes */
+    return *to ? 0 : -ENOMEM;
+}
+
+/* Where the header is one about the next entry, takes it in: 1; 0 where it is an entry's own. */
+static int take_extension(struct tar_reader *r, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf content = {0};
+    uint64_t at = r->in.offset - TAR_BLOCK;
+    struct tar_member *m = &r->member;
+    enum tar_type type = (enum tar_type)m->header.type;
+    int rc;
+
+    if (type != TAR_PAX && type != TAR_PAX_SUN && type != TAR_PAX_GLOBAL && type != TAR_LONG_NAME &&
+        type != TAR_LONG_LINK && type != TAR_VOLUME && type != TAR_OLD_NAMES && type != TAR_ACL_SUN)
+        return 0;
+    rc = read_extension(r, &content, err);
+    if (rc < 0)
+        return rc;
+    switch (type) {
+    case TAR_PAX_GLOBAL:
+        rc = pax_parse(&r->global, content.data, content.size);
+        take_mark(r, at);
+        if (rc == 0 && !m->has_extension)
+            rc = tar_member_begin(m, &r->global);
+        break;
+    case TAR_PAX:
+    case TAR_PAX_SUN:
+        rc = pax_parse(&m->pax, content.data, content.size);
+        m->has_extension = true;
+        break;
+    case TAR_LONG_NAME:
+    case TAR_LONG_LINK:
+        rc = take_long(type == TAR_LONG_NAME ? &m->long_name : &m->long_link, &content);
+        m->has_extension = true;
+        break;
+    default: /* a label, an access list: nothing that we keep */
+        break;
+    }
+    return rc < 0 ? explain(r, rc, "a malformed extended header", err) : 1;
+}
+
+/* ---- Sparse files ------------------------------------------------------------------------ */
+
+/* The old format has four runs in the header, then blocks of 21 more. */
+static int read_old_map(struct tar_reader *r, uint64_t *real, struct wp_error *err)
+{
+    char block[TAR_BLOCK];
+    const char *header = (const char *)&r->member.header;
+    bool more = header[482] != 0;
+    int64_t size;
+    int rc = sparse_add_old(&r->map, header + 386, 4);
+
+    if (rc == 0 && (tar_get_number(header + 483, 12, &size) < 0 || size < 0))
+        rc = -EINVAL;
+    while (rc == 0 && more) {
+        rc = tar_stream_read(&r->in, block, sizeof(block), err);
+        if (rc <= 0)
+            return rc < 0 ? rc : tar_stream_cut(&r->in, err);
+        more = block[504] != 0;
+        rc = sparse_add_old(&r->map, block, 21);
+    }
+    if (rc < 0)
+        return explain(r, rc, "a malformed sparse map", err);
+    *real = (uint64_t)size;
+    return 0;
+}
+
+/* Format 1.0: the map stands before the content and counts as stored. */
+static int read_map_text(struct tar_reader *r, struct wp_error *err)
+{
+    struct sparse_text text;
+    char block[TAR_BLOCK];
+    int more = 1;
+
+    sparse_text_begin(&text);
+    while (more == 1) {
+        int rc;
+
+        if (r->stored < TAR_BLOCK)
+            return damaged(r, r->in.offset, "a sparse map that does not end", err);
+        rc = tar_stream_read(&r->in, block, sizeof(block), err);
+        if (rc <= 0)
+            return rc < 0 ? rc : tar_stream_cut(&r->in, err);
+        r->stored -= TAR_BLOCK;
+        more = sparse_text_block(&text, &r->map, block);
+    }
+    return more < 0 ? explain(r, more, "a malformed sparse map", err) : 0;
+}
+
+static int read_sparse(struct tar_reader *r, struct wp_error *err)
+{
+    struct pax *p = &r->member.pax;
+    uint64_t real = 0;
+    int rc = 0;
+
+    if (r->entry.type != ENTRY_FILE || (r->member.header.type != TAR_SPARSE && !p->sparse))
+        return 0;
+    if (p->sparse) {
+        r->map = p->map;
+        p->map = (struct sparse_map){0};
+        real = p->sparse_size;
+        if (p->sparse_map_follows)
+            rc = read_map_text(r, err);
+    } else {
+        rc = read_old_map(r, &real, err);
+    }
+    if (rc < 0)
+        return rc;
+    if ((p->sparse && !p->has_sparse_size) || !sparse_fits(&r->map, real, r->stored))
+        return damaged(r, r->in.offset, "a sparse map that does not fit its file", err);
+    r->sparse = true;
+    r->entry.size = real;
+    return 0;
+}
+
+/* ---- Entries ----------------------------------------------------------------------------- */
+
+static int make_entry(struct tar_reader *r, struct wp_error *err)
+{
+    struct tar_member *m = &r->member;
+    int rc;
+
+    if (m->header.type == TAR_MULTIVOLUME)
+        return error_set(err, 0, r->name, "the archive continues a file of another volume");
+    rc = tar_member_stored(m, &r->stored);
+    if (rc == 0)
+        rc = tar_member_entry(m, &r->entry);
+    if (rc < 0)
+        return explain(r, rc, "a malformed header", err);
+    r->padding = tar_padding(r->stored);
+    rc = read_sparse(r, err);
+    if (rc < 0)
+        return rc;
+    if (m->header.type != TAR_SPARSE && m->header.type != TAR_DUMPDIR &&
+        m->header.type != TAR_FILE_V7 && (m->header.type < TAR_FILE || m->header.type > '7'))
+        report(r->report, WP_WARNING, r->entry.path,
+               "an entry of unknown type (byte %u), taken for a file",
+               (unsigned char)m->header.type);
+    return 1;
+}
+
+static int read_entry(struct tar_reader *r, struct wp_error *err)
+{
+    int rc = tar_member_begin(&r->member, &r->global);
+
+    if (rc < 0)
+        return error_nomem(err);
+    do {
+        rc = read_header(r, err);
+        if (rc == 1)
+            rc = take_extension(r, err);
+        else
+            return rc;
+    } while (rc == 1);
+    return rc < 0 ? rc : make_entry(r, err);
+}
+
+static int reader_next(struct format_reader *base, const struct entry **e, struct wp_error *err)
+{
+    struct tar_reader *r = reader_of(base);
+    int rc = r->failed;
+
+    if (rc < 0)
+        return error_set(err, 0, r->name, "the archive could not be read further");
+    if (r->ended)
+        return 0;
+    entry_clear(&r->entry);
+    sparse_clear(&r->map);
+    r->sparse = false;
+    rc = tar_stream_skip(&r->in, r->stored, err);
+    if (rc == 0)
+        rc = tar_stream_skip(&r->in, r->padding, err);
+    r->stored = r->offset = r->run_done = 0;
+    r->padding = 0;
+    r->run = 0;
+    if (rc == 0)
+        rc = read_entry(r, err);
+    r->failed = rc < 0 ? rc : 0;
+    note_position(r);
+    *e = &r->entry;
+    return rc;
+}
+
+/* How much of the content stands in one piece from here, at r->offset of the file. */
+static uint64_t piece(struct tar_reader *r)
+{
+    if (!r->sparse)
+        return r->stored;
+    while (r->run < r->map.count && r->run_done == r->map.runs[r->run].size) {
+        r->run++;
+        r->run_done = 0;
+    }
+    if (r->run == r->map.count)
+        return 0;
+    r->offset = r->map.runs[r->run].offset + r->run_done;
+    return r->map.runs[r->run].size - r->run_done;
+}
+
+static int reader_data(struct format_reader *base, const void **data, size_t *n, uint64_t *offset,
+                       struct wp_error *err)
+{
+    struct tar_reader *r = reader_of(base);
+    uint64_t max;
+    ssize_t got;
+
+    if (r->failed < 0)
+        return error_set(err, 0, r->name, "the archive could not be read further");
+    if (r->entry.type != ENTRY_FILE || (max = piece(r)) == 0)
+        return 0;
+    got = tar_stream_some(&r->in, max, data, err);
+    if (got <= 0)
+        return r->failed = got < 0 ? (int)got : tar_stream_cut(&r->in, err);
+    *n = (size_t)got;
+    *offset = r->offset;
+    r->offset += (uint64_t)got;
+    r->run_done += (uint64_t)got;
+    r->stored -= (uint64_t)got;
+    note_position(r);
+    return 1;
+}
+
+static int reader_manifest(struct format_reader *base, struct buf *path, struct buf *text,
+                           struct wp_error *err)
+{
+    struct tar_reader *r = reader_of(base);
+
+    if (!r->codec || !r->is_file)
+        return 0;
+    return tar_pointed_manifest(r->codec, r->fd, r->name, r->pool, path, text, err);
+}
+
+static void reader_free(struct format_reader *base)
+{
+    struct tar_reader *r = reader_of(base);
+
+    source_free(r->in.source);
+    pax_clear(&r->global);
+    tar_member_clear(&r->member);
+    entry_clear(&r->entry);
+    sparse_clear(&r->map);
+    if (r->fd >= 0)
+        close(r->fd);
+    free(r->name);
+    free(r);
+}
+
+int tar_open_reader(struct format_reader **out, const struct tar_input *in,
+                    const struct format_open_options *o, struct wp_error *err)
+{
+    static const struct format_reader_ops ops = {
+        .next = reader_next, .data = reader_data, .manifest = reader_manifest, .free = reader_free};
+    struct tar_reader *r = calloc(1, sizeof(*r));
+
+    if (!r) {
+        source_free(in->plain);
+        if (in->fd >= 0)
+            close(in->fd);
+        return error_nomem(err);
+    }
+    r->base = (struct format_reader){.ops = &ops, .is_tar = true};
+    r->in.source = in->plain;
+    r->fd = in->fd;
+    r->is_file = in->is_file;
+    r->codec = in->codec;
+    r->report = o->report;
+    r->pool = o->pool;
+    r->in.name = r->name = strdup(o->name);
+    if (!r->name) {
+        reader_free(&r->base);
+        return error_nomem(err);
+    }
+    *out = &r->base;
+    return 0;
+}

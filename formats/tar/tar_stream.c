@@ -1,0 +1,74 @@
+#include "tar_stream.h"
+
+#include <string.h>
+
+ssize_t tar_stream_some(struct tar_stream *s, uint64_t max, const void **data, struct wp_error *err)
+{
+    size_t n;
+
+    if (s->left == 0) {
+        const void *run = NULL;
+        ssize_t got = source_pull(s->source, &run, err);
+
+        if (got <= 0)
+            return got;
+        s->run = run;
+        s->left = (size_t)got;
+    }
+    n = s->left < max ? s->left : (size_t)max;
+    *data = s->run;
+    s->run += n;
+    s->left -= n;
+    s->offset += n;
+    return (ssize_t)n;
+}
+
+int tar_stream_cut(const struct tar_stream *s, struct wp_error *err)
+{
+    return error_set(err, 0, s->name, "the archive is cut: it ends after %llu bytes of tar",
+                     (unsigned long long)s->offset);
+}
+
+int tar_stream_read(struct tar_stream *s, void *to, size_t n, struct wp_error *err)
+{
+    unsigned char *at = to;
+
+    for (size_t done = 0; done < n;) {
+        const void *data;
+        ssize_t got = tar_stream_some(s, n - done, &data, err);
+
+        if (got < 0)
+            return (int)got;
+        if (got == 0)
+            return done == 0 ? 0 : tar_stream_cut(s, err);
+        memcpy(at + done, data, (size_t)got);
+        done += (size_t)got;
+    }
+    return 1;
+}
+
+int tar_stream_skip(struct tar_stream *s, uint64_t n, struct wp_error *err)
+{
+    while (n > 0) {
+        const void *data;
+        ssize_t got = tar_stream_some(s, n, &data, err);
+
+        if (got < 0)
+            return (int)got;
+        if (got == 0)
+            return tar_stream_cut(s, err);
+        n -= (uint64_t)got;
+    }
+    return 0;
+}
+
+int tar_stream_drain(struct tar_stream *s, struct wp_error *err)
+{
+    const void *data;
+    ssize_t got;
+
+    do
+        got = tar_stream_some(s, UINT64_MAX, &data, err);
+    while (got > 0);
+    return (int)got;
+}

@@ -1,0 +1,27 @@
+#pragma once
+/* The plain bytes of a tar archive, in blocks or in runs as long as the source gives them. */
+
+#include <stdint.h>
+
+#include "stream/source.h"
+#include "tar_header.h"
+
+struct tar_stream {
+    struct source *source; /* owned */
+    const char *name;      /* of the archive, for messages; borrowed */
+    const unsigned char *run;
+    size_t left;     /* bytes of the run not yet handed out */
+    uint64_t offset; /* bytes handed out so far */
+};
+
+/* At most MAX bytes, as the source has them at hand: their number, or 0 at the end. */
+ssize_t tar_stream_some(struct tar_stream *s, uint64_t max, const void **data,
+                        struct wp_error *err);
+/* Exactly N bytes: 1; 0 where the stream ends right here; an end within them is an error. */
+int tar_stream_read(struct tar_stream *s, void *to, size_t n, struct wp_error *err);
+/* Steps over N bytes; an end before that is an error. */
+int tar_stream_skip(struct tar_stream *s, uint64_t n, struct wp_error *err);
+/* The error for a stream that ends too early. */
+int tar_stream_cut(const struct tar_stream *s, struct wp_error *err);
+/* Reads to the end, so that the decompressor checks its last bytes. */
+int tar_stream_drain(struct tar_stream *s, struct wp_error *err);

@@ -1,0 +1,197 @@
+/* Writing tar: blocks of headers and content, each packed by the codec on its own. */
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "tar.h"
+#include "tar_header.h"
+#include "tar_write_header.h"
+
+struct tar_writer {
+    struct format_writer base;
+    const struct codec *codec;
+    int level;
+    char *mark;             /* NULL: no first header of our own */
+    struct gzip_one *one;   /* the single gzip member, or NULL */
+    _Atomic uint64_t plain; /* bytes of tar sealed so far, by any thread */
+};
+
+static struct tar_writer *writer_of(struct format_writer *w)
+{
+    return (struct tar_writer *)w;
+}
+
+/* ---- On pool threads --------------------------------------------------------------------- */
+
+static int begin_block(struct format_writer *w, struct format_block *b, struct wp_error *err)
+{
+    (void)w;
+    (void)err;
+    buf_clear(&b->plain);
+    buf_clear(&b->packed);
+    return 0;
+}
+
+static int add_header(struct format_writer *w, struct format_block *b, const struct entry *e,
+                      struct wp_error *err)
+{
+    (void)w;
+    return tar_add_header(&b->plain, e, err);
+}
+
+static int add_end(struct format_writer *w, struct format_block *b, const struct entry *e,
+                   struct wp_error *err)
+{
+    (void)w;
+    if (buf_add_zeros(&b->plain, tar_padding(e->size)) < 0)
+        return error_nomem(err);
+    return 0;
+}
+
+static int seal(struct format_writer *base, struct format_block *b, struct wp_error *err)
+{
+    struct tar_writer *w = writer_of(base);
+
+    atomic_fetch_add_explicit(&w->plain, b->plain.size, memory_order_relaxed);
+    buf_clear(&b->packed);
+    return w->codec->pack(b, w->level, err);
+}
+
+/* ---- On the job's thread ----------------------------------------------------------------- */
+
+static int head(struct format_writer *base, struct format_block *b, struct wp_error *err)
+{
+    struct tar_writer *w = writer_of(base);
+    _cleanup_buf_ struct buf start = {0};
+    int rc;
+
+    begin_block(base, b, err);
+    if (w->mark) {
+        if (tar_add_global(&b->plain, w->mark) < 0)
+            return error_nomem(err);
+        rc = seal(base, b, err);
+        if (rc < 0)
+            return rc;
+    }
+    if (!w->one)
+        return 0;
+    if ((w->mark && gzip_one_add(w->one, b) < 0) || gzip_one_head(&start) < 0 ||
+        buf_add(&start, b->packed.data, b->packed.size) < 0)
+        return error_nomem(err);
+    buf_free(&b->packed);
+    b->packed = start;
+    start = (struct buf){0};
+    return 0;
+}
+
+static int written(struct format_writer *base, struct format_block *b, uint64_t offset,
+                   struct wp_error *err)
+{
+    struct tar_writer *w = writer_of(base);
+
+    /* At the start stands the head, which has been counted when it was made. */
+    if (w->one && offset > 0 && gzip_one_add(w->one, b) < 0)
+        return error_nomem(err);
+    return 0;
+}
+
+static int tail(struct format_writer *base, struct format_block *b, uint64_t manifest_offset,
+                struct wp_error *err)
+{
+    struct tar_writer *w = writer_of(base);
+    uint64_t size = atomic_load(&w->plain);
+    int rc;
+
+    begin_block(base, b, err);
+    size = (size + 2 * TAR_BLOCK) % TAR_RECORD;
+    if (buf_add_zeros(&b->plain, 2 * TAR_BLOCK + (size ? TAR_RECORD - size : 0)) < 0)
+        return error_nomem(err);
+    rc = seal(base, b, err);
+    if (rc < 0)
+        return rc;
+    if (w->one) {
+        if (gzip_one_add(w->one, b) < 0 || gzip_one_tail(w->one, &b->packed) < 0)
+            return error_nomem(err);
+        return 0;
+    }
+    return w->mark && w->codec->pointer ? w->codec->pointer(&b->packed, manifest_offset, err) : 0;
+}
+
+static void writer_free(struct format_writer *base)
+{
+    struct tar_writer *w = writer_of(base);
+
+    if (w->one)
+        gzip_one_free(w->one);
+    free(w->mark);
+    free(w);
+}
+
+static void drop(struct format_block *b, const struct codec *codec)
+{
+    buf_free(&b->plain);
+    buf_free(&b->packed);
+    if (codec->drop && b->codec)
+        codec->drop(b->codec);
+    b->codec = NULL;
+}
+
+/* A block does not know its writer, so each codec has its own way to drop one. */
+#define WRITER_OPS(codec)                                                                          \
+    static void drop_##codec(struct format_block *b)                                               \
+    {                                                                                              \
+        drop(b, &codec);                                                                           \
+    }                                                                                              \
+    static const struct format_writer_ops ops_##codec = {.begin_block = begin_block,               \
+                                                         .add_header = add_header,                 \
+                                                         .add_end = add_end,                       \
+                                                         .seal = seal,                             \
+                                                         .drop_block = drop_##codec,               \
+                                                         .head = head,                             \
+                                                         .written = written,                       \
+                                                         .tail = tail,                             \
+                                                         .free = writer_free};
+WRITER_OPS(codec_none)
+WRITER_OPS(codec_gzip)
+WRITER_OPS(codec_gzip_one)
+WRITER_OPS(codec_zstd)
+
+static const struct format_writer_ops *ops_for(const struct codec *codec)
+{
+    if (codec == &codec_gzip)
+        return &ops_codec_gzip;
+    if (codec == &codec_gzip_one)
+        return &ops_codec_gzip_one;
+    return codec == &codec_zstd ? &ops_codec_zstd : &ops_codec_none;
+}
+
+int tar_open_writer(struct format_writer **out, const struct codec *codec,
+                    const struct format_write_options *o, struct wp_error *err)
+{
+    struct tar_writer *w;
+
+    if (o->level != -1 && (o->level < codec->min_level || o->level > codec->max_level))
+        return codec->max_level == 0
+                   ? error_set(err, 0, NULL, "a plain tar has no compression level")
+                   : error_set(err, 0, NULL, "level %d is not one of %s's, which are %d to %d",
+                               o->level, codec->name, codec->min_level, codec->max_level);
+    w = calloc(1, sizeof(*w));
+    if (!w)
+        return error_nomem(err);
+    w->base = (struct format_writer){.ops = ops_for(codec), .block_size = codec->block_size};
+    w->codec = codec;
+    w->level = o->level == -1 ? codec->default_level : o->level;
+    if (o->mark)
+        w->mark = strdup(o->mark);
+    if (codec == &codec_gzip_one)
+        w->one = gzip_one_new();
+    if ((o->mark && !w->mark) || (codec == &codec_gzip_one && !w->one)) {
+        writer_free(&w->base);
+        return error_nomem(err);
+    }
+    *out = &w->base;
+    return 0;
+}

@@ -1,0 +1,3 @@
+unit_test(pax tar)
+unit_test(tar formats tar)
+unit_test(registry formats tar)
