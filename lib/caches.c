@@ -38,9 +38,10 @@ void caches_free(struct caches *c)
     free(c);
 }
 
-int caches_add(struct caches *c, const char *base, const char *dir, struct wp_error *err)
+int caches_add(struct caches *c, const char *base, const char *place, const char *dir,
+               struct wp_error *err)
 {
-    _cleanup_free_ char *path = *dir ? path_join(base, dir) : strdup(base);
+    _cleanup_free_ char *path = *place ? path_join(base, place) : strdup(base);
     _cleanup_free_ char *name = path ? places_hash_name(path) : NULL;
 
     if (!name)

@@ -13,9 +13,10 @@ struct caches;
 int caches_new(struct caches **out, struct wp_error *err);
 void caches_free(struct caches *c);
 
-/* Adds source directory DIR ("" is the root) as it is called under absolute path BASE, from which
- * Python may have imported it. A name that is not UTF-8 is left out: Numba cannot cache there. */
-int caches_add(struct caches *c, const char *base, const char *dir, struct wp_error *err);
+/* Adds source directory DIR ("" is the root), which Python may have imported as absolute path
+ * BASE/PLACE. A path that is not UTF-8 is left out: Numba cannot cache there. */
+int caches_add(struct caches *c, const char *base, const char *place, const char *dir,
+               struct wp_error *err);
 /* After the last caches_add. */
 void caches_sort(struct caches *c);
 

@@ -84,16 +84,24 @@ static int walk_members(struct pack *p, struct wp_error *err)
 /* Absolute names of the directories of -C, as the manifest's header has them. */
 static int record_roots(struct pack *p, struct wp_error *err)
 {
-    unsigned n = p->walk.root_count;
+    struct manifest *m = &p->manifest;
 
-    p->manifest.roots = calloc(n ? n : 1, sizeof *p->manifest.roots);
-    if (!p->manifest.roots)
+    m->roots = calloc(p->o->member_count, sizeof *m->roots);
+    if (!m->roots)
         return error_nomem(err);
-    for (unsigned i = 0; i < n; i++) {
-        p->manifest.roots[i] = path_absolute(p->walk.root_names[i]);
-        if (!p->manifest.roots[i])
-            return error_set(err, errno, p->walk.root_names[i], "cannot be found");
-        p->manifest.root_count++;
+    for (size_t i = 0; i < p->o->member_count; i++) {
+        const struct wp_member *member = &p->o->members[i];
+        _cleanup_free_ char *root = path_absolute(member->path[0] == '/' ? "/"
+                                                  : member->dir          ? member->dir
+                                                                         : ".");
+        bool known = false;
+
+        if (!root)
+            return error_set(err, errno, member->dir, "cannot be found");
+        for (size_t k = 0; k < m->root_count; k++)
+            known |= strcmp(m->roots[k], root) == 0;
+        if (!known)
+            m->roots[m->root_count++] = take_ptr(root);
     }
     return 0;
 }
@@ -105,39 +113,58 @@ static bool is_source_name(const char *path)
     return n > 3 && strcmp(path + n - 3, ".py") == 0;
 }
 
-/* Every directory in which a source may lie, under every name of its root. */
+/* Adds the archive's source directories under each of BASES, in which they are called as in the
+ * archive, or as below their walk's root where ROOT is not negative. */
+static int hash_under(struct pack *p, struct caches *known, char **bases, int root,
+                      struct wp_error *err)
+{
+    _cleanup_free_ char *last = NULL;
+
+    for (size_t i = 0; i < p->walk.count; i++) {
+        const struct walk_item *item = &p->walk.items[i];
+        bool is_dir = item->entry.type == ENTRY_DIR;
+        _cleanup_free_ char *dir = NULL, *place = NULL;
+        int r = 0;
+
+        if (!(is_dir || is_source_name(item->entry.path)) ||
+            (root >= 0 && (item->root != (unsigned)root || !item->name)))
+            continue;
+        dir = is_dir ? strdup(item->entry.path) : path_dir(item->entry.path);
+        if (root >= 0)
+            place = is_dir ? strdup(item->name) : path_dir(item->name);
+        else
+            place = dir ? strdup(dir) : NULL;
+        if (!dir || !place)
+            return error_nomem(err);
+        if (last && strcmp(last, dir) == 0)
+            continue;
+        for (char **base = bases; *base && r == 0; base++)
+            r = caches_add(known, *base, place, dir, err);
+        if (r < 0)
+            return r;
+        free(last);
+        last = take_ptr(dir);
+    }
+    return 0;
+}
+
+/* Every directory in which a source may lie, by every path from which Python may have imported
+ * it: below the directories of -C, and, where a member's own path leads through symlinks, below
+ * where that leads. */
 static int hash_sources(struct pack *p, struct caches *known, struct wp_error *err)
 {
-    unsigned roots = p->walk.root_count;
     int r = 0;
 
-    for (unsigned root = 0; root < roots && r == 0; root++) {
-        char **bases = caches_bases(p->walk.root_names[root], p->o->source_roots, err);
-        _cleanup_free_ char *last = NULL;
+    for (size_t i = 0; i < p->manifest.root_count && r == 0; i++) {
+        char **bases = caches_bases(p->manifest.roots[i], p->o->source_roots, err);
 
-        if (!bases)
-            return err && err->code ? -err->code : -ENOMEM;
-        for (size_t i = 0; i < p->walk.count && r == 0; i++) {
-            const struct walk_item *item = &p->walk.items[i];
-            _cleanup_free_ char *dir = NULL;
+        r = bases ? hash_under(p, known, bases, -1, err) : -ENOENT;
+        caches_free_bases(bases);
+    }
+    for (unsigned root = 0; root < p->walk.root_count && r == 0; root++) {
+        char **bases = caches_bases(p->walk.root_names[root], NULL, err);
 
-            if (item->root != root)
-                continue;
-            if (item->entry.type == ENTRY_DIR)
-                dir = strdup(item->entry.path);
-            else if (is_source_name(item->entry.path))
-                dir = path_dir(item->entry.path);
-            else
-                continue;
-            if (!dir)
-                r = error_nomem(err);
-            if (r < 0 || (last && strcmp(last, dir) == 0))
-                continue;
-            for (char **base = bases; *base && r == 0; base++)
-                r = caches_add(known, *base, dir, err);
-            free(last);
-            last = take_ptr(dir);
-        }
+        r = bases ? hash_under(p, known, bases, (int)root, err) : -ENOENT;
         caches_free_bases(bases);
     }
     caches_sort(known);

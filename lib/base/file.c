@@ -1,0 +1,42 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+
+int file_read(const char *path, size_t max, struct buf *out, struct stat *st)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat own;
+    size_t start = out->size;
+
+    if (fd < 0 || fstat(fd, st ? st : &own) < 0)
+        return -errno;
+    if (!st)
+        st = &own;
+    if (!S_ISREG(st->st_mode))
+        return S_ISDIR(st->st_mode) ? -EISDIR : -EINVAL;
+    if ((uint64_t)st->st_size > max)
+        return -EFBIG;
+    for (size_t want = (size_t)st->st_size + 1;;) {
+        ssize_t n;
+
+        if (buf_reserve(out, want) < 0)
+            return -ENOMEM;
+        n = read(fd, out->data + out->size, want);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return 0;
+        out->size += (size_t)n;
+        if (out->size - start > max)
+            return -EFBIG;
+        want = want > (size_t)n ? want - (size_t)n : 65536;
+    }
+}

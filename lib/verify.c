@@ -1,0 +1,246 @@
+/* The job of verifying a tree: finds every index that belongs to it, and judges each. */
+
+#include "verify.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/path.h"
+#include "caches.h"
+#include "judge.h"
+#include "tree/walk.h"
+
+struct verify_tree {
+    const char *dir;
+    const struct wp_verify_options *o;
+    struct walk walk;
+    struct caches *known; /* hashed names of the tree's directories */
+    struct verify v;
+    struct wp_verify_report *out;
+};
+
+static bool exists_in_tree(void *ctx, const char *path)
+{
+    struct verify_tree *t = ctx;
+    const struct walk_item *item = walk_find(&t->walk, path);
+
+    return item && item->entry.type != ENTRY_DIR;
+}
+
+/* Judges one index whose sources lie in directory SOURCES of the tree (NULL: not known). */
+static int judge_one(struct verify_tree *t, const char *index, const char *shown,
+                     const char *sources, const char *misplaced, struct wp_error *err)
+{
+    _cleanup_free_ char *source = NULL, *source_path = NULL;
+    struct wp_index_status s = {0};
+    bool found = false;
+    int r;
+
+    if (sources) {
+        source = caches_source_of(path_base(index), sources, exists_in_tree, t, &found);
+        source_path = source ? path_join(t->dir, source) : NULL;
+        if (!source_path)
+            return error_nomem(err);
+    }
+    r = verify_place(&t->v,
+                     &(struct verify_place){.index = index,
+                                            .index_shown = shown,
+                                            .source = source_path,
+                                            .source_shown = source,
+                                            .misplaced = misplaced},
+                     &s, err);
+    if (r == 0 && judge_add(t->out, &s) < 0)
+        r = error_nomem(err);
+    judge_clear(&s);
+    return r;
+}
+
+/* Why Numba does not look at a hashed directory whose root is ROOT, inside the tree. */
+static const char *wrong_root(const struct verify_tree *t, const char *root)
+{
+    struct stat a, b;
+
+    if (!t->o->cache_dir)
+        return NULL;
+    if (stat(root, &a) == 0 && stat(t->o->cache_dir, &b) == 0 && a.st_dev == b.st_dev &&
+        a.st_ino == b.st_ino)
+        return NULL;
+    return "it lies in a cache directory that is not NUMBA_CACHE_DIR";
+}
+
+static int judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp_error *err)
+{
+    _cleanup_free_ char *path = path_join(t->dir, e->path);
+    _cleanup_free_ char *dir = path_dir(e->path);
+    _cleanup_free_ char *parent = dir ? path_dir(dir) : NULL;
+    _cleanup_free_ char *root = parent ? path_join(t->dir, parent) : NULL;
+    const char *sources, *misplaced = NULL;
+
+    if (!path || !root)
+        return error_nomem(err);
+    if (strcmp(path_base(dir), "__pycache__") == 0)
+        return judge_one(t, path, e->path, parent,
+                         t->o->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba does not look in the "
+                                           "tree"
+                                         : NULL,
+                         err);
+    sources = caches_find(t->known, path_base(dir));
+    if (sources)
+        misplaced = wrong_root(t, root);
+    else
+        misplaced = "no directory of this tree has the path that its directory is named for";
+    return judge_one(t, path, e->path, sources ? sources : parent, misplaced, err);
+}
+
+/* Indexes in hashed directory PATH outside the tree. */
+static int judge_hashed(struct verify_tree *t, const char *path, const char *sources,
+                        bool user_wide, struct wp_error *err)
+{
+    _cleanup_free_ char *source_dir = path_join(t->dir, sources);
+    _cleanup_free_ char *shadowed =
+        user_wide && source_dir ? verify_shadowed(&t->v, source_dir) : NULL;
+    _cleanup_closedir_ DIR *d = opendir(path);
+    struct dirent *item;
+
+    if (!source_dir)
+        return error_nomem(err);
+    if (!d)
+        return error_set(err, errno, path, "cannot read the cache directory");
+    while (errno = 0, (item = readdir(d))) {
+        _cleanup_free_ char *index = NULL;
+        int r;
+
+        if (!caches_is_index(item->d_name))
+            continue;
+        index = path_join(path, item->d_name);
+        if (!index)
+            return error_nomem(err);
+        r = judge_one(t, index, index, sources,
+                      user_wide && t->o->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba looks there"
+                                                   : shadowed,
+                      err);
+        if (r < 0)
+            return r;
+    }
+    return errno ? error_set(err, errno, path, "cannot read the cache directory") : 0;
+}
+
+static bool is_walked(const struct verify_tree *t, int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return false;
+    for (size_t i = 0; i < t->walk.count; i++)
+        if (t->walk.items[i].entry.type == ENTRY_DIR && t->walk.items[i].dev == st.st_dev &&
+            t->walk.items[i].ino == st.st_ino)
+            return true;
+    return false;
+}
+
+static int judge_root(struct verify_tree *t, const char *root, bool user_wide, struct wp_error *err)
+{
+    _cleanup_closedir_ DIR *d = opendir(root);
+    struct dirent *item;
+
+    if (!d && (errno == ENOENT || errno == ENOTDIR || (user_wide && errno == EACCES)))
+        return 0; /* nobody has cached anything there */
+    if (!d)
+        return error_set(err, errno, root, "cannot read the cache directory");
+    if (is_walked(t, dirfd(d)))
+        return 0;
+    while (errno = 0, (item = readdir(d))) {
+        const char *sources = caches_find(t->known, item->d_name);
+        _cleanup_free_ char *path = sources ? path_join(root, item->d_name) : NULL;
+        int r;
+
+        if (!sources)
+            continue;
+        if (!path)
+            return error_nomem(err);
+        r = judge_hashed(t, path, sources, user_wide, err);
+        if (r < 0)
+            return r;
+    }
+    return errno ? error_set(err, errno, root, "cannot read the cache directory") : 0;
+}
+
+static int know_directories(struct verify_tree *t, struct wp_error *err)
+{
+    static const char *const none[] = {NULL};
+    char **found = t->o->runtime_roots ? NULL : caches_bases(t->dir, none, err);
+    const char *const *bases =
+        t->o->runtime_roots ? t->o->runtime_roots : (const char *const *)found;
+    int r;
+
+    if (!bases)
+        return err && err->code ? -err->code : -ENOMEM;
+    r = caches_new(&t->known, err);
+    for (const char *const *base = bases; *base && r == 0; base++) {
+        _cleanup_free_ char *absolute = path_absolute(*base);
+
+        r = absolute ? caches_add(t->known, absolute, "", "", err) : error_nomem(err);
+        for (size_t i = 0; i < t->walk.count && r == 0; i++)
+            if (t->walk.items[i].entry.type == ENTRY_DIR)
+                r = caches_add(t->known, absolute, t->walk.items[i].entry.path,
+                               t->walk.items[i].entry.path, err);
+    }
+    if (r == 0)
+        caches_sort(t->known);
+    caches_free_bases(found);
+    return r;
+}
+
+static int judge_all(struct verify_tree *t, struct wp_error *err)
+{
+    _cleanup_free_ char *user_wide = places_user_wide(&t->v.user, t->v.is_caller);
+    int r = know_directories(t, err);
+
+    for (size_t i = 0; i < t->walk.count && r == 0; i++) {
+        const struct entry *e = &t->walk.items[i].entry;
+
+        if (t->o->interrupted && *t->o->interrupted)
+            return error_set(err, EINTR, NULL, "interrupted");
+        if ((e->type == ENTRY_FILE || e->type == ENTRY_HARDLINK) && caches_is_index(e->path))
+            r = judge_in_tree(t, e, err);
+    }
+    if (r == 0 && t->o->cache_dir)
+        r = judge_root(t, t->o->cache_dir, false, err);
+    if (r == 0 && user_wide)
+        r = judge_root(t, user_wide, true, err);
+    return r;
+}
+
+int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
+                   struct wp_verify_report *result, struct wp_error *err)
+{
+    struct verify_tree t = {.dir = dir, .o = o, .out = result};
+    struct walk_options options = {
+        .numeric_owner = true, .report = o->report, .interrupted = o->interrupted};
+    int root, r;
+
+    *result = (struct wp_verify_report){0};
+    walk_init(&t.walk);
+    r = verify_begin(&t.v, o->user, err);
+    if (r == 0)
+        r = root = walk_add_root(&t.walk, dir, err);
+    if (r >= 0)
+        r = walk_add(&t.walk, (unsigned)root, ".", "", &options, err);
+    if (r == 0)
+        r = walk_finish(&t.walk, err);
+    if (r == 0)
+        r = judge_all(&t, err);
+    judge_sort(result);
+    verify_end(&t.v);
+    caches_free(t.known);
+    walk_free(&t.walk);
+    if (r < 0)
+        wp_verify_report_clear(result);
+    return r;
+}

@@ -1,0 +1,32 @@
+#pragma once
+/* Judging indexes on disk. Shared by verify and by the end of extract. */
+
+#include "numba/places.h"
+#include "warmpack.h"
+
+/* One index to judge. Strings are borrowed. */
+struct verify_place {
+    const char *index, *index_shown;   /* path on disk; path in the report */
+    const char *source, *source_shown; /* SOURCE NULL: not known */
+    const char *misplaced;             /* reason, or NULL */
+};
+
+/* State of a run: the user, and whether he can write to the directory last asked for. */
+struct verify {
+    struct places_user user;
+    bool is_caller;
+    char *dir; /* last asked for; owned */
+    char *unwritable;
+};
+
+int verify_begin(struct verify *v, const char *user, struct wp_error *err);
+void verify_end(struct verify *v);
+
+/* Reads and judges the index; *S is the caller's to add or clear. 0, or a negative errno where not
+ * even a judgement can be made (no memory). */
+int verify_place(struct verify *v, const struct verify_place *place, struct wp_index_status *s,
+                 struct wp_error *err);
+
+/* Why Numba, run by the user, does not come to look in the user-wide place for sources of DIR:
+ * it finds DIR/__pycache__ usable first. NULL where it does come. Allocated. */
+char *verify_shadowed(struct verify *v, const char *source_dir);

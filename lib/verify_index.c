@@ -1,0 +1,158 @@
+/* Judging one index on disk. */
+
+#include "verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/path.h"
+#include "judge.h"
+
+enum { LARGEST = 1 << 28 }; /* bytes of an index or data file that are looked at */
+
+struct disk {
+    const struct verify_place *place;
+    const char *dir; /* of the index */
+};
+
+static int source_on_disk(void *ctx, struct judge_file *f)
+{
+    const struct disk *d = ctx;
+    struct stat st;
+
+    if (!d->place->source)
+        return 0;
+    if (stat(d->place->source, &st) < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+    if (!S_ISREG(st.st_mode))
+        return 0;
+    *f = (struct judge_file){.mtime = st.st_mtim, .size = (uint64_t)st.st_size};
+    return 1;
+}
+
+static int digest_on_disk(void *ctx, unsigned char out[32])
+{
+    const struct disk *d = ctx;
+    _cleanup_close_ int fd = open(d->place->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct sha256 *sha;
+    char block[65536];
+    ssize_t n;
+
+    if (fd < 0)
+        return -errno;
+    sha = sha256_new();
+    if (!sha)
+        return -ENOMEM;
+    while ((n = read(fd, block, sizeof block)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0)
+            sha256_add(sha, block, (size_t)n);
+    sha256_end(sha, out);
+    sha256_free(sha);
+    return n < 0 ? -errno : 0;
+}
+
+static int data_on_disk(void *ctx, const char *name, struct judge_file *f, bool *whole)
+{
+    const struct disk *d = ctx;
+    _cleanup_free_ char *path = path_join(d->dir, name);
+    _cleanup_buf_ struct buf text = {0};
+    struct stat st;
+    int r = path ? file_read(path, LARGEST, &text, &st) : -ENOMEM;
+
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0)
+        return r;
+    *f = (struct judge_file){.mtime = st.st_mtim, .size = (uint64_t)st.st_size};
+    *whole = index_check_data(text.data, text.size, NULL) == 0;
+    return 1;
+}
+
+static int remember_writable(struct verify *v, const char *dir)
+{
+    int why;
+
+    if (v->dir && strcmp(v->dir, dir) == 0)
+        return 0;
+    free(v->dir);
+    free(take_ptr(v->unwritable));
+    v->dir = strdup(dir);
+    if (!v->dir)
+        return -ENOMEM;
+    why = places_writable(dir, &v->user);
+    if (why) {
+        struct wp_error text = {0};
+
+        error_set(&text, why, NULL, "%s cannot write to the directory, so Numba ignores it",
+                  v->user.name ? v->user.name : "the user");
+        v->unwritable = strdup(text.message);
+        if (!v->unwritable)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int verify_place(struct verify *v, const struct verify_place *place, struct wp_index_status *s,
+                 struct wp_error *err)
+{
+    _cleanup_free_ char *dir = path_dir(place->index);
+    _cleanup_buf_ struct buf text = {0};
+    struct disk disk = {.place = place, .dir = dir};
+    struct judge_facts facts = {
+        .source = source_on_disk, .digest = digest_on_disk, .data = data_on_disk, .ctx = &disk};
+    struct wp_error why = {0};
+    struct index index = {0};
+    int r;
+
+    s->index = strdup(place->index_shown);
+    s->source = place->source_shown ? strdup(place->source_shown) : NULL;
+    if (!dir || !s->index || (place->source_shown && !s->source) ||
+        judge_name(s, place->index) < 0 || remember_writable(v, dir) < 0)
+        return error_nomem(err);
+    r = file_read(place->index, LARGEST, &text, NULL);
+    if (r < 0)
+        error_set(&why, -r, NULL, "cannot be read");
+    else
+        r = index_read(&index, text.data, text.size, &why);
+    if (judge_index(s, r < 0 ? NULL : &index, why.message, place->misplaced, v->unwritable,
+                    &facts) < 0)
+        r = error_nomem(err);
+    else
+        r = 0;
+    index_clear(&index);
+    return r;
+}
+
+char *verify_shadowed(struct verify *v, const char *source_dir)
+{
+    _cleanup_free_ char *in_tree = path_join(source_dir, "__pycache__");
+    char *why = NULL;
+
+    if (!in_tree || places_writable(in_tree, &v->user) != 0)
+        return NULL;
+    if (asprintf(&why, "Numba looks in %s first, which is usable", in_tree) < 0)
+        return NULL;
+    return why;
+}
+
+int verify_begin(struct verify *v, const char *user, struct wp_error *err)
+{
+    *v = (struct verify){.is_caller = user == NULL};
+    return places_user(&v->user, user, err);
+}
+
+void verify_end(struct verify *v)
+{
+    places_user_clear(&v->user);
+    free(v->dir);
+    free(v->unwritable);
+    *v = (struct verify){0};
+}
