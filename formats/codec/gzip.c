@@ -1,0 +1,171 @@
+#include "gzip.h"
+
+#include <errno.h>
+#include <libdeflate.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "codec.h"
+
+enum {
+    LEVEL_DEFAULT = 5,
+    LEVEL_MIN = 1,
+    LEVEL_MAX = 12,
+    POINTER_SIZE = 42,   /* of the last member, all told */
+    POINTER_OFFSET = 24, /* where in it the offset stands */
+};
+
+/* A block's compressor, kept from block to block. */
+struct gzip_packer {
+    struct libdeflate_compressor *compressor;
+    int level;
+};
+
+static void drop_packer(void *state)
+{
+    struct gzip_packer *p = state;
+
+    if (!p)
+        return;
+    libdeflate_free_compressor(p->compressor);
+    free(p);
+}
+
+static struct libdeflate_compressor *compressor_for(struct format_block *b, int level)
+{
+    struct gzip_packer *p = b->codec;
+
+    if (!p)
+        p = b->codec = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    if (!p->compressor || p->level != level) {
+        libdeflate_free_compressor(p->compressor);
+        p->compressor = libdeflate_alloc_compressor(level);
+        p->level = level;
+    }
+    return p->compressor;
+}
+
+/* The first 20 bytes of a member. No time, no system, no hint of the level: nothing but the content
+ * decides the bytes. */
+static void put_header(unsigned char *h, uint32_t deflated)
+{
+    static const unsigned char start[16] = {GZIP_MAGIC_0,
+                                            GZIP_MAGIC_1,
+                                            GZIP_DEFLATE,
+                                            GZIP_FEXTRA,
+                                            0,
+                                            0,
+                                            0,
+                                            0,
+                                            0,
+                                            255,
+                                            8,
+                                            0,
+                                            'M',
+                                            'Z',
+                                            4,
+                                            0};
+
+    memcpy(h, start, sizeof(start));
+    put_le32(h + 16, deflated);
+}
+
+static int gzip_pack(struct format_block *b, int level, struct wp_error *err)
+{
+    if (level < 0)
+        level = LEVEL_DEFAULT;
+    if (level < LEVEL_MIN || level > LEVEL_MAX)
+        return error_set(err, 0, NULL, "gzip has no compression level %d", level);
+    if (b->plain.size > UINT32_MAX / 2)
+        return error_set(err, EFBIG, NULL, "a block of %zu bytes", b->plain.size);
+
+    struct libdeflate_compressor *c = compressor_for(b, level);
+    if (!c)
+        return error_nomem(err);
+    size_t bound = libdeflate_deflate_compress_bound(c, b->plain.size);
+    buf_clear(&b->packed);
+    if (buf_reserve(&b->packed, GZIP_HEADER_SIZE + bound + GZIP_TRAILER_SIZE) < 0)
+        return error_nomem(err);
+
+    unsigned char *out = b->packed.data;
+    size_t n =
+        libdeflate_deflate_compress(c, b->plain.data, b->plain.size, out + GZIP_HEADER_SIZE, bound);
+    if (n == 0 || n > UINT32_MAX)
+        return error_set(err, EIO, NULL, "cannot compress");
+    put_header(out, (uint32_t)n);
+    put_le32(out + GZIP_HEADER_SIZE + n, libdeflate_crc32(0, b->plain.data, b->plain.size));
+    put_le32(out + GZIP_HEADER_SIZE + n + 4, (uint32_t)b->plain.size);
+    b->packed.size = GZIP_HEADER_SIZE + n + GZIP_TRAILER_SIZE;
+    return 0;
+}
+
+/* ---- The last member --------------------------------------------------------------------- */
+
+static void make_pointer(unsigned char member[POINTER_SIZE], uint64_t offset)
+{
+    static const unsigned char subfield[4] = {'W', 'P', 8, 0};
+
+    memset(member, 0, POINTER_SIZE); /* the trailer of nothing is zeros */
+    put_header(member, 2);
+    member[10] = 20; /* bytes of extra field: both subfields */
+    memcpy(member + GZIP_HEADER_SIZE, subfield, sizeof(subfield));
+    put_le32(member + POINTER_OFFSET, (uint32_t)offset);
+    put_le32(member + POINTER_OFFSET + 4, (uint32_t)(offset >> 32));
+    member[POINTER_SIZE - GZIP_TRAILER_SIZE - 2] = 3; /* an empty, final block of deflate */
+}
+
+static int gzip_pointer(struct buf *out, uint64_t manifest_offset, struct wp_error *err)
+{
+    unsigned char member[POINTER_SIZE];
+
+    make_pointer(member, manifest_offset);
+    return buf_add(out, member, sizeof(member)) < 0 ? error_nomem(err) : 0;
+}
+
+static int gzip_find_manifest(int fd, uint64_t *offset)
+{
+    unsigned char found[POINTER_SIZE], expected[POINTER_SIZE], start[4];
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < POINTER_SIZE)
+        return 0;
+    uint64_t end = (uint64_t)st.st_size - POINTER_SIZE;
+    if (pread(fd, found, sizeof(found), (off_t)end) != POINTER_SIZE)
+        return 0;
+    uint64_t at = get_le32(found + POINTER_OFFSET) | (uint64_t)get_le32(found + POINTER_OFFSET + 4)
+                                                         << 32;
+    make_pointer(expected, at);
+    if (memcmp(found, expected, POINTER_SIZE) != 0 || at >= end)
+        return 0;
+    /* It must lead to a member. */
+    if (pread(fd, start, sizeof(start), (off_t)at) != sizeof(start) || start[0] != GZIP_MAGIC_0 ||
+        start[1] != GZIP_MAGIC_1 || start[2] != GZIP_DEFLATE)
+        return 0;
+    *offset = at;
+    return 1;
+}
+
+static bool gzip_recognises(const unsigned char *start, size_t n)
+{
+    return n >= 3 && start[0] == GZIP_MAGIC_0 && start[1] == GZIP_MAGIC_1 &&
+           start[2] == GZIP_DEFLATE;
+}
+
+const struct codec codec_gzip = {
+    .name = "gzip",
+    /* Half of it costs 0.1 % in size; twice as much gains 0.06 %, and memory in flight doubles. */
+    .block_size = 2 * 1024 * 1024,
+    .default_level = LEVEL_DEFAULT,
+    .min_level = LEVEL_MIN,
+    .max_level = LEVEL_MAX,
+    .pack = gzip_pack,
+    .drop = drop_packer,
+    .pointer = gzip_pointer,
+    .recognises = gzip_recognises,
+    .find_manifest = gzip_find_manifest,
+    .open = gzip_open,
+};

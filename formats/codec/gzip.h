@@ -1,0 +1,48 @@
+#pragma once
+/* Gzip members (RFC 1952) as this program writes them, and what reading and writing share.
+ *
+ * Each member carries its size in the extra field, in the subfield that MiGz defined: 'M' 'Z', four
+ * bytes long, little-endian: the bytes of the deflate data alone, between the header and the
+ * trailer. MiGz's own reader takes any 20 bytes for such a header, so ours has exactly its form.
+ *
+ * The last member is empty and has a second subfield, 'W' 'P', eight bytes long, little-endian: the
+ * offset in the archive of the member in which the manifest begins. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "pieces.h"
+
+enum {
+    GZIP_MAGIC_0 = 0x1f,
+    GZIP_MAGIC_1 = 0x8b,
+    GZIP_DEFLATE = 8,
+    GZIP_FHCRC = 0x02, /* flags */
+    GZIP_FEXTRA = 0x04,
+    GZIP_FNAME = 0x08,
+    GZIP_FCOMMENT = 0x10,
+    GZIP_RESERVED = 0xe0,
+    GZIP_HEADER_SIZE = 20, /* of a member of ours */
+    GZIP_TRAILER_SIZE = 8,
+};
+
+static inline uint32_t get_le32(const unsigned char *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline void put_le32(unsigned char *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (unsigned char)(v >> 8 * i);
+}
+
+/* codec.open of both gzip codecs. */
+int gzip_open(struct source **out, int fd, const void *prefix, size_t prefix_size, const char *name,
+              struct pool *pool, struct wp_error *err);
+
+/* Any gzip data as a stream; see struct piece_ops. */
+void *gzip_stream_new(struct input *in, bool had_pieces);
+int gzip_stream_fill(void *stream, unsigned char *out, size_t room, size_t *n, const char **what);
+void gzip_stream_free(void *stream);

@@ -1,0 +1,106 @@
+/* No compression: a plain tar. The pointer to the manifest is a block of its own behind the two
+ * blocks of zeros that end the archive, where readers of tar no longer look. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "codec.h"
+
+enum { TAR_BLOCK = 512, MAGIC_AT = 257 };
+
+static int none_pack(struct format_block *b, int level, struct wp_error *err)
+{
+    struct buf swap = b->packed;
+
+    (void)level;
+    (void)err;
+    b->packed = b->plain;
+    b->plain = swap;
+    buf_clear(&b->plain);
+    return 0;
+}
+
+static void none_drop(void *state)
+{
+    (void)state;
+}
+
+static void make_pointer(char block[TAR_BLOCK], uint64_t offset)
+{
+    memset(block, 0, TAR_BLOCK);
+    snprintf(block, TAR_BLOCK, "warmpack-manifest-offset=%llu\n", (unsigned long long)offset);
+}
+
+static int none_pointer(struct buf *out, uint64_t manifest_offset, struct wp_error *err)
+{
+    char block[TAR_BLOCK];
+
+    make_pointer(block, manifest_offset);
+    return buf_add(out, block, sizeof(block)) < 0 ? error_nomem(err) : 0;
+}
+
+static int none_find_manifest(int fd, uint64_t *offset)
+{
+    static const char text[] = "warmpack-manifest-offset=";
+    char found[TAR_BLOCK], expected[TAR_BLOCK], header[TAR_BLOCK];
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < 2 * TAR_BLOCK)
+        return 0;
+    uint64_t end = (uint64_t)st.st_size - TAR_BLOCK;
+    if (pread(fd, found, TAR_BLOCK, (off_t)end) != TAR_BLOCK ||
+        memcmp(found, text, sizeof(text) - 1) != 0 || found[TAR_BLOCK - 1] != '\0')
+        return 0;
+    uint64_t at = strtoull(found + sizeof(text) - 1, NULL, 10);
+    make_pointer(expected, at); /* so the number is written in the one way there is */
+    if (memcmp(found, expected, TAR_BLOCK) != 0 || at >= end || at % TAR_BLOCK != 0)
+        return 0;
+    /* It must lead to a tar header. */
+    if (pread(fd, header, TAR_BLOCK, (off_t)at) != TAR_BLOCK ||
+        memcmp(header + MAGIC_AT, "ustar", 5) != 0)
+        return 0;
+    *offset = at;
+    return 1;
+}
+
+/* The first bytes of a tar are a name: anything. Who opens an archive falls back to this codec. */
+static bool none_recognises(const unsigned char *start, size_t n)
+{
+    (void)start;
+    (void)n;
+    return false;
+}
+
+static int none_open(struct source **out, int fd, const void *prefix, size_t prefix_size,
+                     const char *name, struct pool *pool, struct wp_error *err)
+{
+    struct source *file;
+
+    (void)pool;
+    int r = source_file(&file, fd, name, err);
+    if (r < 0)
+        return r;
+    if (prefix_size == 0) {
+        *out = file;
+        return 0;
+    }
+    r = source_with_prefix(out, prefix, prefix_size, file, err);
+    if (r < 0)
+        source_free(file);
+    return r;
+}
+
+const struct codec codec_none = {
+    .name = "none",
+    .block_size = 1024 * 1024,
+    .pack = none_pack,
+    .drop = none_drop,
+    .pointer = none_pointer,
+    .recognises = none_recognises,
+    .find_manifest = none_find_manifest,
+    .open = none_open,
+};

@@ -1,0 +1,233 @@
+#include "pieces.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "runahead.h"
+#include "stream/pipeline.h"
+
+struct piece_source {
+    struct source base;
+    const struct piece_ops *ops;
+    struct pool *pool;
+    char *name; /* for messages */
+    struct input in;
+
+    struct pipeline *pieces; /* NULL once the stream is read */
+    size_t budget;           /* bytes in flight at which no further piece is read */
+    size_t flying;           /* raw and plain bytes of the pieces in flight */
+    struct piece *held;      /* given to the consumer */
+    bool had_pieces;
+    bool no_more_pieces; /* what follows is for the stream: REST, then the input */
+    struct buf rest;
+
+    bool has_failed; /* out of memory, in a way that lost bytes */
+    void *stream;
+    struct runahead *ahead;
+};
+
+/* -EBADMSG, with a message of its own instead of strerror's. */
+static int damaged(const struct piece_source *s, const char *what, struct wp_error *err)
+{
+    bool is_first = err && !err->code;
+
+    error_set(err, 0, s->name, "%s", what);
+    if (is_first)
+        err->code = EBADMSG;
+    return -EBADMSG;
+}
+
+/* ---- Pieces ------------------------------------------------------------------------------ */
+
+static void unpack_piece(void *slot, void *arg)
+{
+    const struct piece_ops *ops = arg;
+    struct piece *p = slot;
+
+    if (p->plain_room < p->plain_size) {
+        free(p->plain);
+        p->plain = malloc(p->plain_size);
+        p->plain_room = p->plain ? p->plain_size : 0;
+    }
+    p->drop_state = ops->drop_state;
+    p->is_bad = p->plain_room < p->plain_size || !ops->unpack(p);
+}
+
+static void free_buffers(struct piece *p)
+{
+    buf_free(&p->raw);
+    free(p->plain);
+    p->plain = NULL;
+    p->plain_room = 0;
+}
+
+static void drop_piece(void *slot)
+{
+    struct piece *p = slot;
+
+    free_buffers(p);
+    if (p->state)
+        p->drop_state(p->state);
+}
+
+static size_t weight(const struct piece *p)
+{
+    return p->raw.size + p->plain_size;
+}
+
+static void release_oldest(struct piece_source *s, struct piece *p)
+{
+    s->flying -= weight(p);
+    /* A large piece now and then must not leave all slots large for good. */
+    if (p->raw.room + p->plain_room > 4 * s->ops->typical)
+        free_buffers(p);
+    buf_clear(&p->raw);
+    pipeline_release(s->pieces);
+}
+
+static void read_pieces_ahead(struct piece_source *s)
+{
+    struct piece *p;
+
+    while (!s->no_more_pieces && s->flying < s->budget && (p = pipeline_free_slot(s->pieces))) {
+        buf_clear(&p->raw);
+        p->body = 0;
+        p->plain_size = 0;
+        if (s->ops->scan(&s->in, p) == 1) {
+            s->flying += weight(p);
+            s->had_pieces = true;
+            pipeline_submit(s->pieces);
+        } else {
+            /* A failing read fails again in the stream, which then says so in its turn. */
+            s->no_more_pieces = true;
+            s->rest = p->raw;
+            p->raw = (struct buf){0};
+        }
+    }
+}
+
+/* The bytes of the bad piece P and of all behind it, in their order, go back to the input. */
+static int give_back_from(struct piece_source *s, struct piece *p)
+{
+    _cleanup_buf_ struct buf all = {0};
+
+    for (; p; p = pipeline_wait_oldest(s->pieces)) {
+        if (buf_add(&all, p->raw.data, p->raw.size) < 0)
+            return -ENOMEM;
+        release_oldest(s, p);
+    }
+    if (buf_add(&all, s->rest.data, s->rest.size) < 0)
+        return -ENOMEM;
+    buf_free(&s->rest);
+    s->rest = all;
+    all = (struct buf){0};
+    s->no_more_pieces = true;
+    return 0;
+}
+
+/* The next piece's bytes: their number; 0: the stream comes next; negative errno. */
+static ssize_t pull_piece(struct piece_source *s, const void **data, struct wp_error *err)
+{
+    while (true) {
+        if (s->held)
+            release_oldest(s, s->held);
+        s->held = NULL;
+        read_pieces_ahead(s);
+
+        struct piece *p = pipeline_wait_oldest(s->pieces);
+        if (!p)
+            return 0;
+        if (p->is_bad)
+            return give_back_from(s, p) < 0 ? error_nomem(err) : 0;
+        s->held = p;
+        if (p->plain_size > 0) {
+            *data = p->plain;
+            return (ssize_t)p->plain_size;
+        }
+    }
+}
+
+/* ---- The stream -------------------------------------------------------------------------- */
+
+static int begin_stream(struct piece_source *s, struct wp_error *err)
+{
+    pipeline_free(s->pieces);
+    s->pieces = NULL;
+    if (input_give_back(&s->in, &s->rest) < 0)
+        return error_nomem(err);
+    s->stream = s->ops->stream_new(&s->in, s->had_pieces);
+    if (!s->stream)
+        return error_nomem(err);
+    s->ahead = runahead_new(s->pool, s->ops->stream_fill, s->stream);
+    return s->ahead ? 0 : error_nomem(err);
+}
+
+static ssize_t pull(struct source *base, const void **data, struct wp_error *err)
+{
+    struct piece_source *s = (struct piece_source *)base;
+    const char *what = NULL;
+    ssize_t n;
+
+    if (s->has_failed)
+        return error_nomem(err);
+    if (s->pieces) {
+        n = pull_piece(s, data, err);
+        if (n == 0)
+            n = begin_stream(s, err);
+        if (n != 0) {
+            s->has_failed = n < 0;
+            return n;
+        }
+    }
+    n = runahead_next(s->ahead, data, &what);
+    if (n < 0 && what)
+        return damaged(s, what, err);
+    if (n < 0)
+        return error_set(err, (int)-n, s->name, "cannot read");
+    return n;
+}
+
+static void free_source(struct source *base)
+{
+    struct piece_source *s = (struct piece_source *)base;
+
+    runahead_free(s->ahead);
+    if (s->stream)
+        s->ops->stream_free(s->stream);
+    pipeline_free(s->pieces);
+    buf_free(&s->rest);
+    input_free(&s->in);
+    free(s->name);
+    free(s);
+}
+
+int pieces_open(struct source **out, const struct piece_ops *ops, int fd, const void *prefix,
+                size_t prefix_size, const char *name, struct pool *pool, struct wp_error *err)
+{
+    _cleanup_close_ int owned = fd;
+    struct piece_source *s = calloc(1, sizeof(*s));
+    /* With one thread nothing is gained by reading ahead. */
+    unsigned threads = pool_threads(pool);
+    unsigned slots = threads > 1 ? threads * ops->slots_per_thread + ops->slots_more : 1;
+
+    if (!s)
+        return error_nomem(err);
+    s->base = (struct source){.pull = pull, .free = free_source};
+    s->ops = ops;
+    s->pool = pool;
+    s->budget = slots * 2 * ops->typical;
+    s->name = strdup(name);
+    int r = input_init(&s->in, take_fd(&owned), prefix, prefix_size);
+    if (r == 0 && s->name)
+        s->pieces = pipeline_new(pool, slots, sizeof(struct piece), unpack_piece, drop_piece,
+                                 (void *)(uintptr_t)ops);
+    if (!s->pieces) {
+        free_source(&s->base);
+        return error_nomem(err);
+    }
+    *out = &s->base;
+    return 0;
+}

@@ -1,0 +1,116 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "codec.h"
+#include "zstd_frame.h"
+
+enum {
+    LEVEL_DEFAULT = 3,
+    LEVEL_MIN = 1,
+    LEVEL_MAX = 19,
+    POINTER_SIZE = 24,   /* of the last, skippable frame, all told */
+    POINTER_OFFSET = 16, /* where in it the offset stands */
+};
+
+static void drop_packer(void *state)
+{
+    ZSTD_freeCCtx(state);
+}
+
+static ZSTD_CCtx *packer_for(struct format_block *b, int level)
+{
+    if (!b->codec)
+        b->codec = ZSTD_createCCtx();
+    ZSTD_CCtx *c = b->codec;
+    if (!c || ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, level)) ||
+        ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_contentSizeFlag, 1)) ||
+        ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, 1)))
+        return NULL;
+    return c;
+}
+
+static int zstd_pack(struct format_block *b, int level, struct wp_error *err)
+{
+    if (level < 0)
+        level = LEVEL_DEFAULT;
+    if (level < LEVEL_MIN || level > LEVEL_MAX)
+        return error_set(err, 0, NULL, "zstd has no compression level %d", level);
+
+    ZSTD_CCtx *c = packer_for(b, level);
+    size_t bound = ZSTD_compressBound(b->plain.size);
+    buf_clear(&b->packed);
+    if (!c || ZSTD_isError(bound) || buf_reserve(&b->packed, bound) < 0)
+        return error_nomem(err);
+    size_t n = ZSTD_compress2(c, b->packed.data, bound, b->plain.data, b->plain.size);
+    if (ZSTD_isError(n))
+        return error_set(err, 0, NULL, "cannot compress: %s", ZSTD_getErrorName(n));
+    b->packed.size = n;
+    return 0;
+}
+
+/* ---- The last frame ---------------------------------------------------------------------- */
+
+/* A skippable frame: magic number, size of what follows, a tag, the offset; all little-endian. */
+static void make_pointer(unsigned char frame[POINTER_SIZE], uint64_t offset)
+{
+    static const unsigned char start[POINTER_OFFSET + 1] = "\x57\x2a\x4d\x18\x10\0\0\0warmpack";
+
+    memcpy(frame, start, POINTER_OFFSET);
+    for (int i = 0; i < 8; i++)
+        frame[POINTER_OFFSET + i] = (unsigned char)(offset >> 8 * i);
+}
+
+static int zstd_pointer(struct buf *out, uint64_t manifest_offset, struct wp_error *err)
+{
+    unsigned char frame[POINTER_SIZE];
+
+    make_pointer(frame, manifest_offset);
+    return buf_add(out, frame, sizeof(frame)) < 0 ? error_nomem(err) : 0;
+}
+
+static int zstd_find_manifest(int fd, uint64_t *offset)
+{
+    unsigned char found[POINTER_SIZE], expected[POINTER_SIZE], magic[4];
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < POINTER_SIZE)
+        return 0;
+    uint64_t end = (uint64_t)st.st_size - POINTER_SIZE;
+    if (pread(fd, found, sizeof(found), (off_t)end) != POINTER_SIZE)
+        return 0;
+    uint64_t at = get_le32(found + POINTER_OFFSET) | (uint64_t)get_le32(found + POINTER_OFFSET + 4)
+                                                         << 32;
+    make_pointer(expected, at);
+    if (memcmp(found, expected, POINTER_SIZE) != 0 || at >= end)
+        return 0;
+    /* It must lead to a frame. */
+    if (pread(fd, magic, sizeof(magic), (off_t)at) != sizeof(magic) ||
+        get_le32(magic) != FRAME_MAGIC)
+        return 0;
+    *offset = at;
+    return 1;
+}
+
+static bool zstd_recognises(const unsigned char *start, size_t n)
+{
+    return n >= 4 && (get_le32(start) == FRAME_MAGIC || is_skippable(get_le32(start)));
+}
+
+const struct codec codec_zstd = {
+    .name = "zstd",
+    /* A frame of 16 MiB is 1 % larger than one frame for all; of 4 MiB, 2 %. */
+    .block_size = 16 * 1024 * 1024,
+    .default_level = LEVEL_DEFAULT,
+    .min_level = LEVEL_MIN,
+    .max_level = LEVEL_MAX,
+    .pack = zstd_pack,
+    .drop = drop_packer,
+    .pointer = zstd_pointer,
+    .recognises = zstd_recognises,
+    .find_manifest = zstd_find_manifest,
+    .open = zstd_open,
+};

@@ -1,0 +1,32 @@
+#pragma once
+/* Zstandard frames (RFC 8878): what reading and writing share. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "pieces.h"
+
+#define FRAME_MAGIC 0xfd2fb528u
+/* Sixteen magic numbers begin frames that decoders skip; the last hexadecimal digit is free. */
+#define SKIPPABLE_MAGIC 0x184d2a50u
+#define SKIPPABLE_MASK 0xfffffff0u
+
+static inline uint32_t get_le32(const unsigned char *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline bool is_skippable(uint32_t magic)
+{
+    return (magic & SKIPPABLE_MASK) == SKIPPABLE_MAGIC;
+}
+
+/* codec.open. */
+int zstd_open(struct source **out, int fd, const void *prefix, size_t prefix_size, const char *name,
+              struct pool *pool, struct wp_error *err);
+
+/* Any zstd data as a stream; see struct piece_ops. */
+void *zstd_stream_new(struct input *in, bool had_pieces);
+int zstd_stream_fill(void *stream, unsigned char *out, size_t room, size_t *n, const char **what);
+void zstd_stream_free(void *stream);

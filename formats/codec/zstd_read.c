@@ -1,0 +1,124 @@
+/* A frame does not say how long it is, but each of its blocks does: walking them finds its end
+ * without decoding, in pipes too, and in files of other programs that have several frames. */
+
+#include <zstd.h>
+
+#include "zstd_frame.h"
+
+enum {
+    MAX_SKIPPED = 1024 * 1024, /* bytes of a skippable frame that is read into memory */
+    MAX_BLOCK = 128 * 1024,    /* bytes of a block, by the format */
+    SLACK = 4096,              /* bytes of headers, and of empty blocks, that a frame may have */
+};
+
+/* Appends the rest of a frame header, of which magic number and descriptor are there, and sets
+ * *SIZE to the content's size: 1; 0: it is not told. */
+static int scan_header(struct input *in, struct buf *raw, uint64_t *size)
+{
+    static const size_t id_sizes[4] = {0, 1, 2, 4};
+    static const size_t size_sizes[4] = {0, 2, 4, 8};
+    unsigned descriptor = raw->data[4];
+    bool is_single = descriptor & 0x20;
+    size_t n = size_sizes[descriptor >> 6];
+
+    if (n == 0 && is_single)
+        n = 1;
+    if (n == 0 || descriptor & 0x08) /* a reserved bit */
+        return 0;
+    int r = input_take(in, raw, (is_single ? 0 : 1) + id_sizes[descriptor & 3] + n);
+    if (r != 1)
+        return r;
+    *size = 0;
+    for (size_t i = 0; i < n; i++)
+        *size |= (uint64_t)raw->data[raw->size - n + i] << 8 * i;
+    if (n == 2)
+        *size += 256;
+    return 1;
+}
+
+/* Appends the blocks of a frame, and its checksum. */
+static int scan_blocks(struct input *in, struct buf *raw, size_t limit)
+{
+    bool has_checksum = raw->data[4] & 0x04, is_last = false;
+
+    while (!is_last) {
+        int r = input_take(in, raw, 3);
+        if (r != 1)
+            return r;
+        const unsigned char *h = raw->data + raw->size - 3;
+        uint32_t header = h[0] | (uint32_t)h[1] << 8 | (uint32_t)h[2] << 16;
+        enum { RAW, RLE, COMPRESSED, RESERVED } type = header >> 1 & 3;
+        size_t size = type == RLE ? 1 : header >> 3;
+        is_last = header & 1;
+        if (type == RESERVED || size > MAX_BLOCK || raw->size + size > limit)
+            return 0;
+        r = input_take(in, raw, size);
+        if (r != 1)
+            return r;
+    }
+    return has_checksum ? input_take(in, raw, 4) : 1;
+}
+
+static int scan_frame(struct input *in, struct piece *p)
+{
+    struct buf *raw = &p->raw;
+    uint64_t size;
+    int r = input_take(in, raw, 5);
+
+    if (r != 1)
+        return r;
+    if (is_skippable(get_le32(raw->data))) {
+        r = input_take(in, raw, 3);
+        if (r != 1)
+            return r;
+        uint32_t skip = get_le32(raw->data + 4);
+        return skip > MAX_SKIPPED ? 0 : input_take(in, raw, skip);
+    }
+    if (get_le32(raw->data) != FRAME_MAGIC)
+        return 0;
+    r = scan_header(in, raw, &size);
+    if (r != 1)
+        return r;
+    if (size > PIECE_MAX_PLAIN)
+        return 0;
+    p->plain_size = (size_t)size;
+    r = scan_blocks(in, raw, ZSTD_compressBound(p->plain_size) + SLACK);
+    if (r != 1)
+        p->plain_size = 0;
+    return r;
+}
+
+static bool unpack_frame(struct piece *p)
+{
+    if (is_skippable(get_le32(p->raw.data)))
+        return true;
+    if (!p->state)
+        p->state = ZSTD_createDCtx();
+    if (!p->state)
+        return false;
+    return ZSTD_decompressDCtx(p->state, p->plain, p->plain_size, p->raw.data, p->raw.size) ==
+           p->plain_size;
+}
+
+static void drop_decompressor(void *state)
+{
+    ZSTD_freeDCtx(state);
+}
+
+static const struct piece_ops zstd_pieces = {
+    .typical = 16 * 1024 * 1024,
+    .slots_per_thread = 1,
+    .slots_more = 1,
+    .scan = scan_frame,
+    .unpack = unpack_frame,
+    .drop_state = drop_decompressor,
+    .stream_new = zstd_stream_new,
+    .stream_fill = zstd_stream_fill,
+    .stream_free = zstd_stream_free,
+};
+
+int zstd_open(struct source **out, int fd, const void *prefix, size_t prefix_size, const char *name,
+              struct pool *pool, struct wp_error *err)
+{
+    return pieces_open(out, &zstd_pieces, fd, prefix, prefix_size, name, pool, err);
+}

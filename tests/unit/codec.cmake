@@ -1,0 +1,3 @@
+unit_test(gzip base stream codec)
+unit_test(zstd base stream codec)
+unit_test(none base stream codec)
