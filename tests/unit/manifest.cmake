@@ -1,0 +1,3 @@
+unit_test(manifest base stream manifest)
+unit_test(manifest_numbers base stream manifest)
+unit_test(manifest_refusals base stream manifest)

@@ -1,0 +1,356 @@
+/* Promises of warmpack-manifest(5): what is refused, with which words, and what is let pass. */
+
+#include "manifest_fixture.h"
+#include "stream/pool.h"
+
+/* A manifest of these lines between a right first and last line. */
+static struct buf sealed(const char *header, const char *lines, size_t entries)
+{
+    unsigned char digest[SHA256_SIZE];
+    char hex[2 * SHA256_SIZE + 1];
+    struct buf text = {0};
+
+    assert_int_equal(buf_add_str(&text, header), 0);
+    assert_int_equal(buf_add_str(&text, lines), 0);
+    sha256_of(text.data, text.size, digest);
+    hex_encode(digest, sizeof digest, hex);
+    assert_int_equal(
+        buf_printf(&text, "{\"end\": true, \"entries\": %zu, \"sha256\": \"%s\"}\n", entries, hex),
+        0);
+    return text;
+}
+
+static const char HEADER[] =
+    "{\"format\": \"warmpack-manifest\", \"version\": 1, \"creator\": \"x\", \"root\": \"/r\"}\n";
+
+static void expect_refused(const struct buf *text, const char *message)
+{
+    struct manifest got;
+    struct wp_error err = {0};
+
+    assert_int_equal(manifest_read(&got, text->data, text->size, "m.jsonl", NULL, &err), -EINVAL);
+    assert_null(got.entries);
+    if (!strstr(err.message, message) || strncmp(err.message, "m.jsonl: ", 9) != 0)
+        fail_msg("\"%s\" is not in \"%s\"", message, err.message);
+}
+
+#define FILE_LINE(path)                                                                            \
+    "{\"path\": \"" path "\", \"type\": \"file\", \"mode\": \"0644\", \"uid\": 0, \"gid\": 0, "    \
+    "\"size\": 1, \"mtime\": \"1.000000000\"}\n"
+#define ENTRY_LINE(rest) "{\"path\": \"a\", " rest "}\n"
+#define OWNED "\"uid\": 0, \"gid\": 0, \"mtime\": \"1.000000000\""
+#define INDEX_LINE(stamp) "{\"index\": \"i\", \"valid\": true, \"stamp\": " stamp "}\n"
+
+static void a_bad_line_is_refused_and_named(void **state)
+{
+    static const struct {
+        const char *lines, *message;
+    } BAD[] = {
+        {"x\n", "line 2: not JSON"},
+        {"\n", "line 2: not JSON"},
+        {"[1]\n", "line 2: not a JSON object"},
+        {"{}}\n", "line 2: not JSON"},
+        {"{\"a\": 1, \"a\": 1}\n", "line 2: a member stands there twice"},
+        {"{\"a\": \"\xff\"}\n", "line 2: not UTF-8"},
+        {FILE_LINE("a") FILE_LINE("b\\u0000c"), "line 3: not JSON"},
+        {FILE_LINE("a") FILE_LINE("a"), "line 3: stands there twice: a"},
+        {FILE_LINE("b") FILE_LINE("a\\n"), "line 3: out of order: a\\n"},
+        {FILE_LINE("a") FILE_LINE("a/../b"), "line 3: \"path\" is no clean path"},
+        {FILE_LINE(".."), "no clean path"},
+        {FILE_LINE("/a"), "no clean path"},
+        {FILE_LINE(""), "no clean path"},
+        {FILE_LINE("a/"), "no clean path"},
+        {FILE_LINE("a//b"), "no clean path"},
+        {FILE_LINE("./a"), "no clean path"},
+        {FILE_LINE("a/."), "no clean path"},
+        {"{\"path_base64\": \"Li4=\"}\n", "no clean path"},
+        {"{\"path_base64\": \"YQBi\"}\n", "\"path\" is not base 64"},
+        {"{\"path_base64\": \"YR==\"}\n", "\"path\" is not base 64"},
+        {"{\"path_base64\": \"YQ==YQ==\"}\n", "\"path\" is not base 64"},
+        {"{\"path_base64\": \"YQ\"}\n", "\"path\" is not base 64"},
+        {"{\"path_base64\": \"Y===\"}\n", "\"path\" is not base 64"},
+        {"{\"path_base64\": \"Y Q=\"}\n", "\"path\" is not base 64"},
+        {"{\"path_base64\": 5}\n", "\"path\" is not a string"},
+        {"{\"path\": \"a\", \"path_base64\": \"YQ==\"}\n", "\"path\" stands there twice"},
+        {"{\"path\": [\"a\"]}\n", "\"path\" is not a string"},
+        {"{\"path\": \"a\", \"cache\": \"a\"}\n", "lines of their own"},
+        {ENTRY_LINE("\"mode\": \"0644\", " OWNED), "\"type\" is missing"},
+        {ENTRY_LINE("\"type\": \"fifo\", \"mode\": \"0644\", " OWNED), "\"type\" has a value"},
+        {ENTRY_LINE("\"type\": 1, \"mode\": \"0644\", " OWNED), "\"type\" is not a string"},
+        {ENTRY_LINE("\"type\": \"dir\", " OWNED), "\"mode\" is missing"},
+        {ENTRY_LINE("\"type\": \"dir\", \"mode\": \"644\", " OWNED), "\"mode\" is not four"},
+        {ENTRY_LINE("\"type\": \"dir\", \"mode\": \"00644\", " OWNED), "\"mode\" is not four"},
+        {ENTRY_LINE("\"type\": \"dir\", \"mode\": \"0649\", " OWNED), "\"mode\" is not four"},
+        {ENTRY_LINE("\"type\": \"dir\", \"mode\": 420, " OWNED), "\"mode\" is not a string"},
+        {ENTRY_LINE("\"type\": \"file\", \"mode\": \"0644\", " OWNED), "\"size\" is missing"},
+        {ENTRY_LINE("\"type\": \"file\", \"mode\": \"0644\", \"size\": -1, " OWNED),
+         "\"size\" is out of range"},
+        {ENTRY_LINE("\"type\": \"file\", \"mode\": \"0644\", \"size\": 1.0, " OWNED),
+         "\"size\" is not a whole number"},
+        {ENTRY_LINE("\"type\": \"file\", \"mode\": \"0644\", \"size\": \"1\", " OWNED),
+         "\"size\" is not a whole number"},
+        {ENTRY_LINE(
+             "\"type\": \"file\", \"mode\": \"0644\", \"size\": 9223372036854775808, " OWNED),
+         "line 2: not JSON"},
+        {ENTRY_LINE(
+             "\"type\": \"file\", \"mode\": \"0644\", \"size\": 1, \"sha256\": \"00\", " OWNED),
+         "\"sha256\" is not 64"},
+        {ENTRY_LINE("\"type\": \"dir\", \"mode\": \"0644\", \"uid\": 4294967296, \"gid\": 0"),
+         "\"uid\" is out of range"},
+        {ENTRY_LINE("\"type\": \"dir\", \"mode\": \"0644\", \"uid\": 0, \"gid\": 0, \"user\": 0"),
+         "\"user\" is not a string"},
+        {ENTRY_LINE(
+             "\"type\": \"dir\", \"mode\": \"0644\", \"uid\": 0, \"gid\": 0, \"mtime\": 1.5"),
+         "\"mtime\" is not a string"},
+        {ENTRY_LINE("\"type\": \"dir\", \"mode\": \"0644\", \"uid\": 0, \"gid\": 0, "
+                    "\"mtime\": \"1.5\""),
+         "\"mtime\" is not a time"},
+        {ENTRY_LINE("\"type\": \"symlink\", \"mode\": \"0777\", " OWNED), "\"target\" is missing"},
+        {ENTRY_LINE("\"type\": \"symlink\", \"mode\": \"0777\", \"target\": \"\", " OWNED),
+         "\"target\" is empty"},
+        {ENTRY_LINE("\"type\": \"hardlink\", \"mode\": \"0777\", \"target\": \"../b\", " OWNED),
+         "\"target\" is no clean path"},
+        {"{\"cache\": \"a\"}\n", "\"source\" is missing"},
+        {"{\"cache\": \"../a\", \"source\": \"\"}\n", "\"cache\" is no clean path"},
+        {"{\"cache\": \"\", \"source\": \"\"}\n", "\"cache\" is no clean path"},
+        {"{\"cache\": \"a\", \"source\": \"/\"}\n", "\"source\" is no clean path"},
+        {"{\"cache\": \"a\", \"source\": \"\", \"place\": \"moon\"}\n", "\"place\" has a value"},
+        {"{\"cache\": \"b\", \"source\": \"\"}\n{\"cache\": \"a\", \"source\": \"\"}\n",
+         "line 3: out of order: a"},
+        {"{\"index\": \"a\"}\n", "\"valid\" is missing"},
+        {"{\"index\": \"a\", \"valid\": 1}\n", "\"valid\" is neither true nor false"},
+        {"{\"index\": \"a\", \"valid\": true, \"source\": \"\"}\n", "\"source\" is no clean path"},
+        {"{\"index\": \"a\", \"valid\": true}\n{\"index\": \"a\", \"valid\": true}\n",
+         "line 3: stands there twice: a"},
+        {INDEX_LINE("5"), "\"stamp\" is not an object"},
+        {INDEX_LINE("{}"), "\"kind\" is missing"},
+        {INDEX_LINE("{\"kind\": \"mtime\", \"mtime\": \"1\", \"size\": 1}"),
+         "\"mtime\" of the stamp"},
+        {INDEX_LINE("{\"kind\": \"mtime\", \"size\": 1}"), "\"mtime\" of the stamp"},
+        {INDEX_LINE("{\"kind\": \"mtime\", \"mtime\": 1e999, \"size\": 1}"), "not JSON"},
+        {INDEX_LINE("{\"kind\": \"mtime\", \"mtime\": 1.5}"), "\"size\" is missing"},
+        {INDEX_LINE("{\"kind\": \"seconds\", \"mtime\": 1.0, \"size\": 1}"),
+         "\"mtime\" of the stamp"},
+        {INDEX_LINE("{\"kind\": \"content\"}"), "\"sha256\" is missing"},
+        {INDEX_LINE("{\"kind\": \"content\", \"sha256\": \"zz\"}"), "\"sha256\" is not 64"},
+        {"{\"end\": false}\n", "line 2: a first or last line in the middle"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(BAD); i++) {
+        _cleanup_buf_ struct buf text = sealed(HEADER, BAD[i].lines, 1);
+
+        expect_refused(&text, BAD[i].message);
+    }
+}
+
+static void a_bad_first_line_is_refused(void **state)
+{
+#define START "{\"format\": \"warmpack-manifest\", \"version\": "
+    static const struct {
+        const char *header, *message;
+    } BAD[] = {
+        {"{\"path\": \"a\"}\n", "line 1: not the first line"},
+        {"{\"format\": \"tar\", \"version\": 1}\n", "line 1: not the first line"},
+        {START "2, \"creator\": \"x\", \"root\": \"/r\"}\n", "version 2 is not known here"},
+        {START "\"1\", \"creator\": \"x\", \"root\": \"/r\"}\n", "\"version\" is not a whole"},
+        {START "1, \"root\": \"/r\"}\n", "\"creator\" is missing"},
+        {START "1, \"creator\": \"x\"}\n", "\"root\" is missing"},
+        {START "1, \"creator\": \"x\", \"root\": \"r\"}\n", "a root is not absolute"},
+        {START "1, \"creator\": \"x\", \"roots\": []}\n", "\"roots\" is not a list"},
+        {START "1, \"creator\": \"x\", \"roots\": \"/r\"}\n", "\"roots\" is not a list"},
+        {START "1, \"creator\": \"x\", \"roots\": [\"/r\", 1]}\n", "\"roots\" is not a string"},
+        {START "1, \"creator\": \"x\", \"roots\": [\"/r\"], \"root\": \"/r\"}\n", "twice"},
+        {START "1, \"creator\": \"x\", \"root\": \"/r\", \"env\": 1}\n",
+         "\"env\" is not an object"},
+        {START "1, \"creator\": \"x\", \"root\": \"/r\", \"env\": {\"A\": 1}}\n",
+         "is not a string"},
+        {START "1, \"creator\": \"x\", \"root\": \"/r\", \"env\": {\"A=\": \"\"}}\n",
+         "no variable"},
+        {START "1, \"creator\": \"x\", \"root\": \"/r\", \"env\": {\"\": \"\"}}\n", "no variable"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(BAD); i++) {
+        _cleanup_buf_ struct buf text = sealed(BAD[i].header, "", 0);
+
+        expect_refused(&text, BAD[i].message);
+    }
+    expect_refused(&(struct buf){(unsigned char *)"", 0, 0}, "the manifest is empty");
+}
+
+static void a_wrong_count_is_refused(void **state)
+{
+    _cleanup_buf_ struct buf text = sealed(HEADER, FILE_LINE("a"), 2);
+
+    (void)state;
+    expect_refused(&text, "the manifest has 1 entries, but says 2");
+}
+
+static void a_line_that_is_too_long_is_refused(void **state)
+{
+    size_t n = (1 << 20) + 1;
+    _cleanup_free_ char *line = malloc(n + 1);
+    _cleanup_buf_ struct buf text = {0};
+
+    (void)state;
+    memset(line, ' ', n);
+    memcpy(line, "{}", 2);
+    line[n - 1] = '\n';
+    line[n] = '\0';
+    text = sealed(HEADER, line, 0);
+    expect_refused(&text, "line 2: longer than");
+    line[n - 2] = '\n'; /* a byte less is right */
+    line[n - 1] = '\0';
+    buf_free(&text);
+    text = sealed(HEADER, line, 0);
+    {
+        _cleanup_(manifest_clear) struct manifest got = {0};
+
+        assert_int_equal(manifest_read(&got, text.data, text.size, "m", NULL, NULL), 0);
+    }
+}
+
+static void deep_nesting_is_refused(void **state)
+{
+    size_t n = 500000;
+    _cleanup_free_ char *line = malloc(n + 8);
+    _cleanup_buf_ struct buf text = {0};
+
+    (void)state;
+    memcpy(line, "{\"a\": ", 6);
+    memset(line + 6, '[', n);
+    memcpy(line + 6 + n, "\n", 2);
+    text = sealed(HEADER, line, 0);
+    expect_refused(&text, "line 2: not JSON");
+}
+
+static void a_manifest_cut_anywhere_is_refused(void **state)
+{
+    struct manifest m = sample();
+    _cleanup_buf_ struct buf text = written(&m);
+
+    (void)state;
+    for (size_t n = 0; n < text.size; n++) {
+        /* An exact copy, so that a sanitizer sees a byte read too far. */
+        _cleanup_free_ char *part = malloc(n + !n);
+        struct manifest got;
+        struct wp_error err = {0};
+
+        memcpy(part, text.data, n);
+        assert_int_equal(manifest_read(&got, part, n, "m", NULL, &err), -EINVAL);
+        assert_int_not_equal(err.message[0], '\0');
+    }
+}
+
+static void a_manifest_changed_anywhere_is_refused(void **state)
+{
+    struct manifest m = sample();
+    _cleanup_buf_ struct buf text = written(&m);
+
+    (void)state;
+    for (size_t i = 0; i < text.size; i++) {
+        struct manifest got;
+
+        text.data[i] ^= 1;
+        if (manifest_read(&got, text.data, text.size, "m", NULL, NULL) != -EINVAL)
+            fail_msg("byte %zu may change", i);
+        text.data[i] ^= 1;
+    }
+}
+
+static void disorder_between_distant_lines_is_found(void **state)
+{
+    /* As many bytes as several pieces; the one line out of place is the first of its piece or
+     * somewhere in it, whichever: each place is tried. */
+    _cleanup_(large_clear) struct manifest m = large(900);
+    _cleanup_buf_ struct buf text = written(&m);
+    const char *at = memchr(text.data, '\n', text.size);
+    struct pool *pool = pool_new(2);
+    size_t tried = 0;
+
+    (void)state;
+    for (size_t i = 0; i + 1 < m.entry_count; i += 7) {
+        _cleanup_buf_ struct buf lines = {0}, swapped = {0};
+        const char *first = at + 1, *second, *third;
+        struct manifest got;
+        struct wp_error err = {0};
+        char want[32];
+
+        for (size_t k = 0; k < i; k++)
+            first = (const char *)strchr(first, '\n') + 1;
+        second = strchr(first, '\n') + 1;
+        third = strchr(second, '\n') + 1;
+        buf_add(&lines, at + 1, (size_t)(first - at - 1));
+        buf_add(&lines, second, (size_t)(third - second));
+        buf_add(&lines, first, (size_t)(second - first));
+        buf_add(&lines, third,
+                (size_t)((char *)memrchr(text.data, '\n', text.size - 1) + 1 - third));
+        assert_int_equal(buf_terminate(&lines), 0);
+        swapped = sealed(HEADER, (char *)lines.data, m.entry_count);
+        assert_int_equal(manifest_read(&got, swapped.data, swapped.size, "m", pool, &err), -EINVAL);
+        snprintf(want, sizeof want, "m: line %zu: out of order", i + 3);
+        assert_memory_equal(err.message, want, strlen(want));
+        tried++;
+    }
+    assert_true(tried > 100);
+    pool_free(pool);
+}
+
+static void what_is_not_known_is_ignored(void **state)
+{
+    static const char LINES[] =
+        "{\"later\": {\"path\": \"..\"}}\n"
+        "{\"path\": \"a\", \"type\": \"file\", \"mode\": \"0644\", \"uid\": 0, \"gid\": 0, "
+        "\"size\": 1, \"mtime\": \"1.000000000\", \"xattrs\": {\"a\": [1]}}\n"
+        "{}\n"
+        "{\"cache\": \"c\", \"source\": \"\"}\n"
+        "{\"index\": \"i\", \"valid\": true, \"numba\": \"0.99\", "
+        "\"stamp\": {\"kind\": \"inode\", \"inode\": 7}}\r\n";
+    _cleanup_buf_ struct buf text = sealed(HEADER, LINES, 1);
+    _cleanup_(manifest_clear) struct manifest got = {0};
+    struct wp_error err = {0};
+
+    (void)state;
+    buf_add_str(&text, "{\"signature\": {\"algorithm\": \"ed25519\"}}\n{\"signature\": {}}\n");
+    if (manifest_read(&got, text.data, text.size, "m", NULL, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(got.entry_count, 1);
+    assert_int_equal(got.cache_count, 1);
+    assert_string_equal(got.caches[0].source, "");
+    assert_int_equal(got.caches[0].kind, MANIFEST_CACHE_DIR);
+    assert_int_equal(got.index_count, 1);
+    assert_int_equal(got.indexes[0].stamp.kind, WP_STAMP_UNKNOWN);
+}
+
+static void only_a_signature_may_follow_the_end(void **state)
+{
+    static const char *const BEHIND[] = {"{}\n", "{\"signature\": 1}\n", "x\n",
+                                         "\n",   "{\"signature\": {}}",  FILE_LINE("b")};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(BEHIND); i++) {
+        _cleanup_buf_ struct buf text = sealed(HEADER, FILE_LINE("a"), 1);
+
+        buf_add_str(&text, BEHIND[i]);
+        expect_refused(&text, "");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_bad_line_is_refused_and_named),
+        cmocka_unit_test(a_bad_first_line_is_refused),
+        cmocka_unit_test(a_wrong_count_is_refused),
+        cmocka_unit_test(a_line_that_is_too_long_is_refused),
+        cmocka_unit_test(deep_nesting_is_refused),
+        cmocka_unit_test(a_manifest_cut_anywhere_is_refused),
+        cmocka_unit_test(a_manifest_changed_anywhere_is_refused),
+        cmocka_unit_test(disorder_between_distant_lines_is_found),
+        cmocka_unit_test(what_is_not_known_is_ignored),
+        cmocka_unit_test(only_a_signature_may_follow_the_end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
