@@ -1,0 +1,52 @@
+#!/bin/sh
+# Installs the Debian packages with which warmpack is built, shown and tested (Debian 12 or newer).
+# Usage: sh tests/install.sh [demo]     demo: only what the build and tests/demo.sh need.
+set -eu
+
+packages="build-essential cmake ninja-build pkg-config
+  libarchive-dev libdeflate-dev libisal-dev libjansson-dev libssl-dev libzstd-dev zlib1g-dev
+  libcmocka-dev python3 python3-numba python3-pynndescent tar gzip"
+if [ "${1-}" != demo ]; then
+  # The last line: other readers and writers of archives, which must understand ours.
+  packages="$packages python3-pytest libnss-wrapper util-linux e2fsprogs clang-format mandoc
+    busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd"
+fi
+
+missing=
+for package in $packages; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=
+  [ "$status" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "install.sh: this is not Debian (no apt-get); install what matches:$missing" >&2
+  exit 1
+fi
+root=
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "install.sh: not root and no sudo; as root, run: apt-get install$missing" >&2
+    exit 1
+  fi
+  root=sudo
+fi
+
+echo "Installing:$missing" >&2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+attempt() {
+  # shellcheck disable=SC2086 # The list is one word a package.
+  $root apt-get -qq update >"$log" 2>&1 &&
+    $root env DEBIAN_FRONTEND=noninteractive \
+      apt-get -qq install -y --no-install-recommends $missing >>"$log" 2>&1
+}
+if ! attempt; then
+  echo "install.sh: the packages could not be installed; trying once more" >&2
+  sleep 5
+  if ! attempt; then
+    tail -n 20 "$log" >&2
+    echo "install.sh: apt-get failed (above); as root, run: apt-get install$missing" >&2
+    exit 1
+  fi
+fi
