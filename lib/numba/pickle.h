@@ -64,11 +64,15 @@ struct pickle_limits {
 };
 
 /* Reads one pickle from the start of DATA; *USED is its length. The values point into DATA where
- * they can: DATA must outlive the pickle. Errors: -EINVAL with text that says what and at which
+ * they can: DATA must outlive the pickle. Python 2's str is STR where it is ASCII, else BYTES.
+ * Errors: -EINVAL with text that says what and at which
  * offset; -ENOMEM also where the limit is reached. */
 int pickle_read(struct pickle **out, const unsigned char *data, size_t size, size_t *used,
                 const struct pickle_limits *limits, struct wp_error *err);
 struct pickle_value *pickle_root(struct pickle *p);
+/* The furthest offset to which a FRAME claims to go; 0 without frames. Reading does not depend on
+ * it, but CPython's C unpickler refuses a pickle whose frame goes beyond the end of its data. */
+uint64_t pickle_frame_end(const struct pickle *p);
 void pickle_free(struct pickle *p);
 
 bool pickle_is_str(const struct pickle_value *v, const char *text);

@@ -1,0 +1,167 @@
+/* Values that a pickle holds as binary literals. */
+
+#include "pickle_machine.h"
+
+#include <errno.h>
+#include <string.h>
+
+int op_constant(struct machine *m, const struct opcode *o)
+{
+    struct pickle_value *v;
+    int r = machine_push_new(m, o->type, &v);
+    if (r < 0)
+        return r;
+    v->boolean = o->width == 1; /* NEWTRUE */
+    return 0;
+}
+
+int op_int(struct machine *m, const struct opcode *o)
+{
+    uint64_t n;
+    struct pickle_value *v;
+    int r = machine_number(m, o->width, &n);
+    if (r < 0)
+        return r;
+    r = machine_push_new(m, PICKLE_INT, &v);
+    if (r < 0)
+        return r;
+    /* BININT alone is signed. */
+    v->integer = o->width == 4 ? (int32_t)(uint32_t)n : (int64_t)n;
+    return 0;
+}
+
+void literal_set_integer(struct pickle_value *v, const unsigned char *bytes, size_t n)
+{
+    /* A byte at the end that only repeats the sign of the one before says nothing. */
+    while (n > 1 && bytes[n - 1] == (bytes[n - 2] & 0x80 ? 0xff : 0))
+        n--;
+    if (n > sizeof(v->integer)) {
+        v->type = PICKLE_BIGINT;
+        v->data = bytes;
+        v->size = n;
+        return;
+    }
+    uint64_t value = n > 0 && bytes[n - 1] & 0x80 ? UINT64_MAX : 0;
+    for (size_t i = n; i-- > 0;)
+        value = value << 8 | bytes[i];
+    v->type = PICKLE_INT;
+    v->integer = (int64_t)value;
+}
+
+int op_long(struct machine *m, const struct opcode *o)
+{
+    uint64_t n;
+    const unsigned char *bytes;
+    struct pickle_value *v;
+    int r = machine_number(m, o->width, &n);
+    if (r < 0)
+        return r;
+    if (o->width == 4 && n > INT32_MAX)
+        return machine_fail(m, "an integer of negative length");
+    r = machine_take(m, n, &bytes);
+    if (r < 0)
+        return r;
+    r = machine_push_new(m, PICKLE_INT, &v);
+    if (r < 0)
+        return r;
+    literal_set_integer(v, bytes, n);
+    return 0;
+}
+
+int op_float(struct machine *m, const struct opcode *o)
+{
+    (void)o;
+    const unsigned char *bytes;
+    struct pickle_value *v;
+    int r = machine_take(m, 8, &bytes);
+    if (r < 0)
+        return r;
+    r = machine_push_new(m, PICKLE_FLOAT, &v);
+    if (r < 0)
+        return r;
+    uint64_t bits = 0;
+    for (int i = 0; i < 8; i++)
+        bits = bits << 8 | bytes[i];
+    memcpy(&v->real, &bits, sizeof(bits));
+    return 0;
+}
+
+/* How many bytes the UTF-8 character at S has; 0: none that Python's "surrogatepass" reads. */
+static size_t utf8_character(const unsigned char *s, size_t n)
+{
+    if (s[0] < 0x80)
+        return 1;
+    size_t want = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    if (s[0] < 0xc2 || s[0] > 0xf4 || want > n)
+        return 0;
+    for (size_t i = 1; i < want; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    /* Forms that are longer than they need to be, and what lies beyond U+10FFFF. */
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
+        (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return want;
+}
+
+static bool is_text(const unsigned char *s, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t step = utf8_character(s + i, n - i);
+        if (step == 0)
+            return false;
+        i += step;
+    }
+    return true;
+}
+
+int op_counted(struct machine *m, const struct opcode *o)
+{
+    uint64_t n;
+    const unsigned char *bytes;
+    struct pickle_value *v;
+    int r = machine_number(m, o->width, &n);
+    if (r < 0)
+        return r;
+    r = machine_take(m, n, &bytes);
+    if (r < 0)
+        return r;
+    if (o->type == PICKLE_STR && !is_text(bytes, n))
+        return machine_fail(m, "a string that is not UTF-8");
+    r = machine_push_new(m, o->type, &v);
+    if (r < 0)
+        return r;
+    v->data = bytes;
+    v->size = n;
+    return 0;
+}
+
+void literal_set_old_string(struct pickle_value *v, const unsigned char *bytes, size_t n)
+{
+    v->type = PICKLE_STR;
+    v->data = bytes;
+    v->size = n;
+    for (size_t i = 0; i < n; i++)
+        if (bytes[i] >= 0x80)
+            v->type = PICKLE_BYTES;
+}
+
+int op_old_string(struct machine *m, const struct opcode *o)
+{
+    uint64_t n;
+    const unsigned char *bytes;
+    struct pickle_value *v;
+    int r = machine_number(m, o->width, &n);
+    if (r < 0)
+        return r;
+    if (o->width == 4 && n > INT32_MAX)
+        return machine_fail(m, "a string of negative length");
+    r = machine_take(m, n, &bytes);
+    if (r < 0)
+        return r;
+    r = machine_push_new(m, PICKLE_STR, &v);
+    if (r < 0)
+        return r;
+    literal_set_old_string(v, bytes, n);
+    return 0;
+}

@@ -1,0 +1,262 @@
+/* The pickle reader's stack, memo and memory. */
+
+#include "pickle_machine.h"
+
+#include <errno.h>
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Indexes are small and many, so the first block is small; later ones grow. */
+enum { FIRST_BLOCK = 4096, LARGEST_BLOCK = 256 * 1024 };
+
+struct arena_block {
+    struct arena_block *next;
+    size_t size; /* of the bytes */
+    alignas(max_align_t) unsigned char bytes[];
+};
+
+static bool arena_charge(struct arena *a, size_t n)
+{
+    if (n > a->limit - a->used)
+        return false;
+    a->used += n;
+    return true;
+}
+
+static bool arena_grow(struct arena *a, size_t size)
+{
+    size_t block = a->next ? a->next : FIRST_BLOCK;
+    a->next = block < LARGEST_BLOCK ? block * 2 : LARGEST_BLOCK;
+    if (block < size)
+        block = size;
+    if (block > SIZE_MAX - sizeof(struct arena_block) ||
+        !arena_charge(a, block + sizeof(struct arena_block)))
+        return false;
+    struct arena_block *b = calloc(1, sizeof(*b) + block);
+    if (!b)
+        return false;
+    b->size = block;
+    b->next = a->blocks;
+    a->blocks = b;
+    a->left = block;
+    return true;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    enum { ALIGN = alignof(max_align_t) };
+    if (size > SIZE_MAX - ALIGN)
+        return NULL;
+    size = (size + ALIGN - 1) / ALIGN * ALIGN;
+    if ((!a->blocks || a->left < size) && !arena_grow(a, size))
+        return NULL;
+    struct arena_block *b = a->blocks;
+    void *p = b->bytes + (b->size - a->left);
+    a->left -= size;
+    return p;
+}
+
+void arena_free(struct arena *a)
+{
+    while (a->blocks) {
+        struct arena_block *b = a->blocks;
+        a->blocks = b->next;
+        free(b);
+    }
+}
+
+int machine_fail(struct machine *m, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    return error_set(m->err, 0, NULL, "pickle, byte %zu: %s", m->op, text);
+}
+
+int machine_nomem(struct machine *m)
+{
+    return error_set(m->err, ENOMEM, NULL, "pickle, byte %zu: needs more memory than it may",
+                     m->op);
+}
+
+int machine_take(struct machine *m, uint64_t n, const unsigned char **out)
+{
+    if (n > m->size - m->pos)
+        return machine_fail(m, "the data end in the middle of a value");
+    *out = m->data + m->pos;
+    m->pos += n;
+    return 0;
+}
+
+int machine_line(struct machine *m, const unsigned char **text, size_t *n)
+{
+    const unsigned char *start = m->data + m->pos;
+    const unsigned char *end = m->pos < m->size ? memchr(start, '\n', m->size - m->pos) : NULL;
+    if (!end)
+        return machine_fail(m, "the data end in the middle of a line");
+    *text = start;
+    *n = (size_t)(end - start);
+    m->pos += *n + 1;
+    return 0;
+}
+
+int machine_number(struct machine *m, unsigned width, uint64_t *out)
+{
+    const unsigned char *p = NULL;
+    int r = machine_take(m, width, &p);
+    if (r < 0)
+        return r;
+    uint64_t v = 0;
+    for (unsigned i = 0; i < width; i++)
+        v |= (uint64_t)p[i] << (8 * i);
+    *out = v;
+    return 0;
+}
+
+struct pickle_value *machine_new(struct machine *m, enum pickle_type type)
+{
+    struct node *n = arena_alloc(&m->pickle->arena, sizeof(*n));
+    if (!n) {
+        machine_nomem(m);
+        return NULL;
+    }
+    n->value.type = type;
+    n->value.at = m->op;
+    n->value.end = m->pos;
+    return &n->value;
+}
+
+int machine_push(struct machine *m, struct pickle_value *v)
+{
+    if (m->depth == m->room) {
+        size_t room = m->room ? m->room * 2 : 256;
+        if (!arena_charge(&m->pickle->arena, (room - m->room) * sizeof(*m->stack)))
+            return machine_nomem(m);
+        void *p = reallocarray(m->stack, room, sizeof(*m->stack));
+        if (!p)
+            return machine_nomem(m);
+        m->stack = p;
+        m->room = room;
+    }
+    m->stack[m->depth++] = v;
+    return 0;
+}
+
+int machine_push_new(struct machine *m, enum pickle_type type, struct pickle_value **out)
+{
+    struct pickle_value *v = machine_new(m, type);
+    if (!v)
+        return -ENOMEM;
+    *out = v;
+    return machine_push(m, v);
+}
+
+/* The lowest place of the stack that may be touched. */
+static size_t fence(const struct machine *m)
+{
+    return m->mark_count ? m->marks[m->mark_count - 1] : 0;
+}
+
+int machine_top(struct machine *m, struct pickle_value **out)
+{
+    if (m->depth <= fence(m))
+        return machine_fail(m, "nothing on the stack");
+    *out = m->stack[m->depth - 1];
+    return 0;
+}
+
+int machine_pop(struct machine *m, struct pickle_value **out)
+{
+    int r = machine_top(m, out);
+    if (r == 0)
+        m->depth--;
+    return r;
+}
+
+int machine_mark(struct machine *m)
+{
+    if (m->mark_count == m->mark_limit)
+        return machine_fail(m, "nested more than %zu deep", m->mark_limit);
+    m->marks[m->mark_count++] = m->depth;
+    return 0;
+}
+
+int machine_pop_mark(struct machine *m, struct pickle_value ***items, size_t *count)
+{
+    if (m->mark_count == 0)
+        return machine_fail(m, "no mark on the stack");
+    size_t at = m->marks[--m->mark_count];
+    *items = m->stack + at;
+    *count = m->depth - at;
+    m->depth = at;
+    return 0;
+}
+
+int machine_extend(struct machine *m, struct pickle_value *v, bool more,
+                   struct pickle_value *const *values, size_t n)
+{
+    struct node *node = (struct node *)v;
+    struct pickle_value ***list = more ? &v->more : &v->items;
+    size_t *count = more ? &v->more_count : &v->count;
+    size_t *room = more ? &node->more_room : &node->items_room;
+    if (n == 0)
+        return 0;
+    if (n > *room - *count) {
+        /* Exactly what is needed the first time: most lists get their members at once. */
+        size_t need, bytes;
+        if (__builtin_add_overflow(*count, n, &need))
+            return machine_nomem(m);
+        if (*room && need < *room * 2)
+            need = *room * 2;
+        if (__builtin_mul_overflow(need, sizeof(**list), &bytes))
+            return machine_nomem(m);
+        struct pickle_value **grown = arena_alloc(&m->pickle->arena, bytes);
+        if (!grown)
+            return machine_nomem(m);
+        if (*count)
+            memcpy(grown, *list, *count * sizeof(*grown));
+        *list = grown;
+        *room = need;
+    }
+    memcpy(*list + *count, values, n * sizeof(*values));
+    *count += n;
+    return 0;
+}
+
+/* A tree of four levels, a byte of the index each: what a pickle says of an index costs at most
+ * four such nodes, where an array would have to be as long as the largest index. */
+enum { MEMO_FANOUT = 256 };
+struct memo_level {
+    void *slots[MEMO_FANOUT];
+};
+
+int memo_put(struct machine *m, uint64_t index, struct pickle_value *v)
+{
+    if (index > UINT32_MAX)
+        return machine_fail(m, "memo index %llu is too large", (unsigned long long)index);
+    void **slot = (void **)&m->memo;
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        if (!*slot && !(*slot = arena_alloc(&m->pickle->arena, sizeof(struct memo_level))))
+            return machine_nomem(m);
+        slot = &((struct memo_level *)*slot)->slots[index >> shift & 0xff];
+    }
+    if (!*slot)
+        m->memo_count++;
+    *slot = v;
+    return 0;
+}
+
+struct pickle_value *memo_get(const struct machine *m, uint64_t index)
+{
+    if (index > UINT32_MAX)
+        return NULL;
+    void *at = m->memo;
+    for (int shift = 24; at && shift >= 0; shift -= 8)
+        at = ((struct memo_level *)at)->slots[index >> shift & 0xff];
+    return at;
+}

@@ -1,0 +1,119 @@
+#pragma once
+/* The inside of the pickle reader: a stack machine that the opcodes' handlers work on.
+ * Private to lib/numba/pickle*.c. */
+
+#include "numba/pickle.h"
+
+/* A run of memory that is handed out piece by piece and freed as a whole. */
+struct arena_block;
+struct arena {
+    struct arena_block *blocks;
+    size_t left;  /* bytes free at the end of the newest block */
+    size_t next;  /* size of the next block */
+    size_t used;  /* bytes charged so far: blocks, and the machine's stack */
+    size_t limit; /* what USED may not exceed */
+};
+
+void *arena_alloc(struct arena *a, size_t size); /* aligned for anything; zeroed; NULL: no more */
+void arena_free(struct arena *a);
+
+struct pickle {
+    struct arena arena;
+    struct pickle_value *root;
+    uint64_t frame_end; /* the furthest end that a FRAME claims; may lie beyond the data */
+};
+
+/* A value with what is needed to let it grow. Every value of a pickle is one of these. */
+struct node {
+    struct pickle_value value; /* first, so that a pointer to it is one to the node */
+    size_t items_room;
+    size_t more_room;
+};
+
+struct memo_level; /* a node of the memo's tree */
+
+struct machine {
+    const unsigned char *data;
+    size_t size;
+    size_t pos; /* where the next byte is read */
+    size_t op;  /* offset of the opcode being carried out */
+    struct pickle *pickle;
+    struct pickle_value **stack; /* owned */
+    size_t depth, room;
+    size_t *marks; /* owned: stack depths, innermost last */
+    size_t mark_count, mark_limit;
+    struct memo_level *memo; /* in the arena */
+    size_t memo_count;       /* indices that hold something */
+    bool stopped;
+    struct wp_error *err;
+};
+
+/* What one byte of a pickle means. */
+struct opcode {
+    const char *name; /* NULL: there is no such opcode */
+    int (*run)(struct machine *m, const struct opcode *o);
+    enum pickle_type type; /* of the value made, where the handler serves several */
+    unsigned char width;   /* bytes of the argument or of its length; members of a tuple */
+};
+
+/* Fills the machine's error with the opcode's offset and the text; returns -EINVAL. */
+int machine_fail(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int machine_nomem(struct machine *m); /* -ENOMEM: no memory, or the limit is reached */
+
+/* Reading. machine_take: N bytes. machine_line: up to a newline, which is eaten and not counted.
+ * machine_number: WIDTH bytes, little-endian, unsigned. */
+int machine_take(struct machine *m, uint64_t n, const unsigned char **out);
+int machine_line(struct machine *m, const unsigned char **text, size_t *n);
+int machine_number(struct machine *m, unsigned width, uint64_t *out);
+
+/* A new value of TYPE that ends where the machine reads now; NULL on no memory (error filled). */
+struct pickle_value *machine_new(struct machine *m, enum pickle_type type);
+int machine_push(struct machine *m, struct pickle_value *v);
+int machine_push_new(struct machine *m, enum pickle_type type, struct pickle_value **out);
+
+/* The stack above the innermost mark: nothing below it can be reached. */
+int machine_pop(struct machine *m, struct pickle_value **out);
+int machine_top(struct machine *m, struct pickle_value **out);
+int machine_mark(struct machine *m);
+/* Ends the innermost mark; what stood above it is *ITEMS, valid until the next push. */
+int machine_pop_mark(struct machine *m, struct pickle_value ***items, size_t *count);
+
+/* Adds N values to the members of V, or with MORE to what else V was given. */
+int machine_extend(struct machine *m, struct pickle_value *v, bool more,
+                   struct pickle_value *const *values, size_t n);
+
+/* The memo: any index of 32 bits, at a cost that does not depend on it. */
+int memo_put(struct machine *m, uint64_t index, struct pickle_value *v);
+struct pickle_value *memo_get(const struct machine *m, uint64_t index); /* NULL: none */
+
+/* Handlers of literals (pickle_literals.c). */
+int op_constant(struct machine *m, const struct opcode *o);
+int op_int(struct machine *m, const struct opcode *o);
+int op_long(struct machine *m, const struct opcode *o);
+int op_float(struct machine *m, const struct opcode *o);
+int op_counted(struct machine *m, const struct opcode *o);
+int op_old_string(struct machine *m, const struct opcode *o);
+/* Literals written as lines of text (pickle_text.c). */
+int op_int_line(struct machine *m, const struct opcode *o);
+int op_long_line(struct machine *m, const struct opcode *o);
+int op_float_line(struct machine *m, const struct opcode *o);
+int op_string_line(struct machine *m, const struct opcode *o);
+int op_unicode_line(struct machine *m, const struct opcode *o);
+/* Containers and objects (pickle_objects.c). */
+int op_empty(struct machine *m, const struct opcode *o);
+int op_collect(struct machine *m, const struct opcode *o);
+int op_combine(struct machine *m, const struct opcode *o);
+int op_give_topmost(struct machine *m, const struct opcode *o);
+int op_give_marked(struct machine *m, const struct opcode *o);
+int op_build(struct machine *m, const struct opcode *o);
+int op_global(struct machine *m, const struct opcode *o);
+int op_inst(struct machine *m, const struct opcode *o);
+int op_persid(struct machine *m, const struct opcode *o);
+int op_ext(struct machine *m, const struct opcode *o);
+int op_readonly_buffer(struct machine *m, const struct opcode *o);
+
+/* Makes V an INT or, where 64 bits do not hold it, a BIGINT, from N bytes of little-endian
+ * two's complement, which must live as long as the pickle. */
+void literal_set_integer(struct pickle_value *v, const unsigned char *bytes, size_t n);
+/* Makes V what Python 2's str was: text where it is ASCII, else bytes. */
+void literal_set_old_string(struct pickle_value *v, const unsigned char *bytes, size_t n);
