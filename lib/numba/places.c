@@ -1,0 +1,237 @@
+/* The names and roots of Numba's cache directories, and who looks there. */
+
+#include "numba/places.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/path.h"
+
+enum { SHA1_HEX = 2 * SHA1_SIZE };
+
+char *places_hash_name(const char *dir)
+{
+    unsigned char digest[SHA1_SIZE];
+    char hex[SHA1_HEX + 1], *name;
+    size_t n = strlen(dir);
+    if (!utf8_valid(dir, n)) {
+        errno = EILSEQ;
+        return NULL;
+    }
+    sha1_of(dir, n, digest);
+    hex_encode(digest, sizeof(digest), hex);
+    if (asprintf(&name, "%s_%s", path_base(dir), hex) < 0) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return name;
+}
+
+bool places_is_hash_name(const char *name, size_t *base)
+{
+    size_t n = strlen(name);
+    if (n <= SHA1_HEX || name[n - SHA1_HEX - 1] != '_')
+        return false;
+    if (strspn(name + n - SHA1_HEX, "0123456789abcdef") != SHA1_HEX)
+        return false;
+    *base = n - SHA1_HEX - 1;
+    return true;
+}
+
+/* ---- Users ------------------------------------------------------------------------------- */
+
+/* One entry of the user database. */
+struct account {
+    struct passwd pw;
+    char *text; /* owned; pw points into it */
+};
+
+static void account_clear(struct account *a)
+{
+    free(a->text);
+}
+
+/* Looks up NAME, or UID where NAME is NULL: 1; 0 where there is none; negative errno. */
+static int account_find(struct account *a, const char *name, uid_t uid)
+{
+    for (size_t room = 1024; room <= 1 << 20; room *= 2) {
+        struct passwd *found;
+        free(a->text);
+        a->text = malloc(room);
+        if (!a->text)
+            return -ENOMEM;
+        int r = name ? getpwnam_r(name, &a->pw, a->text, room, &found)
+                     : getpwuid_r(uid, &a->pw, a->text, room, &found);
+        if (r == EINTR || r == ERANGE) {
+            if (r == EINTR)
+                room /= 2;
+            continue;
+        }
+        /* Some sources of the database report "no such user" as an error. */
+        if (r == ENOENT || r == ESRCH || r == EPERM || r == EBADF)
+            return 0;
+        return r ? -r : found != NULL;
+    }
+    return -ERANGE;
+}
+
+/* A user's number in decimal: 0 or -EINVAL. (uid_t)-1 is none. */
+static int parse_uid(const char *text, uid_t *uid)
+{
+    uint64_t n = 0;
+    if (!*text)
+        return -EINVAL;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9')
+            return -EINVAL;
+        n = n * 10 + (uint64_t)(*text - '0');
+        if (n >= (uid_t)-1)
+            return -EINVAL;
+    }
+    *uid = (uid_t)n;
+    return 0;
+}
+
+static int set_groups_of(struct places_user *u)
+{
+    int count = 64;
+    for (;;) {
+        int room = count;
+        gid_t *list = calloc((size_t)room, sizeof(*list));
+        if (!list)
+            return -ENOMEM;
+        int r = getgrouplist(u->name, u->gid, list, &count);
+        if (r >= 0) {
+            u->groups = list;
+            u->group_count = (size_t)r;
+            return 0;
+        }
+        free(list);
+        if (count <= room)
+            count = room * 2;
+        if (count > 1 << 20)
+            return -ERANGE;
+    }
+}
+
+static int set_groups_of_caller(struct places_user *u)
+{
+    int n = getgroups(0, NULL);
+    if (n < 0)
+        return -errno;
+    u->groups = calloc((size_t)n + 1, sizeof(*u->groups));
+    if (!u->groups)
+        return -ENOMEM;
+    n = getgroups(n, u->groups);
+    if (n < 0)
+        return -errno;
+    u->group_count = (size_t)n;
+    return 0;
+}
+
+/* The home and name that the database gives, where there is an entry. */
+static int set_names(struct places_user *u, const char *home, const struct passwd *pw)
+{
+    u->home = strdup(home);
+    if (pw)
+        u->name = strdup(pw->pw_name);
+    return !u->home || (pw && !u->name) ? -ENOMEM : 0;
+}
+
+/* As os.path.expanduser: HOME first, then the real user's entry; without either, "~" stays. */
+static int fill_caller(struct places_user *u)
+{
+    _cleanup_(account_clear) struct account a = {0};
+    int found = account_find(&a, NULL, getuid());
+    if (found < 0)
+        return found;
+    u->uid = geteuid();
+    u->gid = getegid();
+    const char *home = getenv("HOME");
+    if (!home)
+        home = found ? a.pw.pw_dir : "~";
+    int r = set_names(u, home, found ? &a.pw : NULL);
+    return r < 0 ? r : set_groups_of_caller(u);
+}
+
+static int fill_other(struct places_user *u, const char *name_or_uid)
+{
+    _cleanup_(account_clear) struct account a = {0};
+    int found = account_find(&a, name_or_uid, 0);
+    if (found == 0) {
+        if (parse_uid(name_or_uid, &u->uid) < 0)
+            return -ENOENT;
+        found = account_find(&a, NULL, u->uid);
+    }
+    if (found < 0)
+        return found;
+    if (found == 0) /* As containers run a number that has no entry: group 0 and home "/". */
+        return set_names(u, "/", NULL);
+    u->uid = a.pw.pw_uid;
+    u->gid = a.pw.pw_gid;
+    int r = set_names(u, a.pw.pw_dir, &a.pw);
+    return r < 0 ? r : set_groups_of(u);
+}
+
+int places_user(struct places_user *out, const char *name_or_uid, struct wp_error *err)
+{
+    *out = (struct places_user){0};
+    int r = name_or_uid ? fill_other(out, name_or_uid) : fill_caller(out);
+    if (r < 0) {
+        places_user_clear(out);
+        if (r == -ENOENT) {
+            error_set(err, 0, name_or_uid, "no such user");
+            return -ENOENT;
+        }
+        return error_set(err, -r, name_or_uid, "cannot look up the user");
+    }
+    return 0;
+}
+
+void places_user_clear(struct places_user *u)
+{
+    free(u->groups);
+    free(u->home);
+    free(u->name);
+    *u = (struct places_user){0};
+}
+
+/* ---- The user-wide root ------------------------------------------------------------------ */
+
+/* PATH made absolute as the kernel reads it: nothing is normalised. */
+static char *beneath_cwd(const char *path)
+{
+    if (path[0] == '/')
+        return strdup(path);
+    _cleanup_free_ char *cwd = getcwd(NULL, 0);
+    return cwd ? path_join(cwd, path) : NULL;
+}
+
+char *places_user_wide(const struct places_user *u, bool is_caller)
+{
+    const char *xdg = is_caller ? getenv("XDG_CACHE_HOME") : NULL;
+    if (xdg) {
+        _cleanup_free_ char *root = path_join(xdg, "numba");
+        return root ? beneath_cwd(root) : NULL;
+    }
+    /* expanduser takes the slashes off the end of the home, so that "/" gives "/.cache". */
+    size_t n = strlen(u->home);
+    while (n > 0 && u->home[n - 1] == '/')
+        n--;
+    _cleanup_free_ char *root = NULL;
+    if (asprintf(&root, "%.*s/.cache/numba", (int)n, u->home) < 0) {
+        root = NULL;
+        errno = ENOMEM;
+        return NULL;
+    }
+    return beneath_cwd(root);
+}

@@ -1,0 +1,5 @@
+unit_test(pickle base numba)
+unit_test(index base numba)
+unit_test(stamp base numba)
+target_link_libraries(test_stamp PRIVATE m)
+unit_test(places base numba)
