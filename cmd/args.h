@@ -1,0 +1,69 @@
+#pragma once
+/* What the command line says. */
+
+#include <stdbool.h>
+
+#include "options.h"
+#include "progress.h"
+#include "string_list.h"
+#include "warmpack.h"
+
+enum compression {
+    COMPRESSION_NONE_GIVEN,
+    COMPRESSION_GZIP,
+    COMPRESSION_ZSTD,
+    COMPRESSION_BZIP2,
+    COMPRESSION_XZ
+};
+
+/* What stands between the options, in order: -C and -T apply where they stand. */
+struct operand {
+    enum { OPERAND_NAME, OPERAND_DIR, OPERAND_FILES } kind;
+    const char *text;
+};
+
+/* Strings are argv's. */
+struct args {
+    enum verb verb;
+    bool help, version; /* nothing else is to be done */
+    const char *archive;
+    struct operand *operands; /* owned */
+    size_t operand_count;
+    bool null;                                      /* -0 */
+    struct string_list exclude;                     /* --exclude */
+    struct string_list exclude_files;               /* -X */
+    struct string_list cache_dirs;                  /* --cache-dir */
+    struct string_list source_roots, runtime_roots; /* --source-root, --runtime-root */
+    bool no_cache_dir, dereference, strict;
+    enum compression compression;
+    const char *format;
+    bool posix; /* --format pax or posix: a tar */
+    bool level_set;
+    int level;
+    bool gzip_members_set, gzip_one_member;
+    const char *owner, *group;
+    bool numeric_owner, no_same_owner, same_permissions;
+    bool keep_old, replace, if_needed, to_stdout;
+    unsigned strip_components;
+    enum wp_layout layout;
+    const char *user;
+    unsigned threads; /* 0: all CPUs */
+    bool json, quiet, verbose;
+    enum progress_when progress;
+    bool seen[OPT_CODES]; /* options given, by code */
+    char **expanded;      /* owned: argv with tar's bundled letters written out */
+    char *letters;        /* owned: the text of those letters */
+};
+
+/* Fills A. Says what is wrong; returns 0 or the exit status. */
+int args_parse(struct args *a, int argc, char **argv);
+void args_clear(struct args *a);
+
+/* Does everything given fit together? Says what does not; returns 0 or the exit status. */
+int args_check(const struct args *a);
+
+/* All patterns to leave out, those of -X included. Returns 0 or the exit status. */
+int args_exclude(const struct args *a, struct string_list *out);
+
+/* --cache-dir of extract, verify and path, else $NUMBA_CACHE_DIR. NULL: neither. */
+const char *args_cache_dir(const struct args *a);

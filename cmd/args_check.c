@@ -1,0 +1,149 @@
+/* What options and operands owe one another. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "args.h"
+#include "message.h"
+
+static size_t count(const struct args *a, int kind)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < a->operand_count; i++)
+        n += (int)a->operands[i].kind == kind;
+    return n;
+}
+
+static int check_taken(const struct args *a)
+{
+    const char *verb = options_verb_name(a->verb);
+
+    for (int code = 0; code < OPT_CODES; code++) {
+        if (!a->seen[code] || options_taken(code, a->verb))
+            continue;
+        if (a->verb == VERB_CREATE && code == 'j')
+            return message_usage(verb, "-j (--bzip2): bzip2 is read, not written");
+        if (a->verb == VERB_CREATE && code == 'J')
+            return message_usage(verb, "-J (--xz): xz is read, not written");
+        return message_usage(verb, "%s does not take %s", verb, options_name(code));
+    }
+    return 0;
+}
+
+/* Standard input can be read once. */
+static int check_stdin(const struct args *a)
+{
+    size_t readers = a->verb != VERB_CREATE && a->archive && strcmp(a->archive, "-") == 0;
+
+    for (size_t i = 0; i < a->operand_count; i++)
+        readers += a->operands[i].kind == OPERAND_FILES && strcmp(a->operands[i].text, "-") == 0;
+    for (size_t i = 0; i < a->exclude_files.count; i++)
+        readers += strcmp(a->exclude_files.v[i], "-") == 0;
+    if (readers > 1)
+        return message_usage(options_verb_name(a->verb), "standard input is named twice");
+    return 0;
+}
+
+static int check_create(const struct args *a)
+{
+    size_t i;
+
+    if (count(a, OPERAND_NAME) + count(a, OPERAND_FILES) == 0)
+        return message_usage("create", "nothing to pack: no PATH given");
+    /* A -C behind the last PATH is an order mixed up, as in `-cf a.tgz app -C /srv`. */
+    i = a->operand_count - 1;
+    if (a->operands[i].kind == OPERAND_DIR)
+        return message_usage("create", "-C '%s' stands behind every PATH and has no effect",
+                             a->operands[i].text);
+    if (a->json && strcmp(a->archive, "-") == 0)
+        return message_usage("create", "--json and -f - would both write to standard output");
+    if (a->no_cache_dir && a->cache_dirs.count)
+        return message_usage("create", "--cache-dir and --no-cache-dir exclude one another");
+    return 0;
+}
+
+static int check_extract(const struct args *a)
+{
+    bool names = false;
+
+    for (size_t i = 0; i < a->operand_count; i++) {
+        /* tar would unpack the patterns before it somewhere else. */
+        if (a->operands[i].kind == OPERAND_DIR && names)
+            return message_usage("extract", "-C '%s' must stand before every PATTERN",
+                                 a->operands[i].text);
+        names = names || a->operands[i].kind != OPERAND_DIR;
+    }
+    if (a->to_stdout && a->json)
+        return message_usage("extract", "--json and -O would both write to standard output");
+    if (a->to_stdout && (a->if_needed || a->replace))
+        return message_usage("extract", "-O writes nothing to disk: it excludes %s",
+                             a->replace ? "--replace" : "--if-needed");
+    if (a->replace && a->keep_old)
+        return message_usage("extract", "--replace and -k exclude one another");
+    if (a->layout == WP_LAYOUT_CACHE_DIR && !args_cache_dir(a))
+        return message_usage("extract", "--layout cache-dir needs --cache-dir or NUMBA_CACHE_DIR");
+    return 0;
+}
+
+int args_check(const struct args *a)
+{
+    const char *verb = options_verb_name(a->verb);
+    bool takes_archive = a->verb != VERB_PATH && a->verb != VERB_VERIFY;
+    size_t names = count(a, OPERAND_NAME);
+    int rc = check_taken(a);
+
+    if (rc)
+        return rc;
+    if (a->archive && !*a->archive)
+        return message_usage(verb, "-f: the archive's name is empty");
+    if (takes_archive && !a->archive)
+        return message_usage(verb, "no archive named: give -f ARCHIVE");
+    for (size_t i = 0; i < a->operand_count; i++) {
+        if (!*a->operands[i].text)
+            return message_usage(verb, "an empty name is given");
+    }
+    rc = check_stdin(a);
+    if (rc)
+        return rc;
+    switch (a->verb) {
+    case VERB_CREATE:
+        return check_create(a);
+    case VERB_EXTRACT:
+        return check_extract(a);
+    case VERB_VERIFY:
+        if (names + (a->archive != NULL) != 1)
+            return message_usage(verb, "give one DIR, or -f ARCHIVE");
+        return 0;
+    case VERB_PATH:
+        return names ? 0 : message_usage(verb, "no FILE.py given");
+    default:
+        return 0;
+    }
+}
+
+int args_exclude(const struct args *a, struct string_list *out)
+{
+    for (size_t i = 0; i < a->exclude.count; i++) {
+        if (string_list_add(out, a->exclude.v[i])) {
+            message_error("out of memory");
+            return STATUS_FAILED;
+        }
+    }
+    for (size_t i = 0; i < a->exclude_files.count; i++) {
+        int rc = string_list_read(out, a->exclude_files.v[i], LIST_PATTERNS);
+
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+const char *args_cache_dir(const struct args *a)
+{
+    const char *set = getenv("NUMBA_CACHE_DIR");
+
+    if (a->cache_dirs.count)
+        return a->cache_dirs.v[a->cache_dirs.count - 1];
+    return set && *set ? set : NULL;
+}

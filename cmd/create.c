@@ -1,0 +1,299 @@
+/* warmpack create */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "json_document.h"
+#include "message.h"
+#include "owner.h"
+#include "show.h"
+#include "signals.h"
+#include "string_list.h"
+#include "verbs.h"
+
+/* What the options point to. */
+struct inputs {
+    struct string_list strings; /* directories and paths of the members */
+    struct wp_member *members;
+    size_t count, room;
+    struct string_list exclude;
+    struct string_list cache_dirs;
+    char *owner, *group;
+};
+
+static void inputs_clear(struct inputs *in)
+{
+    string_list_clear(&in->strings);
+    string_list_clear(&in->exclude);
+    string_list_clear(&in->cache_dirs);
+    free(in->members);
+    free(in->owner);
+    free(in->group);
+}
+
+static int out_of_memory(void)
+{
+    message_error("out of memory");
+    return STATUS_FAILED;
+}
+
+static int add_member(struct inputs *in, const char *dir, const char *path)
+{
+    if (in->count == in->room) {
+        size_t room = in->room ? 2 * in->room : 16;
+        struct wp_member *m = reallocarray(in->members, room, sizeof *m);
+
+        if (!m)
+            return out_of_memory();
+        in->members = m;
+        in->room = room;
+    }
+    if (string_list_add(&in->strings, path))
+        return out_of_memory();
+    in->members[in->count].dir = dir;
+    in->members[in->count++].path = in->strings.v[in->strings.count - 1];
+    return 0;
+}
+
+static int add_listed(struct inputs *in, const char *dir, const char *file, bool null)
+{
+    struct string_list listed = {0};
+    int rc = string_list_read(&listed, file, null ? LIST_NUL : LIST_LINES);
+
+    for (size_t i = 0; i < listed.count && !rc; i++)
+        rc = add_member(in, dir, listed.v[i]);
+    string_list_clear(&listed);
+    return rc;
+}
+
+/* -C holds for what follows it, and a second one is relative to the first, as in GNU tar. */
+static int add_members(struct inputs *in, const struct args *a)
+{
+    const char *dir = NULL;
+    int rc = 0;
+
+    for (size_t i = 0; i < a->operand_count && !rc; i++) {
+        const struct operand *o = a->operands + i;
+        _cleanup_free_ char *joined = NULL;
+
+        switch (o->kind) {
+        case OPERAND_NAME:
+            rc = add_member(in, dir, o->text);
+            break;
+        case OPERAND_FILES:
+            rc = add_listed(in, dir, o->text, a->null);
+            break;
+        case OPERAND_DIR:
+            joined = dir ? path_join(dir, o->text) : strdup(o->text);
+            if (!joined || string_list_add(&in->strings, joined))
+                return out_of_memory();
+            dir = in->strings.v[in->strings.count - 1];
+            break;
+        }
+    }
+    return rc;
+}
+
+/* DIR is a directory: added, once. A default that does not exist is no error. */
+static int add_cache_dir(struct string_list *dirs, const char *dir, bool is_default)
+{
+    struct stat st, other;
+    int failed = stat(dir, &st) != 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+
+    if (failed && is_default)
+        return 0;
+    if (failed) {
+        message_error("%s: cannot use as --cache-dir: %s", dir, strerror(failed));
+        return STATUS_FAILED;
+    }
+    for (size_t i = 0; i < dirs->count; i++) {
+        if (stat(dirs->v[i], &other) == 0 && other.st_dev == st.st_dev && other.st_ino == st.st_ino)
+            return 0;
+    }
+    return string_list_add(dirs, dir) ? out_of_memory() : 0;
+}
+
+static int add_cache_dirs(struct inputs *in, const struct args *a)
+{
+    _cleanup_free_ char *user_wide = NULL;
+    const char *set = getenv("NUMBA_CACHE_DIR");
+    struct wp_error err = {0};
+    int rc = 0;
+
+    if (a->no_cache_dir)
+        return 0;
+    for (size_t i = 0; i < a->cache_dirs.count && !rc; i++)
+        rc = add_cache_dir(&in->cache_dirs, a->cache_dirs.v[i], false);
+    if (a->cache_dirs.count)
+        return rc;
+
+    if (set && *set)
+        rc = add_cache_dir(&in->cache_dirs, set, true);
+    user_wide = rc ? NULL : wp_user_wide_cache_dir(NULL, &err);
+    if (user_wide)
+        rc = add_cache_dir(&in->cache_dirs, user_wide, true);
+    return rc;
+}
+
+static int unknown_suffix(const struct args *a)
+{
+    char list[256] = "";
+    const struct wp_format *f;
+
+    for (size_t i = 0; (f = wp_format_at(i)); i++) {
+        size_t used = strlen(list);
+
+        if (wp_format_writes(f))
+            snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", wp_format_name(f));
+    }
+    return message_usage("create", "%s: the suffix names no format; give --format with one of %s",
+                         a->archive, list);
+}
+
+static const char *compressed_name(enum compression c)
+{
+    return c == COMPRESSION_GZIP ? "tgz" : c == COMPRESSION_ZSTD ? "tar.zst" : NULL;
+}
+
+/* -z and --zstd come first, as in tar; then --format, then the suffix. */
+static int choose_format(const struct args *a, const struct wp_format **out)
+{
+    const struct wp_format *named = a->format ? wp_format_by_name(a->format) : NULL;
+    const char *compressed = compressed_name(a->compression);
+
+    if (a->format && !named)
+        return message_usage("create", "--format: '%s' is not known", a->format);
+    *out = compressed ? wp_format_by_name(compressed) : named;
+    if (compressed && named && named != *out && named != wp_format_by_name("tar"))
+        return message_usage("create", "--format %s and -z or --zstd exclude one another",
+                             a->format);
+    if (!*out)
+        *out = wp_format_by_suffix(a->archive);
+    /* tar without any hint writes a plain tar; so does it for a format that is one by name. */
+    if (!*out && (a->posix || strcmp(a->archive, "-") == 0))
+        *out = wp_format_by_name("tar");
+    if (!*out)
+        return unknown_suffix(a);
+    if (!wp_format_writes(*out))
+        return message_usage("create", "%s: %s is read, not written", a->archive,
+                             wp_format_name(*out));
+    return 0;
+}
+
+static int check_format_options(const struct args *a, const struct wp_format *f)
+{
+    int min = 0, max = 0;
+
+    wp_format_levels(f, &min, &max);
+    if (a->level_set && min == 0 && max == 0)
+        return message_usage("create", "--level: %s is not compressed", wp_format_name(f));
+    if (a->level_set && (a->level < min || a->level > max))
+        return message_usage("create", "--level: %s has the levels %d to %d", wp_format_name(f),
+                             min, max);
+    if (a->gzip_members_set && strcmp(wp_format_name(f), "tgz") != 0)
+        return message_usage("create", "--gzip-members is for tgz, not for %s", wp_format_name(f));
+    if (strcmp(a->archive, "-") == 0 && isatty(STDOUT_FILENO))
+        return message_usage("create", "an archive is not written to a terminal");
+    return 0;
+}
+
+static void print_json(const struct args *a, const struct wp_create_result *r)
+{
+    document_begin();
+    document_name("archive", a->archive);
+    document_name("id", r->id);
+    document_member("entries", document_count(r->entries));
+    document_member("bytes", document_count(r->bytes_written));
+    document_member("bytes_read", document_count(r->bytes_read));
+    document_member("cache_dirs", document_count(r->cache_dirs));
+    document_verify(&r->verify);
+    document_end();
+}
+
+static void print_summary(const struct args *a, const struct wp_create_result *r)
+{
+    _cleanup_free_ char *verdict = show_verdict(&r->verify);
+    const char *name = strcmp(a->archive, "-") == 0 ? "standard output" : a->archive;
+    char size[SHOW_SIZE], dirs[64] = "";
+
+    show_size(size, r->bytes_written);
+    if (r->cache_dirs)
+        snprintf(dirs, sizeof dirs, "; %zu cache %s", r->cache_dirs,
+                 show_plural(r->cache_dirs, "directory", "directories"));
+    message_summary("%s: %llu %s, %s; %s%s", name, (unsigned long long)r->entries,
+                    show_plural(r->entries, "file", "files"), size,
+                    verdict ? verdict : "out of memory", dirs);
+}
+
+static int pack(const struct args *a, const struct inputs *in, const struct wp_create_options *o)
+{
+    struct wp_create_result result = {0};
+    struct wp_error err = {0};
+    int rc;
+
+    (void)in;
+    signals_install();
+    rc = wp_create(o, &result, &err);
+    progress_end();
+    if (rc < 0)
+        return message_failure(rc, &err);
+    if (result.changed)
+        message_raise(STATUS_LOST);
+    if (a->json)
+        print_json(a, &result);
+    print_summary(a, &result);
+    wp_verify_report_clear(&result.verify);
+    return message_status();
+}
+
+static int prepare(const struct args *a, struct inputs *in, struct wp_create_options *o)
+{
+    int rc = choose_format(a, &o->format);
+
+    if (!rc)
+        rc = check_format_options(a, o->format);
+    if (!rc && a->owner)
+        rc = owner_parse(a->owner, false, &o->owner, &in->owner);
+    if (!rc && a->group)
+        rc = owner_parse(a->group, true, &o->group, &in->group);
+    if (!rc)
+        rc = add_members(in, a);
+    if (!rc)
+        rc = args_exclude(a, &in->exclude);
+    if (!rc)
+        rc = add_cache_dirs(in, a);
+    return rc;
+}
+
+int create_run(const struct args *a)
+{
+    _cleanup_(inputs_clear) struct inputs in = {0};
+    struct wp_create_options o = {
+        .archive = a->archive,
+        .source_roots = string_list_values(&a->source_roots),
+        .follow = a->dereference,
+        .strict = a->strict,
+        .numeric_owner = a->numeric_owner,
+        .level = a->level,
+        .level_set = a->level_set,
+        .gzip_one_member = a->gzip_one_member,
+        .threads = a->threads,
+        .report = message_report(),
+        .interrupted = signals_flag(),
+    };
+    int rc = prepare(a, &in, &o);
+
+    if (rc)
+        return rc;
+    o.members = in.members;
+    o.member_count = in.count;
+    o.exclude = string_list_values(&in.exclude);
+    o.cache_dirs = string_list_values(&in.cache_dirs);
+    return pack(a, &in, &o);
+}

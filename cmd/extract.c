@@ -1,0 +1,164 @@
+/* warmpack extract */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "json_document.h"
+#include "message.h"
+#include "operands.h"
+#include "show.h"
+#include "signals.h"
+#include "string_list.h"
+#include "verbs.h"
+
+static const char *layout_name(enum wp_layout l)
+{
+    static const char *const names[] = {"auto", "keep", "in-tree", "cache-dir", "user-wide"};
+
+    return names[l];
+}
+
+static void print_json(const struct wp_extract_result *r)
+{
+    document_begin();
+    document_member("files", document_count(r->files));
+    document_member("manifest", json_boolean(r->has_manifest));
+    document_member("unchanged", json_boolean(r->unchanged));
+    document_member("layout", json_string(layout_name(r->layout)));
+    document_name("cache_dir", r->cache_dir);
+    document_member("set_cache_dir", json_boolean(r->set_cache_dir));
+    document_member("renamed", document_count(r->renamed));
+    document_member("was_valid", document_count(r->was_valid));
+    document_member("lost", document_count(r->lost));
+    document_verify(&r->verify);
+    document_end();
+}
+
+/* Where the caches went, and what the consumer must set: the end of the summary. */
+static int add_place(struct buf *line, const struct wp_extract_result *r)
+{
+    if (r->cache_dir)
+        return buf_printf(line, "; caches in %s%s", r->cache_dir,
+                          r->set_cache_dir ? " (set NUMBA_CACHE_DIR)" : "");
+    if (r->verify.count && r->layout == WP_LAYOUT_IN_TREE)
+        return buf_add_str(line, "; caches in tree");
+    return 0;
+}
+
+static void print_summary(const struct wp_extract_result *r)
+{
+    _cleanup_free_ char *verdict = show_verdict(&r->verify);
+    _cleanup_buf_ struct buf line = {0};
+    int rc;
+
+    if (r->unchanged)
+        rc = buf_add_str(&line, "already unpacked; nothing to do");
+    else
+        rc = buf_printf(&line, "%llu %s", (unsigned long long)r->files,
+                        show_plural(r->files, "file", "files"));
+    if (!rc && verdict && (!r->unchanged || r->verify.count))
+        rc = buf_printf(&line, "; %s", verdict);
+    if (!rc && r->renamed)
+        rc = buf_printf(&line, "; %zu cache %s renamed", r->renamed,
+                        show_plural(r->renamed, "directory", "directories"));
+    if (!rc)
+        rc = add_place(&line, r);
+    if (rc || buf_terminate(&line)) {
+        message_error("out of memory");
+        return;
+    }
+    message_summary("%s", (const char *)line.data);
+}
+
+/* Each index that is not valid, with its reason. Without a manifest nothing was promised: one
+ * warning says how many. */
+static void print_invalid(const struct args *a, const struct wp_extract_result *r)
+{
+    size_t invalid = r->verify.count - r->verify.by_status[WP_VALID];
+
+    if (invalid && !r->has_manifest) {
+        message_warning("the archive has no warmpack manifest: %zu of %zu cache %s not valid",
+                        invalid, r->verify.count,
+                        show_plural(r->verify.count, "index is", "indexes are"));
+        if (!a->verbose)
+            return;
+    }
+    for (size_t i = 0; i < r->verify.count; i++) {
+        const struct wp_index_status *s = r->verify.indexes + i;
+        _cleanup_free_ char *name = path_escape(s->index);
+
+        if (s->status == WP_VALID)
+            continue;
+        if (r->lost)
+            message_lost("%s: %s: %s", name ? name : "?", wp_status_name(s->status),
+                         s->reason ? s->reason : "not valid");
+        else
+            message_warning("%s: %s: %s", name ? name : "?", wp_status_name(s->status),
+                            s->reason ? s->reason : "not valid");
+    }
+}
+
+static int unpack(const struct args *a, const struct wp_extract_options *o)
+{
+    struct wp_extract_result result = {0};
+    struct wp_archive *archive = NULL;
+    struct wp_error err = {0};
+    int rc;
+
+    signals_install();
+    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, &err);
+    if (rc < 0)
+        return message_failure(rc, &err);
+    rc = wp_extract(archive, o, &result, &err);
+    wp_archive_close(archive);
+    progress_end();
+    if (rc < 0) {
+        message_failure(rc, &err);
+    } else if (!a->to_stdout) {
+        if (result.lost)
+            message_raise(STATUS_LOST);
+        if (a->json)
+            print_json(&result);
+        print_invalid(a, &result);
+        print_summary(&result);
+    }
+    wp_extract_result_clear(&result);
+    return message_status();
+}
+
+int extract_run(const struct args *a)
+{
+    _cleanup_(operands_clear) struct operands given = {0};
+    _cleanup_(string_list_clear) struct string_list exclude = {0};
+    struct wp_extract_options o = {
+        .strip_components = a->strip_components,
+        .layout = a->layout,
+        .cache_dir = args_cache_dir(a),
+        .user = a->user,
+        .runtime_roots = string_list_values(&a->runtime_roots),
+        .keep_old = a->keep_old,
+        .same_permissions = a->same_permissions,
+        .no_same_owner = a->no_same_owner,
+        .numeric_owner = a->numeric_owner,
+        .replace = a->replace,
+        .if_needed = a->if_needed,
+        .to_stdout = a->to_stdout,
+        .report = message_report(),
+        .interrupted = signals_flag(),
+    };
+    int rc = operands_read(a, &given);
+
+    if (!rc)
+        rc = args_exclude(a, &exclude);
+    if (rc)
+        return rc;
+    o.dir = given.dir;
+    o.patterns = string_list_values(&given.patterns);
+    o.exclude = string_list_values(&exclude);
+    return unpack(a, &o);
+}

@@ -1,0 +1,182 @@
+#include "json_document.h"
+
+#include <math.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "message.h"
+
+/* One document a run. */
+static bool any_member, any_item;
+
+/* The fewest digits that give X back, as Python's repr has it. */
+static size_t real_digits(double x)
+{
+    char text[64];
+
+    for (int digits = 15; digits < 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x)
+            return (size_t)digits;
+    }
+    return 17;
+}
+
+static void print(json_t *value)
+{
+    json_t *stamp = json_object_get(value, "stamp");
+    json_t *real = json_object_get(stamp, "mtime");
+    size_t digits = json_is_real(real) ? real_digits(json_real_value(real)) : 17;
+
+    if (!value) {
+        message_error("out of memory");
+        return;
+    }
+    if (json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits)) != 0 &&
+        !ferror(stdout))
+        message_error("out of memory");
+    json_decref(value);
+}
+
+static void key_print(const char *key)
+{
+    printf("%s\"%s\": ", any_member ? ", " : "", key);
+    any_member = true;
+}
+
+void document_begin(void)
+{
+    any_member = false;
+    putchar('{');
+}
+
+void document_member(const char *key, json_t *value)
+{
+    key_print(key);
+    print(value);
+}
+
+void document_name(const char *key, const char *value)
+{
+    json_t *o = json_object();
+
+    document_set_name(o, key, value);
+    key_print(json_object_iter_key(json_object_iter(o)));
+    print(json_incref(json_object_iter_value(json_object_iter(o))));
+    json_decref(o);
+}
+
+void document_array(const char *key)
+{
+    key_print(key);
+    any_item = false;
+    putchar('[');
+}
+
+/* A line an item: the document can be read, and searched with grep. */
+void document_item(json_t *value)
+{
+    fputs(any_item ? ",\n " : "\n ", stdout);
+    any_item = true;
+    print(value);
+}
+
+void document_array_end(void)
+{
+    fputs(any_item ? "\n]" : "]", stdout);
+}
+
+void document_end(void)
+{
+    fputs("}\n", stdout);
+}
+
+void document_set_name(json_t *object, const char *key, const char *value)
+{
+    _cleanup_free_ unsigned char *encoded = NULL;
+    json_t *text = value ? json_string(value) : json_null();
+    char base64_key[64];
+    size_t n;
+
+    if (text) {
+        json_object_set_new(object, key, text);
+        return;
+    }
+    n = strlen(value);
+    encoded = n < INT32_MAX ? malloc((n + 2) / 3 * 4 + 1) : NULL;
+    if (!encoded) {
+        message_error("out of memory");
+        return;
+    }
+    EVP_EncodeBlock(encoded, (const unsigned char *)value, (int)n);
+    snprintf(base64_key, sizeof base64_key, "%s_base64", key);
+    json_object_set_new(object, base64_key, json_string((const char *)encoded));
+}
+
+json_t *document_count(uint64_t n)
+{
+    /* Larger ones come from hostile input only. */
+    return n <= INT64_MAX ? json_integer((json_int_t)n) : json_real((double)n);
+}
+
+static json_t *stamp_object(const struct wp_index_status *s)
+{
+    static const char *const kinds[] = {"mtime", "seconds", "content", "unknown"};
+    const struct wp_stamp *stamp = &s->stamp;
+    char hex[2 * SHA256_SIZE + 1];
+    json_t *o;
+
+    if (!s->has_stamp)
+        return json_null();
+    o = json_object();
+    json_object_set_new(o, "kind", json_string(kinds[stamp->kind]));
+    if (stamp->kind == WP_STAMP_MTIME || stamp->kind == WP_STAMP_SECONDS) {
+        bool whole = stamp->kind == WP_STAMP_SECONDS && fabs(stamp->mtime) < 0x1p53;
+        json_t *mtime = !isfinite(stamp->mtime) ? json_null()
+                        : whole                 ? json_integer((json_int_t)stamp->mtime)
+                                                : json_real(stamp->mtime);
+
+        json_object_set_new(o, "mtime", mtime);
+        json_object_set_new(o, "size", document_count(stamp->size));
+    } else if (stamp->kind == WP_STAMP_CONTENT) {
+        hex_encode(stamp->sha256, SHA256_SIZE, hex);
+        json_object_set_new(o, "sha256", json_string(hex));
+    }
+    return o;
+}
+
+static json_t *index_object(const struct wp_index_status *s)
+{
+    json_t *o = json_object();
+
+    document_set_name(o, "index", s->index);
+    document_set_name(o, "source", s->source);
+    json_object_set_new(o, "status", json_string(wp_status_name(s->status)));
+    document_set_name(o, "reason", s->reason);
+    json_object_set_new(o, "stamp", stamp_object(s));
+    document_set_name(o, "numba", s->numba);
+    document_set_name(o, "python", s->python);
+    return o;
+}
+
+void document_verify(const struct wp_verify_report *r)
+{
+    json_t *summary = json_object();
+
+    document_array("indexes");
+    for (size_t i = 0; i < r->count; i++)
+        document_item(index_object(r->indexes + i));
+    document_array_end();
+
+    json_object_set_new(summary, "total", document_count(r->count));
+    for (int s = 0; s < WP_STATUS_COUNT; s++) {
+        if (s == WP_VALID || r->by_status[s])
+            json_object_set_new(summary, wp_status_name((enum wp_status)s),
+                                document_count(r->by_status[s]));
+    }
+    document_member("summary", summary);
+}

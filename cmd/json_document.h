@@ -1,0 +1,26 @@
+#pragma once
+/* The --json documents: one object on stdout, its members printed as they come, so that a long
+ * list is never held in memory. */
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "warmpack.h"
+
+/* { "key": value, ..., "array": [ items ], ... } */
+void document_begin(void);
+void document_member(const char *key, json_t *value);   /* takes VALUE over; NULL: no memory */
+void document_name(const char *key, const char *value); /* see document_set_name */
+void document_array(const char *key);
+void document_item(json_t *value); /* takes VALUE over */
+void document_array_end(void);
+void document_end(void);
+
+/* Sets KEY to the bytes VALUE: null where NULL, KEY_base64 where they are not UTF-8. */
+void document_set_name(json_t *object, const char *key, const char *value);
+
+/* A number of bytes or files. */
+json_t *document_count(uint64_t n);
+
+/* "indexes": [...], "summary": {...} */
+void document_verify(const struct wp_verify_report *r);

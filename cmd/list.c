@@ -1,0 +1,184 @@
+/* warmpack list */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/path.h"
+#include "json_document.h"
+#include "message.h"
+#include "operands.h"
+#include "show.h"
+#include "verbs.h"
+
+/* Owner, group and size share a column that grows with what it holds, as in tar. */
+static int column = 19;
+
+static void print_mode(const struct wp_list_entry *e)
+{
+    char text[] = "?rwxrwxrwx";
+    static const struct {
+        unsigned bit, execute;
+        int at;
+        char with, without; /* the execute bit */
+    } special[] = {
+        {04000, 0100, 3, 's', 'S'}, {02000, 0010, 6, 's', 'S'}, {01000, 0001, 9, 't', 'T'}};
+
+    text[0] = e->type;
+    for (int i = 0; i < 9; i++) {
+        if (!(e->mode & 0400u >> i))
+            text[i + 1] = '-';
+    }
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++) {
+        if (e->mode & special[i].bit)
+            text[special[i].at] =
+                e->mode & special[i].execute ? special[i].with : special[i].without;
+    }
+    fputs(text, stdout);
+}
+
+static void print_owner_and_size(const struct wp_list_entry *e, bool numeric)
+{
+    _cleanup_free_ char *user = e->uname && *e->uname && !numeric ? path_escape(e->uname) : NULL;
+    _cleanup_free_ char *group = e->gname && *e->gname && !numeric ? path_escape(e->gname) : NULL;
+    char uid[16], gid[16], size[24];
+    int width;
+
+    snprintf(uid, sizeof uid, "%" PRIu32, e->uid);
+    snprintf(gid, sizeof gid, "%" PRIu32, e->gid);
+    snprintf(size, sizeof size, "%" PRIu64, e->size);
+    width = (int)(strlen(user ? user : uid) + strlen(group ? group : gid) + strlen(size) + 2);
+    if (width > column)
+        column = width;
+    printf(" %s/%s %*s%s ", user ? user : uid, group ? group : gid, column - width, "", size);
+}
+
+/* "2026-11-22 18:36:33.123456789", local time; beyond the calendar, the bare number. */
+static void print_mtime(const struct wp_list_entry *e)
+{
+    time_t sec = (time_t)e->mtime_sec;
+    char text[SHOW_TIME];
+    struct tm tm;
+
+    if (localtime_r(&sec, &tm) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm) > 0) {
+        printf("%s.%09" PRId32 " ", text, e->mtime_nsec);
+        return;
+    }
+    show_time(text, e->mtime_sec, e->mtime_nsec);
+    printf("%s ", text);
+}
+
+static void print_line(const struct wp_list_entry *e, const struct args *a)
+{
+    size_t n = strlen(e->path);
+
+    if (a->verbose) {
+        print_mode(e);
+        print_owner_and_size(e, a->numeric_owner);
+        print_mtime(e);
+    }
+    show_name(n ? e->path : ".");
+    if (e->type == 'd' && (n == 0 || e->path[n - 1] != '/'))
+        putchar('/');
+    if (a->verbose && e->target) {
+        fputs(e->type == 'h' ? " link to " : " -> ", stdout);
+        show_name(e->target);
+    }
+    putchar('\n');
+}
+
+static const char *type_name(char type)
+{
+    switch (type) {
+    case '-':
+        return "file";
+    case 'd':
+        return "dir";
+    case 'l':
+        return "symlink";
+    case 'h':
+        return "hardlink";
+    default:
+        return "other";
+    }
+}
+
+static void print_object(const struct wp_list_entry *e)
+{
+    char mode[16], mtime[SHOW_TIME], hex[2 * SHA256_SIZE + 1];
+    json_t *o = json_object();
+
+    snprintf(mode, sizeof mode, "%04o", e->mode & 07777);
+    show_time(mtime, e->mtime_sec, e->mtime_nsec);
+    document_set_name(o, "path", e->path);
+    json_object_set_new(o, "type", json_string(type_name(e->type)));
+    json_object_set_new(o, "mode", json_string(mode));
+    json_object_set_new(o, "uid", document_count(e->uid));
+    json_object_set_new(o, "gid", document_count(e->gid));
+    json_object_set_new(o, "size", document_count(e->size));
+    json_object_set_new(o, "mtime", json_string(mtime));
+    if (e->target)
+        document_set_name(o, "target", e->target);
+    if (e->sha256) {
+        hex_encode(e->sha256, SHA256_SIZE, hex);
+        json_object_set_new(o, "sha256", json_string(hex));
+    }
+    document_item(o);
+}
+
+static int each(void *ctx, const struct wp_list_entry *e)
+{
+    const struct args *a = ctx;
+
+    if (a->json)
+        print_object(e);
+    else
+        print_line(e, a);
+    /* Nobody reads on: show_finish says why. */
+    return ferror(stdout) ? -EIO : 0;
+}
+
+static int list(const struct args *a, struct wp_archive *archive, const char *const *patterns)
+{
+    struct wp_error err = {0};
+    int rc;
+
+    if (a->json) {
+        document_begin();
+        document_array("entries");
+    }
+    rc = wp_list(archive, patterns, each, (void *)a, &err);
+    progress_end();
+    if (ferror(stdout))
+        return STATUS_FAILED;
+    if (rc < 0) {
+        fflush(stdout);
+        return message_failure(rc, &err);
+    }
+    if (a->json) {
+        document_array_end();
+        document_end();
+    }
+    return message_status();
+}
+
+int list_run(const struct args *a)
+{
+    _cleanup_(operands_clear) struct operands given = {0};
+    struct wp_archive *archive = NULL;
+    struct wp_error err = {0};
+    int rc = operands_read(a, &given);
+
+    if (rc)
+        return rc;
+    rc = wp_archive_open(&archive, a->archive, a->threads, message_report(), &err);
+    if (rc < 0)
+        return message_failure(rc, &err);
+    rc = list(a, archive, string_list_values(&given.patterns));
+    wp_archive_close(archive);
+    return rc;
+}

@@ -1,0 +1,61 @@
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "message.h"
+#include "show.h"
+#include "verbs.h"
+
+static int (*const run[VERB_COUNT])(const struct args *) = {
+    [VERB_CREATE] = create_run, [VERB_EXTRACT] = extract_run, [VERB_LIST] = list_run,
+    [VERB_VERIFY] = verify_run, [VERB_PATH] = path_run,
+};
+
+/* Where a standard descriptor is closed, a file of ours would get its number and what is meant for
+ * the terminal would be written into it. Opened the wrong way round, so that use fails. */
+static void fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) == -1 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            _exit(STATUS_FAILED);
+    }
+}
+
+static int dispatch(const struct args *a)
+{
+    int rc;
+
+    if (a->version) {
+        printf("warmpack %s\n", wp_version());
+        return STATUS_DONE;
+    }
+    if (a->help) {
+        options_help(a->verb);
+        return STATUS_DONE;
+    }
+    rc = args_check(a);
+    if (rc)
+        return rc;
+    message_set_level(a->quiet, a->verbose);
+    progress_set(a->progress, a->quiet);
+    rc = run[a->verb](a);
+    progress_end();
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct args a;
+    int rc;
+
+    fill_standard_descriptors();
+    rc = args_parse(&a, argc, argv);
+    if (rc == 0)
+        rc = dispatch(&a);
+    args_clear(&a);
+    message_raise(rc);
+    show_finish();
+    return message_status();
+}

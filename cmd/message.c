@@ -1,0 +1,221 @@
+#include "message.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "progress.h"
+#include "signals.h"
+
+static bool quiet, verbose;
+static int status = STATUS_DONE;
+static size_t transient; /* columns of the transient line on the screen; 0: there is none */
+
+#define RED "\033[31m"
+#define YELLOW "\033[33m"
+#define PLAIN "\033[0m"
+
+void message_set_level(bool is_quiet, bool is_verbose)
+{
+    quiet = is_quiet;
+    verbose = is_verbose;
+}
+
+void message_raise(int at_least)
+{
+    if (at_least > status)
+        status = at_least;
+}
+
+int message_status(void)
+{
+    return status;
+}
+
+bool message_colour(FILE *f)
+{
+    const char *none = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+
+    if (none && *none)
+        return false;
+    return term && *term && strcmp(term, "dumb") != 0 && isatty(fileno(f));
+}
+
+/* Control characters would let a name write to the user's terminal. The library has escaped what
+ * it composed, so a backslash is left as it is. */
+static int add_escaped(struct buf *line, const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t n = strlen(text);
+    bool utf8 = utf8_valid(text, n);
+    int rc = 0;
+
+    for (size_t i = 0; i < n && !rc; i++) {
+        bool control = s[i] < 0x20 || s[i] == 0x7f || (!utf8 && s[i] >= 0x80);
+
+        if (utf8 && s[i] == 0xc2 && s[i + 1] < 0xa0) {
+            rc = buf_printf(line, "\\%03o\\%03o", s[i], s[i + 1]);
+            i++;
+        } else if (s[i] == '\n') {
+            rc = buf_add(line, "\\n", 2);
+        } else if (control) {
+            rc = buf_printf(line, "\\%03o", s[i]);
+        } else {
+            rc = buf_add(line, s + i, 1);
+        }
+    }
+    return rc;
+}
+
+/* One write for a line, so that lines of several processes do not mix. */
+static void put(const char *colour, bool prefix, const char *text, const char *hint)
+{
+    _cleanup_buf_ struct buf line = {0};
+    int rc = 0;
+
+    message_transient(NULL);
+    if (prefix) {
+        bool coloured = colour && message_colour(stderr);
+
+        rc = buf_printf(&line, "%swarmpack:%s ", coloured ? colour : "", coloured ? PLAIN : "");
+    }
+    if (rc || add_escaped(&line, text) || (hint && buf_add_str(&line, hint)) ||
+        buf_add(&line, "\n", 1)) {
+        fputs("warmpack: out of memory\n", stderr);
+        return;
+    }
+    fwrite(line.data, 1, line.size, stderr);
+}
+
+static void put_formatted(const char *colour, bool prefix, const char *hint, const char *fmt,
+                          va_list ap)
+{
+    _cleanup_free_ char *text = NULL;
+
+    if (vasprintf(&text, fmt, ap) < 0) {
+        text = NULL;
+        put(NULL, true, "out of memory", NULL);
+        return;
+    }
+    put(colour, prefix, text, hint);
+}
+
+void message_error(const char *fmt, ...)
+{
+    va_list ap;
+
+    message_raise(STATUS_FAILED);
+    va_start(ap, fmt);
+    put_formatted(RED, true, NULL, fmt, ap);
+    va_end(ap);
+}
+
+int message_usage(const char *verb, const char *fmt, ...)
+{
+    char hint[64];
+    va_list ap;
+
+    message_raise(STATUS_FAILED);
+    snprintf(hint, sizeof hint, "; try 'warmpack %s%s--help'", verb ? verb : "", verb ? " " : "");
+    va_start(ap, fmt);
+    put_formatted(RED, true, hint, fmt, ap);
+    va_end(ap);
+    return STATUS_FAILED;
+}
+
+int message_failure(int rc, const struct wp_error *err)
+{
+    int caught = signals_caught();
+
+    if (rc == -EINTR && caught) {
+        put(RED, true, "interrupted", NULL);
+        message_raise(128 + caught);
+    } else if (err->message[0]) {
+        message_error("%s", err->message);
+    } else {
+        message_error("%s", strerror(-rc));
+    }
+    return message_status();
+}
+
+void message_warning(const char *fmt, ...)
+{
+    va_list ap;
+
+    if (quiet)
+        return;
+    va_start(ap, fmt);
+    put_formatted(YELLOW, true, NULL, fmt, ap);
+    va_end(ap);
+}
+
+void message_lost(const char *fmt, ...)
+{
+    va_list ap;
+
+    message_raise(STATUS_LOST);
+    va_start(ap, fmt);
+    put_formatted(YELLOW, true, NULL, fmt, ap);
+    va_end(ap);
+}
+
+void message_summary(const char *fmt, ...)
+{
+    va_list ap;
+
+    if (quiet)
+        return;
+    va_start(ap, fmt);
+    put_formatted(NULL, false, NULL, fmt, ap);
+    va_end(ap);
+}
+
+void message_transient(const char *line)
+{
+    _cleanup_buf_ struct buf out = {0};
+    size_t columns = line ? strlen(line) : 0;
+    size_t over = transient > columns ? transient - columns : 0;
+
+    if (!line && !transient)
+        return;
+    transient = columns;
+    /* What the new line does not cover is overwritten with spaces: every terminal can do that. */
+    if (buf_printf(&out, "\r%s%*s%s", line ? line : "", (int)over, "", line ? "" : "\r") == 0)
+        fwrite(out.data, 1, out.size, stderr);
+}
+
+static void receive(void *ctx, enum wp_severity severity, const char *text)
+{
+    (void)ctx;
+    switch (severity) {
+    case WP_DETAIL:
+        /* Member names, as tar -v gives them: without the program's name. */
+        if (verbose)
+            put(NULL, false, text, NULL);
+        break;
+    case WP_NOTE:
+    case WP_WARNING:
+        message_warning("%s", text);
+        break;
+    case WP_CHANGED:
+        message_lost("%s", text);
+        break;
+    case WP_FAILED:
+        message_error("%s", text);
+        break;
+    }
+}
+
+const struct wp_report *message_report(void)
+{
+    static const struct wp_report with_progress = {receive, progress_update, NULL};
+    static const struct wp_report without = {receive, NULL, NULL};
+
+    return progress_shown() ? &with_progress : &without;
+}

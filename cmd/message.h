@@ -1,0 +1,48 @@
+#pragma once
+/* The only door to stderr and to the exit status. */
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "warmpack.h"
+
+enum {
+    STATUS_DONE = 0,
+    STATUS_LOST = 1,   /* done, but an index that was valid is not valid now, or a file changed */
+    STATUS_FAILED = 2, /* bad usage, bad input or an I/O error */
+};
+
+/* -q: warnings and summaries are left out. -v: details are shown. */
+void message_set_level(bool quiet, bool verbose);
+
+/* "warmpack: TEXT", always shown; the exit status becomes STATUS_FAILED. */
+void message_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same with a hint at the help of VERB (NULL: of the program). Returns STATUS_FAILED. */
+int message_usage(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A job returned RC and filled ERR: says why. After a signal it says only that, and the exit
+ * status tells the signal's number. Returns the exit status. */
+int message_failure(int rc, const struct wp_error *err);
+
+/* "warmpack: TEXT", not with -q. */
+void message_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* "warmpack: TEXT", always shown; the exit status becomes at least STATUS_LOST. */
+void message_lost(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* TEXT alone, the last line of a job; not with -q. */
+void message_summary(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* What the library is given: messages by their severity, and progress. */
+const struct wp_report *message_report(void);
+
+/* The exit status is at least STATUS. */
+void message_raise(int status);
+int message_status(void);
+
+/* A line that later output replaces; NULL removes it. For progress. */
+void message_transient(const char *line);
+
+/* May F be written to in colour? A terminal, and the environment does not object. */
+bool message_colour(FILE *f);

@@ -1,0 +1,59 @@
+#include "operands.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "message.h"
+
+int operands_check_terminal(const struct args *a)
+{
+    if (a->archive && strcmp(a->archive, "-") == 0 && isatty(STDIN_FILENO))
+        return message_usage(options_verb_name(a->verb), "an archive is not read from a terminal");
+    return 0;
+}
+
+static int enter(struct operands *out, const char *dir)
+{
+    char *joined = out->dir ? path_join(out->dir, dir) : strdup(dir);
+
+    if (!joined)
+        return -1;
+    free(out->dir);
+    out->dir = joined;
+    return 0;
+}
+
+int operands_read(const struct args *a, struct operands *out)
+{
+    int rc = operands_check_terminal(a), failed = 0;
+
+    for (size_t i = 0; i < a->operand_count && !rc && !failed; i++) {
+        const struct operand *o = a->operands + i;
+
+        switch (o->kind) {
+        case OPERAND_NAME:
+            failed = string_list_add(&out->patterns, o->text);
+            break;
+        case OPERAND_FILES:
+            rc = string_list_read(&out->patterns, o->text, a->null ? LIST_NUL : LIST_LINES);
+            break;
+        case OPERAND_DIR:
+            failed = enter(out, o->text);
+            break;
+        }
+    }
+    if (failed) {
+        message_error("out of memory");
+        return STATUS_FAILED;
+    }
+    return rc;
+}
+
+void operands_clear(struct operands *o)
+{
+    free(o->dir);
+    string_list_clear(&o->patterns);
+}

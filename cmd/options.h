@@ -1,0 +1,65 @@
+#pragma once
+/* The one table of options: parsing, the refusal of options that a verb does not take, and the
+ * help texts all read it. */
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum verb { VERB_CREATE, VERB_EXTRACT, VERB_LIST, VERB_VERIFY, VERB_PATH, VERB_COUNT, VERB_NONE };
+
+/* Codes of options without a letter. The others are known by their letter. */
+enum {
+    OPT_CREATE = 'c',
+    OPT_EXTRACT = 'x',
+    OPT_LIST = 't',
+    OPT_ZSTD = 0x100,
+    OPT_EXCLUDE,
+    OPT_LEVEL,
+    OPT_GZIP_MEMBERS,
+    OPT_STRICT,
+    OPT_CACHE_DIR,
+    OPT_NO_CACHE_DIR,
+    OPT_SOURCE_ROOT,
+    OPT_RUNTIME_ROOT,
+    OPT_LAYOUT,
+    OPT_USER,
+    OPT_STRIP,
+    OPT_IF_NEEDED,
+    OPT_REPLACE,
+    OPT_NUMERIC_OWNER,
+    OPT_OWNER,
+    OPT_GROUP,
+    OPT_SAME_OWNER,
+    OPT_NO_SAME_OWNER,
+    OPT_POSIX,
+    OPT_VERBATIM,
+    OPT_THREADS,
+    OPT_JSON,
+    OPT_PROGRESS,
+    OPT_HELP,
+    OPT_VERSION,
+    OPT_CODES /* one more than the last */
+};
+
+const char *options_verb_name(enum verb v);
+/* VERB_NONE: there is no such verb. */
+enum verb options_verb(const char *name);
+
+/* For getopt_long: operands are returned in their place among the options ("-"), a missing
+ * argument as ':'. All verbs' options: an abbreviation means the same everywhere. */
+const char *options_short(void);
+const struct option *options_long(void);
+
+bool options_known(int code);
+/* Does the letter or code take an argument? */
+bool options_has_argument(int code);
+/* Does VERB take the option? */
+bool options_taken(int code, enum verb v);
+/* "--strict", "-C (--directory)". Static. */
+const char *options_name(int code);
+/* Is NAME (without dashes, without "=...") a beginning of several different options? */
+bool options_ambiguous(const char *name, size_t n);
+
+/* On stdout. VERB_NONE: the program's. */
+void options_help(enum verb v);

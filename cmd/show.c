@@ -1,0 +1,90 @@
+#include "show.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "message.h"
+
+void show_size(char out[SHOW_SIZE], uint64_t bytes)
+{
+    static const char *const units[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+    double value = (double)bytes / 1000;
+    size_t unit = 0;
+
+    if (bytes < 1000) {
+        snprintf(out, SHOW_SIZE, "%u %s", (unsigned)bytes, bytes == 1 ? "byte" : "bytes");
+        return;
+    }
+    /* 999.95 would be shown as 1000.0. */
+    for (; value >= 999.95 && unit + 1 < sizeof units / sizeof *units; unit++)
+        value /= 1000;
+    snprintf(out, SHOW_SIZE, "%.1f %s", value, units[unit]);
+}
+
+void show_time(char out[SHOW_TIME], int64_t sec, int32_t nsec)
+{
+    bool negative = sec < 0;
+    uint64_t whole = negative ? 0 - (uint64_t)sec : (uint64_t)sec;
+
+    /* -1 s and 500 ms past it is half a second before the epoch. */
+    if (negative && nsec > 0) {
+        whole--;
+        nsec = 1000000000 - nsec;
+    }
+    snprintf(out, SHOW_TIME, "%s%" PRIu64 ".%09" PRId32, negative ? "-" : "", whole, nsec);
+}
+
+const char *show_plural(uint64_t n, const char *singular, const char *plural)
+{
+    return n == 1 ? singular : plural;
+}
+
+void show_name(const char *text)
+{
+    _cleanup_free_ char *escaped = path_escape(text);
+
+    if (!escaped) {
+        message_error("out of memory");
+        return;
+    }
+    fputs(escaped, stdout);
+}
+
+char *show_verdict(const struct wp_verify_report *r)
+{
+    _cleanup_buf_ struct buf text = {0};
+    const char *before = " (";
+    int rc;
+
+    if (r->count == 0)
+        return strdup("no cache indexes");
+    rc = buf_printf(&text, "%zu of %zu cache %s valid", r->by_status[WP_VALID], r->count,
+                    show_plural(r->count, "index", "indexes"));
+    for (int s = 0; s < WP_STATUS_COUNT && !rc; s++) {
+        if (s == WP_VALID || r->by_status[s] == 0)
+            continue;
+        rc = buf_printf(&text, "%s%zu %s", before, r->by_status[s],
+                        wp_status_name((enum wp_status)s));
+        before = ", ";
+    }
+    if (rc || (before[0] == ',' && buf_add(&text, ")", 1)) || buf_terminate(&text))
+        return NULL;
+    return (char *)take_ptr(text.data);
+}
+
+void show_finish(void)
+{
+    bool failed = ferror(stdout) != 0;
+
+    errno = 0;
+    if (fclose(stdout) != 0)
+        failed = true;
+    if (failed)
+        message_error("standard output: %s", errno ? strerror(errno) : "cannot write");
+}

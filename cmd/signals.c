@@ -1,0 +1,39 @@
+#include "signals.h"
+
+#include <stddef.h>
+
+static volatile sig_atomic_t caught;
+static const int handled[] = {SIGHUP, SIGINT, SIGTERM};
+
+static void handle(int number)
+{
+    caught = number;
+    /* Who asks twice does not want to wait for the clean-up. */
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+        signal(handled[i], SIG_DFL);
+}
+
+void signals_install(void)
+{
+    struct sigaction action = {.sa_handler = handle}, before;
+
+    /* No SA_RESTART: a read that waits for a pipe is to come back and look at the flag. */
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+        sigaddset(&action.sa_mask, handled[i]);
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
+        /* What the parent had ignored (nohup, a shell's background job) stays ignored. */
+        if (sigaction(handled[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(handled[i], &action, NULL);
+    }
+}
+
+const volatile sig_atomic_t *signals_flag(void)
+{
+    return &caught;
+}
+
+int signals_caught(void)
+{
+    return caught;
+}

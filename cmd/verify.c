@@ -1,0 +1,89 @@
+/* warmpack verify */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "json_document.h"
+#include "message.h"
+#include "operands.h"
+#include "show.h"
+#include "signals.h"
+#include "verbs.h"
+
+/* "stale  pkg/__pycache__/k.add-3.py311.nbi  reason" */
+static void print_index(const struct wp_index_status *s, bool colour)
+{
+    bool highlight = colour && s->status != WP_VALID;
+
+    printf("%s%s%s  ", highlight ? "\033[31m" : "", wp_status_name(s->status),
+           highlight ? "\033[0m" : "");
+    show_name(s->index);
+    if (s->reason) {
+        fputs("  ", stdout);
+        show_name(s->reason);
+    }
+    putchar('\n');
+}
+
+static void print_report(const struct args *a, const struct wp_verify_report *r)
+{
+    _cleanup_free_ char *verdict = show_verdict(r);
+    bool colour = message_colour(stdout);
+
+    if (a->json) {
+        document_begin();
+        document_verify(r);
+        document_end();
+    }
+    for (size_t i = 0; i < r->count && !a->json; i++) {
+        if (a->verbose || r->indexes[i].status != WP_VALID)
+            print_index(r->indexes + i, colour);
+    }
+    fflush(stdout);
+    message_summary("%s", verdict ? verdict : "out of memory");
+}
+
+static int judge(const struct args *a, const struct wp_verify_options *o,
+                 struct wp_verify_report *report, struct wp_error *err)
+{
+    struct wp_archive *archive = NULL;
+    int rc;
+
+    if (!a->archive)
+        return wp_verify_tree(a->operands[0].text, o, report, err);
+    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, err);
+    if (rc < 0)
+        return rc;
+    rc = wp_verify_archive(archive, o, report, err);
+    wp_archive_close(archive);
+    return rc;
+}
+
+int verify_run(const struct args *a)
+{
+    struct wp_verify_options o = {
+        .cache_dir = args_cache_dir(a),
+        .user = a->user,
+        .runtime_roots = string_list_values(&a->runtime_roots),
+        .threads = a->threads,
+        .report = message_report(),
+        .interrupted = signals_flag(),
+    };
+    struct wp_verify_report report = {0};
+    struct wp_error err = {0};
+    int rc = operands_check_terminal(a);
+
+    if (rc)
+        return rc;
+    signals_install();
+    rc = judge(a, &o, &report, &err);
+    progress_end();
+    if (rc < 0)
+        return message_failure(rc, &err);
+    print_report(a, &report);
+    if (report.by_status[WP_VALID] < report.count)
+        message_raise(STATUS_LOST);
+    wp_verify_report_clear(&report);
+    return message_status();
+}
