@@ -254,6 +254,32 @@ static void what_may_not_be_removed_is_an_error(void **state)
     assert_true(exists(dir, "t/f"));
 }
 
+static int remove_around_mount(void *arg)
+{
+    /* A descriptor from before sees the directory without the mount. */
+    int dir = open(arg, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    make_file(dir, "t/m/kept", "");
+    int r = beneath_remove(dir, "t");
+    return exists(dir, "t/m/kept") ? r : -100;
+}
+
+static void mounted_filesystems_are_not_emptied(void **state)
+{
+    struct scratch *s = *state;
+    char mounted[128], source[128];
+    make_dir(s->fd, "t", 0755);
+    make_dir(s->fd, "t/m", 0755);
+    make_dir(s->fd, "other", 0755);
+    snprintf(mounted, sizeof mounted, "%s/t/m", s->path);
+    snprintf(source, sizeof source, "%s/other", s->path);
+    int r = with_mount(NULL, mounted, remove_around_mount, s->path);
+    if (r == 1)
+        skip();
+    assert_int_equal(r, -EBUSY);
+    /* Bound from the same filesystem. */
+    assert_int_equal(with_mount(source, mounted, remove_around_mount, s->path), -EBUSY);
+}
+
 /* From here on the kernel of this process knows no openat2(2). */
 static bool hide_openat2(void)
 {
@@ -284,6 +310,7 @@ int main(void)
         TEST(removes_5000_levels_with_few_descriptors),
         TEST(a_user_removes_own_directories_without_permissions),
         TEST(what_may_not_be_removed_is_an_error),
+        TEST(mounted_filesystems_are_not_emptied),
     };
     /* All of it a second time on a kernel without openat2(2). */
     pid_t pid = fork();

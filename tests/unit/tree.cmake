@@ -1,2 +1,3 @@
 unit_test(beneath base tree)
 unit_test(walk base tree)
+unit_test(create base tree)

@@ -11,10 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,4 +88,24 @@ static inline int as_user(int (*step)(void *arg), void *arg)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     return -WEXITSTATUS(status);
+}
+
+/* What STEP returns when run where SOURCE (NULL: a small, empty tmpfs) is mounted on PATH, which
+ * only it sees; 1 where this is not allowed here. */
+static inline int with_mount(const char *source, const char *path, int (*step)(void *arg),
+                             void *arg)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+            (source ? mount(source, path, NULL, MS_BIND, NULL)
+                    : mount("tmpfs", path, "tmpfs", 0, "size=64k")) < 0)
+            _exit(255);
+        _exit(-step(arg) & 0xff);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status) == 255 ? 1 : -WEXITSTATUS(status);
 }
