@@ -1,3 +1,5 @@
 unit_test(pax tar)
 unit_test(tar formats tar)
 unit_test(registry formats tar)
+unit_test(tar_peers formats tar)
+unit_test(tar_hostile formats tar)

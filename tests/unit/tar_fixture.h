@@ -37,8 +37,8 @@ struct item {
                    .mtime = {(sec), (nsec)},                                                       \
                    .content = "content of a file\n"})
 
-#define MARK "warmpack-manifest=d/.warmpack/0123456789abcdef/manifest.jsonl"
-#define MANIFEST "d/.warmpack/0123456789abcdef/manifest.jsonl"
+#define MARK "warmpack-manifest=z/.warmpack/0123456789abcdef/manifest.jsonl"
+#define MANIFEST "z/.warmpack/0123456789abcdef/manifest.jsonl"
 
 struct packer {
     struct format_writer *w;

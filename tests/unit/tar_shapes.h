@@ -38,19 +38,24 @@ static inline void add_shape(struct shapes *s, struct item i)
     s->items[s->count++] = i;
 }
 
+static inline int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct item *)a)->path, ((const struct item *)b)->path);
+}
+
 static inline void make_shapes(struct shapes *s)
 {
     const struct timespec t = {1795339396, 456441290};
 
     *s = (struct shapes){.count = 0};
     add_shape(s, (struct item){.path = "d", .type = ENTRY_DIR, .mode = 0755, .mtime = t});
-    add_shape(s, FILE_AT("d/plain", 1795339396, 1));
+    add_shape(s, FILE_AT("d/a plain one", 1795339396, 1));
     add_shape(s, FILE_AT("d/whole second", 1000000000, 0));
     add_shape(s, FILE_AT("d/epoch", 0, 0));
     add_shape(s, FILE_AT("d/half a second before 1970", -1, 500000000));
     add_shape(s, FILE_AT("d/a second and a half before 1970", -2, 500000000));
     add_shape(s, FILE_AT("d/a second before 1970", -1, 0));
-    add_shape(s, FILE_AT("d/after 2106", 4294967296 + 5, 999999999));
+    add_shape(s, FILE_AT("d/after 2106", 4294967296 + 5, 123456789));
     add_shape(s, FILE_AT("d/beyond eleven octal digits", 8589934592, 0));
     add_shape(s, FILE_AT("d/utf-8 \xc3\xa9\xe2\x82\xac", 5, 5));
     add_shape(s, FILE_AT("d/latin-1 \xe9\xff", 5, 5));
@@ -76,12 +81,16 @@ static inline void make_shapes(struct shapes *s)
     add_shape(
         s, (struct item){
                .path = "d/link of 100", ENTRY_SYMLINK, 0777, {7, 7}, long_path(s, "u", 200, 100)});
-    add_shape(s, (struct item){.path = "d/hard", ENTRY_HARDLINK, 0640, {1795339396, 1}, "d/plain"});
-    add_shape(s, (struct item){.path = "d/long hard",
+    add_shape(s,
+              (struct item){
+                  .path = "d/other name", ENTRY_HARDLINK, 0640, {1795339396, 1}, "d/a plain one"});
+    add_shape(s, (struct item){.path = "z/other name",
                                ENTRY_HARDLINK,
                                0640,
                                {1, 1},
                                s->items[20].path}); /* the name of 400 bytes */
+    /* As a walk has them: extracting programs finish a directory when they leave it. */
+    qsort(s->items, s->count, sizeof(s->items[0]), by_path);
     add_shape(s, (struct item){.path = MANIFEST,
                                .type = ENTRY_FILE,
                                .mode = 0644,
