@@ -354,12 +354,12 @@ static bool try_to_make(const char *dir)
     char made[4096], path[4096];
     size_t n = strlen(dir);
     snprintf(path, sizeof(path), "%s", dir);
-    size_t first = n; /* what stands before this was there already */
+    size_t first = n + 1; /* where the first directory that was made ends */
     for (size_t i = 1; i <= n; i++) {
         if (dir[i] != '/' && dir[i] != '\0')
             continue;
         path[i] = '\0';
-        if (mkdir(path, 0777) == 0 && first == n)
+        if (mkdir(path, 0777) == 0 && first > n)
             first = i;
         path[i] = dir[i];
     }
@@ -372,7 +372,7 @@ static bool try_to_make(const char *dir)
     for (size_t i = n; i > 0 && i >= first; i--)
         if (dir[i] == '/' || dir[i] == '\0') {
             path[i] = '\0';
-            rmdir(path); /* what was there before holds something or is not ours */
+            rmdir(path);
         }
     return fd >= 0;
 }
