@@ -37,7 +37,7 @@ static int expand_bundle(struct args *a, int *argc, char ***argv)
         return message_usage(NULL, "'%s' is not a verb", bundle);
 
     a->expanded = calloc(letters + (size_t)*argc + 1, sizeof *a->expanded);
-    a->letters = calloc(letters, 3);
+    a->letters = calloc(letters + 1, 3);
     if (!a->expanded || !a->letters)
         return out_of_memory();
     a->expanded[n++] = (*argv)[0];

@@ -72,6 +72,19 @@ static int add_listed(struct inputs *in, const char *dir, const char *file, bool
     return rc;
 }
 
+/* The directory for what follows -C TO where it was *DIR before. */
+static int change_dir(struct inputs *in, const char **dir, const char *to)
+{
+    char *joined = *dir ? path_join(*dir, to) : strdup(to);
+    int rc = joined ? string_list_add(&in->strings, joined) : -ENOMEM;
+
+    free(joined);
+    if (rc)
+        return out_of_memory();
+    *dir = in->strings.v[in->strings.count - 1];
+    return 0;
+}
+
 /* -C holds for what follows it, and a second one is relative to the first, as in GNU tar. */
 static int add_members(struct inputs *in, const struct args *a)
 {
@@ -80,7 +93,6 @@ static int add_members(struct inputs *in, const struct args *a)
 
     for (size_t i = 0; i < a->operand_count && !rc; i++) {
         const struct operand *o = a->operands + i;
-        _cleanup_free_ char *joined = NULL;
 
         switch (o->kind) {
         case OPERAND_NAME:
@@ -90,10 +102,7 @@ static int add_members(struct inputs *in, const struct args *a)
             rc = add_listed(in, dir, o->text, a->null);
             break;
         case OPERAND_DIR:
-            joined = dir ? path_join(dir, o->text) : strdup(o->text);
-            if (!joined || string_list_add(&in->strings, joined))
-                return out_of_memory();
-            dir = in->strings.v[in->strings.count - 1];
+            rc = change_dir(in, &dir, o->text);
             break;
         }
     }
@@ -231,13 +240,12 @@ static void print_summary(const struct args *a, const struct wp_create_result *r
                     verdict ? verdict : "out of memory", dirs);
 }
 
-static int pack(const struct args *a, const struct inputs *in, const struct wp_create_options *o)
+static int pack(const struct args *a, const struct wp_create_options *o)
 {
     struct wp_create_result result = {0};
     struct wp_error err = {0};
     int rc;
 
-    (void)in;
     signals_install();
     rc = wp_create(o, &result, &err);
     progress_end();
@@ -295,5 +303,5 @@ int create_run(const struct args *a)
     o.member_count = in.count;
     o.exclude = string_list_values(&in.exclude);
     o.cache_dirs = string_list_values(&in.cache_dirs);
-    return pack(a, &in, &o);
+    return pack(a, &o);
 }

@@ -102,7 +102,7 @@ void document_set_name(json_t *object, const char *key, const char *value)
     char base64_key[64];
     size_t n;
 
-    if (text) {
+    if (text || !value) {
         json_object_set_new(object, key, text);
         return;
     }
