@@ -1,0 +1,292 @@
+/* What dead runs left in a target: their commit is completed where it had been decided, and what
+ * they staged is removed.
+ *
+ * The staging directory of another user is none of our business, and neither is anything that
+ * only has the right name. Whoever holds the lock of the first area's staging rules all areas of
+ * a journal; one who finds another area's staging first therefore looks for that one. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "beneath.h"
+#include "staging_private.h"
+
+static void area_drop(struct staging_area *a)
+{
+    staging_area_clear(a, false);
+}
+#define _cleanup_area_ _cleanup_(area_drop)
+
+/* Opens the existing directory PATH as a target. Where it is the target of one of our own areas
+ * that area's descriptor is duplicated: flocks of one description do not wait for each other. */
+static int open_existing(const struct staging *s, const char *path, struct staging_area *a)
+{
+    struct stat st;
+
+    staging_area_init(a);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    for (int i = 0; i < s->area_count; i++)
+        if (s->areas[i].dev == st.st_dev && s->areas[i].ino == st.st_ino) {
+            cleanup_close(&fd);
+            fd = fcntl(s->areas[i].target_fd, F_DUPFD_CLOEXEC, 3);
+            if (fd < 0)
+                return -errno;
+            break;
+        }
+    a->dev = st.st_dev;
+    a->ino = st.st_ino;
+    a->target = strdup(path);
+    a->physical = strdup(path);
+    if (!a->target || !a->physical) {
+        staging_area_clear(a, false);
+        return -ENOMEM;
+    }
+    a->target_fd = take_fd(&fd);
+    return 0;
+}
+
+/* A second hold on area FROM's target. */
+static int same_target(const struct staging_area *from, struct staging_area *a)
+{
+    staging_area_init(a);
+    a->dev = from->dev;
+    a->ino = from->ino;
+    a->target = strdup(from->target);
+    a->physical = strdup(from->physical);
+    a->target_fd = fcntl(from->target_fd, F_DUPFD_CLOEXEC, 3);
+    if (a->target && a->physical && a->target_fd >= 0)
+        return 0;
+    int r = a->target_fd < 0 ? -errno : -ENOMEM;
+    staging_area_clear(a, false);
+    return r;
+}
+
+/* Does A's staging belong to the one that journal J lies in? */
+static int belongs(const struct staging_area *a, const struct staging_journal *j)
+{
+    _cleanup_buf_ struct buf at = {0};
+    _cleanup_free_ char *expected = path_join(j->paths[0], j->names[0]);
+    if (!expected)
+        return -ENOMEM;
+    int r = staging_journal_master(a, &at);
+    if (r < 0)
+        return r;
+    return strcmp((const char *)at.data, expected) == 0 ? 0 : -ENOENT;
+}
+
+/* Opens the other areas of a journal. One that is gone, or not what the journal says, is passed
+ * over with a warning: there is nothing of it to be put in place. */
+static int open_others(const struct staging *s, const struct staging_journal *j,
+                       struct staging_area *areas, struct wp_error *err)
+{
+    for (size_t i = 1; i < j->area_count; i++) {
+        int r = open_existing(s, j->paths[i], &areas[i]);
+        if (r == 0)
+            r = staging_area_adopt(&areas[i], j->names[i], false);
+        if (r == 0)
+            r = belongs(&areas[i], j);
+        if (r == 0)
+            continue;
+        if (r != -ENOENT && r != -ENOTDIR && r != -ELOOP)
+            return error_set(err, -r, j->paths[i], "cannot open, to complete an earlier run");
+        report(s->o.report, WP_WARNING, j->paths[i],
+               "what an interrupted run had staged here is gone");
+        staging_area_clear(&areas[i], false);
+    }
+    return 0;
+}
+
+/* The areas of a journal are locked. 1: all is in place; 0: all was taken back. */
+static int complete_locked(const struct staging *s, const struct staging_journal *j,
+                           struct staging_area *areas, struct wp_error *err)
+{
+    struct wp_error cause = {0};
+    bool stuck;
+    int r = staging_run(areas, j->area_count, &j->plan, j->undo, s->o.report, &stuck, &cause);
+    if (r < 0 && stuck) {
+        if (err && !err->code)
+            *err = cause;
+        return r;
+    }
+    bool completed = r == 0 && !j->undo;
+    if (r < 0)
+        report(s->o.report, WP_WARNING, NULL,
+               "an interrupted run could not be completed and was taken back: %s", cause.message);
+    else
+        report(s->o.report, WP_NOTE, areas[0].target,
+               completed ? "completed an interrupted run" : "took back an interrupted run");
+    r = staging_run_end(areas, s->o.sync, err);
+    return r < 0 ? r : completed;
+}
+
+/* FIRST holds the lock of the staging that journal J lies in; taken over. */
+static int complete(const struct staging *s, const struct staging_journal *j,
+                    struct staging_area *first, struct wp_error *err)
+{
+    size_t n = j->area_count;
+    struct staging_area *areas = calloc(n, sizeof *areas);
+    if (!areas)
+        return error_nomem(err);
+    areas[0] = *first;
+    staging_area_init(first);
+    for (size_t i = 1; i < n; i++)
+        staging_area_init(&areas[i]);
+
+    int r = open_others(s, j, areas, err);
+    if (r == 0)
+        r = staging_lock_targets(areas, n, &s->o, err);
+    if (r == 0) {
+        r = complete_locked(s, j, areas, err);
+        staging_unlock_targets(areas, n);
+    }
+    bool completed = r > 0;
+    for (size_t i = n; r >= 0 && i-- > 0;)
+        r = staging_area_remove(&areas[i]);
+    if (r == 0 && completed)
+        staging_run_settle(areas, n, &j->plan, s->o.report);
+    for (size_t i = 0; i < n; i++)
+        staging_area_clear(&areas[i], false);
+    free(areas);
+    return r < 0 ? error_set(err, -r, NULL, "cannot clear up after an interrupted run") : 0;
+}
+
+/* A holds the lock of a dead staging: done with what it is. */
+static int settle_first(const struct staging *s, struct staging_area *a, struct wp_error *err)
+{
+    _cleanup_(staging_journal_clear) struct staging_journal j = {0};
+    int r = staging_journal_read(a, &j);
+    if (r == 0 && strcmp(j.names[0], a->name) == 0 && a->new_fd >= 0 && a->old_fd >= 0)
+        return complete(s, &j, a, err);
+    if (r < 0 && r != -ENOENT)
+        return staging_error(err, -r, a, a->name, "cannot read the journal of an earlier run");
+    /* Where it cannot be removed it stays, and does no harm. */
+    (void)staging_area_remove(a);
+    return 0;
+}
+
+/* A holds the lock of a staging whose first area is said to be at PATH. */
+static int settle_other(const struct staging *s, struct staging_area *a, const char *path,
+                        struct wp_error *err)
+{
+    _cleanup_area_ struct staging_area first;
+    _cleanup_free_ char *dir = path_dir(path);
+    if (!dir)
+        return error_nomem(err);
+    int r = open_existing(s, *dir ? dir : "/", &first);
+    if (r == 0)
+        r = staging_area_adopt(&first, path_base(path), true);
+    if (r == 0)
+        r = settle_first(s, &first, err);
+    else if (r == -EWOULDBLOCK)
+        return 0; /* in use, or being completed by another process */
+    else if (r != -ENOENT && r != -ENOTDIR && r != -ELOOP)
+        return 0; /* it cannot be told whether this is still needed */
+    else
+        r = 0;
+    if (r == 0)
+        (void)staging_area_remove(a);
+    return r;
+}
+
+static int settle(const struct staging *s, const struct staging_area *at, const char *name,
+                  struct wp_error *err)
+{
+    _cleanup_area_ struct staging_area found;
+    _cleanup_buf_ struct buf path = {0};
+
+    int r = same_target(at, &found);
+    if (r < 0)
+        return error_set(err, -r, at->target, "cannot look for earlier runs");
+    if (staging_area_adopt(&found, name, true) < 0)
+        return 0;
+    r = staging_journal_master(&found, &path);
+    if (r == 0)
+        return settle_other(s, &found, (const char *)path.data, err);
+    return r == -ENOENT ? settle_first(s, &found, err)
+                        : error_set(err, -r, at->target, "cannot read");
+}
+
+/* ---- Looking for them */
+
+/* Calls EACH with the name of every staging directory of A's target, until it returns not 0. */
+static int each_staging(const struct staging *s, const struct staging_area *a,
+                        int (*each)(const struct staging *s, const struct staging_area *a,
+                                    const char *name, struct wp_error *err),
+                        struct wp_error *err)
+{
+    _cleanup_buf_ struct buf names = {0};
+    int fd = openat(a->target_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    _cleanup_closedir_ DIR *d = fdopendir(fd);
+    if (!d) {
+        int r = -errno;
+        close(fd);
+        return r;
+    }
+    /* All names first: EACH removes some. */
+    for (struct dirent *e; errno = 0, (e = readdir(d));) {
+        int r = staging_name_is(e->d_name) ? buf_add(&names, e->d_name, STAGING_NAME_SIZE) : 0;
+        if (r < 0)
+            return r;
+    }
+    int r = -errno;
+    for (size_t at = 0; at < names.size && r == 0; at += STAGING_NAME_SIZE)
+        r = each(s, a, (const char *)names.data + at, err);
+    return r;
+}
+
+int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *err)
+{
+    int r = each_staging(s, a, settle, err);
+    return r < 0 ? error_set(err, -r, a->target, "cannot look for earlier runs") : 0;
+}
+
+static bool has_journal(int stage_fd)
+{
+    struct stat st;
+    return fstatat(stage_fd, STAGING_JOURNAL, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+           fstatat(stage_fd, STAGING_UNDO, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int is_pending(const struct staging *s, const struct staging_area *at, const char *name,
+                      struct wp_error *err)
+{
+    _cleanup_area_ struct staging_area found, first;
+    _cleanup_buf_ struct buf path = {0};
+
+    (void)err;
+    staging_area_init(&first);
+    int r = same_target(at, &found);
+    if (r < 0)
+        return r;
+    if (staging_area_adopt(&found, name, false) < 0)
+        return 0;
+    if (has_journal(found.stage_fd))
+        return 1;
+    r = staging_journal_master(&found, &path);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    _cleanup_free_ char *dir = path_dir((const char *)path.data);
+    if (!dir)
+        return -ENOMEM;
+    if (open_existing(s, *dir ? dir : "/", &first) < 0 ||
+        staging_area_adopt(&first, path_base((const char *)path.data), false) < 0)
+        return 0;
+    return has_journal(first.stage_fd);
+}
+
+int staging_pending(const struct staging *s, const struct staging_area *a)
+{
+    return each_staging(s, a, is_pending, NULL);
+}

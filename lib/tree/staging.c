@@ -1,0 +1,246 @@
+/* The caller's side of staging: areas, what is set for them, commit and clearing up. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "staging_private.h"
+
+int (*staging_step_hook)(const char *step);
+bool staging_plain_renames;
+
+int staging_new(struct staging **out, const struct staging_options *o, struct wp_error *err)
+{
+    struct staging *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_nomem(err);
+    s->o = *o;
+    *out = s;
+    return 0;
+}
+
+static int prepare_area(struct staging *s, struct staging_area *a, const char *target,
+                        struct wp_error *err)
+{
+    int r = staging_area_open_target(a, target, err);
+    if (r < 0)
+        return r;
+    r = staging_recover(s, a, err);
+    if (r < 0)
+        return r;
+    r = staging_area_make(a, err);
+    if (r < 0)
+        return r;
+    /* From the beginning: whoever finds this one dead looks at the first area. */
+    return s->area_count == 0 ? 0 : staging_journal_point(&s->areas[0], a, err);
+}
+
+int staging_add_area(struct staging *s, const char *target, struct wp_error *err)
+{
+    if (s->area_count == STAGING_MAX_AREAS)
+        return error_set(err, EMFILE, target, "too many directories to unpack into");
+    struct staging_area *areas = reallocarray(s->areas, (size_t)s->area_count + 1, sizeof *areas);
+    if (!areas)
+        return error_nomem(err);
+    s->areas = areas;
+
+    struct staging_area *a = &areas[s->area_count];
+    staging_area_init(a);
+    int r = prepare_area(s, a, target, err);
+    if (r < 0) {
+        (void)staging_area_remove(a);
+        staging_area_clear(a, true);
+        return r;
+    }
+    return s->area_count++;
+}
+
+int staging_tree(const struct staging *s, int area)
+{
+    return s->areas[area].new_fd;
+}
+
+int staging_target(const struct staging *s, int area)
+{
+    return s->areas[area].target_fd;
+}
+
+/* "." and "" are the target itself. */
+static const char *canonical(const char *path)
+{
+    return strcmp(path, ".") == 0 ? "" : path;
+}
+
+int staging_set_dir(struct staging *s, int area, const struct staging_dir *d)
+{
+    struct staging_area *a = &s->areas[area];
+    const char *path = canonical(d->path);
+
+    if (*path && !path_is_safe(path))
+        return -EINVAL;
+    if ((a->dir_count & (a->dir_count - 1)) == 0) {
+        size_t room = a->dir_count ? a->dir_count * 2 : 1;
+        struct staging_named *dirs = reallocarray(a->dirs, room, sizeof *dirs);
+        if (!dirs)
+            return -ENOMEM;
+        a->dirs = dirs;
+    }
+    struct staging_named *named = &a->dirs[a->dir_count];
+    *named = (struct staging_named){.d = *d, .seq = a->dir_count++};
+    named->d.path = path;
+    named->d.mode &= 07777;
+    return 0;
+}
+
+/* A cleaned copy of PATH, or NULL and an error. */
+static int take_path(const char *path, char **out)
+{
+    *out = NULL;
+    if (!path_is_safe(path))
+        return -EINVAL;
+    _cleanup_free_ char *clean = path_clean(path);
+    if (!clean)
+        return -ENOMEM;
+    if (*clean == '\0')
+        return -EINVAL;
+    *out = take_ptr(clean);
+    return 0;
+}
+
+int staging_set_last(struct staging *s, int area, const char *path)
+{
+    struct staging_last *last = reallocarray(s->last, s->last_count + 1, sizeof *last);
+    if (!last)
+        return -ENOMEM;
+    s->last = last;
+    last[s->last_count] = (struct staging_last){.area = (unsigned)area};
+    int r = take_path(path, &last[s->last_count].path);
+    if (r == 0)
+        s->last_count++;
+    return r;
+}
+
+int staging_set_remove(struct staging *s, int area, const char *path)
+{
+    struct staging_area *a = &s->areas[area];
+    char **list = reallocarray(a->remove, a->remove_count + 1, sizeof *list);
+    if (!list)
+        return -ENOMEM;
+    a->remove = list;
+    int r = take_path(path, &list[a->remove_count]);
+    if (r == 0)
+        a->remove_count++;
+    return r;
+}
+
+/* Locks the targets at a moment when no earlier commit waits there to be completed: what it has
+ * still to rename is older than what is staged here. */
+static int lock_settled(struct staging *s, struct wp_error *err)
+{
+    size_t n = (size_t)s->area_count;
+    unsigned waited = 0;
+
+    for (;;) {
+        for (size_t i = 0; i < n; i++) {
+            int r = staging_recover(s, &s->areas[i], err);
+            if (r < 0)
+                return r;
+        }
+        int r = staging_lock_targets(s->areas, n, &s->o, err);
+        if (r < 0)
+            return r;
+        int pending = 0;
+        for (size_t i = 0; i < n && pending == 0; i++)
+            pending = staging_pending(s, &s->areas[i]);
+        if (pending == 0)
+            return 0;
+        staging_unlock_targets(s->areas, n);
+        if (pending < 0)
+            return error_set(err, -pending, s->areas[0].target, "cannot look for earlier runs");
+        r = staging_wait(&s->areas[0], &s->o, &waited, err);
+        if (r < 0)
+            return r;
+    }
+}
+
+static int sync_areas(struct staging *s, struct wp_error *err)
+{
+    for (int i = 0; s->o.sync && i < s->area_count; i++)
+        if (syncfs(s->areas[i].target_fd) < 0)
+            return error_set(err, errno, s->areas[i].target, "cannot write to disk");
+    return 0;
+}
+
+/* With the targets locked. On an error nothing has changed, unless s->abandoned. */
+static int commit_plan(struct staging *s, const struct staging_plan *plan, struct wp_error *err)
+{
+    size_t n = (size_t)s->area_count;
+    int r = sync_areas(s, err);
+    if (r < 0)
+        return r;
+    if (staging_interrupted(&s->o))
+        return error_set(err, EINTR, NULL, "nothing was changed");
+    r = staging_journal_write(s->areas, n, plan, err);
+    if (r < 0)
+        return r;
+    r = staging_run(s->areas, n, plan, false, s->o.report, &s->abandoned, err);
+    if (r < 0) {
+        if (!s->abandoned)
+            (void)staging_run_end(s->areas, s->o.sync, NULL);
+        return r;
+    }
+    r = sync_areas(s, err);
+    /* The renames are done and the journal stays: the next run finds nothing left to do. */
+    s->committed = true;
+    int ended = staging_run_end(s->areas, s->o.sync, err);
+    return r < 0 ? r : ended;
+}
+
+int staging_commit(struct staging *s, struct wp_error *err)
+{
+    size_t n = (size_t)s->area_count;
+    _cleanup_(staging_plan_clear) struct staging_plan plan = {.keep_old = s->o.keep_old};
+
+    if (n == 0 || s->committed || s->abandoned)
+        return error_set(err, EINVAL, NULL, "nothing is staged");
+    int r = lock_settled(s, err);
+    if (r < 0)
+        return r;
+    r = staging_plan_build(s, &plan, err);
+    if (r == 0)
+        r = commit_plan(s, &plan, err);
+    staging_unlock_targets(s->areas, n);
+    if (r < 0)
+        return r;
+
+    /* The last area first: while the first one is there, the others belong to it. */
+    for (size_t i = n; i-- > 0;) {
+        int e = staging_area_remove(&s->areas[i]);
+        if (e < 0)
+            report(s->o.report, WP_WARNING, s->areas[i].target,
+                   "all is in place, but staging directory %s cannot be removed: %s",
+                   s->areas[i].name, strerror(-e));
+    }
+    staging_run_settle(s->areas, n, &plan, s->o.report);
+    return 0;
+}
+
+void staging_free(struct staging *s)
+{
+    if (!s)
+        return;
+    for (int i = s->area_count - 1; i >= 0; i--) {
+        if (!s->committed && !s->abandoned)
+            (void)staging_area_remove(&s->areas[i]);
+        staging_area_clear(&s->areas[i], !s->committed && !s->abandoned);
+    }
+    for (size_t i = 0; i < s->last_count; i++)
+        free(s->last[i].path);
+    free(s->last);
+    free(s->areas);
+    free(s);
+}

@@ -1,0 +1,460 @@
+/* An area: its target, its staging directory, and the locks on both.
+ *
+ * Making a staging directory races with another process that cleans up: between mkdir and flock a
+ * fresh one looks dead. Both sides therefore follow one rule: who has the lock looks whether the
+ * lock file still has a name; who removes does so under the lock, the lock file last. A maker who
+ * finds his directory or lock file gone, or the lock taken, starts again under another name. A
+ * directory without a lock file is removed only while it is empty. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "beneath.h"
+#include "staging_private.h"
+
+enum { NAME_TRIES = 100, WAIT_LIMIT_MS = 10 * 60 * 1000, WAIT_NOTE_MS = 3000 };
+
+void staging_area_init(struct staging_area *a)
+{
+    *a = (struct staging_area){
+        .target_fd = -1, .stage_fd = -1, .lock_fd = -1, .new_fd = -1, .old_fd = -1};
+}
+
+static void close_and_forget(int *fd)
+{
+    cleanup_close(fd);
+    *fd = -1;
+}
+
+void staging_area_clear(struct staging_area *a, bool unmake)
+{
+    for (size_t i = a->made_count; i-- > 0;) {
+        /* Not empty: somebody else uses it now. */
+        if (unmake)
+            (void)!unlinkat(a->made[i].parent, a->made[i].name, AT_REMOVEDIR);
+        close(a->made[i].parent);
+        free(a->made[i].name);
+    }
+    free(a->made);
+    cleanup_close(&a->new_fd);
+    cleanup_close(&a->old_fd);
+    cleanup_close(&a->stage_fd);
+    cleanup_close(&a->lock_fd);
+    cleanup_close(&a->target_fd);
+    free(a->target);
+    free(a->physical);
+    free(a->dirs);
+    for (size_t i = 0; i < a->remove_count; i++)
+        free(a->remove[i]);
+    free(a->remove);
+    staging_area_init(a);
+}
+
+int staging_error(struct wp_error *err, int errnum, const struct staging_area *a, const char *path,
+                  const char *text)
+{
+    _cleanup_free_ char *whole = path && *path ? path_join(a->target, path) : strdup(a->target);
+    return error_set(err, errnum, whole ? whole : a->target, "%s", text);
+}
+
+/* ---- The target */
+
+static int remember_made(struct staging_area *a, int parent, const char *name, int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    struct staging_made *made = reallocarray(a->made, a->made_count + 1, sizeof *made);
+    if (!made)
+        return -ENOMEM;
+    a->made = made;
+    struct staging_made m = {.name = strdup(name), .dev = st.st_dev, .ino = st.st_ino};
+    if (!m.name)
+        return -ENOMEM;
+    m.parent = fcntl(parent, F_DUPFD_CLOEXEC, 3);
+    if (m.parent < 0) {
+        int r = -errno;
+        free(m.name);
+        return r;
+    }
+    a->made[a->made_count++] = m;
+    return 0;
+}
+
+/* Opens directory NAME of PARENT, following symlinks, and makes it where it is missing. */
+static int enter(struct staging_area *a, int parent, const char *name)
+{
+    int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+    int fd = openat(parent, name, flags);
+    if (fd >= 0 || errno != ENOENT)
+        return fd >= 0 ? fd : -errno;
+    bool made = mkdirat(parent, name, 0777) == 0;
+    if (!made && errno != EEXIST)
+        return -errno;
+    fd = openat(parent, name, flags);
+    if (fd < 0)
+        return -errno;
+    int r = made ? remember_made(a, parent, name, fd) : 0;
+    if (r < 0) {
+        (void)!unlinkat(parent, name, AT_REMOVEDIR);
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+static int walk_target(struct staging_area *a, const char *target)
+{
+    if (*target == '\0')
+        return -ENOENT;
+    _cleanup_close_ int at = open(*target == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return -errno;
+    for (const char *p = target + strspn(target, "/"); *p; p += strspn(p, "/")) {
+        char name[NAME_MAX + 1];
+        size_t n = strcspn(p, "/");
+        if (n > NAME_MAX)
+            return -ENAMETOOLONG;
+        memcpy(name, p, n);
+        name[n] = '\0';
+        p += n;
+        int fd = enter(a, at, name);
+        if (fd < 0)
+            return fd;
+        close_and_forget(&at);
+        at = fd;
+    }
+    int fd = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int staging_area_open_target(struct staging_area *a, const char *target, struct wp_error *err)
+{
+    struct stat st;
+
+    a->target = strdup(target);
+    if (!a->target)
+        return error_nomem(err);
+    a->target_fd = walk_target(a, target);
+    if (a->target_fd < 0)
+        return error_set(err, -a->target_fd, target, "cannot open directory");
+    if (fstat(a->target_fd, &st) < 0)
+        return error_set(err, errno, target, "cannot stat");
+    a->dev = st.st_dev;
+    a->ino = st.st_ino;
+    a->physical = path_physical(target);
+    if (!a->physical)
+        return error_set(err, errno, target, "cannot find the physical path");
+    return 0;
+}
+
+/* ---- The staging directory */
+
+bool staging_name_is(const char *name)
+{
+    size_t n = strlen(STAGING_PREFIX);
+    if (strncmp(name, STAGING_PREFIX, n) != 0 || strlen(name) != STAGING_NAME_SIZE - 1)
+        return false;
+    for (const char *p = name + n; *p; p++)
+        if (!((*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z')))
+            return false;
+    return true;
+}
+
+static int random_name(char name[STAGING_NAME_SIZE])
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    unsigned char bytes[6];
+    ssize_t n;
+    do
+        n = getrandom(bytes, sizeof bytes, 0);
+    while (n < 0 && errno == EINTR);
+    if (n != sizeof bytes)
+        return n < 0 ? -errno : -EIO;
+    char *p = stpcpy(name, STAGING_PREFIX);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        *p++ = digits[bytes[i] % (sizeof digits - 1)];
+    *p = '\0';
+    return 0;
+}
+
+/* Takes the lock without waiting. Filesystems without such locks: nobody can find the staging
+ * dead, since nobody gets its lock, and it is used without. */
+static int take_lock(int fd, bool *unsupported)
+{
+    *unsupported = false;
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EINTR)
+            continue;
+        if (errno == EWOULDBLOCK)
+            return -EWOULDBLOCK;
+        *unsupported = true;
+        return 0;
+    }
+    return 0;
+}
+
+static bool has_name(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
+/* One try: 0, -EAGAIN where another process was quicker, or an error. */
+static int make_locked(struct staging_area *a)
+{
+    bool unsupported;
+    int r = random_name(a->name);
+    if (r < 0)
+        return r;
+    if (mkdirat(a->target_fd, a->name, 0700) < 0) {
+        r = -errno;
+        a->name[0] = '\0';
+        return r == -EEXIST ? -EAGAIN : r;
+    }
+    a->stage_fd = openat(a->target_fd, a->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (a->stage_fd < 0)
+        return errno == ENOENT ? -EAGAIN : -errno;
+    a->lock_fd =
+        openat(a->stage_fd, "lock", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (a->lock_fd < 0)
+        return errno == ENOENT ? -EAGAIN : -errno;
+    r = take_lock(a->lock_fd, &unsupported);
+    if (r < 0 || !has_name(a->lock_fd))
+        return -EAGAIN;
+    return 0;
+}
+
+static void forget_stage(struct staging_area *a, bool remove)
+{
+    if (remove && a->stage_fd >= 0 && a->lock_fd >= 0)
+        (void)!unlinkat(a->stage_fd, "lock", 0);
+    if (remove && a->name[0])
+        (void)!unlinkat(a->target_fd, a->name, AT_REMOVEDIR);
+    close_and_forget(&a->new_fd);
+    close_and_forget(&a->old_fd);
+    close_and_forget(&a->stage_fd);
+    close_and_forget(&a->lock_fd);
+    a->name[0] = '\0';
+}
+
+/* new/ and old/, and the modes that an odd umask has taken. */
+static int furnish(struct staging_area *a)
+{
+    struct stat st;
+
+    if (fstat(a->stage_fd, &st) < 0)
+        return -errno;
+    if (st.st_dev != a->dev)
+        return -EXDEV;
+    if ((st.st_mode & 0777) != 0700 && fchmod(a->stage_fd, (st.st_mode & 07000) | 0700) < 0)
+        return -errno;
+    if (fchmod(a->lock_fd, 0600) < 0)
+        return -errno;
+    if (mkdirat(a->stage_fd, "new", 0755) < 0 || mkdirat(a->stage_fd, "old", 0700) < 0)
+        return -errno;
+    if (fstatat(a->stage_fd, "new", &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    a->dir_mode = st.st_mode & 07777;
+    if (fchmodat(a->stage_fd, "new", (st.st_mode & 07000) | 0700, 0) < 0 ||
+        fchmodat(a->stage_fd, "old", (st.st_mode & 07000) | 0700, 0) < 0)
+        return -errno;
+    a->new_fd = openat(a->stage_fd, "new", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    a->old_fd = openat(a->stage_fd, "old", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return a->new_fd < 0 || a->old_fd < 0 ? -errno : 0;
+}
+
+int staging_area_make(struct staging_area *a, struct wp_error *err)
+{
+    int r = -EAGAIN;
+    for (int i = 0; i < NAME_TRIES && r == -EAGAIN; i++) {
+        r = make_locked(a);
+        /* Another process that saw it in between removes what it took for dead. */
+        if (r < 0)
+            forget_stage(a, r != -EAGAIN);
+    }
+    if (r == 0) {
+        r = furnish(a);
+        if (r < 0) {
+            (void)staging_area_remove(a);
+            forget_stage(a, false);
+        }
+    }
+    return r < 0 ? error_set(err, -r, a->target, "cannot make a staging directory here") : 0;
+}
+
+static bool is_own(const struct stat *st)
+{
+    return st->st_uid == geteuid() || st->st_uid == 0;
+}
+
+/* Opens the lock file of somebody's staging. Nobody else can have made things in there: it is
+ * 0700 and ours. */
+static int open_lock(struct staging_area *a, const char *name)
+{
+    struct stat st;
+    int fd = openat(a->stage_fd, "lock", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0) {
+        /* Its maker died before he made the lock, or comes and finds the directory gone. */
+        if (errno == ENOENT)
+            (void)!unlinkat(a->target_fd, name, AT_REMOVEDIR);
+        return -ENOENT;
+    }
+    a->lock_fd = fd;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && is_own(&st) ? 0 : -ENOENT;
+}
+
+static int adopt(struct staging_area *a, const char *name, bool lock)
+{
+    struct stat st;
+    bool unsupported;
+
+    a->stage_fd =
+        openat(a->target_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (a->stage_fd < 0)
+        return -ENOENT;
+    if (fstat(a->stage_fd, &st) < 0 || !is_own(&st) || (st.st_mode & 0777) != 0700 ||
+        st.st_dev != a->dev)
+        return -ENOENT;
+    int r = open_lock(a, name);
+    if (r < 0)
+        return r;
+    if (lock) {
+        r = take_lock(a->lock_fd, &unsupported);
+        if (r < 0 || unsupported)
+            return -EWOULDBLOCK;
+        if (!has_name(a->lock_fd))
+            return -ENOENT;
+    }
+    /* Either is missing where its maker, or a removal, was cut short. */
+    a->new_fd = openat(a->stage_fd, "new", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    a->old_fd = openat(a->stage_fd, "old", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return 0;
+}
+
+int staging_area_adopt(struct staging_area *a, const char *name, bool lock)
+{
+    if (!staging_name_is(name))
+        return -ENOENT;
+    int r = adopt(a, name, lock);
+    if (r < 0) {
+        forget_stage(a, false);
+        return r;
+    }
+    memcpy(a->name, name, STAGING_NAME_SIZE);
+    return 0;
+}
+
+int staging_area_remove(struct staging_area *a)
+{
+    static const char *const parts[] = {STAGING_JOURNAL, STAGING_UNDO, STAGING_JOURNAL ".tmp",
+                                        "new",           "old",        STAGING_JOURNAL_AT};
+
+    if (a->stage_fd < 0)
+        return 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        int r = beneath_remove(a->stage_fd, parts[i]);
+        if (r < 0)
+            return r;
+        if (staging_step("remove") < 0)
+            return -EIO;
+    }
+    if (unlinkat(a->stage_fd, "lock", 0) < 0 && errno != ENOENT)
+        return -errno;
+    if (staging_step("remove lock") < 0)
+        return -EIO;
+    if (unlinkat(a->target_fd, a->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        return -errno;
+    forget_stage(a, false);
+    return 0;
+}
+
+/* ---- Waiting for others */
+
+bool staging_interrupted(const struct staging_options *o)
+{
+    return o->interrupted && *o->interrupted;
+}
+
+int staging_wait(const struct staging_area *a, const struct staging_options *o, unsigned *waited,
+                 struct wp_error *err)
+{
+    unsigned ms = *waited < 200 ? 5 : 50;
+    struct timespec t = {.tv_nsec = ms * 1000000L};
+
+    if (staging_interrupted(o))
+        return error_set(err, EINTR, NULL, "nothing was changed");
+    if (*waited >= WAIT_LIMIT_MS)
+        return error_set(err, EBUSY, a->target, "another process is unpacking here");
+    if (*waited < WAIT_NOTE_MS && *waited + ms >= WAIT_NOTE_MS)
+        report(o->report, WP_NOTE, a->target, "waiting for another process that is unpacking here");
+    nanosleep(&t, NULL);
+    *waited += ms;
+    return 0;
+}
+
+static int lock_target(struct staging_area *a, const struct staging_options *o,
+                       struct wp_error *err)
+{
+    unsigned waited = 0;
+    bool unsupported;
+
+    while (take_lock(a->target_fd, &unsupported) < 0) {
+        int r = staging_wait(a, o, &waited, err);
+        if (r < 0)
+            return r;
+    }
+    a->target_locked = !unsupported;
+    return 0;
+}
+
+/* The area whose target comes next after AFTER (NULL: the first) in the order of device and inode;
+ * of several with the same target, one. */
+static struct staging_area *next_target(struct staging_area *areas, size_t n,
+                                        const struct staging_area *after)
+{
+    struct staging_area *best = NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct staging_area *a = &areas[i];
+        if (a->target_fd < 0)
+            continue;
+        if (after && (a->dev < after->dev || (a->dev == after->dev && a->ino <= after->ino)))
+            continue;
+        if (!best || a->dev < best->dev || (a->dev == best->dev && a->ino < best->ino))
+            best = a;
+    }
+    return best;
+}
+
+int staging_lock_targets(struct staging_area *areas, size_t n, const struct staging_options *o,
+                         struct wp_error *err)
+{
+    struct staging_area *a = NULL;
+    while ((a = next_target(areas, n, a))) {
+        int r = lock_target(a, o, err);
+        if (r < 0) {
+            staging_unlock_targets(areas, n);
+            return r;
+        }
+    }
+    return 0;
+}
+
+void staging_unlock_targets(struct staging_area *areas, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (areas[i].target_locked)
+            (void)!flock(areas[i].target_fd, LOCK_UN);
+        areas[i].target_locked = false;
+    }
+}

@@ -1,0 +1,176 @@
+/* Directories: what the caller set for them, given to those that are fresh; and a look for mount
+ * points in those that are to go. Trees may be deep: no recursion, and few descriptors. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "beneath.h"
+#include "staging_private.h"
+
+/* ---- What the caller set */
+
+static int by_path(const void *a, const void *b)
+{
+    const struct staging_named *x = a, *y = b;
+    int c = strcmp(x->d.path, y->d.path);
+    return c ? c : x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+void staging_dirs_sort(struct staging_area *a)
+{
+    if (a->dir_count)
+        qsort(a->dirs, a->dir_count, sizeof *a->dirs, by_path);
+}
+
+const struct staging_dir *staging_dir_find(const struct staging_area *a, const char *path)
+{
+    /* The first one behind PATH; before it the last one set for PATH. */
+    size_t low = 0, high = a->dir_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(a->dirs[middle].d.path, path) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 && strcmp(a->dirs[low - 1].d.path, path) == 0 ? &a->dirs[low - 1].d : NULL;
+}
+
+/* ---- Walking directories from the top down */
+
+struct paths {
+    char **list; /* owned */
+    size_t count, room;
+};
+
+static void paths_clear(struct paths *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        free(p->list[i]);
+    free(p->list);
+}
+
+/* Takes PATH over. */
+static int paths_add(struct paths *p, char *path)
+{
+    if (path && p->count == p->room) {
+        size_t room = p->room ? p->room * 2 : 64;
+        char **list = reallocarray(p->list, room, sizeof *list);
+        if (!list) {
+            free(path);
+            return -ENOMEM;
+        }
+        p->list = list;
+        p->room = room;
+    }
+    if (!path)
+        return -ENOMEM;
+    p->list[p->count++] = path;
+    return 0;
+}
+
+static int is_mount(int at, const char *name, int flags, bool *mount)
+{
+    struct statx x;
+    if (statx(at, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &x) < 0)
+        return -errno;
+    *mount = x.stx_attributes & x.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT;
+    return S_ISDIR(x.stx_mode) ? 1 : 0;
+}
+
+/* Adds the directories in FD, which is PATH and taken over. MOUNTS: looks at every name, and
+ * refuses mount points. */
+static int add_subdirs(struct paths *p, int fd, const char *path, bool mounts)
+{
+    _cleanup_closedir_ DIR *d = fdopendir(fd);
+    if (!d) {
+        int r = -errno;
+        close(fd);
+        return r;
+    }
+    for (struct dirent *e; errno = 0, (e = readdir(d));) {
+        bool mount = false;
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        int is_dir = e->d_type == DT_DIR;
+        if (mounts || e->d_type == DT_UNKNOWN)
+            is_dir = is_mount(dirfd(d), e->d_name, 0, &mount);
+        if (is_dir == -ENOENT)
+            continue;
+        if (mounts && mount)
+            return -EBUSY;
+        int r = is_dir > 0 ? paths_add(p, path_join(path, e->d_name)) : is_dir;
+        if (r < 0)
+            return r;
+    }
+    return -errno;
+}
+
+int staging_find_mounts(int at, const char *name)
+{
+    _cleanup_(paths_clear) struct paths p = {0};
+    int flags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
+
+    int r = paths_add(&p, strdup(name));
+    for (size_t i = 0; i < p.count && r == 0; i++) {
+        int fd = beneath_open(at, p.list[i], flags, 0);
+        if (fd >= 0)
+            r = add_subdirs(&p, fd, p.list[i], true);
+        else if (fd != -ENOENT && fd != -EACCES)
+            r = fd;
+        /* A directory that may not be read can be moved all the same, and removing what is left
+         * of it stops at mount points. */
+    }
+    return r;
+}
+
+/* ---- Attributes of what is staged */
+
+static int set_attributes(const struct staging_area *a, const char *path, struct wp_error *err)
+{
+    const struct staging_dir *named = staging_dir_find(a, path);
+    _cleanup_close_ int fd = beneath_open(a->new_fd, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return staging_error(err, -fd, a, path, "cannot open what is staged");
+    if (named && (named->uid != (uid_t)-1 || named->gid != (gid_t)-1) &&
+        fchown(fd, named->uid, named->gid) < 0)
+        return staging_error(err, errno, a, path, "cannot change the owner");
+    if (fchmod(fd, named ? named->mode : a->dir_mode) < 0)
+        return staging_error(err, errno, a, path, "cannot change the mode");
+    if (named) {
+        struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, named->mtime};
+        if (futimens(fd, times) < 0)
+            return staging_error(err, errno, a, path, "cannot set the time");
+    }
+    return 0;
+}
+
+int staging_dirs_prepare(const struct staging_area *a, const char *path, bool *defer,
+                         struct wp_error *err)
+{
+    _cleanup_(paths_clear) struct paths p = {0};
+
+    int r = paths_add(&p, strdup(path));
+    for (size_t i = 0; i < p.count && r == 0; i++) {
+        int fd = beneath_open(a->new_fd, p.list[i], O_RDONLY | O_DIRECTORY, 0);
+        r = fd < 0 ? fd : add_subdirs(&p, fd, p.list[i], false);
+        if (r < 0)
+            staging_error(err, -r, a, p.list[i], "cannot read what is staged");
+    }
+    /* From the bottom up: one above may become impossible to enter. */
+    for (size_t i = p.count; r == 0 && i-- > 1;)
+        r = set_attributes(a, p.list[i], err);
+    if (r < 0)
+        return r;
+    /* Only root moves a directory that it may not write to. */
+    const struct staging_dir *named = staging_dir_find(a, path);
+    mode_t mode = named ? named->mode : a->dir_mode;
+    *defer = geteuid() != 0 && (mode & 0700) != 0700;
+    return *defer ? 0 : set_attributes(a, path, err);
+}

@@ -1,0 +1,210 @@
+#pragma once
+/* What the files of staging share. The way of a commit:
+ *
+ *   staging_area.c   an area: its target, its staging directory and the lock on that
+ *   staging_plan.c   compares the staged trees with the targets and lists operations
+ *   staging_dirs.c   owners, modes and times of directories, before and after the renames
+ *   journal.c        the list as text, whole or not there at all
+ *   commit.c         carries the operations out, or takes them back
+ *   recover.c        does the same for a process that died in between
+ *
+ * A staging directory `.warmpack-XXXXXX` (0700) holds
+ *   lock        flock()ed while somebody uses the staging; the last thing removed
+ *   new/        the staged tree; after an exchange it holds what was in the target
+ *   old/N       what operation N moved out of the target
+ *   journal     in the first area, from the moment the commit is decided until it is done
+ *   journal.undo the same journal, once the commit is being taken back
+ *   journal-at  in the other areas: the path of the first area's staging
+ *
+ * Whoever holds the lock of the first area's staging rules all areas of that staging. While
+ * operations are carried out, the target directories themselves are flock()ed too, so that two
+ * commits onto one target follow each other. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "tree/staging.h"
+
+#define STAGING_PREFIX ".warmpack-"
+#define STAGING_JOURNAL "journal"
+#define STAGING_UNDO "journal.undo"
+#define STAGING_JOURNAL_AT "journal-at"
+enum { STAGING_NAME_SIZE = sizeof STAGING_PREFIX + 6, STAGING_MAX_AREAS = 64 };
+
+/* A directory that was made so that the target exists. */
+struct staging_made {
+    int parent; /* O_PATH; owned */
+    char *name; /* owned */
+    dev_t dev;
+    ino_t ino;
+};
+
+struct staging_named {
+    struct staging_dir d;
+    size_t seq; /* of two with the same path the later one holds */
+};
+
+struct staging_area {
+    char *target;                 /* as typed, for messages; owned */
+    char *physical;               /* absolute, without symlinks; owned */
+    char name[STAGING_NAME_SIZE]; /* of the staging directory; "" while there is none */
+    dev_t dev;                    /* of the target and everything staged for it */
+    ino_t ino;                    /* of the target */
+    int target_fd, stage_fd, lock_fd, new_fd, old_fd; /* -1: not open */
+    mode_t dir_mode;    /* what mkdir(0755) gives here: umask, setgid and default ACLs */
+    bool target_locked; /* target_fd is flock()ed by us */
+    struct staging_made *made;
+    size_t made_count;
+    struct staging_named *dirs; /* sorted by path when the commit begins */
+    size_t dir_count;
+    char **remove; /* owned */
+    size_t remove_count;
+};
+
+struct staging_last {
+    unsigned area;
+    char *path; /* owned */
+};
+
+struct staging {
+    struct staging_options o;
+    struct staging_area *areas;
+    int area_count;
+    struct staging_last *last;
+    size_t last_count;
+    bool committed;
+    bool abandoned; /* old data is left in the staging directories: they must stay */
+};
+
+enum staging_kind {
+    OP_MODE,   /* a directory of the target gets write permission for the time of the commit */
+    OP_REMOVE, /* target PATH moves to old/N */
+    OP_PUT,    /* new/PATH moves to target PATH; what is there moves to new/PATH or old/N */
+    OP_DIR     /* a directory of the target gets its final attributes */
+};
+
+struct staging_op {
+    enum staging_kind kind;
+    unsigned area;
+    char *path;    /* in the area; "" is the target itself (OP_MODE, OP_DIR); owned */
+    bool replaces; /* PUT: something was there when the commit was planned */
+    ino_t ino;     /* PUT: of the staged thing, to tell it from what it replaced; MODE: of the
+                      directory */
+    mode_t mode;   /* MODE, DIR */
+    mode_t before; /* MODE: to go back to */
+    uid_t uid;     /* DIR: -1 leaves it */
+    gid_t gid;
+    struct timespec mtime; /* DIR: tv_nsec UTIME_OMIT leaves it */
+    /* Only while planning: */
+    size_t order, seq; /* puts with a higher order come later */
+    bool dir;          /* PUT: the staged thing is a directory */
+    dev_t dir_dev;     /* PUT: the directory it goes into */
+    ino_t dir_ino;
+};
+
+struct staging_plan {
+    struct staging_op *ops; /* owned, in the order in which they are carried out */
+    size_t count, room;
+    bool keep_old;
+};
+
+/* ---- staging_area.c */
+
+void staging_area_init(struct staging_area *a);
+int staging_area_open_target(struct staging_area *a, const char *target, struct wp_error *err);
+/* Makes the staging directory with lock, new/ and old/. */
+int staging_area_make(struct staging_area *a, struct wp_error *err);
+/* Is NAME what staging_area_make could have made? */
+bool staging_name_is(const char *name);
+/* Opens an existing staging directory NAME, for the areas of a journal without its lock. A must
+ * have its target open. -ENOENT: not there, or not one that this user has made; -EWOULDBLOCK: in
+ * use. */
+int staging_area_adopt(struct staging_area *a, const char *name, bool lock);
+/* Removes the staging directory. The lock goes last: until then others see it as ours. */
+int staging_area_remove(struct staging_area *a);
+/* Closes and frees all; made directories of the target are removed if UNMAKE and empty. */
+void staging_area_clear(struct staging_area *a, bool unmake);
+
+/* Takes the flock of each target, in an order that all processes share. Where the filesystem has
+ * no such locks, goes on without. -EINTR, -EBUSY after WAIT_SECONDS. */
+int staging_lock_targets(struct staging_area *areas, size_t n, const struct staging_options *o,
+                         struct wp_error *err);
+void staging_unlock_targets(struct staging_area *areas, size_t n);
+/* One short wait of a loop that waits for another process; WAITED counts. */
+int staging_wait(const struct staging_area *a, const struct staging_options *o, unsigned *waited,
+                 struct wp_error *err);
+bool staging_interrupted(const struct staging_options *o);
+
+/* error_set with the path of PATH in the target. */
+int staging_error(struct wp_error *err, int errnum, const struct staging_area *a, const char *path,
+                  const char *text);
+
+/* ---- staging_plan.c, staging_dirs.c */
+
+int staging_plan_build(struct staging *s, struct staging_plan *plan, struct wp_error *err);
+void staging_plan_clear(struct staging_plan *plan);
+/* Appends an operation with a copy of PATH. */
+struct staging_op *staging_plan_add(struct staging_plan *plan, enum staging_kind kind,
+                                    unsigned area, const char *path);
+/* What the caller set for PATH, or NULL. */
+void staging_dirs_sort(struct staging_area *a);
+const struct staging_dir *staging_dir_find(const struct staging_area *a, const char *path);
+/* Checks that nothing in the tree NAME of directory AT is a mount point; 0, -EBUSY, ... */
+int staging_find_mounts(int at, const char *name);
+/* Gives the directories of a staged subtree, PATH included, their attributes. Where the top must
+ * stay writable until it has been renamed, *DEFER is set. */
+int staging_dirs_prepare(const struct staging_area *a, const char *path, bool *defer,
+                         struct wp_error *err);
+
+/* ---- journal.c */
+
+/* Makes journal-at in each area but the first. */
+int staging_journal_point(const struct staging_area *first, const struct staging_area *a,
+                          struct wp_error *err);
+/* The contents of journal-at, NUL-terminated: 0, or -ENOENT. */
+int staging_journal_master(const struct staging_area *a, struct buf *path);
+int staging_journal_write(const struct staging_area *areas, size_t n,
+                          const struct staging_plan *plan, struct wp_error *err);
+
+struct staging_journal {
+    struct staging_plan plan;
+    char **paths; /* physical paths of the targets */
+    char (*names)[STAGING_NAME_SIZE];
+    size_t area_count;
+    bool undo; /* the commit was being taken back */
+};
+/* 0; -ENOENT: there is no journal, or none that is whole. */
+int staging_journal_read(const struct staging_area *a, struct staging_journal *j);
+void staging_journal_clear(struct staging_journal *j);
+
+/* ---- commit.c */
+
+/* Carries out what is not done yet. On an error, takes all of it back; *STUCK is set where that
+ * fails, too, and the staging directories must stay. */
+int staging_run(struct staging_area *areas, size_t n, const struct staging_plan *plan, bool undo,
+                const struct wp_report *rep, bool *stuck, struct wp_error *err);
+/* The journal goes: the commit is done, or taken back. */
+int staging_run_end(struct staging_area *areas, bool sync, struct wp_error *err);
+/* Directories that held a staging directory get their exact mode and time, now that it is gone. */
+void staging_run_settle(struct staging_area *areas, size_t n, const struct staging_plan *plan,
+                        const struct wp_report *rep);
+
+/* ---- recover.c */
+
+/* Completes or removes what dead runs left in A's target. */
+int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *err);
+/* Does another staging in A's target have a journal? With the targets locked, that is a commit
+ * which was cut short. 1, 0 or negative errno. */
+int staging_pending(const struct staging *s, const struct staging_area *a);
+
+/* ---- For tests: called before each step with its name. A value below 0 makes the step fail. */
+extern int (*staging_step_hook)(const char *step);
+/* The filesystem cannot exchange, or rename without replacing. */
+extern bool staging_plain_renames;
+static inline int staging_step(const char *step)
+{
+    return staging_step_hook ? staging_step_hook(step) : 0;
+}
