@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/digest.h"
 #include "message.h"
 
@@ -95,26 +94,32 @@ void document_end(void)
     fputs("}\n", stdout);
 }
 
+static json_t *base64(const char *text)
+{
+    size_t n = strlen(text);
+    unsigned char *encoded = n < INT32_MAX ? malloc((n + 2) / 3 * 4 + 1) : NULL;
+    json_t *value = NULL;
+
+    if (encoded) {
+        EVP_EncodeBlock(encoded, (const unsigned char *)text, (int)n);
+        value = json_string((const char *)encoded);
+    }
+    free(encoded);
+    return value;
+}
+
 void document_set_name(json_t *object, const char *key, const char *value)
 {
-    _cleanup_free_ unsigned char *encoded = NULL;
     json_t *text = value ? json_string(value) : json_null();
     char base64_key[64];
-    size_t n;
 
     if (text || !value) {
         json_object_set_new(object, key, text);
         return;
     }
-    n = strlen(value);
-    encoded = n < INT32_MAX ? malloc((n + 2) / 3 * 4 + 1) : NULL;
-    if (!encoded) {
-        message_error("out of memory");
-        return;
-    }
-    EVP_EncodeBlock(encoded, (const unsigned char *)value, (int)n);
     snprintf(base64_key, sizeof base64_key, "%s_base64", key);
-    json_object_set_new(object, base64_key, json_string((const char *)encoded));
+    if (json_object_set_new(object, base64_key, base64(value)) != 0)
+        message_error("out of memory");
 }
 
 json_t *document_count(uint64_t n)
