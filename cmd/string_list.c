@@ -58,13 +58,12 @@ static int add_line(struct string_list *n, struct buf *line, enum string_list_ki
 
 int string_list_read(struct string_list *n, const char *file, enum string_list_kind kind)
 {
-    _cleanup_fclose_ FILE *opened = NULL;
+    bool is_stdin = strcmp(file, "-") == 0;
+    _cleanup_fclose_ FILE *opened = is_stdin ? NULL : fopen(file, "re");
     _cleanup_buf_ struct buf line = {0};
-    FILE *f = stdin;
+    FILE *f = is_stdin ? stdin : opened;
     int end = kind == LIST_NUL ? '\0' : '\n', c, rc = 0;
 
-    if (strcmp(file, "-") != 0)
-        f = opened = fopen(file, "re");
     if (!f) {
         message_error("%s: %s", file, strerror(errno));
         return STATUS_FAILED;
