@@ -104,7 +104,7 @@ static size_t utf8_character(const unsigned char *s, size_t n)
     return want;
 }
 
-static bool is_text(const unsigned char *s, size_t n)
+bool literal_is_text(const unsigned char *s, size_t n)
 {
     for (size_t i = 0; i < n;) {
         size_t step = utf8_character(s + i, n - i);
@@ -126,7 +126,7 @@ int op_counted(struct machine *m, const struct opcode *o)
     r = machine_take(m, n, &bytes);
     if (r < 0)
         return r;
-    if (o->type == PICKLE_STR && !is_text(bytes, n))
+    if (o->type == PICKLE_STR && !literal_is_text(bytes, n))
         return machine_fail(m, "a string that is not UTF-8");
     r = machine_push_new(m, o->type, &v);
     if (r < 0)

@@ -115,5 +115,7 @@ int op_readonly_buffer(struct machine *m, const struct opcode *o);
 /* Makes V an INT or, where 64 bits do not hold it, a BIGINT, from N bytes of little-endian
  * two's complement, which must live as long as the pickle. */
 void literal_set_integer(struct pickle_value *v, const unsigned char *bytes, size_t n);
+/* Is this UTF-8, lone surrogates allowed (Python's "surrogatepass")? */
+bool literal_is_text(const unsigned char *s, size_t n);
 /* Makes V what Python 2's str was: text where it is ASCII, else bytes. */
 void literal_set_old_string(struct pickle_value *v, const unsigned char *bytes, size_t n);

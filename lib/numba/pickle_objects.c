@@ -127,6 +127,8 @@ static int global_line(struct machine *m, struct pickle_value **out)
     int r = machine_line(m, &text, &n);
     if (r < 0)
         return r;
+    if (!literal_is_text(text, n))
+        return machine_fail(m, "the name of a class is not UTF-8");
     struct pickle_value *v = machine_new(m, PICKLE_STR);
     if (!v)
         return -ENOMEM;

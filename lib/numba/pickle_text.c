@@ -64,8 +64,16 @@ static int limbs_parse(uint32_t *limbs, const unsigned char *text, size_t n, uns
     return digits ? (int)count : -1;
 }
 
-/* A number as Python's int(text, base) reads it; BASE 0 goes by the prefix. */
-static int parse_integer(struct machine *m, const unsigned char *text, size_t n, unsigned base,
+static size_t leading_zeros(const unsigned char *text, size_t n)
+{
+    size_t i = 0;
+    while (i < n && (text[i] == '0' || text[i] == '_'))
+        i++;
+    return i;
+}
+
+/* A number as Python's int(text, 0) reads it: the prefix says the base. */
+static int parse_integer(struct machine *m, const unsigned char *text, size_t n,
                          struct pickle_value *v)
 {
     uint32_t limbs[MAX_LIMBS];
@@ -76,12 +84,12 @@ static int parse_integer(struct machine *m, const unsigned char *text, size_t n,
     bool negative = n > 0 && text[0] == '-';
     if (n > 0 && (text[0] == '-' || text[0] == '+'))
         text++, n--;
-    if (base == 0) {
-        unsigned char prefix = n > 2 && text[0] == '0' ? text[1] | 0x20 : 0;
-        base = prefix == 'x' ? 16 : prefix == 'o' ? 8 : prefix == 'b' ? 2 : 10;
-        if (base != 10)
-            text += 2, n -= 2;
-    }
+    unsigned char prefix = n > 2 && text[0] == '0' ? text[1] | 0x20 : 0;
+    unsigned base = prefix == 'x' ? 16 : prefix == 'o' ? 8 : prefix == 'b' ? 2 : 10;
+    if (base != 10)
+        text += 2, n -= 2;
+    else if (n > 1 && text[0] == '0' && leading_zeros(text, n) < n)
+        return machine_fail(m, "a number with leading zeros"); /* octal for some readers */
     int count = limbs_parse(limbs, text, n, base);
     if (count < 0)
         return machine_fail(m, count == -1 ? "not a number" : "a number of too many digits");
@@ -123,7 +131,7 @@ int op_int_line(struct machine *m, const struct opcode *o)
         v->boolean = text[1] == '1';
         return 0;
     }
-    return parse_integer(m, text, n, 0, v);
+    return parse_integer(m, text, n, v);
 }
 
 int op_long_line(struct machine *m, const struct opcode *o)
@@ -140,7 +148,7 @@ int op_long_line(struct machine *m, const struct opcode *o)
     r = machine_push_new(m, PICKLE_INT, &v);
     if (r < 0)
         return r;
-    return parse_integer(m, text, n, 0, v);
+    return parse_integer(m, text, n, v);
 }
 
 int op_float_line(struct machine *m, const struct opcode *o)

@@ -361,6 +361,8 @@ static const struct {
     {P("S'\n.")},
     {P("S'\\x1'\n.")},
     {P("cmod\n.")},
+    {P("cmod\nna\xffme\n.")},
+    {P("I012\n.")},
 };
 
 static void refuses_what_no_pickle_is(void **state)
