@@ -75,7 +75,8 @@ struct manifest_state {
     char *options;    /* digest of all options that change the result (--if-needed) */
     char *archive;    /* hex digest that stands for the archive: the manifest's */
 };
-int manifest_state_write(const struct manifest_state *s, struct buf *out); /* appends a line */
+/* Appends a line. -EINVAL without action, layout or roots; -ENOMEM. */
+int manifest_state_write(const struct manifest_state *s, struct buf *out);
 int manifest_state_read(struct manifest_state *out, const void *text, size_t size, const char *name,
                         struct wp_error *err); /* the last line */
 void manifest_state_clear(struct manifest_state *s);

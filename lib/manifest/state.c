@@ -21,6 +21,8 @@ int manifest_state_write(const struct manifest_state *s, struct buf *out)
     struct json_writer w = {.out = out};
     size_t start = out->size;
 
+    if (!s->action || !s->layout || !s->root_count)
+        return -EINVAL; /* the reader would refuse it */
     json_write_open(&w);
     json_write_uint(&w, "version", STATE_VERSION);
     json_write_text(&w, "action", s->action);

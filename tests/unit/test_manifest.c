@@ -294,6 +294,8 @@ static void the_last_line_of_the_state_holds(void **state)
     _cleanup_buf_ struct buf text = {0};
 
     (void)state;
+    assert_int_equal(manifest_state_write(&(struct manifest_state){.action = "x"}, &text), -EINVAL);
+    assert_int_equal(text.size, 0);
     assert_int_equal(manifest_state_write(&first, &text), 0);
     assert_int_equal(manifest_state_read(&one, text.data, text.size, "s", NULL), 0);
     assert_string_equal(one.action, "extract");
