@@ -36,15 +36,19 @@ static void options_for_walk(const struct pack *p, struct walk_options *w)
         }
 }
 
+/* The directory that the member's archive name is relative to. */
+static const char *member_dir(const struct wp_member *m)
+{
+    return m->path[0] == '/' ? "/" : m->dir ? m->dir : ".";
+}
+
 /* Adds the root of a member's directory once. Its number, or negative errno. */
 static int root_of(struct pack *p, const char *dir, struct wp_error *err)
 {
-    const char *name = dir ? dir : ".";
-
     for (unsigned i = 0; i < p->walk.root_count; i++)
-        if (strcmp(p->walk.root_names[i], name) == 0)
+        if (strcmp(p->walk.root_names[i], dir) == 0)
             return (int)i;
-    return walk_add_root(&p->walk, name, err);
+    return walk_add_root(&p->walk, dir, err);
 }
 
 static int walk_members(struct pack *p, struct wp_error *err)
@@ -62,7 +66,7 @@ static int walk_members(struct pack *p, struct wp_error *err)
             return error_set(err, ENOENT, "", "an empty name");
         if (path[0] == '/')
             report(p->o->report, WP_NOTE, path, "the leading slash is removed from the name");
-        root = root_of(p, path[0] == '/' ? "/" : m->dir, err);
+        root = root_of(p, member_dir(m), err);
         if (root < 0)
             return root;
         while (*path == '/')
@@ -155,9 +159,13 @@ static int hash_sources(struct pack *p, struct caches *known, struct wp_error *e
 {
     int r = 0;
 
-    for (size_t i = 0; i < p->manifest.root_count && r == 0; i++) {
-        char **bases = caches_bases(p->manifest.roots[i], p->o->source_roots, err);
+    for (size_t i = 0; i < p->o->member_count && r == 0; i++) {
+        const char *dir = member_dir(&p->o->members[i]);
+        char **bases;
 
+        if (i && strcmp(dir, member_dir(&p->o->members[i - 1])) == 0)
+            continue;
+        bases = caches_bases(dir, p->o->source_roots, err);
         r = bases ? hash_under(p, known, bases, -1, err) : -ENOENT;
         caches_free_bases(bases);
     }

@@ -223,7 +223,7 @@ int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
     struct verify_tree t = {.dir = dir, .o = o, .out = result};
     struct walk_options options = {
         .numeric_owner = true, .report = o->report, .interrupted = o->interrupted};
-    int root, r;
+    int root = -1, r;
 
     *result = (struct wp_verify_report){0};
     walk_init(&t.walk);

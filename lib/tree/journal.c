@@ -161,10 +161,10 @@ int staging_journal_write(const struct staging_area *areas, size_t n,
     if (r == 0)
         r = staging_step("write journal");
     if (r == 0)
-        r = write_file(dir, STAGING_JOURNAL ".tmp", b.data, b.size);
+        r = write_file(dir, STAGING_JOURNAL_TMP, b.data, b.size);
     if (r == 0)
         r = staging_step("rename journal");
-    if (r == 0 && renameat(dir, STAGING_JOURNAL ".tmp", dir, STAGING_JOURNAL) < 0)
+    if (r == 0 && renameat(dir, STAGING_JOURNAL_TMP, dir, STAGING_JOURNAL) < 0)
         r = -errno;
     if (r == 0) {
         r = sync_fd(dir);
@@ -172,7 +172,7 @@ int staging_journal_write(const struct staging_area *areas, size_t n,
             (void)!unlinkat(dir, STAGING_JOURNAL, 0);
     }
     if (r < 0) {
-        (void)!unlinkat(dir, STAGING_JOURNAL ".tmp", 0);
+        (void)!unlinkat(dir, STAGING_JOURNAL_TMP, 0);
         return error_set(err, -r, areas[0].target, "cannot write the journal");
     }
     return 0;

@@ -185,17 +185,16 @@ static int settle_other(const struct staging *s, struct staging_area *a, const c
     int r = open_existing(s, *dir ? dir : "/", &first);
     if (r == 0)
         r = staging_area_adopt(&first, path_base(path), true);
-    if (r == 0)
+    if (r == 0) {
         r = settle_first(s, &first, err);
-    else if (r == -EWOULDBLOCK)
-        return 0; /* in use, or being completed by another process */
-    else if (r != -ENOENT && r != -ENOTDIR && r != -ELOOP)
-        return 0; /* it cannot be told whether this is still needed */
-    else
-        r = 0;
-    if (r == 0)
-        (void)staging_area_remove(a);
-    return r;
+        if (r < 0)
+            return r;
+    } else if (r != -ENOENT && r != -ENOTDIR && r != -ELOOP) {
+        /* In use, or being completed by another process; or nobody can tell. */
+        return 0;
+    }
+    (void)staging_area_remove(a);
+    return 0;
 }
 
 static int settle(const struct staging *s, const struct staging_area *at, const char *name,

@@ -12,9 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -22,7 +20,7 @@
 #include "beneath.h"
 #include "staging_private.h"
 
-enum { NAME_TRIES = 100, WAIT_LIMIT_MS = 10 * 60 * 1000, WAIT_NOTE_MS = 3000 };
+enum { NAME_TRIES = 100 };
 
 void staging_area_init(struct staging_area *a)
 {
@@ -188,22 +186,6 @@ static int random_name(char name[STAGING_NAME_SIZE])
     return 0;
 }
 
-/* Takes the lock without waiting. Filesystems without such locks: nobody can find the staging
- * dead, since nobody gets its lock, and it is used without. */
-static int take_lock(int fd, bool *unsupported)
-{
-    *unsupported = false;
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno == EINTR)
-            continue;
-        if (errno == EWOULDBLOCK)
-            return -EWOULDBLOCK;
-        *unsupported = true;
-        return 0;
-    }
-    return 0;
-}
-
 static bool has_name(int fd)
 {
     struct stat st;
@@ -229,7 +211,7 @@ static int make_locked(struct staging_area *a)
         openat(a->stage_fd, "lock", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (a->lock_fd < 0)
         return errno == ENOENT ? -EAGAIN : -errno;
-    r = take_lock(a->lock_fd, &unsupported);
+    r = staging_take_lock(a->lock_fd, &unsupported);
     if (r < 0 || !has_name(a->lock_fd))
         return -EAGAIN;
     return 0;
@@ -330,7 +312,7 @@ static int adopt(struct staging_area *a, const char *name, bool lock)
     if (r < 0)
         return r;
     if (lock) {
-        r = take_lock(a->lock_fd, &unsupported);
+        r = staging_take_lock(a->lock_fd, &unsupported);
         if (r < 0 || unsupported)
             return -EWOULDBLOCK;
         if (!has_name(a->lock_fd))
@@ -357,7 +339,7 @@ int staging_area_adopt(struct staging_area *a, const char *name, bool lock)
 
 int staging_area_remove(struct staging_area *a)
 {
-    static const char *const parts[] = {STAGING_JOURNAL, STAGING_UNDO, STAGING_JOURNAL ".tmp",
+    static const char *const parts[] = {STAGING_JOURNAL, STAGING_UNDO, STAGING_JOURNAL_TMP,
                                         "new",           "old",        STAGING_JOURNAL_AT};
 
     if (a->stage_fd < 0)
@@ -377,84 +359,4 @@ int staging_area_remove(struct staging_area *a)
         return -errno;
     forget_stage(a, false);
     return 0;
-}
-
-/* ---- Waiting for others */
-
-bool staging_interrupted(const struct staging_options *o)
-{
-    return o->interrupted && *o->interrupted;
-}
-
-int staging_wait(const struct staging_area *a, const struct staging_options *o, unsigned *waited,
-                 struct wp_error *err)
-{
-    unsigned ms = *waited < 200 ? 5 : 50;
-    struct timespec t = {.tv_nsec = ms * 1000000L};
-
-    if (staging_interrupted(o))
-        return error_set(err, EINTR, NULL, "nothing was changed");
-    if (*waited >= WAIT_LIMIT_MS)
-        return error_set(err, EBUSY, a->target, "another process is unpacking here");
-    if (*waited < WAIT_NOTE_MS && *waited + ms >= WAIT_NOTE_MS)
-        report(o->report, WP_NOTE, a->target, "waiting for another process that is unpacking here");
-    nanosleep(&t, NULL);
-    *waited += ms;
-    return 0;
-}
-
-static int lock_target(struct staging_area *a, const struct staging_options *o,
-                       struct wp_error *err)
-{
-    unsigned waited = 0;
-    bool unsupported;
-
-    while (take_lock(a->target_fd, &unsupported) < 0) {
-        int r = staging_wait(a, o, &waited, err);
-        if (r < 0)
-            return r;
-    }
-    a->target_locked = !unsupported;
-    return 0;
-}
-
-/* The area whose target comes next after AFTER (NULL: the first) in the order of device and inode;
- * of several with the same target, one. */
-static struct staging_area *next_target(struct staging_area *areas, size_t n,
-                                        const struct staging_area *after)
-{
-    struct staging_area *best = NULL;
-    for (size_t i = 0; i < n; i++) {
-        struct staging_area *a = &areas[i];
-        if (a->target_fd < 0)
-            continue;
-        if (after && (a->dev < after->dev || (a->dev == after->dev && a->ino <= after->ino)))
-            continue;
-        if (!best || a->dev < best->dev || (a->dev == best->dev && a->ino < best->ino))
-            best = a;
-    }
-    return best;
-}
-
-int staging_lock_targets(struct staging_area *areas, size_t n, const struct staging_options *o,
-                         struct wp_error *err)
-{
-    struct staging_area *a = NULL;
-    while ((a = next_target(areas, n, a))) {
-        int r = lock_target(a, o, err);
-        if (r < 0) {
-            staging_unlock_targets(areas, n);
-            return r;
-        }
-    }
-    return 0;
-}
-
-void staging_unlock_targets(struct staging_area *areas, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (areas[i].target_locked)
-            (void)!flock(areas[i].target_fd, LOCK_UN);
-        areas[i].target_locked = false;
-    }
 }

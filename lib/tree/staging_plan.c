@@ -9,31 +9,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "beneath.h"
-#include "staging_private.h"
-
-/* Two directories to be merged. */
-struct work {
-    unsigned area;
-    char *path;     /* of the staged one; owned */
-    unsigned under; /* area whose tree is the other side */
-    bool staged;    /* the other side is UNDER's staged tree, not its target */
-    char *other;    /* its path there; owned */
-    size_t order;   /* of the put that brings the other side */
-};
-
-struct planner {
-    struct staging *s;
-    struct staging_plan *plan;
-    struct wp_error *err;
-    struct work *queue; /* owned */
-    size_t next, count, room;
-};
+#include "staging_plan.h"
 
 /* The pair being merged, opened. */
 struct pair {
@@ -111,130 +92,6 @@ static int enqueue(struct planner *p, unsigned area, const char *path, unsigned 
     return 0;
 }
 
-/* ---- What may be done to what is there */
-
-struct found {
-    mode_t mode;
-    uid_t uid;
-    dev_t dev;
-    ino_t ino;
-    bool mount; /* something is mounted here */
-};
-
-/* lstat, and whether it is a mount point: two mounts of one filesystem have the same device. */
-static int look(int at, const char *name, struct found *f)
-{
-    struct statx x;
-    if (statx(at, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &x) < 0)
-        return -errno;
-    *f = (struct found){.mode = x.stx_mode,
-                        .uid = x.stx_uid,
-                        .dev = makedev(x.stx_dev_major, x.stx_dev_minor),
-                        .ino = x.stx_ino,
-                        .mount = x.stx_attributes & x.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT};
-    return 0;
-}
-
-static bool named_and_set(const struct planner *p, unsigned area, const char *path)
-{
-    return !p->plan->keep_old && staging_dir_find(&p->s->areas[area], path);
-}
-
-/* The directory gets write permission for a while. RESTORE: it is still there afterwards. */
-static int unlock_dir(struct planner *p, unsigned area, const char *path, const struct stat *st,
-                      bool restore)
-{
-    for (size_t i = 0; i < p->plan->count; i++) {
-        const struct staging_op *op = &p->plan->ops[i];
-        if (op->kind == OP_MODE && op->area == area && strcmp(op->path, path) == 0)
-            return 0;
-    }
-    struct staging_op *op = staging_plan_add(p->plan, OP_MODE, area, path);
-    if (!op)
-        return error_nomem(p->err);
-    op->ino = st->st_ino;
-    op->mode = (st->st_mode & 07777) | 0700;
-    op->before = st->st_mode & 07777;
-    if (!restore || named_and_set(p, area, path))
-        return 0;
-    op = staging_plan_add(p->plan, OP_DIR, area, path);
-    if (!op)
-        return error_nomem(p->err);
-    op->mode = st->st_mode & 07777;
-    op->mtime.tv_nsec = UTIME_OMIT;
-    return 0;
-}
-
-/* Names will change in directory FD, which is PATH. */
-static int need_write(struct planner *p, unsigned area, const char *path, int fd, bool restore)
-{
-    struct stat st;
-    if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) == 0)
-        return 0;
-    int r = errno;
-    if (r == EACCES && fstat(fd, &st) == 0 && st.st_uid == geteuid())
-        return unlock_dir(p, area, path, &st, restore);
-    return staging_error(p->err, r, &p->s->areas[area], path, "cannot write to this directory");
-}
-
-/* Is the target of an area in directory PATH of AREA? */
-static bool holds_area(const struct planner *p, unsigned area, const char *path, bool *missing)
-{
-    _cleanup_free_ char *whole = path_join(p->s->areas[area].physical, path);
-    *missing = !whole;
-    for (int i = 0; whole && i < p->s->area_count; i++)
-        if (path_is_under(p->s->areas[i].physical, whole))
-            return true;
-    return false;
-}
-
-/* PATH, found as F in directory FD, will be moved away: may it? */
-static int check_victim(struct planner *p, unsigned area, const char *path, int fd,
-                        const char *name, const struct found *f, const struct stat *dir)
-{
-    struct staging_area *a = &p->s->areas[area];
-    bool nomem = false;
-
-    if (f->mount)
-        return staging_error(p->err, EBUSY, a, path, "cannot be replaced, it is a mount point");
-    if ((dir->st_mode & S_ISVTX) && geteuid() != 0 && f->uid != geteuid() &&
-        dir->st_uid != geteuid())
-        return staging_error(p->err, EPERM, a, path, "belongs to another user");
-    if (!S_ISDIR(f->mode))
-        return 0;
-    int r = staging_find_mounts(fd, name);
-    if (r < 0)
-        return staging_error(p->err, -r, a, path,
-                             r == -EBUSY ? "cannot be replaced, something is mounted in it"
-                                         : "cannot look for mount points");
-    if (holds_area(p, area, path, &nomem))
-        return staging_error(p->err, EBUSY, a, path, "a cache directory to be kept is in it");
-    if (nomem)
-        return error_nomem(p->err);
-    /* A directory must be writable itself to get another parent. */
-    _cleanup_close_ int victim = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (victim < 0)
-        return staging_error(p->err, errno, a, path, "cannot open directory");
-    return need_write(p, area, path, victim, false);
-}
-
-static bool is_empty(int at, const char *name)
-{
-    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    _cleanup_closedir_ DIR *d = fdopendir(fd);
-    if (!d) {
-        close(fd);
-        return false;
-    }
-    struct dirent *e;
-    while ((e = readdir(d)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            return false;
-    return true;
-}
-
 /* ---- One name */
 
 /* Puts that bring a path which is to come last come last themselves, in the order of the calls. */
@@ -251,7 +108,7 @@ static int add_put(struct planner *p, struct pair *d, const char *path, const st
                    bool replaces)
 {
     if (!d->writable && !d->w->staged) {
-        int r = need_write(p, d->w->area, d->w->path, d->other_fd, true);
+        int r = plan_need_write(p, d->w->area, d->w->path, d->other_fd, true);
         if (r < 0)
             return r;
         d->writable = true;
@@ -375,16 +232,17 @@ static int plan_both(struct planner *p, struct pair *d, const char *path, const 
         report(o->report, WP_FAILED, whole ? whole : path, "exists already, kept");
         return 0;
     }
-    if (S_ISDIR(f->mode) && !both_dirs && !swap && !is_empty(d->other_fd, name))
+    if (S_ISDIR(f->mode) && !both_dirs && !swap && !plan_is_empty(d->other_fd, name))
         return staging_error(p->err, EISDIR, d->a, path, "a directory is in the way");
-    int r = d->w->staged ? 0 : check_victim(p, d->w->area, path, d->other_fd, name, f, &d->other);
+    int r =
+        d->w->staged ? 0 : plan_check_victim(p, d->w->area, path, d->other_fd, name, f, &d->other);
     return r < 0 ? r : add_put(p, d, path, st, true);
 }
 
 static int plan_name(struct planner *p, struct pair *d, const char *name)
 {
     struct stat st;
-    struct found f;
+    struct found f = {0};
     _cleanup_free_ char *path = path_join(d->w->path, name);
     if (!path)
         return error_nomem(p->err);
@@ -403,7 +261,7 @@ static int plan_name(struct planner *p, struct pair *d, const char *name)
             p->plan->ops[p->plan->count - 1].order = order;
         return r;
     }
-    int r = !d->w->staged && is_removed(d->a, path) ? -ENOENT : look(d->other_fd, name, &f);
+    int r = !d->w->staged && is_removed(d->a, path) ? -ENOENT : plan_look(d->other_fd, name, &f);
     if (r == -ENOENT)
         return add_put(p, d, path, &st, false);
     if (r < 0)
@@ -506,14 +364,14 @@ static int plan_area(struct planner *p, unsigned area)
 static int plan_remove(struct planner *p, unsigned area, const char *path)
 {
     struct staging_area *a = &p->s->areas[area];
-    struct found f;
+    struct found f = {0};
     struct stat dir;
     const char *name;
 
     if (strncmp(path, STAGING_PREFIX, strlen(STAGING_PREFIX)) == 0)
         return staging_error(p->err, EINVAL, a, path, "is a name that staging keeps for itself");
     _cleanup_close_ int parent = beneath_parent(a->target_fd, path, &name);
-    int r = parent < 0 ? parent : look(parent, name, &f);
+    int r = parent < 0 ? parent : plan_look(parent, name, &f);
     /* What lies behind a symlink is not in the target. */
     if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
         return 0;
@@ -521,10 +379,10 @@ static int plan_remove(struct planner *p, unsigned area, const char *path)
         return staging_error(p->err, -r, a, path, "cannot stat");
     if (fstat(parent, &dir) < 0 || dir.st_dev != a->dev)
         return staging_error(p->err, EXDEV, a, path, "is on another filesystem (a mount point)");
-    r = check_victim(p, area, path, parent, name, &f, &dir);
+    r = plan_check_victim(p, area, path, parent, name, &f, &dir);
     _cleanup_free_ char *above = path_dir(path);
     if (r == 0 && above)
-        r = need_write(p, area, above, parent, true);
+        r = plan_need_write(p, area, above, parent, true);
     if (r < 0)
         return r;
     return above && staging_plan_add(p->plan, OP_REMOVE, area, path) ? 0 : error_nomem(p->err);

@@ -2,7 +2,9 @@
 /* What the files of staging share. The way of a commit:
  *
  *   staging_area.c   an area: its target, its staging directory and the lock on that
+ *   staging_lock.c   the locks, and waiting for them
  *   staging_plan.c   compares the staged trees with the targets and lists operations
+ *   staging_check.c  finds what forbids them, with nothing touched
  *   staging_dirs.c   owners, modes and times of directories, before and after the renames
  *   journal.c        the list as text, whole or not there at all
  *   commit.c         carries the operations out, or takes them back
@@ -30,6 +32,7 @@
 
 #define STAGING_PREFIX ".warmpack-"
 #define STAGING_JOURNAL "journal"
+#define STAGING_JOURNAL_TMP "journal.tmp"
 #define STAGING_UNDO "journal.undo"
 #define STAGING_JOURNAL_AT "journal-at"
 enum { STAGING_NAME_SIZE = sizeof STAGING_PREFIX + 6, STAGING_MAX_AREAS = 64 };
@@ -128,8 +131,13 @@ int staging_area_remove(struct staging_area *a);
 /* Closes and frees all; made directories of the target are removed if UNMAKE and empty. */
 void staging_area_clear(struct staging_area *a, bool unmake);
 
+/* ---- staging_lock.c */
+
+/* flock(2) without waiting: 0 or -EWOULDBLOCK. Filesystems without such locks: *UNSUPPORTED, and
+ * the file is used without. Nobody takes such a staging for dead then. */
+int staging_take_lock(int fd, bool *unsupported);
 /* Takes the flock of each target, in an order that all processes share. Where the filesystem has
- * no such locks, goes on without. -EINTR, -EBUSY after WAIT_SECONDS. */
+ * no such locks, goes on without. -EINTR; -EBUSY after ten minutes. */
 int staging_lock_targets(struct staging_area *areas, size_t n, const struct staging_options *o,
                          struct wp_error *err);
 void staging_unlock_targets(struct staging_area *areas, size_t n);

@@ -1,0 +1,91 @@
+/* The job of listing: from the manifest alone where it can be found at once, else entry by entry.
+ */
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <string.h>
+
+#include "archive.h"
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "manifest/manifest.h"
+
+struct list {
+    struct wp_archive *a;
+    const char *const *patterns;
+    int (*each)(void *ctx, const struct wp_list_entry *e);
+    void *ctx;
+};
+
+static bool matches(const struct list *l, const char *path)
+{
+    for (const char *const *p = l->patterns; p && *p; p++) {
+        _cleanup_free_ char *clean = path_clean(*p);
+
+        if (clean && (fnmatch(clean, path, FNM_LEADING_DIR) == 0 || path_is_under(path, clean)))
+            return true;
+    }
+    return !l->patterns;
+}
+
+static int show(const struct list *l, const struct entry *e)
+{
+    static const char types[] = {[ENTRY_FILE] = '-',
+                                 [ENTRY_DIR] = 'd',
+                                 [ENTRY_SYMLINK] = 'l',
+                                 [ENTRY_HARDLINK] = 'h',
+                                 [ENTRY_OTHER] = '?'};
+    struct wp_list_entry shown = {.path = *e->path ? e->path : ".",
+                                  .target = e->target,
+                                  .type = types[e->type],
+                                  .mode = e->mode,
+                                  .uid = e->uid,
+                                  .gid = e->gid,
+                                  .uname = e->uname,
+                                  .gname = e->gname,
+                                  .size = e->size,
+                                  .mtime_sec = e->mtime.tv_sec,
+                                  .mtime_nsec = (int32_t)e->mtime.tv_nsec,
+                                  .sha256 = e->has_sha256 ? e->sha256 : NULL};
+
+    return matches(l, e->path) ? l->each(l->ctx, &shown) : 0;
+}
+
+static int list_manifest(const struct list *l, const char *path, const struct buf *text,
+                         struct wp_error *err)
+{
+    struct manifest m = {0};
+    struct entry self = {.path = (char *)path, .mode = 0644, .size = text->size};
+    int r = manifest_read(&m, text->data, text->size, path, l->a->pool, err);
+
+    for (size_t i = 0; i < m.entry_count && r == 0; i++) {
+        r = show(l, &m.entries[i]);
+        if (m.entries[i].mtime.tv_sec > self.mtime.tv_sec || i == 0)
+            self.mtime.tv_sec = m.entries[i].mtime.tv_sec;
+    }
+    if (r == 0)
+        r = show(l, &self);
+    manifest_clear(&m);
+    return r;
+}
+
+int wp_list(struct wp_archive *a, const char *const *patterns,
+            int (*each)(void *ctx, const struct wp_list_entry *e), void *ctx, struct wp_error *err)
+{
+    struct list l = {.a = a, .patterns = patterns, .each = each, .ctx = ctx};
+    _cleanup_buf_ struct buf path = {0}, text = {0};
+    const struct entry *e;
+    int r = a->reader->ops->manifest(a->reader, &path, &text, err);
+
+    if (r > 0)
+        return buf_terminate(&path) < 0 ? error_nomem(err)
+                                        : list_manifest(&l, (const char *)path.data, &text, err);
+    if (r < 0)
+        return r;
+    while ((r = a->reader->ops->next(a->reader, &e, err)) > 0) {
+        r = show(&l, e);
+        if (r)
+            return r;
+    }
+    return r;
+}

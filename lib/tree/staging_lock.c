@@ -1,0 +1,101 @@
+/* Locks, and waiting for the processes that hold them. */
+
+#include <errno.h>
+#include <sys/file.h>
+#include <time.h>
+
+#include "staging_private.h"
+
+enum { WAIT_LIMIT_MS = 10 * 60 * 1000, WAIT_NOTE_MS = 3000 };
+
+int staging_take_lock(int fd, bool *unsupported)
+{
+    *unsupported = false;
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EINTR)
+            continue;
+        if (errno == EWOULDBLOCK)
+            return -EWOULDBLOCK;
+        *unsupported = true;
+        return 0;
+    }
+    return 0;
+}
+
+bool staging_interrupted(const struct staging_options *o)
+{
+    return o->interrupted && *o->interrupted;
+}
+
+int staging_wait(const struct staging_area *a, const struct staging_options *o, unsigned *waited,
+                 struct wp_error *err)
+{
+    unsigned ms = *waited < 200 ? 5 : 50;
+    struct timespec t = {.tv_nsec = ms * 1000000L};
+
+    if (staging_interrupted(o))
+        return error_set(err, EINTR, NULL, "nothing was changed");
+    if (*waited >= WAIT_LIMIT_MS)
+        return error_set(err, EBUSY, a->target, "another process is unpacking here");
+    if (*waited < WAIT_NOTE_MS && *waited + ms >= WAIT_NOTE_MS)
+        report(o->report, WP_NOTE, a->target, "waiting for another process that is unpacking here");
+    nanosleep(&t, NULL);
+    *waited += ms;
+    return 0;
+}
+
+static int lock_target(struct staging_area *a, const struct staging_options *o,
+                       struct wp_error *err)
+{
+    unsigned waited = 0;
+    bool unsupported;
+
+    while (staging_take_lock(a->target_fd, &unsupported) < 0) {
+        int r = staging_wait(a, o, &waited, err);
+        if (r < 0)
+            return r;
+    }
+    a->target_locked = !unsupported;
+    return 0;
+}
+
+/* The area whose target comes next after AFTER (NULL: the first) in the order of device and inode;
+ * of several with the same target, one. */
+static struct staging_area *next_target(struct staging_area *areas, size_t n,
+                                        const struct staging_area *after)
+{
+    struct staging_area *best = NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct staging_area *a = &areas[i];
+        if (a->target_fd < 0)
+            continue;
+        if (after && (a->dev < after->dev || (a->dev == after->dev && a->ino <= after->ino)))
+            continue;
+        if (!best || a->dev < best->dev || (a->dev == best->dev && a->ino < best->ino))
+            best = a;
+    }
+    return best;
+}
+
+int staging_lock_targets(struct staging_area *areas, size_t n, const struct staging_options *o,
+                         struct wp_error *err)
+{
+    struct staging_area *a = NULL;
+    while ((a = next_target(areas, n, a))) {
+        int r = lock_target(a, o, err);
+        if (r < 0) {
+            staging_unlock_targets(areas, n);
+            return r;
+        }
+    }
+    return 0;
+}
+
+void staging_unlock_targets(struct staging_area *areas, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (areas[i].target_locked)
+            (void)!flock(areas[i].target_fd, LOCK_UN);
+        areas[i].target_locked = false;
+    }
+}

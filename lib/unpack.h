@@ -1,0 +1,96 @@
+#pragma once
+/* What the steps of unpacking share. Private to lib/unpack*.c.
+ *
+ * The way of an entry: archive → selection and safety (unpack.c) → staged tree (unpack_files.c) →
+ * comparison with the manifest (unpack_check.c) → caches to their new places (unpack_layout.c) →
+ * commit → verification (unpack_verify.c). */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "archive.h"
+#include "entry.h"
+#include "manifest/manifest.h"
+#include "tree/create.h"
+#include "tree/staging.h"
+#include "verify.h"
+#include "warmpack.h"
+
+/* An entry of the archive, in the order of the archive. */
+struct unpacked {
+    struct entry e; /* path and target as unpacked, after --strip-components; owned */
+    char *archived; /* path in the archive; NULL: the same; owned */
+    bool skipped;   /* not selected, or of a kind that is not unpacked */
+};
+
+/* An index in its final place. */
+struct laid_index {
+    char *index;                /* absolute path; owned */
+    char *source;               /* likewise; owned */
+    char *shown, *source_shown; /* for the report; owned */
+    bool was_valid;             /* when packed */
+    bool user_wide;
+    char *source_dir; /* absolute, as Python sees it here; owned */
+};
+
+struct unpack {
+    const struct wp_extract_options *o;
+    struct wp_archive *a;
+    struct wp_extract_result *result;
+    struct create_policy policy;
+    mode_t umask;    /* of the process; the policy's is 0 for root, as in tar */
+    const char *dir; /* -C */
+    char *dir_path;  /* absolute, lexical; owned */
+    struct staging *staging;
+    int tree;                /* descriptor of the staged tree of DIR: area 0 */
+    struct unpacked **items; /* owned, as are the structs */
+    size_t count, room;
+    size_t *slots; /* hash table over items' paths: number + 1, or 0; owned */
+    size_t slot_count;
+    struct manifest manifest;
+    bool has_manifest;
+    char *home;              /* as unpacked: "TOP/.warmpack/ID"; NULL: none; owned */
+    char **roots;            /* absolute paths that DIR will have for Python; NULL-ended; owned */
+    struct verify verify;    /* the user who runs Python */
+    struct laid_index *laid; /* owned */
+    size_t laid_count;
+    char **made; /* cache directories whose owner is set after the commit; owned */
+    size_t made_count;
+    char *state; /* digest of the options, for state.jsonl; owned */
+};
+
+/* Path of an archive name after --strip-components; NULL with *GONE where nothing is left. Names
+ * of warmpack's own directory keep it whole. Allocated. */
+char *unpack_name(const struct unpack *u, const char *archived, bool *gone);
+/* Likewise for a directory whose contents count: "" is DIR itself. */
+char *unpack_dir_name(const struct unpack *u, const char *archived, bool *gone);
+/* The item unpacked as PATH, or NULL. */
+struct unpacked *unpack_find(const struct unpack *u, const char *path);
+
+/* ---- unpack_files.c: writes files with the pool */
+struct unpack_files;
+int unpack_files_new(struct unpack_files **out, struct unpack *u, bool digest,
+                     struct wp_error *err);
+/* Content of regular file ITEM is pulled from the reader and written. ITEM lives until the end. */
+int unpack_files_add(struct unpack_files *f, struct unpacked *item, struct wp_error *err);
+/* Waits until all is written. */
+int unpack_files_finish(struct unpack_files *f, struct wp_error *err);
+void unpack_files_free(struct unpack_files *f); /* waits; NULL is fine */
+
+/* ---- unpack_check.c: is it what was packed? */
+int unpack_check(struct unpack *u, struct wp_error *err);
+
+/* ---- unpack_layout.c: caches to their places in the staged trees */
+int unpack_layout(struct unpack *u, struct wp_error *err);
+
+/* ---- unpack_verify.c: judges the laid indexes, after the commit */
+int unpack_verify(struct unpack *u, struct wp_error *err);
+/* Without a manifest: warns where indexes among the unpacked files are stale. */
+int unpack_warn_stale(struct unpack *u, struct wp_error *err);
+
+/* ---- unpack_state.c: state.jsonl, --if-needed, and manifests that this one supersedes */
+int unpack_state_write(struct unpack *u, struct wp_error *err);
+/* Digest of all options that change what is unpacked. Allocated. */
+char *unpack_state_options(const struct unpack *u);
+/* Does DIR hold the archive with MANIFEST (its text) already? 1 or 0. HOME as unpacked. */
+int unpack_state_current(const struct unpack *u, const char *home, const void *text, size_t size);

@@ -1,0 +1,68 @@
+/* Unpacking, the check: is what lies in the staged tree what was packed? */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "unpack.h"
+
+static const char *archived_path(const struct unpacked *item)
+{
+    return item->archived ? item->archived : item->e.path;
+}
+
+static int compare_archived(const void *a, const void *b)
+{
+    return strcmp(archived_path(*(struct unpacked *const *)a),
+                  archived_path(*(struct unpacked *const *)b));
+}
+
+static const char *difference(const struct unpacked *item, const struct entry *want)
+{
+    const struct entry *got = &item->e;
+
+    if (got->type != want->type)
+        return "is of another type than the manifest says";
+    if (got->mtime.tv_sec != want->mtime.tv_sec || got->mtime.tv_nsec != want->mtime.tv_nsec)
+        return "has another time than the manifest says";
+    if (got->type == ENTRY_SYMLINK && strcmp(got->target, want->target) != 0)
+        return "points elsewhere than the manifest says";
+    if (got->type != ENTRY_FILE)
+        return NULL;
+    if (got->size != want->size)
+        return "has another size than the manifest says";
+    if (!item->skipped && (!got->has_sha256 || !want->has_sha256 ||
+                           memcmp(got->sha256, want->sha256, sizeof got->sha256) != 0))
+        return "does not have the content that the manifest says (SHA-256)";
+    return NULL;
+}
+
+int unpack_check(struct unpack *u, struct wp_error *err)
+{
+    _cleanup_free_ struct unpacked **sorted = malloc((u->count ? u->count : 1) * sizeof *sorted);
+    const struct manifest *m = &u->manifest;
+    size_t i = 0;
+
+    if (!sorted)
+        return error_nomem(err);
+    if (u->count)
+        memcpy(sorted, u->items, u->count * sizeof *sorted);
+    qsort(sorted, u->count, sizeof *sorted, compare_archived);
+    for (size_t k = 0; k < m->entry_count || i < u->count; k++, i++) {
+        const char *text;
+        int order = k == m->entry_count ? -1
+                    : i == u->count     ? 1
+                                        : strcmp(archived_path(sorted[i]), m->entries[k].path);
+
+        if (order < 0)
+            return error_set(err, EBADMSG, archived_path(sorted[i]), "is not in the manifest");
+        if (order > 0)
+            return error_set(err, EBADMSG, m->entries[k].path,
+                             "is in the manifest, but not in the archive");
+        text = difference(sorted[i], &m->entries[k]);
+        if (text)
+            return error_set(err, EBADMSG, archived_path(sorted[i]), "%s", text);
+    }
+    return 0;
+}

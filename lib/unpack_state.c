@@ -1,0 +1,134 @@
+/* Unpacking, the record of it: state.jsonl beside the manifest, from which --if-needed and later
+ * repairs know what was done here. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/path.h"
+#include "tree/beneath.h"
+#include "unpack.h"
+
+enum { LARGEST_STATE = 16 << 20, LARGEST_MANIFEST = 1 << 30 };
+
+static void add_text(struct sha256 *sha, const char *text)
+{
+    sha256_add(sha, text ? text : "", text ? strlen(text) + 1 : 0);
+    sha256_add(sha, "", 1);
+}
+
+static void add_list(struct sha256 *sha, const char *const *list)
+{
+    for (; list && *list; list++)
+        add_text(sha, *list);
+    sha256_add(sha, "\1", 1);
+}
+
+char *unpack_state_options(const struct unpack *u)
+{
+    const struct wp_extract_options *o = u->o;
+    struct sha256 *sha = sha256_new();
+    unsigned char digest[SHA256_SIZE];
+    char *hex = malloc(2 * SHA256_SIZE + 1);
+    unsigned char flags[] = {(unsigned char)o->layout,
+                             o->same_permissions,
+                             o->no_same_owner,
+                             o->numeric_owner,
+                             (unsigned char)(o->strip_components & 255),
+                             (unsigned char)(o->strip_components >> 8 & 255)};
+
+    if (sha && hex) {
+        sha256_add(sha, flags, sizeof flags);
+        add_list(sha, o->patterns);
+        add_list(sha, o->exclude);
+        add_list(sha, o->runtime_roots);
+        add_text(sha, o->cache_dir);
+        add_text(sha, o->user);
+        sha256_end(sha, digest);
+        hex_encode(digest, sizeof digest, hex);
+    }
+    if (!sha)
+        free(take_ptr(hex));
+    sha256_free(sha);
+    return hex;
+}
+
+/* The digest that stands for the archive: of its manifest's text. */
+static void archive_digest(const void *text, size_t size, char hex[2 * SHA256_SIZE + 1])
+{
+    unsigned char digest[SHA256_SIZE];
+
+    sha256_of(text, size, digest);
+    hex_encode(digest, sizeof digest, hex);
+}
+
+static int read_beneath(int fd, const char *dir, const char *name, size_t max, struct buf *out)
+{
+    _cleanup_free_ char *path = path_join(dir, name);
+
+    return path ? beneath_read(fd, path, max, out, NULL) : -ENOMEM;
+}
+
+int unpack_state_write(struct unpack *u, struct wp_error *err)
+{
+    static const char *const layouts[] = {
+        [WP_LAYOUT_IN_TREE] = "in-tree",
+        [WP_LAYOUT_CACHE_DIR] = "cache-dir",
+        [WP_LAYOUT_USER_WIDE] = "user-wide",
+    };
+    _cleanup_buf_ struct buf text = {0}, line = {0};
+    _cleanup_free_ char *path = path_join(u->home, STATE_NAME);
+    char archive[2 * SHA256_SIZE + 1];
+    struct manifest_state state = {.action = (char *)"extract",
+                                   .roots = u->roots,
+                                   .strip = u->o->strip_components,
+                                   .layout = (char *)layouts[u->result->layout],
+                                   .cache_root = u->result->cache_dir,
+                                   .options = u->state,
+                                   .archive = archive};
+    struct create_policy plain = {.permissions = true};
+    struct entry e = {.path = path, .mode = 0644};
+    int r;
+
+    while (u->roots[state.root_count])
+        state.root_count++;
+    r = path ? read_beneath(u->tree, u->home, MANIFEST_NAME, LARGEST_MANIFEST, &text) : -ENOMEM;
+    if (r < 0)
+        return error_set(err, -r, u->home, "cannot read the manifest");
+    archive_digest(text.data, text.size, archive);
+    if (manifest_state_write(&state, &line) < 0)
+        return error_nomem(err);
+    e.size = line.size;
+    clock_gettime(CLOCK_REALTIME, &e.mtime);
+    return create_file(u->tree, &plain, &e, line.data, line.size, err);
+}
+
+int unpack_state_current(const struct unpack *u, const char *home, const void *text, size_t size)
+{
+    _cleanup_close_ int dir = open(u->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_buf_ struct buf there = {0}, state_text = {0};
+    struct manifest_state state = {0};
+    char archive[2 * SHA256_SIZE + 1];
+    int current;
+
+    if (dir < 0 || read_beneath(dir, home, STATE_NAME, LARGEST_STATE, &state_text) < 0 ||
+        read_beneath(dir, home, MANIFEST_NAME, size, &there) < 0 || there.size != size ||
+        memcmp(there.data, text, size) != 0)
+        return 0;
+    archive_digest(text, size, archive);
+    if (manifest_state_read(&state, state_text.data, state_text.size, STATE_NAME, NULL) < 0)
+        return 0;
+    current = state.archive && strcmp(state.archive, archive) == 0 && state.options &&
+              strcmp(state.options, u->state) == 0 && state.root_count > 0;
+    for (size_t i = 0; i < state.root_count && current; i++)
+        current = u->roots[i] && strcmp(state.roots[i], u->roots[i]) == 0;
+    manifest_state_clear(&state);
+    return current;
+}

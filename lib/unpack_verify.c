@@ -1,0 +1,111 @@
+/* Unpacking, the proof: every index in its final place is judged like any other on disk. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "caches.h"
+#include "judge.h"
+#include "unpack.h"
+
+static int judge_laid(struct unpack *u, const struct laid_index *laid, struct wp_error *err)
+{
+    struct wp_extract_result *result = u->result;
+    _cleanup_free_ char *shadowed =
+        laid->user_wide ? verify_shadowed(&u->verify, laid->source_dir) : NULL;
+    struct verify_place place = {.index = laid->index,
+                                 .index_shown = laid->shown,
+                                 .source = laid->source,
+                                 .source_shown = laid->source_shown,
+                                 .misplaced = shadowed};
+    struct wp_index_status s = {0};
+    int r = verify_place(&u->verify, &place, &s, err);
+
+    if (r == 0) {
+        result->was_valid += laid->was_valid;
+        result->lost += laid->was_valid && s.status != WP_VALID;
+        if (judge_add(&result->verify, &s) < 0)
+            r = error_nomem(err);
+    }
+    judge_clear(&s);
+    return r;
+}
+
+static int compare_laid(const void *a, const void *b)
+{
+    return strcmp(((const struct laid_index *)a)->index, ((const struct laid_index *)b)->index);
+}
+
+int unpack_verify(struct unpack *u, struct wp_error *err)
+{
+    int r = 0;
+
+    if (u->laid_count) /* by directory, so that each is looked at once */
+        qsort(u->laid, u->laid_count, sizeof *u->laid, compare_laid);
+    for (size_t i = 0; i < u->laid_count && r == 0; i++)
+        r = judge_laid(u, &u->laid[i], err);
+    judge_sort(&u->result->verify);
+    return r;
+}
+
+static bool is_unpacked(void *ctx, const char *path)
+{
+    const struct unpacked *item = unpack_find(ctx, path);
+
+    return item && !item->skipped && item->e.type != ENTRY_DIR;
+}
+
+/* An index in tree of an archive without a manifest. */
+static int judge_foreign(struct unpack *u, const struct unpacked *item, struct wp_error *err)
+{
+    _cleanup_free_ char *dir = path_dir(item->e.path);
+    _cleanup_free_ char *parent = dir ? path_dir(dir) : NULL;
+    _cleanup_free_ char *index = path_join(u->dir_path, item->e.path);
+    _cleanup_free_ char *source = NULL, *source_path = NULL;
+    struct wp_index_status s = {0};
+    bool found;
+    int r;
+
+    if (!parent || !index)
+        return error_nomem(err);
+    if (strcmp(path_base(dir), "__pycache__") != 0)
+        return 0;
+    source = caches_source_of(path_base(index), parent, is_unpacked, u, &found);
+    source_path = source ? path_join(u->dir_path, source) : NULL;
+    if (!source_path)
+        return error_nomem(err);
+    r = verify_place(&u->verify,
+                     &(struct verify_place){.index = index,
+                                            .index_shown = item->e.path,
+                                            .source = source_path,
+                                            .source_shown = source},
+                     &s, err);
+    if (r == 0 && judge_add(&u->result->verify, &s) < 0)
+        r = error_nomem(err);
+    judge_clear(&s);
+    return r;
+}
+
+int unpack_warn_stale(struct unpack *u, struct wp_error *err)
+{
+    const struct wp_verify_report *v = &u->result->verify;
+
+    for (size_t i = 0; i < u->count; i++) {
+        const struct unpacked *item = u->items[i];
+        int r = !item->skipped && item->e.type == ENTRY_FILE && caches_is_index(item->e.path)
+                    ? judge_foreign(u, item, err)
+                    : 0;
+
+        if (r < 0)
+            return r;
+    }
+    judge_sort(&u->result->verify);
+    if (v->count != v->by_status[WP_VALID])
+        report(u->o->report, WP_WARNING, u->a->name,
+               "has no manifest, and %zu of its %zu cache indexes are not valid here: Numba will "
+               "compile those functions again",
+               v->count - v->by_status[WP_VALID], v->count);
+    return 0;
+}
