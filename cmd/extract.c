@@ -75,31 +75,22 @@ static void print_summary(const struct wp_extract_result *r)
     message_summary("%s", (const char *)line.data);
 }
 
-/* Each index that is not valid, with its reason. Without a manifest nothing was promised: one
- * warning says how many. */
+/* Each index that is not valid, with its reason. Without a manifest nothing was promised, and the
+ * library has said how many there are. */
 static void print_invalid(const struct args *a, const struct wp_extract_result *r)
 {
-    size_t invalid = r->verify.count - r->verify.by_status[WP_VALID];
-
-    if (invalid && !r->has_manifest) {
-        message_warning("the archive has no warmpack manifest: %zu of %zu cache %s not valid",
-                        invalid, r->verify.count,
-                        show_plural(r->verify.count, "index is", "indexes are"));
-        if (!a->verbose)
-            return;
-    }
+    if (!r->has_manifest && !a->verbose)
+        return;
     for (size_t i = 0; i < r->verify.count; i++) {
         const struct wp_index_status *s = r->verify.indexes + i;
-        _cleanup_free_ char *name = path_escape(s->index);
+        _cleanup_free_ char *name = NULL;
 
         if (s->status == WP_VALID)
             continue;
-        if (r->lost)
-            message_lost("%s: %s: %s", name ? name : "?", wp_status_name(s->status),
-                         s->reason ? s->reason : "not valid");
-        else
-            message_warning("%s: %s: %s", name ? name : "?", wp_status_name(s->status),
-                            s->reason ? s->reason : "not valid");
+        name = path_escape(s->index);
+        (r->lost ? message_lost : message_warning)("%s: %s: %s", name ? name : "?",
+                                                   wp_status_name(s->status),
+                                                   s->reason ? s->reason : "not valid");
     }
 }
 

@@ -64,8 +64,7 @@ char *show_verdict(const struct wp_verify_report *r)
 
     if (r->count == 0)
         return strdup("no cache indexes");
-    rc = buf_printf(&text, "%zu of %zu cache %s valid", r->by_status[WP_VALID], r->count,
-                    show_plural(r->count, "index", "indexes"));
+    rc = buf_printf(&text, "%zu of %zu cache indexes valid", r->by_status[WP_VALID], r->count);
     for (int s = 0; s < WP_STATUS_COUNT && !rc; s++) {
         if (s == WP_VALID || r->by_status[s] == 0)
             continue;

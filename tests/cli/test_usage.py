@@ -188,7 +188,7 @@ def names(warmpack, archive):
     ["cfC", "a.tgz", ".", "app"],
     ["-czfa.tgz", "app"],
     ["--create", "--file=a.tgz", "app"],
-    ["create", "--fil", "a.tgz", "app"],
+    ["create", "--dir=.", "-f", "a.tgz", "app"],
     ["create", "app", "-f", "a.tgz"],
     ["create", "-f", "a.tgz", "--", "app"],
     ["create", "-pvf", "a.tgz", "app"],
