@@ -114,10 +114,12 @@ static int open_at_once(int dirfd, const char *path, int flags, mode_t mode)
 {
     bool makes = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
     struct open_how how = {
-        .flags = (unsigned)(flags | O_CLOEXEC | O_NOFOLLOW | (flags & O_PATH ? 0 : O_LARGEFILE)),
+        .flags = (unsigned)(flags | O_CLOEXEC | O_NOFOLLOW),
         .mode = makes ? mode & 07777 : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
+    if (!(flags & O_PATH))
+        how.flags |= O_LARGEFILE;
     long fd;
     do
         fd = syscall(SYS_openat2, dirfd, *path ? path : ".", &how, sizeof how);

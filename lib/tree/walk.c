@@ -87,13 +87,13 @@ int walk_root_follow(int at, const char *name, int flags)
     return fd < 0 ? -errno : fd;
 }
 
-int walk_root_open(const struct walk *w, unsigned root, const char *name, int flags)
+int walk_root_open(const struct walk *w, unsigned root, const char *name, bool follow, int flags)
 {
-    return w->follow ? walk_root_follow(w->root_fds[root], name, flags)
-                     : beneath_open(w->root_fds[root], name, flags, 0);
+    return follow ? walk_root_follow(w->root_fds[root], name, flags)
+                  : beneath_open(w->root_fds[root], name, flags, 0);
 }
 
 int walk_open(const struct walk *w, const struct walk_item *i, int flags)
 {
-    return walk_root_open(w, i->root, i->name ? i->name : i->entry.path, flags);
+    return walk_root_open(w, i->root, i->name ? i->name : i->entry.path, i->follow, flags);
 }

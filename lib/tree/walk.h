@@ -16,6 +16,7 @@ struct walk_item {
     ino_t ino;
     struct timespec ctime; /* to notice a change under the reader */
     bool linked;           /* a file that may have other names in the walk */
+    bool follow;           /* its name leads through symlinks */
 };
 
 struct walk_options {
@@ -36,7 +37,6 @@ struct walk {
     char **root_names; /* owned: as given, for messages */
     unsigned root_count;
     struct names names; /* of users and groups */
-    bool follow;        /* as walked: names of items lead through symlinks */
 };
 
 void walk_init(struct walk *w);

@@ -92,7 +92,7 @@ static struct walk_item *new_item(struct run *r, size_t parent)
         r->parents[i] = parent;
     }
     struct walk_item *item = &w->items[w->count++];
-    *item = (struct walk_item){.root = r->root};
+    *item = (struct walk_item){.root = r->root, .follow = r->o->follow};
     return item;
 }
 
@@ -326,7 +326,7 @@ static int settle_root(struct run *r, const char *path, char *clean)
 /* The item of what is walked, or, where that has none, what it holds. */
 static int add_top(struct run *r)
 {
-    _cleanup_close_ int fd = walk_root_open(r->w, r->root, r->name_top, O_PATH);
+    _cleanup_close_ int fd = walk_root_open(r->w, r->root, r->name_top, r->o->follow, O_PATH);
     if (fd < 0)
         return fail(r, -fd, r->name_top, "");
     struct stat st;
@@ -340,7 +340,8 @@ static int add_top(struct run *r)
         return is_own_name(path_base(r->name_top)) ? 0 : add_one(r, fd, "", NO_PARENT);
     if (!S_ISDIR(st.st_mode))
         return fail(r, ENOTDIR, r->name_top, "");
-    _cleanup_close_ int dir = walk_root_open(r->w, r->root, r->name_top, O_RDONLY | O_DIRECTORY);
+    _cleanup_close_ int dir =
+        walk_root_open(r->w, r->root, r->name_top, r->o->follow, O_RDONLY | O_DIRECTORY);
     if (dir < 0)
         return fail(r, -dir, r->name_top, "cannot open directory");
     return list_dir(r, dir, NO_PARENT);
@@ -357,9 +358,6 @@ int walk_add(struct walk *w, unsigned root, const char *path, const char *as,
         return error_nomem(err);
     if (*clean_as && !path_is_safe(clean_as))
         return error_set(err, 0, as ? as : path, "not a name for an archive");
-    if (w->count > 0 && w->follow != o->follow)
-        return error_set(err, 0, path, "symlinks cannot be followed for some members alone");
-    w->follow = o->follow;
     r.first = w->count;
     r.as_top = clean_as;
 

@@ -7,5 +7,5 @@
 int walk_root_add(struct walk *w, int fd, char *name, struct wp_error *err);
 /* openat(2) through symlinks, of names of any length; "" is AT itself. */
 int walk_root_follow(int at, const char *name, int flags);
-/* Opens NAME beneath a root, through symlinks only where the walk follows them. */
-int walk_root_open(const struct walk *w, unsigned root, const char *name, int flags);
+/* Opens NAME beneath a root, through symlinks only with FOLLOW. */
+int walk_root_open(const struct walk *w, unsigned root, const char *name, bool follow, int flags);

@@ -317,6 +317,24 @@ static void follows_symlinks_where_asked(void **state)
     close(fd);
 }
 
+static void some_members_are_followed_and_others_are_not(void **state)
+{
+    struct fixture *f = *state;
+    make_dir(f->dir, "d", 0755);
+    make_file(f->dir, "d/f", "");
+    assert_int_equal(symlinkat("d", f->dir, "l"), 0);
+    f->o.follow = true;
+    add(f, "l", NULL);
+    f->o.follow = false;
+    add(f, "l", "k");
+    finish(f);
+    assert_string_equal(listing(f), "lk=d dl fl/f");
+    int fd = walk_open(&f->w, walk_find(&f->w, "l/f"), O_RDONLY);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(walk_open(&f->w, walk_find(&f->w, "k"), O_RDONLY), -ELOOP);
+}
+
 static void symlink_loops_end(void **state)
 {
     struct fixture *f = *state;
@@ -521,6 +539,30 @@ static void an_unreadable_directory_is_an_error(void **state)
     assert_int_equal(as_user(walk_unreadable, f->s->path), -EACCES);
 }
 
+/* The walk has listed a and b and is in one of them: the other goes. */
+static void remove_the_other(void *ctx, enum wp_severity severity, const char *text)
+{
+    struct fixture *f = ctx;
+    hear(&f->heard, severity, text);
+    if (severity == WP_WARNING)
+        beneath_remove(f->dir, strstr(text, "a/fifo") ? "b" : "a");
+}
+
+static void what_vanishes_meanwhile_is_left_out_with_a_warning(void **state)
+{
+    struct fixture *f = *state;
+    make_dir(f->dir, "a", 0755);
+    make_dir(f->dir, "b", 0755);
+    assert_int_equal(mkfifoat(f->dir, "a/fifo", 0600), 0);
+    assert_int_equal(mkfifoat(f->dir, "b/fifo", 0600), 0);
+    f->report = (struct wp_report){.message = remove_the_other, .ctx = f};
+    add(f, ".", NULL);
+    finish(f);
+    assert_int_equal(f->w.count, 1);
+    assert_non_null(strstr(heard(f), "\nC "));
+    assert_non_null(strstr(heard(f), ": directory removed before it was read"));
+}
+
 static void interruption_ends_the_walk(void **state)
 {
     struct fixture *f = *state;
@@ -549,6 +591,7 @@ int main(void)
         TEST(absolute_members),
         TEST(without_follow_a_file_that_became_a_symlink_is_not_opened),
         TEST(follows_symlinks_where_asked),
+        TEST(some_members_are_followed_and_others_are_not),
         TEST(symlink_loops_end),
         TEST(loops_to_a_root_without_an_item_end),
         TEST(a_dangling_symlink_cannot_be_followed),
@@ -559,6 +602,7 @@ int main(void)
         TEST(patterns_match_as_tar_has_it),
         TEST(deep_trees_with_names_beyond_path_max),
         TEST(an_unreadable_directory_is_an_error),
+        TEST(what_vanishes_meanwhile_is_left_out_with_a_warning),
         TEST(interruption_ends_the_walk),
     };
     return cmocka_run_group_tests_name("walk", tests, NULL, NULL);
