@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/cleanup.h"
 #include "manifest/base64.h"
 
 int json_line_wrong(const struct json_line *l, const char *fmt, ...)
@@ -195,16 +194,19 @@ static int take_pair(const struct json_line *l, const char *key, const json_t *v
 {
     size_t n = strlen(key), suffix = strlen(BASE64_SUFFIX);
     bool encoded = n > suffix && strcmp(key + n - suffix, BASE64_SUFFIX) == 0;
-    _cleanup_free_ char *value = NULL;
-    int r = take_text(l, "env", v, encoded, &value);
+    char *value = NULL;
+    int r;
 
-    if (r < 0)
-        return r;
     if (encoded)
         n -= suffix;
-    if (n == 0 || memchr(key, '=', n))
+    if (n == 0 || n > INT32_MAX || memchr(key, '=', n))
         return json_line_wrong(l, "\"env\" has a member that names no variable");
-    if (n > INT32_MAX || asprintf(out, "%.*s=%s", (int)n, key, value) < 0) {
+    r = take_text(l, "env", v, encoded, &value);
+    if (r < 0)
+        return r;
+    r = asprintf(out, "%.*s=%s", (int)n, key, value);
+    free(value);
+    if (r < 0) {
         *out = NULL;
         return error_nomem(l->err);
     }
