@@ -113,6 +113,34 @@ static inline void assert_fails(const struct codec *c, const struct buf *packed,
     }
 }
 
+/* Blocks of many sizes come back as they were packed, each in a run of its own. */
+static inline void assert_comes_in_blocks(const struct codec *c, unsigned threads)
+{
+    static const size_t sizes[] = {1, 255, 256, 65791, 65792, 100000, 7};
+    struct buf plain = {0}, packed = {0};
+    struct pool *pool = pool_new(threads);
+    struct source *s;
+    const void *data;
+    size_t at = 0;
+
+    make_data(&plain, 300000, 8);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        pack_block(c, &packed, plain.data + 1000 * i, sizes[i]);
+    assert_int_equal(c->pointer(&packed, 0, NULL), 0);
+    int fd = file_of(packed.data, packed.size);
+    assert_int_equal(c->open(&s, fd, NULL, 0, "the-archive", pool, NULL), 0);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++, at += 1000) {
+        assert_int_equal(source_pull(s, &data, NULL), sizes[i]);
+        assert_memory_equal(data, plain.data + at, sizes[i]);
+    }
+    assert_int_equal(source_pull(s, &data, NULL), 0);
+    assert_int_equal(source_pull(s, &data, NULL), 0); /* the end stays the end */
+    source_free(s);
+    pool_free(pool);
+    buf_free(&plain);
+    buf_free(&packed);
+}
+
 /* A pipe that gives PACKED in pieces of PIECE bytes; join the thread when done. */
 struct feeder {
     const struct buf *packed;

@@ -31,8 +31,9 @@ static void make_tar(struct buf *tar, uint64_t offset)
 {
     for (int i = 0; i < 2; i++) {
         assert_int_equal(buf_add_zeros(tar, 512), 0);
-        memcpy(tar->data + tar->size - 512 + 257, "ustar", 5);
+        memcpy(tar->data + tar->size - 512 + 257, "ustar", 6);
     }
+    memcpy(tar->data + 530 + 257, "ustar", 5); /* content that looks like a header */
     assert_int_equal(buf_add_zeros(tar, 1024), 0);
     assert_int_equal(codec_none.pointer(tar, offset, NULL), 0);
 }
@@ -52,7 +53,7 @@ static void test_the_last_block_says_where_the_manifest_begins(void **state)
 
 static void test_a_pointer_that_leads_nowhere_is_none(void **state)
 {
-    static const uint64_t wrong[] = {1, 1024, 2048, 4096, UINT64_MAX, INT64_MAX, 513};
+    static const uint64_t wrong[] = {1, 1024, 2048, 2560, 4096, UINT64_MAX, INT64_MAX, 530};
     uint64_t offset;
     int ends[2];
 
