@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "archive.h"
@@ -13,19 +14,22 @@
 struct list {
     struct wp_archive *a;
     const char *const *patterns;
+    bool *used; /* which patterns matched something */
     int (*each)(void *ctx, const struct wp_list_entry *e);
     void *ctx;
 };
 
 static bool matches(const struct list *l, const char *path)
 {
-    for (const char *const *p = l->patterns; p && *p; p++) {
-        _cleanup_free_ char *clean = path_clean(*p);
+    bool yes = !l->patterns;
+
+    for (size_t i = 0; l->patterns && l->patterns[i]; i++) {
+        _cleanup_free_ char *clean = path_clean(l->patterns[i]);
 
         if (clean && (fnmatch(clean, path, FNM_LEADING_DIR) == 0 || path_is_under(path, clean)))
-            return true;
+            yes = l->used[i] = true;
     }
-    return !l->patterns;
+    return yes;
 }
 
 static int show(const struct list *l, const struct entry *e)
@@ -69,23 +73,42 @@ static int list_manifest(const struct list *l, const char *path, const struct bu
     return r;
 }
 
+static int list_all(const struct list *l, struct wp_error *err)
+{
+    const struct format_reader_ops *ops = l->a->reader->ops;
+    _cleanup_buf_ struct buf path = {0}, text = {0};
+    const struct entry *e;
+    int r = ops->manifest(l->a->reader, &path, &text, err);
+
+    if (r > 0)
+        return buf_terminate(&path) < 0 ? error_nomem(err)
+                                        : list_manifest(l, (const char *)path.data, &text, err);
+    if (r < 0)
+        return r;
+    while ((r = ops->next(l->a->reader, &e, err)) > 0) {
+        r = show(l, e);
+        if (r)
+            return r;
+    }
+    return r;
+}
+
 int wp_list(struct wp_archive *a, const char *const *patterns,
             int (*each)(void *ctx, const struct wp_list_entry *e), void *ctx, struct wp_error *err)
 {
     struct list l = {.a = a, .patterns = patterns, .each = each, .ctx = ctx};
-    _cleanup_buf_ struct buf path = {0}, text = {0};
-    const struct entry *e;
-    int r = a->reader->ops->manifest(a->reader, &path, &text, err);
+    size_t n = 0;
+    int r;
 
-    if (r > 0)
-        return buf_terminate(&path) < 0 ? error_nomem(err)
-                                        : list_manifest(&l, (const char *)path.data, &text, err);
-    if (r < 0)
-        return r;
-    while ((r = a->reader->ops->next(a->reader, &e, err)) > 0) {
-        r = show(&l, e);
-        if (r)
-            return r;
-    }
+    while (patterns && patterns[n])
+        n++;
+    l.used = calloc(n + 1, sizeof *l.used);
+    if (!l.used)
+        return error_nomem(err);
+    r = list_all(&l, err);
+    for (size_t i = 0; i < n && r == 0; i++)
+        if (!l.used[i])
+            report(a->report, WP_FAILED, patterns[i], "not found in the archive");
+    free(l.used);
     return r;
 }

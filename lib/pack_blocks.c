@@ -14,7 +14,6 @@
 #include "caches.h"
 #include "pack.h"
 #include "stream/pipeline.h"
-#include "tree/beneath.h"
 
 enum {
     HEADER_ESTIMATE = 1536, /* bytes that an entry's headers take in the stream */
@@ -92,18 +91,13 @@ static bool same_file(const struct stat *a, const struct stat *b)
 static int open_item(const struct pack *p, const struct walk_item *item, struct stat *st,
                      struct wp_error *err)
 {
-    const char *name = item->name ? item->name : item->entry.path;
-    int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (p->o->follow ? 0 : O_NOFOLLOW);
-    _cleanup_close_ int fd = openat(p->walk.root_fds[item->root], name, flags);
+    _cleanup_close_ int fd =
+        walk_open(&p->walk, item, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-    if (fd < 0 && errno == ENAMETOOLONG) {
-        fd = beneath_open(p->walk.root_fds[item->root], name, flags, 0);
-        errno = fd < 0 ? -fd : 0;
-    }
-    if (fd < 0 && errno == ENOENT)
+    if (fd == -ENOENT)
         return -ENOENT;
     if (fd < 0)
-        return error_set(err, errno, item->entry.path, "cannot open");
+        return error_set(err, -fd, item->entry.path, "cannot open");
     if (fstat(fd, st) < 0)
         return error_set(err, errno, item->entry.path, "cannot stat");
     if (!S_ISREG(st->st_mode))
@@ -525,6 +519,7 @@ static int put_item(struct blocks *b, size_t number, struct wp_error *err)
 {
     const struct entry *e = &b->p->walk.items[number].entry;
 
+    report(b->p->o->report, WP_DETAIL, e->path, NULL);
     if (e->type == ENTRY_FILE && e->size > b->w->block_size / 4 &&
         !(is_source_or_cache(e->path) && e->size <= WHOLE_LIMIT))
         return put_large(b, number, err);

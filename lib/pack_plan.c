@@ -78,7 +78,7 @@ static int walk_members(struct pack *p, struct wp_error *err)
             return error_set(err, 0, m->path,
                              "a name with \"..\" in it cannot be unpacked "
                              "safely: name its directory with -C");
-        r = walk_add(&p->walk, (unsigned)root, *as ? as : ".", as, &options, err);
+        r = walk_add(&p->walk, (unsigned)root, *path ? path : ".", as, &options, err);
         if (r < 0)
             return r;
     }

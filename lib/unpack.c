@@ -325,7 +325,7 @@ static int next_entry(struct unpack *u, struct unpack_files *files, const struct
     if (r == 0 && !item->skipped) {
         r = stage_entry(u, files, item, err);
         if (r == 0)
-            report(u->o->report, WP_DETAIL, NULL, "%s", item->e.path);
+            report(u->o->report, WP_DETAIL, item->e.path, NULL);
     }
     if (r == 0 && add_item(u, item) < 0)
         r = error_nomem(err);
@@ -503,6 +503,8 @@ static int finish_manifest(struct unpack *u, struct wp_error *err)
         r = unpack_layout(u, err);
     if (r == 0)
         r = unpack_state_write(u, err);
+    if (r == 0)
+        r = unpack_state_supersede(u, err);
     if (r < 0)
         return r;
     state = path_join(u->home, STATE_NAME);
@@ -726,6 +728,9 @@ static void clear(struct unpack *u)
     }
     for (size_t i = 0; i < u->made_count; i++)
         free(u->made[i]);
+    for (size_t i = 0; i < u->kept_count; i++)
+        free(u->kept[i]);
+    free(u->kept);
     caches_free_bases(u->roots);
     manifest_clear(&u->manifest);
     verify_end(&u->verify);

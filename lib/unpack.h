@@ -56,6 +56,8 @@ struct unpack {
     size_t laid_count;
     char **made; /* cache directories whose owner is set after the commit; owned */
     size_t made_count;
+    char **kept; /* paths that the staging borrows until the commit; owned */
+    size_t kept_count;
     char *state; /* digest of the options, for state.jsonl; owned */
 };
 
@@ -92,5 +94,8 @@ int unpack_warn_stale(struct unpack *u, struct wp_error *err);
 int unpack_state_write(struct unpack *u, struct wp_error *err);
 /* Digest of all options that change what is unpacked. Allocated. */
 char *unpack_state_options(const struct unpack *u);
-/* Does DIR hold the archive with MANIFEST (its text) already? 1 or 0. HOME as unpacked. */
-int unpack_state_current(const struct unpack *u, const char *home, const void *text, size_t size);
+/* Removes, at the commit, manifests of archives that this one replaces. */
+int unpack_state_supersede(struct unpack *u, struct wp_error *err);
+/* Does DIR hold the archive whose manifest is TEXT already, unpacked with the same options? 1, with
+ * the result told, or 0. HOME as unpacked. */
+int unpack_state_current(struct unpack *u, const char *home, const void *text, size_t size);

@@ -486,6 +486,16 @@ static int put_file(struct layout *l, const struct record *r, const struct cache
     return 0;
 }
 
+/* Sets a directory's attributes with a copy of its path that lives until the commit. */
+static int set_dir(struct unpack *u, int area, struct staging_dir *attributes, struct wp_error *err)
+{
+    if (grow((void **)&u->kept, u->kept_count, sizeof *u->kept) < 0 ||
+        !(u->kept[u->kept_count] = strdup(attributes->path)))
+        return error_nomem(err);
+    attributes->path = u->kept[u->kept_count++];
+    return staging_set_dir(u->staging, area, attributes) < 0 ? error_nomem(err) : 0;
+}
+
 /* A cache root below DIR is the user's, too: Numba makes further directories in it. */
 static int give_root(struct layout *l, const struct destination *d, struct wp_error *err)
 {
@@ -508,9 +518,7 @@ static int give_root(struct layout *l, const struct destination *d, struct wp_er
         attributes.path = l->cache_below;
         clock_gettime(CLOCK_REALTIME, &attributes.mtime);
     }
-    if (attributes.path && staging_set_dir(u->staging, 0, &attributes) < 0)
-        return error_nomem(err);
-    return 0;
+    return attributes.path ? set_dir(u, 0, &attributes, err) : 0;
 }
 
 /* Makes destination directories like the cache directory they come from. */
@@ -541,9 +549,8 @@ static int make_destination(struct layout *l, const struct record *r, const stru
     } else if (unpack_find(u, d->path)) {
         attributes.mode = create_mode(&u->policy, &unpack_find(u, d->path)->e);
     }
-    if (staging_set_dir(u->staging, d->area, &attributes) < 0)
-        return error_nomem(err);
-    return give_root(l, d, err);
+    res = set_dir(u, d->area, &attributes, err);
+    return res < 0 ? res : give_root(l, d, err);
 }
 
 static int make_destinations(struct layout *l, struct record *r, const struct destination *d,

@@ -18,6 +18,12 @@
 
 enum { LARGEST_STATE = 16 << 20, LARGEST_MANIFEST = 1 << 30 };
 
+static const char *const layouts[] = {
+    [WP_LAYOUT_IN_TREE] = "in-tree",
+    [WP_LAYOUT_CACHE_DIR] = "cache-dir",
+    [WP_LAYOUT_USER_WIDE] = "user-wide",
+};
+
 static void add_text(struct sha256 *sha, const char *text)
 {
     sha256_add(sha, text ? text : "", text ? strlen(text) + 1 : 0);
@@ -78,11 +84,6 @@ static int read_beneath(int fd, const char *dir, const char *name, size_t max, s
 
 int unpack_state_write(struct unpack *u, struct wp_error *err)
 {
-    static const char *const layouts[] = {
-        [WP_LAYOUT_IN_TREE] = "in-tree",
-        [WP_LAYOUT_CACHE_DIR] = "cache-dir",
-        [WP_LAYOUT_USER_WIDE] = "user-wide",
-    };
     _cleanup_buf_ struct buf text = {0}, line = {0};
     _cleanup_free_ char *path = path_join(u->home, STATE_NAME);
     char archive[2 * SHA256_SIZE + 1];
@@ -110,7 +111,31 @@ int unpack_state_write(struct unpack *u, struct wp_error *err)
     return create_file(u->tree, &plain, &e, line.data, line.size, err);
 }
 
-int unpack_state_current(const struct unpack *u, const char *home, const void *text, size_t size)
+/* What was done then is what a run that did it would tell now. */
+static void tell_result(struct wp_extract_result *result, const struct manifest_state *state)
+{
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
+        if (layouts[i] && state->layout && strcmp(layouts[i], state->layout) == 0)
+            result->layout = (enum wp_layout)i;
+    result->has_manifest = true;
+    result->set_cache_dir = result->layout == WP_LAYOUT_CACHE_DIR;
+    result->cache_dir = state->cache_root ? strdup(state->cache_root) : NULL;
+}
+
+static bool have_common_file(const struct manifest *a, const struct manifest *b)
+{
+    for (size_t i = 0, k = 0; i < a->entry_count && k < b->entry_count;) {
+        int order = strcmp(a->entries[i].path, b->entries[k].path);
+
+        if (order == 0 && a->entries[i].type != ENTRY_DIR)
+            return true;
+        i += order <= 0;
+        k += order >= 0;
+    }
+    return false;
+}
+
+int unpack_state_current(struct unpack *u, const char *home, const void *text, size_t size)
 {
     _cleanup_close_ int dir = open(u->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_buf_ struct buf there = {0}, state_text = {0};
@@ -129,6 +154,44 @@ int unpack_state_current(const struct unpack *u, const char *home, const void *t
               strcmp(state.options, u->state) == 0 && state.root_count > 0;
     for (size_t i = 0; i < state.root_count && current; i++)
         current = u->roots[i] && strcmp(state.roots[i], u->roots[i]) == 0;
+    if (current)
+        tell_result(u->result, &state);
     manifest_state_clear(&state);
     return current;
+}
+
+/* Manifests of archives that this one replaces, at least in part, describe what is no longer
+ * there: their directories go with the commit. */
+int unpack_state_supersede(struct unpack *u, struct wp_error *err)
+{
+    _cleanup_free_ char *homes = path_dir(u->home);
+    _cleanup_close_ int fd =
+        homes ? beneath_open(staging_target(u->staging, 0), homes, O_RDONLY | O_DIRECTORY, 0) : -1;
+    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *item;
+
+    if (!homes)
+        return error_nomem(err);
+    if (!dir)
+        return 0;
+    take_fd(&fd);
+    while ((item = readdir(dir))) {
+        _cleanup_buf_ struct buf text = {0};
+        struct manifest other = {0};
+
+        if (strlen(item->d_name) != 16 || strcmp(item->d_name, path_base(u->home)) == 0 ||
+            read_beneath(dirfd(dir), item->d_name, MANIFEST_NAME, LARGEST_MANIFEST, &text) < 0)
+            continue;
+        if (manifest_read(&other, text.data, text.size, MANIFEST_NAME, u->a->pool, NULL) == 0 &&
+            have_common_file(&other, &u->manifest)) {
+            _cleanup_free_ char *path = path_join(homes, item->d_name);
+
+            if (!path || staging_set_remove(u->staging, 0, path) < 0) {
+                manifest_clear(&other);
+                return error_nomem(err);
+            }
+        }
+        manifest_clear(&other);
+    }
+    return 0;
 }

@@ -10,7 +10,8 @@
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
-/* "PATH: TEXT", cut to fit. */
+/* "PATH: TEXT", or just "PATH" where there is no text; cut to fit. A path may take half of the
+ * room, so that the cause is not pushed off the end. */
 static void compose(char *out, size_t room, const char *path, const char *fmt, va_list ap)
 {
     size_t used = 0;
@@ -18,12 +19,14 @@ static void compose(char *out, size_t room, const char *path, const char *fmt, v
     out[0] = '\0';
     if (path) {
         char *shown = path_escape(path);
-        int n = snprintf(out, room, "%s: ", shown ? shown : "?");
+        int n =
+            snprintf(out, room, "%.*s%s", (int)(room / 2), shown ? shown : "?", fmt ? ": " : "");
 
         free(shown);
         used = n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
     }
-    vsnprintf(out + used, room - used, fmt, ap);
+    if (fmt)
+        vsnprintf(out + used, room - used, fmt, ap);
 }
 
 int error_set(struct wp_error *err, int errnum, const char *path, const char *fmt, ...)

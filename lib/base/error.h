@@ -21,6 +21,6 @@ int error_set(struct wp_error *err, int errnum, const char *path, const char *fm
 int error_nomem(struct wp_error *err);
 
 /* Hands a message to a report callback (may have no function: then nothing happens).
- * "PATH: TEXT" is formed as in error_set. */
+ * "PATH: TEXT" is formed as in error_set; FMT NULL: just the path. */
 void report(const struct wp_report *r, enum wp_severity severity, const char *path, const char *fmt,
             ...) __attribute__((format(printf, 4, 5)));

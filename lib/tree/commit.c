@@ -255,7 +255,8 @@ static int change_mode(struct run *run, size_t i, bool undo)
 
 /* ---- DIR */
 
-/* A directory that holds a staging directory must stay writable until that is gone. */
+/* A directory that holds a staging directory must stay writable until that is gone, and gets its
+ * time again then. */
 static bool holds_staging(const struct run *run, const struct stat *st)
 {
     for (size_t i = 0; i < run->area_count; i++)
@@ -271,20 +272,22 @@ static int set_dir(const struct run *run, const struct staging_op *op, bool sett
     int flags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
 
     _cleanup_close_ int fd = beneath_open(a->target_fd, op->path, flags, 0);
-    if (fd == -EACCES && beneath_chmod(a->target_fd, op->path, op->mode | 0700) == 0)
+    if (fd == -EACCES && !settle && beneath_chmod(a->target_fd, op->path, op->mode | 0700) == 0)
         fd = beneath_open(a->target_fd, op->path, flags, 0);
+    /* The second time, its final mode or that of one above it may shut us out. */
     if (fd < 0)
-        return fd;
+        return settle ? 0 : fd;
     if (fstat(fd, &st) < 0)
         return -errno;
     bool holds = holds_staging(run, &st);
     if (settle && !holds)
         return 0;
+    mode_t for_now = holds && !settle && geteuid() != 0 ? 0700 : 0;
     uid_t uid = op->uid == st.st_uid ? (uid_t)-1 : op->uid;
     gid_t gid = op->gid == st.st_gid ? (gid_t)-1 : op->gid;
     if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0)
         return -errno;
-    if (fchmod(fd, op->mode | (holds && !settle ? 0700 : 0)) < 0)
+    if (fchmod(fd, op->mode | for_now) < 0)
         return -errno;
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, op->mtime};
     return op->mtime.tv_nsec != UTIME_OMIT && futimens(fd, times) < 0 ? -errno : 0;

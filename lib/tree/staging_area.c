@@ -211,7 +211,9 @@ static int make_locked(struct staging_area *a)
         openat(a->stage_fd, "lock", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (a->lock_fd < 0)
         return errno == ENOENT ? -EAGAIN : -errno;
-    r = staging_take_lock(a->lock_fd, &unsupported);
+    r = staging_step("lock");
+    if (r == 0)
+        r = staging_take_lock(a->lock_fd, &unsupported);
     if (r < 0 || !has_name(a->lock_fd))
         return -EAGAIN;
     return 0;
