@@ -167,34 +167,51 @@ static int refuse(const struct start *s, const char *name, struct wp_error *err)
                      "xz)");
 }
 
+static bool is_filtered(const struct start *s)
+{
+    static const char xz[] = {'\xfd', '7', 'z', 'X', 'Z', '\0'};
+
+    return begins_with(s, "BZh", 3) || begins_with(s, xz, sizeof(xz));
+}
+
+/* FD (taken over) as it is, from its first byte. */
+static int open_raw(struct source **out, int fd, const struct start *s,
+                    const struct format_open_options *o, struct wp_error *err)
+{
+    struct source *file;
+    int rc = source_file(&file, fd, o->name, err);
+
+    if (rc < 0)
+        return rc;
+    rc = source_with_prefix(out, s->data, s->size, file, err);
+    if (rc < 0)
+        source_free(file);
+    return rc;
+}
+
 /* The decompressed stream of FD (taken over), whatever packed it. */
 static int open_plain(struct tar_input *in, int fd, const struct start *s,
                       const struct format_open_options *o, struct wp_error *err)
 {
     _cleanup_close_ int owned = fd;
-    struct source *file, *whole;
+    struct source *raw;
     int rc;
 
     in->codec = codec_recognise(s->data, s->size < 16 ? s->size : 16);
-    if (!in->codec && is_tar(s))
-        in->codec = &codec_none;
     if (in->codec)
         return in->codec->open(&in->plain, take_fd(&owned), s->data, s->size, o->name, o->pool,
                                err);
-    if (!begins_with(s, "BZh", 3) && !begins_with(s,
-                                                  "\xfd"
-                                                  "7zXZ\0",
-                                                  6))
+    if (!is_filtered(s) && !is_tar(s))
         return refuse(s, o->name, err);
-    rc = source_file(&file, take_fd(&owned), o->name, err);
+    rc = open_raw(&raw, take_fd(&owned), s, o, err);
     if (rc < 0)
         return rc;
-    rc = source_with_prefix(&whole, s->data, s->size, file, err);
-    if (rc < 0) {
-        source_free(file);
-        return rc;
-    }
-    return tar_filter_source(&in->plain, whole, o->name, err);
+    if (is_filtered(s))
+        return tar_filter_source(&in->plain, raw, o->name, err);
+    in->plain = raw;
+    in->codec = &codec_none;
+    in->is_raw = true;
+    return 0;
 }
 
 int formats_open_reader(struct format_reader **out, int fd, const struct format_open_options *o,

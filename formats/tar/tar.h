@@ -13,6 +13,7 @@ struct tar_input {
     const struct codec *codec; /* what decompresses it; NULL: something that has no pointer */
     int fd;                    /* the archive itself, for its manifest and position; -1: unknown */
     bool is_file;              /* fd is a regular file and the archive begins at its first byte */
+    bool is_raw;               /* nothing is compressed: `plain` reads on from where fd stands */
 };
 
 /* Reads tar in all its forms: v7, ustar, pax, GNU with its long names and sparse files. Takes

@@ -4,7 +4,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TAR_BLOCK = 512, TAR_RECORD = 10240 }; /* an archive is a multiple of the second */
+enum {
+    TAR_BLOCK = 512,
+    TAR_END = 1024,    /* bytes of zeros that end an archive */
+    TAR_RECORD = 10240 /* what an archive is a multiple of */
+};
 
 struct tar_header {
     char name[100];

@@ -109,11 +109,10 @@ static int read_header(struct tar_reader *r, struct wp_error *err)
     return damaged(r, at, "no valid header", err);
 }
 
-/* The content of an extended header, with a NUL behind it. */
+/* The content of an extended header. */
 static int read_extension(struct tar_reader *r, struct buf *out, struct wp_error *err)
 {
     int64_t size;
-    int rc;
 
     /* Its own header alone says its size; records speak of the entry behind it. */
     if (tar_get_number(r->member.header.size, sizeof(r->member.header.size), &size) < 0 || size < 0)
@@ -130,10 +129,7 @@ static int read_extension(struct tar_reader *r, struct buf *out, struct wp_error
             return error_nomem(err);
         left -= (uint64_t)n;
     }
-    rc = tar_stream_skip(&r->in, tar_padding((uint64_t)size), err);
-    if (rc < 0)
-        return rc;
-    return buf_terminate(out) < 0 ? error_nomem(err) : 0;
+    return tar_stream_skip(&r->in, tar_padding((uint64_t)size), err);
 }
 
 /* The comment of the very first header says whether a manifest follows. */
@@ -145,10 +141,12 @@ static void take_mark(struct tar_reader *r, uint64_t at)
         r->base.mark = true;
 }
 
-static int take_long(char **to, struct buf *content)
+static int take_long(char **to, const struct buf *content)
 {
+    const char *text = content->data ? (const char *)content->data : "";
+
     free(*to);
-    *to = strdup((const char *)content->data); /* up to the NUL that GNU tar writes */
+    *to = strndup(text, content->size); /* GNU tar ends it with a NUL, others do not */
     return *to ? 0 : -ENOMEM;
 }
 
@@ -198,7 +196,7 @@ static int read_old_map(struct tar_reader *r, uint64_t *real, struct wp_error *e
     char block[TAR_BLOCK];
     const char *header = (const char *)&r->member.header;
     bool more = header[482] != 0;
-    int64_t size;
+    int64_t size = 0;
     int rc = sparse_add_old(&r->map, header + 386, 4);
 
     if (rc == 0 && (tar_get_number(header + 483, 12, &size) < 0 || size < 0))
@@ -412,6 +410,7 @@ int tar_open_reader(struct format_reader **out, const struct tar_input *in,
     r->in.source = in->plain;
     r->fd = in->fd;
     r->is_file = in->is_file;
+    r->in.seek_fd = in->is_file && in->is_raw ? in->fd : -1;
     r->codec = in->codec;
     r->report = o->report;
     r->pool = o->pool;

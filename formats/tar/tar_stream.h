@@ -9,6 +9,7 @@
 struct tar_stream {
     struct source *source; /* owned */
     const char *name;      /* of the archive, for messages; borrowed */
+    int seek_fd;           /* what the source reads, where that can be stepped over; -1 */
     const unsigned char *run;
     size_t left;     /* bytes of the run not yet handed out */
     uint64_t offset; /* bytes handed out so far */

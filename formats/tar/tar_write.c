@@ -106,8 +106,8 @@ static int tail(struct format_writer *base, struct format_block *b, uint64_t man
     int rc;
 
     begin_block(base, b, err);
-    size = (size + 2 * TAR_BLOCK) % TAR_RECORD;
-    if (buf_add_zeros(&b->plain, 2 * TAR_BLOCK + (size ? TAR_RECORD - size : 0)) < 0)
+    size = (size + TAR_END) % TAR_RECORD;
+    if (buf_add_zeros(&b->plain, TAR_END + (size ? TAR_RECORD - size : 0)) < 0)
         return error_nomem(err);
     rc = seal(base, b, err);
     if (rc < 0)
@@ -143,7 +143,7 @@ static void drop(struct format_block *b, const struct codec *codec)
 #define WRITER_OPS(codec)                                                                          \
     static void drop_##codec(struct format_block *b)                                               \
     {                                                                                              \
-        drop(b, &codec);                                                                           \
+        drop(b, &(codec));                                                                         \
     }                                                                                              \
     static const struct format_writer_ops ops_##codec = {.begin_block = begin_block,               \
                                                          .add_header = add_header,                 \

@@ -1,7 +1,7 @@
 /* The headers of an entry: ustar, with pax records in front where it cannot say everything.
  *
- * Readers that know no pax, busybox among them, get what the older forms can hold as well: long
- * names by prefix or as GNU tar writes them, large and negative numbers in base 256. */
+ * Readers that know no pax, or not all of it, get what the header can hold as well: long names by
+ * prefix, large and negative numbers in base 256 (busybox reads sizes over 8 GiB from there). */
 
 #include <errno.h>
 #include <string.h>
@@ -56,18 +56,6 @@ static int end_extension(struct buf *b, size_t at, enum tar_type type, const cha
     tar_put_checksum(&h);
     memcpy(b->data + at, &h, sizeof(h));
     return buf_add_zeros(b, tar_padding(size));
-}
-
-static int add_gnu_long(struct buf *b, enum tar_type type, const char *text, size_t n)
-{
-    size_t at;
-    int rc = begin_extension(b, &at);
-
-    if (rc == 0)
-        rc = buf_add(b, text, n);
-    if (rc == 0)
-        rc = buf_add_zeros(b, 1);
-    return rc < 0 ? rc : end_extension(b, at, type, "././@LongLink");
 }
 
 /* What pax records have to say of an entry, since its header cannot. */
@@ -204,7 +192,7 @@ int tar_add_header(struct buf *b, const struct entry *e, struct wp_error *err)
     struct needs n = {.name = *e->path ? e->path : "."};
     _cleanup_free_ char *dir = NULL;
     enum tar_type type;
-    int rc = 0;
+    int rc;
 
     if (!type_of(e, &type))
         return error_set(err, 0, e->path, "neither a file, a directory nor a link");
@@ -218,12 +206,7 @@ int tar_add_header(struct buf *b, const struct entry *e, struct wp_error *err)
         n.name = dir;
     }
     find_needs(e, &n);
-    if (n.linkpath)
-        rc = add_gnu_long(b, TAR_LONG_LINK, e->target, n.target_size);
-    if (rc == 0 && n.path)
-        rc = add_gnu_long(b, TAR_LONG_NAME, n.name, n.name_size);
-    if (rc == 0)
-        rc = add_pax(b, e, &n);
+    rc = add_pax(b, e, &n);
     if (rc == 0)
         rc = add_entry_header(b, e, type, &n);
     return rc < 0 ? error_nomem(err) : 0;

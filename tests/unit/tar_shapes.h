@@ -3,7 +3,7 @@
 
 #include "tar_fixture.h"
 
-enum { SHAPE_COUNT = 32 };
+enum { SHAPE_COUNT = 40 };
 
 struct shapes {
     struct item items[SHAPE_COUNT];
@@ -68,6 +68,7 @@ static inline void make_shapes(struct shapes *s)
     add_shape(s, FILE_AT(long_path(s, "p", 200, 101), 1, 1)); /* no slash to split at */
     add_shape(s, FILE_AT(long_path(s, "q", 90, 181), 1, 1));  /* prefix and name */
     add_shape(s, FILE_AT(long_path(s, "r", 155, 256), 1, 1)); /* both filled to the end */
+    add_shape(s, FILE_AT(long_path(s, "v", 156, 207), 1, 1)); /* a prefix one byte too long */
     add_shape(s, FILE_AT(long_path(s, "s", 60, 400), 1, 1));
     add_shape(s, FILE_AT(long_path(s, "\xc3\xbc", 120, 333), 1, 1));
     add_shape(s, FILE_AT(long_path(s, "\xe9", 100, 300), 1, 1));
@@ -88,7 +89,7 @@ static inline void make_shapes(struct shapes *s)
                                ENTRY_HARDLINK,
                                0640,
                                {1, 1},
-                               s->items[20].path}); /* the name of 400 bytes */
+                               s->items[21].path}); /* the name of 400 bytes */
     /* As a walk has them: extracting programs finish a directory when they leave it. */
     qsort(s->items, s->count, sizeof(s->items[0]), by_path);
     add_shape(s, (struct item){.path = MANIFEST,

@@ -1,5 +1,6 @@
 /* Our writer and our reader between themselves. */
 
+#include "codec/codec.h"
 #include "tar_fixture.h"
 #include "tar_shapes.h"
 
@@ -133,9 +134,10 @@ static void test_any_size_and_time_fits_a_header(void **state)
 static void test_the_stream_is_padded_as_tar_pads_it(void **state)
 {
     struct item items[40];
-    struct buf b = {0};
+    struct buf b = {0}, pointer = {0};
 
     (void)state;
+    assert_int_equal(codec_none.pointer(&pointer, 0, NULL), 0);
     for (size_t n = 1; n < 40; n += 7) {
         for (size_t i = 0; i < n; i++)
             items[i] = FILE_AT("f", 1, 0);
@@ -145,11 +147,12 @@ static void test_the_stream_is_padded_as_tar_pads_it(void **state)
          * manifest stands behind. */
         size_t end = (2 + 2 * n) * 512;
         size_t padded = (end + 1024 + 10239) / 10240 * 10240;
-        assert_true(b.size >= padded);
+        assert_int_equal(b.size, padded + pointer.size);
         for (size_t i = end; i < padded; i++)
             assert_int_equal(b.data[i], 0);
     }
     buf_free(&b);
+    buf_free(&pointer);
 }
 
 static void test_a_plain_second_costs_no_extended_header(void **state)
@@ -265,7 +268,70 @@ static void test_a_comment_of_others_is_no_mark(void **state)
     buf_free(&b);
 }
 
+static void test_only_the_first_header_carries_the_mark(void **state)
+{
+    const struct item item = FILE_AT("f", 1, 0);
+    struct contents c = {0};
+    struct buf b = {0}, late = {0};
+
+    /* The entry first, then the comment, as when one archive is put behind another. */
+    (void)state;
+    pack(&b, &format_tar, false, &item, 1);
+    assert_int_equal(buf_add(&late, b.data + 1024, 1024), 0);
+    assert_int_equal(buf_add(&late, b.data, 2048), 0);
+    assert_int_equal(buf_add_zeros(&late, 1024), 0);
+    read_bytes(&c, &late);
+    assert_int_equal(c.count, 2);
+    assert_false(c.mark);
+    contents_clear(&c);
+    buf_free(&b);
+    buf_free(&late);
+}
+
+static void test_large_content_is_stepped_over_in_a_plain_file(void **state)
+{
+    struct format_open_options o = {.name = "archive"};
+    const size_t size = 5 << 20;
+    struct item items[] = {FILE_AT("a", 1, 0), FILE_AT("b", 1, 0), FILE_AT("c", 1, 0)};
+    struct wp_error err = {0};
+    struct format_reader *r;
+    const struct entry *e;
+    struct buf b = {0};
+    const void *data;
+    uint64_t offset;
+    size_t n;
+    char *large = malloc(size + 1);
+
+    (void)state;
+    memset(large, 'x', size);
+    large[size] = '\0';
+    items[0].content = items[1].content = large;
+    pack(&b, &format_tar, false, items, 3);
+    assert_int_equal(formats_open_reader(&r, memory_file(b.data, b.size), &o, NULL), 0);
+    assert_int_equal(r->ops->next(r, &e, NULL), 1); /* nothing of it read */
+    assert_int_equal(r->ops->next(r, &e, NULL), 1); /* the first run of it read */
+    assert_string_equal(e->path, "b");
+    assert_int_equal(r->ops->data(r, &data, &n, &offset, NULL), 1);
+    assert_memory_equal(data, large, n);
+    assert_int_equal(r->ops->next(r, &e, NULL), 1);
+    assert_string_equal(e->path, "c");
+    assert_int_equal(r->ops->data(r, &data, &n, &offset, NULL), 1);
+    assert_memory_equal(data, "content", 7);
+    assert_int_equal(r->ops->next(r, &e, NULL), 0);
+    assert_int_equal(r->consumed, b.size);
+    r->ops->free(r);
+    /* Cut within what is stepped over. */
+    assert_int_equal(formats_open_reader(&r, memory_file(b.data, 3 << 20), &o, NULL), 0);
+    assert_int_equal(r->ops->next(r, &e, NULL), 1);
+    assert_int_equal(r->ops->next(r, &e, &err), -EINVAL);
+    assert_non_null(strstr(err.message, "it ends after 3145728 bytes"));
+    r->ops->free(r);
+    buf_free(&b);
+    free(large);
+}
+
 int main(void)
+
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_shape_comes_back_from_tar),
@@ -280,6 +346,8 @@ int main(void)
         cmocka_unit_test(test_the_manifest_is_found_without_reading_what_is_before_it),
         cmocka_unit_test(test_a_pointer_to_something_else_is_ignored),
         cmocka_unit_test(test_a_comment_of_others_is_no_mark),
+        cmocka_unit_test(test_only_the_first_header_carries_the_mark),
+        cmocka_unit_test(test_large_content_is_stepped_over_in_a_plain_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
