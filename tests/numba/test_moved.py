@@ -40,6 +40,7 @@ def test_moved_tree_loads_for_another_user(warm, here, me, another_user):
 
 
 def test_tree_through_a_pipe_loads_as_in_place(warm, me):
+    assert warm.piped.code == 0, warm.piped.err
     root = warm.extra["piped root"]
     variables = {"NUMBA_CACHE_DIR": root / ".numba_cache"} if warm.place == "inside" else {}
     assert_all_valid(warm.piped, warm)
