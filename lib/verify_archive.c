@@ -34,19 +34,42 @@ struct context {
     const char *dir;
 };
 
-/* The file that PATH is, or is a hard link to. */
-static const struct entry *file_of(const struct verify_archive *v, const char *path)
+/* The file that PATH leads to, through links within the archive: Python stamps a linked source by
+ * its target. NULL where there is none; then *OUTSIDE (may be NULL) says whether a symlink leads
+ * out of the archive. */
+static const struct entry *file_of(const struct verify_archive *v, const char *path, bool *outside)
 {
-    const struct entry *e = manifest_find(&v->m, path);
+    _cleanup_free_ char *at = strdup(path);
 
-    if (e && e->type == ENTRY_HARDLINK)
-        e = manifest_find(&v->m, e->target);
-    return e && e->type == ENTRY_FILE ? e : NULL;
+    if (outside)
+        *outside = false;
+    for (int links = 0; at && links < 40; links++) {
+        const struct entry *e = manifest_find(&v->m, at);
+        _cleanup_free_ char *dir = NULL, *joined = NULL;
+
+        if (!e && links && outside)
+            *outside = true;
+        if (!e || e->type == ENTRY_DIR || e->type == ENTRY_OTHER)
+            return NULL;
+        if (e->type == ENTRY_FILE)
+            return e;
+        if (e->type == ENTRY_HARDLINK) {
+            joined = strdup(e->target);
+        } else {
+            dir = path_dir(at);
+            joined = dir ? path_join(dir, e->target) : NULL;
+        }
+        free(at);
+        at = joined ? path_normalise(joined) : NULL;
+    }
+    return NULL;
 }
 
 static bool exists(void *ctx, const char *path)
 {
-    return file_of(ctx, path) != NULL;
+    bool outside;
+
+    return file_of(ctx, path, &outside) != NULL || outside;
 }
 
 static int facts_of(const struct entry *e, struct judge_file *f)
@@ -67,7 +90,7 @@ static int data_fact(void *ctx, const char *name, struct judge_file *f, bool *wh
 {
     struct context *c = ctx;
     _cleanup_free_ char *path = path_join(c->dir, name);
-    int r = path ? facts_of(file_of(c->v, path), f) : -ENOMEM;
+    int r = path ? facts_of(file_of(c->v, path, NULL), f) : -ENOMEM;
 
     *whole = r <= 0 || f->size > 0;
     return r;
@@ -106,7 +129,7 @@ static int judge_met(struct verify_archive *v, const struct met_index *met, stru
         judge_clear(&s);
         return error_nomem(err);
     }
-    c.source = found ? file_of(v, s.source) : NULL;
+    c.source = found ? file_of(v, s.source, NULL) : NULL;
     parsed = index_read(&index, met->text.data, met->text.size, &why);
     if (judge_index(&s, parsed < 0 ? NULL : &index, why.message, misplaced, NULL, &facts) < 0 ||
         judge_add(v->out, &s) < 0)
@@ -232,7 +255,8 @@ static int verify_stream(struct verify_archive *v, struct wp_error *err)
 static int judge_line(struct verify_archive *v, const struct manifest_index *line,
                       struct wp_error *err)
 {
-    const struct entry *source = line->source ? file_of(v, line->source) : NULL;
+    bool outside = false;
+    const struct entry *source = line->source ? file_of(v, line->source, &outside) : NULL;
     struct wp_index_status s = {
         .status = WP_VALID, .stamp = line->stamp, .has_stamp = line->has_stamp};
     const char *reason = NULL;
@@ -246,6 +270,9 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
     if (!line->has_stamp) {
         s.status = WP_CORRUPT;
         reason = "could not be read when it was packed";
+    } else if (outside) { /* only who packed it could see the source */
+        s.status = line->valid ? WP_VALID : WP_STALE;
+        reason = line->valid ? NULL : "was not valid when it was packed";
     } else if (!source) {
         s.status = WP_SOURCE_MISSING;
         reason = "its source is not in the archive";
