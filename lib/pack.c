@@ -57,6 +57,11 @@ static int record_environment(struct manifest *m, struct wp_error *err)
     return 0;
 }
 
+static int compare_entries(const void *a, const void *b)
+{
+    return strcmp(((const struct entry *)a)->path, ((const struct entry *)b)->path);
+}
+
 /* The manifest borrows the walk's entries while it is written. */
 static int write_manifest(struct pack *p, struct buf *text, struct wp_error *err)
 {
@@ -64,12 +69,16 @@ static int write_manifest(struct pack *p, struct buf *text, struct wp_error *err
     int r;
 
     m->creator = strdup("warmpack " WP_VERSION);
-    m->entries = calloc(p->walk.count ? p->walk.count : 1, sizeof *m->entries);
+    m->entries = calloc(p->walk.count + p->made_count + 1, sizeof *m->entries);
     if (!m->creator || !m->entries)
         return error_nomem(err);
     for (size_t i = 0; i < p->walk.count; i++)
         if (p->walk.items[i].entry.type != ENTRY_OTHER)
             m->entries[m->entry_count++] = p->walk.items[i].entry;
+    for (size_t i = 0; i < p->made_count; i++)
+        m->entries[m->entry_count++] = p->made[i].entry;
+    if (p->made_count)
+        qsort(m->entries, m->entry_count, sizeof *m->entries, compare_entries);
     r = record_environment(m, err);
     if (r == 0)
         r = manifest_write(m, text, err);
@@ -94,10 +103,31 @@ static int put_alone(struct format_writer *w, struct output *out, const struct e
     if (r == 0)
         r = w->ops->seal(w, &b, err);
     if (r == 0)
-        r = w->ops->written(w, &b, out->written, err);
-    if (r == 0)
-        r = output_write(out, b.packed.data, b.packed.size, err);
+        r = pack_write(w, out, &b, err);
     w->ops->drop_block(&b);
+    return r;
+}
+
+/* The newest time of what is packed, so that the same tree gives the same bytes. */
+static struct timespec time_of_made(const struct pack *p)
+{
+    struct timespec t = {0};
+
+    for (size_t i = 0; i < p->walk.count; i++)
+        if (i == 0 || p->walk.items[i].entry.mtime.tv_sec > t.tv_sec)
+            t.tv_sec = p->walk.items[i].entry.mtime.tv_sec;
+    return t;
+}
+
+static int put_made(struct pack *p, struct format_writer *w, struct output *out,
+                    struct wp_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < p->made_count && r == 0; i++) {
+        p->made[i].entry.mtime = time_of_made(p);
+        r = put_alone(w, out, &p->made[i].entry, &p->made[i].text, err);
+    }
     return r;
 }
 
@@ -115,13 +145,7 @@ static int put_manifest(struct pack *p, struct format_writer *w, struct output *
     if (r < 0)
         return r;
     e.size = text.size;
-    /* The newest time of what is packed, so that the same tree gives the same bytes. */
-    for (size_t i = 0; i < p->walk.count; i++) {
-        struct timespec t = p->walk.items[i].entry.mtime;
-
-        if (i == 0 || t.tv_sec > e.mtime.tv_sec)
-            e.mtime = (struct timespec){.tv_sec = t.tv_sec};
-    }
+    e.mtime = time_of_made(p);
     return put_alone(w, out, &e, &text, err);
 }
 
@@ -183,6 +207,10 @@ static int pack_entries(struct pack *p, struct format_writer *w, struct pool *po
     r = refuse_stale(p, result, err);
     if (r < 0)
         return r;
+    result->entries += p->made_count;
+    r = put_made(p, w, out, err);
+    if (r < 0)
+        return r;
     manifest_at = out->written;
     r = put_manifest(p, w, out, err);
     return r < 0 ? r : put_framing(w, out, false, manifest_at, err);
@@ -206,6 +234,7 @@ static int pack_once(const struct wp_create_options *o, struct pool *pool, struc
     if (r == 0 && out->fd < 0) /* after the walk, which must not meet it */
         r = output_open(out, o->archive, err);
     options.mark = (const char *)mark.data;
+    options.can_patch = !out->direct;
     if (r == 0)
         r = o->format->open_writer(&w, o->format, &options, err);
     if (r == 0)
