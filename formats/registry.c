@@ -90,9 +90,19 @@ static const struct wp_format format_egg = {.name = "egg",
                                             .home = FORMAT_HOME_EGG,
                                             .open_writer = open_zip};
 
+static const struct wp_format format_whl = {.name = "whl",
+                                            .suffixes = SUFFIXES(".whl"),
+                                            .min_level = ZIP_LEVEL_MIN,
+                                            .max_level = ZIP_LEVEL_MAX,
+                                            .writes = true,
+                                            .no_hardlinks = true,
+                                            .no_symlinks = true,
+                                            .home = FORMAT_HOME_WHEEL,
+                                            .open_writer = open_zip};
+
 static const struct wp_format *const formats[] = {&format_tgz,     &format_tar, &format_tar_zst,
                                                   &format_tar_bz2, &format_tar_xz, &format_zip,
-                                                  &format_egg};
+                                                  &format_egg,     &format_whl};
 enum { FORMAT_COUNT = sizeof(formats) / sizeof(formats[0]) };
 
 const struct wp_format *wp_format_at(size_t i)

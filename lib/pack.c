@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "caches.h"
+#include "wheel_record.h"
 
 extern char **environ;
 
@@ -63,14 +64,12 @@ static int compare_entries(const void *a, const void *b)
 }
 
 /* The manifest borrows the walk's entries while it is written. */
-static int write_manifest(struct pack *p, struct buf *text, struct wp_error *err)
+static int borrow_entries(struct pack *p, struct wp_error *err)
 {
     struct manifest *m = &p->manifest;
-    int r;
 
-    m->creator = strdup("warmpack " WP_VERSION);
     m->entries = calloc(p->walk.count + p->made_count + 1, sizeof *m->entries);
-    if (!m->creator || !m->entries)
+    if (!m->entries)
         return error_nomem(err);
     for (size_t i = 0; i < p->walk.count; i++)
         if (p->walk.items[i].entry.type != ENTRY_OTHER)
@@ -79,11 +78,53 @@ static int write_manifest(struct pack *p, struct buf *text, struct wp_error *err
         m->entries[m->entry_count++] = p->made[i].entry;
     if (p->made_count)
         qsort(m->entries, m->entry_count, sizeof *m->entries, compare_entries);
+    return 0;
+}
+
+static void return_entries(struct pack *p)
+{
+    free(take_ptr(p->manifest.entries));
+    p->manifest.entry_count = 0;
+}
+
+/* A wheel's RECORD has the manifest's digest, and the manifest has RECORD's size: both are written
+ * until the size is the one that was assumed. It only ever grows, by the digits of the other. */
+static int write_both(struct pack *p, struct made_file *record, struct buf *text,
+                      struct wp_error *err)
+{
+    for (;;) {
+        int r = borrow_entries(p, err);
+
+        buf_clear(text);
+        buf_clear(&record->text);
+        if (r == 0)
+            r = manifest_write(&p->manifest, text, err);
+        if (r == 0 && wheel_record_write(&p->manifest, p->home, text, &record->text) < 0)
+            r = error_nomem(err);
+        return_entries(p);
+        if (r < 0 || record->entry.size == record->text.size)
+            return r;
+        record->entry.size = record->text.size;
+    }
+}
+
+static int write_manifest(struct pack *p, struct buf *text, struct wp_error *err)
+{
+    struct manifest *m = &p->manifest;
+    int r;
+
+    m->creator = strdup("warmpack " WP_VERSION);
+    if (!m->creator)
+        return error_nomem(err);
     r = record_environment(m, err);
+    for (size_t i = 0; i < p->made_count && r == 0; i++)
+        if (!p->made[i].entry.has_sha256)
+            return write_both(p, &p->made[i], text, err);
+    if (r == 0)
+        r = borrow_entries(p, err);
     if (r == 0)
         r = manifest_write(m, text, err);
-    free(take_ptr(m->entries));
-    m->entry_count = 0;
+    return_entries(p);
     return r;
 }
 
@@ -119,34 +160,25 @@ static struct timespec time_of_made(const struct pack *p)
     return t;
 }
 
+/* Files that are in no tree, and behind them the manifest, which knows of them. */
 static int put_made(struct pack *p, struct format_writer *w, struct output *out,
-                    struct wp_error *err)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < p->made_count && r == 0; i++) {
-        p->made[i].entry.mtime = time_of_made(p);
-        r = put_alone(w, out, &p->made[i].entry, &p->made[i].text, err);
-    }
-    return r;
-}
-
-static int put_manifest(struct pack *p, struct format_writer *w, struct output *out,
-                        struct wp_error *err)
+                    uint64_t *manifest_at, struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(p->home, MANIFEST_NAME);
     _cleanup_buf_ struct buf text = {0};
-    struct entry e = {.path = path, .mode = 0644};
+    struct entry e = {.path = path, .mode = 0644, .mtime = time_of_made(p)};
     int r;
 
     if (!path)
         return error_nomem(err);
+    for (size_t i = 0; i < p->made_count; i++)
+        p->made[i].entry.mtime = e.mtime;
     r = write_manifest(p, &text, err);
-    if (r < 0)
-        return r;
+    for (size_t i = 0; i < p->made_count && r == 0; i++)
+        r = put_alone(w, out, &p->made[i].entry, &p->made[i].text, err);
     e.size = text.size;
-    e.mtime = time_of_made(p);
-    return put_alone(w, out, &e, &text, err);
+    *manifest_at = out->written;
+    return r < 0 ? r : put_alone(w, out, &e, &text, err);
 }
 
 static int put_framing(struct format_writer *w, struct output *out, bool head, uint64_t manifest_at,
@@ -187,7 +219,7 @@ static int refuse_stale(const struct pack *p, const struct wp_create_result *res
 static int pack_entries(struct pack *p, struct format_writer *w, struct pool *pool,
                         struct output *out, struct wp_create_result *result, struct wp_error *err)
 {
-    uint64_t manifest_at;
+    uint64_t manifest_at = 0;
     int r = put_framing(w, out, true, 0, err);
 
     if (r == 0)
@@ -208,11 +240,7 @@ static int pack_entries(struct pack *p, struct format_writer *w, struct pool *po
     if (r < 0)
         return r;
     result->entries += p->made_count;
-    r = put_made(p, w, out, err);
-    if (r < 0)
-        return r;
-    manifest_at = out->written;
-    r = put_manifest(p, w, out, err);
+    r = put_made(p, w, out, &manifest_at, err);
     return r < 0 ? r : put_framing(w, out, false, manifest_at, err);
 }
 

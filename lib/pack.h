@@ -51,6 +51,9 @@ int pack_make(struct pack *p, const char *path, const char *text, struct wp_erro
 /* Gives an egg its EGG-INFO: what is in the tree, or what setuptools left near it. */
 int pack_egg(struct pack *p, struct wp_error *err);
 
+/* Makes room for a wheel's RECORD, which is made when all else is known. After pack_home. */
+int pack_wheel(struct pack *p, struct wp_error *err);
+
 /* Writes all entries of the walk through W to OUT. -EAGAIN: a source or cache file changed while
  * it was read, twice (ERR names it). */
 int pack_blocks(struct pack *p, struct format_writer *w, struct pool *pool, struct output *out,

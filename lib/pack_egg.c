@@ -49,10 +49,13 @@ static int find_in(const char *dir, const char *name, char **found, struct wp_er
 /* "demo_app.egg-info" for demo_app-1.0-py3.11.egg. Allocated; NULL: no memory. */
 static char *metadata_name(const char *archive)
 {
-    const char *base = path_base(archive);
+    const char *base = path_base(archive), *dot = strrchr(base, '.');
+    size_t n = strcspn(base, "-");
     struct buf name = {0};
 
-    if (buf_add(&name, base, strcspn(base, "-")) < 0 || buf_add_str(&name, suffix) < 0 ||
+    if (!base[n] && dot)
+        n = (size_t)(dot - base);
+    if (buf_add(&name, base, n) < 0 || buf_add_str(&name, suffix) < 0 ||
         buf_terminate(&name) < 0)
         buf_free(&name);
     return (char *)name.data;

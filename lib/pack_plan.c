@@ -464,7 +464,7 @@ static int refuse_links(const struct pack *p, struct wp_error *err)
     for (size_t i = 0; i < p->walk.count && p->o->format->no_symlinks; i++)
         if (p->walk.items[i].entry.type == ENTRY_SYMLINK)
             return error_set(err, 0, p->walk.items[i].entry.path,
-                             "is a symbolic link, which a %s cannot hold: -h packs what it "
+                             "is a symbolic link, which a .%s cannot hold: -h packs what it "
                              "points to",
                              p->o->format->name);
     return 0;
@@ -486,6 +486,8 @@ int pack_plan(struct pack *p, struct wp_error *err)
     r = record_roots(p, err);
     if (r == 0)
         r = pack_home(p, err);
+    if (r == 0 && p->o->format->home == FORMAT_HOME_WHEEL)
+        r = pack_wheel(p, err);
     if (r == 0)
         r = caches_new(&known, err);
     if (r == 0)
