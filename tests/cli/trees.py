@@ -229,5 +229,5 @@ def index(source, name=None, *, stamp=None):
     key = ((), ("x86_64-pc-linux-gnu", "generic", "+sse"), ("0" * 64, "1" * 64))
     data = pickle.dumps((stamp or (st.st_mtime, st.st_size), {key: name + ".1.nbc"}), -1)
     (cache / (name + ".nbi")).write_bytes(pickle.dumps("0.56.4", -1) + data)
-    (cache / (name + ".1.nbc")).write_bytes(b"code")
+    (cache / (name + ".1.nbc")).write_bytes(pickle.dumps(("library", b"code"), -1))
     return cache / (name + ".nbi")
