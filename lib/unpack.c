@@ -392,17 +392,17 @@ static int stage_all(struct unpack *u, struct wp_error *err)
     struct format_reader *reader = u->a->reader;
     _cleanup_free_ bool *used = new_used(u);
     struct unpack_files *files = NULL;
-    const struct entry *e;
-    int r = used ? read_recorded(u, err) : error_nomem(err);
+    const struct entry *e = NULL;
+    int r, made;
 
+    if (!used)
+        return error_nomem(err);
+    r = read_recorded(u, err);
     if (r == 0)
         r = reader->ops->next(reader, &e, err);
-
-    if (r >= 0) {
-        int made = unpack_files_new(&files, u, reader->mark, err);
-
-        r = made < 0 ? made : r;
-    }
+    made = r < 0 ? r : unpack_files_new(&files, u, reader->mark, err);
+    if (made < 0)
+        return made;
     while (r > 0) {
         r = is_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
                               : next_entry(u, files, e, used, err);
