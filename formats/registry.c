@@ -100,7 +100,7 @@ static const struct wp_format format_whl = {.name = "whl",
                                             .home = FORMAT_HOME_WHEEL,
                                             .open_writer = open_zip};
 
-static const struct wp_format *const formats[] = {&format_tgz,     &format_tar, &format_tar_zst,
+static const struct wp_format *const formats[] = {&format_tgz,     &format_tar,    &format_tar_zst,
                                                   &format_tar_bz2, &format_tar_xz, &format_zip,
                                                   &format_egg,     &format_whl};
 enum { FORMAT_COUNT = sizeof(formats) / sizeof(formats[0]) };

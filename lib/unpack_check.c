@@ -68,8 +68,8 @@ static const char *difference(const struct unpacked *item, const struct entry *w
         return NULL;
     if (got->size != want->size)
         return "has another size than the manifest says";
-    if (!item->skipped && (!got->has_sha256 || !sha256 ||
-                           memcmp(got->sha256, sha256, sizeof got->sha256) != 0))
+    if (!item->skipped &&
+        (!got->has_sha256 || !sha256 || memcmp(got->sha256, sha256, sizeof got->sha256) != 0))
         return "does not have the content that the manifest says (SHA-256)";
     return NULL;
 }

@@ -213,12 +213,8 @@ static void test_numbers_beyond_32_bits_stand_in_the_long_field(void **state)
 {
     const uint64_t size = (UINT64_C(5) << 32) + 1, packed = (UINT64_C(4) << 32) + 2,
                    at = (UINT64_C(3) << 32) + 3;
-    struct zip_record r = {.at = at,
-                           .name = "x",
-                           .name_size = 1,
-                           .size = size,
-                           .packed_size = packed,
-                           .zip64 = true};
+    struct zip_record r = {
+        .at = at, .name = "x", .name_size = 1, .size = size, .packed_size = packed, .zip64 = true};
     unsigned char local[64];
     struct buf b = {0};
 
