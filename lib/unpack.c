@@ -599,7 +599,7 @@ static int unpack_to_stdout(struct unpack *u, struct wp_error *err)
         uint64_t offset, at = 0;
         size_t n;
 
-        if (e->type != ENTRY_FILE || !is_selected(u, e->path, used))
+        if (!is_selected(u, e->path, used) || e->type != ENTRY_FILE)
             continue;
         while ((r = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
             r = is_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
