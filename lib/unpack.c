@@ -758,6 +758,7 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
     u.policy = (struct create_policy){.owner = geteuid() == 0 && !o->no_same_owner,
                                       .numeric_owner = o->numeric_owner,
                                       .permissions = o->same_permissions,
+                                      .superuser = geteuid() == 0,
                                       .umask = geteuid() == 0 ? 0 : u.umask};
     r = verify_begin(&u.verify, o->user, err);
     if (r == 0)
