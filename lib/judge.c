@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "overloads.h"
 
 const char *wp_status_name(enum wp_status s)
 {
@@ -20,6 +21,10 @@ const char *wp_status_name(enum wp_status s)
         [WP_SUSPECT] = "suspect",
         [WP_MISPLACED] = "misplaced",
         [WP_UNWRITABLE] = "unwritable",
+        [WP_WRONG_NUMBA] = "wrong-numba",
+        [WP_WRONG_PYTHON] = "wrong-python",
+        [WP_WRONG_CPU] = "wrong-cpu",
+        [WP_UNSAFE_CPU] = "unsafe-cpu",
     };
 
     return (unsigned)s < WP_STATUS_COUNT ? names[s] : "unknown";
@@ -156,6 +161,7 @@ void judge_clear(struct wp_index_status *s)
     free(s->reason);
     free(s->numba);
     free(s->python);
+    overloads_clear(s);
     *s = (struct wp_index_status){0};
 }
 

@@ -87,6 +87,10 @@ enum wp_status {
     WP_SUSPECT,        /* a data file is older than its source: Numba died while saving */
     WP_MISPLACED,      /* the directory is not where Numba looks for that source */
     WP_UNWRITABLE,     /* Numba would ignore the directory: the user cannot write to it */
+    WP_WRONG_NUMBA,    /* another version of Numba wrote it than will read it */
+    WP_WRONG_PYTHON,   /* likewise of Python */
+    WP_WRONG_CPU,      /* no overload for the CPU that Numba compiles for */
+    WP_UNSAFE_CPU,     /* its code needs a feature that this machine lacks */
     WP_STATUS_COUNT
 };
 /* "valid", "source-missing", ...: static. */
@@ -106,6 +110,19 @@ struct wp_stamp {
     unsigned char sha256[32]; /* CONTENT */
 };
 
+/* One compiled version of a function. Texts that come from a pickle may be anything: escape them.
+ * Strings are owned by the report. */
+struct wp_overload {
+    char *signature;               /* what Python's str() of the key's first part gives, or NULL */
+    char *triple, *cpu, *features; /* NULL where it is no code for a CPU */
+    char *target;                  /* what such other code is for, as Python's repr(), or NULL */
+    char *code, *cells; /* SHA-256 of bytecode and closure in hex, or NULL */
+    char *data;         /* the data file's name */
+    bool closure;       /* CELLS is not the digest of nothing */
+    bool has_size;
+    uint64_t size; /* bytes of the data file */
+};
+
 /* One judged index. Strings are owned by the report that holds it. */
 struct wp_index_status {
     char *index;  /* path as reported: relative to the tree where beneath it, else absolute */
@@ -116,6 +133,8 @@ struct wp_index_status {
     struct wp_stamp stamp;
     char *numba;  /* the version string, or NULL */
     char *python; /* "311" of ".py311.", or NULL */
+    struct wp_overload *overloads; /* where asked for, and the index can be read; in its order */
+    size_t overload_count;
 };
 
 struct wp_verify_report {
@@ -249,6 +268,10 @@ struct wp_verify_options {
     const char *cache_dir; /* where NUMBA_CACHE_DIR points for the consumer; NULL: not set */
     const char *user;
     const char *const *runtime_roots;
+    const char *python; /* interpreter that will load the caches: it is asked; NULL: not known */
+    /* NUMBA_CPU_NAME and NUMBA_CPU_FEATURES for the consumer; NULL: not set, or PYTHON says it. */
+    const char *cpu_name, *cpu_features;
+    bool keys; /* archives: read what is in the indexes, though the manifest says if they fit */
     unsigned threads;
     const struct wp_report *report;
     const volatile sig_atomic_t *interrupted;

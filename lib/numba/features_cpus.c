@@ -44,7 +44,7 @@ static const struct cpu cpus[] = {
     {"cascadelake", "skylake-avx512", "avx512vnni"},
     {"cooperlake", "cascadelake", "avx512bf16"},
     {"cannonlake", "skylake", AVX512_SKYLAKE "avx512ifma avx512vbmi pku sha"},
-    {"icelake-client", "cannonlake", AVX512_ICELAKE "gfni rdpid vaes vpclmulqdq clwb"},
+    {"icelake-client", "cannonlake", AVX512_ICELAKE "gfni rdpid vaes vpclmulqdq"},
     {"rocketlake", "icelake-client", "", "sgx"},
     {"icelake-server", "icelake-client", "clwb pconfig wbnoinvd"},
     {"tigerlake", "icelake-client", "avx512vp2intersect movdir64b clwb movdiri shstk kl widekl"},
@@ -78,7 +78,7 @@ static const struct cpu cpus[] = {
     {"pantherlake", "arrowlake-s", "prefetchi"},
     {"clearwaterforest", "arrowlake-s", "usermsr prefetchi"},
 
-    {"k8", "x86-64", "3dnowa prfchw"},
+    {"k8", "x86-64", "3dnowa"},
     {"athlon64", "k8", ""},
     {"athlon-fx", "k8", ""},
     {"opteron", "k8", ""},
