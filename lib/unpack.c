@@ -701,6 +701,8 @@ static int unpack_if_needed(struct unpack *u, struct wp_error *err)
     }
     if (lock >= 0)
         unlink(path);
+    if (lock >= 0 && r < 0)
+        rmdir(u->dir_path); /* where it was made for the lock, and nothing is in it */
     return r;
 }
 

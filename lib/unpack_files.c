@@ -26,6 +26,8 @@ struct large {
     struct unpacked *item;
     struct sha256 *sha; /* NULL: no digest is wanted */
     int fd;             /* -1: not open */
+    atomic_bool done;   /* its last piece is written */
+    struct large *next; /* in unpack_files.larges */
 };
 
 struct small {
@@ -51,6 +53,7 @@ struct unpack_files {
     bool digest;
     struct work *works; /* owned */
     size_t work_count;
+    struct large *larges; /* owned; freed by the reader's thread once done */
     struct work *filling; /* the job being filled with small files */
     pthread_mutex_t lock; /* guards what follows */
     struct work *free_list;
@@ -126,6 +129,22 @@ static void large_free(struct large *l)
     free(l);
 }
 
+/* Frees the large files that are done. */
+static void free_larges(struct unpack_files *f)
+{
+    for (struct large **at = &f->larges; *at;) {
+        struct large *l = *at;
+
+        if (atomic_load(&l->done)) {
+            *at = l->next;
+            strand_drain(&l->strand); /* it may just be leaving its last job */
+            large_free(l);
+        } else {
+            at = &l->next;
+        }
+    }
+}
+
 static int write_piece(struct work *w, struct large *l, struct wp_error *why)
 {
     struct entry *e = &l->item->e;
@@ -164,7 +183,7 @@ static void run_work(struct pool_job *job)
         if (r < 0)
             fail(w->f, r, &why);
         if (w->last)
-            large_free(l);
+            atomic_store(&l->done, true);
     }
     give_back(w->f, w);
 }
@@ -318,6 +337,9 @@ static int add_large(struct unpack_files *f, struct unpacked *item, struct wp_er
         large_free(l);
         return error_nomem(err);
     }
+    free_larges(f);
+    l->next = f->larges;
+    f->larges = l;
     w = take_work(f);
     w->large = l;
     w->offset = 0;
@@ -363,7 +385,7 @@ static int add_large(struct unpack_files *f, struct unpacked *item, struct wp_er
         r = error_set(err, EBADMSG, item->e.path, "has less content than its header says");
     if (r < 0)
         fail(f, r, err);
-    submit_piece(w, true); /* also after a failure: it frees L when all before it are done */
+    submit_piece(w, true); /* also after a failure: L is done when all before it are */
     return r;
 }
 
@@ -393,6 +415,7 @@ void unpack_files_free(struct unpack_files *f)
         pool_help_until(f->pool, all_free, f);
         /* A job is given back just before it ends: it must have ended, too. */
         pool_drain(f->pool);
+        free_larges(f);
     }
     for (size_t i = 0; i < f->work_count && f->works; i++)
         buf_free(&f->works[i].data);

@@ -10,7 +10,14 @@
  *                                  lock nobody holds is removed by the next staging_add_area
  *   after                          the next staging_add_area of the same target completes it
  *
- * The journal lies in the first area; the others name it. */
+ * The journal lies in the first area; the others name it. It is on the disk before the first
+ * rename; everything else is only with `sync`.
+ *
+ * Areas may have the same target, or one beneath the other: an earlier area's tree is then merged
+ * with a later one's. While staging_commit renames, and while an earlier run is completed, the
+ * target directories are flock()ed. A caller that wants such a lock itself takes it on
+ * staging_target(), not on a descriptor of its own (the commit would wait for it), and has it no
+ * longer after staging_commit. */
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -50,7 +57,10 @@ int staging_target(const struct staging *s, int area);
 
 /* Directories not named here are merged into existing ones silently and get 0755 & ~umask when
  * new. An existing directory keeps its mode, owner and labels unless named; named ones get mode
- * and mtime (as tar does), and owner where given. */
+ * and mtime (as tar does; a setgid bit that is there stays), and owner where given; with keep_old
+ * they stay as they are. "" or "." is the target itself. One whose attributes cannot be set is
+ * reported with WP_FAILED. A directory that its owner may not write to is made writable for the
+ * time of the commit. -EINVAL: PATH leads out. */
 int staging_set_dir(struct staging *s, int area, const struct staging_dir *d);
 
 /* PATH of an area is renamed after everything else, in the order of the calls (the manifest). */
@@ -63,7 +73,11 @@ int staging_set_remove(struct staging *s, int area, const char *path);
  * of a file (-EISDIR; an empty one is replaced), another filesystem below the target (-EXDEV), a
  * mount point, a target that cannot be written. An existing directory is merged: each file is
  * replaced by rename; a symlink or file where a directory comes is removed. Then writes the
- * journal and carries it out. */
+ * journal and carries it out. An error on the way takes back what was done: whatever is returned
+ * but 0, the targets are as they were, unless ERR says where old data is left, or that the journal
+ * cannot be removed or written to disk after the renames. Waits for another
+ * process that commits onto the same target; -EBUSY after ten minutes. The staged trees are gone
+ * afterwards, the targets stay open. */
 int staging_commit(struct staging *s, struct wp_error *err);
 
 /* Removes staging directories not committed, releases locks, frees. NULL is fine. */

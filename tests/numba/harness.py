@@ -109,6 +109,8 @@ class Done:
     @property
     def counts(self):
         """The pair of "N of M cache indexes valid"."""
+        if "no cache indexes" in self.err:
+            return 0, 0
         found = re.search(r"(\d+) of (\d+) cache indexes valid", self.err)
         assert found, "no summary of indexes in: " + self.err
         return int(found.group(1)), int(found.group(2))
