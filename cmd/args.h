@@ -47,6 +47,8 @@ struct args {
     unsigned strip_components;
     enum wp_layout layout;
     const char *user;
+    const char *python;
+    bool common, probe, check;
     unsigned threads; /* 0: all CPUs */
     bool json, quiet, verbose;
     enum progress_when progress;

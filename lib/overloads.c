@@ -6,8 +6,8 @@
 
 #include "numba/key.h"
 
-/* Bytes of text about one index: a small pickle can say a large one many times. */
-enum { LONGEST = 64 << 20 };
+/* Overloads, and bytes of text, of one index: a small pickle can say a large one many times. */
+enum { MOST = 1 << 16, LONGEST = 64 << 20 };
 
 static size_t length(const char *text)
 {
@@ -42,8 +42,7 @@ static int fill(struct wp_overload *o, const struct index_overload *from, size_t
                               .closure = key_is_closure(&key),
                               .data = strdup(from->data)};
     *used += length(o->signature) + length(o->triple) + length(o->cpu) + length(o->features) +
-             length(o->target) + length(o->code) + length(o->cells) + length(o->data) +
-             sizeof *o;
+             length(o->target) + length(o->code) + length(o->cells) + length(o->data) + sizeof *o;
     return o->data ? 0 : -ENOMEM;
 }
 
@@ -54,7 +53,7 @@ int overloads_fill(struct wp_index_status *s, const struct index *index,
     size_t used = 0;
 
     overloads_clear(s);
-    if (index->count > LONGEST / sizeof *s->overloads)
+    if (index->count > MOST)
         return error_set(err, 0, NULL, "it has %zu overloads, more than can be told", index->count);
     s->overloads = calloc(index->count + 1, sizeof *s->overloads);
     if (!s->overloads)

@@ -19,6 +19,7 @@
 struct verify_tree {
     const char *dir;
     const struct wp_verify_options *o;
+    const char *cache_dir; /* NUMBA_CACHE_DIR of who will load, or NULL */
     struct walk walk;
     struct caches *known; /* hashed names of the tree's directories */
     struct verify v;
@@ -66,9 +67,9 @@ static const char *wrong_root(const struct verify_tree *t, const char *root)
 {
     struct stat a, b;
 
-    if (!t->o->cache_dir)
+    if (!t->cache_dir)
         return NULL;
-    if (stat(root, &a) == 0 && stat(t->o->cache_dir, &b) == 0 && a.st_dev == b.st_dev &&
+    if (stat(root, &a) == 0 && stat(t->cache_dir, &b) == 0 && a.st_dev == b.st_dev &&
         a.st_ino == b.st_ino)
         return NULL;
     return "it lies in a cache directory that is not NUMBA_CACHE_DIR";
@@ -86,9 +87,9 @@ static int judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp
         return error_nomem(err);
     if (strcmp(path_base(dir), "__pycache__") == 0)
         return judge_one(t, path, e->path, parent,
-                         t->o->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba does not look in the "
-                                           "tree"
-                                         : NULL,
+                         t->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba does not look in the "
+                                        "tree"
+                                      : NULL,
                          err);
     sources = caches_find(t->known, path_base(dir));
     if (sources)
@@ -122,8 +123,8 @@ static int judge_hashed(struct verify_tree *t, const char *path, const char *sou
         if (!index)
             return error_nomem(err);
         r = judge_one(t, index, index, sources,
-                      user_wide && t->o->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba looks there"
-                                                   : shadowed,
+                      user_wide && t->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba looks there"
+                                                : shadowed,
                       err);
         if (r < 0)
             return r;
@@ -210,8 +211,8 @@ static int judge_all(struct verify_tree *t, struct wp_error *err)
         if ((e->type == ENTRY_FILE || e->type == ENTRY_HARDLINK) && caches_is_index(e->path))
             r = judge_in_tree(t, e, err);
     }
-    if (r == 0 && t->o->cache_dir)
-        r = judge_root(t, t->o->cache_dir, false, err);
+    if (r == 0 && t->cache_dir)
+        r = judge_root(t, t->cache_dir, false, err);
     if (r == 0 && user_wide)
         r = judge_root(t, user_wide, true, err);
     return r;
@@ -220,7 +221,8 @@ static int judge_all(struct verify_tree *t, struct wp_error *err)
 int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
                    struct wp_verify_report *result, struct wp_error *err)
 {
-    struct verify_tree t = {.dir = dir, .o = o, .out = result};
+    struct verify_tree t = {.dir = dir, .o = o, .cache_dir = o->cache_dir, .out = result};
+    struct judge_expect expect;
     struct walk_options options = {
         .numeric_owner = true, .report = o->report, .interrupted = o->interrupted};
     int root = -1, r;
@@ -228,6 +230,14 @@ int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
     *result = (struct wp_verify_report){0};
     walk_init(&t.walk);
     r = verify_begin(&t.v, o->user, err);
+    if (r == 0)
+        r = judge_expect_begin(&expect, o, err);
+    else
+        expect = (struct judge_expect){0};
+    t.v.expect = &expect;
+    result->keys = true;
+    if (!t.cache_dir)
+        t.cache_dir = expect.python.cache_dir;
     if (r == 0)
         r = root = walk_add_root(&t.walk, dir, err);
     if (r >= 0)
@@ -237,6 +247,7 @@ int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
     if (r == 0)
         r = judge_all(&t, err);
     judge_sort(result);
+    judge_expect_end(&expect);
     verify_end(&t.v);
     caches_free(t.known);
     walk_free(&t.walk);

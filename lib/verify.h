@@ -1,6 +1,7 @@
 #pragma once
 /* Judging indexes on disk. Shared by verify and by the end of extract. */
 
+#include "judge_keys.h"
 #include "numba/places.h"
 #include "warmpack.h"
 
@@ -17,6 +18,7 @@ struct verify {
     bool is_caller;
     char *dir; /* last asked for; owned */
     char *unwritable;
+    const struct judge_expect *expect; /* NULL: keys are not looked at */
 };
 
 int verify_begin(struct verify *v, const char *user, struct wp_error *err);

@@ -15,7 +15,7 @@
 #include "manifest/manifest.h"
 
 struct verify_archive {
-    struct archive_indexes found; /* .m: as recorded, or as met */
+    struct archive_indexes found;      /* .m: as recorded, or as met */
     const struct judge_expect *expect; /* NULL: keys are not looked at */
     struct wp_verify_report *out;
 };
@@ -175,6 +175,7 @@ int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
     /* A key stands in its index alone. */
     if (o->keys || judge_expect_knows(&expect))
         v.expect = &expect;
+    result->keys = v.expect != NULL;
     if (r == 0 && !v.expect)
         r = judge_recorded(&v, a, err);
     if (r == 0)

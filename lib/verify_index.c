@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "judge.h"
+#include "judge_keys.h"
 
 enum { LARGEST = 1 << 28 }; /* bytes of an index or data file that are looked at */
 
@@ -100,6 +101,18 @@ static int remember_writable(struct verify *v, const char *dir)
     return 0;
 }
 
+static int size_on_disk(void *ctx, const char *name, uint64_t *size)
+{
+    const struct disk *d = ctx;
+    _cleanup_free_ char *path = path_join(d->dir, name);
+    struct stat st;
+
+    if (!path || stat(path, &st) < 0)
+        return 0;
+    *size = (uint64_t)st.st_size;
+    return 1;
+}
+
 int verify_place(struct verify *v, const struct verify_place *place, struct wp_index_status *s,
                  struct wp_error *err)
 {
@@ -126,7 +139,8 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
                     &facts) < 0)
         r = error_nomem(err);
     else
-        r = 0;
+        r = v->expect ? judge_keys(s, r < 0 ? NULL : &index, v->expect, size_on_disk, &disk, err)
+                      : 0;
     index_clear(&index);
     return r;
 }

@@ -116,9 +116,9 @@ struct wp_overload {
     char *signature;               /* what Python's str() of the key's first part gives, or NULL */
     char *triple, *cpu, *features; /* NULL where it is no code for a CPU */
     char *target;                  /* what such other code is for, as Python's repr(), or NULL */
-    char *code, *cells; /* SHA-256 of bytecode and closure in hex, or NULL */
-    char *data;         /* the data file's name */
-    bool closure;       /* CELLS is not the digest of nothing */
+    char *code, *cells;            /* SHA-256 of bytecode and closure in hex, or NULL */
+    char *data;                    /* the data file's name */
+    bool closure;                  /* CELLS is not the digest of nothing */
     bool has_size;
     uint64_t size; /* bytes of the data file */
 };
@@ -131,8 +131,8 @@ struct wp_index_status {
     char *reason; /* one line, NULL where valid */
     bool has_stamp;
     struct wp_stamp stamp;
-    char *numba;  /* the version string, or NULL */
-    char *python; /* "311" of ".py311.", or NULL */
+    char *numba;                   /* the version string, or NULL */
+    char *python;                  /* "311" of ".py311.", or NULL */
     struct wp_overload *overloads; /* where asked for, and the index can be read; in its order */
     size_t overload_count;
 };
@@ -141,6 +141,7 @@ struct wp_verify_report {
     struct wp_index_status *indexes; /* owned, sorted by path */
     size_t count;
     size_t by_status[WP_STATUS_COUNT];
+    bool keys; /* the indexes' overloads were looked at */
 };
 WP_API void wp_verify_report_clear(struct wp_verify_report *r);
 
@@ -262,6 +263,22 @@ WP_API void wp_extract_result_clear(struct wp_extract_result *r);
 WP_API int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                       struct wp_extract_result *result, struct wp_error *err);
 
+/* ---- Asking Python ----------------------------------------------------------------------- */
+
+/* What decides, besides the index's place and stamp, whether an interpreter loads from a cache. */
+struct wp_python {
+    char *python; /* "311", as in ".py311." */
+    char *numba;  /* its version */
+    char *triple, *cpu, *features;
+    char *cache_dir; /* NUMBA_CACHE_DIR, from wherever it is set; NULL: not set */
+};
+/* Runs the interpreter PYTHON (a path, or a name to be looked up in $PATH) with a fixed script that
+ * imports Numba, in this environment. It is killed if it takes longer than two minutes.
+ * Errors: -ETIMEDOUT; -EINVAL where it has no Numba or answers nonsense; what spawning gave. */
+WP_API int wp_python_ask(const char *python, struct wp_python *out,
+                         const volatile sig_atomic_t *interrupted, struct wp_error *err);
+WP_API void wp_python_clear(struct wp_python *p);
+
 /* ---- Verify and path --------------------------------------------------------------------- */
 
 struct wp_verify_options {
@@ -281,6 +298,15 @@ WP_API int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
 /* Judges an archive without unpacking it: stamps against the recorded times. */
 WP_API int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
                              struct wp_verify_report *result, struct wp_error *err);
+
+/* Says what is in the indexes without judging them: in PATH, a file or all beneath a directory.
+ * Those that can be read are valid, the others corrupt. */
+WP_API int wp_inspect_path(const char *path, const struct wp_report *report,
+                           const volatile sig_atomic_t *interrupted,
+                           struct wp_verify_report *result, struct wp_error *err);
+/* The same for the indexes in an archive, without unpacking it. */
+WP_API int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *result,
+                              struct wp_error *err);
 
 /* A directory where Numba may look for a source file's cache, in the order in which it tries. */
 struct wp_cache_place {

@@ -106,6 +106,31 @@ void features_code_clear(struct features_code *c)
     buf_free(&c->unknown);
 }
 
+int features_fold(const char *cpu, const char *list, struct buf *out)
+{
+    struct features base;
+    bool known = features_of_cpu(cpu, &base);
+    const char *name, *before = "";
+    unsigned id;
+    size_t n;
+    char sign;
+
+    while (*list) {
+        bool implied;
+
+        n = features_next(&list, &sign, &name);
+        if (n == 0)
+            continue;
+        implied = known && features_find(name, n, &id) && features_has(&base, id);
+        if (known && implied == (sign != '-'))
+            continue;
+        if (buf_printf(out, "%s%c%.*s", before, sign ? sign : '+', (int)n, name) < 0)
+            return -ENOMEM;
+        before = " ";
+    }
+    return 0;
+}
+
 int features_missing(const struct features *need, const struct features *have, struct buf *out)
 {
     enum { NAMED = 4 };

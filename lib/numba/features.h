@@ -43,6 +43,10 @@ void features_code_clear(struct features_code *c);
  * where it has none; *AT is moved on. */
 size_t features_next(const char **at, char *sign, const char **name);
 
+/* The entries of LIST that say something other than the name does, in its order, parted by spaces;
+ * where the name is not known, all. Appends to OUT. 0 or -ENOMEM. */
+int features_fold(const char *cpu, const char *list, struct buf *out);
+
 /* What this machine has and its system lets programs use. False: no x86-64 machine. */
 bool features_of_host(struct features *out);
 
