@@ -60,14 +60,6 @@ static int judge(const struct args *a, const struct wp_verify_options *o,
     return rc;
 }
 
-/* A variable, where it is set to something. */
-static const char *setting(const char *name)
-{
-    const char *value = getenv(name);
-
-    return value && *value ? value : NULL;
-}
-
 int verify_run(const struct args *a)
 {
     struct wp_verify_options o = {
@@ -75,7 +67,7 @@ int verify_run(const struct args *a)
         .user = a->user,
         .runtime_roots = string_list_values(&a->runtime_roots),
         .python = a->python,
-        .cpu_name = a->python ? NULL : setting("NUMBA_CPU_NAME"),
+        .cpu_name = a->python ? NULL : getenv("NUMBA_CPU_NAME"),
         .cpu_features = a->python ? NULL : getenv("NUMBA_CPU_FEATURES"),
         .keys = a->json,
         .threads = a->threads,

@@ -24,8 +24,8 @@ int judge_expect_begin(struct judge_expect *e, const struct wp_verify_options *o
     }
     e->cpu = o->cpu_name;
     e->features = o->cpu_features;
-    /* Only this name empties the list by itself. */
-    if (!e->features && e->cpu && strcmp(e->cpu, "generic") == 0)
+    /* Only this name empties the list by itself (numba/core/config.py). */
+    if (!e->features && e->cpu && strcasecmp(e->cpu, "generic") == 0)
         e->features = "";
     e->who = e->cpu ? "NUMBA_CPU_NAME" : "NUMBA_CPU_FEATURES";
     return r;
