@@ -12,13 +12,15 @@ int judge_expect_begin(struct judge_expect *e, const struct wp_verify_options *o
 {
     int r = 0;
 
-    *e = (struct judge_expect){0};
+    *e = (struct judge_expect){.machine = "this machine"};
     e->has_host = features_of_host(&e->host);
     if (o->python) {
-        r = wp_python_ask(o->python, &e->python, o->interrupted, err);
-        e->triple = e->python.triple;
-        e->cpu = e->python.cpu;
-        e->features = e->python.features;
+        r = wp_python_ask(o->python, &e->asked, o->interrupted, err);
+        e->numba = e->asked.numba;
+        e->python = e->asked.python;
+        e->triple = e->asked.triple;
+        e->cpu = e->asked.cpu;
+        e->features = e->asked.features;
         e->who = o->python;
         return r;
     }
@@ -33,13 +35,13 @@ int judge_expect_begin(struct judge_expect *e, const struct wp_verify_options *o
 
 void judge_expect_end(struct judge_expect *e)
 {
-    wp_python_clear(&e->python);
+    wp_python_clear(&e->asked);
     *e = (struct judge_expect){0};
 }
 
 bool judge_expect_knows(const struct judge_expect *e)
 {
-    return e->python.numba || e->cpu || e->features;
+    return e->numba || e->cpu || e->features;
 }
 
 static bool differs(const char *have, const char *want)
@@ -79,7 +81,7 @@ static int wrong_cpu(struct wp_index_status *s, const struct wp_overload *o,
         return judge_set(s, WP_WRONG_CPU, "it is for CPU %s, and %s has %s", o->cpu, e->who,
                          e->cpu);
     return judge_set(s, WP_WRONG_CPU, "its list of features is not that of %s",
-                     e->python.numba ? e->who : "NUMBA_CPU_FEATURES");
+                     e->numba ? e->who : "NUMBA_CPU_FEATURES");
 }
 
 /* Of the overloads that are one function for one signature, one must be for the CPU that Numba
@@ -104,7 +106,42 @@ static int judge_overload(struct wp_index_status *s, size_t which, const struct 
     }
     if (!fits)
         return wrong_cpu(s, o, e);
-    return judge_set(s, WP_UNSAFE_CPU, "needs %s, which this machine lacks", (char *)why.data);
+    return judge_set(s, WP_UNSAFE_CPU, "needs %s, which %s lacks", (char *)why.data, e->machine);
+}
+
+int judge_against(struct wp_index_status *s, const struct judge_expect *e)
+{
+    int r = 0;
+
+    if (differs(s->python ? s->python : "", e->python))
+        return judge_set(s, WP_WRONG_PYTHON, "it is for Python %s, and %s is %s",
+                         s->python ? s->python : "?", e->who, e->python);
+    if (differs(s->numba, e->numba))
+        return judge_set(s, WP_WRONG_NUMBA, "Numba %s wrote it, and %s has %s", s->numba, e->who,
+                         e->numba);
+    for (size_t i = 0; i < s->overload_count && r == 0 && s->status == WP_VALID; i++)
+        if (s->overloads[i].cpu)
+            r = judge_overload(s, i, e);
+    return r;
+}
+
+int judge_can_run(const struct wp_index_status *s, const struct judge_expect *e)
+{
+    for (size_t i = 0; i < s->overload_count; i++) {
+        int r = 0;
+
+        if (!s->overloads[i].cpu)
+            continue;
+        for (size_t k = 0; k < s->overload_count && r == 0; k++) {
+            _cleanup_buf_ struct buf why = {0};
+
+            if (s->overloads[k].cpu && overloads_are_alike(&s->overloads[i], &s->overloads[k]))
+                r = can_run(&s->overloads[k], e, &why);
+        }
+        if (r <= 0)
+            return r;
+    }
+    return 1;
 }
 
 int judge_keys(struct wp_index_status *s, const struct index *index, const struct judge_expect *e,
@@ -118,16 +155,7 @@ int judge_keys(struct wp_index_status *s, const struct index *index, const struc
         return error_nomem(err);
     if (r < 0)
         r = judge_set(s, WP_CORRUPT, "%s", why.message);
-    else if (s->status != WP_VALID || !index)
-        return 0;
-    else if (e->python.python && s->python && strcmp(s->python, e->python.python) != 0)
-        r = judge_set(s, WP_WRONG_PYTHON, "it is for Python %s, and %s is %s", s->python, e->who,
-                      e->python.python);
-    else if (e->python.numba && strcmp(s->numba, e->python.numba) != 0)
-        r = judge_set(s, WP_WRONG_NUMBA, "Numba %s wrote it, and %s has %s", s->numba, e->who,
-                      e->python.numba);
-    for (size_t i = 0; i < s->overload_count && r == 0 && s->status == WP_VALID; i++)
-        if (s->overloads[i].cpu)
-            r = judge_overload(s, i, e);
+    else if (index && s->status == WP_VALID)
+        r = judge_against(s, e);
     return r < 0 ? error_nomem(err) : 0;
 }

@@ -8,9 +8,10 @@
 
 /* What keys are held against. NULL members are not known and not compared. */
 struct judge_expect {
-    struct wp_python python; /* owned; what the interpreter said */
-    const char *triple, *cpu, *features;
-    const char *who; /* for reasons: the interpreter, or "NUMBA_CPU_NAME" */
+    const char *numba, *python, *triple, *cpu, *features; /* borrowed */
+    const char *who;        /* for reasons: the interpreter, or "NUMBA_CPU_NAME" */
+    const char *machine;    /* likewise: "this machine" */
+    struct wp_python asked; /* owned; what the interpreter said */
     struct features host;
     bool has_host;
 };
@@ -27,3 +28,9 @@ bool judge_expect_knows(const struct judge_expect *e);
 int judge_keys(struct wp_index_status *s, const struct index *index, const struct judge_expect *e,
                int (*size_of)(void *ctx, const char *name, uint64_t *size), void *ctx,
                struct wp_error *err);
+
+/* The same for S whose overloads are there already, and which was found valid so far. */
+int judge_against(struct wp_index_status *s, const struct judge_expect *e);
+
+/* Of each function and signature, can an overload run on the machine? 1, 0 or -ENOMEM. */
+int judge_can_run(const struct wp_index_status *s, const struct judge_expect *e);

@@ -237,7 +237,7 @@ int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
     t.v.expect = &expect;
     result->keys = true;
     if (!t.cache_dir)
-        t.cache_dir = expect.python.cache_dir;
+        t.cache_dir = expect.asked.cache_dir;
     if (r == 0)
         r = root = walk_add_root(&t.walk, dir, err);
     if (r >= 0)

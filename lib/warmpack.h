@@ -308,6 +308,51 @@ WP_API int wp_inspect_path(const char *path, const struct wp_report *report,
 WP_API int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *result,
                               struct wp_error *err);
 
+/* ---- Settings for a CPU ------------------------------------------------------------------ */
+
+/* What a machine can do, and what Numba there compiles for. Members are NULL where not known. */
+struct wp_probe {
+    char *machine; /* "+adx,+aes,...": what its CPU has and its system lets programs use */
+    struct wp_python python;
+};
+/* Of this machine; PYTHON NULL: without asking an interpreter. */
+WP_API int wp_probe_here(const char *python, struct wp_probe *out,
+                         const volatile sig_atomic_t *interrupted, struct wp_error *err);
+/* As JSON, on one line. Allocated; NULL: no memory. */
+WP_API char *wp_probe_text(const struct wp_probe *p);
+WP_API void wp_probe_clear(struct wp_probe *p);
+
+/* What NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are to be. */
+struct wp_cpu {
+    char *triple, *name, *features;
+};
+WP_API void wp_cpu_clear(struct wp_cpu *c);
+
+struct wp_env; /* caches and probes, gathered from several places */
+
+WP_API int wp_env_new(struct wp_env **out, struct wp_error *err);
+WP_API void wp_env_free(struct wp_env *e);
+/* Adds a directory, an index or a probe. 1: a file that is none of these, perhaps an archive. */
+WP_API int wp_env_add_path(struct wp_env *e, const char *path, const struct wp_report *report,
+                           const volatile sig_atomic_t *interrupted, struct wp_error *err);
+WP_API int wp_env_add_archive(struct wp_env *e, const char *name, struct wp_archive *a,
+                              struct wp_error *err);
+/* The settings with which Numba loads all that was added. -EINVAL names what differs. */
+WP_API int wp_env_settings(const struct wp_env *e, struct wp_cpu *out, struct wp_error *err);
+/* Settings that every machine added can use, for caches that they are to share: a generic CPU with
+ * the features that all have. -EINVAL where they are not of one triple. */
+WP_API int wp_env_common(const struct wp_env *e, struct wp_cpu *out, struct wp_error *err);
+
+/* The caches added, held against one of the probes added. */
+struct wp_env_check {
+    const char *probe;              /* its file's name; the env's */
+    size_t total, load, run;        /* indexes; those that would load, those that could run */
+    struct wp_verify_report verify; /* each index, as it would be judged there; clear it */
+};
+WP_API size_t wp_env_probes(const struct wp_env *e);
+WP_API int wp_env_check(const struct wp_env *e, size_t probe, struct wp_env_check *out,
+                        struct wp_error *err);
+
 /* A directory where Numba may look for a source file's cache, in the order in which it tries. */
 struct wp_cache_place {
     enum wp_layout kind; /* CACHE_DIR, IN_TREE or USER_WIDE */
