@@ -202,6 +202,20 @@ static json_t *index_object(const struct wp_index_status *s, bool judged, bool k
     return o;
 }
 
+static void document_notes(const struct wp_verify_report *r)
+{
+    document_array("notes");
+    for (size_t i = 0; i < r->note_count; i++) {
+        json_t *o = json_object();
+
+        json_object_set_new(o, "kind", json_string(wp_note_name(r->notes[i].kind)));
+        document_set_name(o, "path", r->notes[i].path);
+        document_set_name(o, "text", r->notes[i].text);
+        document_item(o);
+    }
+    document_array_end();
+}
+
 void document_verify(const struct wp_verify_report *r)
 {
     json_t *summary = json_object();
@@ -210,6 +224,8 @@ void document_verify(const struct wp_verify_report *r)
     for (size_t i = 0; i < r->count; i++)
         document_item(index_object(r->indexes + i, true, r->keys));
     document_array_end();
+    if (r->keys)
+        document_notes(r);
 
     json_object_set_new(summary, "total", document_count(r->count));
     for (int s = 0; s < WP_STATUS_COUNT; s++) {

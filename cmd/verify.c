@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "hints.h"
 #include "json_document.h"
 #include "message.h"
 #include "operands.h"
@@ -21,8 +22,20 @@ static void print_index(const struct wp_index_status *s, bool colour)
     show_name(s->index);
     if (s->reason) {
         fputs("  ", stdout);
-        show_name(s->reason);
+        fputs(s->reason, stdout);
     }
+    putchar('\n');
+}
+
+/* "orphan  pkg/__pycache__/k.add-3.py311.2.nbc  reason" */
+static void print_note(const struct wp_note *n)
+{
+    printf("%s  ", wp_note_name(n->kind));
+    if (n->path) {
+        show_name(n->path);
+        fputs("  ", stdout);
+    }
+    fputs(n->text, stdout);
     putchar('\n');
 }
 
@@ -40,7 +53,13 @@ static void print_report(const struct args *a, const struct wp_verify_report *r)
         if (a->verbose || r->indexes[i].status != WP_VALID)
             print_index(r->indexes + i, colour);
     }
+    for (size_t i = 0; i < r->note_count && !a->json; i++) {
+        /* Closures are common, and most are found again. */
+        if (a->verbose || r->notes[i].kind != WP_NOTE_CLOSURES)
+            print_note(r->notes + i);
+    }
     fflush(stdout);
+    hints_print(r);
     message_summary("%s", verdict ? verdict : "out of memory");
 }
 

@@ -197,6 +197,11 @@ void wp_verify_report_clear(struct wp_verify_report *r)
 {
     for (size_t i = 0; i < r->count; i++)
         judge_clear(&r->indexes[i]);
+    for (size_t i = 0; i < r->note_count; i++) {
+        free(r->notes[i].path);
+        free(r->notes[i].text);
+    }
+    free(r->notes);
     free(r->indexes);
     *r = (struct wp_verify_report){0};
 }

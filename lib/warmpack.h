@@ -137,11 +137,33 @@ struct wp_index_status {
     size_t overload_count;
 };
 
+/* What verify tells besides: none of it makes an index invalid. */
+enum wp_note_kind {
+    WP_NOTE_GROWS,    /* an index that may get an overload in every run */
+    WP_NOTE_CLOSURES, /* overloads of closures: their keys may be bound to the path */
+    WP_NOTE_OLD_ROOT, /* object code with the path at which it was compiled */
+    WP_NOTE_SVML,     /* object code that needs Intel's SVML library */
+    WP_NOTE_STICKY,   /* a directory in which Numba fails to save */
+    WP_NOTE_ORPHAN,   /* a data file that no index names, or one half written */
+    WP_NOTE_SETTINGS, /* NUMBA_* settings that differ from those at packing */
+    WP_NOTE_COUNT
+};
+/* "grows", "old-root", ...: static. */
+WP_API const char *wp_note_name(enum wp_note_kind kind);
+
+struct wp_note {
+    enum wp_note_kind kind;
+    char *path; /* as an index's; NULL: the whole tree */
+    char *text; /* one line */
+};
+
 struct wp_verify_report {
     struct wp_index_status *indexes; /* owned, sorted by path */
     size_t count;
     size_t by_status[WP_STATUS_COUNT];
-    bool keys; /* the indexes' overloads were looked at */
+    bool keys;             /* the indexes' overloads were looked at */
+    struct wp_note *notes; /* owned; of trees */
+    size_t note_count;
 };
 WP_API void wp_verify_report_clear(struct wp_verify_report *r);
 
