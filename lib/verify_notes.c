@@ -94,7 +94,7 @@ static size_t grows(const struct wp_index_status *s, const char **signature)
 int note_index(struct wp_verify_report *r, const struct wp_index_status *s,
                const struct data_facts *facts, const char *old_root)
 {
-    const char *signature;
+    const char *signature = NULL;
     size_t closures = 0, alike = grows(s, &signature);
     int e = 0;
 
