@@ -148,8 +148,8 @@ static bool is_selected(const struct unpack *u, const char *path, bool *used)
     for (size_t i = 0; u->o->patterns && u->o->patterns[i]; i++)
         if (matches(path, u->o->patterns[i]))
             yes = used[i] = true;
-    if (u->a->reader->mark && home_at(path) >= 0)
-        return true; /* the manifest, and caches of what was selected */
+    if (u->a->reader->mark && home_at(path) >= 0) /* the manifest, caches of what was selected */
+        return !u->o->to_stdout || (yes && u->o->patterns);
     return yes && !(u->o->exclude && walk_excluded(path, u->o->exclude));
 }
 
@@ -319,8 +319,10 @@ static int next_entry(struct unpack *u, struct unpack_files *files, const struct
     r = check_safe(e, err);
     if (r < 0)
         return r;
-    if (is_manifest(u, e->path))
+    if (is_manifest(u, e->path)) {
+        is_selected(u, e->path, used); /* a pattern may name it */
         return take_manifest(u, e, err);
+    }
     r = make_item(u, e, used, &item, err);
     if (r == 0 && !item->skipped) {
         r = stage_entry(u, files, item, err);
@@ -372,14 +374,15 @@ static int stage_all(struct unpack *u, struct wp_error *err)
     struct format_reader *reader = u->a->reader;
     _cleanup_free_ bool *used = new_used(u);
     struct unpack_files *files = NULL;
-    const struct entry *e;
-    int r = used ? reader->ops->next(reader, &e, err) : error_nomem(err);
+    const struct entry *e = NULL;
+    int r, made;
 
-    if (r >= 0) {
-        int made = unpack_files_new(&files, u, reader->mark, err);
-
-        r = made < 0 ? made : r;
-    }
+    if (!used)
+        return error_nomem(err);
+    r = reader->ops->next(reader, &e, err);
+    made = r < 0 ? r : unpack_files_new(&files, u, reader->mark, err);
+    if (made < 0)
+        return made;
     while (r > 0) {
         r = is_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
                               : next_entry(u, files, e, used, err);
@@ -596,8 +599,7 @@ static int unpack_to_stdout(struct unpack *u, struct wp_error *err)
         uint64_t offset, at = 0;
         size_t n;
 
-        if (e->type != ENTRY_FILE || (reader->mark && home_at(e->path) >= 0) ||
-            !is_selected(u, e->path, used))
+        if (!is_selected(u, e->path, used) || e->type != ENTRY_FILE)
             continue;
         while ((r = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
             r = is_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
