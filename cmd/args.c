@@ -278,6 +278,12 @@ static int take_flag(struct args *a, int code)
     case OPT_NO_SAME_OWNER:
         a->no_same_owner = true;
         break;
+    case OPT_FIX:
+        a->fix = true;
+        break;
+    case OPT_DRY_RUN:
+        a->dry_run = true;
+        break;
     case OPT_COMMON:
         a->common = true;
         break;

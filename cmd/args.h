@@ -48,7 +48,7 @@ struct args {
     enum wp_layout layout;
     const char *user;
     const char *python;
-    bool common, probe, check;
+    bool common, probe, check, fix, dry_run;
     unsigned threads; /* 0: all CPUs */
     bool json, quiet, verbose;
     enum progress_when progress;

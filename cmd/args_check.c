@@ -133,6 +133,10 @@ int args_check(const struct args *a)
             return message_usage(verb, a->verb == VERB_VERIFY
                                            ? "give one DIR, or -f ARCHIVE"
                                            : "give one FILE.nbi or DIR, or -f ARCHIVE");
+        if (a->fix && a->archive)
+            return message_usage(verb, "--fix changes a DIR, not an archive");
+        if (a->dry_run && !a->fix)
+            return message_usage(verb, "--dry-run goes with --fix");
         return 0;
     case VERB_ENV:
         return check_env(a, names);

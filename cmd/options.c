@@ -98,6 +98,8 @@ static const struct row rows[] = {
      "as if the working directory were PATH when Python runs; repeatable"},
     {OPT_STRICT, C, "strict", NULL, "fail if any cache index is already stale"},
 
+    {OPT_FIX, V, "fix", NULL, "remove corrupt and suspect indexes, and data of no index"},
+    {OPT_DRY_RUN, V, "dry-run", NULL, "with --fix: say what would be removed"},
     {OPT_PYTHON, V, "python", "PY", "ask this interpreter if its Numba would load them"},
     {OPT_PYTHON, E, "python", "PY", "the interpreter whose Numba is probed"},
     {OPT_COMMON, E, "common", NULL, "settings that all of these machines can use"},

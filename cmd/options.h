@@ -45,6 +45,8 @@ enum {
     OPT_POSIX,
     OPT_VERBATIM,
     OPT_PYTHON,
+    OPT_FIX,
+    OPT_DRY_RUN,
     OPT_COMMON,
     OPT_PROBE,
     OPT_CHECK,

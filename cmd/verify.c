@@ -79,6 +79,20 @@ static int judge(const struct args *a, const struct wp_verify_options *o,
     return rc;
 }
 
+/* Removes what can be, and judges what is left. */
+static int fix(const struct args *a, const struct wp_verify_options *o,
+               struct wp_verify_report *report, struct wp_error *err)
+{
+    size_t removed;
+    int rc = wp_verify_fix(a->operands[0].text, o, report, a->dry_run, &removed, err);
+
+    if (rc == 0 && removed && !a->dry_run) {
+        wp_verify_report_clear(report);
+        rc = judge(a, o, report, err);
+    }
+    return rc;
+}
+
 int verify_run(const struct args *a)
 {
     struct wp_verify_options o = {
@@ -101,9 +115,13 @@ int verify_run(const struct args *a)
         return rc;
     signals_install();
     rc = judge(a, &o, &report, &err);
+    if (rc == 0 && a->fix)
+        rc = fix(a, &o, &report, &err);
     progress_end();
-    if (rc < 0)
+    if (rc < 0) {
+        wp_verify_report_clear(&report);
         return message_failure(rc, &err);
+    }
     print_report(a, &report);
     if (report.by_status[WP_VALID] < report.count)
         message_raise(STATUS_LOST);

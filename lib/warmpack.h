@@ -317,6 +317,12 @@ struct wp_verify_options {
 };
 WP_API int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
                           struct wp_verify_report *result, struct wp_error *err);
+/* Removes what FOUND, from wp_verify_tree on DIR, names as corrupt or suspect, with the data files
+ * that belong to it, and data files of no index; says each through the report of O. DRY_RUN: only
+ * says so. */
+WP_API int wp_verify_fix(const char *dir, const struct wp_verify_options *o,
+                         const struct wp_verify_report *found, bool dry_run, size_t *removed,
+                         struct wp_error *err);
 /* Judges an archive without unpacking it: stamps against the recorded times. */
 WP_API int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
                              struct wp_verify_report *result, struct wp_error *err);
