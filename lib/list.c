@@ -87,7 +87,7 @@ static int list_all(const struct list *l, struct wp_error *err)
     if (r < 0)
         return r;
     while ((r = ops->next(l->a->reader, &e, err)) > 0) {
-        whole |= strcmp(path_base(e->path), MANIFEST_NAME) == 0;
+        whole |= manifest_is_path(e->path);
         r = show(l, e);
         if (r)
             return r;

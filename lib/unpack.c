@@ -245,8 +245,7 @@ static int replace_earlier(struct unpack *u, struct unpack_files *files, struct 
 
 static bool is_manifest(const struct unpack *u, const char *archived)
 {
-    return u->a->reader->mark && manifest_home_at(archived) >= 0 &&
-           strcmp(path_base(archived), MANIFEST_NAME) == 0;
+    return u->a->reader->mark && manifest_is_path(archived);
 }
 
 /* Reads the entry's whole content. */
