@@ -292,7 +292,8 @@ def test_a_hundred_thousand_empty_members_take_little_memory(tmp_path):
     assert peak_memory("-tf", "a.tar", cwd=tmp_path) < BOUND
 
 
-def test_address_space_that_runs_out_is_an_error_not_a_crash(arena):
+@pytest.mark.parametrize("limit", [80, 100, 120, 160])
+def test_address_space_that_runs_out_is_an_error_not_a_crash(arena, limit):
     data = zeros(header("app/big", size=50 << 20), 50, END)
     path = arena.archive(data, "a.tgz")
     before = arena.look()
@@ -300,7 +301,9 @@ def test_address_space_that_runs_out_is_an_error_not_a_crash(arena):
         if b"__asan_init" in program.read():
             return  # a sanitizer takes terabytes
     result = arena.run("extract", "-f", path, "-C", arena.out, preexec_fn=lambda: resource.setrlimit(
-        resource.RLIMIT_AS, (24 << 20, 24 << 20)))
+        resource.RLIMIT_AS, (limit << 20, limit << 20)))
+    if result.returncode == 127:
+        return  # not even its libraries fit
     assert result.returncode in (0, 2), result
     if result.returncode == 2:
         refused(result)

@@ -133,10 +133,10 @@ def test_long_names_stay_inside(arena, name, by):
     assert listed.stdout.count(b"\n") <= 1
 
 
-def test_a_name_of_ten_thousand_levels_ends_soon(arena):
-    path = arena.archive(tar(pax(("path", b"d/" * 10_000 + b"f")) + file("harmless")))
+def test_a_name_of_six_thousand_levels_ends_soon(arena):
+    path = arena.archive(tar(pax(("path", b"d/" * 6000 + b"f")) + file("harmless")))
     try:
-        arena.sane(arena.run("extract", "-f", path, "-C", arena.out, timeout=5))
+        arena.sane(arena.run("extract", "-f", path, "-C", arena.out, timeout=2))
     finally:
         run("rm", "-rf", arena.out)
 
