@@ -159,6 +159,10 @@ static int take_argument(struct args *a, int code, const char *text)
     case 'X':
         return add_name(&a->exclude_files, text);
     case 'H':
+        if (a->verb == VERB_ENV) {
+            a->format = text;
+            return 0;
+        }
         return set_format(a, text);
     case OPT_EXCLUDE:
         return add_name(&a->exclude, text);
@@ -178,6 +182,9 @@ static int take_argument(struct args *a, int code, const char *text)
     case OPT_USER:
         a->user = text;
         return 0;
+    case OPT_PYTHON:
+        a->python = text;
+        return *text ? 0 : usage(a, "--python: the name is empty", "");
     case OPT_LAYOUT:
         rc = parse_word(a, code, text, layouts);
         a->layout = (enum wp_layout)rc;
@@ -274,6 +281,21 @@ static int take_flag(struct args *a, int code)
     case OPT_NO_SAME_OWNER:
         a->no_same_owner = true;
         break;
+    case OPT_FIX:
+        a->fix = true;
+        break;
+    case OPT_DRY_RUN:
+        a->dry_run = true;
+        break;
+    case OPT_COMMON:
+        a->common = true;
+        break;
+    case OPT_PROBE:
+        a->probe = true;
+        break;
+    case OPT_CHECK:
+        a->check = true;
+        break;
     case OPT_JSON:
         a->json = true;
         break;
@@ -353,7 +375,7 @@ int args_parse(struct args *a, int argc, char **argv)
         return rc;
     if (a->verb == VERB_NONE)
         return message_usage(NULL, "no verb: one of create (-c), extract (-x), list (-t), verify, "
-                                   "path");
+                                   "inspect, env, path");
     return 0;
 }
 

@@ -48,6 +48,8 @@ struct args {
     unsigned strip_components;
     enum wp_layout layout;
     const char *user;
+    const char *python;
+    bool common, probe, check, fix, dry_run;
     unsigned threads; /* 0: all CPUs */
     bool json, quiet, verbose;
     enum progress_when progress;

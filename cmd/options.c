@@ -10,8 +10,10 @@ enum {
     X = 1 << VERB_EXTRACT,
     T = 1 << VERB_LIST,
     V = 1 << VERB_VERIFY,
+    I = 1 << VERB_INSPECT,
+    E = 1 << VERB_ENV,
     P = 1 << VERB_PATH,
-    ALL = C | X | T | V | P
+    ALL = C | X | T | V | I | E | P
 };
 
 struct row {
@@ -31,6 +33,8 @@ static const struct row rows[] = {
     {'f', C, "file", "ARCHIVE", "the archive to write; - is standard output"},
     {'f', X | T, "file", "ARCHIVE", "the archive to read; - is standard input"},
     {'f', V, "file", "ARCHIVE", "judge an archive, without unpacking it; - is standard input"},
+    {'f', I | E, "file", "ARCHIVE",
+     "look into an archive, without unpacking it; - is standard input"},
     {'C', C, "directory", "DIR", "the PATHs that follow are relative to DIR"},
     {'C', X, "directory", "DIR", "unpack into DIR, made if missing; default: here"},
     {'T', C, "files-from", "FILE",
@@ -53,6 +57,7 @@ static const struct row rows[] = {
     {'J', X | T, "xz", NULL, "likewise"},
     {'a', C, "auto-compress", NULL, "choose the format by ARCHIVE's suffix (always so)"},
     {'a', X | T, "auto-compress", NULL, "likewise"},
+    {'H', E, "format", "NAME", "how to print them: sh, docker, json, spark; default: sh"},
     {'H', C, "format", "NAME", "write this format, whatever the suffix (formats: see below)"},
     {OPT_POSIX, C, "posix", NULL, NULL},
     {OPT_LEVEL, C, "level", "N", "compression level"},
@@ -95,13 +100,22 @@ static const struct row rows[] = {
      "as if the working directory were PATH when Python runs; repeatable"},
     {OPT_STRICT, C, "strict", NULL, "fail if any cache index is already stale"},
 
+    {OPT_FIX, V, "fix", NULL, "remove corrupt and suspect indexes, and data of no index"},
+    {OPT_DRY_RUN, V, "dry-run", NULL, "with --fix: say what would be removed"},
+    {OPT_PYTHON, V, "python", "PY", "ask this interpreter if its Numba would load them"},
+    {OPT_PYTHON, E, "python", "PY", "the interpreter whose Numba is probed"},
+    {OPT_COMMON, E, "common", NULL, "settings that all of these machines can use"},
+    {OPT_PROBE, E, "probe", NULL, "write what this machine can do, as JSON"},
+    {OPT_CHECK, E, "check", NULL, "would the caches load and run on the machines probed?"},
+
     {OPT_THREADS, ALL, "threads", "N", "threads to use; default: one a CPU"},
     {OPT_JSON, ALL, "json", NULL, "print a JSON document on standard output"},
     {OPT_PROGRESS, ALL, "progress", "WHEN", "auto, always or never; auto: on a terminal"},
     {'v', C | X, "verbose", NULL, "name each file on standard error"},
     {'v', T, "verbose", NULL, "show mode, owner, size and time, too"},
     {'v', V, "verbose", NULL, "print valid indexes, too"},
-    {'v', P, "verbose", NULL, "accepted"},
+    {'v', I, "verbose", NULL, "whole lists of features, whole digests"},
+    {'v', E | P, "verbose", NULL, "accepted"},
     {'q', ALL, "quiet", NULL, "no warnings, no summary"},
     {OPT_HELP, ALL, "help", NULL, "print this text"},
     {OPT_VERSION, ALL, "version", NULL, "print the version"},
@@ -125,6 +139,10 @@ static const struct {
                    "List what an archive holds.", NULL},
     [VERB_VERIFY] = {"verify", "verify DIR | -f ARCHIVE", NULL,
                      "Say whether every cache index is valid, and if not, why.", NULL},
+    [VERB_INSPECT] = {"inspect", "inspect FILE.nbi | DIR | -f ARCHIVE", NULL,
+                      "Show what is in cache indexes.", NULL},
+    [VERB_ENV] = {"env", "env [DIR | FILE.nbi | -f ARCHIVE | PROBE.json]...", NULL,
+                  "Print the NUMBA_CPU_* settings with which Numba loads these caches.", NULL},
     [VERB_PATH] = {"path", "path FILE.py...", NULL, "Say where Numba looks for a file's cache.",
                    NULL},
 };
@@ -296,5 +314,7 @@ void options_help(enum verb v)
            v == VERB_CREATE    ? "a file changed while it was read"
            : v == VERB_EXTRACT ? "a cache index that was valid is not valid now"
            : v == VERB_VERIFY  ? "a cache index is not valid"
+           : v == VERB_INSPECT ? "a cache index cannot be read"
+           : v == VERB_ENV     ? "with --check, caches do not load or run somewhere"
                                : "not used");
 }

@@ -6,7 +6,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum verb { VERB_CREATE, VERB_EXTRACT, VERB_LIST, VERB_VERIFY, VERB_PATH, VERB_COUNT, VERB_NONE };
+enum verb {
+    VERB_CREATE,
+    VERB_EXTRACT,
+    VERB_LIST,
+    VERB_VERIFY,
+    VERB_INSPECT,
+    VERB_ENV,
+    VERB_PATH,
+    VERB_COUNT,
+    VERB_NONE
+};
 
 /* Codes of options without a letter. The others are known by their letter. */
 enum {
@@ -35,6 +45,12 @@ enum {
     OPT_NO_SAME_OWNER,
     OPT_POSIX,
     OPT_VERBATIM,
+    OPT_PYTHON,
+    OPT_FIX,
+    OPT_DRY_RUN,
+    OPT_COMMON,
+    OPT_PROBE,
+    OPT_CHECK,
     OPT_THREADS,
     OPT_JSON,
     OPT_PROGRESS,

@@ -11,25 +11,10 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "caches.h"
+#include "settings.h"
 #include "wheel_record.h"
 
 extern char **environ;
-
-/* Settings of Numba that do not change the code it makes. */
-static bool changes_code(const char *variable)
-{
-    static const char *const harmless[] = {"NUMBA_CACHE_DIR=",   "NUMBA_CACHE_LOCATOR_CLASSES=",
-                                           "NUMBA_DEBUG_CACHE=", "NUMBA_NUM_THREADS=",
-                                           "NUMBA_WARNINGS=",    "NUMBA_COLOR_SCHEME=",
-                                           "NUMBA_TRACE="};
-
-    if (strncmp(variable, "NUMBA_", 6) != 0)
-        return false;
-    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-        if (strncmp(variable, harmless[i], strlen(harmless[i])) == 0)
-            return false;
-    return true;
-}
 
 static int compare_strings(const void *a, const void *b)
 {
@@ -41,14 +26,14 @@ static int record_environment(struct manifest *m, struct wp_error *err)
     size_t n = 0;
 
     for (char **e = environ; e && *e; e++)
-        n += changes_code(*e);
+        n += settings_change_code(*e);
     if (!n)
         return 0;
     m->env = calloc(n, sizeof *m->env);
     if (!m->env)
         return error_nomem(err);
     for (char **e = environ; *e && m->env_count < n; e++) {
-        if (!changes_code(*e))
+        if (!settings_change_code(*e))
             continue;
         m->env[m->env_count] = strdup(*e);
         if (!m->env[m->env_count++])

@@ -133,8 +133,9 @@ static bool is_selected(const struct unpack *u, const char *path, bool *used)
     for (size_t i = 0; u->o->patterns && u->o->patterns[i]; i++)
         if (matches(path, u->o->patterns[i]))
             yes = used[i] = true;
-    if (u->a->reader->mark && manifest_home_at(path) >= 0)
-        return true; /* the manifest, and caches of what was selected */
+    if (u->a->reader->mark &&
+        manifest_home_at(path) >= 0) /* the manifest, caches of what was selected */
+        return !u->o->to_stdout || (yes && u->o->patterns);
     return yes && !(u->o->exclude && walk_excluded(path, u->o->exclude));
 }
 
@@ -244,8 +245,7 @@ static int replace_earlier(struct unpack *u, struct unpack_files *files, struct 
 
 static bool is_manifest(const struct unpack *u, const char *archived)
 {
-    return u->a->reader->mark && manifest_home_at(archived) >= 0 &&
-           strcmp(path_base(archived), MANIFEST_NAME) == 0;
+    return u->a->reader->mark && manifest_is_path(archived);
 }
 
 /* Reads the entry's whole content. */
@@ -321,8 +321,10 @@ static int next_entry(struct unpack *u, struct unpack_files *files, const struct
     r = check_safe(e, err);
     if (r < 0)
         return r;
-    if (is_manifest(u, e->path))
+    if (is_manifest(u, e->path)) {
+        is_selected(u, e->path, used); /* a pattern may name it */
         return take_manifest(u, e, err);
+    }
     r = make_item(u, e, used, &item, err);
     if (r == 0 && !item->skipped) {
         r = stage_entry(u, files, item, err);
@@ -619,8 +621,7 @@ static int unpack_to_stdout(struct unpack *u, struct wp_error *err)
         uint64_t offset, at = 0;
         size_t n;
 
-        if (e->type != ENTRY_FILE || (reader->mark && manifest_home_at(e->path) >= 0) ||
-            !is_selected(u, e->path, used))
+        if (!is_selected(u, e->path, used) || e->type != ENTRY_FILE)
             continue;
         while ((r = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
             r = is_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
@@ -780,6 +781,7 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
     u.policy = (struct create_policy){.owner = geteuid() == 0 && !o->no_same_owner,
                                       .numeric_owner = o->numeric_owner,
                                       .permissions = o->same_permissions,
+                                      .superuser = geteuid() == 0,
                                       .umask = geteuid() == 0 ? 0 : u.umask};
     r = verify_begin(&u.verify, o->user, err);
     if (r == 0)

@@ -60,6 +60,8 @@ static const char *difference(const struct unpacked *item, const struct entry *w
 
     if (got->type != want->type)
         return "is of another type than the manifest says";
+    if (got->mode != want->mode || got->uid != want->uid || got->gid != want->gid)
+        return "has another mode or owner than the manifest says";
     if (got->mtime.tv_sec != want->mtime.tv_sec || got->mtime.tv_nsec != want->mtime.tv_nsec)
         return "has another time than the manifest says";
     if (got->type == ENTRY_SYMLINK && strcmp(got->target, want->target) != 0)

@@ -273,6 +273,8 @@ static int user_wide_area(struct layout *l, struct wp_error *err)
 
     if (l->user_area >= 0)
         return l->user_area;
+    if (!l->u->verify.is_caller && !l->u->verify.user.name)
+        return error_set(err, 0, l->u->o->user, "this user has no home directory for caches");
     l->user_root = places_user_wide(&l->u->verify.user, l->u->verify.is_caller);
     if (!l->user_root)
         return error_nomem(err);

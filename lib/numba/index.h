@@ -38,6 +38,10 @@ struct index {
 int index_read(struct index *out, const unsigned char *text, size_t size, struct wp_error *err);
 void index_clear(struct index *i);
 
+/* Reads the pickle of a data file, for lib/numba/data.c. -EINVAL where Numba could not. */
+int index_read_data(struct pickle **out, const unsigned char *text, size_t size,
+                    struct wp_error *err);
+
 /* Is the .nbc a whole pair of things Numba can unpickle? 0, or -EINVAL. Cheap: reads the pickle's
  * frame only. */
 int index_check_data(const unsigned char *text, size_t size, struct wp_error *err);

@@ -142,6 +142,7 @@ static int fill_item(struct run *r, struct walk_item *item, int dir, const char 
         item->linked = st->st_nlink > 1 || r->o->follow;
     } else {
         e->type = S_ISDIR(st->st_mode) ? ENTRY_DIR : ENTRY_SYMLINK;
+        item->linked = e->type == ENTRY_SYMLINK && st->st_nlink > 1;
     }
     int e1 = copy_name(&e->path, (char *)r->as.data, r->err);
     if (e1 == 0 && !r->same)
