@@ -189,6 +189,9 @@ static int take_argument(struct args *a, int code, const char *text)
         rc = parse_word(a, code, text, layouts);
         a->layout = (enum wp_layout)rc;
         break;
+    case OPT_EGG_INFO:
+        a->egg_info = text;
+        return 0;
     case OPT_GZIP_MEMBERS:
         rc = parse_word(a, code, text, members);
         a->gzip_members_set = true;

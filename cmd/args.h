@@ -41,6 +41,7 @@ struct args {
     bool level_set;
     int level;
     bool gzip_members_set, gzip_one_member;
+    const char *egg_info;
     const char *owner, *group;
     bool numeric_owner, no_same_owner, same_permissions;
     bool keep_old, replace, if_needed, to_stdout;

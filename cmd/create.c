@@ -207,6 +207,8 @@ static int check_format_options(const struct args *a, const struct wp_format *f)
                              min, max);
     if (a->gzip_members_set && strcmp(wp_format_name(f), "tgz") != 0)
         return message_usage("create", "--gzip-members is for tgz, not for %s", wp_format_name(f));
+    if (a->egg_info && strcmp(wp_format_name(f), "egg") != 0)
+        return message_usage("create", "--egg-info is for egg, not for %s", wp_format_name(f));
     if (strcmp(a->archive, "-") == 0 && isatty(STDOUT_FILENO))
         return message_usage("create", "an archive is not written to a terminal");
     return 0;
@@ -291,6 +293,7 @@ int create_run(const struct args *a)
         .level = a->level,
         .level_set = a->level_set,
         .gzip_one_member = a->gzip_one_member,
+        .egg_info = a->egg_info,
         .threads = a->threads,
         .report = message_report(),
         .interrupted = signals_flag(),

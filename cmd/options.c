@@ -63,6 +63,8 @@ static const struct row rows[] = {
     {OPT_LEVEL, C, "level", "N", "compression level"},
     {OPT_GZIP_MEMBERS, C, "gzip-members", "one|many",
      "one gzip member for readers that stop at the first; default: many"},
+    {OPT_EGG_INFO, C, "egg-info", "DIR",
+     "egg: the NAME.egg-info that becomes EGG-INFO; default: found near the tree"},
 
     {OPT_STRIP, X, "strip-components", "N", "drop the first N components of names"},
     {'k', X, "keep-old-files", NULL, "keep files that exist, and fail for them"},

@@ -11,4 +11,4 @@
 int formats_open_reader(struct format_reader **out, int fd, const struct format_open_options *o,
                         struct wp_error *err);
 
-extern const struct wp_format format_tar, format_tgz, format_tar_zst;
+extern const struct wp_format format_tar, format_tgz, format_tar_zst, format_zip;

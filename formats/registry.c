@@ -10,6 +10,7 @@
 #include "formats.h"
 #include "tar/tar.h"
 #include "tar/tar_header.h"
+#include "zip/zip.h"
 
 /* ---- The formats ------------------------------------------------------------------------- */
 
@@ -32,6 +33,13 @@ static int open_tar_zst(struct format_writer **out, const struct wp_format *f,
 {
     (void)f;
     return tar_open_writer(out, &codec_zstd, o, err);
+}
+
+static int open_zip(struct format_writer **out, const struct wp_format *f,
+                    const struct format_write_options *o, struct wp_error *err)
+{
+    (void)f;
+    return zip_open_writer(out, o, err);
 }
 
 static int open_read_only(struct format_writer **out, const struct wp_format *f,
@@ -66,8 +74,35 @@ static const struct wp_format format_tar_bz2 = {.name = "tar.bz2",
 static const struct wp_format format_tar_xz = {
     .name = "tar.xz", .suffixes = SUFFIXES(".tar.xz", ".txz"), .open_writer = open_read_only};
 
-static const struct wp_format *const formats[] = {&format_tgz, &format_tar, &format_tar_zst,
-                                                  &format_tar_bz2, &format_tar_xz};
+const struct wp_format format_zip = {.name = "zip",
+                                     .suffixes = SUFFIXES(".zip"),
+                                     .min_level = ZIP_LEVEL_MIN,
+                                     .max_level = ZIP_LEVEL_MAX,
+                                     .writes = true,
+                                     .no_hardlinks = true,
+                                     .open_writer = open_zip};
+static const struct wp_format format_egg = {.name = "egg",
+                                            .suffixes = SUFFIXES(".egg"),
+                                            .min_level = ZIP_LEVEL_MIN,
+                                            .max_level = ZIP_LEVEL_MAX,
+                                            .writes = true,
+                                            .no_hardlinks = true,
+                                            .home = FORMAT_HOME_EGG,
+                                            .open_writer = open_zip};
+
+static const struct wp_format format_whl = {.name = "whl",
+                                            .suffixes = SUFFIXES(".whl"),
+                                            .min_level = ZIP_LEVEL_MIN,
+                                            .max_level = ZIP_LEVEL_MAX,
+                                            .writes = true,
+                                            .no_hardlinks = true,
+                                            .no_symlinks = true,
+                                            .home = FORMAT_HOME_WHEEL,
+                                            .open_writer = open_zip};
+
+static const struct wp_format *const formats[] = {&format_tgz,     &format_tar,    &format_tar_zst,
+                                                  &format_tar_bz2, &format_tar_xz, &format_zip,
+                                                  &format_egg,     &format_whl};
 enum { FORMAT_COUNT = sizeof(formats) / sizeof(formats[0]) };
 
 const struct wp_format *wp_format_at(size_t i)
@@ -158,13 +193,11 @@ static bool is_tar(const struct start *s)
            (tar_checksum_fits((const struct tar_header *)s->data) || tar_is_zero_block(s->data));
 }
 
-static int refuse(const struct start *s, const char *name, struct wp_error *err)
+static int refuse(const char *name, struct wp_error *err)
 {
-    if (begins_with(s, "PK\3\4", 4) || begins_with(s, "PK\5\6", 4))
-        return error_set(err, 0, name, "a zip archive: this version reads tar formats only");
     return error_set(err, 0, name,
-                     "not an archive that can be read (tar, plain or with gzip, zstd, bzip2 or "
-                     "xz)");
+                     "not an archive that can be read (zip, or tar, plain or with gzip, zstd, "
+                     "bzip2 or xz)");
 }
 
 static bool is_filtered(const struct start *s)
@@ -202,7 +235,7 @@ static int open_plain(struct tar_input *in, int fd, const struct start *s,
         return in->codec->open(&in->plain, take_fd(&owned), s->data, s->size, o->name, o->pool,
                                err);
     if (!is_filtered(s) && !is_tar(s))
-        return refuse(s, o->name, err);
+        return refuse(o->name, err);
     rc = open_raw(&raw, take_fd(&owned), s, o, err);
     if (rc < 0)
         return rc;
@@ -212,6 +245,15 @@ static int open_plain(struct tar_input *in, int fd, const struct start *s,
     in->codec = &codec_none;
     in->is_raw = true;
     return 0;
+}
+
+/* A zip may have something else in front, which then is no archive. */
+static bool is_zip(const struct start *s, int fd, bool is_file)
+{
+    if (zip_recognises(s->data, s->size))
+        return true;
+    return is_file && !codec_recognise(s->data, s->size < 16 ? s->size : 16) && !is_filtered(s) &&
+           !is_tar(s) && zip_ends_here(fd);
 }
 
 int formats_open_reader(struct format_reader **out, int fd, const struct format_open_options *o,
@@ -228,6 +270,8 @@ int formats_open_reader(struct format_reader **out, int fd, const struct format_
     rc = read_start(fd, &s, o->name, err);
     if (rc < 0)
         return rc;
+    if (is_zip(&s, fd, in.is_file))
+        return zip_open_reader(out, take_fd(&owned), in.is_file, s.data, s.size, o, err);
     archive = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (archive < 0)
         return error_set(err, errno, o->name, "cannot be opened");

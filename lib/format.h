@@ -31,11 +31,20 @@ struct format_write_options {
     int level;        /* compression level; -1: the format's default */
     bool one_member;  /* gzip: one member for the whole archive */
     const char *mark; /* what the first header says: "warmpack-manifest=PATH" */
+    bool can_patch;   /* what has been written can be changed: the output is a file */
+};
+
+/* Bytes to be changed in what has been written. */
+struct format_patch {
+    uint64_t offset;
+    const void *data; /* the writer's, until its next call */
+    size_t size;
 };
 
 struct format_writer {
     const struct format_writer_ops *ops;
     size_t block_size; /* bytes of plain stream at which the job closes a block */
+    size_t whole_size; /* files up to this stay in one block; 0: up to a quarter of a block */
 };
 
 struct format_writer_ops {
@@ -54,6 +63,8 @@ struct format_writer_ops {
     int (*written)(struct format_writer *w, struct format_block *b, uint64_t offset,
                    struct wp_error *err); /* b->packed goes to OFFSET of the archive; may patch
                                              it or note it (a central directory) */
+    /* May be NULL. Asked with can_patch after a block has been written: 1 and *P; 0: nothing. */
+    int (*patch)(struct format_writer *w, struct format_patch *p);
     int (*tail)(struct format_writer *w, struct format_block *b, uint64_t manifest_offset,
                 struct wp_error *err); /* fills b->packed with the end of the archive.
                                           MANIFEST_OFFSET: where the manifest's block stands */
@@ -64,6 +75,8 @@ struct format_reader {
     const struct format_reader_ops *ops;
     bool mark;         /* after the first next(): the archive says that a manifest follows */
     bool is_tar;       /* entries are in a stream (hard links and symlinks as tar has them) */
+    bool is_rounded;   /* times are rounded and owners left out: where there is a manifest, they
+                          are taken from there */
     uint64_t consumed; /* bytes of the archive read so far, for progress */
 };
 
@@ -84,12 +97,22 @@ struct format_reader_ops {
     void (*free)(struct format_reader *r);
 };
 
+/* Where the manifest lies in an archive of this format. */
+enum format_home {
+    FORMAT_HOME_TREE,  /* [TOP/].warmpack/ID */
+    FORMAT_HOME_EGG,   /* EGG-INFO/warmpack/ID */
+    FORMAT_HOME_WHEEL, /* NAME.dist-info/warmpack/ID */
+};
+
 /* A format of the registry. Public as an opaque `struct wp_format`. */
 struct wp_format {
     const char *name;            /* "tgz" */
     const char *const *suffixes; /* ".tgz", ".tar.gz", NULL */
     int min_level, max_level;    /* 0, 0: has no levels */
     bool writes;                 /* false: read only (bzip2, xz) */
+    bool no_hardlinks;           /* further names of a file are packed as copies */
+    bool no_symlinks;            /* refused */
+    enum format_home home;
     int (*open_writer)(struct format_writer **out, const struct wp_format *f,
                        const struct format_write_options *o, struct wp_error *err);
 };

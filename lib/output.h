@@ -20,6 +20,9 @@ struct output {
  * output_commit, but where NAME is a device, a FIFO or standard output. */
 int output_open(struct output *o, const char *name, struct wp_error *err);
 int output_write(struct output *o, const void *data, size_t n, struct wp_error *err);
+/* Changes what has been written, at OFFSET; not in a direct output. */
+int output_patch(struct output *o, uint64_t offset, const void *data, size_t n,
+                 struct wp_error *err);
 /* Starts again from nothing; -EBUSY for a direct output. */
 int output_restart(struct output *o, struct wp_error *err);
 /* Gives the archive its name. */

@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "caches.h"
 #include "settings.h"
+#include "wheel_record.h"
 
 extern char **environ;
 
@@ -42,24 +43,73 @@ static int record_environment(struct manifest *m, struct wp_error *err)
     return 0;
 }
 
+static int compare_entries(const void *a, const void *b)
+{
+    return strcmp(((const struct entry *)a)->path, ((const struct entry *)b)->path);
+}
+
 /* The manifest borrows the walk's entries while it is written. */
+static int borrow_entries(struct pack *p, struct wp_error *err)
+{
+    struct manifest *m = &p->manifest;
+
+    m->entries = calloc(p->walk.count + p->made_count + 1, sizeof *m->entries);
+    if (!m->entries)
+        return error_nomem(err);
+    for (size_t i = 0; i < p->walk.count; i++)
+        if (p->walk.items[i].entry.type != ENTRY_OTHER)
+            m->entries[m->entry_count++] = p->walk.items[i].entry;
+    for (size_t i = 0; i < p->made_count; i++)
+        m->entries[m->entry_count++] = p->made[i].entry;
+    if (p->made_count)
+        qsort(m->entries, m->entry_count, sizeof *m->entries, compare_entries);
+    return 0;
+}
+
+static void return_entries(struct pack *p)
+{
+    free(take_ptr(p->manifest.entries));
+    p->manifest.entry_count = 0;
+}
+
+/* A wheel's RECORD has the manifest's digest, and the manifest has RECORD's size: both are written
+ * until the size is the one that was assumed. It only ever grows, by the digits of the other. */
+static int write_both(struct pack *p, struct made_file *record, struct buf *text,
+                      struct wp_error *err)
+{
+    for (;;) {
+        int r = borrow_entries(p, err);
+
+        buf_clear(text);
+        buf_clear(&record->text);
+        if (r == 0)
+            r = manifest_write(&p->manifest, text, err);
+        if (r == 0 && wheel_record_write(&p->manifest, p->home, text, &record->text) < 0)
+            r = error_nomem(err);
+        return_entries(p);
+        if (r < 0 || record->entry.size == record->text.size)
+            return r;
+        record->entry.size = record->text.size;
+    }
+}
+
 static int write_manifest(struct pack *p, struct buf *text, struct wp_error *err)
 {
     struct manifest *m = &p->manifest;
     int r;
 
     m->creator = strdup("warmpack " WP_VERSION);
-    m->entries = calloc(p->walk.count ? p->walk.count : 1, sizeof *m->entries);
-    if (!m->creator || !m->entries)
+    if (!m->creator)
         return error_nomem(err);
-    for (size_t i = 0; i < p->walk.count; i++)
-        if (p->walk.items[i].entry.type != ENTRY_OTHER)
-            m->entries[m->entry_count++] = p->walk.items[i].entry;
     r = record_environment(m, err);
+    for (size_t i = 0; i < p->made_count && r == 0; i++)
+        if (!p->made[i].entry.has_sha256)
+            return write_both(p, &p->made[i], text, err);
+    if (r == 0)
+        r = borrow_entries(p, err);
     if (r == 0)
         r = manifest_write(m, text, err);
-    free(take_ptr(m->entries));
-    m->entry_count = 0;
+    return_entries(p);
     return r;
 }
 
@@ -79,35 +129,41 @@ static int put_alone(struct format_writer *w, struct output *out, const struct e
     if (r == 0)
         r = w->ops->seal(w, &b, err);
     if (r == 0)
-        r = w->ops->written(w, &b, out->written, err);
-    if (r == 0)
-        r = output_write(out, b.packed.data, b.packed.size, err);
+        r = pack_write(w, out, &b, err);
     w->ops->drop_block(&b);
     return r;
 }
 
-static int put_manifest(struct pack *p, struct format_writer *w, struct output *out,
-                        struct wp_error *err)
+/* The newest time of what is packed, so that the same tree gives the same bytes. */
+static struct timespec time_of_made(const struct pack *p)
+{
+    struct timespec t = {0};
+
+    for (size_t i = 0; i < p->walk.count; i++)
+        if (i == 0 || p->walk.items[i].entry.mtime.tv_sec > t.tv_sec)
+            t.tv_sec = p->walk.items[i].entry.mtime.tv_sec;
+    return t;
+}
+
+/* Files that are in no tree, and behind them the manifest, which knows of them. */
+static int put_made(struct pack *p, struct format_writer *w, struct output *out,
+                    uint64_t *manifest_at, struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(p->home, MANIFEST_NAME);
     _cleanup_buf_ struct buf text = {0};
-    struct entry e = {.path = path, .mode = 0644};
+    struct entry e = {.path = path, .mode = 0644, .mtime = time_of_made(p)};
     int r;
 
     if (!path)
         return error_nomem(err);
+    for (size_t i = 0; i < p->made_count; i++)
+        p->made[i].entry.mtime = e.mtime;
     r = write_manifest(p, &text, err);
-    if (r < 0)
-        return r;
+    for (size_t i = 0; i < p->made_count && r == 0; i++)
+        r = put_alone(w, out, &p->made[i].entry, &p->made[i].text, err);
     e.size = text.size;
-    /* The newest time of what is packed, so that the same tree gives the same bytes. */
-    for (size_t i = 0; i < p->walk.count; i++) {
-        struct timespec t = p->walk.items[i].entry.mtime;
-
-        if (i == 0 || t.tv_sec > e.mtime.tv_sec)
-            e.mtime = (struct timespec){.tv_sec = t.tv_sec};
-    }
-    return put_alone(w, out, &e, &text, err);
+    *manifest_at = out->written;
+    return r < 0 ? r : put_alone(w, out, &e, &text, err);
 }
 
 static int put_framing(struct format_writer *w, struct output *out, bool head, uint64_t manifest_at,
@@ -148,7 +204,7 @@ static int refuse_stale(const struct pack *p, const struct wp_create_result *res
 static int pack_entries(struct pack *p, struct format_writer *w, struct pool *pool,
                         struct output *out, struct wp_create_result *result, struct wp_error *err)
 {
-    uint64_t manifest_at;
+    uint64_t manifest_at = 0;
     int r = put_framing(w, out, true, 0, err);
 
     if (r == 0)
@@ -168,8 +224,8 @@ static int pack_entries(struct pack *p, struct format_writer *w, struct pool *po
     r = refuse_stale(p, result, err);
     if (r < 0)
         return r;
-    manifest_at = out->written;
-    r = put_manifest(p, w, out, err);
+    result->entries += p->made_count;
+    r = put_made(p, w, out, &manifest_at, err);
     return r < 0 ? r : put_framing(w, out, false, manifest_at, err);
 }
 
@@ -191,6 +247,7 @@ static int pack_once(const struct wp_create_options *o, struct pool *pool, struc
     if (r == 0 && out->fd < 0) /* after the walk, which must not meet it */
         r = output_open(out, o->archive, err);
     options.mark = (const char *)mark.data;
+    options.can_patch = !out->direct;
     if (r == 0)
         r = o->format->open_writer(&w, o->format, &options, err);
     if (r == 0)

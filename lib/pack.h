@@ -16,14 +16,22 @@ struct packed_index {
     struct buf text;
 };
 
+/* A file that is in no tree. */
+struct made_file {
+    struct entry entry; /* owned */
+    struct buf text;
+};
+
 struct pack {
     const struct wp_create_options *o;
     struct walk walk;         /* sorted; entries take on what was really read */
     struct manifest manifest; /* roots and caches; entries and indexes at the end */
-    char *home;               /* "TOP/.warmpack/ID"; owned */
+    char *home;               /* "TOP/.warmpack/ID", or the format's own place; owned */
     char id[PACK_ID_LENGTH + 1];
     struct packed_index *indexes; /* sorted by item; owned */
     size_t index_count;
+    struct made_file *made; /* written behind the walk, before the manifest; owned */
+    size_t made_count;
     uint64_t total; /* bytes of content, for progress */
 };
 
@@ -31,10 +39,29 @@ struct pack {
  * everything. */
 int pack_plan(struct pack *p, struct wp_error *err);
 
+/* How this job walks what it packs. */
+void pack_walk_options(const struct pack *p, struct walk_options *w);
+/* Names p->home for a walk that is not sorted yet; zeros stand for the ID. */
+int pack_home(struct pack *p, struct wp_error *err);
+/* Removes items from a walk that is not sorted yet: DIR and all below it. */
+void pack_drop(struct pack *p, const char *dir);
+/* Adds a file with that content. */
+int pack_make(struct pack *p, const char *path, const char *text, struct wp_error *err);
+
+/* Gives an egg its EGG-INFO: what is in the tree, or what setuptools left near it. */
+int pack_egg(struct pack *p, struct wp_error *err);
+
+/* Makes room for a wheel's RECORD, which is made when all else is known. After pack_home. */
+int pack_wheel(struct pack *p, struct wp_error *err);
+
 /* Writes all entries of the walk through W to OUT. -EAGAIN: a source or cache file changed while
  * it was read, twice (ERR names it). */
 int pack_blocks(struct pack *p, struct format_writer *w, struct pool *pool, struct output *out,
                 bool *changed, struct wp_error *err);
+
+/* Writes a sealed block, and what the format then changes in the archive. */
+int pack_write(struct format_writer *w, struct output *out, struct format_block *b,
+               struct wp_error *err);
 
 /* Judges the packed indexes by what was packed, into VERIFY and the manifest's index lines.
  * -EAGAIN where an index or its data files changed since they were read. */

@@ -353,6 +353,19 @@ static int finish_large(struct blocks *b, const struct segment *g, struct wp_err
     return 0;
 }
 
+int pack_write(struct format_writer *w, struct output *out, struct format_block *b,
+               struct wp_error *err)
+{
+    struct format_patch p;
+    int r = w->ops->written(w, b, out->written, err);
+
+    if (r == 0)
+        r = output_write(out, b->packed.data, b->packed.size, err);
+    while (r == 0 && w->ops->patch && !out->direct && w->ops->patch(w, &p) > 0)
+        r = output_patch(out, p.offset, p.data, p.size, err);
+    return r;
+}
+
 /* Writes the oldest block. Pieces are digested by then: whoever came first did the others' too. */
 static int retire(struct blocks *b, struct wp_error *err)
 {
@@ -362,9 +375,7 @@ static int retire(struct blocks *b, struct wp_error *err)
     if (r < 0 && err && !err->code)
         *err = s->err;
     if (r == 0)
-        r = b->w->ops->written(b->w, &s->block, b->out->written, err);
-    if (r == 0)
-        r = output_write(b->out, s->block.packed.data, s->block.packed.size, err);
+        r = pack_write(b->w, b->out, &s->block, err);
     for (size_t i = 0; i < s->count; i++) {
         const struct segment *g = &s->segments[i];
 
@@ -518,9 +529,10 @@ static int put_large(struct blocks *b, size_t number, struct wp_error *err)
 static int put_item(struct blocks *b, size_t number, struct wp_error *err)
 {
     const struct entry *e = &b->p->walk.items[number].entry;
+    const size_t whole = b->w->whole_size ? b->w->whole_size : b->w->block_size / 4;
 
     report(b->p->o->report, WP_DETAIL, e->path, NULL);
-    if (e->type == ENTRY_FILE && e->size > b->w->block_size / 4 &&
+    if (e->type == ENTRY_FILE && e->size > whole &&
         !(is_source_or_cache(e->path) && e->size <= WHOLE_LIMIT))
         return put_large(b, number, err);
     return put_whole(b, number, e->type == ENTRY_FILE ? e->size : 0, err);

@@ -15,10 +15,7 @@
 #include "numba/places.h"
 #include "pack.h"
 
-/* Stands for the ID until the walk is known. */
-static const char no_id[PACK_ID_LENGTH + 1] = "0000000000000000";
-
-static void options_for_walk(const struct pack *p, struct walk_options *w)
+void pack_walk_options(const struct pack *p, struct walk_options *w)
 {
     struct stat st;
 
@@ -55,7 +52,7 @@ static int walk_members(struct pack *p, struct wp_error *err)
 {
     struct walk_options options;
 
-    options_for_walk(p, &options);
+    pack_walk_options(p, &options);
     for (size_t i = 0; i < p->o->member_count; i++) {
         const struct wp_member *m = &p->o->members[i];
         const char *path = m->path;
@@ -341,24 +338,6 @@ static int find_outside(struct pack *p, const struct caches *known, const char *
     return errno ? error_set(err, errno, dir, "cannot read the cache directory") : 0;
 }
 
-/* The one directory in which everything lies; NULL: there is none. */
-static char *single_top(const struct walk *w)
-{
-    size_t n = w->count ? strcspn(w->items[0].entry.path, "/") : 0;
-    bool is_dir = false;
-
-    if (!n)
-        return NULL;
-    for (size_t i = 0; i < w->count; i++) {
-        const char *path = w->items[i].entry.path;
-
-        if (strncmp(path, w->items[0].entry.path, n) != 0 || (path[n] && path[n] != '/'))
-            return NULL;
-        is_dir |= path[n] == '/' || w->items[i].entry.type == ENTRY_DIR;
-    }
-    return is_dir ? strndup(w->items[0].entry.path, n) : NULL;
-}
-
 /* What Numba leaves when it dies while saving. */
 static void drop_temporaries(struct walk *w)
 {
@@ -478,32 +457,44 @@ static int plan_caches(struct pack *p, struct caches *known, struct wp_error *er
     return r;
 }
 
+static int refuse_links(const struct pack *p, struct wp_error *err)
+{
+    for (size_t i = 0; i < p->walk.count && p->o->format->no_symlinks; i++)
+        if (p->walk.items[i].entry.type == ENTRY_SYMLINK)
+            return error_set(err, 0, p->walk.items[i].entry.path,
+                             "is a symbolic link, which a .%s cannot hold: -h packs what it "
+                             "points to",
+                             p->o->format->name);
+    return 0;
+}
+
 int pack_plan(struct pack *p, struct wp_error *err)
 {
-    _cleanup_free_ char *top = NULL;
-    _cleanup_free_ char *dir = NULL;
     struct caches *known = NULL;
     int r;
 
     walk_init(&p->walk);
+    p->walk.copies = p->o->format->no_hardlinks;
     r = walk_members(p, err);
+    if (r == 0 && p->o->format->home == FORMAT_HOME_EGG)
+        r = pack_egg(p, err);
     if (r < 0)
         return r;
     drop_temporaries(&p->walk);
     r = record_roots(p, err);
-    if (r < 0)
-        return r;
-    top = single_top(&p->walk);
-    dir = path_join(top ? top : "", MANIFEST_DIR);
-    p->home = dir ? path_join(dir, no_id) : NULL;
-    if (!p->home)
-        return error_nomem(err);
-    r = caches_new(&known, err);
+    if (r == 0)
+        r = pack_home(p, err);
+    if (r == 0 && p->o->format->home == FORMAT_HOME_WHEEL)
+        r = pack_wheel(p, err);
+    if (r == 0)
+        r = caches_new(&known, err);
     if (r == 0)
         r = plan_caches(p, known, err);
     caches_free(known);
     if (r == 0)
         r = walk_finish(&p->walk, err);
+    if (r == 0)
+        r = refuse_links(p, err);
     if (r == 0)
         r = set_owners(p, err);
     if (r == 0)
@@ -520,6 +511,11 @@ void pack_clear(struct pack *p)
 {
     for (size_t i = 0; i < p->index_count; i++)
         buf_free(&p->indexes[i].text);
+    for (size_t i = 0; i < p->made_count; i++) {
+        entry_clear(&p->made[i].entry);
+        buf_free(&p->made[i].text);
+    }
+    free(p->made);
     free(p->indexes);
     free(p->home);
     manifest_clear(&p->manifest);

@@ -22,25 +22,10 @@ enum { LARGEST_MANIFEST = 1 << 30 };
 
 /* ---- Names ------------------------------------------------------------------------------- */
 
-/* Where warmpack's own directory begins in PATH: the offset of ".warmpack/", at the top or one
- * level below; -1: PATH does not lie there. */
-static int home_at(const char *path)
-{
-    static const char prefix[] = MANIFEST_DIR "/";
-    const char *slash;
-
-    if (strncmp(path, prefix, strlen(prefix)) == 0)
-        return 0;
-    slash = strchr(path, '/');
-    if (slash && strncmp(slash + 1, prefix, strlen(prefix)) == 0)
-        return (int)(slash + 1 - path);
-    return -1;
-}
-
 /* How many components to take off PATH. warmpack's own directory is never cut into. */
 static unsigned strip_count(const struct unpack *u, const char *path)
 {
-    int home = home_at(path);
+    int home = manifest_home_at(path);
     unsigned above = home > 0 ? 1 : 0;
 
     if (home >= 0 && u->o->strip_components > above)
@@ -148,7 +133,8 @@ static bool is_selected(const struct unpack *u, const char *path, bool *used)
     for (size_t i = 0; u->o->patterns && u->o->patterns[i]; i++)
         if (matches(path, u->o->patterns[i]))
             yes = used[i] = true;
-    if (u->a->reader->mark && home_at(path) >= 0) /* the manifest, caches of what was selected */
+    if (u->a->reader->mark &&
+        manifest_home_at(path) >= 0) /* the manifest, caches of what was selected */
         return !u->o->to_stdout || (yes && u->o->patterns);
     return yes && !(u->o->exclude && walk_excluded(path, u->o->exclude));
 }
@@ -166,6 +152,19 @@ static int check_safe(const struct entry *e, struct wp_error *err)
     return 0;
 }
 
+/* What the format cannot hold the manifest does. */
+static void take_recorded(const struct unpack *u, struct entry *e)
+{
+    const struct entry *m = u->recorded.data ? manifest_find(&u->manifest, e->path) : NULL;
+
+    if (!m || m->type != e->type)
+        return;
+    e->mtime = m->mtime;
+    e->mode = m->mode;
+    e->uid = m->uid;
+    e->gid = m->gid;
+}
+
 /* A copy of the archive's entry with its name as unpacked. *OUT NULL: nothing is left of it. */
 static int make_item(struct unpack *u, const struct entry *e, bool *used, struct unpacked **out,
                      struct wp_error *err)
@@ -177,6 +176,7 @@ static int make_item(struct unpack *u, const struct entry *e, bool *used, struct
     *out = item;
     if (!item || entry_copy(&item->e, e) < 0)
         return error_nomem(err);
+    take_recorded(u, &item->e);
     item->skipped = !is_selected(u, e->path, used);
     if (e->type == ENTRY_OTHER) {
         if (!item->skipped)
@@ -245,7 +245,7 @@ static int replace_earlier(struct unpack *u, struct unpack_files *files, struct 
 
 static bool is_manifest(const struct unpack *u, const char *archived)
 {
-    return u->a->reader->mark && home_at(archived) >= 0 &&
+    return u->a->reader->mark && manifest_home_at(archived) >= 0 &&
            strcmp(path_base(archived), MANIFEST_NAME) == 0;
 }
 
@@ -282,7 +282,10 @@ static int take_manifest(struct unpack *u, const struct entry *e, struct wp_erro
     if (!name || !(u->home = path_dir(name)))
         return error_nomem(err);
     r = pull_whole(u, e, &text, err);
-    if (r == 0)
+    if (r == 0 && u->recorded.data &&
+        (text.size != u->recorded.size || memcmp(text.data, u->recorded.data, text.size) != 0))
+        r = error_set(err, EBADMSG, e->path, "the archive has a second manifest");
+    if (r == 0 && !u->recorded.data)
         r = manifest_read(&u->manifest, text.data, text.size, e->path, u->a->pool, err);
     if (r == 0)
         r = create_dir(u->tree, u->home, err);
@@ -368,6 +371,24 @@ static bool *new_used(const struct unpack *u)
     return calloc(n + 1, sizeof(bool));
 }
 
+/* A format that rounds times has its manifest where it can be read first. */
+static int read_recorded(struct unpack *u, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf path = {0};
+    int r = u->a->reader->is_rounded
+                ? u->a->reader->ops->manifest(u->a->reader, &path, &u->recorded, err)
+                : 0;
+
+    if (r <= 0) {
+        buf_free(&u->recorded);
+        return r;
+    }
+    if (buf_terminate(&path) < 0)
+        return error_nomem(err);
+    return manifest_read(&u->manifest, u->recorded.data, u->recorded.size, (const char *)path.data,
+                         u->a->pool, err);
+}
+
 /* The stream into the staged tree, files only: links come when all files are there. */
 static int stage_all(struct unpack *u, struct wp_error *err)
 {
@@ -379,7 +400,9 @@ static int stage_all(struct unpack *u, struct wp_error *err)
 
     if (!used)
         return error_nomem(err);
-    r = reader->ops->next(reader, &e, err);
+    r = read_recorded(u, err);
+    if (r == 0)
+        r = reader->ops->next(reader, &e, err);
     made = r < 0 ? r : unpack_files_new(&files, u, reader->mark, err);
     if (made < 0)
         return made;
@@ -547,7 +570,7 @@ static int unpack_staged(struct unpack *u, struct wp_error *err)
     if (r == 0)
         r = give_made(u, err);
     for (size_t i = 0; i < u->count; i++)
-        u->result->files += !u->items[i]->skipped && home_at(u->items[i]->e.path) < 0;
+        u->result->files += !u->items[i]->skipped && manifest_home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;
     if (r == 0)
         r = u->has_manifest ? unpack_verify(u, err) : unpack_warn_stale(u, err);
@@ -735,6 +758,7 @@ static void clear(struct unpack *u)
     for (size_t i = 0; i < u->kept_count; i++)
         free(u->kept[i]);
     free(u->kept);
+    buf_free(&u->recorded);
     caches_free_bases(u->roots);
     manifest_clear(&u->manifest);
     verify_end(&u->verify);
@@ -758,6 +782,7 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
     u.policy = (struct create_policy){.owner = geteuid() == 0 && !o->no_same_owner,
                                       .numeric_owner = o->numeric_owner,
                                       .permissions = o->same_permissions,
+                                      .superuser = geteuid() == 0,
                                       .umask = geteuid() == 0 ? 0 : u.umask};
     r = verify_begin(&u.verify, o->user, err);
     if (r == 0)

@@ -49,6 +49,7 @@ struct unpack {
     size_t slot_count;
     struct manifest manifest;
     bool has_manifest;
+    struct buf recorded;     /* text of MANIFEST where it was read before the entries; owned */
     char *home;              /* as unpacked: "TOP/.warmpack/ID"; NULL: none; owned */
     char **roots;            /* absolute paths that DIR will have for Python; NULL-ended; owned */
     struct verify verify;    /* the user who runs Python */

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "unpack.h"
+#include "wheel_record.h"
 
 static const char *archived_path(const struct unpacked *item)
 {
@@ -18,8 +20,42 @@ static int compare_archived(const void *a, const void *b)
                   archived_path(*(struct unpacked *const *)b));
 }
 
-static const char *difference(const struct unpacked *item, const struct entry *want)
+/* What the manifest can have no digest of: a wheel's RECORD, which has the manifest's. */
+struct record {
+    char *path; /* owned; NULL: this is no wheel */
+    unsigned char sha256[SHA256_SIZE];
+};
+
+static void record_clear(struct record *record)
 {
+    free(record->path);
+}
+
+static int make_record(const struct unpack *u, struct record *record, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf text = {0};
+
+    record->path = wheel_record_path(u->home);
+    if (!record->path)
+        return errno ? error_nomem(err) : 0;
+    if (wheel_record_write(&u->manifest, u->home, &u->recorded, &text) < 0)
+        return error_nomem(err);
+    sha256_of(text.data, text.size, record->sha256);
+    return 0;
+}
+
+/* The digest that the entry must have, or NULL. */
+static const unsigned char *wanted_digest(const struct entry *want, const struct record *record)
+{
+    if (want->has_sha256)
+        return want->sha256;
+    return record->path && strcmp(record->path, want->path) == 0 ? record->sha256 : NULL;
+}
+
+static const char *difference(const struct unpacked *item, const struct entry *want,
+                              const struct record *record)
+{
+    const unsigned char *sha256 = wanted_digest(want, record);
     const struct entry *got = &item->e;
 
     if (got->type != want->type)
@@ -34,8 +70,8 @@ static const char *difference(const struct unpacked *item, const struct entry *w
         return NULL;
     if (got->size != want->size)
         return "has another size than the manifest says";
-    if (!item->skipped && (!got->has_sha256 || !want->has_sha256 ||
-                           memcmp(got->sha256, want->sha256, sizeof got->sha256) != 0))
+    if (!item->skipped &&
+        (!got->has_sha256 || !sha256 || memcmp(got->sha256, sha256, sizeof got->sha256) != 0))
         return "does not have the content that the manifest says (SHA-256)";
     return NULL;
 }
@@ -43,11 +79,13 @@ static const char *difference(const struct unpacked *item, const struct entry *w
 int unpack_check(struct unpack *u, struct wp_error *err)
 {
     _cleanup_free_ struct unpacked **sorted = malloc((u->count ? u->count : 1) * sizeof *sorted);
+    _cleanup_(record_clear) struct record record = {0};
     const struct manifest *m = &u->manifest;
     size_t i = 0;
+    int r = sorted ? make_record(u, &record, err) : error_nomem(err);
 
-    if (!sorted)
-        return error_nomem(err);
+    if (r < 0)
+        return r;
     if (u->count)
         memcpy(sorted, u->items, u->count * sizeof *sorted);
     qsort(sorted, u->count, sizeof *sorted, compare_archived);
@@ -62,7 +100,7 @@ int unpack_check(struct unpack *u, struct wp_error *err)
         if (order > 0)
             return error_set(err, EBADMSG, m->entries[k].path,
                              "is in the manifest, but not in the archive");
-        text = difference(sorted[i], &m->entries[k]);
+        text = difference(sorted[i], &m->entries[k], &record);
         if (text)
             return error_set(err, EBADMSG, archived_path(sorted[i]), "%s", text);
     }

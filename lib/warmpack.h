@@ -196,7 +196,8 @@ struct wp_create_options {
     int level; /* 0: default; use level_set for level 0 */
     bool level_set;
     bool gzip_one_member;
-    unsigned threads; /* 0: all CPUs */
+    const char *egg_info; /* egg: the NAME.egg-info directory; NULL: found near the tree */
+    unsigned threads;     /* 0: all CPUs */
     const struct wp_report *report;
     const volatile sig_atomic_t *interrupted;
 };

@@ -1,9 +1,5 @@
-/* One gzip member for a whole archive, for readers that stop at the end of the first.
- *
- * Each block is compressed by itself with libdeflate, which ends it with a block marked as final.
- * That mark is taken away, an empty stored block fills the last byte up, and then the next block
- * may follow. To find the mark zlib goes over the compressed data once and says where the blocks of
- * deflate begin: far cheaper than compressing with zlib, and the data are proved on the way. */
+/* One gzip member for a whole archive, for readers that stop at the end of the first. Its blocks
+ * are deflated independently and joined. */
 
 #include <errno.h>
 #include <libdeflate.h>
@@ -13,24 +9,20 @@
 
 #include "codec.h"
 #include "gzip.h"
+#include "joint.h"
 
 enum {
     LEVEL_DEFAULT = 5,
     LEVEL_MIN = 1,
     LEVEL_MAX = 12,
-    JOINT = 6,                /* bytes at most that joining adds to a block */
-    SCRATCH_SIZE = 64 * 1024, /* what zlib inflates into; nobody looks at it */
 };
 
 /* A block's state, kept from block to block. */
 struct one_packer {
-    struct libdeflate_compressor *compressor;
+    struct joint *joint;
     int level;
-    z_stream inflater;
-    bool has_inflater;
     uint32_t crc;  /* of the block sealed last */
     uint64_t size; /* its plain bytes */
-    unsigned char scratch[SCRATCH_SIZE];
 };
 
 static void drop_packer(void *state)
@@ -39,9 +31,7 @@ static void drop_packer(void *state)
 
     if (!p)
         return;
-    libdeflate_free_compressor(p->compressor);
-    if (p->has_inflater)
-        inflateEnd(&p->inflater);
+    joint_free(p->joint);
     free(p);
 }
 
@@ -53,64 +43,17 @@ static struct one_packer *packer_for(struct format_block *b, int level)
         p = b->codec = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
-    if (!p->compressor || p->level != level) {
-        libdeflate_free_compressor(p->compressor);
-        p->compressor = libdeflate_alloc_compressor(level);
+    if (!p->joint || p->level != level) {
+        joint_free(p->joint);
+        p->joint = joint_new(level);
         p->level = level;
     }
-    if (!p->has_inflater)
-        p->has_inflater = inflateInit2(&p->inflater, -MAX_WBITS) == Z_OK;
-    return p->compressor && p->has_inflater ? p : NULL;
-}
-
-/* Where in DATA, in bits, the last block of deflate begins, and where it ends. False: zlib finds
- * these N bytes wrong. */
-static bool find_last_block(struct one_packer *p, unsigned char *data, size_t n, size_t *begin,
-                            size_t *end)
-{
-    z_stream *z = &p->inflater;
-
-    if (inflateReset(z) != Z_OK)
-        return false;
-    z->next_in = data;
-    z->avail_in = (uInt)n;
-    *begin = 0;
-    while (true) {
-        z->next_out = p->scratch;
-        z->avail_out = SCRATCH_SIZE;
-        if (inflate(z, Z_BLOCK) != Z_OK)
-            return false;
-        if (!(z->data_type & 128))
-            continue; /* in the midst of a block */
-        size_t at = (n - z->avail_in) * 8 - (size_t)(z->data_type & 7);
-        if (z->data_type & 64) {
-            *end = at;
-            return true;
-        }
-        *begin = at;
-    }
-}
-
-/* Takes the mark of the last block away and brings the N bytes of DATA, which has room for JOINT
- * more, to a byte's end. Their new number. */
-static size_t open_end(unsigned char *data, size_t begin, size_t end)
-{
-    static const unsigned char empty_stored[4] = {0, 0, 0xff, 0xff};
-    size_t used = (end + 7) / 8;
-    size_t header_end = (end + 3 + 7) / 8; /* the stored block's header has three bits, all 0 */
-
-    data[begin / 8] &= (unsigned char)~(1u << begin % 8);
-    if (end % 8)
-        data[used - 1] &= (unsigned char)((1u << end % 8) - 1);
-    if (header_end > used)
-        data[used] = 0;
-    memcpy(data + header_end, empty_stored, sizeof(empty_stored));
-    return header_end + sizeof(empty_stored);
+    return p->joint ? p : NULL;
 }
 
 static int one_pack(struct format_block *b, int level, struct wp_error *err)
 {
-    size_t begin, end;
+    int r;
 
     if (level < 0)
         level = LEVEL_DEFAULT;
@@ -122,20 +65,13 @@ static int one_pack(struct format_block *b, int level, struct wp_error *err)
     struct one_packer *p = packer_for(b, level);
     if (!p)
         return error_nomem(err);
-    size_t bound = libdeflate_deflate_compress_bound(p->compressor, b->plain.size);
     buf_clear(&b->packed);
-    if (buf_reserve(&b->packed, bound + JOINT) < 0)
-        return error_nomem(err);
     p->crc = libdeflate_crc32(0, b->plain.data, b->plain.size);
     p->size = b->plain.size;
-    if (p->size == 0)
-        return 0;
-    size_t n = libdeflate_deflate_compress(p->compressor, b->plain.data, b->plain.size,
-                                           b->packed.data, bound);
-    if (n == 0 || !find_last_block(p, b->packed.data, n, &begin, &end))
-        return error_set(err, EIO, NULL, "cannot compress");
-    b->packed.size = open_end(b->packed.data, begin, end);
-    return 0;
+    r = joint_deflate(p->joint, b->plain.data, b->plain.size, &b->packed);
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    return r < 0 ? error_set(err, EIO, NULL, "cannot compress") : 0;
 }
 
 /* ---- The member around the blocks --------------------------------------------------------- */
@@ -171,11 +107,11 @@ int gzip_one_add(struct gzip_one *g, const struct format_block *b)
 
 int gzip_one_tail(struct gzip_one *g, struct buf *out)
 {
-    unsigned char tail[2 + GZIP_TRAILER_SIZE] = {3, 0}; /* an empty, final block of deflate */
+    unsigned char trailer[GZIP_TRAILER_SIZE];
 
-    put_le32(tail + 2, (uint32_t)g->crc);
-    put_le32(tail + 6, (uint32_t)g->size);
-    return buf_add(out, tail, sizeof(tail));
+    put_le32(trailer, (uint32_t)g->crc);
+    put_le32(trailer + 4, (uint32_t)g->size);
+    return joint_end(out) < 0 ? -ENOMEM : buf_add(out, trailer, sizeof(trailer));
 }
 
 void gzip_one_free(struct gzip_one *g)

@@ -6,25 +6,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/path.h"
+#include "manifest/manifest.h"
 #include "tar.h"
 
 /* A manifest has some 200 bytes a file; this one would speak of ten million. */
 static const uint64_t max_manifest = UINT64_C(2) << 30;
-
-bool tar_is_manifest_path(const char *path)
-{
-    static const char dir[] = ".warmpack/", file[] = "/manifest.jsonl";
-    const size_t tail = sizeof(dir) - 1 + 16 + sizeof(file) - 1;
-    size_t n = strlen(path);
-    const char *at = path + n - tail;
-
-    if (n < tail || (at > path && at[-1] != '/'))
-        return false;
-    return memcmp(at, dir, sizeof(dir) - 1) == 0 &&
-           strspn(at + sizeof(dir) - 1, "0123456789abcdef") == 16 &&
-           strcmp(at + sizeof(dir) - 1 + 16, file) == 0;
-}
 
 /* FD's file, open a second time: a duplicate would share the position with who is reading. */
 static int open_again(int fd)
@@ -52,7 +38,7 @@ static int read_manifest(struct format_reader *r, struct buf *path, struct buf *
 
     if (rc <= 0)
         return rc;
-    if (e->type != ENTRY_FILE || !tar_is_manifest_path(e->path))
+    if (e->type != ENTRY_FILE || !manifest_is_path(e->path))
         return 0;
     if (e->size > max_manifest)
         return error_set(err, EFBIG, e->path, "the manifest is too large");

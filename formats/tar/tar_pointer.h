@@ -4,9 +4,6 @@
 #include "base/buf.h"
 #include "codec/codec.h"
 
-/* Is PATH one of a manifest of ours: [TOP/].warmpack/ID/manifest.jsonl, ID 16 hex digits? */
-bool tar_is_manifest_path(const char *path);
-
 /* Reads it from the archive that FD is, whose position stays where it is: 1 with PATH and TEXT
  * filled; 0 where there is no pointer or nothing of ours where it points; negative errno. */
 int tar_pointed_manifest(const struct codec *codec, int fd, const char *name, struct pool *pool,

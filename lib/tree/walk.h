@@ -37,6 +37,7 @@ struct walk {
     char **root_names; /* owned: as given, for messages */
     unsigned root_count;
     struct names names; /* of users and groups */
+    bool copies;        /* further names of one inode are files of their own, not hard links */
 };
 
 void walk_init(struct walk *w);
@@ -44,7 +45,8 @@ void walk_init(struct walk *w);
 int walk_add_root(struct walk *w, const char *dir, struct wp_error *err);
 /* Walks ROOT's member PATH under archive name AS (NULL: path_clean(PATH); "": the members of a
  * directory stand at the top). Sockets are skipped with a warning; devices and FIFOs too.
- * Directories named .warmpack, .warmpack-XXXXXX (manifests, staging) are left out. An unreadable
+ * Directories named .warmpack, .warmpack-XXXXXX (manifests, staging) are left out, as is warmpack
+ * in an EGG-INFO or a NAME.dist-info. An unreadable
  * file or directory is an error, as is a missing PATH.
  * Where the way to PATH leads through a symlink, "..", or from "/", which no one should follow
  * again beneath a descriptor, its directory becomes a further root, with its path for a name. */

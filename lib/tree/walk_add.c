@@ -68,6 +68,16 @@ static bool is_own_name(const char *name)
                 6);
 }
 
+/* The directory of manifests in the metadata directory DIR of an egg or a wheel. */
+static bool is_own_place(const char *dir, const char *name)
+{
+    static const char wheel[] = ".dist-info";
+    size_t n = strlen(dir), tail = sizeof wheel - 1;
+
+    return strcmp(name, "warmpack") == 0 &&
+           (strcmp(dir, "EGG-INFO") == 0 || (n > tail && strcmp(dir + n - tail, wheel) == 0));
+}
+
 static struct walk_item *new_item(struct run *r, size_t parent)
 {
     struct walk *w = r->w;
@@ -237,6 +247,9 @@ static int list_dir(struct run *r, int fd, size_t parent)
             at += d->d_reclen;
             if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 ||
                 is_own_name(d->d_name))
+                continue;
+            r->as.data[as_prefix] = '\0';
+            if (is_own_place(path_base((char *)r->as.data), d->d_name))
                 continue;
             if (set_path(&r->name, name_prefix, d->d_name) < 0 ||
                 set_path(&r->as, as_prefix, d->d_name) < 0)

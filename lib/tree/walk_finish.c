@@ -104,7 +104,7 @@ int walk_finish(struct walk *w, struct wp_error *err)
     if (w->count == 0)
         return 0;
     int e = sort(w, err);
-    return e < 0 ? e : find_links(w, err);
+    return e < 0 || w->copies ? e : find_links(w, err);
 }
 
 static int compare_with_path(const void *path, const void *item)

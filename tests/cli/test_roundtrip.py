@@ -17,9 +17,12 @@ from trees import (BINARY, NOBODY, SECOND, Runner, assert_same, environment, lef
 FORMATS = {"tgz": (["-f", "a.tgz"], "a.tgz"),
            "tgz-of-one-member": (["--gzip-members", "one", "-f", "a.tgz"], "a.tgz"),
            "tar": (["-f", "a.tar"], "a.tar"),
-           "zst": (["-f", "a.tar.zst"], "a.tar.zst")}
+           "zst": (["-f", "a.tar.zst"], "a.tar.zst"),
+           "zip": (["-f", "a.zip"], "a.zip"),
+           "zip-stored": (["--level", "0", "-f", "a.zip"], "a.zip")}
 PIPES = {"tgz": ["-z"], "tar": [], "zst": ["--zstd"],
-         "tgz-of-one-member": ["-z", "--gzip-members", "one"]}
+         "tgz-of-one-member": ["-z", "--gzip-members", "one"],
+         "zip": ["--format", "zip"], "zip-stored": ["--format", "zip", "--level", "0"]}
 
 TIMES = {"recent": 1_795_339_396_456_441_290, "epoch": 0, "first": 1, "before": -1,
          "half-before": -SECOND // 2, "before-1970": -86400 * SECOND + 123_456_789,
@@ -47,6 +50,14 @@ def long_directory(root, length, letter=b"l"):
         fd = below
         name += b"/" + step
     return fd
+
+
+def as_held(packed, form):
+    """A zip has no hard links: each name becomes a file of its own."""
+    if not form.startswith("zip"):
+        return packed
+    return {path: {**entry, "links": (path,)} if "links" in entry else entry
+            for path, entry in packed.items()}
 
 
 def fill(root):
@@ -126,7 +137,7 @@ def test_everything_comes_back_from_a_file(tmp_path, everything, form):
     options, archive = FORMATS[form]
     warmpack.ok("create", *options, "-C", base, "app", "-q")
     result = warmpack.ok("extract", "-f", archive, "-C", "out", "-p")
-    assert_same(packed, look(tmp_path / "out"))
+    assert_same(as_held(packed, form), look(tmp_path / "out"))
     assert not leftovers(tmp_path)
     assert f"{len(packed)} files".encode() in result.stderr
 
@@ -138,7 +149,7 @@ def test_everything_comes_back_through_pipes(tmp_path, everything, form):
     (tmp_path / "out").mkdir()
     run("bash", "-c", "set -o pipefail; " + script, BINARY, *PIPES[form], cwd=tmp_path,
         env=environment(tmp_path, BASE=str(base)))
-    assert_same(packed, look(tmp_path / "out"))
+    assert_same(as_held(packed, form), look(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -159,7 +170,7 @@ def test_threads_do_not_change_what_is_unpacked(tmp_path, everything, form):
     warmpack.ok("create", *options, "-C", base, "app", "-q")
     for threads in ("1", "5"):
         warmpack.ok("extract", "-f", archive, "-C", threads, "--threads", threads, "-p")
-        assert_same(packed, look(tmp_path / threads))
+        assert_same(as_held(packed, form), look(tmp_path / threads))
 
 
 def test_a_pipe_and_a_file_hold_the_same_bytes(tmp_path, everything):

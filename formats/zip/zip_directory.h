@@ -1,0 +1,47 @@
+#pragma once
+/* What the end of a zip archive says: where its entries are and what they are. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "zip_format.h"
+
+/* An entry of the central directory. */
+struct zip_entry {
+    uint64_t at;    /* of its local header in the file */
+    uint64_t limit; /* where the next one begins, or the directory */
+    uint64_t packed_size, size;
+    size_t name; /* where in the archive's names, NAME_SIZE bytes and a NUL */
+    uint16_t name_size;
+    uint16_t method, flags;
+    uint16_t host; /* who made it */
+    uint32_t crc;
+    uint32_t attributes; /* external */
+    struct timespec mtime;
+    uid_t uid;
+    gid_t gid;
+};
+
+struct zip_archive {
+    int fd;     /* a regular file; owned */
+    char *name; /* for messages; owned */
+    uint64_t size;
+    struct zip_entry *entries; /* in the directory's order; owned */
+    size_t count;
+    struct buf names;
+    char *mark; /* the path that our comment names, or NULL; owned */
+};
+
+/* Reads end and directory of A->fd into the rest of A. */
+int zip_directory_read(struct zip_archive *a, struct wp_error *err);
+void zip_archive_clear(struct zip_archive *a); /* closes, frees */
+
+static inline const char *zip_name(const struct zip_archive *a, const struct zip_entry *e)
+{
+    return (const char *)a->names.data + e->name;
+}
+
+/* Whole or to the end of the file: bytes read, or negative errno. */
+ssize_t zip_pread(int fd, void *to, size_t n, uint64_t offset);

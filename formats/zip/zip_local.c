@@ -1,0 +1,72 @@
+/* Local headers: they must say what the directory says. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "zip_content.h"
+
+/* The two sizes, where the long field has them: they always come together there. */
+static bool take_long(const unsigned char *extra, size_t n, uint64_t *size, uint64_t *packed_size)
+{
+    while (n >= 4) {
+        size_t length = zip_get16(extra + 2);
+
+        if (length > n - 4)
+            return false;
+        if (zip_get16(extra) == ZIP_EXTRA_64 && length >= 16) {
+            *size = zip_get64(extra + 4);
+            *packed_size = zip_get64(extra + 12);
+            return true;
+        }
+        extra += 4 + length;
+        n -= 4 + length;
+    }
+    return false;
+}
+
+/* Where a descriptor follows the content, the sizes may be left open. */
+static bool sizes_agree(const struct zip_entry *e, const unsigned char *p)
+{
+    uint64_t packed_size = zip_get32(p + 18), size = zip_get32(p + 22);
+
+    if (zip_get16(p + 6) & ZIP_HAS_DESCRIPTOR)
+        return true;
+    if ((size == ZIP_MAX32 || packed_size == ZIP_MAX32) &&
+        !take_long(p + ZIP_LOCAL_SIZE + e->name_size, zip_get16(p + 28), &size, &packed_size))
+        return false;
+    return packed_size == e->packed_size && size == e->size && zip_get32(p + 14) == e->crc;
+}
+
+/* The archive's own copy may have other separators. */
+static bool same_name(const struct zip_archive *a, const struct zip_entry *e,
+                      const unsigned char *name)
+{
+    const char *known = zip_name(a, e);
+
+    for (size_t i = 0; i < e->name_size; i++)
+        if ((unsigned char)known[i] != name[i] && !(known[i] == '/' && name[i] == '\\'))
+            return false;
+    return true;
+}
+
+int zip_local_check(const struct zip_archive *a, const struct zip_entry *e, const unsigned char *p,
+                    size_t n, size_t *size, const char **what)
+{
+    const unsigned same_flags = ZIP_ENCRYPTED;
+
+    *size = ZIP_LOCAL_SIZE;
+    if (n < *size)
+        return -EAGAIN;
+    *what = ZIP_TEXT_CONTRADICT;
+    if (zip_get32(p) != ZIP_LOCAL || zip_get16(p + 26) != e->name_size)
+        return -EBADMSG;
+    *size += (size_t)e->name_size + zip_get16(p + 28);
+    if (*size > e->limit - e->at || e->packed_size > e->limit - e->at - *size)
+        return -EBADMSG;
+    if (n < *size)
+        return -EAGAIN;
+    if (!same_name(a, e, p + ZIP_LOCAL_SIZE) || zip_get16(p + 8) != e->method ||
+        (zip_get16(p + 6) & same_flags) != (e->flags & same_flags) || !sizes_agree(e, p))
+        return -EBADMSG;
+    return 0;
+}

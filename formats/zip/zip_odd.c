@@ -1,0 +1,119 @@
+/* bzip2, LZMA, zstd and whatever else libarchive knows: it is shown an archive of one entry, whose
+ * header we write. What comes out is checked like everything else. */
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "zip_content.h"
+
+enum { CHUNK = 64 * 1024, LONGEST_HEADER = 64 };
+
+struct zip_odd {
+    const struct zip_archive *a;
+    struct archive *archive;
+    uint64_t at, left;                    /* packed bytes to be read */
+    unsigned char header[LONGEST_HEADER]; /* comes first */
+    size_t header_size;                   /* 0: it has been given */
+    int failed;                           /* negative errno of reading */
+    bool is_open, ended;
+    unsigned char in[CHUNK];
+};
+
+static void put_header(struct zip_odd *o, const struct zip_entry *e)
+{
+    const unsigned lzma_flags = 6; /* among them: an end mark follows the data */
+    unsigned char *p = zip_put(o->header, 4, ZIP_LOCAL);
+
+    p = zip_put(p, 2, 45);
+    p = zip_put(p, 2, e->flags & lzma_flags);
+    p = zip_put(p, 2, e->method);
+    p = zip_put(p, 4, 0); /* time */
+    p = zip_put(p, 4, e->crc);
+    p = zip_put(p, 4, ZIP_MAX32);
+    p = zip_put(p, 4, ZIP_MAX32);
+    p = zip_put(p, 2, 1);
+    p = zip_put(p, 2, 20);
+    p = zip_put(p, 1, 'x');
+    p = zip_put(p, 2, ZIP_EXTRA_64);
+    p = zip_put(p, 2, 16);
+    p = zip_put(p, 8, e->size);
+    p = zip_put(p, 8, e->packed_size);
+    o->header_size = (size_t)(p - o->header);
+}
+
+static la_ssize_t pull(struct archive *archive, void *arg, const void **data)
+{
+    struct zip_odd *o = arg;
+    size_t n = o->left < CHUNK ? (size_t)o->left : CHUNK;
+    ssize_t got;
+
+    if (o->header_size) {
+        n = o->header_size;
+        o->header_size = 0;
+        *data = o->header;
+        return (la_ssize_t)n;
+    }
+    got = zip_pread(o->a->fd, o->in, n, o->at);
+    if (got < 0) {
+        o->failed = (int)got;
+        archive_set_error(archive, -(int)got, "cannot read");
+        return ARCHIVE_FATAL;
+    }
+    o->at += (uint64_t)got;
+    o->left -= (uint64_t)got;
+    *data = o->in;
+    return got;
+}
+
+struct zip_odd *zip_odd_new(const struct zip_archive *a, const struct zip_entry *e, uint64_t at)
+{
+    struct zip_odd *o = calloc(1, sizeof(*o));
+
+    if (!o)
+        return NULL;
+    o->a = a;
+    o->at = at;
+    o->left = e->packed_size;
+    put_header(o, e);
+    o->archive = archive_read_new();
+    if (o->archive && archive_read_support_format_zip_streamable(o->archive) == ARCHIVE_OK)
+        return o;
+    zip_odd_free(o);
+    return NULL;
+}
+
+void zip_odd_free(struct zip_odd *o)
+{
+    if (!o)
+        return;
+    if (o->archive)
+        archive_read_free(o->archive);
+    free(o);
+}
+
+static ssize_t failure(const struct zip_odd *o, const char **what)
+{
+    *what = "its compression method is not known, or its compressed data are damaged";
+    return o->failed < 0 ? o->failed : -EBADMSG;
+}
+
+ssize_t zip_odd_read(struct zip_odd *o, unsigned char *out, size_t room, const char **what)
+{
+    struct archive_entry *e;
+    la_ssize_t n;
+
+    if (!o->is_open) {
+        o->is_open = true;
+        if (archive_read_open(o->archive, o, NULL, pull, NULL) != ARCHIVE_OK ||
+            archive_read_next_header(o->archive, &e) != ARCHIVE_OK)
+            return failure(o, what);
+    }
+    if (o->ended)
+        return 0;
+    n = archive_read_data(o->archive, out, room);
+    o->ended = n == 0;
+    return n < 0 ? failure(o, what) : (ssize_t)n;
+}

@@ -1,0 +1,379 @@
+/* Reading zip, by its central directory. While content is asked for entry after entry, the pool
+ * reads and inflates ahead; who picks only some entries has only those read. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "codec/runahead.h"
+#include "manifest/manifest.h"
+#include "stream/pipeline.h"
+#include "zip.h"
+#include "zip_content.h"
+#include "zip_spool.h"
+
+enum {
+    LONGEST_LINK = 65536, /* bytes of a symlink's text */
+    WARM = 2,             /* so many contents in a row, and the next ones will be wanted, too */
+};
+
+/* A manifest has some 200 bytes a file; this one would speak of ten million. */
+static const uint64_t largest_manifest = UINT64_C(2) << 30;
+
+struct zip_reader {
+    struct format_reader base;
+    struct zip_archive a;
+    struct pool *pool; /* borrowed */
+    size_t next;       /* entry that next() gives */
+    const struct zip_entry *e;
+    struct entry entry;
+    bool begun;        /* its content has been asked for */
+    int failed;        /* negative errno: nothing more can be read */
+    unsigned in_a_row; /* entries whose content was asked for */
+
+    struct pipeline *line;   /* of batches */
+    size_t ahead;            /* the first entry that is in no batch yet */
+    struct zip_batch single; /* for what is not read ahead */
+
+    struct zip_stream *stream; /* of a large entry */
+    struct runahead *run;
+    uint64_t offset; /* of its next bytes */
+};
+
+static struct zip_reader *reader_of(struct format_reader *r)
+{
+    return (struct zip_reader *)r;
+}
+
+/* Content that cannot be read: STATUS, and WHAT where that is -EBADMSG. */
+static int bad_content(struct zip_reader *r, const struct zip_entry *e, int status,
+                       const char *what, struct wp_error *err)
+{
+    _cleanup_free_ char *name = path_escape(zip_name(&r->a, e));
+
+    r->failed = status;
+    if (status == -ENOMEM)
+        return error_nomem(err);
+    return error_set(err, status == -EBADMSG ? 0 : -status, r->a.name, "cannot read %s%s%s",
+                     name ? name : "an entry", status == -EBADMSG ? ": " : "",
+                     status == -EBADMSG ? what : "");
+}
+
+/* ---- Small content ----------------------------------------------------------------------- */
+
+static void load_batch(void *slot, void *arg)
+{
+    (void)arg;
+    zip_batch_load(slot);
+}
+
+static void drop_batch(void *slot)
+{
+    zip_batch_clear(slot);
+}
+
+static void read_ahead(struct zip_reader *r, size_t from)
+{
+    struct zip_batch *b;
+
+    if (r->ahead < from)
+        r->ahead = from;
+    while (r->ahead < r->a.count && (b = pipeline_free_slot(r->line))) {
+        zip_batch_choose(b, &r->a, r->ahead, ZIP_BATCH_ENTRIES);
+        r->ahead += b->count;
+        pipeline_submit(r->line);
+    }
+}
+
+/* The batch that holds entry I, which is small. */
+static int batch_of(struct zip_reader *r, size_t i, struct zip_batch **out)
+{
+    while ((*out = pipeline_wait_oldest(r->line))) {
+        if (i < (*out)->first + (*out)->count)
+            break;
+        pipeline_release(r->line);
+    }
+    if (!*out && r->in_a_row >= WARM) {
+        read_ahead(r, i);
+        *out = pipeline_wait_oldest(r->line);
+    }
+    if (*out && i >= (*out)->first) {
+        read_ahead(r, i);
+        return 0;
+    }
+    zip_batch_choose(&r->single, &r->a, i, 1);
+    zip_batch_load(&r->single);
+    *out = &r->single;
+    return 0;
+}
+
+/* All of small entry I: 0 and *DATA, valid until the next call. */
+static int small_content(struct zip_reader *r, size_t i, const void **data, struct wp_error *err)
+{
+    const struct zip_content *c;
+    struct zip_batch *b;
+
+    batch_of(r, i, &b);
+    c = &b->contents[i - b->first];
+    if (c->status < 0)
+        return bad_content(r, &r->a.entries[i], c->status, c->what, err);
+    *data = b->plain + c->at;
+    return 0;
+}
+
+/* ---- Any content ------------------------------------------------------------------------- */
+
+static int read_whole(struct zip_reader *r, const struct zip_entry *e, struct buf *to,
+                      struct wp_error *err)
+{
+    enum { STEP = 1 << 20 };
+    struct zip_stream *s = NULL;
+    const char *what = NULL;
+    int status = zip_stream_new(&s, &r->a, e, &what), failed = r->failed;
+
+    for (int more = 1; status == 0 && more > 0;) {
+        size_t n;
+
+        status = buf_reserve(to, e->size - to->size < STEP ? e->size - to->size + 1 : STEP);
+        if (status < 0)
+            break;
+        more = zip_stream_fill(s, to->data + to->size, to->room - to->size, &n, &what);
+        to->size += n;
+        status = more < 0 ? more : 0;
+    }
+    zip_stream_free(s);
+    if (status == 0)
+        return 0;
+    bad_content(r, e, status, what, err);
+    r->failed = failed; /* the rest may well be read */
+    return status;
+}
+
+static void close_content(struct zip_reader *r)
+{
+    runahead_free(r->run);
+    zip_stream_free(r->stream);
+    r->run = NULL;
+    r->stream = NULL;
+    r->offset = 0;
+}
+
+static int open_stream(struct zip_reader *r, struct wp_error *err)
+{
+    const char *what = NULL;
+    int status = zip_stream_new(&r->stream, &r->a, r->e, &what);
+
+    if (status < 0)
+        return bad_content(r, r->e, status, what, err);
+    r->run = runahead_new(r->pool, zip_stream_fill, r->stream);
+    return r->run ? 0 : error_nomem(err);
+}
+
+static int stream_data(struct zip_reader *r, const void **data, size_t *n, uint64_t *offset,
+                       struct wp_error *err)
+{
+    const char *what = NULL;
+    ssize_t got = runahead_next(r->run, data, &what);
+
+    if (got < 0)
+        return bad_content(r, r->e, what ? -EBADMSG : (int)got, what, err);
+    *n = (size_t)got;
+    *offset = r->offset;
+    r->offset += (uint64_t)got;
+    return got > 0;
+}
+
+static int reader_data(struct format_reader *base, const void **data, size_t *n, uint64_t *offset,
+                       struct wp_error *err)
+{
+    struct zip_reader *r = reader_of(base);
+    bool first = !r->begun;
+    int rc;
+
+    if (r->failed < 0)
+        return error_set(err, 0, r->a.name, "the archive could not be read further");
+    if (!r->e || r->entry.type != ENTRY_FILE)
+        return 0;
+    r->begun = true;
+    if (first)
+        r->in_a_row++;
+    if (first && !zip_is_small(r->e)) {
+        rc = open_stream(r, err);
+        if (rc < 0)
+            return rc;
+    }
+    if (r->run)
+        return stream_data(r, data, n, offset, err);
+    if (!first)
+        return 0;
+    rc = small_content(r, r->next - 1, data, err);
+    *n = (size_t)r->e->size;
+    *offset = 0;
+    return rc < 0 ? rc : *n > 0;
+}
+
+/* ---- Entries ----------------------------------------------------------------------------- */
+
+/* Type and mode: as unix has them, or as they are usual where the archive does not say. */
+static void take_attributes(struct entry *e, const struct zip_entry *z, bool slash)
+{
+    const bool is_unix = z->host == ZIP_HOST_UNIX || z->host == ZIP_HOST_DARWIN;
+    const mode_t mode = is_unix ? z->attributes >> 16 : 0;
+
+    e->type = ENTRY_FILE;
+    if (slash || S_ISDIR(mode) || (!is_unix && z->attributes & ZIP_DOS_DIRECTORY))
+        e->type = ENTRY_DIR;
+    else if (S_ISLNK(mode))
+        e->type = ENTRY_SYMLINK;
+    else if (mode & S_IFMT && !S_ISREG(mode))
+        e->type = ENTRY_OTHER;
+    e->mode = mode & 07777;
+    if (!e->mode)
+        e->mode = e->type == ENTRY_DIR ? 0755 : e->type == ENTRY_SYMLINK ? 0777 : 0644;
+}
+
+static int take_target(struct zip_reader *r, struct wp_error *err)
+{
+    const char *text;
+    const void *data = NULL;
+    int rc;
+
+    if (!zip_is_small(r->e) || r->e->size > LONGEST_LINK)
+        return bad_content(
+            r, r->e, -EBADMSG,
+            r->e->flags & ZIP_ENCRYPTED ? ZIP_TEXT_ENCRYPTED : "it is no symbolic link", err);
+    rc = small_content(r, r->next - 1, &data, err);
+    if (rc < 0)
+        return rc;
+    text = data;
+    if (r->e->size && memchr(text, 0, (size_t)r->e->size))
+        return bad_content(r, r->e, -EBADMSG, "a symbolic link has a zero byte in it", err);
+    r->entry.target = strndup(text, (size_t)r->e->size);
+    return r->entry.target ? 0 : error_nomem(err);
+}
+
+static int reader_next(struct format_reader *base, const struct entry **out, struct wp_error *err)
+{
+    struct zip_reader *r = reader_of(base);
+    const char *name;
+    int rc = 0;
+
+    if (r->failed < 0)
+        return error_set(err, 0, r->a.name, "the archive could not be read further");
+    if (r->e && r->entry.type == ENTRY_FILE && r->e->size > 0 && !r->begun)
+        r->in_a_row = 0;
+    close_content(r);
+    entry_clear(&r->entry);
+    r->begun = false;
+    r->e = NULL;
+    if (r->next == r->a.count)
+        return 0;
+    r->e = &r->a.entries[r->next++];
+    name = zip_name(&r->a, r->e);
+    r->base.consumed = r->e->limit;
+    r->entry.path = path_clean(name);
+    if (!r->entry.path)
+        return error_nomem(err);
+    take_attributes(&r->entry, r->e, r->e->name_size > 0 && name[strlen(name) - 1] == '/');
+    r->entry.mtime = r->e->mtime;
+    r->entry.uid = r->e->uid;
+    r->entry.gid = r->e->gid;
+    if (r->entry.type == ENTRY_FILE)
+        r->entry.size = r->e->size;
+    else if (r->entry.type == ENTRY_SYMLINK)
+        rc = take_target(r, err);
+    *out = &r->entry;
+    return rc < 0 ? rc : 1;
+}
+
+/* ---- The manifest ------------------------------------------------------------------------ */
+
+static int reader_manifest(struct format_reader *base, struct buf *path, struct buf *text,
+                           struct wp_error *err)
+{
+    struct zip_reader *r = reader_of(base);
+
+    for (size_t i = r->a.count; r->a.mark && i-- > 0;) {
+        const struct zip_entry *e = &r->a.entries[i];
+
+        if (strcmp(zip_name(&r->a, e), r->a.mark) != 0 || !manifest_is_path(r->a.mark))
+            continue;
+        if (e->size > largest_manifest)
+            return error_set(err, EFBIG, r->a.mark, "the manifest is too large");
+        if (buf_add_str(path, r->a.mark) < 0)
+            return error_nomem(err);
+        int rc = read_whole(r, e, text, err);
+        return rc < 0 ? rc : 1;
+    }
+    return 0;
+}
+
+/* ---- The reader -------------------------------------------------------------------------- */
+
+static void reader_free(struct format_reader *base)
+{
+    struct zip_reader *r = reader_of(base);
+
+    close_content(r);
+    pipeline_free(r->line);
+    zip_batch_clear(&r->single);
+    zip_archive_clear(&r->a);
+    entry_clear(&r->entry);
+    free(r);
+}
+
+static int start(struct zip_reader *r, const struct format_open_options *o, struct wp_error *err)
+{
+    unsigned threads = pool_threads(o->pool);
+    struct stat st;
+    int rc;
+
+    r->a.name = strdup(o->name);
+    if (!r->a.name)
+        return error_nomem(err);
+    if (fstat(r->a.fd, &st) < 0)
+        return error_set(err, errno, o->name, "cannot stat");
+    r->a.size = (uint64_t)st.st_size;
+    rc = zip_directory_read(&r->a, err);
+    if (rc < 0)
+        return rc;
+    r->base.mark = r->a.mark != NULL;
+    r->line = pipeline_new(o->pool, threads > 1 ? 2 * threads + 2 : 1, sizeof(struct zip_batch),
+                           load_batch, drop_batch, r);
+    return r->line ? 0 : error_nomem(err);
+}
+
+int zip_open_reader(struct format_reader **out, int fd, bool is_file, const void *start_bytes,
+                    size_t n, const struct format_open_options *o, struct wp_error *err)
+{
+    static const struct format_reader_ops ops = {
+        .next = reader_next, .data = reader_data, .manifest = reader_manifest, .free = reader_free};
+    _cleanup_close_ int owned = fd;
+    struct zip_reader *r;
+    int rc;
+
+    if (!is_file) {
+        int file = zip_spool(fd, start_bytes, n, o->name, err);
+
+        if (file < 0)
+            return file;
+        close(owned);
+        owned = file;
+    }
+    r = calloc(1, sizeof(*r));
+    if (!r)
+        return error_nomem(err);
+    r->base = (struct format_reader){.ops = &ops, .is_rounded = true};
+    r->pool = o->pool;
+    r->a.fd = take_fd(&owned);
+    rc = start(r, o, err);
+    if (rc < 0) {
+        reader_free(&r->base);
+        return rc;
+    }
+    *out = &r->base;
+    return 0;
+}

@@ -1,0 +1,184 @@
+/* Entries of any size, in bounded memory. */
+
+#include <errno.h>
+#include <isa-l/igzip_lib.h>
+#include <libdeflate.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "zip_content.h"
+
+enum { CHUNK = 256 * 1024 };
+
+struct zip_stream {
+    const struct zip_archive *a;
+    const struct zip_entry *e;
+    uint64_t at;         /* in the file, of the packed bytes to be read next */
+    uint64_t left;       /* of them */
+    uint64_t plain_left; /* bytes that must still come out */
+    uint32_t crc;
+    struct zip_odd *odd; /* a method that is not ours */
+    struct inflate_state isal;
+    unsigned char in[CHUNK];
+};
+
+static int find_content(struct zip_stream *s, const char **what)
+{
+    const struct zip_entry *e = s->e;
+    size_t size, n = ZIP_LOCAL_SIZE;
+
+    for (int attempt = 0; attempt < 2; attempt++) {
+        ssize_t got = zip_pread(s->a->fd, s->in, n, e->at);
+        int r;
+
+        if (got < 0)
+            return (int)got;
+        r = zip_local_check(s->a, e, s->in, (size_t)got, &size, what);
+        if (r == 0)
+            s->at = e->at + size;
+        if (r != -EAGAIN)
+            return r;
+        n = size; /* at most 30 bytes and twice 64 KiB */
+    }
+    *what = ZIP_TEXT_CUT;
+    return -EBADMSG;
+}
+
+int zip_stream_new(struct zip_stream **out, const struct zip_archive *a, const struct zip_entry *e,
+                   const char **what)
+{
+    struct zip_stream *s;
+    int r;
+
+    *what = ZIP_TEXT_ENCRYPTED;
+    if (e->flags & ZIP_ENCRYPTED)
+        return -EBADMSG;
+    s = calloc(1, sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    s->a = a;
+    s->e = e;
+    s->left = e->packed_size;
+    s->plain_left = e->size;
+    isal_inflate_init(&s->isal);
+    s->isal.crc_flag = ISAL_DEFLATE;
+    r = find_content(s, what);
+    if (r == 0 && e->method == ZIP_STORED && e->packed_size != e->size) {
+        *what = ZIP_TEXT_CONTRADICT;
+        r = -EBADMSG;
+    }
+    /* libarchive takes nothing at all, packed by LZMA, for damaged. */
+    if (r == 0 && e->method != ZIP_STORED && e->method != ZIP_DEFLATED && e->size > 0) {
+        s->odd = zip_odd_new(a, e, s->at);
+        r = s->odd ? 0 : -ENOMEM;
+    }
+    if (r < 0) {
+        zip_stream_free(s);
+        return r;
+    }
+    *out = s;
+    return 0;
+}
+
+void zip_stream_free(struct zip_stream *s)
+{
+    if (!s)
+        return;
+    zip_odd_free(s->odd);
+    free(s);
+}
+
+static ssize_t read_stored(struct zip_stream *s, unsigned char *out, size_t room, const char **what)
+{
+    size_t n = room < s->left ? room : (size_t)s->left;
+    ssize_t got = zip_pread(s->a->fd, out, n, s->at);
+
+    if (got < 0)
+        return got;
+    if ((size_t)got < n) {
+        *what = ZIP_TEXT_CUT;
+        return -EBADMSG;
+    }
+    s->at += n;
+    s->left -= n;
+    return got;
+}
+
+/* Bytes inflated into OUT; 0 at the end of the deflate data. */
+static ssize_t read_deflated(struct zip_stream *s, unsigned char *out, size_t room,
+                             const char **what)
+{
+    s->isal.next_out = out;
+    s->isal.avail_out = (uint32_t)room;
+    while (s->isal.avail_out == room && s->isal.block_state != ISAL_BLOCK_FINISH) {
+        int r;
+
+        if (s->isal.avail_in == 0 && s->left > 0) {
+            size_t n = s->left < CHUNK ? (size_t)s->left : CHUNK;
+            ssize_t got = zip_pread(s->a->fd, s->in, n, s->at);
+
+            if (got < 0)
+                return got;
+            s->isal.next_in = s->in;
+            s->isal.avail_in = (uint32_t)got;
+            s->at += (uint64_t)got;
+            s->left = (size_t)got < n ? 0 : s->left - n;
+        }
+        uint32_t given = s->isal.avail_in;
+        r = isal_inflate(&s->isal);
+        if (r != ISAL_DECOMP_OK) {
+            *what = ZIP_TEXT_DAMAGED;
+            return -EBADMSG;
+        }
+        if (s->isal.avail_out == room && s->isal.block_state != ISAL_BLOCK_FINISH &&
+            s->isal.avail_in == given && s->left == 0) {
+            *what = ZIP_TEXT_CUT;
+            return -EBADMSG;
+        }
+    }
+    return (ssize_t)(room - s->isal.avail_out);
+}
+
+static ssize_t read_some(struct zip_stream *s, unsigned char *out, size_t room, const char **what)
+{
+    if (s->odd)
+        return zip_odd_read(s->odd, out, room, what);
+    return s->e->method == ZIP_STORED ? read_stored(s, out, room, what)
+                                      : read_deflated(s, out, room, what);
+}
+
+/* All bytes are there: are there more, and are they the right ones? */
+static int check_end(struct zip_stream *s, const char **what)
+{
+    const bool is_ours = s->e->method == ZIP_STORED || s->e->method == ZIP_DEFLATED;
+    unsigned char more;
+    ssize_t n = is_ours || s->odd ? read_some(s, &more, 1, what) : 0;
+
+    if (n < 0)
+        return (int)n;
+    *what = n > 0 ? ZIP_TEXT_LONGER : ZIP_TEXT_CHECKSUM;
+    return n > 0 || s->crc != s->e->crc ? -EBADMSG : 0;
+}
+
+int zip_stream_fill(void *stream, unsigned char *out, size_t room, size_t *n, const char **what)
+{
+    struct zip_stream *s = stream;
+
+    *n = 0;
+    while (*n < room && s->plain_left > 0) {
+        size_t part = room - *n < s->plain_left ? room - *n : (size_t)s->plain_left;
+        ssize_t got = read_some(s, out + *n, part, what);
+
+        if (got < 0)
+            return (int)got;
+        if (got == 0) {
+            *what = ZIP_TEXT_SHORTER;
+            return -EBADMSG;
+        }
+        s->crc = libdeflate_crc32(s->crc, out + *n, (size_t)got);
+        s->plain_left -= (uint64_t)got;
+        *n += (size_t)got;
+    }
+    return s->plain_left > 0 ? 1 : check_end(s, what);
+}

@@ -1,0 +1,151 @@
+/* Packing an egg: setuptools' NAME.egg-info becomes its EGG-INFO. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "pack.h"
+
+static const char suffix[] = ".egg-info";
+
+static bool is_metadata_dir(int fd, const char *name)
+{
+    _cleanup_free_ char *info = path_join(name, "PKG-INFO");
+    size_t n = strlen(name);
+
+    return n >= sizeof suffix && strcmp(name + n - (sizeof suffix - 1), suffix) == 0 && info &&
+           faccessat(fd, info, F_OK, 0) == 0;
+}
+
+/* The *.egg-info in DIR, or the one called NAME where that is not NULL. *FOUND is allocated, NULL:
+ * there is none. */
+static int find_in(const char *dir, const char *name, char **found, struct wp_error *err)
+{
+    _cleanup_closedir_ DIR *d = opendir(dir);
+    struct dirent *item;
+
+    *found = NULL;
+    while (d && (item = readdir(d))) {
+        if ((name && strcmp(item->d_name, name) != 0) || !is_metadata_dir(dirfd(d), item->d_name))
+            continue;
+        if (*found) {
+            free(take_ptr(*found));
+            return error_set(err, 0, dir,
+                             "holds several *.egg-info: name the right one with --egg-info");
+        }
+        *found = path_join(dir, item->d_name);
+        if (!*found)
+            return error_nomem(err);
+    }
+    return 0;
+}
+
+/* "demo_app.egg-info" for demo_app-1.0-py3.11.egg. Allocated; NULL: no memory. */
+static char *metadata_name(const char *archive)
+{
+    const char *base = path_base(archive), *dot = strrchr(base, '.');
+    size_t n = strcspn(base, "-");
+    struct buf name = {0};
+
+    if (!base[n] && dot)
+        n = (size_t)(dot - base);
+    if (buf_add(&name, base, n) < 0 || buf_add_str(&name, suffix) < 0 || buf_terminate(&name) < 0)
+        buf_free(&name);
+    return (char *)name.data;
+}
+
+/* By the egg's name in the packed directory, above it (build/lib lies two below the project) or
+ * here; else the only one in that directory or beside it. Allocated; NULL with *R. */
+static char *find_metadata(const struct pack *p, int *r, struct wp_error *err)
+{
+    const char *dir = p->o->members[0].dir ? p->o->members[0].dir : ".";
+    _cleanup_free_ char *name = metadata_name(p->o->archive);
+    _cleanup_free_ char *parent = path_join(dir, ".."), *above = path_join(dir, "../..");
+    const char *places[] = {dir, parent, above, "."};
+    char *found = NULL;
+
+    if (!name || !parent || !above) {
+        *r = error_nomem(err);
+        return NULL;
+    }
+    *r = 0;
+    for (size_t i = 0; i < 4 && !found && *r == 0; i++)
+        *r = find_in(places[i], name, &found, err);
+    for (size_t i = 0; i < 2 && !found && *r == 0; i++)
+        *r = find_in(places[i], NULL, &found, err);
+    if (!found && *r == 0)
+        *r =
+            error_set(err, 0, p->o->archive,
+                      "not made: an egg needs metadata, and no %s was found; \"setup.py egg_info\" "
+                      "makes it, --egg-info names it",
+                      name);
+    return found;
+}
+
+static bool holds(const struct pack *p, const char *path)
+{
+    for (size_t i = 0; i < p->walk.count; i++)
+        if (strcmp(p->walk.items[i].entry.path, path) == 0)
+            return true;
+    return false;
+}
+
+/* What lies in the tree under its old name, too, would be a second distribution. */
+static void drop_original(struct pack *p, const char *dir)
+{
+    struct stat st;
+
+    if (stat(dir, &st) < 0)
+        return;
+    for (size_t i = 0; i < p->walk.count; i++) {
+        const struct walk_item *item = &p->walk.items[i];
+        _cleanup_free_ char *path = NULL;
+
+        if (item->entry.type != ENTRY_DIR || item->dev != st.st_dev || item->ino != st.st_ino)
+            continue;
+        path = strdup(item->entry.path);
+        if (path)
+            pack_drop(p, path);
+        return;
+    }
+}
+
+static int add_metadata(struct pack *p, const char *dir, struct wp_error *err)
+{
+    struct walk_options options;
+    int root;
+
+    pack_drop(p, EGG_DIR);
+    drop_original(p, dir);
+    pack_walk_options(p, &options);
+    root = walk_add_root(&p->walk, dir, err);
+    return root < 0 ? root : walk_add(&p->walk, (unsigned)root, ".", EGG_DIR, &options, err);
+}
+
+int pack_egg(struct pack *p, struct wp_error *err)
+{
+    _cleanup_free_ char *dir = NULL;
+    int r = 0;
+
+    if (p->o->egg_info)
+        dir = strdup(p->o->egg_info);
+    else if (!holds(p, EGG_DIR "/PKG-INFO"))
+        dir = find_metadata(p, &r, err);
+    if (r == 0 && p->o->egg_info && !dir)
+        r = error_nomem(err);
+    if (r == 0 && dir)
+        r = add_metadata(p, dir, err);
+    if (r < 0)
+        return r;
+    if (!holds(p, EGG_DIR "/PKG-INFO"))
+        return error_set(err, 0, dir, "holds no PKG-INFO: this is no egg's metadata");
+    /* Numba can keep no cache for sources in a zipped egg: installers must unpack it. */
+    pack_drop(p, EGG_DIR "/zip-safe");
+    return holds(p, EGG_DIR "/not-zip-safe") ? 0 : pack_make(p, EGG_DIR "/not-zip-safe", "\n", err);
+}

@@ -1,0 +1,121 @@
+/* Packing: where the manifest lies, and files that are in no tree. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/path.h"
+#include "pack.h"
+
+/* Stands for the ID until the walk is known. */
+static const char no_id[PACK_ID_LENGTH + 1] = "0000000000000000";
+
+/* The one directory in which everything lies; NULL: there is none. */
+static char *single_top(const struct walk *w)
+{
+    size_t n = w->count ? strcspn(w->items[0].entry.path, "/") : 0;
+    bool is_dir = false;
+
+    if (!n)
+        return NULL;
+    for (size_t i = 0; i < w->count; i++) {
+        const char *path = w->items[i].entry.path;
+
+        if (strncmp(path, w->items[0].entry.path, n) != 0 || (path[n] && path[n] != '/'))
+            return NULL;
+        is_dir |= path[n] == '/' || w->items[i].entry.type == ENTRY_DIR;
+    }
+    return is_dir ? strndup(w->items[0].entry.path, n) : NULL;
+}
+
+/* The one directory NAME.dist-info at the top. Allocated. */
+static char *wheel_metadata(const struct pack *p, struct wp_error *err)
+{
+    static const char suffix[] = WHEEL_DIR_SUFFIX;
+    _cleanup_free_ char *found = NULL;
+
+    for (size_t i = 0; i < p->walk.count; i++) {
+        const char *path = p->walk.items[i].entry.path;
+        size_t n = strcspn(path, "/"), tail = sizeof suffix - 1;
+
+        if (n <= tail || strncmp(path + n - tail, suffix, tail) != 0 ||
+            (!path[n] && p->walk.items[i].entry.type != ENTRY_DIR))
+            continue;
+        if (found && strlen(found) == n && strncmp(found, path, n) == 0)
+            continue;
+        if (found) {
+            error_set(err, 0, p->o->archive,
+                      "not made: a wheel has one " WHEEL_DIR_SUFFIX " directory, not both %s and "
+                      "%.*s",
+                      found, (int)n, path);
+            return NULL;
+        }
+        found = strndup(path, n);
+        if (!found) {
+            error_nomem(err);
+            return NULL;
+        }
+    }
+    if (!found)
+        error_set(err, 0, p->o->archive,
+                  "not made: a wheel needs a NAME" WHEEL_DIR_SUFFIX " directory at its top");
+    return take_ptr(found);
+}
+
+int pack_home(struct pack *p, struct wp_error *err)
+{
+    _cleanup_free_ char *top = NULL, *dir = NULL;
+
+    if (p->o->format->home == FORMAT_HOME_WHEEL) {
+        top = wheel_metadata(p, err);
+        if (!top)
+            return -EINVAL;
+    } else if (p->o->format->home == FORMAT_HOME_EGG) {
+        top = strdup(EGG_DIR);
+        if (!top)
+            return error_nomem(err);
+    } else {
+        top = single_top(&p->walk);
+    }
+    dir = path_join(top ? top : "",
+                    p->o->format->home == FORMAT_HOME_TREE ? MANIFEST_DIR : METADATA_SUBDIR);
+    p->home = dir ? path_join(dir, no_id) : NULL;
+    return p->home ? 0 : error_nomem(err);
+}
+
+void pack_drop(struct pack *p, const char *dir)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < p->walk.count; i++) {
+        struct walk_item *item = &p->walk.items[i];
+
+        if (path_is_under(item->entry.path, dir)) {
+            entry_clear(&item->entry);
+            free(item->name);
+        } else {
+            p->walk.items[kept++] = *item;
+        }
+    }
+    p->walk.count = kept;
+}
+
+int pack_make(struct pack *p, const char *path, const char *text, struct wp_error *err)
+{
+    struct made_file *grown = reallocarray(p->made, p->made_count + 1, sizeof *grown);
+    struct made_file *f;
+
+    if (!grown)
+        return error_nomem(err);
+    p->made = grown;
+    f = &grown[p->made_count++];
+    *f = (struct made_file){.entry = {.path = strdup(path), .mode = 0644}};
+    if (!f->entry.path || buf_add_str(&f->text, text) < 0)
+        return error_nomem(err);
+    f->entry.size = f->text.size;
+    sha256_of(f->text.data, f->text.size, f->entry.sha256);
+    f->entry.has_sha256 = true;
+    return 0;
+}

@@ -1,0 +1,45 @@
+/* Packing a wheel: its RECORD is made anew. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "pack.h"
+#include "wheel_record.h"
+
+static bool holds(const struct pack *p, const char *dir, const char *name)
+{
+    _cleanup_free_ char *path = path_join(dir, name);
+
+    for (size_t i = 0; path && i < p->walk.count; i++)
+        if (strcmp(p->walk.items[i].entry.path, path) == 0)
+            return true;
+    return false;
+}
+
+int pack_wheel(struct pack *p, struct wp_error *err)
+{
+    _cleanup_free_ char *record = wheel_record_path(p->home);
+    _cleanup_free_ char *dir = record ? path_dir(record) : NULL;
+    /* Signatures are over the RECORD that was. */
+    static const char *const outdated[] = {WHEEL_RECORD, WHEEL_RECORD ".jws", WHEEL_RECORD ".p7s"};
+    int r;
+
+    if (!dir)
+        return error_nomem(err);
+    if (!holds(p, dir, "WHEEL") || !holds(p, dir, "METADATA"))
+        return error_set(err, 0, p->o->archive, "not made: %s lacks WHEEL or METADATA", dir);
+    for (size_t i = 0; i < sizeof outdated / sizeof *outdated; i++) {
+        _cleanup_free_ char *path = path_join(dir, outdated[i]);
+
+        if (!path)
+            return error_nomem(err);
+        pack_drop(p, path);
+    }
+    r = pack_make(p, record, "", err);
+    if (r == 0) /* it is checked by making it again */
+        p->made[p->made_count - 1].entry.has_sha256 = false;
+    return r;
+}

@@ -1,0 +1,16 @@
+#pragma once
+/* RECORD, the list of a wheel's files with their digests (PEP 376 and 427). */
+
+#include "base/buf.h"
+#include "manifest/manifest.h"
+
+#define WHEEL_RECORD "RECORD"
+
+/* "NAME.dist-info/RECORD" for a manifest in NAME.dist-info/warmpack/ID. Allocated; NULL: no memory,
+ * or HOME lies elsewhere (errno 0). */
+char *wheel_record_path(const char *home);
+
+/* Appends what RECORD says for the files of M, whose entries are sorted, and for the manifest
+ * itself, TEXT, that lies in HOME. 0 or -ENOMEM. */
+int wheel_record_write(const struct manifest *m, const char *home, const struct buf *text,
+                       struct buf *out);
