@@ -480,15 +480,6 @@ static int add_physical_root(struct unpack *u, struct wp_error *err)
     return 0;
 }
 
-/* After the commit: what was made on the way to a cache root is the user's. */
-static int give_made(const struct unpack *u, struct wp_error *err)
-{
-    for (size_t i = 0; i < u->made_count && u->o->user && geteuid() == 0; i++)
-        if (lchown(u->made[i], u->verify.user.uid, u->verify.user.gid) < 0)
-            return error_set(err, errno, u->made[i], "cannot give the directory to its user");
-    return 0;
-}
-
 static int finish_manifest(struct unpack *u, struct wp_error *err)
 {
     _cleanup_free_ char *manifest = NULL, *state = NULL;
@@ -542,7 +533,7 @@ static int unpack_staged(struct unpack *u, struct wp_error *err)
     staging_free(u->staging);
     u->staging = NULL;
     if (r == 0)
-        r = give_made(u, err);
+        r = layout_finish(&u->layout, err);
     for (size_t i = 0; i < u->count; i++)
         u->result->files += !u->items[i]->skipped && home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;
@@ -721,24 +712,11 @@ static void clear(struct unpack *u)
         free(u->items[i]->archived);
         free(u->items[i]);
     }
-    for (size_t i = 0; i < u->laid_count; i++) {
-        free(u->laid[i].index);
-        free(u->laid[i].source);
-        free(u->laid[i].shown);
-        free(u->laid[i].source_shown);
-        free(u->laid[i].source_dir);
-    }
-    for (size_t i = 0; i < u->made_count; i++)
-        free(u->made[i]);
-    for (size_t i = 0; i < u->kept_count; i++)
-        free(u->kept[i]);
-    free(u->kept);
+    layout_clear(&u->layout);
     caches_free_bases(u->roots);
     manifest_clear(&u->manifest);
     verify_end(&u->verify);
     free(u->items);
-    free(u->laid);
-    free(u->made);
     free(u->slots);
     free(u->home);
     free(u->dir_path);

@@ -42,10 +42,10 @@ int unpack_verify(struct unpack *u, struct wp_error *err)
 {
     int r = 0;
 
-    if (u->laid_count) /* by directory, so that each is looked at once */
-        qsort(u->laid, u->laid_count, sizeof *u->laid, compare_laid);
-    for (size_t i = 0; i < u->laid_count && r == 0; i++)
-        r = judge_laid(u, &u->laid[i], err);
+    if (u->layout.laid_count) /* by directory, so that each is looked at once */
+        qsort(u->layout.laid, u->layout.laid_count, sizeof *u->layout.laid, compare_laid);
+    for (size_t i = 0; i < u->layout.laid_count && r == 0; i++)
+        r = judge_laid(u, &u->layout.laid[i], err);
     judge_sort(&u->result->verify);
     return r;
 }
