@@ -50,7 +50,7 @@ struct layout_record {
     char *inside; /* INSIDE: the cache root as a path in the tree; owned */
     struct layout_file *files;
     size_t file_count;
-    size_t tag;   /* the caller's own; noted in laid indexes */
+    size_t tag; /* the caller's own; noted in laid indexes */
     bool moved; /* at least one index lies elsewhere now */
 };
 
@@ -143,6 +143,10 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err);
 int layout_run(struct layout *l, struct wp_error *err);
 /* After the commit: owners of what was made, and directories that are empty now. */
 int layout_finish(struct layout *l, struct wp_error *err);
+/* After the commit: judges the laid indexes, and counts those that were valid when packed, and of
+ * them those that are not now. */
+int layout_verify(struct layout *l, struct wp_verify_report *verify, size_t *was_valid,
+                  size_t *lost, struct wp_error *err);
 void layout_clear(struct layout *l);
 
 /* ---- Between layout.c (where to) and layout_put.c (how) */

@@ -40,9 +40,9 @@ struct restore_dir {
 
 /* What one manifest speaks of. */
 struct restore_tree {
-    char *home;  /* beneath the tree; NULL: the manifest lies elsewhere; owned */
-    char *name;  /* of the manifest, for messages; owned */
-    char *base;  /* directory of the tree that names of the archive, stripped, lie in; owned */
+    char *home; /* beneath the tree; NULL: the manifest lies elsewhere; owned */
+    char *name; /* of the manifest, for messages; owned */
+    char *base; /* directory of the tree that names of the archive, stripped, lie in; owned */
     unsigned strip;
     int foreign;        /* directory that holds an unpacked archive elsewhere, or -1 */
     char *foreign_home; /* home beneath it; owned */
@@ -106,3 +106,8 @@ int restore_stamps(struct restore *r, struct restore_tree *t, struct wp_error *e
 
 /* ---- restore_state.c: state.jsonl, where it says something else now */
 int restore_state_write(struct restore *r, struct restore_tree *t, struct wp_error *err);
+
+/* ---- restore.c, for unpacking: o->manifest's caches lie in the tree already, whose files are not
+ * from the archive. */
+int restore_graft(const struct wp_restore_options *o, struct wp_restore_result *result,
+                  struct wp_error *err);
