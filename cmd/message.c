@@ -94,6 +94,8 @@ static void put(const char *colour, bool prefix, const char *text, const char *h
 }
 
 static void put_formatted(const char *colour, bool prefix, const char *hint, const char *fmt,
+                          va_list ap) __attribute__((format(printf, 4, 0)));
+static void put_formatted(const char *colour, bool prefix, const char *hint, const char *fmt,
                           va_list ap)
 {
     _cleanup_free_ char *text = NULL;

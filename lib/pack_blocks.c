@@ -190,7 +190,7 @@ static int add_whole(struct blocks *b, struct slot *s, const struct segment *g,
     int r = 0;
 
     for (int attempt = 0; attempt < 2 && r == 0; attempt++) {
-        struct stat st;
+        struct stat st = {0};
         _cleanup_close_ int fd = open_item(b->p, item, &st, err);
 
         if (fd == -ENOENT) {

@@ -90,20 +90,18 @@ static int record_roots(struct pack *p, struct wp_error *err)
 {
     struct manifest *m = &p->manifest;
 
-    m->roots = calloc(p->o->member_count, sizeof *m->roots);
+    m->roots = calloc(p->o->member_count + 1, sizeof *m->roots);
     if (!m->roots)
         return error_nomem(err);
     for (size_t i = 0; i < p->o->member_count; i++) {
-        const struct wp_member *member = &p->o->members[i];
-        _cleanup_free_ char *root = path_absolute(member->path[0] == '/' ? "/"
-                                                  : member->dir          ? member->dir
-                                                                         : ".");
+        const char *dir = member_dir(&p->o->members[i]);
+        _cleanup_free_ char *root = path_absolute(dir);
         bool known = false;
 
         if (!root)
-            return error_set(err, errno, member->dir, "cannot be found");
-        for (size_t k = 0; k < m->root_count; k++)
-            known |= strcmp(m->roots[k], root) == 0;
+            return error_set(err, errno, dir, "cannot be found");
+        for (char **r = m->roots; *r; r++) /* ends with NULL */
+            known |= strcmp(*r, root) == 0;
         if (!known)
             m->roots[m->root_count++] = take_ptr(root);
     }

@@ -372,14 +372,15 @@ static int stage_all(struct unpack *u, struct wp_error *err)
     struct format_reader *reader = u->a->reader;
     _cleanup_free_ bool *used = new_used(u);
     struct unpack_files *files = NULL;
-    const struct entry *e;
-    int r = used ? reader->ops->next(reader, &e, err) : error_nomem(err);
+    const struct entry *e = NULL;
+    int r, made;
 
-    if (r >= 0) {
-        int made = unpack_files_new(&files, u, reader->mark, err);
-
-        r = made < 0 ? made : r;
-    }
+    if (!used)
+        return error_nomem(err);
+    r = reader->ops->next(reader, &e, err);
+    made = r < 0 ? r : unpack_files_new(&files, u, reader->mark, err);
+    if (made < 0)
+        return made;
     while (r > 0) {
         r = is_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
                               : next_entry(u, files, e, used, err);

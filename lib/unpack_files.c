@@ -279,10 +279,17 @@ static int too_much(const struct unpacked *item, struct wp_error *err)
     return error_set(err, EBADMSG, item->e.path, "has more content than its header says");
 }
 
+/* Where the next file of a job begins. */
+static unsigned char *content(const struct work *w)
+{
+    return w->data.data + w->data.size;
+}
+
 static int add_small(struct unpack_files *f, struct unpacked *item, struct wp_error *err)
 {
     struct format_reader *reader = f->u->a->reader;
     const uint64_t size = item->e.size;
+    uint64_t at = 0;
     struct work *w;
     const void *data;
     uint64_t offset;
@@ -297,14 +304,16 @@ static int add_small(struct unpack_files *f, struct unpacked *item, struct wp_er
     if (buf_reserve(&w->data, w->data.size ? size : PIECE) < 0)
         return error_nomem(err);
     w->files[w->count] = (struct small){.item = item, .at = w->data.size};
-    memset(w->data.data + w->data.size, 0, size);
     while ((r = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
-        if (offset > size || n > size - offset)
+        if (offset < at || offset > size || n > size - offset)
             return too_much(item, err);
-        memcpy(w->data.data + w->data.size + offset, data, n);
+        memset(content(w) + at, 0, offset - at); /* a hole */
+        memcpy(content(w) + offset, data, n);
+        at = offset + n;
     }
     if (r < 0)
         return r;
+    memset(content(w) + at, 0, size - at);
     w->data.size += size;
     w->count++;
     return 0;

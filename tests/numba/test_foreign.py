@@ -1,14 +1,10 @@
 """Archives of other tools read by warmpack, and warmpack's read by other tools."""
 
 import subprocess
-import sys
 
 import pytest
 from arrivals import assert_as_in_place
 from harness import PYTHON, run_numba, warmpack
-
-assert sys.version_info >= (3, 8)
-
 
 def test_foreign_pax_archive_keeps_its_caches(in_tree, here, me):
     root = here / "new"

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 
 import pytest
 from arrivals import arrive, assert_all_valid, assert_as_in_place, run_there
@@ -110,7 +111,7 @@ def test_source_root_finds_caches_made_under_another_path(outside, here, me):
 
     done = warmpack(*words, "--source-root", outside.extra["source root"], home=me.home)
     assert_all_valid(done, outside)
-    outside.archives["staged"] = archive
-    arrival = arrive(outside, here, home=me.home, suffix="staged")
+    staged = replace(outside, archives={".tgz": archive})
+    arrival = arrive(staged, here, home=me.home)
     assert_all_valid(arrival.done, outside)
     assert_as_in_place(run_there(arrival, me), outside, arrival.root)

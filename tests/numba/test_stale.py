@@ -64,7 +64,7 @@ def test_missing_data_is_named_and_recompiled(copied, me):
     assert [os.path.basename(p) for p in run_numba(copied, me).saved] == [gone.name]
 
 
-def test_sourceless_edit_after_unpacking_is_noticed(copied, me):
+def test_edit_within_the_same_second_and_size_is_noticed(copied, me):
     source = copied / "warmapp" / "recursion.py"
     text = source.read_text()
     times = source.stat()

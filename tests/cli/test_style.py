@@ -1,0 +1,26 @@
+"""The sources are as .clang-format has them, and the manual is well-formed."""
+
+import pathlib
+import subprocess
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+
+
+def complaints(*words):
+    done = subprocess.run(
+        [str(w) for w in words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return done.stdout
+
+
+def test_sources_are_formatted():
+    sources = [p for d in ("cmd", "lib", "formats", "tests") for p in (REPOSITORY / d).rglob("*.[ch]")]
+    assert len(sources) > 100
+    assert complaints("clang-format", "--dry-run", *sources) == ""
+
+
+def test_man_pages_are_well_formed():
+    # Pages that are not installed cannot be found by a cross reference: a matter of style only.
+    pages = sorted((REPOSITORY / "man").glob("*.[135]"))
+    assert len(pages) >= 7
+    assert complaints("mandoc", "-T", "lint", "-W", "warning", *pages) == ""
