@@ -141,6 +141,7 @@ static int take_argument(struct args *a, int code, const char *text)
 {
     static const char *const layouts[] = {"auto",      "keep",      "in-tree",
                                           "cache-dir", "user-wide", NULL};
+    static const char *const restamps[] = {"auto", "never", "always", NULL};
     static const char *const members[] = {"many", "one", NULL};
     static const char *const whens[] = {"auto", "always", "never", NULL};
     long number = 0;
@@ -181,6 +182,13 @@ static int take_argument(struct args *a, int code, const char *text)
     case OPT_LAYOUT:
         rc = parse_word(a, code, text, layouts);
         a->layout = (enum wp_layout)rc;
+        break;
+    case OPT_MANIFEST:
+        a->manifest = text;
+        return *text ? 0 : usage(a, "--manifest: the name is empty", "");
+    case OPT_RESTAMP:
+        rc = parse_word(a, code, text, restamps);
+        a->restamp = (enum wp_restamp)rc;
         break;
     case OPT_GZIP_MEMBERS:
         rc = parse_word(a, code, text, members);
@@ -252,6 +260,12 @@ static int take_flag(struct args *a, int code)
         break;
     case OPT_STRICT:
         a->strict = true;
+        break;
+    case OPT_CACHES_ONLY:
+        a->caches_only = true;
+        break;
+    case OPT_DRY_RUN:
+        a->dry_run = true;
         break;
     case OPT_NO_CACHE_DIR:
         a->no_cache_dir = true;
@@ -349,8 +363,8 @@ int args_parse(struct args *a, int argc, char **argv)
     if (rc || a->help || a->version)
         return rc;
     if (a->verb == VERB_NONE)
-        return message_usage(NULL, "no verb: one of create (-c), extract (-x), list (-t), verify, "
-                                   "path");
+        return message_usage(NULL, "no verb: one of create (-c), extract (-x), list (-t), restore, "
+                                   "verify, path");
     return 0;
 }
 

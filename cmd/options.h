@@ -6,7 +6,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum verb { VERB_CREATE, VERB_EXTRACT, VERB_LIST, VERB_VERIFY, VERB_PATH, VERB_COUNT, VERB_NONE };
+enum verb {
+    VERB_CREATE,
+    VERB_EXTRACT,
+    VERB_LIST,
+    VERB_RESTORE,
+    VERB_VERIFY,
+    VERB_PATH,
+    VERB_COUNT,
+    VERB_NONE
+};
 
 /* Codes of options without a letter. The others are known by their letter. */
 enum {
@@ -34,6 +43,10 @@ enum {
     OPT_NO_SAME_OWNER,
     OPT_POSIX,
     OPT_VERBATIM,
+    OPT_RESTAMP,
+    OPT_MANIFEST,
+    OPT_DRY_RUN,
+    OPT_CACHES_ONLY,
     OPT_THREADS,
     OPT_JSON,
     OPT_PROGRESS,

@@ -65,7 +65,8 @@ static int write_manifest(struct pack *p, struct buf *text, struct wp_error *err
 
     m->creator = strdup("warmpack " WP_VERSION);
     m->entries = calloc(p->walk.count ? p->walk.count : 1, sizeof *m->entries);
-    if (!m->creator || !m->entries)
+    m->home = strdup(p->home);
+    if (!m->creator || !m->home || !m->entries)
         return error_nomem(err);
     for (size_t i = 0; i < p->walk.count; i++)
         if (p->walk.items[i].entry.type != ENTRY_OTHER)

@@ -118,20 +118,30 @@ static bool is_known(const struct index *index, const struct buf *text,
 }
 
 static int rewrite(int fd, const char *path, const struct index *index, const struct buf *text,
-                   const struct restamp_source *source, const struct stat *st, bool dry_run,
-                   struct wp_error *err)
+                   const struct restamp_source *source, const struct entry *packed,
+                   const struct stat *st, bool dry_run, struct wp_error *err)
 {
     const struct entry *e = source->packed;
     struct wp_stamp to = stamp_of(index->stamp.kind, source->now, e->size, e->sha256);
     _cleanup_buf_ struct buf out = {0};
     struct wp_error why = {0};
+    bool is_packed = false;
     int r = index_restamp(index, text->data, text->size, &to, &out, &why);
 
     if (r == -ENOMEM)
         return error_nomem(err);
     if (r < 0)
         return 0; /* it stays stale, and is reported so */
-    r = dry_run ? 0 : restamp_replace(fd, path, out.data, out.size, st, NULL);
+    /* What is now the very file that was packed gets its time, too: the next run would set it. */
+    if (packed && packed->has_sha256) {
+        unsigned char digest[SHA256_SIZE];
+
+        sha256_of(out.data, out.size, digest);
+        is_packed = memcmp(digest, packed->sha256, sizeof digest) == 0;
+    }
+    r = dry_run
+            ? 0
+            : restamp_replace(fd, path, out.data, out.size, st, is_packed ? &packed->mtime : NULL);
     return r < 0 ? error_set(err, -r, path, "cannot change the stamp") : 1;
 }
 
@@ -152,7 +162,7 @@ int restamp_index(int fd, const char *path, const struct restamp_source *source,
     if (stamp_matches(&index.stamp, source->now, e->size, e->sha256) == 1 ||
         !is_known(&index, &text, source, line, packed))
         return 0;
-    return rewrite(fd, path, &index, &text, source, &st, dry_run, err);
+    return rewrite(fd, path, &index, &text, source, packed, &st, dry_run, err);
 }
 
 /* ---- .pyc files: PEP 552 ----------------------------------------------------------------- */

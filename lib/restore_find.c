@@ -431,10 +431,10 @@ int restore_find(struct restore *r, struct wp_error *err)
 {
     int res = r->o->manifest ? take_manifest(r, r->o->manifest, err) : find_below(r, "", 1, err);
 
-    if (res == 0 && !r->tree_count)
-        return error_set(err, ENOENT, r->dir,
-                         r->o->manifest ? "has no such manifest"
-                                        : "no manifest is in it, nor one level below: is it the "
-                                          "directory that an archive of warmpack was unpacked in?");
-    return res;
+    if (res < 0 || r->tree_count)
+        return res;
+    error_set(err, 0, r->dir,
+              "no manifest of warmpack is in it, nor one level below: is it the directory that an "
+              "archive was unpacked in?");
+    return -ENOENT;
 }
