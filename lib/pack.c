@@ -178,7 +178,8 @@ static int pack_entries(struct pack *p, struct format_writer *w, struct pool *po
     result->cache_dirs = p->manifest.cache_count;
     memcpy(result->id, p->id, sizeof p->id);
     for (size_t i = 0; i < p->walk.count; i++) {
-        result->entries += p->walk.items[i].entry.type != ENTRY_OTHER;
+        result->entries +=
+            p->walk.items[i].entry.type != ENTRY_OTHER && !p->walk.items[i].entry.absent;
         result->bytes_read += p->walk.items[i].entry.size;
     }
     r = refuse_stale(p, result, err);

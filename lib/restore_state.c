@@ -18,16 +18,18 @@ static bool same_text(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static bool says_the_same(const struct manifest_state *a, const struct manifest_state *b)
+/* Does the last line say what NOW says? It may say it of a directory above the base. */
+static bool says_the_same(const struct restore_tree *t, const struct manifest_state *now)
 {
-    if (a->strip != b->strip || a->root_count != b->root_count ||
-        !same_text(a->layout, b->layout) || !same_text(a->cache_root, b->cache_root) ||
-        !same_text(a->archive, b->archive))
+    const struct manifest_state *was = &t->state;
+    size_t i = 0;
+
+    if (!t->has_state || !same_text(was->layout, now->layout) ||
+        !same_text(was->cache_root, now->cache_root) || !same_text(was->archive, now->archive))
         return false;
-    for (size_t i = 0; i < a->root_count; i++)
-        if (strcmp(a->roots[i], b->roots[i]) != 0)
-            return false;
-    return true;
+    while (i < now->root_count && t->old_bases[i] && strcmp(t->old_bases[i], now->roots[i]) == 0)
+        i++;
+    return i == now->root_count && !t->old_bases[i];
 }
 
 /* Through the staging where there is one, so that it appears with what it tells of. */
@@ -85,7 +87,7 @@ int restore_state_write(struct restore *r, struct restore_tree *t, struct wp_err
             break;
     if (!path || !now.roots || now.root_count < count)
         res = -ENOMEM;
-    else if (!t->has_state || !says_the_same(&now, &t->state)) {
+    else if (!says_the_same(t, &now)) {
         if (buf_add(&text, t->state_text.data, t->state_text.size) < 0)
             res = -ENOMEM;
         else

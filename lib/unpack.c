@@ -177,7 +177,7 @@ static int make_item(struct unpack *u, const struct entry *e, bool *used, struct
     *out = item;
     if (!item || entry_copy(&item->e, e) < 0)
         return error_nomem(err);
-    item->skipped = !is_selected(u, e->path, used);
+    item->skipped = !is_selected(u, e->path, used) || (u->o->caches_only && !unpack_is_cache(e));
     if (e->type == ENTRY_OTHER) {
         if (!item->skipped)
             report(u->o->report, WP_WARNING, e->path, "is a device or FIFO: skipped");
@@ -486,13 +486,19 @@ static int finish_manifest(struct unpack *u, struct wp_error *err)
     _cleanup_free_ char *manifest = NULL, *state = NULL;
     int r;
 
+    if (!u->has_manifest && u->o->caches_only && !u->a->reader->mark)
+        return error_set(err, 0, u->a->name, "has no manifest that would say whose caches it has");
     if (!u->has_manifest)
         return u->a->reader->mark ? error_set(err, EBADMSG, u->a->name,
                                               "the archive is cut: its manifest is missing")
                                   : 0;
     r = unpack_check(u, err);
+    if (r == 0 && u->o->caches_only)
+        r = unpack_graft(u, err);
     if (r == 0)
         r = unpack_layout(u, err);
+    if (r == 0 && !u->o->caches_only && u->o->restamp != WP_RESTAMP_NEVER)
+        r = unpack_restamp(u, err);
     if (r == 0)
         r = unpack_state_write(u, err);
     if (r == 0)
@@ -539,7 +545,9 @@ static int unpack_staged(struct unpack *u, struct wp_error *err)
         u->result->files += !u->items[i]->skipped && home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;
     if (r == 0)
-        r = u->has_manifest ? unpack_verify(u, err) : unpack_warn_stale(u, err);
+        r = !u->has_manifest    ? unpack_warn_stale(u, err)
+            : u->o->caches_only ? unpack_graft_finish(u, err)
+                                : unpack_verify(u, err);
     return r;
 }
 

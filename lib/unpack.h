@@ -71,6 +71,16 @@ int unpack_check(struct unpack *u, struct wp_error *err);
 /* ---- unpack_layout.c: caches to their places in the staged trees */
 int unpack_layout(struct unpack *u, struct wp_error *err);
 
+/* ---- unpack_restamp.c: what does not have its time, before the commit */
+int unpack_restamp(struct unpack *u, struct wp_error *err);
+
+/* ---- unpack_graft.c: --caches-only */
+bool unpack_is_cache(const struct entry *e);
+/* Takes out of the staged tree what does not fit the target's sources. */
+int unpack_graft(struct unpack *u, struct wp_error *err);
+/* After the commit: times, stamps and the verdict. */
+int unpack_graft_finish(struct unpack *u, struct wp_error *err);
+
 /* ---- unpack_verify.c: judges the laid indexes, after the commit */
 int unpack_verify(struct unpack *u, struct wp_error *err);
 /* Without a manifest: warns where indexes among the unpacked files are stale. */

@@ -148,6 +148,7 @@ struct wp_create_options {
     const char *const *source_roots; /* --source-root, for the first member's directory */
     const char *const *exclude;      /* patterns as GNU tar has them */
     bool follow;                     /* -h: pack what symlinks point to */
+    bool caches_only; /* caches and manifest without the sources */
     bool strict;                     /* refuse if any index is stale */
     bool numeric_owner;
     struct wp_owner owner, group;
