@@ -96,7 +96,7 @@ static const struct row rows[] = {
      "change indexes to fit their sources' times: auto, never, always; default: auto"},
     {OPT_CACHES_ONLY, C, "caches-only", NULL, "pack caches and manifest, without the sources"},
     {OPT_CACHES_ONLY, X, "caches-only", NULL,
-     "put the caches onto a tree that came another way, where its sources are the same"},
+     "put the caches onto a tree that came another way and has the same sources"},
     {OPT_MANIFEST, R, "manifest", "FILE",
      "a manifest that lies elsewhere, with its caches beside it"},
     {OPT_DRY_RUN, R, "dry-run", NULL, "say what would be done, and do nothing"},

@@ -148,7 +148,7 @@ struct wp_create_options {
     const char *const *source_roots; /* --source-root, for the first member's directory */
     const char *const *exclude;      /* patterns as GNU tar has them */
     bool follow;                     /* -h: pack what symlinks point to */
-    bool caches_only; /* caches and manifest without the sources */
+    bool caches_only;                /* caches and manifest without the sources */
     bool strict;                     /* refuse if any index is stale */
     bool numeric_owner;
     struct wp_owner owner, group;
@@ -241,14 +241,14 @@ struct wp_extract_options {
 struct wp_extract_result {
     uint64_t files; /* entries unpacked, without warmpack's own */
     bool has_manifest;
-    bool unchanged;        /* --if-needed: nothing was to be done */
-    size_t renamed;        /* cache directories that got another name or place */
-    enum wp_layout layout; /* where caches went: never AUTO */
-    char *cache_dir;       /* where hashed caches went, as the consumer sees it; NULL: in tree */
-    bool set_cache_dir;    /* the consumer must set NUMBA_CACHE_DIR to cache_dir */
-    size_t was_valid;      /* indexes that were valid when packed */
-    size_t lost;           /* of those, not valid now: exit status 1 */
-    size_t restamped;      /* indexes changed to fit times that could not be set */
+    bool unchanged;          /* --if-needed: nothing was to be done */
+    size_t renamed;          /* cache directories that got another name or place */
+    enum wp_layout layout;   /* where caches went: never AUTO */
+    char *cache_dir;         /* where hashed caches went, as the consumer sees it; NULL: in tree */
+    bool set_cache_dir;      /* the consumer must set NUMBA_CACHE_DIR to cache_dir */
+    size_t was_valid;        /* indexes that were valid when packed */
+    size_t lost;             /* of those, not valid now: exit status 1 */
+    size_t restamped;        /* indexes changed to fit times that could not be set */
     size_t sources, matched; /* --caches-only: sources of indexes, and those that are the same */
     struct wp_verify_report verify;
 };

@@ -17,8 +17,8 @@ double stamp_mtime(struct timespec t);
 int stamp_matches(const struct wp_stamp *s, struct timespec mtime, uint64_t size,
                   const unsigned char *sha256);
 
-/* The stamp of KIND that Numba would take of a source with this time, size and digest. UNKNOWN stays
- * what it is. */
+/* The stamp of KIND that Numba would take of a source with this time, size and digest. UNKNOWN
+ * stays what it is. */
 struct wp_stamp stamp_of(enum wp_stamp_kind kind, struct timespec mtime, uint64_t size,
                          const unsigned char sha256[32]);
 
