@@ -56,6 +56,44 @@ char *unpack_dir_name(const struct unpack *u, const char *archived, bool *gone);
 /* The item unpacked as PATH, or NULL. */
 struct unpacked *unpack_find(const struct unpack *u, const char *path);
 
+/* ---- unpack_items.c: the entries */
+/* Is the entry of that archive name wanted? USED, from unpack_new_used, notes which patterns
+ * matched something. */
+bool unpack_selected(const struct unpack *u, const char *path, bool *used);
+bool *unpack_new_used(const struct unpack *u);
+/* WP_FAILED for each pattern that matched nothing. 0. */
+int unpack_warn_unmatched(const struct unpack *u, const bool *used);
+/* A copy of the archive's entry with its name as unpacked, not in the table yet; *OUT is the
+ * caller's also on failure. */
+int unpack_make_item(struct unpack *u, const struct entry *e, bool *used, struct unpacked **out,
+                     struct wp_error *err);
+/* Refuses names that would lead out of DIR. */
+int unpack_check_safe(const struct entry *e, struct wp_error *err);
+void unpack_item_free(struct unpacked *item);
+/* Appends ITEM (taken over on success), which becomes the one that its path finds. 0 or -ENOMEM. */
+int unpack_add_item(struct unpack *u, struct unpacked *item);
+bool unpack_is_manifest(const struct unpack *u, const char *archived);
+/* Reads the current entry's whole content. */
+int unpack_pull(struct unpack *u, const struct entry *e, struct buf *text, struct wp_error *err);
+bool unpack_interrupted(const struct unpack *u);
+
+/* ---- unpack.c */
+/* Stages, checks, lays out, commits and verifies. */
+int unpack_staged(struct unpack *u, struct wp_error *err);
+/* Takes the current entry, the manifest, and leaves its bytes in TEXT. */
+int unpack_take_manifest(struct unpack *u, const struct entry *e, struct buf *text,
+                         struct wp_error *err);
+/* Where the format holds less than the manifest, reads that first. */
+int unpack_read_recorded(struct unpack *u, struct wp_error *err);
+/* Where DIR is reached through a symlink, Python may see either path. */
+int unpack_add_physical_root(struct unpack *u, struct wp_error *err);
+
+/* ---- unpack_stdout.c */
+int unpack_to_stdout(struct unpack *u, struct wp_error *err);
+
+/* ---- unpack_if_needed.c */
+int unpack_if_needed(struct unpack *u, struct wp_error *err);
+
 /* ---- unpack_files.c: writes files with the pool */
 struct unpack_files;
 int unpack_files_new(struct unpack_files **out, struct unpack *u, bool digest,
@@ -91,7 +129,8 @@ int unpack_warn_stale(struct unpack *u, struct wp_error *err);
 int unpack_state_write(struct unpack *u, struct wp_error *err);
 /* Digest of all options that change what is unpacked. Allocated. */
 char *unpack_state_options(const struct unpack *u);
-/* Removes, at the commit, manifests of archives that this one replaces. */
+/* Removes, at the commit, manifests of archives that this one replaces, at least in part; where
+ * this one has no manifest itself, only what says that they are unpacked here. */
 int unpack_state_supersede(struct unpack *u, struct wp_error *err);
 /* Does DIR hold the archive whose manifest is TEXT already, unpacked with the same options? 1, with
  * the result told, or 0. HOME as unpacked. */
