@@ -62,7 +62,7 @@ static bool is_own_name(const char *name)
     if (strncmp(name, own, sizeof own - 1) != 0)
         return false;
     name += sizeof own - 1;
-    return *name == '\0' ||
+    return *name == '\0' || strcmp(name, ".lock") == 0 ||
            (*name == '-' && strlen(name + 1) == 6 &&
             strspn(name + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") ==
                 6);
