@@ -150,7 +150,7 @@ static int gather_archive(const struct args *a, struct wp_env *env, const char *
                           struct wp_error *err)
 {
     struct wp_archive *archive = NULL;
-    int rc = wp_archive_open(&archive, name, a->threads, message_report(), err);
+    int rc = wp_archive_open(&archive, name, a->threads, message_report(), signals_flag(), err);
 
     if (rc < 0)
         return rc;

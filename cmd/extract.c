@@ -82,7 +82,7 @@ static int unpack(const struct args *a, const struct wp_extract_options *o)
     int rc;
 
     signals_install();
-    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, &err);
+    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, o->interrupted, &err);
     if (rc < 0)
         return message_failure(rc, &err);
     rc = wp_extract(archive, o, &result, &err);

@@ -180,7 +180,7 @@ static int look(const struct args *a, struct wp_verify_report *report, struct wp
 
     if (!a->archive)
         return wp_inspect_path(a->operands[0].text, message_report(), signals_flag(), report, err);
-    rc = wp_archive_open(&archive, a->archive, a->threads, message_report(), err);
+    rc = wp_archive_open(&archive, a->archive, a->threads, message_report(), signals_flag(), err);
     if (rc < 0)
         return rc;
     rc = wp_inspect_archive(archive, report, err);

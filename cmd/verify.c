@@ -71,7 +71,7 @@ static int judge(const struct args *a, const struct wp_verify_options *o,
 
     if (!a->archive)
         return wp_verify_tree(a->operands[0].text, o, report, err);
-    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, err);
+    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, o->interrupted, err);
     if (rc < 0)
         return rc;
     rc = wp_verify_archive(archive, o, report, err);

@@ -237,9 +237,11 @@ enum wp_restamp {
 struct wp_archive; /* an archive opened for reading */
 
 /* PATH "-" is standard input. THREADS as above, for all that is done with it. REPORT must live as
- * long as the archive. */
+ * long as the archive, and so must INTERRUPTED (may be NULL): once it is set, whatever reads the
+ * archive returns -EINTR, also where it waits for a pipe. */
 WP_API int wp_archive_open(struct wp_archive **out, const char *path, unsigned threads,
-                           const struct wp_report *report, struct wp_error *err);
+                           const struct wp_report *report, const volatile sig_atomic_t *interrupted,
+                           struct wp_error *err);
 WP_API void wp_archive_close(struct wp_archive *a);
 
 struct wp_list_entry {

@@ -356,7 +356,7 @@ int zip_open_reader(struct format_reader **out, int fd, bool is_file, const void
     int rc;
 
     if (!is_file) {
-        int file = zip_spool(fd, start_bytes, n, o->name, err);
+        int file = zip_spool(fd, start_bytes, n, o, err);
 
         if (file < 0)
             return file;

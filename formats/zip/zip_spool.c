@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 
 enum { CHUNK = 256 * 1024 };
@@ -51,7 +53,8 @@ static int write_all(int fd, const unsigned char *p, size_t n, struct wp_error *
     return 0;
 }
 
-int zip_spool(int fd, const void *start, size_t n, const char *name, struct wp_error *err)
+int zip_spool(int fd, const void *start, size_t n, const struct format_open_options *o,
+              struct wp_error *err)
 {
     _cleanup_close_ int file = open_temporary(err);
     _cleanup_free_ unsigned char *data = malloc(CHUNK);
@@ -63,12 +66,13 @@ int zip_spool(int fd, const void *start, size_t n, const char *name, struct wp_e
         return error_nomem(err);
     r = write_all(file, start, n, err);
     while (r == 0) {
+        if (file_wait(fd, POLLIN, o->interrupted) < 0)
+            return error_set(err, EINTR, o->name, "cannot read");
         ssize_t got = read(fd, data, CHUNK);
-
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return error_set(err, errno, name, "cannot read");
+            return error_set(err, errno, o->name, "cannot read");
         if (got == 0)
             return take_fd(&file);
         r = write_all(file, data, (size_t)got, err);

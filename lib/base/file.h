@@ -1,6 +1,7 @@
 #pragma once
-/* Reading whole files by path, through symlinks, as Python would. */
+/* Reading whole files by path, through symlinks, as Python would; and what jobs ask of files. */
 
+#include <signal.h>
 #include <stddef.h>
 #include <sys/stat.h>
 
@@ -9,3 +10,9 @@ struct buf;
 /* Reads the regular file PATH of at most MAX bytes into OUT (appended). ST may be NULL. 0, or a
  * negative errno: -EFBIG where it is larger, -EINVAL where it is no regular file. */
 int file_read(const char *path, size_t max, struct buf *out, struct stat *st);
+
+/* To be called before a read (EVENTS: POLLIN) or a write (POLLOUT) of FD, which may be a pipe whose
+ * other end stalls. Signals reach one thread only, so every other one must look at the flag now and
+ * then. 0: it may be done, and its own errors tell what is wrong with FD; -EINTR: *INTERRUPTED is
+ * set. INTERRUPTED NULL: there is nothing to look at. */
+int file_wait(int fd, short events, const volatile sig_atomic_t *interrupted);
