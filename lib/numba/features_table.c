@@ -35,7 +35,6 @@ const struct features_row features_rows[] = {
     {"invpcid", "", EXTENDED, 0, CPUID_EBX, 10, STATE_PLAIN, BY_HAND},
     {"rtm", "", EXTENDED, 0, CPUID_EBX, 11, STATE_PLAIN, BY_HAND},
     {"avx512f", "avx2 f16c fma", EXTENDED, 0, CPUID_EBX, 16, STATE_AVX512},
-    {"evex512", "", EXTENDED, 0, CPUID_EBX, 16, STATE_AVX512},
     {"avx512dq", "avx512f", EXTENDED, 0, CPUID_EBX, 17, STATE_AVX512},
     {"rdseed", "", EXTENDED, 0, CPUID_EBX, 18, STATE_PLAIN, BY_HAND},
     {"adx", "", EXTENDED, 0, CPUID_EBX, 19, STATE_PLAIN},
@@ -117,6 +116,8 @@ const struct features_row features_rows[] = {
     {"clzero", "", AMD_MORE, 0, CPUID_EBX, 0, STATE_PLAIN, BY_HAND},
     {"rdpru", "", AMD_MORE, 0, CPUID_EBX, 4, STATE_PLAIN, BY_HAND},
     {"wbnoinvd", "", AMD_MORE, 0, CPUID_EBX, 9, STATE_PLAIN, BY_HAND},
+    /* Another name for what avx512f is about; last, as it says nothing more. */
+    {"evex512", "", EXTENDED, 0, CPUID_EBX, 16, STATE_AVX512},
     {0},
 };
 
