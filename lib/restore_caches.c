@@ -128,13 +128,26 @@ static bool is_known(const struct layout *l, enum layout_root root, const char *
     return false;
 }
 
+static bool is_here(const struct restore *r, const struct restore_tree *t, const char *source)
+{
+    bool gone;
+    _cleanup_free_ char *path = restore_path(t, source, &gone);
+    struct stat st;
+
+    return path && beneath_stat(r->fd, path, &st) == 0;
+}
+
 /* What the manifest and the source say of the index that R->files ends with. */
-static void judge_file(const struct restore_tree *t, struct layout_record *r)
+static void judge_file(const struct restore *run, const struct restore_tree *t,
+                       struct layout_record *r)
 {
     struct layout_file *f = &r->files[r->file_count - 1];
     const struct manifest_index *line = f->is_index ? restore_index_line(t, r->tag, f->name) : NULL;
     const struct restored *source = line && line->source ? restore_file_of(t, line->source) : NULL;
 
+    /* A source that is not here is nobody's loss, nor is one whose symbolic link is not. */
+    if (source && !is_here(run, t, line->source))
+        source = NULL;
     f->was_valid = line && line->valid && source && source->status != RESTORED_MISSING;
     f->valid = line && line->valid && source && source->status == RESTORED_SAME;
 }
@@ -165,7 +178,8 @@ static void keep_valid(struct layout_record *r)
 }
 
 /* Adds the directory NAME in a cache root, for source directory DIR, if caches lie there. */
-static int add_place(struct restore_tree *t, const struct place *p, const char *name, size_t dir)
+static int add_place(const struct restore *run, struct restore_tree *t, const struct place *p,
+                     const char *name, size_t dir)
 {
     struct layout_record r = {.kind = p->kind, .root = p->root, .fd = p->fd, .tag = dir};
     _cleanup_free_ char *path = path_join(p->below, name);
@@ -186,7 +200,7 @@ static int add_place(struct restore_tree *t, const struct place *p, const char *
     while (res >= 0 && (item = readdir(d))) {
         res = layout_add_file(&r, item->d_name, false);
         if (res > 0)
-            judge_file(t, &r);
+            judge_file(run, t, &r);
     }
     if (p->root == LAYOUT_FOREIGN)
         keep_valid(&r);
@@ -205,14 +219,14 @@ static int add_place(struct restore_tree *t, const struct place *p, const char *
 }
 
 /* The names that DIR's caches have in root P, by each of BASES. RELATIVE is DIR below them. */
-static int add_hashed(struct restore_tree *t, const struct place *p, char **bases,
-                      const char *relative, size_t dir)
+static int add_hashed(const struct restore *r, struct restore_tree *t, const struct place *p,
+                      char **bases, const char *relative, size_t dir)
 {
     for (char **base = bases; base && *base; base++) {
         _cleanup_free_ char *path = *relative ? path_join(*base, relative) : strdup(*base);
         _cleanup_free_ char *name = path ? places_hash_name(path) : NULL;
 
-        if (!path || (!name && errno != EILSEQ) || (name && add_place(t, p, name, dir) < 0))
+        if (!path || (!name && errno != EILSEQ) || (name && add_place(r, t, p, name, dir) < 0))
             return -ENOMEM;
     }
     return 0;
@@ -274,11 +288,11 @@ static int add_archived(struct restore *r, struct restore_tree *t, size_t dir)
         if (elsewhere && p.kind == LAYOUT_INSIDE)
             p.kind = LAYOUT_HASHED;
         p.below = below;
-        if (!path_is_safe(path) || add_place(t, &p, path_base(path), dir) < 0)
+        if (!path_is_safe(path) || add_place(r, t, &p, path_base(path), dir) < 0)
             return -ENOMEM;
         if (!elsewhere && p.kind == LAYOUT_INSIDE &&
-            (add_hashed(t, &p, t->old_bases, below_base(t, dir), dir) < 0 ||
-             add_hashed(t, &p, r->roots, t->dirs[dir].path, dir) < 0))
+            (add_hashed(r, t, &p, t->old_bases, below_base(t, dir), dir) < 0 ||
+             add_hashed(r, t, &p, r->roots, t->dirs[dir].path, dir) < 0))
             return -ENOMEM;
     }
     return 0;
@@ -292,12 +306,12 @@ static int add_in_tree(struct restore *r, struct restore_tree *t, size_t dir)
     const char *left = path_strip(archived, t->foreign_strip);
 
     own.below = t->dirs[dir].path;
-    if (add_place(t, &own, "__pycache__", dir) < 0)
+    if (add_place(r, t, &own, "__pycache__", dir) < 0)
         return -ENOMEM;
     if (t->foreign < 0)
         return 0;
     other.below = left ? left : "";
-    return add_place(t, &other, "__pycache__", dir);
+    return add_place(r, t, &other, "__pycache__", dir);
 }
 
 /* ---- Cache roots ------------------------------------------------------------------------- */
@@ -337,38 +351,6 @@ static int open_root(struct restore *r, struct restore_tree *t, const char *path
     return *fd >= 0;
 }
 
-static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error *err)
-{
-    struct layout *l = &t->layout;
-    _cleanup_free_ char *cache_dir = l->cache_dir ? path_absolute(l->cache_dir) : NULL;
-    bool user_wide = l->kind == WP_LAYOUT_USER_WIDE || l->kind == WP_LAYOUT_KEEP;
-    bool was_user_wide = t->has_state && strcmp(t->state.layout, "user-wide") == 0;
-    struct place old = {.kind = was_user_wide ? LAYOUT_HASHED_USER_WIDE : LAYOUT_HASHED};
-    struct place cache = {.kind = LAYOUT_HASHED}, user = {.kind = LAYOUT_HASHED_USER_WIDE};
-    bool has_old = t->old_root && open_root(r, t, t->old_root, LAYOUT_OLD, &old, &t->old_fd);
-    bool has_cache =
-        cache_dir && open_root(r, t, cache_dir, LAYOUT_CACHE_DIR, &cache, &t->cache_fd);
-    bool has_user = user_wide && layout_user_root(l) &&
-                    open_root(r, t, layout_user_root(l), LAYOUT_USER_WIDE, &user, &t->user_fd);
-
-    for (size_t i = 0; i < t->dir_count; i++) {
-        const char *path = t->dirs[i].path;
-        int res = 0;
-
-        if (has_cache)
-            res = add_hashed(t, &cache, r->roots, path, i);
-        if (has_user && res == 0)
-            res = add_hashed(t, &user, r->roots, path, i);
-        if (has_old && res == 0)
-            res = add_hashed(t, &old, r->roots, path, i);
-        if (has_old && res == 0)
-            res = add_hashed(t, &old, t->old_bases, below_base(t, i), i);
-        if (res < 0)
-            return error_nomem(err);
-    }
-    return 0;
-}
-
 /* Does the cache root of earlier times lie where the archive had one inside the tree? */
 static bool was_inside(struct restore *r, struct restore_tree *t)
 {
@@ -384,6 +366,40 @@ static bool was_inside(struct restore *r, struct restore_tree *t)
             return true;
     }
     return false;
+}
+
+static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    struct layout *l = &t->layout;
+    _cleanup_free_ char *cache_dir = l->cache_dir ? path_absolute(l->cache_dir) : NULL;
+    bool user_wide = l->kind == WP_LAYOUT_USER_WIDE || l->kind == WP_LAYOUT_KEEP;
+    bool was_user_wide = t->has_state && strcmp(t->state.layout, "user-wide") == 0;
+    struct place old = {.kind = was_user_wide      ? LAYOUT_HASHED_USER_WIDE
+                                : was_inside(r, t) ? LAYOUT_INSIDE
+                                                   : LAYOUT_HASHED};
+    struct place cache = {.kind = LAYOUT_HASHED}, user = {.kind = LAYOUT_HASHED_USER_WIDE};
+    bool has_old = t->old_root && open_root(r, t, t->old_root, LAYOUT_OLD, &old, &t->old_fd);
+    bool has_cache =
+        cache_dir && open_root(r, t, cache_dir, LAYOUT_CACHE_DIR, &cache, &t->cache_fd);
+    bool has_user = user_wide && layout_user_root(l) &&
+                    open_root(r, t, layout_user_root(l), LAYOUT_USER_WIDE, &user, &t->user_fd);
+
+    for (size_t i = 0; i < t->dir_count; i++) {
+        const char *path = t->dirs[i].path;
+        int res = 0;
+
+        if (has_cache)
+            res = add_hashed(r, t, &cache, r->roots, path, i);
+        if (has_user && res == 0)
+            res = add_hashed(r, t, &user, r->roots, path, i);
+        if (has_old && res == 0)
+            res = add_hashed(r, t, &old, r->roots, path, i);
+        if (has_old && res == 0)
+            res = add_hashed(r, t, &old, t->old_bases, below_base(t, i), i);
+        if (res < 0)
+            return error_nomem(err);
+    }
+    return 0;
 }
 
 /* Without other wishes, caches stay in the kind of place where the last run put them. */

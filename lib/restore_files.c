@@ -234,7 +234,7 @@ struct restored *restore_file_of(const struct restore_tree *t, const char *archi
         const struct entry *e = manifest_find(&t->m, path);
         _cleanup_free_ char *dir = NULL, *joined = NULL;
 
-        if (!e || e->type != ENTRY_SYMLINK)
+        if (!e || e->type != ENTRY_SYMLINK || t->files[e - t->m.entries].facts)
             return e ? &t->files[e - t->m.entries] : NULL;
         if (e->target[0] == '/')
             return NULL;
@@ -246,26 +246,42 @@ struct restored *restore_file_of(const struct restore_tree *t, const char *archi
     return NULL;
 }
 
+/* What a file at the place of entry E, at PATH in the tree, should be; NULL: there is none. Where a
+ * tool has followed a symbolic link, a copy of what it leads to stands there. */
+static const struct entry *facts_of(const struct restore *r, const struct restore_tree *t,
+                                    const struct entry *e, const char *path)
+{
+    const struct entry *facts = e;
+    struct stat st;
+
+    if (e->type == ENTRY_HARDLINK)
+        facts = manifest_find(&t->m, e->target);
+    if (e->type == ENTRY_SYMLINK && beneath_stat(r->fd, path, &st) == 0 && S_ISREG(st.st_mode)) {
+        const struct restored *target = restore_file_of(t, e->path);
+
+        facts = target ? &t->m.entries[target - t->files] : NULL;
+    }
+    return facts && facts->type == ENTRY_FILE && facts->has_sha256 ? facts : NULL;
+}
+
 /* Which entries are files, and where they are in the tree. */
-static int plan_files(struct restore_tree *t, struct wp_error *err)
+static int plan_files(const struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     t->files = calloc(t->m.entry_count + 1, sizeof *t->files);
     if (!t->files)
         return error_nomem(err);
     for (size_t i = 0; i < t->m.entry_count; i++) {
-        const struct entry *e = &t->m.entries[i], *facts = e;
+        const struct entry *e = &t->m.entries[i];
         struct restored *f = &t->files[i];
         bool gone;
 
-        if (e->type == ENTRY_HARDLINK)
-            facts = manifest_find(&t->m, e->target);
-        if (!facts || facts->type != ENTRY_FILE || !facts->has_sha256)
+        if (e->type == ENTRY_DIR)
             continue;
         f->path = restore_path(t, e->path, &gone);
         if (!f->path && !gone)
             return error_nomem(err);
         if (f->path && path_is_safe(f->path))
-            f->facts = facts;
+            f->facts = facts_of(r, t, e, f->path);
     }
     return 0;
 }
@@ -316,7 +332,7 @@ static bool is_ours(const struct restore_tree *t, const char *path)
 
 int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
-    int res = plan_files(t, err);
+    int res = plan_files(r, t, err);
 
     if (res < 0)
         return res;
