@@ -72,7 +72,7 @@ static const struct row rows[] = {
     {OPT_REPLACE, X, "replace", NULL, "swap each top-level directory for the new one in one step"},
     {OPT_IF_NEEDED, X, "if-needed", NULL, "do nothing where DIR already holds this archive"},
     {'O', X, "to-stdout", NULL, "write files' content to standard output, and nothing to disk"},
-    {'p', X, "preserve-permissions", NULL, "modes exactly as packed, setuid too; default for root"},
+    {'p', X, "preserve-permissions", NULL, "set modes as packed, setuid bits too; no umask"},
     {'p', C | T, "preserve-permissions", NULL, "taken for granted"},
     {'p', C | X | T, "same-permissions", NULL, NULL},
     {OPT_SAME_OWNER, X, "same-owner", NULL, "owners as packed; always so for root"},
