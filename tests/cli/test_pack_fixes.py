@@ -1,10 +1,13 @@
 """What create packs, and what it leaves out: caches of the right tree, our own files, files that
 vanish under it; and what is then said of the archive."""
 
+import fcntl
 import hashlib
 import json
 import os
-import shutil
+import struct
+import termios
+import time
 
 import pytest
 
@@ -75,3 +78,73 @@ def test_a_lock_of_an_earlier_extraction_is_not_packed(runner, tmp_path):
     names = members(runner, "a.tar")
     assert "app/.warmpack.lock" not in names
     assert "app/.warmpack.locked" in names
+
+
+def pack_while(runner, tmp_path, change, *options):
+    """Packs tree/ and calls CHANGE after the walk, before any z file is read: what -v prints has
+    nowhere to go by then. Returns status and what was said."""
+    for i in range(200):
+        trees.write(tmp_path / "tree" / f"a{i:03}{'-' * 100}", b"x")
+    read, write = os.pipe()
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    job = runner.start("create", "-v", *options, "-f", "a.tar", "tree", stdout=write, stderr=write)
+    os.close(write)
+    limit = time.monotonic() + 60
+    while struct.unpack("i", fcntl.ioctl(read, termios.FIONREAD, b"\0" * 4))[0] < 3900:
+        assert time.monotonic() < limit and job.poll() is None
+        time.sleep(0.01)
+    change()
+    with open(read, "rb") as file:
+        said = file.read().decode()
+    return job.wait(60), said
+
+
+@pytest.mark.parametrize("size", [10, 5 << 20])
+@pytest.mark.parametrize("name", ["z.py", "z.bin"])
+def test_a_file_that_vanishes_is_left_out_with_a_warning(runner, tmp_path, name, size):
+    gone = trees.write(tmp_path / "tree" / name, trees.noise(size))
+    trees.write(tmp_path / "tree" / "zz", b"stays")
+    status, said = pack_while(runner, tmp_path, gone.unlink)
+    assert (status, f"tree/{name}: was removed before it was read" in said) == (1, True), said
+    names = members(runner, "a.tar")
+    assert f"tree/{name}" not in names and "tree/zz" in names
+    (tmp_path / "out").mkdir()
+    runner.ok("extract", "-f", "a.tar", "-C", "out")
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("size", [10, 5 << 20])
+def test_hard_links_whose_names_all_vanish_are_left_out_together(runner, tmp_path, size, threads):
+    first = trees.write(tmp_path / "tree" / "z1", trees.noise(size))
+    for i in range(2, 5):
+        os.link(first, tmp_path / "tree" / f"z{i}")
+    status, said = pack_while(
+        runner, tmp_path, lambda: [(tmp_path / "tree" / f"z{i}").unlink() for i in range(1, 5)],
+        "--threads", str(threads))
+    assert (status, said.count("was removed before it was read")) == (1, 4), said
+    assert not [name for name in members(runner, "a.tar") if name.startswith("tree/z")]
+    (tmp_path / "out").mkdir()
+    runner.ok("extract", "-f", "a.tar", "-C", "out")
+
+
+@pytest.mark.parametrize("size", [10, 5 << 20])
+def test_a_hard_link_whose_first_name_vanishes_is_read_by_another(runner, tmp_path, size):
+    first = trees.write(tmp_path / "tree" / "z1", trees.noise(size))
+    os.link(first, tmp_path / "tree" / "z2")
+    status, said = pack_while(runner, tmp_path, first.unlink)
+    assert status == 0, said
+    (tmp_path / "out").mkdir()
+    runner.ok("extract", "-f", "a.tar", "-C", "out")
+    assert (tmp_path / "out" / "tree" / "z2").read_bytes() == trees.noise(size)
+
+
+def test_many_hard_links_over_many_blocks_are_packed(runner, tmp_path):
+    for i in range(300):
+        first = trees.write(tmp_path / "tree" / "a" / f"{i:03}", trees.noise(20000, i))
+        os.makedirs(tmp_path / "tree" / "b", exist_ok=True)
+        os.link(first, tmp_path / "tree" / "b" / f"{i:03}")
+        os.link(first, tmp_path / "tree" / "a" / f"{i:03}.link")
+    runner.ok("create", "--threads", "4", "-f", "a.tgz", "tree")
+    (tmp_path / "out").mkdir()
+    runner.ok("extract", "-f", "a.tgz", "-C", "out")
+    trees.assert_same(trees.look(tmp_path / "tree"), trees.look(tmp_path / "out" / "tree"))
