@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 
 struct buf;
 
@@ -16,3 +17,7 @@ int file_read(const char *path, size_t max, struct buf *out, struct stat *st);
  * then. 0: it may be done, and its own errors tell what is wrong with FD; -EINTR: *INTERRUPTED is
  * set. INTERRUPTED NULL: there is nothing to look at. */
 int file_wait(int fd, short events, const volatile sig_atomic_t *interrupted);
+
+/* The umask of the process. There is one for all threads, and umask(2) can only tell it by setting
+ * another, so it is read from /proc where that is mounted. */
+mode_t file_umask(void);
