@@ -65,33 +65,56 @@ static bool is_silent(const char *name)
     return strcmp(name, "x87") == 0 || strcmp(name, "evex512") == 0;
 }
 
-/* The features that T has, into HAS, and those that its list speaks of, into KNOWN. */
-static int features_of_target(const struct env_target *t, struct name_set *has,
-                              struct name_set *known)
+/* Is this all that a release of LLVM knows, as Numba writes it for the machine it runs on? */
+static bool is_full(const char *list)
 {
-    const char *list = t->machine ? t->machine : t->features, *at, *name;
+    enum { FEW = 40 };
+    size_t names = 0;
+
+    for (; list && *list; list++)
+        names += *list == ',';
+    return names > FEW;
+}
+
+/* The features that T has. */
+static int features_of_target(const struct env_target *t, struct name_set *has)
+{
     struct features_code code;
-    char sign;
-    size_t n;
-    int r = features_of_code(&code, t->machine || !t->cpu ? "" : t->cpu, list);
+    const char *at;
+    int r = features_of_code(&code, t->machine || !t->cpu ? "" : t->cpu,
+                             t->machine ? t->machine : t->features);
 
     for (unsigned i = 0; features_name(i) && r == 0; i++)
         if (features_has(&code.set, i))
             r = set_add(has, features_name(i), strlen(features_name(i)));
     for (at = r == 0 ? (char *)code.unknown.data : ""; *at && r == 0;) {
-        n = strcspn(at, " ");
+        size_t n = strcspn(at, " ");
+
         r = set_add(has, at, n);
         at += n + (at[n] == ' ');
     }
-    for (at = t->features ? t->features : ""; *at && r == 0;) {
-        n = features_next(&at, &sign, &name);
+    features_code_clear(&code);
+    return r;
+}
+
+/* The names that the answer is to speak of: those of the lists, so that the LLVM which wrote them
+ * knows them all; HAS, what the target has, only where no list is FULL. */
+static int names_of_target(const struct env_target *t, const struct name_set *has, bool full,
+                           struct name_set *known)
+{
+    const char *name;
+    char sign;
+    int r = 0;
+
+    for (const char *at = t->features ? t->features : ""; *at && r == 0;) {
+        size_t n = features_next(&at, &sign, &name);
+
         if (n)
             r = set_add(known, name, n);
     }
-    for (size_t i = 0; i < has->count && r == 0; i++)
+    for (size_t i = 0; !full && i < has->count && r == 0; i++)
         if (!is_silent(has->names[i]))
             r = set_add(known, has->names[i], strlen(has->names[i]));
-    features_code_clear(&code);
     return r;
 }
 
@@ -159,28 +182,47 @@ static const struct env_target *with_triple(const struct env_target *t, size_t c
     return t;
 }
 
+/* What all COUNT targets have into ALL, and what the answer speaks of into KNOWN. */
+static int compare_targets(const struct env_target *t, size_t count, struct name_set *all,
+                           struct name_set *known, struct wp_error *err)
+{
+    const struct env_target *first = with_triple(t, count);
+    bool full = false;
+    int r = 0;
+
+    for (size_t i = 0; i < count && r == 0; i++) {
+        r = check_target(&t[i], first, err);
+        full = full || is_full(t[i].features);
+    }
+    for (size_t i = 0; i < count && r == 0; i++) {
+        struct name_set has = {0};
+
+        if (features_of_target(&t[i], &has) < 0 || names_of_target(&t[i], &has, full, known) < 0)
+            r = error_nomem(err);
+        if (i == 0) {
+            *all = has;
+            continue;
+        }
+        set_intersect(all, &has);
+        set_clear(&has);
+    }
+    return r;
+}
+
 int wp_env_common(const struct wp_env *e, struct wp_cpu *out, struct wp_error *err)
 {
     struct env_target *targets;
     struct name_set all = {0}, known = {0};
-    const struct env_target *first;
     size_t count;
     int r = env_targets(e, &targets, &count, err);
 
     *out = (struct wp_cpu){0};
-    first = r == 0 ? with_triple(targets, count) : NULL;
-    for (size_t i = 0; i < count && r == 0; i++) {
-        struct name_set has = {0};
-
-        r = check_target(&targets[i], first, err);
-        if (r == 0 && features_of_target(&targets[i], i ? &has : &all, &known) < 0)
-            r = error_nomem(err);
-        if (i)
-            set_intersect(&all, &has);
-        set_clear(&has);
-    }
+    if (r == 0)
+        r = compare_targets(targets, count, &all, &known, err);
     if (r == 0) {
-        out->triple = first->triple ? strdup(first->triple) : NULL;
+        const char *triple = with_triple(targets, count)->triple;
+
+        out->triple = triple ? strdup(triple) : NULL;
         out->name = strdup("generic");
         out->features = list_of(&known, &all);
         if (!out->name || !out->features)
