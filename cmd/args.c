@@ -141,6 +141,7 @@ static int take_argument(struct args *a, int code, const char *text)
 {
     static const char *const layouts[] = {"auto",      "keep",      "in-tree",
                                           "cache-dir", "user-wide", NULL};
+    static const char *const restamps[] = {"auto", "never", "always", NULL};
     static const char *const members[] = {"many", "one", NULL};
     static const char *const whens[] = {"auto", "always", "never", NULL};
     long number = 0;
@@ -192,6 +193,13 @@ static int take_argument(struct args *a, int code, const char *text)
     case OPT_EGG_INFO:
         a->egg_info = text;
         return 0;
+    case OPT_MANIFEST:
+        a->manifest = text;
+        return *text ? 0 : usage(a, "--manifest: the name is empty", "");
+    case OPT_RESTAMP:
+        rc = parse_word(a, code, text, restamps);
+        a->restamp = (enum wp_restamp)rc;
+        break;
     case OPT_GZIP_MEMBERS:
         rc = parse_word(a, code, text, members);
         a->gzip_members_set = true;
@@ -263,6 +271,12 @@ static int take_flag(struct args *a, int code)
     case OPT_STRICT:
         a->strict = true;
         break;
+    case OPT_CACHES_ONLY:
+        a->caches_only = true;
+        break;
+    case OPT_DRY_RUN:
+        a->dry_run = true;
+        break;
     case OPT_NO_CACHE_DIR:
         a->no_cache_dir = true;
         break;
@@ -283,9 +297,6 @@ static int take_flag(struct args *a, int code)
         break;
     case OPT_FIX:
         a->fix = true;
-        break;
-    case OPT_DRY_RUN:
-        a->dry_run = true;
         break;
     case OPT_COMMON:
         a->common = true;
@@ -374,8 +385,8 @@ int args_parse(struct args *a, int argc, char **argv)
     if (rc || a->help || a->version)
         return rc;
     if (a->verb == VERB_NONE)
-        return message_usage(NULL, "no verb: one of create (-c), extract (-x), list (-t), verify, "
-                                   "inspect, env, path");
+        return message_usage(NULL, "no verb: one of create (-c), extract (-x), list (-t), restore, "
+                                   "verify, inspect, env, path");
     return 0;
 }
 

@@ -63,6 +63,14 @@ static int check_create(const struct args *a)
     return 0;
 }
 
+static int check_layout(const struct args *a)
+{
+    if (a->layout == WP_LAYOUT_CACHE_DIR && !args_cache_dir(a))
+        return message_usage(options_verb_name(a->verb),
+                             "--layout cache-dir needs --cache-dir or NUMBA_CACHE_DIR");
+    return 0;
+}
+
 static int check_extract(const struct args *a)
 {
     bool names = false;
@@ -81,9 +89,16 @@ static int check_extract(const struct args *a)
                              a->replace ? "--replace" : "--if-needed");
     if (a->replace && a->keep_old)
         return message_usage("extract", "--replace and -k exclude one another");
-    if (a->layout == WP_LAYOUT_CACHE_DIR && !args_cache_dir(a))
-        return message_usage("extract", "--layout cache-dir needs --cache-dir or NUMBA_CACHE_DIR");
-    return 0;
+    if (a->caches_only && (a->to_stdout || a->replace || a->if_needed || a->keep_old))
+        return message_usage("extract", "--caches-only excludes -O, -k, --replace and --if-needed");
+    return check_layout(a);
+}
+
+static int check_restore(const struct args *a)
+{
+    if (count(a, OPERAND_NAME) != 1)
+        return message_usage("restore", "give one DIR");
+    return check_layout(a);
 }
 
 static int check_env(const struct args *a, size_t names)
@@ -127,6 +142,8 @@ int args_check(const struct args *a)
         return check_create(a);
     case VERB_EXTRACT:
         return check_extract(a);
+    case VERB_RESTORE:
+        return check_restore(a);
     case VERB_VERIFY:
     case VERB_INSPECT:
         if (names + (a->archive != NULL) != 1)

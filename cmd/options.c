@@ -9,11 +9,12 @@ enum {
     C = 1 << VERB_CREATE,
     X = 1 << VERB_EXTRACT,
     T = 1 << VERB_LIST,
+    R = 1 << VERB_RESTORE,
     V = 1 << VERB_VERIFY,
     I = 1 << VERB_INSPECT,
     E = 1 << VERB_ENV,
     P = 1 << VERB_PATH,
-    ALL = C | X | T | V | I | E | P
+    ALL = C | X | T | R | V | I | E | P
 };
 
 struct row {
@@ -86,18 +87,26 @@ static const struct row rows[] = {
     {OPT_CACHE_DIR, C, "cache-dir", "DIR",
      "look for hashed caches in DIR, not in the default places; repeatable"},
     {OPT_NO_CACHE_DIR, C, "no-cache-dir", NULL, "pack no caches from outside the tree"},
-    {OPT_CACHE_DIR, X, "cache-dir", "DIR", "where hashed caches go; default: $NUMBA_CACHE_DIR"},
+    {OPT_CACHE_DIR, X | R, "cache-dir", "DIR", "where hashed caches go; default: $NUMBA_CACHE_DIR"},
     {OPT_CACHE_DIR, V, "cache-dir", "DIR", "where hashed caches lie; default: $NUMBA_CACHE_DIR"},
     {OPT_CACHE_DIR, P, "cache-dir", "DIR", "as if NUMBA_CACHE_DIR were DIR"},
-    {OPT_LAYOUT, X, "layout", "WHERE",
+    {OPT_LAYOUT, X | R, "layout", "WHERE",
      "where caches go: auto, keep, in-tree, cache-dir, user-wide; default: auto"},
-    {OPT_USER, X | V | P, "user", "NAME|UID", "who will run Python; default: who calls"},
+    {OPT_USER, X | R | V | P, "user", "NAME|UID", "who will run Python; default: who calls"},
     {OPT_SOURCE_ROOT, C, "source-root", "PATH",
      "the path by which Python imported what is in DIR; repeatable"},
-    {OPT_RUNTIME_ROOT, X | V, "runtime-root", "PATH",
+    {OPT_RUNTIME_ROOT, X | R | V, "runtime-root", "PATH",
      "the absolute path that DIR will have when Python runs; repeatable"},
     {OPT_RUNTIME_ROOT, P, "runtime-root", "PATH",
      "as if the working directory were PATH when Python runs; repeatable"},
+    {OPT_RESTAMP, X | R, "restamp", "WHEN",
+     "change indexes to fit their sources' times: auto, never, always; default: auto"},
+    {OPT_CACHES_ONLY, C, "caches-only", NULL, "pack caches and manifest, without the sources"},
+    {OPT_CACHES_ONLY, X, "caches-only", NULL,
+     "put the caches onto a tree that came another way and has the same sources"},
+    {OPT_MANIFEST, R, "manifest", "FILE",
+     "a manifest that lies elsewhere, with its caches beside it"},
+    {OPT_DRY_RUN, R, "dry-run", NULL, "say what would be done, and do nothing"},
     {OPT_STRICT, C, "strict", NULL, "fail if any cache index is already stale"},
 
     {OPT_FIX, V, "fix", NULL, "remove corrupt and suspect indexes, and data of no index"},
@@ -111,6 +120,7 @@ static const struct row rows[] = {
     {OPT_THREADS, ALL, "threads", "N", "threads to use; default: one a CPU"},
     {OPT_JSON, ALL, "json", NULL, "print a JSON document on standard output"},
     {OPT_PROGRESS, ALL, "progress", "WHEN", "auto, always or never; auto: on a terminal"},
+    {'v', R, "verbose", NULL, "name each file that is changed"},
     {'v', C | X, "verbose", NULL, "name each file on standard error"},
     {'v', T, "verbose", NULL, "show mode, owner, size and time, too"},
     {'v', V, "verbose", NULL, "print valid indexes, too"},
@@ -137,6 +147,8 @@ static const struct {
                       "Unpack a tree so that every cache index stays valid.", NULL},
     [VERB_LIST] = {"list", "list -f ARCHIVE [PATTERN...]", "-tf ARCHIVE [PATTERN...]",
                    "List what an archive holds.", NULL},
+    [VERB_RESTORE] = {"restore", "restore DIR", NULL,
+                      "Repair a tree that another tool unpacked, or that was moved.", NULL},
     [VERB_VERIFY] = {"verify", "verify DIR | -f ARCHIVE", NULL,
                      "Say whether every cache index is valid, and if not, why.", NULL},
     [VERB_INSPECT] = {"inspect", "inspect FILE.nbi | DIR | -f ARCHIVE", NULL,
@@ -311,8 +323,9 @@ void options_help(enum verb v)
     if (v == VERB_CREATE)
         help_formats();
     printf("\nExit status: 0 done; 1 %s; 2 error.\n",
-           v == VERB_CREATE    ? "a file changed while it was read"
-           : v == VERB_EXTRACT ? "a cache index that was valid is not valid now"
+           v == VERB_CREATE ? "a file changed while it was read"
+           : v == VERB_EXTRACT || v == VERB_RESTORE
+               ? "a cache index that was valid is not valid now"
            : v == VERB_VERIFY  ? "a cache index is not valid"
            : v == VERB_INSPECT ? "a cache index cannot be read"
            : v == VERB_ENV     ? "with --check, caches do not load or run somewhere"

@@ -63,7 +63,7 @@ static int list_manifest(const struct list *l, const char *path, const struct bu
     int r = manifest_read(&m, text->data, text->size, path, l->a->pool, err);
 
     for (size_t i = 0; i < m.entry_count && r == 0; i++) {
-        r = show(l, &m.entries[i]);
+        r = m.entries[i].absent ? 0 : show(l, &m.entries[i]);
         if (m.entries[i].mtime.tv_sec > self.mtime.tv_sec || i == 0)
             self.mtime.tv_sec = m.entries[i].mtime.tv_sec;
     }

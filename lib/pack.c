@@ -99,7 +99,8 @@ static int write_manifest(struct pack *p, struct buf *text, struct wp_error *err
     int r;
 
     m->creator = strdup("warmpack " WP_VERSION);
-    if (!m->creator)
+    m->home = strdup(p->home);
+    if (!m->creator || !m->home)
         return error_nomem(err);
     r = record_environment(m, err);
     for (size_t i = 0; i < p->made_count && r == 0; i++)
@@ -218,7 +219,8 @@ static int pack_entries(struct pack *p, struct format_writer *w, struct pool *po
     result->cache_dirs = p->manifest.cache_count;
     memcpy(result->id, p->id, sizeof p->id);
     for (size_t i = 0; i < p->walk.count; i++) {
-        result->entries += p->walk.items[i].entry.type != ENTRY_OTHER;
+        result->entries +=
+            p->walk.items[i].entry.type != ENTRY_OTHER && !p->walk.items[i].entry.absent;
         result->bytes_read += p->walk.items[i].entry.size;
     }
     r = refuse_stale(p, result, err);

@@ -162,7 +162,7 @@ static int read_once(struct blocks *b, struct slot *s, struct walk_item *item, i
     if (st->st_size > WHOLE_LIMIT && (uint64_t)st->st_size > 2 * item->entry.size)
         return error_set(err, 0, item->entry.path, "grew beyond all bounds while it was packed");
     take_stat(item, st);
-    r = b->w->ops->add_header(b->w, &s->block, &item->entry, err);
+    r = item->entry.absent ? 0 : b->w->ops->add_header(b->w, &s->block, &item->entry, err);
     if (r < 0)
         return r;
     *content = plain->size;
@@ -224,6 +224,10 @@ static int add_whole(struct blocks *b, struct slot *s, const struct segment *g,
             return error_nomem(err);
     }
     s->content += item->entry.size;
+    if (item->entry.absent) {
+        s->block.plain.size = start;
+        return 0;
+    }
     return b->w->ops->add_end(b->w, &s->block, &item->entry, err);
 }
 
@@ -301,6 +305,8 @@ static int add_segment(struct blocks *b, struct slot *s, const struct segment *g
         return add_piece(b, s, g, err);
     if (item->entry.type == ENTRY_FILE)
         return add_whole(b, s, g, err);
+    if (item->entry.absent)
+        return 0;
     r = b->w->ops->add_header(b->w, &s->block, &item->entry, err);
     return r < 0 ? r : b->w->ops->add_end(b->w, &s->block, &item->entry, err);
 }
@@ -531,8 +537,9 @@ static int put_item(struct blocks *b, size_t number, struct wp_error *err)
     const struct entry *e = &b->p->walk.items[number].entry;
     const size_t whole = b->w->whole_size ? b->w->whole_size : b->w->block_size / 4;
 
-    report(b->p->o->report, WP_DETAIL, e->path, NULL);
-    if (e->type == ENTRY_FILE && e->size > whole &&
+    if (!e->absent)
+        report(b->p->o->report, WP_DETAIL, e->path, NULL);
+    if (e->type == ENTRY_FILE && !e->absent && e->size > whole &&
         !(is_source_or_cache(e->path) && e->size <= WHOLE_LIMIT))
         return put_large(b, number, err);
     return put_whole(b, number, e->type == ENTRY_FILE ? e->size : 0, err);

@@ -493,6 +493,8 @@ int pack_plan(struct pack *p, struct wp_error *err)
     caches_free(known);
     if (r == 0)
         r = walk_finish(&p->walk, err);
+    if (r == 0 && p->o->caches_only)
+        r = pack_keep_caches(p, err);
     if (r == 0)
         r = refuse_links(p, err);
     if (r == 0)

@@ -183,7 +183,7 @@ static int make_item(struct unpack *u, const struct entry *e, bool *used, struct
         return error_nomem(err);
     if (take_recorded(u, &item->e) < 0)
         return error_nomem(err);
-    item->skipped = !is_selected(u, e->path, used);
+    item->skipped = !is_selected(u, e->path, used) || (u->o->caches_only && !unpack_is_cache(e));
     if (e->type == ENTRY_OTHER) {
         if (!item->skipped)
             report(u->o->report, WP_WARNING, e->path, "is a device or FIFO: skipped");
@@ -511,27 +511,24 @@ static int add_physical_root(struct unpack *u, struct wp_error *err)
     return 0;
 }
 
-/* After the commit: what was made on the way to a cache root is the user's. */
-static int give_made(const struct unpack *u, struct wp_error *err)
-{
-    for (size_t i = 0; i < u->made_count && u->o->user && geteuid() == 0; i++)
-        if (lchown(u->made[i], u->verify.user.uid, u->verify.user.gid) < 0)
-            return error_set(err, errno, u->made[i], "cannot give the directory to its user");
-    return 0;
-}
-
 static int finish_manifest(struct unpack *u, struct wp_error *err)
 {
     _cleanup_free_ char *manifest = NULL, *state = NULL;
     int r;
 
+    if (!u->has_manifest && u->o->caches_only && !u->a->reader->mark)
+        return error_set(err, 0, u->a->name, "has no manifest that would say whose caches it has");
     if (!u->has_manifest)
         return u->a->reader->mark ? error_set(err, EBADMSG, u->a->name,
                                               "the archive is cut: its manifest is missing")
                                   : 0;
     r = unpack_check(u, err);
+    if (r == 0 && u->o->caches_only)
+        r = unpack_graft(u, err);
     if (r == 0)
         r = unpack_layout(u, err);
+    if (r == 0 && !u->o->caches_only && u->o->restamp != WP_RESTAMP_NEVER)
+        r = unpack_restamp(u, err);
     if (r == 0)
         r = unpack_state_write(u, err);
     if (r == 0)
@@ -573,12 +570,14 @@ static int unpack_staged(struct unpack *u, struct wp_error *err)
     staging_free(u->staging);
     u->staging = NULL;
     if (r == 0)
-        r = give_made(u, err);
+        r = layout_finish(&u->layout, err);
     for (size_t i = 0; i < u->count; i++)
         u->result->files += !u->items[i]->skipped && manifest_home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;
     if (r == 0)
-        r = u->has_manifest ? unpack_verify(u, err) : unpack_warn_stale(u, err);
+        r = !u->has_manifest    ? unpack_warn_stale(u, err)
+            : u->o->caches_only ? unpack_graft_finish(u, err)
+                                : unpack_verify(u, err);
     return r;
 }
 
@@ -751,25 +750,12 @@ static void clear(struct unpack *u)
         free(u->items[i]->archived);
         free(u->items[i]);
     }
-    for (size_t i = 0; i < u->laid_count; i++) {
-        free(u->laid[i].index);
-        free(u->laid[i].source);
-        free(u->laid[i].shown);
-        free(u->laid[i].source_shown);
-        free(u->laid[i].source_dir);
-    }
-    for (size_t i = 0; i < u->made_count; i++)
-        free(u->made[i]);
-    for (size_t i = 0; i < u->kept_count; i++)
-        free(u->kept[i]);
-    free(u->kept);
     buf_free(&u->recorded);
+    layout_clear(&u->layout);
     caches_free_bases(u->roots);
     manifest_clear(&u->manifest);
     verify_end(&u->verify);
     free(u->items);
-    free(u->laid);
-    free(u->made);
     free(u->slots);
     free(u->home);
     free(u->dir_path);

@@ -10,6 +10,7 @@
 
 #include "archive.h"
 #include "entry.h"
+#include "layout.h"
 #include "manifest/manifest.h"
 #include "tree/create.h"
 #include "tree/staging.h"
@@ -21,16 +22,6 @@ struct unpacked {
     struct entry e; /* path and target as unpacked, after --strip-components; owned */
     char *archived; /* path in the archive; NULL: the same; owned */
     bool skipped;   /* not selected, or of a kind that is not unpacked */
-};
-
-/* An index in its final place. */
-struct laid_index {
-    char *index;                /* absolute path; owned */
-    char *source;               /* likewise; owned */
-    char *shown, *source_shown; /* for the report; owned */
-    bool was_valid;             /* when packed */
-    bool user_wide;
-    char *source_dir; /* absolute, as Python sees it here; owned */
 };
 
 struct unpack {
@@ -49,16 +40,11 @@ struct unpack {
     size_t slot_count;
     struct manifest manifest;
     bool has_manifest;
-    struct buf recorded;     /* text of MANIFEST where it was read before the entries; owned */
-    char *home;              /* as unpacked: "TOP/.warmpack/ID"; NULL: none; owned */
-    char **roots;            /* absolute paths that DIR will have for Python; NULL-ended; owned */
-    struct verify verify;    /* the user who runs Python */
-    struct laid_index *laid; /* owned */
-    size_t laid_count;
-    char **made; /* cache directories whose owner is set after the commit; owned */
-    size_t made_count;
-    char **kept; /* paths that the staging borrows until the commit; owned */
-    size_t kept_count;
+    struct buf recorded;  /* text of MANIFEST where it was read before the entries; owned */
+    char *home;           /* as unpacked: "TOP/.warmpack/ID"; NULL: none; owned */
+    char **roots;         /* absolute paths that DIR will have for Python; NULL-ended; owned */
+    struct verify verify; /* the user who runs Python */
+    struct layout layout;
     char *state; /* digest of the options, for state.jsonl; owned */
 };
 
@@ -85,6 +71,16 @@ int unpack_check(struct unpack *u, struct wp_error *err);
 
 /* ---- unpack_layout.c: caches to their places in the staged trees */
 int unpack_layout(struct unpack *u, struct wp_error *err);
+
+/* ---- unpack_restamp.c: what does not have its time, before the commit */
+int unpack_restamp(struct unpack *u, struct wp_error *err);
+
+/* ---- unpack_graft.c: --caches-only */
+bool unpack_is_cache(const struct entry *e);
+/* Takes out of the staged tree what does not fit the target's sources. */
+int unpack_graft(struct unpack *u, struct wp_error *err);
+/* After the commit: times, stamps and the verdict. */
+int unpack_graft_finish(struct unpack *u, struct wp_error *err);
 
 /* ---- unpack_verify.c: judges the laid indexes, after the commit */
 int unpack_verify(struct unpack *u, struct wp_error *err);

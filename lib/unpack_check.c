@@ -95,6 +95,13 @@ int unpack_check(struct unpack *u, struct wp_error *err)
                     : i == u->count     ? 1
                                         : strcmp(archived_path(sorted[i]), m->entries[k].path);
 
+        if (order > 0 && m->entries[k].absent) { /* only told of */
+            i--;
+            continue;
+        }
+        if (order == 0 && m->entries[k].absent)
+            return error_set(err, EBADMSG, m->entries[k].path,
+                             "is in the archive, but the manifest says that it is not");
         if (order < 0)
             return error_set(err, EBADMSG, archived_path(sorted[i]), "is not in the manifest");
         if (order > 0)

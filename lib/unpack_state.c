@@ -47,6 +47,8 @@ char *unpack_state_options(const struct unpack *u)
                              o->same_permissions,
                              o->no_same_owner,
                              o->numeric_owner,
+                             o->caches_only,
+                             (unsigned char)o->restamp,
                              (unsigned char)(o->strip_components & 255),
                              (unsigned char)(o->strip_components >> 8 & 255)};
 

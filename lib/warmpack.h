@@ -190,6 +190,7 @@ struct wp_create_options {
     const char *const *source_roots; /* --source-root, for the first member's directory */
     const char *const *exclude;      /* patterns as GNU tar has them */
     bool follow;                     /* -h: pack what symlinks point to */
+    bool caches_only;                /* caches and manifest without the sources */
     bool strict;                     /* refuse if any index is stale */
     bool numeric_owner;
     struct wp_owner owner, group;
@@ -223,6 +224,14 @@ enum wp_layout {
     WP_LAYOUT_IN_TREE,
     WP_LAYOUT_CACHE_DIR,
     WP_LAYOUT_USER_WIDE
+};
+
+/* Sources get the times that their indexes remember; where they cannot have them, the indexes are
+ * changed instead. */
+enum wp_restamp {
+    WP_RESTAMP_AUTO,  /* where a filesystem or an owner does not let a time be set */
+    WP_RESTAMP_NEVER, /* set times, change no index */
+    WP_RESTAMP_ALWAYS /* leave times as they are, change indexes */
 };
 
 struct wp_archive; /* an archive opened for reading */
@@ -265,7 +274,9 @@ struct wp_extract_options {
     bool same_permissions;             /* -p: setuid bits too, and no umask */
     bool no_same_owner, numeric_owner; /* as GNU tar; owners are restored for root only */
     bool replace, if_needed;
-    bool to_stdout; /* -O */
+    bool to_stdout;   /* -O */
+    bool caches_only; /* onto a tree that came another way */
+    enum wp_restamp restamp;
     const struct wp_report *report;
     const volatile sig_atomic_t *interrupted;
 };
@@ -273,18 +284,55 @@ struct wp_extract_options {
 struct wp_extract_result {
     uint64_t files; /* entries unpacked, without warmpack's own */
     bool has_manifest;
-    bool unchanged;        /* --if-needed: nothing was to be done */
-    size_t renamed;        /* cache directories that got another name or place */
-    enum wp_layout layout; /* where caches went: never AUTO */
-    char *cache_dir;       /* where hashed caches went, as the consumer sees it; NULL: in tree */
-    bool set_cache_dir;    /* the consumer must set NUMBA_CACHE_DIR to cache_dir */
-    size_t was_valid;      /* indexes that were valid when packed */
-    size_t lost;           /* of those, not valid now: exit status 1 */
+    bool unchanged;          /* --if-needed: nothing was to be done */
+    size_t renamed;          /* cache directories that got another name or place */
+    enum wp_layout layout;   /* where caches went: never AUTO */
+    char *cache_dir;         /* where hashed caches went, as the consumer sees it; NULL: in tree */
+    bool set_cache_dir;      /* the consumer must set NUMBA_CACHE_DIR to cache_dir */
+    size_t was_valid;        /* indexes that were valid when packed */
+    size_t lost;             /* of those, not valid now: exit status 1 */
+    size_t restamped;        /* indexes changed to fit times that could not be set */
+    size_t sources, matched; /* --caches-only: sources of indexes, and those that are the same */
     struct wp_verify_report verify;
 };
 WP_API void wp_extract_result_clear(struct wp_extract_result *r);
 WP_API int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                       struct wp_extract_result *result, struct wp_error *err);
+
+/* ---- Restore ----------------------------------------------------------------------------- */
+
+struct wp_restore_options {
+    const char *dir;      /* the tree */
+    const char *manifest; /* NULL: those in DIR */
+    enum wp_layout layout;
+    const char *cache_dir;            /* NULL: none given */
+    const char *user;                 /* name or UID of who runs Python; NULL: who calls */
+    const char *const *runtime_roots; /* NULL: where DIR is */
+    enum wp_restamp restamp;
+    bool dry_run; /* say what would be done, as WP_NOTE; the verdict is on what is there now */
+    unsigned threads;
+    const struct wp_report *report;
+    const volatile sig_atomic_t *interrupted;
+};
+
+struct wp_restore_result {
+    size_t manifests;
+    uint64_t files, missing, changed; /* of the manifests: as packed, not there, other content */
+    size_t sources, matched;          /* of indexes that were valid when packed; there and same */
+    uint64_t times, modes;            /* set */
+    size_t restamped, pycs;           /* indexes and .pyc files changed instead */
+    size_t renamed;                   /* cache directories that got another name or place */
+    enum wp_layout layout;            /* where caches are: never AUTO */
+    char *cache_dir;                  /* as in wp_extract_result */
+    bool set_cache_dir;
+    size_t was_valid, lost;
+    struct wp_verify_report verify;
+};
+WP_API void wp_restore_result_clear(struct wp_restore_result *r);
+/* Repairs a tree that another tool unpacked, or that was moved: times, modes, cache directories.
+ * -ENOENT where there is no manifest. Running it again changes nothing. */
+WP_API int wp_restore(const struct wp_restore_options *o, struct wp_restore_result *result,
+                      struct wp_error *err);
 
 /* ---- Asking Python ----------------------------------------------------------------------- */
 

@@ -242,8 +242,8 @@ static int take_target(struct zip_reader *r, struct wp_error *err)
             r, r->e, -EBADMSG,
             r->e->flags & ZIP_ENCRYPTED ? ZIP_TEXT_ENCRYPTED : "it is no symbolic link", err);
     rc = small_content(r, r->next - 1, &data, err);
-    if (rc < 0)
-        return rc;
+    if (rc < 0 || !data)
+        return rc < 0 ? rc : error_nomem(err);
     text = data;
     if (r->e->size && memchr(text, 0, (size_t)r->e->size))
         return bad_content(r, r->e, -EBADMSG, "a symbolic link has a zero byte in it", err);

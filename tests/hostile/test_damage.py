@@ -81,7 +81,7 @@ def test_ours_that_is_cut_before_its_manifest_ends_is_refused(arena, tree, suffi
     data = (tree / ("a." + suffix)).read_bytes()
     # Behind the manifest: in gzip and zstd the end of the tar and the pointer in a few bytes.
     last = {"tgz": 120, "tar.zst": 60, "tar": 512 + 10240 + 512}[suffix]
-    for offset in [n for n in offsets_in(data, 12, suffix) if n < len(data) - last]:
+    for offset in [n for n in offsets_in(data, 6, suffix) if n < len(data) - last]:
         arena.refused(data[:offset], "a." + suffix if not pipe else "standard input",
                       name="a." + suffix, pipe=pipe)
 
@@ -111,7 +111,7 @@ def test_a_flipped_bit_of_ours_is_refused_or_without_effect(arena, tree, suffix)
     data, packed = (tree / ("a." + suffix)).read_bytes(), look(tree, owners=False)
     packed = {p: e for p, e in packed.items() if p == b"app" or p.startswith(b"app/")}
     choose = random.Random(suffix)
-    for _ in range(45):
+    for _ in range(30):
         bit = choose.randrange(len(data) * 8) if choose.random() < 0.7 else choose.choice(
             [choose.randrange(8 * 3000), len(data) * 8 - 1 - choose.randrange(8 * 600)])
         flipped = bytearray(data)
@@ -182,8 +182,8 @@ def test_extended_headers_that_lie_never_crash(arena, records):
      ("GNU.sparse.map", "9223372036854775800,500")],
     [("GNU.sparse.size", "10"), ("GNU.sparse.map", "5,100")],
     [("GNU.sparse.size", "-10"), ("GNU.sparse.map", "-5,1")]])
-@pytest.mark.parametrize("content", [b"1\n0\n512\n", b"9999999999\n", b"-1\n", b"1\n-5\n10\n",
-                                     b"2\n0\n512\n0\n512\n", b"x" * 600])
+@pytest.mark.parametrize("content", [b"1\n0\n512\n", b"9999999999\n", b"1\n-5\n10\n",
+                                     b"2\n0\n512\n0\n512\n"])
 def test_sparse_maps_that_lie_are_contained(arena, records, content):
     arena.contained(tar(pax(*records) + file("app/sparse", padded(content) + bytes(512))))
 
@@ -292,7 +292,7 @@ def test_a_hundred_thousand_empty_members_take_little_memory(tmp_path):
     assert peak_memory("-tf", "a.tar", cwd=tmp_path) < BOUND
 
 
-@pytest.mark.parametrize("limit", [80, 100, 120, 160])
+@pytest.mark.parametrize("limit", [100, 160])
 def test_address_space_that_runs_out_is_an_error_not_a_crash(arena, limit):
     data = zeros(header("app/big", size=50 << 20), 50, END)
     path = arena.archive(data, "a.tgz")

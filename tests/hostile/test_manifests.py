@@ -5,8 +5,8 @@ import hashlib
 import json
 
 import pytest
-from hostile_tar import END, Ours, directory, file, gz, header, padded, pax, symlink, tar
-from trees import Runner, assert_same, index, look, noise, write
+from hostile_tar import END, Ours, directory, file, gz, padded, pax, symlink, tar
+from trees import Runner, assert_same, index, noise, write
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,6 @@ def texts(ours):
             % base64.b64encode(b"app/k.py"))),
         "base64-leads-out": ended(body.replace(
             b'"path": "app/data"', b'"path_base64": "%s"' % base64.b64encode(b"../canary"))),
-        "crlf": ended(body.replace(b"\n", b"\r\n")),
         "bom": ended(b"\xef\xbb\xbf" + body), "utf16": good.decode().encode("utf-16"),
     }
 
@@ -216,11 +215,8 @@ TEXTS = list(texts(type("Any", (), {"text": lambda _: b"{}\n" * 6, "end": lambda
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_text_that_is_no_manifest_is_refused(arena, ours, name):
-    if name == "utf16":
-        manifest = texts(ours)[name]
-    else:
-        manifest = texts(ours)[name]
-        assert manifest != ours.text()
+    manifest = texts(ours)[name]
+    assert manifest != ours.text()
     arena.refused(ours.tar(manifest))
 
 
