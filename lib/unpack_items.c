@@ -155,16 +155,21 @@ int unpack_check_safe(const struct entry *e, struct wp_error *err)
 }
 
 /* What the format cannot hold the manifest does. */
-static void take_recorded(const struct unpack *u, struct entry *e)
+static int take_recorded(const struct unpack *u, struct entry *e)
 {
     const struct entry *m = u->recorded.data ? manifest_find(&u->manifest, e->path) : NULL;
 
     if (!m || m->type != e->type)
-        return;
+        return 0;
     e->mtime = m->mtime;
     e->mode = m->mode;
     e->uid = m->uid;
     e->gid = m->gid;
+    free(e->uname);
+    free(e->gname);
+    e->uname = m->uname ? strdup(m->uname) : NULL;
+    e->gname = m->gname ? strdup(m->gname) : NULL;
+    return (m->uname && !e->uname) || (m->gname && !e->gname) ? -ENOMEM : 0;
 }
 
 /* A copy of the archive's entry with its name as unpacked. *OUT NULL: nothing is left of it. */
@@ -178,7 +183,8 @@ int unpack_make_item(struct unpack *u, const struct entry *e, bool *used, struct
     *out = item;
     if (!item || entry_copy(&item->e, e) < 0)
         return error_nomem(err);
-    take_recorded(u, &item->e);
+    if (take_recorded(u, &item->e) < 0)
+        return error_nomem(err);
     item->skipped =
         !unpack_selected(u, e->path, used) || (u->o->caches_only && !unpack_is_cache(e));
     if (e->type == ENTRY_OTHER) {
