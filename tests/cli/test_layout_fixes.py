@@ -91,3 +91,26 @@ def test_verify_does_not_ask_for_what_the_cache_directory_has(warmpack, tmp_path
     result = warmpack("verify", "app", env=env)
     assert result.returncode == 1
     assert b"misplaced" in result.stdout + result.stderr
+
+
+def cpu_seconds(run):
+    before = os.times()
+    run()
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def test_unpacking_over_many_caches_takes_no_longer_than_unpacking_them(warmpack, tmp_path):
+    """What lies in a cache directory already is listed once, not once for each index."""
+    root, count = tmp_path / "src" / "app", 1500
+    root.mkdir(parents=True)
+    for i in range(count):
+        (root / f"m{i}.py").write_text("x = 1\n")
+        index(root / f"m{i}.py")
+    assert warmpack("-czf", "a.tgz", "-C", root.parent, "app").returncode == 0
+
+    def unpack():
+        assert_valid(warmpack("-xf", "a.tgz", "-C", "there", "--cache-dir", "caches"), count)
+
+    first, second = cpu_seconds(unpack), cpu_seconds(unpack)
+    assert second < 4 * first, (first, second)
