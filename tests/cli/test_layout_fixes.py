@@ -114,3 +114,17 @@ def test_unpacking_over_many_caches_takes_no_longer_than_unpacking_them(warmpack
 
     first, second = cpu_seconds(unpack), cpu_seconds(unpack)
     assert second < 4 * first, (first, second)
+
+
+@pytest.mark.parametrize("verb", ["extract", "restore"])
+def test_a_layout_that_the_environment_defeats_is_warned_of(warmpack, archive, tmp_path, verb):
+    """With NUMBA_CACHE_DIR set, Numba looks there alone."""
+    env = {"NUMBA_CACHE_DIR": str(tmp_path / "caches")}
+    words = ["extract", "-f", archive, "-C", "d"]
+    if verb == "restore":
+        warmpack(*words)
+        words = ["restore", "d"]
+    for layout, warned in (("in-tree", True), ("user-wide", True), ("cache-dir", False)):
+        result = warmpack(*words, "--layout", layout, env=env)
+        assert (b"NUMBA_CACHE_DIR is set" in result.stderr) is warned, layout
+    assert b"is set:" not in warmpack(*words, "--layout", "in-tree").stderr
