@@ -154,6 +154,8 @@ int args_check(const struct args *a)
                                            : "give one FILE.nbi or DIR, or -f ARCHIVE");
         if (a->fix && a->archive)
             return message_usage(verb, "--fix changes a DIR, not an archive");
+        if (a->manifest && a->archive)
+            return message_usage(verb, "--manifest is for a DIR: an archive has its own");
         if (a->dry_run && !a->fix)
             return message_usage(verb, "--dry-run goes with --fix");
         return 0;
