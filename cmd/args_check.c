@@ -45,6 +45,14 @@ static int check_stdin(const struct args *a)
     return 0;
 }
 
+static int check_cache_dirs(const struct args *a)
+{
+    if (a->no_cache_dir && a->cache_dirs.count)
+        return message_usage(options_verb_name(a->verb),
+                             "--cache-dir and --no-cache-dir exclude one another");
+    return 0;
+}
+
 static int check_create(const struct args *a)
 {
     size_t i;
@@ -58,9 +66,7 @@ static int check_create(const struct args *a)
                              a->operands[i].text);
     if (a->json && strcmp(a->archive, "-") == 0)
         return message_usage("create", "--json and -f - would both write to standard output");
-    if (a->no_cache_dir && a->cache_dirs.count)
-        return message_usage("create", "--cache-dir and --no-cache-dir exclude one another");
-    return 0;
+    return check_cache_dirs(a);
 }
 
 static int check_extract(const struct args *a)
@@ -84,6 +90,17 @@ static int check_extract(const struct args *a)
     if (a->layout == WP_LAYOUT_CACHE_DIR && !args_cache_dir(a))
         return message_usage("extract", "--layout cache-dir needs --cache-dir or NUMBA_CACHE_DIR");
     return 0;
+}
+
+static int check_amend(const struct args *a)
+{
+    if (!a->source || !*a->source)
+        return message_usage("amend", "no tree named: give --source DIR");
+    if (a->output && !*a->output)
+        return message_usage("amend", "-o: the archive's name is empty");
+    if (a->operand_count)
+        return message_usage("amend", "'%s': only options are taken", a->operands[0].text);
+    return check_cache_dirs(a);
 }
 
 int args_check(const struct args *a)
@@ -111,6 +128,8 @@ int args_check(const struct args *a)
         return check_create(a);
     case VERB_EXTRACT:
         return check_extract(a);
+    case VERB_AMEND:
+        return check_amend(a);
     case VERB_VERIFY:
         if (names + (a->archive != NULL) != 1)
             return message_usage(verb, "give one DIR, or -f ARCHIVE");

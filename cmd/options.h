@@ -6,7 +6,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum verb { VERB_CREATE, VERB_EXTRACT, VERB_LIST, VERB_VERIFY, VERB_PATH, VERB_COUNT, VERB_NONE };
+enum verb {
+    VERB_CREATE,
+    VERB_EXTRACT,
+    VERB_LIST,
+    VERB_AMEND,
+    VERB_VERIFY,
+    VERB_PATH,
+    VERB_COUNT,
+    VERB_NONE
+};
 
 /* Codes of options without a letter. The others are known by their letter. */
 enum {
@@ -19,6 +28,7 @@ enum {
     OPT_GZIP_MEMBERS,
     OPT_EGG_INFO,
     OPT_STRICT,
+    OPT_SOURCE,
     OPT_CACHE_DIR,
     OPT_NO_CACHE_DIR,
     OPT_SOURCE_ROOT,

@@ -6,5 +6,6 @@
 int create_run(const struct args *a);
 int extract_run(const struct args *a);
 int list_run(const struct args *a);
+int amend_run(const struct args *a);
 int verify_run(const struct args *a);
 int path_run(const struct args *a);

@@ -55,8 +55,7 @@ static char *metadata_name(const char *archive)
 
     if (!base[n] && dot)
         n = (size_t)(dot - base);
-    if (buf_add(&name, base, n) < 0 || buf_add_str(&name, suffix) < 0 ||
-        buf_terminate(&name) < 0)
+    if (buf_add(&name, base, n) < 0 || buf_add_str(&name, suffix) < 0 || buf_terminate(&name) < 0)
         buf_free(&name);
     return (char *)name.data;
 }
@@ -81,10 +80,11 @@ static char *find_metadata(const struct pack *p, int *r, struct wp_error *err)
     for (size_t i = 0; i < 2 && !found && *r == 0; i++)
         *r = find_in(places[i], NULL, &found, err);
     if (!found && *r == 0)
-        *r = error_set(err, 0, p->o->archive,
-                       "not made: an egg needs metadata, and no %s was found; \"setup.py egg_info\" "
-                       "makes it, --egg-info names it",
-                       name);
+        *r =
+            error_set(err, 0, p->o->archive,
+                      "not made: an egg needs metadata, and no %s was found; \"setup.py egg_info\" "
+                      "makes it, --egg-info names it",
+                      name);
     return found;
 }
 
@@ -128,6 +128,13 @@ static int add_metadata(struct pack *p, const char *dir, struct wp_error *err)
     return root < 0 ? root : walk_add(&p->walk, (unsigned)root, ".", EGG_DIR, &options, err);
 }
 
+/* Numba can keep no cache for sources in a zipped egg. */
+int pack_egg_unzipped(struct pack *p, struct wp_error *err)
+{
+    pack_drop(p, EGG_DIR "/zip-safe");
+    return holds(p, EGG_DIR "/not-zip-safe") ? 0 : pack_make(p, EGG_DIR "/not-zip-safe", "\n", err);
+}
+
 int pack_egg(struct pack *p, struct wp_error *err)
 {
     _cleanup_free_ char *dir = NULL;
@@ -145,8 +152,5 @@ int pack_egg(struct pack *p, struct wp_error *err)
         return r;
     if (!holds(p, EGG_DIR "/PKG-INFO"))
         return error_set(err, 0, dir, "holds no PKG-INFO: this is no egg's metadata");
-    /* Numba can keep no cache for sources in a zipped egg: installers must unpack it. */
-    pack_drop(p, EGG_DIR "/zip-safe");
-    return holds(p, EGG_DIR "/not-zip-safe") ? 0
-                                             : pack_make(p, EGG_DIR "/not-zip-safe", "\n", err);
+    return pack_egg_unzipped(p, err);
 }
