@@ -12,9 +12,9 @@
 
 /* Where the files of a cache directory of the tree go. */
 struct destination {
-    const char *from; /* directory in the survey; the survey's */
-    char *source;     /* source directory in the archive; owned */
-    char *to;         /* directory in the archive; NULL: cannot be made; owned */
+    char *from;   /* directory in the survey; owned */
+    char *source; /* source directory in the archive; owned */
+    char *to;     /* directory in the archive; NULL: cannot be made; owned */
 };
 
 struct destinations {
@@ -25,6 +25,7 @@ struct destinations {
 static void destinations_clear(struct destinations *d)
 {
     for (size_t i = 0; i < d->count; i++) {
+        free(d->v[i].from);
         free(d->v[i].source);
         free(d->v[i].to);
     }
@@ -181,10 +182,10 @@ static const struct destination *destination(struct pack *p, const struct amend 
     }
     d->v = grown;
     new = &grown[d->count++];
-    *new = (struct destination){.from = from, .source = strdup(source)};
+    *new = (struct destination){.from = strdup(from), .source = strdup(source)};
     cache = hashed(a, from);
     new->to = cache ? place_hashed(p, cache, source, err) : path_join(source, "__pycache__");
-    if (!new->source || !new->to) {
+    if (!new->from || !new->source || !new->to) {
         error_nomem(err);
         return NULL;
     }

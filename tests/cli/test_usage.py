@@ -6,7 +6,7 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-VERBS = ["create", "extract", "list", "verify", "path"]
+VERBS = ["create", "extract", "list", "amend", "verify", "path"]
 
 
 def options_of_help(text):
