@@ -141,6 +141,7 @@ static int take_argument(struct args *a, int code, const char *text)
 {
     static const char *const layouts[] = {"auto",      "keep",      "in-tree",
                                           "cache-dir", "user-wide", NULL};
+    static const char *const restamps[] = {"auto", "never", "always", NULL};
     static const char *const members[] = {"many", "one", NULL};
     static const char *const whens[] = {"auto", "always", "never", NULL};
     long number = 0;
@@ -165,6 +166,10 @@ static int take_argument(struct args *a, int code, const char *text)
     case 'X':
         return add_name(&a->exclude_files, text);
     case 'H':
+        if (a->verb == VERB_ENV) {
+            a->format = text;
+            return 0;
+        }
         return set_format(a, text);
     case OPT_EXCLUDE:
         return add_name(&a->exclude, text);
@@ -184,6 +189,9 @@ static int take_argument(struct args *a, int code, const char *text)
     case OPT_USER:
         a->user = text;
         return 0;
+    case OPT_PYTHON:
+        a->python = text;
+        return *text ? 0 : usage(a, "--python: the name is empty", "");
     case OPT_LAYOUT:
         rc = parse_word(a, code, text, layouts);
         a->layout = (enum wp_layout)rc;
@@ -191,6 +199,13 @@ static int take_argument(struct args *a, int code, const char *text)
     case OPT_EGG_INFO:
         a->egg_info = text;
         return 0;
+    case OPT_MANIFEST:
+        a->manifest = text;
+        return *text ? 0 : usage(a, "--manifest: the name is empty", "");
+    case OPT_RESTAMP:
+        rc = parse_word(a, code, text, restamps);
+        a->restamp = (enum wp_restamp)rc;
+        break;
     case OPT_GZIP_MEMBERS:
         rc = parse_word(a, code, text, members);
         a->gzip_members_set = true;
@@ -262,6 +277,12 @@ static int take_flag(struct args *a, int code)
     case OPT_STRICT:
         a->strict = true;
         break;
+    case OPT_CACHES_ONLY:
+        a->caches_only = true;
+        break;
+    case OPT_DRY_RUN:
+        a->dry_run = true;
+        break;
     case OPT_NO_CACHE_DIR:
         a->no_cache_dir = true;
         break;
@@ -279,6 +300,18 @@ static int take_flag(struct args *a, int code)
         break;
     case OPT_NO_SAME_OWNER:
         a->no_same_owner = true;
+        break;
+    case OPT_FIX:
+        a->fix = true;
+        break;
+    case OPT_COMMON:
+        a->common = true;
+        break;
+    case OPT_PROBE:
+        a->probe = true;
+        break;
+    case OPT_CHECK:
+        a->check = true;
         break;
     case OPT_JSON:
         a->json = true;
@@ -359,7 +392,7 @@ int args_parse(struct args *a, int argc, char **argv)
         return rc;
     if (a->verb == VERB_NONE)
         return message_usage(NULL, "no verb: one of create (-c), extract (-x), list (-t), amend, "
-                                   "verify, path");
+                                   "restore, verify, inspect, env, path");
     return 0;
 }
 

@@ -48,7 +48,12 @@ struct args {
     bool keep_old, replace, if_needed, to_stdout;
     unsigned strip_components;
     enum wp_layout layout;
+    enum wp_restamp restamp;
+    const char *manifest;
+    bool caches_only, dry_run;
     const char *user;
+    const char *python;
+    bool common, probe, check, fix;
     unsigned threads; /* 0: all CPUs */
     bool json, quiet, verbose;
     enum progress_when progress;

@@ -69,6 +69,14 @@ static int check_create(const struct args *a)
     return check_cache_dirs(a);
 }
 
+static int check_layout(const struct args *a)
+{
+    if (a->layout == WP_LAYOUT_CACHE_DIR && !args_cache_dir(a))
+        return message_usage(options_verb_name(a->verb),
+                             "--layout cache-dir needs --cache-dir or NUMBA_CACHE_DIR");
+    return 0;
+}
+
 static int check_extract(const struct args *a)
 {
     bool names = false;
@@ -87,8 +95,31 @@ static int check_extract(const struct args *a)
                              a->replace ? "--replace" : "--if-needed");
     if (a->replace && a->keep_old)
         return message_usage("extract", "--replace and -k exclude one another");
-    if (a->layout == WP_LAYOUT_CACHE_DIR && !args_cache_dir(a))
-        return message_usage("extract", "--layout cache-dir needs --cache-dir or NUMBA_CACHE_DIR");
+    if (a->caches_only && (a->to_stdout || a->replace || a->if_needed || a->keep_old))
+        return message_usage("extract", "--caches-only excludes -O, -k, --replace and --if-needed");
+    return check_layout(a);
+}
+
+static int check_restore(const struct args *a)
+{
+    if (count(a, OPERAND_NAME) != 1)
+        return message_usage("restore", "give one DIR");
+    return check_layout(a);
+}
+
+static int check_env(const struct args *a, size_t names)
+{
+    if (a->common + a->probe + a->check > 1)
+        return message_usage("env", "--common, --probe and --check exclude one another");
+    if (a->python && !a->probe)
+        return message_usage("env", "--python goes with --probe");
+    if (a->probe && (names || a->archive))
+        return message_usage("env", "--probe looks at this machine, at nothing else");
+    if ((a->probe || a->check) && a->format)
+        return message_usage("env", "--format is for settings: not with %s",
+                             a->probe ? "--probe" : "--check");
+    if (!a->probe && !names && !a->archive)
+        return message_usage("env", "give DIR, FILE.nbi, -f ARCHIVE or PROBE.json");
     return 0;
 }
 
@@ -106,7 +137,7 @@ static int check_amend(const struct args *a)
 int args_check(const struct args *a)
 {
     const char *verb = options_verb_name(a->verb);
-    bool takes_archive = a->verb != VERB_PATH && a->verb != VERB_VERIFY;
+    bool takes_archive = a->verb == VERB_CREATE || a->verb == VERB_EXTRACT || a->verb == VERB_LIST;
     size_t names = count(a, OPERAND_NAME);
     int rc = check_taken(a);
 
@@ -130,10 +161,21 @@ int args_check(const struct args *a)
         return check_extract(a);
     case VERB_AMEND:
         return check_amend(a);
+    case VERB_RESTORE:
+        return check_restore(a);
     case VERB_VERIFY:
+    case VERB_INSPECT:
         if (names + (a->archive != NULL) != 1)
-            return message_usage(verb, "give one DIR, or -f ARCHIVE");
+            return message_usage(verb, a->verb == VERB_VERIFY
+                                           ? "give one DIR, or -f ARCHIVE"
+                                           : "give one FILE.nbi or DIR, or -f ARCHIVE");
+        if (a->fix && a->archive)
+            return message_usage(verb, "--fix changes a DIR, not an archive");
+        if (a->dry_run && !a->fix)
+            return message_usage(verb, "--dry-run goes with --fix");
         return 0;
+    case VERB_ENV:
+        return check_env(a, names);
     case VERB_PATH:
         return names ? 0 : message_usage(verb, "no FILE.py given");
     default:

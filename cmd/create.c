@@ -199,6 +199,7 @@ int create_run(const struct args *a)
         .archive = a->archive,
         .source_roots = string_list_values(&a->source_roots),
         .follow = a->dereference,
+        .caches_only = a->caches_only,
         .strict = a->strict,
         .numeric_owner = a->numeric_owner,
         .level = a->level,

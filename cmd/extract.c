@@ -16,38 +16,23 @@
 #include "string_list.h"
 #include "verbs.h"
 
-static const char *layout_name(enum wp_layout l)
-{
-    static const char *const names[] = {"auto", "keep", "in-tree", "cache-dir", "user-wide"};
-
-    return names[l];
-}
-
 static void print_json(const struct wp_extract_result *r)
 {
     document_begin();
     document_member("files", document_count(r->files));
     document_member("manifest", json_boolean(r->has_manifest));
     document_member("unchanged", json_boolean(r->unchanged));
-    document_member("layout", json_string(layout_name(r->layout)));
+    document_member("layout", json_string(show_layout(r->layout)));
     document_name("cache_dir", r->cache_dir);
     document_member("set_cache_dir", json_boolean(r->set_cache_dir));
     document_member("renamed", document_count(r->renamed));
+    document_member("restamped", document_count(r->restamped));
+    document_member("sources", document_count(r->sources));
+    document_member("matched", document_count(r->matched));
     document_member("was_valid", document_count(r->was_valid));
     document_member("lost", document_count(r->lost));
     document_verify(&r->verify);
     document_end();
-}
-
-/* Where the caches went, and what the consumer must set: the end of the summary. */
-static int add_place(struct buf *line, const struct wp_extract_result *r)
-{
-    if (r->cache_dir)
-        return buf_printf(line, "; caches in %s%s", r->cache_dir,
-                          r->set_cache_dir ? " (set NUMBA_CACHE_DIR)" : "");
-    if (r->verify.count && r->layout == WP_LAYOUT_IN_TREE)
-        return buf_add_str(line, "; caches in tree");
-    return 0;
 }
 
 static void print_summary(const struct wp_extract_result *r)
@@ -63,11 +48,16 @@ static void print_summary(const struct wp_extract_result *r)
                         show_plural(r->files, "file", "files"));
     if (!rc && verdict && (!r->unchanged || r->verify.count))
         rc = buf_printf(&line, "; %s", verdict);
+    if (!rc && r->sources)
+        rc = buf_printf(&line, "; %zu of %zu sources are the same", r->matched, r->sources);
+    if (!rc && r->restamped)
+        rc = buf_printf(&line, "; %zu %s restamped", r->restamped,
+                        show_plural(r->restamped, "index", "indexes"));
     if (!rc && r->renamed)
         rc = buf_printf(&line, "; %zu cache %s renamed", r->renamed,
                         show_plural(r->renamed, "directory", "directories"));
     if (!rc)
-        rc = add_place(&line, r);
+        rc = show_add_place(&line, r->layout, r->cache_dir, r->set_cache_dir, r->verify.count);
     if (rc || buf_terminate(&line)) {
         message_error("out of memory");
         return;
@@ -81,17 +71,7 @@ static void print_invalid(const struct args *a, const struct wp_extract_result *
 {
     if (!r->has_manifest && !a->verbose)
         return;
-    for (size_t i = 0; i < r->verify.count; i++) {
-        const struct wp_index_status *s = r->verify.indexes + i;
-        _cleanup_free_ char *name = NULL;
-
-        if (s->status == WP_VALID)
-            continue;
-        name = path_escape(s->index);
-        (r->lost ? message_lost : message_warning)("%s: %s: %s", name ? name : "?",
-                                                   wp_status_name(s->status),
-                                                   s->reason ? s->reason : "not valid");
-    }
+    show_invalid(&r->verify, r->lost != 0);
 }
 
 static int unpack(const struct args *a, const struct wp_extract_options *o)
@@ -102,7 +82,7 @@ static int unpack(const struct args *a, const struct wp_extract_options *o)
     int rc;
 
     signals_install();
-    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, &err);
+    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, o->interrupted, &err);
     if (rc < 0)
         return message_failure(rc, &err);
     rc = wp_extract(archive, o, &result, &err);
@@ -139,6 +119,8 @@ int extract_run(const struct args *a)
         .replace = a->replace,
         .if_needed = a->if_needed,
         .to_stdout = a->to_stdout,
+        .caches_only = a->caches_only,
+        .restamp = a->restamp,
         .report = message_report(),
         .interrupted = signals_flag(),
     };

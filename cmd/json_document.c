@@ -154,18 +154,66 @@ static json_t *stamp_object(const struct wp_index_status *s)
     return o;
 }
 
-static json_t *index_object(const struct wp_index_status *s)
+/* What a key has in the place of a digest may be any text. */
+static json_t *digest(const char *text)
 {
-    json_t *o = json_object();
+    json_t *value = text ? json_string(text) : NULL;
+
+    return value ? value : json_null();
+}
+
+static json_t *overload_object(const struct wp_overload *o)
+{
+    json_t *object = json_object(), *code = json_array();
+
+    document_set_name(object, "signature", o->signature);
+    document_set_name(object, "triple", o->triple);
+    document_set_name(object, "cpu", o->cpu);
+    document_set_name(object, "features", o->features);
+    if (o->target)
+        document_set_name(object, "target", o->target);
+    json_array_append_new(code, digest(o->code));
+    json_array_append_new(code, digest(o->cells));
+    json_object_set_new(object, "code", code);
+    json_object_set_new(object, "closure", json_boolean(o->closure));
+    document_set_name(object, "data", o->data);
+    json_object_set_new(object, "size", o->has_size ? document_count(o->size) : json_null());
+    return object;
+}
+
+/* JUDGED: with status and reason; else only why it cannot be read. KEYS: with its overloads. */
+static json_t *index_object(const struct wp_index_status *s, bool judged, bool keys)
+{
+    json_t *o = json_object(), *overloads = json_array();
 
     document_set_name(o, "index", s->index);
     document_set_name(o, "source", s->source);
-    json_object_set_new(o, "status", json_string(wp_status_name(s->status)));
-    document_set_name(o, "reason", s->reason);
+    if (judged)
+        json_object_set_new(o, "status", json_string(wp_status_name(s->status)));
+    document_set_name(o, judged ? "reason" : "error", s->reason);
+    for (size_t i = 0; i < s->overload_count; i++)
+        json_array_append_new(overloads, overload_object(&s->overloads[i]));
     json_object_set_new(o, "stamp", stamp_object(s));
     document_set_name(o, "numba", s->numba);
     document_set_name(o, "python", s->python);
+    if (keys)
+        json_object_set_new(o, "overloads", json_incref(overloads));
+    json_decref(overloads);
     return o;
+}
+
+static void document_notes(const struct wp_verify_report *r)
+{
+    document_array("notes");
+    for (size_t i = 0; i < r->note_count; i++) {
+        json_t *o = json_object();
+
+        json_object_set_new(o, "kind", json_string(wp_note_name(r->notes[i].kind)));
+        document_set_name(o, "path", r->notes[i].path);
+        document_set_name(o, "text", r->notes[i].text);
+        document_item(o);
+    }
+    document_array_end();
 }
 
 void document_verify(const struct wp_verify_report *r)
@@ -174,8 +222,10 @@ void document_verify(const struct wp_verify_report *r)
 
     document_array("indexes");
     for (size_t i = 0; i < r->count; i++)
-        document_item(index_object(r->indexes + i));
+        document_item(index_object(r->indexes + i, true, r->keys));
     document_array_end();
+    if (r->keys)
+        document_notes(r);
 
     json_object_set_new(summary, "total", document_count(r->count));
     for (int s = 0; s < WP_STATUS_COUNT; s++) {
@@ -183,5 +233,23 @@ void document_verify(const struct wp_verify_report *r)
             json_object_set_new(summary, wp_status_name((enum wp_status)s),
                                 document_count(r->by_status[s]));
     }
+    document_member("summary", summary);
+}
+
+void document_inspect(const struct wp_verify_report *r)
+{
+    json_t *summary = json_object();
+    size_t overloads = 0;
+
+    document_array("indexes");
+    for (size_t i = 0; i < r->count; i++) {
+        overloads += r->indexes[i].overload_count;
+        document_item(index_object(r->indexes + i, false, true));
+    }
+    document_array_end();
+
+    json_object_set_new(summary, "total", document_count(r->count));
+    json_object_set_new(summary, "overloads", document_count(overloads));
+    json_object_set_new(summary, "corrupt", document_count(r->by_status[WP_CORRUPT]));
     document_member("summary", summary);
 }

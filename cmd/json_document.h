@@ -24,3 +24,6 @@ json_t *document_count(uint64_t n);
 
 /* "indexes": [...], "summary": {...} */
 void document_verify(const struct wp_verify_report *r);
+
+/* The same without the judgement: "overloads" and "corrupt" in the summary. */
+void document_inspect(const struct wp_verify_report *r);

@@ -175,7 +175,7 @@ int list_run(const struct args *a)
 
     if (rc)
         return rc;
-    rc = wp_archive_open(&archive, a->archive, a->threads, message_report(), &err);
+    rc = wp_archive_open(&archive, a->archive, a->threads, message_report(), NULL, &err);
     if (rc < 0)
         return message_failure(rc, &err);
     rc = list(a, archive, string_list_values(&given.patterns));

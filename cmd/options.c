@@ -10,9 +10,12 @@ enum {
     X = 1 << VERB_EXTRACT,
     T = 1 << VERB_LIST,
     A = 1 << VERB_AMEND,
+    R = 1 << VERB_RESTORE,
     V = 1 << VERB_VERIFY,
+    I = 1 << VERB_INSPECT,
+    E = 1 << VERB_ENV,
     P = 1 << VERB_PATH,
-    ALL = C | X | T | A | V | P
+    ALL = C | X | T | A | R | V | I | E | P
 };
 
 struct row {
@@ -33,6 +36,8 @@ static const struct row rows[] = {
     {'f', X | T, "file", "ARCHIVE", "the archive to read; - is standard input"},
     {'f', A, "file", "ARCHIVE", "the archive to amend; - is standard input"},
     {'f', V, "file", "ARCHIVE", "judge an archive, without unpacking it; - is standard input"},
+    {'f', I | E, "file", "ARCHIVE",
+     "look into an archive, without unpacking it; - is standard input"},
     {'o', A, "output", "OUT", "write OUT, and leave ARCHIVE as it is"},
     {OPT_SOURCE, A, "source", "DIR", "the tree that ARCHIVE was made from"},
     {'C', C, "directory", "DIR", "the PATHs that follow are relative to DIR"},
@@ -57,6 +62,7 @@ static const struct row rows[] = {
     {'J', X | T, "xz", NULL, "likewise"},
     {'a', C, "auto-compress", NULL, "choose the format by ARCHIVE's suffix (always so)"},
     {'a', X | T, "auto-compress", NULL, "likewise"},
+    {'H', E, "format", "NAME", "how to print them: sh, docker, json, spark; default: sh"},
     {'H', C, "format", "NAME", "write this format, whatever the suffix (formats: see below)"},
     {OPT_POSIX, C, "posix", NULL, NULL},
     {OPT_LEVEL, C | A, "level", "N", "compression level"},
@@ -70,7 +76,7 @@ static const struct row rows[] = {
     {OPT_REPLACE, X, "replace", NULL, "swap each top-level directory for the new one in one step"},
     {OPT_IF_NEEDED, X, "if-needed", NULL, "do nothing where DIR already holds this archive"},
     {'O', X, "to-stdout", NULL, "write files' content to standard output, and nothing to disk"},
-    {'p', X, "preserve-permissions", NULL, "modes exactly as packed, setuid too; default for root"},
+    {'p', X, "preserve-permissions", NULL, "set modes as packed, setuid bits too; no umask"},
     {'p', C | T, "preserve-permissions", NULL, "taken for granted"},
     {'p', C | X | T, "same-permissions", NULL, NULL},
     {OPT_SAME_OWNER, X, "same-owner", NULL, "owners as packed; always so for root"},
@@ -85,27 +91,45 @@ static const struct row rows[] = {
     {OPT_CACHE_DIR, C | A, "cache-dir", "DIR",
      "look for hashed caches in DIR, not in the default places; repeatable"},
     {OPT_NO_CACHE_DIR, C | A, "no-cache-dir", NULL, "pack no caches from outside the tree"},
-    {OPT_CACHE_DIR, X, "cache-dir", "DIR", "where hashed caches go; default: $NUMBA_CACHE_DIR"},
+    {OPT_CACHE_DIR, X | R, "cache-dir", "DIR", "where hashed caches go; default: $NUMBA_CACHE_DIR"},
     {OPT_CACHE_DIR, V, "cache-dir", "DIR", "where hashed caches lie; default: $NUMBA_CACHE_DIR"},
     {OPT_CACHE_DIR, P, "cache-dir", "DIR", "as if NUMBA_CACHE_DIR were DIR"},
-    {OPT_LAYOUT, X, "layout", "WHERE",
+    {OPT_LAYOUT, X | R, "layout", "WHERE",
      "where caches go: auto, keep, in-tree, cache-dir, user-wide; default: auto"},
-    {OPT_USER, X | V | P, "user", "NAME|UID", "who will run Python; default: who calls"},
+    {OPT_USER, X | R | V | P, "user", "NAME|UID", "who will run Python; default: who calls"},
     {OPT_SOURCE_ROOT, C | A, "source-root", "PATH",
      "the path by which Python imported what is in DIR; repeatable"},
-    {OPT_RUNTIME_ROOT, X | V, "runtime-root", "PATH",
+    {OPT_RUNTIME_ROOT, X | R | V, "runtime-root", "PATH",
      "the absolute path that DIR will have when Python runs; repeatable"},
     {OPT_RUNTIME_ROOT, P, "runtime-root", "PATH",
      "as if the working directory were PATH when Python runs; repeatable"},
+    {OPT_RESTAMP, X | R, "restamp", "WHEN",
+     "change indexes to fit their sources' times: auto, never, always; default: auto"},
+    {OPT_CACHES_ONLY, C, "caches-only", NULL, "pack caches and manifest, without the sources"},
+    {OPT_CACHES_ONLY, X, "caches-only", NULL,
+     "put the caches onto a tree that came another way and has the same sources"},
+    {OPT_MANIFEST, R, "manifest", "FILE",
+     "a manifest that lies elsewhere, with its caches beside it"},
+    {OPT_DRY_RUN, R, "dry-run", NULL, "say what would be done, and do nothing"},
     {OPT_STRICT, C | A, "strict", NULL, "fail if any cache index is already stale"},
+
+    {OPT_FIX, V, "fix", NULL, "remove corrupt and suspect indexes, and data of no index"},
+    {OPT_DRY_RUN, V, "dry-run", NULL, "with --fix: say what would be removed"},
+    {OPT_PYTHON, V, "python", "PY", "ask this interpreter if its Numba would load them"},
+    {OPT_PYTHON, E, "python", "PY", "the interpreter whose Numba is probed"},
+    {OPT_COMMON, E, "common", NULL, "settings that all of these machines can use"},
+    {OPT_PROBE, E, "probe", NULL, "write what this machine can do, as JSON"},
+    {OPT_CHECK, E, "check", NULL, "would the caches load and run on the machines probed?"},
 
     {OPT_THREADS, ALL, "threads", "N", "threads to use; default: one a CPU"},
     {OPT_JSON, ALL, "json", NULL, "print a JSON document on standard output"},
     {OPT_PROGRESS, ALL, "progress", "WHEN", "auto, always or never; auto: on a terminal"},
+    {'v', R, "verbose", NULL, "name each file that is changed"},
     {'v', C | X | A, "verbose", NULL, "name each file on standard error"},
     {'v', T, "verbose", NULL, "show mode, owner, size and time, too"},
     {'v', V, "verbose", NULL, "print valid indexes, too"},
-    {'v', P, "verbose", NULL, "accepted"},
+    {'v', I, "verbose", NULL, "whole lists of features, whole digests"},
+    {'v', E | P, "verbose", NULL, "accepted"},
     {'q', ALL, "quiet", NULL, "no warnings, no summary"},
     {OPT_HELP, ALL, "help", NULL, "print this text"},
     {OPT_VERSION, ALL, "version", NULL, "print the version"},
@@ -130,8 +154,14 @@ static const struct {
     [VERB_AMEND] = {"amend", "amend -f ARCHIVE --source DIR [-o OUT]", NULL,
                     "Add exact times and caches to an archive that another tool made.",
                     "The archive is replaced in one step. Its suffix, or OUT's, is its format.\n"},
+    [VERB_RESTORE] = {"restore", "restore DIR", NULL,
+                      "Repair a tree that another tool unpacked, or that was moved.", NULL},
     [VERB_VERIFY] = {"verify", "verify DIR | -f ARCHIVE", NULL,
                      "Say whether every cache index is valid, and if not, why.", NULL},
+    [VERB_INSPECT] = {"inspect", "inspect FILE.nbi | DIR | -f ARCHIVE", NULL,
+                      "Show what is in cache indexes.", NULL},
+    [VERB_ENV] = {"env", "env [DIR | FILE.nbi | -f ARCHIVE | PROBE.json]...", NULL,
+                  "Print the NUMBA_CPU_* settings with which Numba loads these caches.", NULL},
     [VERB_PATH] = {"path", "path FILE.py...", NULL, "Say where Numba looks for a file's cache.",
                    NULL},
 };
@@ -300,9 +330,12 @@ void options_help(enum verb v)
     if (v == VERB_CREATE)
         help_formats();
     printf("\nExit status: 0 done; 1 %s; 2 error.\n",
-           v == VERB_CREATE    ? "a file changed while it was read"
-           : v == VERB_EXTRACT ? "a cache index that was valid is not valid now"
+           v == VERB_CREATE ? "a file changed while it was read"
+           : v == VERB_EXTRACT || v == VERB_RESTORE
+               ? "a cache index that was valid is not valid now"
            : v == VERB_AMEND   ? "a source of ARCHIVE is not in DIR, or there was nothing to add"
            : v == VERB_VERIFY  ? "a cache index is not valid"
+           : v == VERB_INSPECT ? "a cache index cannot be read"
+           : v == VERB_ENV     ? "with --check, caches do not load or run somewhere"
                                : "not used");
 }

@@ -77,6 +77,38 @@ char *show_verdict(const struct wp_verify_report *r)
     return (char *)take_ptr(text.data);
 }
 
+const char *show_layout(enum wp_layout l)
+{
+    static const char *const names[] = {"auto", "keep", "in-tree", "cache-dir", "user-wide"};
+
+    return names[l];
+}
+
+int show_add_place(struct buf *line, enum wp_layout layout, const char *cache_dir, bool set,
+                   size_t count)
+{
+    if (cache_dir)
+        return buf_printf(line, "; caches in %s%s", cache_dir, set ? " (set NUMBA_CACHE_DIR)" : "");
+    if (count && layout == WP_LAYOUT_IN_TREE)
+        return buf_add_str(line, "; caches in tree");
+    return 0;
+}
+
+void show_invalid(const struct wp_verify_report *r, bool lost)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const struct wp_index_status *s = r->indexes + i;
+        _cleanup_free_ char *name = NULL;
+
+        if (s->status == WP_VALID)
+            continue;
+        name = path_escape(s->index);
+        (lost ? message_lost : message_warning)("%s: %s: %s", name ? name : "?",
+                                                wp_status_name(s->status),
+                                                s->reason ? s->reason : "not valid");
+    }
+}
+
 void show_finish(void)
 {
     bool failed = ferror(stdout) != 0;

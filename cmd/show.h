@@ -24,4 +24,13 @@ void show_name(const char *text);
 char *show_verdict(const struct wp_verify_report *r);
 
 /* Flushes and closes stdout: what could not be written (a full disk) is an error. */
+/* "auto", "in-tree", ... */
+const char *show_layout(enum wp_layout l);
+/* Where the caches are, and what the consumer must set: the end of a summary. COUNT indexes. */
+struct buf;
+int show_add_place(struct buf *line, enum wp_layout layout, const char *cache_dir, bool set,
+                   size_t count);
+/* Each index that is not valid, with its reason. LOST: that makes the exit status 1. */
+void show_invalid(const struct wp_verify_report *r, bool lost);
+
 void show_finish(void);

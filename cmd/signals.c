@@ -7,7 +7,7 @@ static const int handled[] = {SIGHUP, SIGINT, SIGTERM};
 
 static void handle(int number)
 {
-    caught = number;
+    __atomic_store_n(&caught, number, __ATOMIC_RELAXED); /* other threads look at it */
     /* Who asks twice does not want to wait for the clean-up. */
     for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
         signal(handled[i], SIG_DFL);

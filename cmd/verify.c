@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "hints.h"
 #include "json_document.h"
 #include "message.h"
 #include "operands.h"
@@ -21,8 +22,20 @@ static void print_index(const struct wp_index_status *s, bool colour)
     show_name(s->index);
     if (s->reason) {
         fputs("  ", stdout);
-        show_name(s->reason);
+        fputs(s->reason, stdout);
     }
+    putchar('\n');
+}
+
+/* "orphan  pkg/__pycache__/k.add-3.py311.2.nbc  reason" */
+static void print_note(const struct wp_note *n)
+{
+    printf("%s  ", wp_note_name(n->kind));
+    if (n->path) {
+        show_name(n->path);
+        fputs("  ", stdout);
+    }
+    fputs(n->text, stdout);
     putchar('\n');
 }
 
@@ -40,7 +53,13 @@ static void print_report(const struct args *a, const struct wp_verify_report *r)
         if (a->verbose || r->indexes[i].status != WP_VALID)
             print_index(r->indexes + i, colour);
     }
+    for (size_t i = 0; i < r->note_count && !a->json; i++) {
+        /* Closures are common, and most are found again. */
+        if (a->verbose || r->notes[i].kind != WP_NOTE_CLOSURES)
+            print_note(r->notes + i);
+    }
     fflush(stdout);
+    hints_print(r);
     message_summary("%s", verdict ? verdict : "out of memory");
 }
 
@@ -52,11 +71,25 @@ static int judge(const struct args *a, const struct wp_verify_options *o,
 
     if (!a->archive)
         return wp_verify_tree(a->operands[0].text, o, report, err);
-    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, err);
+    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, o->interrupted, err);
     if (rc < 0)
         return rc;
     rc = wp_verify_archive(archive, o, report, err);
     wp_archive_close(archive);
+    return rc;
+}
+
+/* Removes what can be, and judges what is left. */
+static int fix(const struct args *a, const struct wp_verify_options *o,
+               struct wp_verify_report *report, struct wp_error *err)
+{
+    size_t removed;
+    int rc = wp_verify_fix(a->operands[0].text, o, report, a->dry_run, &removed, err);
+
+    if (rc == 0 && removed && !a->dry_run) {
+        wp_verify_report_clear(report);
+        rc = judge(a, o, report, err);
+    }
     return rc;
 }
 
@@ -66,6 +99,10 @@ int verify_run(const struct args *a)
         .cache_dir = args_cache_dir(a),
         .user = a->user,
         .runtime_roots = string_list_values(&a->runtime_roots),
+        .python = a->python,
+        .cpu_name = a->python ? NULL : getenv("NUMBA_CPU_NAME"),
+        .cpu_features = a->python ? NULL : getenv("NUMBA_CPU_FEATURES"),
+        .keys = a->json,
         .threads = a->threads,
         .report = message_report(),
         .interrupted = signals_flag(),
@@ -78,9 +115,13 @@ int verify_run(const struct args *a)
         return rc;
     signals_install();
     rc = judge(a, &o, &report, &err);
+    if (rc == 0 && a->fix)
+        rc = fix(a, &o, &report, &err);
     progress_end();
-    if (rc < 0)
+    if (rc < 0) {
+        wp_verify_report_clear(&report);
         return message_failure(rc, &err);
+    }
     print_report(a, &report);
     if (report.by_status[WP_VALID] < report.count)
         message_raise(STATUS_LOST);

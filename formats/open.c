@@ -21,7 +21,8 @@ static int open_input(const char *path, struct wp_error *err)
 }
 
 int wp_archive_open(struct wp_archive **out, const char *path, unsigned threads,
-                    const struct wp_report *rep, struct wp_error *err)
+                    const struct wp_report *rep, const volatile sig_atomic_t *interrupted,
+                    struct wp_error *err)
 {
     struct wp_archive *a = calloc(1, sizeof *a);
     struct format_open_options options;
@@ -41,7 +42,8 @@ int wp_archive_open(struct wp_archive **out, const char *path, unsigned threads,
     }
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
         a->size = (uint64_t)st.st_size;
-    options = (struct format_open_options){.name = a->name, .pool = a->pool, .report = rep};
+    options = (struct format_open_options){
+        .name = a->name, .pool = a->pool, .report = rep, .interrupted = interrupted};
     r = formats_open_reader(&a->reader, fd, &options, err);
     if (r < 0) {
         wp_archive_close(a);

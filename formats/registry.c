@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "formats.h"
 #include "tar/tar.h"
 #include "tar/tar_header.h"
@@ -103,7 +105,7 @@ static const struct wp_format format_whl = {.name = "whl",
                                             .home = FORMAT_HOME_WHEEL,
                                             .open_writer = open_zip};
 
-static const struct wp_format *const formats[] = {&format_tgz,     &format_tar, &format_tar_zst,
+static const struct wp_format *const formats[] = {&format_tgz,     &format_tar,    &format_tar_zst,
                                                   &format_tar_bz2, &format_tar_xz, &format_zip,
                                                   &format_egg,     &format_whl};
 enum { FORMAT_COUNT = sizeof(formats) / sizeof(formats[0]) };
@@ -169,20 +171,22 @@ struct start {
     size_t size;
 };
 
-static int read_start(int fd, struct start *s, const char *name, struct wp_error *err)
+static int read_start(int fd, struct start *s, const struct format_open_options *o,
+                      struct wp_error *err)
 {
     while (s->size < sizeof(s->data)) {
+        if (file_wait(fd, POLLIN, o->interrupted) < 0)
+            return error_set(err, EINTR, o->name, "cannot read");
         ssize_t n = read(fd, s->data + s->size, sizeof(s->data) - s->size);
-
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return error_set(err, errno, name, "cannot read");
+            return error_set(err, errno, o->name, "cannot read");
         if (n == 0)
             break;
         s->size += (size_t)n;
     }
-    return s->size > 0 ? 0 : error_set(err, 0, name, "not an archive: it is empty");
+    return s->size > 0 ? 0 : error_set(err, 0, o->name, "not an archive: it is empty");
 }
 
 static bool begins_with(const struct start *s, const char *magic, size_t n)
@@ -219,6 +223,7 @@ static int open_raw(struct source **out, int fd, const struct start *s,
 
     if (rc < 0)
         return rc;
+    file->interrupted = o->interrupted;
     rc = source_with_prefix(out, s->data, s->size, file, err);
     if (rc < 0)
         source_free(file);
@@ -234,9 +239,12 @@ static int open_plain(struct tar_input *in, int fd, const struct start *s,
     int rc;
 
     in->codec = codec_recognise(s->data, s->size < 16 ? s->size : 16);
-    if (in->codec)
-        return in->codec->open(&in->plain, take_fd(&owned), s->data, s->size, o->name, o->pool,
-                               err);
+    if (in->codec) {
+        rc = in->codec->open(&in->plain, take_fd(&owned), s->data, s->size, o->name, o->pool, err);
+        if (rc == 0)
+            in->plain->interrupted = o->interrupted;
+        return rc;
+    }
     if (!is_filtered(s) && !is_tar(s))
         return refuse(o->name, err);
     rc = open_raw(&raw, take_fd(&owned), s, o, err);
@@ -270,7 +278,7 @@ int formats_open_reader(struct format_reader **out, int fd, const struct format_
     int rc;
 
     in.is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && lseek(fd, 0, SEEK_CUR) == 0;
-    rc = read_start(fd, &s, o->name, err);
+    rc = read_start(fd, &s, o, err);
     if (rc < 0)
         return rc;
     if (is_zip(&s, fd, in.is_file))

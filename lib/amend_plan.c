@@ -143,7 +143,7 @@ static char *place_hashed(struct pack *p, const struct manifest_cache *cache, co
     }
     for (unsigned copy = 1; copy == 1 || is_taken(p, (char *)path.data); copy++) {
         buf_clear(&path);
-        if (buf_printf(&path, copy > 1 ? "%s/cache/%s-%u" : "%s/cache/%s", p->home, name, copy) <
+        if (buf_printf(&path, copy > 1 ? "%s/cache/%s.%u" : "%s/cache/%s", p->home, name, copy) <
                 0 ||
             buf_terminate(&path) < 0)
             return NULL;

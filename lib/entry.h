@@ -20,6 +20,7 @@ struct entry {
     struct timespec mtime; /* tv_nsec in 0..999999999 always, also before 1970 */
     unsigned char sha256[32];
     bool has_sha256;
+    bool absent; /* a manifest tells of it, but the archive does not hold it */
 };
 
 void entry_clear(struct entry *e); /* frees the members, zeroes the struct */

@@ -124,4 +124,6 @@ struct format_open_options {
     const char *name;               /* of the archive, for messages */
     struct pool *pool;              /* for parallel decompression; outlives the reader */
     const struct wp_report *report; /* outlives the reader */
+    /* Outlives the reader, or NULL. Reading the archive fails with -EINTR once it is set. */
+    const volatile sig_atomic_t *interrupted;
 };

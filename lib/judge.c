@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "overloads.h"
 
 const char *wp_status_name(enum wp_status s)
 {
@@ -20,15 +21,16 @@ const char *wp_status_name(enum wp_status s)
         [WP_SUSPECT] = "suspect",
         [WP_MISPLACED] = "misplaced",
         [WP_UNWRITABLE] = "unwritable",
+        [WP_WRONG_NUMBA] = "wrong-numba",
+        [WP_WRONG_PYTHON] = "wrong-python",
+        [WP_WRONG_CPU] = "wrong-cpu",
+        [WP_UNSAFE_CPU] = "unsafe-cpu",
     };
 
     return (unsigned)s < WP_STATUS_COUNT ? names[s] : "unknown";
 }
 
-/* Sets status and reason; the reason is kept on one line. 0 or -ENOMEM. */
-static int judged(struct wp_index_status *s, enum wp_status status, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static int judged(struct wp_index_status *s, enum wp_status status, const char *fmt, ...)
+int judge_set(struct wp_index_status *s, enum wp_status status, const char *fmt, ...)
 {
     _cleanup_free_ char *text = NULL;
     va_list ap;
@@ -56,12 +58,12 @@ static int judge_stamp(struct wp_index_status *s, struct judge_file *source,
 
     *stale = true;
     if (stamp->kind == WP_STAMP_UNKNOWN)
-        return judged(s, WP_STALE, "its stamp is of a kind that is not known");
+        return judge_set(s, WP_STALE, "its stamp is of a kind that is not known");
     if (stamp->kind == WP_STAMP_CONTENT && !source->sha256) {
         int r = facts->digest ? facts->digest(facts->ctx, digest) : -ENODATA;
 
         if (r < 0)
-            return judged(s, WP_STALE, "the source cannot be read: %s", strerror(-r));
+            return judge_set(s, WP_STALE, "the source cannot be read: %s", strerror(-r));
         source->sha256 = digest;
     }
     *stale = stamp_matches(stamp, source->mtime, source->size, source->sha256) != 1;
@@ -70,12 +72,12 @@ static int judge_stamp(struct wp_index_status *s, struct judge_file *source,
     if (!*stale)
         return 0;
     if (stamp->kind == WP_STAMP_CONTENT)
-        return judged(s, WP_STALE, "the source's content is not what was compiled");
+        return judge_set(s, WP_STALE, "the source's content is not what was compiled");
     if (stamp->mtime != now)
-        return judged(s, WP_STALE, "the source's time is %.17g, the index has %.17g", now,
-                      stamp->mtime);
-    return judged(s, WP_STALE, "the source has %llu bytes, the index says %llu",
-                  (unsigned long long)source->size, (unsigned long long)stamp->size);
+        return judge_set(s, WP_STALE, "the source's time is %.17g, the index has %.17g", now,
+                         stamp->mtime);
+    return judge_set(s, WP_STALE, "the source has %llu bytes, the index says %llu",
+                     (unsigned long long)source->size, (unsigned long long)stamp->size);
 }
 
 static bool is_older(struct timespec a, struct timespec b)
@@ -93,15 +95,15 @@ static int judge_data(struct wp_index_status *s, const struct index *index,
         int r = facts->data(facts->ctx, name, &data, &whole);
 
         if (r < 0)
-            return judged(s, WP_DATA_MISSING, "%s: %s", name, strerror(-r));
+            return judge_set(s, WP_DATA_MISSING, "%s: %s", name, strerror(-r));
         if (r == 0)
-            return judged(s, WP_DATA_MISSING, "%s is gone", name);
+            return judge_set(s, WP_DATA_MISSING, "%s is gone", name);
         if (!whole)
-            return judged(s, WP_CORRUPT, "%s is cut or malformed", name);
+            return judge_set(s, WP_CORRUPT, "%s is cut or malformed", name);
         if (is_older(data.mtime, source->mtime))
-            return judged(s, WP_SUSPECT,
-                          "%s is older than the source: it may hold the code of an earlier version",
-                          name);
+            return judge_set(
+                s, WP_SUSPECT,
+                "%s is older than the source: it may hold the code of an earlier version", name);
     }
     return 0;
 }
@@ -115,7 +117,7 @@ int judge_index(struct wp_index_status *s, const struct index *index, const char
 
     s->status = WP_VALID;
     if (!index)
-        return judged(s, WP_CORRUPT, "%s", parse_error);
+        return judge_set(s, WP_CORRUPT, "%s", parse_error);
     s->stamp = index->stamp;
     s->has_stamp = true;
     s->numba = strdup(index->numba);
@@ -123,11 +125,11 @@ int judge_index(struct wp_index_status *s, const struct index *index, const char
         return -ENOMEM;
     r = facts->source(facts->ctx, &source);
     if (r < 0)
-        return judged(s, WP_SOURCE_MISSING, "the source cannot be looked at: %s", strerror(-r));
+        return judge_set(s, WP_SOURCE_MISSING, "the source cannot be looked at: %s", strerror(-r));
     if (r == 0)
-        return judged(s, WP_SOURCE_MISSING, "there is no %s", s->source ? s->source : "source");
+        return judge_set(s, WP_SOURCE_MISSING, "there is no %s", s->source ? s->source : "source");
     if (misplaced)
-        return judged(s, WP_MISPLACED, "%s", misplaced);
+        return judge_set(s, WP_MISPLACED, "%s", misplaced);
     r = judge_stamp(s, &source, facts, &stale);
     if (r < 0 || stale)
         return r;
@@ -135,7 +137,7 @@ int judge_index(struct wp_index_status *s, const struct index *index, const char
     if (r < 0 || s->status != WP_VALID)
         return r;
     if (unwritable)
-        return judged(s, WP_UNWRITABLE, "%s", unwritable);
+        return judge_set(s, WP_UNWRITABLE, "%s", unwritable);
     return 0;
 }
 
@@ -156,6 +158,7 @@ void judge_clear(struct wp_index_status *s)
     free(s->reason);
     free(s->numba);
     free(s->python);
+    overloads_clear(s);
     *s = (struct wp_index_status){0};
 }
 
@@ -194,6 +197,11 @@ void wp_verify_report_clear(struct wp_verify_report *r)
 {
     for (size_t i = 0; i < r->count; i++)
         judge_clear(&r->indexes[i]);
+    for (size_t i = 0; i < r->note_count; i++) {
+        free(r->notes[i].path);
+        free(r->notes[i].text);
+    }
+    free(r->notes);
     free(r->indexes);
     *r = (struct wp_verify_report){0};
 }

@@ -29,6 +29,10 @@ struct judge_facts {
 int judge_index(struct wp_index_status *s, const struct index *index, const char *parse_error,
                 const char *misplaced, const char *unwritable, const struct judge_facts *facts);
 
+/* Sets status and reason; the reason is kept on one line. 0 or -ENOMEM. */
+int judge_set(struct wp_index_status *s, enum wp_status status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* The python member from an index's file name. */
 int judge_name(struct wp_index_status *s, const char *index_path);
 

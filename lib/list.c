@@ -63,7 +63,7 @@ static int list_manifest(const struct list *l, const char *path, const struct bu
     int r = manifest_read(&m, text->data, text->size, path, l->a->pool, err);
 
     for (size_t i = 0; i < m.entry_count && r == 0; i++) {
-        r = show(l, &m.entries[i]);
+        r = m.entries[i].absent ? 0 : show(l, &m.entries[i]);
         if (m.entries[i].mtime.tv_sec > self.mtime.tv_sec || i == 0)
             self.mtime.tv_sec = m.entries[i].mtime.tv_sec;
     }
@@ -78,6 +78,7 @@ static int list_all(const struct list *l, struct wp_error *err)
     const struct format_reader_ops *ops = l->a->reader->ops;
     _cleanup_buf_ struct buf path = {0}, text = {0};
     const struct entry *e;
+    bool whole = false; /* its manifest has been met */
     int r = ops->manifest(l->a->reader, &path, &text, err);
 
     if (r > 0)
@@ -86,10 +87,13 @@ static int list_all(const struct list *l, struct wp_error *err)
     if (r < 0)
         return r;
     while ((r = ops->next(l->a->reader, &e, err)) > 0) {
+        whole |= manifest_is_path(e->path);
         r = show(l, e);
         if (r)
             return r;
     }
+    if (r == 0 && l->a->reader->mark && !whole)
+        return error_set(err, EBADMSG, l->a->name, "the archive is cut: its manifest is missing");
     return r;
 }
 

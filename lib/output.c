@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 
 /* A name beside TARGET that nobody else uses. */
@@ -53,14 +55,17 @@ static int open_temporary(struct output *o, mode_t mode, struct wp_error *err)
     return o->fd < 0 ? error_set(err, errno, o->name, "cannot create the archive") : 0;
 }
 
-int output_open(struct output *o, const char *name, struct wp_error *err)
+int output_open(struct output *o, const char *name, const volatile sig_atomic_t *interrupted,
+                struct wp_error *err)
 {
     struct stat st;
     mode_t mode = 0666;
     bool exists;
     int r;
 
-    *o = (struct output){.fd = -1, .name = strdup(strcmp(name, "-") ? name : "standard output")};
+    *o = (struct output){.fd = -1,
+                         .name = strdup(strcmp(name, "-") ? name : "standard output"),
+                         .interrupted = interrupted};
     if (!o->name)
         return error_nomem(err);
     if (strcmp(name, "-") == 0) {
@@ -100,8 +105,9 @@ int output_write(struct output *o, const void *data, size_t n, struct wp_error *
     const char *p = data;
 
     while (n) {
+        if (file_wait(o->fd, POLLOUT, o->interrupted) < 0)
+            return error_set(err, EINTR, o->name, "cannot write");
         ssize_t r = write(o->fd, p, n);
-
         if (r < 0 && errno == EINTR)
             continue;
         if (r < 0)

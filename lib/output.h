@@ -1,6 +1,7 @@
 #pragma once
 /* The archive being written: under a temporary name until it is whole. */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -14,11 +15,14 @@ struct output {
     char *target;     /* where it goes: NAME with symlinks resolved; owned */
     char *temporary;  /* beside TARGET; NULL: not linked into a directory yet; owned */
     uint64_t written; /* bytes */
+    const volatile sig_atomic_t *interrupted;
 };
 
 /* Opens for archive NAME ("-": standard output). Nothing is visible under NAME before
- * output_commit, but where NAME is a device, a FIFO or standard output. */
-int output_open(struct output *o, const char *name, struct wp_error *err);
+ * output_commit, but where NAME is a device, a FIFO or standard output. Once *INTERRUPTED (may be
+ * NULL) is set, writing returns -EINTR. */
+int output_open(struct output *o, const char *name, const volatile sig_atomic_t *interrupted,
+                struct wp_error *err);
 int output_write(struct output *o, const void *data, size_t n, struct wp_error *err);
 /* Changes what has been written, at OFFSET; not in a direct output. */
 int output_patch(struct output *o, uint64_t offset, const void *data, size_t n,

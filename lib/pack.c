@@ -11,25 +11,10 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "caches.h"
+#include "settings.h"
 #include "wheel_record.h"
 
 extern char **environ;
-
-/* Settings of Numba that do not change the code it makes. */
-static bool changes_code(const char *variable)
-{
-    static const char *const harmless[] = {"NUMBA_CACHE_DIR=",   "NUMBA_CACHE_LOCATOR_CLASSES=",
-                                           "NUMBA_DEBUG_CACHE=", "NUMBA_NUM_THREADS=",
-                                           "NUMBA_WARNINGS=",    "NUMBA_COLOR_SCHEME=",
-                                           "NUMBA_TRACE="};
-
-    if (strncmp(variable, "NUMBA_", 6) != 0)
-        return false;
-    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-        if (strncmp(variable, harmless[i], strlen(harmless[i])) == 0)
-            return false;
-    return true;
-}
 
 static int compare_strings(const void *a, const void *b)
 {
@@ -41,14 +26,14 @@ static int record_environment(struct manifest *m, struct wp_error *err)
     size_t n = 0;
 
     for (char **e = environ; e && *e; e++)
-        n += changes_code(*e);
+        n += settings_change_code(*e);
     if (!n)
         return 0;
     m->env = calloc(n, sizeof *m->env);
     if (!m->env)
         return error_nomem(err);
     for (char **e = environ; *e && m->env_count < n; e++) {
-        if (!changes_code(*e))
+        if (!settings_change_code(*e))
             continue;
         m->env[m->env_count] = strdup(*e);
         if (!m->env[m->env_count++])
@@ -114,7 +99,8 @@ static int write_manifest(struct pack *p, struct buf *text, struct wp_error *err
     int r;
 
     m->creator = strdup("warmpack " WP_VERSION);
-    if (!m->creator)
+    m->home = strdup(p->home);
+    if (!m->creator || !m->home)
         return error_nomem(err);
     r = record_environment(m, err);
     for (size_t i = 0; i < p->made_count && r == 0; i++)
@@ -233,7 +219,8 @@ static int pack_entries(struct pack *p, struct format_writer *w, struct pool *po
     result->cache_dirs = p->manifest.cache_count;
     memcpy(result->id, p->id, sizeof p->id);
     for (size_t i = 0; i < p->walk.count; i++) {
-        result->entries += p->walk.items[i].entry.type != ENTRY_OTHER;
+        result->entries +=
+            p->walk.items[i].entry.type != ENTRY_OTHER && !p->walk.items[i].entry.absent;
         result->bytes_read += p->walk.items[i].entry.size;
     }
     r = refuse_stale(p, result, err);
@@ -261,7 +248,7 @@ static int pack_once(const struct wp_create_options *o, pack_planner *plan, void
                    buf_terminate(&mark) < 0))
         r = error_nomem(err);
     if (r == 0 && out->fd < 0) /* after the walk, which must not meet it */
-        r = output_open(out, o->archive, err);
+        r = output_open(out, o->archive, o->interrupted, err);
     options.mark = (const char *)mark.data;
     options.can_patch = !out->direct;
     if (r == 0)

@@ -77,6 +77,9 @@ int pack_egg_unzipped(struct pack *p, struct wp_error *err);
 /* Makes room for a wheel's RECORD, which is made when all else is known. After pack_home. */
 int pack_wheel(struct pack *p, struct wp_error *err);
 
+/* --caches-only: drops from the finished walk what is no cache, and marks the sources as absent. */
+int pack_keep_caches(struct pack *p, struct wp_error *err);
+
 /* Writes all entries of the walk through W to OUT. -EAGAIN: a source or cache file changed while
  * it was read, twice (ERR names it). */
 int pack_blocks(struct pack *p, struct format_writer *w, struct pool *pool, struct output *out,
@@ -89,5 +92,9 @@ int pack_write(struct format_writer *w, struct output *out, struct format_block 
 /* Judges the packed indexes by what was packed, into VERIFY and the manifest's index lines.
  * -EAGAIN where an index or its data files changed since they were read. */
 int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error *err);
+
+/* The source directory of cache directory DIR of the archive; *MISPLACED says why that is not one
+ * where Numba looks, or is NULL. Allocated; NULL on no memory. */
+char *pack_source_dir(const struct pack *p, const char *dir, const char **misplaced);
 
 void pack_clear(struct pack *p);

@@ -67,6 +67,9 @@ struct blocks {
     struct slot *open; /* being filled, or NULL */
     uint64_t done;
     bool changed;
+    pthread_mutex_t lock;
+    pthread_cond_t settled; /* a block's files are: what waits may look at its own */
+    bool *is_settled;       /* by item, for those that may have further names: read, or gone */
 };
 
 static bool is_source_or_cache(const char *path)
@@ -88,12 +91,38 @@ static bool same_file(const struct stat *a, const struct stat *b)
            same_time(a->st_ctim, b->st_ctim);
 }
 
+/* Only what no other thread changes is looked at before it is known that LINK waits for FIRST. */
+static bool leads_to(const struct walk_item *link, const struct walk_item *first)
+{
+    return link->entry.target && strcmp(link->entry.target, first->entry.path) == 0 &&
+           link->entry.type == ENTRY_HARDLINK && link->dev == first->dev && link->ino == first->ino;
+}
+
+/* Opens a file, by a further name of it where the first is gone. */
+static int open_by_any_name(const struct pack *p, const struct walk_item *item)
+{
+    const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int fd = walk_open(&p->walk, item, flags);
+
+    for (size_t i = 0; fd == -ENOENT && item->linked && i < p->walk.count; i++) {
+        struct stat st;
+
+        if (!leads_to(&p->walk.items[i], item))
+            continue;
+        fd = walk_open(&p->walk, &p->walk.items[i], flags);
+        if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_dev != item->dev || st.st_ino != item->ino)) {
+            close(fd);
+            fd = -ENOENT;
+        }
+    }
+    return fd;
+}
+
 /* Opens what the walk saw as a regular file. -ENOENT without a message: it is gone. */
 static int open_item(const struct pack *p, const struct walk_item *item, struct stat *st,
                      struct wp_error *err)
 {
-    _cleanup_close_ int fd =
-        walk_open(&p->walk, item, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    _cleanup_close_ int fd = open_by_any_name(p, item);
 
     if (fd == -ENOENT)
         return -ENOENT;
@@ -174,7 +203,7 @@ static int read_once(struct blocks *b, struct slot *s, struct walk_item *item, i
     if (st->st_size > WHOLE_LIMIT && (uint64_t)st->st_size > 2 * item->entry.size)
         return error_set(err, 0, item->entry.path, "grew beyond all bounds while it was packed");
     take_stat(item, st);
-    r = add_header(b, s, item, err);
+    r = item->entry.absent ? 0 : add_header(b, s, item, err);
     if (r < 0)
         return r;
     *content = plain->size;
@@ -192,6 +221,13 @@ static int read_once(struct blocks *b, struct slot *s, struct walk_item *item, i
     return (uint64_t)got == item->entry.size && same_file(st, &after);
 }
 
+/* Leaves an item out of the archive. */
+static void drop_item(struct blocks *b, struct walk_item *item)
+{
+    report(b->p->o->report, WP_CHANGED, item->entry.path, "was removed before it was read");
+    item->entry.type = ENTRY_OTHER;
+}
+
 /* All of a file of a tree: 0; 1: it is gone, and nothing of it is in the block. */
 static int read_file(struct blocks *b, struct slot *s, struct walk_item *item, size_t *content,
                      struct wp_error *err)
@@ -205,8 +241,7 @@ static int read_file(struct blocks *b, struct slot *s, struct walk_item *item, s
 
         s->block.plain.size = start;
         if (fd == -ENOENT) {
-            report(b->p->o->report, WP_CHANGED, item->entry.path, "was removed before it was read");
-            item->entry.type = ENTRY_OTHER; /* not in the archive */
+            drop_item(b, item);
             s->changed = true;
             return 1;
         }
@@ -252,6 +287,7 @@ static int add_whole(struct blocks *b, struct slot *s, const struct segment *g,
                      struct wp_error *err)
 {
     struct walk_item *item = &b->p->walk.items[g->item];
+    const size_t start = s->block.plain.size;
     size_t content = 0;
     struct packed_index *index;
     int r = item->spooled ? read_spooled(b, s, item, &content, err)
@@ -268,6 +304,10 @@ static int add_whole(struct blocks *b, struct slot *s, const struct segment *g,
             return error_nomem(err);
     }
     s->content += item->entry.size;
+    if (item->entry.absent) {
+        s->block.plain.size = start;
+        return 0;
+    }
     return b->w->ops->add_end(b->w, &s->block, &item->entry, err);
 }
 
@@ -335,6 +375,32 @@ static int add_piece(struct blocks *b, struct slot *s, const struct segment *g,
     return g->last ? b->w->ops->add_end(b->w, &s->block, &item->entry, err) : 0;
 }
 
+/* Other blocks may wait for this item. */
+static void settle(struct blocks *b, size_t item)
+{
+    if (!b->p->walk.items[item].linked)
+        return;
+    pthread_mutex_lock(&b->lock);
+    b->is_settled[item] = true;
+    pthread_cond_broadcast(&b->settled);
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* Is what a hard link leads to in the archive? Its block is this one or an older one, which some
+ * thread has begun before this one was, so that waiting for it ends. */
+static bool has_target(struct blocks *b, const struct entry *link)
+{
+    const struct walk_item *first = walk_find(&b->p->walk, link->target);
+
+    if (!first)
+        return true;
+    pthread_mutex_lock(&b->lock);
+    while (!b->is_settled[first - b->p->walk.items])
+        pthread_cond_wait(&b->settled, &b->lock);
+    pthread_mutex_unlock(&b->lock);
+    return first->entry.type != ENTRY_OTHER;
+}
+
 static int add_segment(struct blocks *b, struct slot *s, const struct segment *g,
                        struct wp_error *err)
 {
@@ -345,6 +411,13 @@ static int add_segment(struct blocks *b, struct slot *s, const struct segment *g
         return add_piece(b, s, g, err);
     if (item->entry.type == ENTRY_FILE)
         return add_whole(b, s, g, err);
+    if (item->entry.type == ENTRY_HARDLINK && !has_target(b, &item->entry)) {
+        drop_item(b, item);
+        s->changed = true;
+        return 0;
+    }
+    if (item->entry.absent)
+        return 0;
     r = add_header(b, s, item, err);
     return r < 0 ? r : b->w->ops->add_end(b->w, &s->block, &item->entry, err);
 }
@@ -358,8 +431,11 @@ static void make_block(void *slot, void *arg)
     s->status = b->w->ops->begin_block(b->w, &s->block, &s->err);
     if (s->status == 0 && buf_reserve(&s->block.plain, s->estimate) < 0)
         s->status = error_nomem(&s->err);
-    for (size_t i = 0; i < s->count && s->status == 0; i++)
-        s->status = add_segment(b, s, &s->segments[i], &s->err);
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->status == 0)
+            s->status = add_segment(b, s, &s->segments[i], &s->err);
+        settle(b, s->segments[i].item);
+    }
     if (s->status == 0)
         s->status = b->w->ops->seal(b->w, &s->block, &s->err);
 }
@@ -435,8 +511,7 @@ static int retire(struct blocks *b, struct wp_error *err)
     b->done += s->content;
     s->count = 0;
     pipeline_release(b->line);
-    if (b->p->o->report && b->p->o->report->progress)
-        b->p->o->report->progress(b->p->o->report->ctx, b->done, b->p->total);
+    report_progress(b->p->o->report, b->done, b->p->total);
     return r;
 }
 
@@ -506,6 +581,7 @@ static int put_whole(struct blocks *b, size_t item, uint64_t size, struct wp_err
     return r;
 }
 
+/* -ENOENT without a message: it is gone. */
 static int open_large(struct blocks *b, struct walk_item *item, struct large **out,
                       struct wp_error *err)
 {
@@ -524,7 +600,7 @@ static int open_large(struct blocks *b, struct walk_item *item, struct large **o
         int r = l->fd < 0 ? l->fd : error_nomem(err);
 
         large_free(l);
-        return r == -ENOENT ? error_set(err, ENOENT, item->entry.path, "cannot open") : r;
+        return r;
     }
     posix_fadvise(l->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     if (!item->spooled)
@@ -542,6 +618,12 @@ static int put_large(struct blocks *b, size_t number, struct wp_error *err)
     uint64_t offset = 0;
     int r = open_large(b, item, &l, err);
 
+    if (r == -ENOENT) {
+        drop_item(b, item);
+        b->changed = true;
+        settle(b, number);
+        return 0;
+    }
     if (r < 0)
         return r;
     if (item->entry.size == 0) { /* cut to nothing since it was seen */
@@ -582,8 +664,9 @@ static int put_item(struct blocks *b, size_t number, struct wp_error *err)
     const struct entry *e = &b->p->walk.items[number].entry;
     const size_t whole = b->w->whole_size ? b->w->whole_size : b->w->block_size / 4;
 
-    report(b->p->o->report, WP_DETAIL, e->path, NULL);
-    if (e->type == ENTRY_FILE && e->size > whole &&
+    if (!e->absent)
+        report(b->p->o->report, WP_DETAIL, e->path, NULL);
+    if (e->type == ENTRY_FILE && !e->absent && e->size > whole &&
         !(is_source_or_cache(e->path) && e->size <= WHOLE_LIMIT))
         return put_large(b, number, err);
     return put_whole(b, number, e->type == ENTRY_FILE ? e->size : 0, err);
@@ -604,11 +687,19 @@ static void drop_slot(void *slot)
 int pack_blocks(struct pack *p, struct format_writer *w, struct pool *pool, struct output *out,
                 bool *changed, struct wp_error *err)
 {
-    struct blocks b = {.p = p, .w = w, .out = out};
+    _cleanup_free_ bool *is_settled = calloc(p->walk.count + 1, sizeof *is_settled);
+    struct blocks b = {.p = p,
+                       .w = w,
+                       .out = out,
+                       .lock = PTHREAD_MUTEX_INITIALIZER,
+                       .settled = PTHREAD_COND_INITIALIZER,
+                       .is_settled = is_settled};
     unsigned threads = pool_threads(pool);
     unsigned slots = w->block_size > (4u << 20) ? threads + 1 : 2 * threads + 2;
     int r = 0;
 
+    if (!is_settled)
+        return error_nomem(err);
     b.line = pipeline_new(pool, slots, sizeof(struct slot), make_block, drop_slot, &b);
     if (!b.line)
         return error_set(err, errno, NULL, "cannot start packing");
@@ -623,6 +714,8 @@ int pack_blocks(struct pack *p, struct format_writer *w, struct pool *pool, stru
     while (r == 0 && pipeline_wait_oldest(b.line))
         r = retire(&b, err);
     pipeline_free(b.line);
+    pthread_cond_destroy(&b.settled);
+    pthread_mutex_destroy(&b.lock);
     *changed = b.changed;
     return r;
 }

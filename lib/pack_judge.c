@@ -87,8 +87,7 @@ static int data_fact(void *ctx, const char *name, struct judge_file *f, bool *wh
     return 1;
 }
 
-/* The source directory of the index's directory, and why it is misplaced where it is. */
-static char *source_dir(const struct pack *p, const char *dir, const char **misplaced)
+char *pack_source_dir(const struct pack *p, const char *dir, const char **misplaced)
 {
     *misplaced = NULL;
     for (size_t i = 0; i < p->manifest.cache_count; i++)
@@ -155,7 +154,7 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     const struct walk_item *item = &p->walk.items[packed->item];
     _cleanup_free_ char *dir = path_dir(item->entry.path);
     const char *misplaced = NULL;
-    _cleanup_free_ char *sources = dir ? source_dir(p, dir, &misplaced) : NULL;
+    _cleanup_free_ char *sources = dir ? pack_source_dir(p, dir, &misplaced) : NULL;
     struct context c = {.p = p, .dir = dir};
     struct judge_facts facts = {.source = source_fact, .data = data_fact, .ctx = &c};
     struct wp_index_status s = {0};

@@ -48,7 +48,8 @@ static int root_of(struct pack *p, const char *dir, struct wp_error *err)
     return walk_add_root(&p->walk, dir, err);
 }
 
-static int walk_members(struct pack *p, struct wp_error *err)
+/* ENDS takes the number of items there are behind each member's own. */
+static int walk_members(struct pack *p, size_t *ends, struct wp_error *err)
 {
     struct walk_options options;
 
@@ -78,6 +79,7 @@ static int walk_members(struct pack *p, struct wp_error *err)
         r = walk_add(&p->walk, (unsigned)root, *path ? path : ".", as, &options, err);
         if (r < 0)
             return r;
+        ends[i] = p->walk.count;
     }
     return 0;
 }
@@ -112,14 +114,14 @@ static bool is_source_name(const char *path)
     return n > 3 && strcmp(path + n - 3, ".py") == 0;
 }
 
-/* Adds the archive's source directories under each of BASES, in which they are called as in the
- * archive, or as below their walk's root where ROOT is not negative. */
-static int hash_under(struct pack *p, struct caches *known, char **bases, int root,
-                      struct wp_error *err)
+/* Adds the source directories of items FROM to TO under each of BASES, in which they are called as
+ * in the archive, or as below their walk's root where ROOT is not negative. */
+static int hash_under(struct pack *p, struct caches *known, size_t from, size_t to, char **bases,
+                      int root, struct wp_error *err)
 {
     _cleanup_free_ char *last = NULL;
 
-    for (size_t i = 0; i < p->walk.count; i++) {
+    for (size_t i = from; i < to; i++) {
         const struct walk_item *item = &p->walk.items[i];
         bool is_dir = item->entry.type == ENTRY_DIR;
         _cleanup_free_ char *dir = NULL, *place = NULL;
@@ -148,26 +150,29 @@ static int hash_under(struct pack *p, struct caches *known, char **bases, int ro
 }
 
 /* Every directory in which a source may lie, by every path from which Python may have imported
- * it: below the directories of -C, and, where a member's own path leads through symlinks, below
- * where that leads. */
-static int hash_sources(struct pack *p, struct caches *known, struct wp_error *err)
+ * it: below its own member's directory of -C, and, where the member's path leads through symlinks,
+ * below where that leads. ENDS: see walk_members. */
+static int hash_sources(struct pack *p, struct caches *known, const size_t *ends,
+                        struct wp_error *err)
 {
+    size_t from = 0;
     int r = 0;
 
     for (size_t i = 0; i < p->o->member_count && r == 0; i++) {
         const char *dir = member_dir(&p->o->members[i]);
         char **bases;
 
-        if (i && strcmp(dir, member_dir(&p->o->members[i - 1])) == 0)
+        if (i + 1 < p->o->member_count && strcmp(dir, member_dir(&p->o->members[i + 1])) == 0)
             continue;
         bases = caches_bases(dir, p->o->source_roots, err);
-        r = bases ? hash_under(p, known, bases, -1, err) : -ENOENT;
+        r = bases ? hash_under(p, known, from, ends[i], bases, -1, err) : -ENOENT;
         caches_free_bases(bases);
+        from = ends[i];
     }
     for (unsigned root = 0; root < p->walk.root_count && r == 0; root++) {
         char **bases = caches_bases(p->walk.root_names[root], NULL, err);
 
-        r = bases ? hash_under(p, known, bases, (int)root, err) : -ENOENT;
+        r = bases ? hash_under(p, known, 0, p->walk.count, bases, (int)root, err) : -ENOENT;
         caches_free_bases(bases);
     }
     caches_sort(known);
@@ -307,10 +312,15 @@ static int find_outside(struct pack *p, const struct caches *known, const char *
     int root = -1, r;
     size_t base;
 
+    if (!d && kind == MANIFEST_CACHE_USER_WIDE && (errno == ENOENT || errno == ENOTDIR))
+        return 0;
+    if (!d && kind == MANIFEST_CACHE_USER_WIDE && errno == EACCES) { /* nobody asked for it */
+        report(p->o->report, WP_WARNING, dir,
+               "cannot be read: caches that may lie there are left behind");
+        return 0;
+    }
     if (!d)
-        return errno == ENOENT && kind == MANIFEST_CACHE_USER_WIDE
-                   ? 0
-                   : error_set(err, errno, dir, "cannot read the cache directory");
+        return error_set(err, errno, dir, "cannot read the cache directory");
     if (is_walked(p, dirfd(d)))
         return 0;
     while (errno = 0, (item = readdir(d))) {
@@ -448,10 +458,8 @@ static int compare_caches(const void *a, const void *b)
 
 static int plan_caches(struct pack *p, struct caches *known, struct wp_error *err)
 {
-    int r = hash_sources(p, known, err);
+    int r = pack_find_inside(p, known, err);
 
-    if (r == 0)
-        r = pack_find_inside(p, known, err);
     for (const char *const *dir = p->o->cache_dirs; dir && *dir && r == 0; dir++)
         r = find_outside(p, known, *dir, err);
     return r;
@@ -472,6 +480,8 @@ int pack_plan_end(struct pack *p, struct wp_error *err)
 {
     int r = walk_finish(&p->walk, err);
 
+    if (r == 0 && p->o->caches_only)
+        r = pack_keep_caches(p, err);
     if (r == 0)
         r = refuse_links(p, err);
     if (r == 0)
@@ -486,6 +496,20 @@ int pack_plan_end(struct pack *p, struct wp_error *err)
     return r;
 }
 
+/* Walks what is to be packed, and learns the names of its cache directories. */
+static int plan_members(struct pack *p, struct caches *known, struct wp_error *err)
+{
+    _cleanup_free_ size_t *ends = calloc(p->o->member_count, sizeof *ends);
+    int r = ends ? walk_members(p, ends, err) : error_nomem(err);
+
+    if (r == 0) /* before anything else moves the items */
+        r = hash_sources(p, known, ends, err);
+    if (r == 0 && p->o->format->home == FORMAT_HOME_EGG)
+        r = pack_egg(p, err);
+    drop_temporaries(&p->walk);
+    return r;
+}
+
 int pack_plan(struct pack *p, void *ctx, struct wp_error *err)
 {
     struct caches *known = NULL;
@@ -494,19 +518,15 @@ int pack_plan(struct pack *p, void *ctx, struct wp_error *err)
     (void)ctx;
     walk_init(&p->walk);
     p->walk.copies = p->o->format->no_hardlinks;
-    r = walk_members(p, err);
-    if (r == 0 && p->o->format->home == FORMAT_HOME_EGG)
-        r = pack_egg(p, err);
-    if (r < 0)
-        return r;
-    drop_temporaries(&p->walk);
-    r = pack_record_roots(p, err);
+    r = caches_new(&known, err);
+    if (r == 0)
+        r = plan_members(p, known, err);
+    if (r == 0)
+        r = pack_record_roots(p, err);
     if (r == 0)
         r = pack_home(p, err);
     if (r == 0 && p->o->format->home == FORMAT_HOME_WHEEL)
         r = pack_wheel(p, err);
-    if (r == 0)
-        r = caches_new(&known, err);
     if (r == 0)
         r = plan_caches(p, known, err);
     caches_free(known);

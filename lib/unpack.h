@@ -10,6 +10,7 @@
 
 #include "archive.h"
 #include "entry.h"
+#include "layout.h"
 #include "manifest/manifest.h"
 #include "tree/create.h"
 #include "tree/staging.h"
@@ -21,16 +22,6 @@ struct unpacked {
     struct entry e; /* path and target as unpacked, after --strip-components; owned */
     char *archived; /* path in the archive; NULL: the same; owned */
     bool skipped;   /* not selected, or of a kind that is not unpacked */
-};
-
-/* An index in its final place. */
-struct laid_index {
-    char *index;                /* absolute path; owned */
-    char *source;               /* likewise; owned */
-    char *shown, *source_shown; /* for the report; owned */
-    bool was_valid;             /* when packed */
-    bool user_wide;
-    char *source_dir; /* absolute, as Python sees it here; owned */
 };
 
 struct unpack {
@@ -49,16 +40,11 @@ struct unpack {
     size_t slot_count;
     struct manifest manifest;
     bool has_manifest;
-    struct buf recorded; /* text of MANIFEST where it was read before the entries; owned */
-    char *home;              /* as unpacked: "TOP/.warmpack/ID"; NULL: none; owned */
-    char **roots;            /* absolute paths that DIR will have for Python; NULL-ended; owned */
-    struct verify verify;    /* the user who runs Python */
-    struct laid_index *laid; /* owned */
-    size_t laid_count;
-    char **made; /* cache directories whose owner is set after the commit; owned */
-    size_t made_count;
-    char **kept; /* paths that the staging borrows until the commit; owned */
-    size_t kept_count;
+    struct buf recorded;  /* text of MANIFEST where it was read before the entries; owned */
+    char *home;           /* as unpacked: "TOP/.warmpack/ID"; NULL: none; owned */
+    char **roots;         /* absolute paths that DIR will have for Python; NULL-ended; owned */
+    struct verify verify; /* the user who runs Python */
+    struct layout layout;
     char *state; /* digest of the options, for state.jsonl; owned */
 };
 
@@ -69,6 +55,44 @@ char *unpack_name(const struct unpack *u, const char *archived, bool *gone);
 char *unpack_dir_name(const struct unpack *u, const char *archived, bool *gone);
 /* The item unpacked as PATH, or NULL. */
 struct unpacked *unpack_find(const struct unpack *u, const char *path);
+
+/* ---- unpack_items.c: the entries */
+/* Is the entry of that archive name wanted? USED, from unpack_new_used, notes which patterns
+ * matched something. */
+bool unpack_selected(const struct unpack *u, const char *path, bool *used);
+bool *unpack_new_used(const struct unpack *u);
+/* WP_FAILED for each pattern that matched nothing. 0. */
+int unpack_warn_unmatched(const struct unpack *u, const bool *used);
+/* A copy of the archive's entry with its name as unpacked, not in the table yet; *OUT is the
+ * caller's also on failure. */
+int unpack_make_item(struct unpack *u, const struct entry *e, bool *used, struct unpacked **out,
+                     struct wp_error *err);
+/* Refuses names that would lead out of DIR. */
+int unpack_check_safe(const struct entry *e, struct wp_error *err);
+void unpack_item_free(struct unpacked *item);
+/* Appends ITEM (taken over on success), which becomes the one that its path finds. 0 or -ENOMEM. */
+int unpack_add_item(struct unpack *u, struct unpacked *item);
+bool unpack_is_manifest(const struct unpack *u, const char *archived);
+/* Reads the current entry's whole content. */
+int unpack_pull(struct unpack *u, const struct entry *e, struct buf *text, struct wp_error *err);
+bool unpack_interrupted(const struct unpack *u);
+
+/* ---- unpack.c */
+/* Stages, checks, lays out, commits and verifies. */
+int unpack_staged(struct unpack *u, struct wp_error *err);
+/* Takes the current entry, the manifest, and leaves its bytes in TEXT. */
+int unpack_take_manifest(struct unpack *u, const struct entry *e, struct buf *text,
+                         struct wp_error *err);
+/* Where the format holds less than the manifest, reads that first. */
+int unpack_read_recorded(struct unpack *u, struct wp_error *err);
+/* Where DIR is reached through a symlink, Python may see either path. */
+int unpack_add_physical_root(struct unpack *u, struct wp_error *err);
+
+/* ---- unpack_stdout.c */
+int unpack_to_stdout(struct unpack *u, struct wp_error *err);
+
+/* ---- unpack_if_needed.c */
+int unpack_if_needed(struct unpack *u, struct wp_error *err);
 
 /* ---- unpack_files.c: writes files with the pool */
 struct unpack_files;
@@ -86,6 +110,16 @@ int unpack_check(struct unpack *u, struct wp_error *err);
 /* ---- unpack_layout.c: caches to their places in the staged trees */
 int unpack_layout(struct unpack *u, struct wp_error *err);
 
+/* ---- unpack_restamp.c: what does not have its time, before the commit */
+int unpack_restamp(struct unpack *u, struct wp_error *err);
+
+/* ---- unpack_graft.c: --caches-only */
+bool unpack_is_cache(const struct entry *e);
+/* Takes out of the staged tree what does not fit the target's sources. */
+int unpack_graft(struct unpack *u, struct wp_error *err);
+/* After the commit: times, stamps and the verdict. */
+int unpack_graft_finish(struct unpack *u, struct wp_error *err);
+
 /* ---- unpack_verify.c: judges the laid indexes, after the commit */
 int unpack_verify(struct unpack *u, struct wp_error *err);
 /* Without a manifest: warns where indexes among the unpacked files are stale. */
@@ -95,7 +129,8 @@ int unpack_warn_stale(struct unpack *u, struct wp_error *err);
 int unpack_state_write(struct unpack *u, struct wp_error *err);
 /* Digest of all options that change what is unpacked. Allocated. */
 char *unpack_state_options(const struct unpack *u);
-/* Removes, at the commit, manifests of archives that this one replaces. */
+/* Removes, at the commit, manifests of archives that this one replaces, at least in part; where
+ * this one has no manifest itself, only what says that they are unpacked here. */
 int unpack_state_supersede(struct unpack *u, struct wp_error *err);
 /* Does DIR hold the archive whose manifest is TEXT already, unpacked with the same options? 1, with
  * the result told, or 0. HOME as unpacked. */

@@ -60,6 +60,8 @@ static const char *difference(const struct unpacked *item, const struct entry *w
 
     if (got->type != want->type)
         return "is of another type than the manifest says";
+    if (got->mode != want->mode || got->uid != want->uid || got->gid != want->gid)
+        return "has another mode or owner than the manifest says";
     if (got->mtime.tv_sec != want->mtime.tv_sec || got->mtime.tv_nsec != want->mtime.tv_nsec)
         return "has another time than the manifest says";
     if (got->type == ENTRY_SYMLINK && strcmp(got->target, want->target) != 0)
@@ -68,8 +70,8 @@ static const char *difference(const struct unpacked *item, const struct entry *w
         return NULL;
     if (got->size != want->size)
         return "has another size than the manifest says";
-    if (!item->skipped && (!got->has_sha256 || !sha256 ||
-                           memcmp(got->sha256, sha256, sizeof got->sha256) != 0))
+    if (!item->skipped &&
+        (!got->has_sha256 || !sha256 || memcmp(got->sha256, sha256, sizeof got->sha256) != 0))
         return "does not have the content that the manifest says (SHA-256)";
     return NULL;
 }
@@ -93,6 +95,13 @@ int unpack_check(struct unpack *u, struct wp_error *err)
                     : i == u->count     ? 1
                                         : strcmp(archived_path(sorted[i]), m->entries[k].path);
 
+        if (order > 0 && m->entries[k].absent) { /* only told of */
+            i--;
+            continue;
+        }
+        if (order == 0 && m->entries[k].absent)
+            return error_set(err, EBADMSG, m->entries[k].path,
+                             "is in the archive, but the manifest says that it is not");
         if (order < 0)
             return error_set(err, EBADMSG, archived_path(sorted[i]), "is not in the manifest");
         if (order > 0)

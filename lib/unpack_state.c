@@ -47,6 +47,9 @@ char *unpack_state_options(const struct unpack *u)
                              o->same_permissions,
                              o->no_same_owner,
                              o->numeric_owner,
+                             o->caches_only,
+                             o->keep_old,
+                             (unsigned char)o->restamp,
                              (unsigned char)(o->strip_components & 255),
                              (unsigned char)(o->strip_components >> 8 & 255)};
 
@@ -122,19 +125,6 @@ static void tell_result(struct wp_extract_result *result, const struct manifest_
     result->cache_dir = state->cache_root ? strdup(state->cache_root) : NULL;
 }
 
-static bool have_common_file(const struct manifest *a, const struct manifest *b)
-{
-    for (size_t i = 0, k = 0; i < a->entry_count && k < b->entry_count;) {
-        int order = strcmp(a->entries[i].path, b->entries[k].path);
-
-        if (order == 0 && a->entries[i].type != ENTRY_DIR)
-            return true;
-        i += order <= 0;
-        k += order >= 0;
-    }
-    return false;
-}
-
 int unpack_state_current(struct unpack *u, const char *home, const void *text, size_t size)
 {
     _cleanup_close_ int dir = open(u->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -160,38 +150,89 @@ int unpack_state_current(struct unpack *u, const char *home, const void *text, s
     return current;
 }
 
-/* Manifests of archives that this one replaces, at least in part, describe what is no longer
- * there: their directories go with the commit. */
-int unpack_state_supersede(struct unpack *u, struct wp_error *err)
+/* Does this archive bring a file of OTHER's, which was unpacked without its first STRIP components?
+ */
+static bool have_common_file(const struct unpack *u, const struct manifest *other, unsigned strip)
 {
-    _cleanup_free_ char *homes = path_dir(u->home);
+    for (size_t i = 0; i < other->entry_count; i++) {
+        const struct entry *e = &other->entries[i];
+        const char *path = path_strip(e->path, strip);
+        const struct unpacked *item = path && e->type != ENTRY_DIR && manifest_home_at(e->path) < 0
+                                          ? unpack_find(u, path)
+                                          : NULL;
+
+        if (item && !item->skipped)
+            return true;
+    }
+    return false;
+}
+
+/* Judges the manifest in directory ID of HOMES, opened as FD. */
+static int supersede_one(struct unpack *u, int fd, const char *homes, const char *id,
+                         struct wp_error *err)
+{
+    _cleanup_free_ char *dir = path_join(homes, id);
+    _cleanup_free_ char *state_path = dir ? path_join(dir, STATE_NAME) : NULL;
+    _cleanup_buf_ struct buf text = {0}, state_text = {0};
+    struct manifest_state state = {0};
+    struct manifest other = {0};
+    int r = 0;
+
+    if (!state_path)
+        return error_nomem(err);
+    if ((u->home && strcmp(dir, u->home) == 0) ||
+        read_beneath(fd, id, MANIFEST_NAME, LARGEST_MANIFEST, &text) < 0 ||
+        manifest_read(&other, text.data, text.size, MANIFEST_NAME, u->a->pool, NULL) < 0)
+        return 0;
+    if (read_beneath(fd, id, STATE_NAME, LARGEST_STATE, &state_text) == 0)
+        manifest_state_read(&state, state_text.data, state_text.size, STATE_NAME, NULL);
+    if (have_common_file(u, &other, state.strip) &&
+        staging_set_remove(u->staging, 0, u->has_manifest ? dir : state_path) < 0)
+        r = error_nomem(err);
+    manifest_state_clear(&state);
+    manifest_clear(&other);
+    return r;
+}
+
+/* Manifests below directory TOP, "" for DIR itself. */
+static int supersede_in(struct unpack *u, const char *top, struct wp_error *err)
+{
+    _cleanup_free_ char *homes = path_join(top, MANIFEST_DIR);
     _cleanup_close_ int fd =
         homes ? beneath_open(staging_target(u->staging, 0), homes, O_RDONLY | O_DIRECTORY, 0) : -1;
     _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *item;
+    int r = 0;
 
     if (!homes)
         return error_nomem(err);
     if (!dir)
         return 0;
     take_fd(&fd);
-    while ((item = readdir(dir))) {
-        _cleanup_buf_ struct buf text = {0};
-        struct manifest other = {0};
+    while (r == 0 && (item = readdir(dir)))
+        if (strlen(item->d_name) == 16)
+            r = supersede_one(u, dirfd(dir), homes, item->d_name, err);
+    return r;
+}
 
-        if (strlen(item->d_name) != 16 || strcmp(item->d_name, path_base(u->home)) == 0 ||
-            read_beneath(dirfd(dir), item->d_name, MANIFEST_NAME, LARGEST_MANIFEST, &text) < 0)
+int unpack_state_supersede(struct unpack *u, struct wp_error *err)
+{
+    _cleanup_free_ char *last = NULL;
+    int r = u->o->keep_old ? 0 : supersede_in(u, "", err);
+
+    for (size_t i = 0; i < u->count && r == 0 && !u->o->keep_old; i++) {
+        const char *path = u->items[i]->e.path;
+        size_t n = strcspn(path, "/");
+
+        if (u->items[i]->skipped || !path[n] || (last && strncmp(last, path, n + 1) == 0))
             continue;
-        if (manifest_read(&other, text.data, text.size, MANIFEST_NAME, u->a->pool, NULL) == 0 &&
-            have_common_file(&other, &u->manifest)) {
-            _cleanup_free_ char *path = path_join(homes, item->d_name);
-
-            if (!path || staging_set_remove(u->staging, 0, path) < 0) {
-                manifest_clear(&other);
-                return error_nomem(err);
-            }
-        }
-        manifest_clear(&other);
+        free(last);
+        last = strndup(path, n + 1);
+        if (!last)
+            return error_nomem(err);
+        last[n] = '\0';
+        r = supersede_in(u, last, err);
+        last[n] = '/';
     }
-    return 0;
+    return r;
 }

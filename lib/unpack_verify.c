@@ -10,44 +10,11 @@
 #include "judge.h"
 #include "unpack.h"
 
-static int judge_laid(struct unpack *u, const struct laid_index *laid, struct wp_error *err)
-{
-    struct wp_extract_result *result = u->result;
-    _cleanup_free_ char *shadowed =
-        laid->user_wide ? verify_shadowed(&u->verify, laid->source_dir) : NULL;
-    struct verify_place place = {.index = laid->index,
-                                 .index_shown = laid->shown,
-                                 .source = laid->source,
-                                 .source_shown = laid->source_shown,
-                                 .misplaced = shadowed};
-    struct wp_index_status s = {0};
-    int r = verify_place(&u->verify, &place, &s, err);
-
-    if (r == 0) {
-        result->was_valid += laid->was_valid;
-        result->lost += laid->was_valid && s.status != WP_VALID;
-        if (judge_add(&result->verify, &s) < 0)
-            r = error_nomem(err);
-    }
-    judge_clear(&s);
-    return r;
-}
-
-static int compare_laid(const void *a, const void *b)
-{
-    return strcmp(((const struct laid_index *)a)->index, ((const struct laid_index *)b)->index);
-}
-
 int unpack_verify(struct unpack *u, struct wp_error *err)
 {
-    int r = 0;
+    struct wp_extract_result *result = u->result;
 
-    if (u->laid_count) /* by directory, so that each is looked at once */
-        qsort(u->laid, u->laid_count, sizeof *u->laid, compare_laid);
-    for (size_t i = 0; i < u->laid_count && r == 0; i++)
-        r = judge_laid(u, &u->laid[i], err);
-    judge_sort(&u->result->verify);
-    return r;
+    return layout_verify(&u->layout, &result->verify, &result->was_valid, &result->lost, err);
 }
 
 static bool is_unpacked(void *ctx, const char *path)

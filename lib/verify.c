@@ -15,13 +15,17 @@
 #include "caches.h"
 #include "judge.h"
 #include "tree/walk.h"
+#include "verify_notes.h"
 
 struct verify_tree {
     const char *dir;
     const struct wp_verify_options *o;
+    const char *cache_dir; /* NUMBA_CACHE_DIR of who will load, or NULL */
     struct walk walk;
     struct caches *known; /* hashed names of the tree's directories */
     struct verify v;
+    struct leftovers leftovers;   /* other files of caches */
+    struct remembered remembered; /* of the packing */
     struct wp_verify_report *out;
 };
 
@@ -66,9 +70,9 @@ static const char *wrong_root(const struct verify_tree *t, const char *root)
 {
     struct stat a, b;
 
-    if (!t->o->cache_dir)
+    if (!t->cache_dir)
         return NULL;
-    if (stat(root, &a) == 0 && stat(t->o->cache_dir, &b) == 0 && a.st_dev == b.st_dev &&
+    if (stat(root, &a) == 0 && stat(t->cache_dir, &b) == 0 && a.st_dev == b.st_dev &&
         a.st_ino == b.st_ino)
         return NULL;
     return "it lies in a cache directory that is not NUMBA_CACHE_DIR";
@@ -86,9 +90,9 @@ static int judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp
         return error_nomem(err);
     if (strcmp(path_base(dir), "__pycache__") == 0)
         return judge_one(t, path, e->path, parent,
-                         t->o->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba does not look in the "
-                                           "tree"
-                                         : NULL,
+                         t->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba does not look in the "
+                                        "tree"
+                                      : NULL,
                          err);
     sources = caches_find(t->known, path_base(dir));
     if (sources)
@@ -116,14 +120,17 @@ static int judge_hashed(struct verify_tree *t, const char *path, const char *sou
         _cleanup_free_ char *index = NULL;
         int r;
 
-        if (!caches_is_index(item->d_name))
-            continue;
         index = path_join(path, item->d_name);
         if (!index)
             return error_nomem(err);
+        if (!caches_is_index(item->d_name)) {
+            if (leftovers_add(&t->leftovers, index) < 0)
+                return error_nomem(err);
+            continue;
+        }
         r = judge_one(t, index, index, sources,
-                      user_wide && t->o->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba looks there"
-                                                   : shadowed,
+                      user_wide && t->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba looks there"
+                                                : shadowed,
                       err);
         if (r < 0)
             return r;
@@ -171,6 +178,30 @@ static int judge_root(struct verify_tree *t, const char *root, bool user_wide, s
     return errno ? error_set(err, errno, root, "cannot read the cache directory") : 0;
 }
 
+/* Is the file in a directory such as Numba makes? */
+static bool is_in_cache(const char *path)
+{
+    _cleanup_free_ char *dir = path_dir(path);
+    size_t base;
+
+    return dir && (strcmp(path_base(dir), "__pycache__") == 0 ||
+                   places_is_hash_name(path_base(dir), &base));
+}
+
+/* Reads what the manifest says of the packing. Without it, less can be told, and that is all. */
+static int remember(struct verify_tree *t, const char *const *bases, struct wp_error *err)
+{
+    struct wp_error why = {0};
+    int r = remembered_read(&t->remembered, t->dir, bases, &why);
+
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    if (r < 0)
+        report(t->o->report, WP_WARNING, NULL, "%s", why.message);
+    t->v.old_root = t->remembered.old_root;
+    return 0;
+}
+
 static int know_directories(struct verify_tree *t, struct wp_error *err)
 {
     static const char *const none[] = {NULL};
@@ -193,6 +224,8 @@ static int know_directories(struct verify_tree *t, struct wp_error *err)
     }
     if (r == 0)
         caches_sort(t->known);
+    if (r == 0)
+        r = remember(t, bases, err);
     caches_free_bases(found);
     return r;
 }
@@ -207,20 +240,28 @@ static int judge_all(struct verify_tree *t, struct wp_error *err)
 
         if (t->o->interrupted && *t->o->interrupted)
             return error_set(err, EINTR, NULL, "interrupted");
-        if ((e->type == ENTRY_FILE || e->type == ENTRY_HARDLINK) && caches_is_index(e->path))
+        if (e->type != ENTRY_FILE && e->type != ENTRY_HARDLINK)
+            continue;
+        if (caches_is_index(e->path))
             r = judge_in_tree(t, e, err);
+        else if (is_in_cache(e->path) && leftovers_add(&t->leftovers, e->path) < 0)
+            r = error_nomem(err);
     }
-    if (r == 0 && t->o->cache_dir)
-        r = judge_root(t, t->o->cache_dir, false, err);
+    if (r == 0 && t->cache_dir)
+        r = judge_root(t, t->cache_dir, false, err);
     if (r == 0 && user_wide)
         r = judge_root(t, user_wide, true, err);
+    if (r == 0 &&
+        (note_leftovers(t->out, &t->leftovers) < 0 || note_settings(t->out, &t->remembered) < 0))
+        r = error_nomem(err);
     return r;
 }
 
 int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
                    struct wp_verify_report *result, struct wp_error *err)
 {
-    struct verify_tree t = {.dir = dir, .o = o, .out = result};
+    struct verify_tree t = {.dir = dir, .o = o, .cache_dir = o->cache_dir, .out = result};
+    struct judge_expect expect;
     struct walk_options options = {
         .numeric_owner = true, .report = o->report, .interrupted = o->interrupted};
     int root = -1, r;
@@ -228,6 +269,15 @@ int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
     *result = (struct wp_verify_report){0};
     walk_init(&t.walk);
     r = verify_begin(&t.v, o->user, err);
+    if (r == 0)
+        r = judge_expect_begin(&expect, o, err);
+    else
+        expect = (struct judge_expect){0};
+    t.v.expect = &expect;
+    t.v.notes = result;
+    result->keys = true;
+    if (!t.cache_dir)
+        t.cache_dir = expect.asked.cache_dir;
     if (r == 0)
         r = root = walk_add_root(&t.walk, dir, err);
     if (r >= 0)
@@ -237,7 +287,10 @@ int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
     if (r == 0)
         r = judge_all(&t, err);
     judge_sort(result);
+    judge_expect_end(&expect);
     verify_end(&t.v);
+    leftovers_clear(&t.leftovers);
+    remembered_clear(&t.remembered);
     caches_free(t.known);
     walk_free(&t.walk);
     if (r < 0)

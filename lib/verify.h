@@ -1,6 +1,7 @@
 #pragma once
 /* Judging indexes on disk. Shared by verify and by the end of extract. */
 
+#include "judge_keys.h"
 #include "numba/places.h"
 #include "warmpack.h"
 
@@ -17,6 +18,11 @@ struct verify {
     bool is_caller;
     char *dir; /* last asked for; owned */
     char *unwritable;
+    char *sticky; /* directory that a note was last taken of; owned */
+    /* For the job of verifying; NULL: keys and object code are not looked at. */
+    const struct judge_expect *expect;
+    struct wp_verify_report *notes; /* takes notes; not NULL with EXPECT */
+    const char *old_root;           /* looked for in object code, or NULL */
 };
 
 int verify_begin(struct verify *v, const char *user, struct wp_error *err);

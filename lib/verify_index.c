@@ -15,12 +15,17 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "judge.h"
+#include "judge_keys.h"
+#include "numba/data.h"
+#include "verify_notes.h"
 
 enum { LARGEST = 1 << 28 }; /* bytes of an index or data file that are looked at */
 
 struct disk {
     const struct verify_place *place;
-    const char *dir; /* of the index */
+    const struct verify *verify;
+    const char *dir;         /* of the index */
+    struct data_facts facts; /* of all data files looked at */
 };
 
 static int source_on_disk(void *ctx, struct judge_file *f)
@@ -59,9 +64,22 @@ static int digest_on_disk(void *ctx, unsigned char out[32])
     return n < 0 ? -errno : 0;
 }
 
+/* Is the data file whole? What else is found in it is added to what others had. */
+static bool look_into_data(struct disk *d, const struct buf *text)
+{
+    struct data_facts facts;
+
+    if (data_read(text->data, text->size, d->verify->old_root, &facts, NULL) < 0)
+        return false;
+    d->facts.has_text = d->facts.has_text || facts.has_text;
+    if (!*d->facts.svml)
+        memcpy(d->facts.svml, facts.svml, sizeof facts.svml);
+    return facts.whole;
+}
+
 static int data_on_disk(void *ctx, const char *name, struct judge_file *f, bool *whole)
 {
-    const struct disk *d = ctx;
+    struct disk *d = ctx;
     _cleanup_free_ char *path = path_join(d->dir, name);
     _cleanup_buf_ struct buf text = {0};
     struct stat st;
@@ -72,7 +90,8 @@ static int data_on_disk(void *ctx, const char *name, struct judge_file *f, bool 
     if (r < 0)
         return r;
     *f = (struct judge_file){.mtime = st.st_mtim, .size = (uint64_t)st.st_size};
-    *whole = index_check_data(text.data, text.size, NULL) == 0;
+    *whole = d->verify->expect ? look_into_data(d, &text)
+                               : index_check_data(text.data, text.size, NULL) == 0;
     return 1;
 }
 
@@ -100,16 +119,59 @@ static int remember_writable(struct verify *v, const char *dir)
     return 0;
 }
 
+static int size_on_disk(void *ctx, const char *name, uint64_t *size)
+{
+    const struct disk *d = ctx;
+    _cleanup_free_ char *path = path_join(d->dir, name);
+    struct stat st;
+
+    if (!path || stat(path, &st) < 0)
+        return 0;
+    *size = (uint64_t)st.st_size;
+    return 1;
+}
+
+/* Takes a note of a sticky directory once. */
+static int look_at_directory(struct verify *v, const struct disk *disk, uid_t owner)
+{
+    _cleanup_free_ char *shown = path_dir(disk->place->index_shown);
+    int told;
+
+    if (!shown)
+        return -ENOMEM;
+    if (v->sticky && strcmp(v->sticky, disk->dir) == 0)
+        return 0;
+    told = note_sticky(v->notes, disk->dir, shown, owner, &v->user);
+    if (told <= 0)
+        return told;
+    free(v->sticky);
+    v->sticky = strdup(disk->dir);
+    return v->sticky ? 0 : -ENOMEM;
+}
+
+/* Judges the keys of an index and takes notes. */
+static int look_closer(struct verify *v, struct wp_index_status *s, const struct index *index,
+                       struct disk *disk, uid_t owner, struct wp_error *err)
+{
+    int r = judge_keys(s, index, v->expect, size_on_disk, disk, err);
+
+    if (r == 0 && (note_index(v->notes, s, &disk->facts, v->old_root) < 0 ||
+                   look_at_directory(v, disk, owner) < 0))
+        r = error_nomem(err);
+    return r;
+}
+
 int verify_place(struct verify *v, const struct verify_place *place, struct wp_index_status *s,
                  struct wp_error *err)
 {
     _cleanup_free_ char *dir = path_dir(place->index);
     _cleanup_buf_ struct buf text = {0};
-    struct disk disk = {.place = place, .dir = dir};
+    struct disk disk = {.place = place, .verify = v, .dir = dir};
     struct judge_facts facts = {
         .source = source_on_disk, .digest = digest_on_disk, .data = data_on_disk, .ctx = &disk};
     struct wp_error why = {0};
     struct index index = {0};
+    struct stat st = {.st_uid = v->user.uid};
     int r;
 
     s->index = strdup(place->index_shown);
@@ -117,7 +179,7 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
     if (!dir || !s->index || (place->source_shown && !s->source) ||
         judge_name(s, place->index) < 0 || remember_writable(v, dir) < 0)
         return error_nomem(err);
-    r = file_read(place->index, LARGEST, &text, NULL);
+    r = file_read(place->index, LARGEST, &text, &st);
     if (r < 0)
         error_set(&why, -r, NULL, "cannot be read");
     else
@@ -126,7 +188,7 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
                     &facts) < 0)
         r = error_nomem(err);
     else
-        r = 0;
+        r = v->expect ? look_closer(v, s, r < 0 ? NULL : &index, &disk, st.st_uid, err) : 0;
     index_clear(&index);
     return r;
 }
@@ -154,5 +216,6 @@ void verify_end(struct verify *v)
     places_user_clear(&v->user);
     free(v->dir);
     free(v->unwritable);
+    free(v->sticky);
     *v = (struct verify){0};
 }

@@ -88,6 +88,10 @@ enum wp_status {
     WP_SUSPECT,        /* a data file is older than its source: Numba died while saving */
     WP_MISPLACED,      /* the directory is not where Numba looks for that source */
     WP_UNWRITABLE,     /* Numba would ignore the directory: the user cannot write to it */
+    WP_WRONG_NUMBA,    /* another version of Numba wrote it than will read it */
+    WP_WRONG_PYTHON,   /* likewise of Python */
+    WP_WRONG_CPU,      /* no overload for the CPU that Numba compiles for */
+    WP_UNSAFE_CPU,     /* its code needs a feature that this machine lacks */
     WP_STATUS_COUNT
 };
 /* "valid", "source-missing", ...: static. */
@@ -107,6 +111,19 @@ struct wp_stamp {
     unsigned char sha256[32]; /* CONTENT */
 };
 
+/* One compiled version of a function. Texts that come from a pickle may be anything: escape them.
+ * Strings are owned by the report. */
+struct wp_overload {
+    char *signature;               /* what Python's str() of the key's first part gives, or NULL */
+    char *triple, *cpu, *features; /* NULL where it is no code for a CPU */
+    char *target;                  /* what such other code is for, as Python's repr(), or NULL */
+    char *code, *cells;            /* SHA-256 of bytecode and closure in hex, or NULL */
+    char *data;                    /* the data file's name */
+    bool closure;                  /* CELLS is not the digest of nothing */
+    bool has_size;
+    uint64_t size; /* bytes of the data file */
+};
+
 /* One judged index. Strings are owned by the report that holds it. */
 struct wp_index_status {
     char *index;  /* path as reported: relative to the tree where beneath it, else absolute */
@@ -115,14 +132,39 @@ struct wp_index_status {
     char *reason; /* one line, NULL where valid */
     bool has_stamp;
     struct wp_stamp stamp;
-    char *numba;  /* the version string, or NULL */
-    char *python; /* "311" of ".py311.", or NULL */
+    char *numba;                   /* the version string, or NULL */
+    char *python;                  /* "311" of ".py311.", or NULL */
+    struct wp_overload *overloads; /* where asked for, and the index can be read; in its order */
+    size_t overload_count;
+};
+
+/* What verify tells besides: none of it makes an index invalid. */
+enum wp_note_kind {
+    WP_NOTE_GROWS,    /* an index that may get an overload in every run */
+    WP_NOTE_CLOSURES, /* overloads of closures: their keys may be bound to the path */
+    WP_NOTE_OLD_ROOT, /* object code with the path at which it was compiled */
+    WP_NOTE_SVML,     /* object code that needs Intel's SVML library */
+    WP_NOTE_STICKY,   /* a directory in which Numba fails to save */
+    WP_NOTE_ORPHAN,   /* a data file that no index names, or one half written */
+    WP_NOTE_SETTINGS, /* NUMBA_* settings that differ from those at packing */
+    WP_NOTE_COUNT
+};
+/* "grows", "old-root", ...: static. */
+WP_API const char *wp_note_name(enum wp_note_kind kind);
+
+struct wp_note {
+    enum wp_note_kind kind;
+    char *path; /* as an index's; NULL: the whole tree */
+    char *text; /* one line */
 };
 
 struct wp_verify_report {
     struct wp_index_status *indexes; /* owned, sorted by path */
     size_t count;
     size_t by_status[WP_STATUS_COUNT];
+    bool keys;             /* the indexes' overloads were looked at */
+    struct wp_note *notes; /* owned; of trees */
+    size_t note_count;
 };
 WP_API void wp_verify_report_clear(struct wp_verify_report *r);
 
@@ -149,6 +191,7 @@ struct wp_create_options {
     const char *const *source_roots; /* --source-root, for the first member's directory */
     const char *const *exclude;      /* patterns as GNU tar has them */
     bool follow;                     /* -h: pack what symlinks point to */
+    bool caches_only;                /* caches and manifest without the sources */
     bool strict;                     /* refuse if any index is stale */
     bool numeric_owner;
     struct wp_owner owner, group;
@@ -184,12 +227,22 @@ enum wp_layout {
     WP_LAYOUT_USER_WIDE
 };
 
+/* Sources get the times that their indexes remember; where they cannot have them, the indexes are
+ * changed instead. */
+enum wp_restamp {
+    WP_RESTAMP_AUTO,  /* where a filesystem or an owner does not let a time be set */
+    WP_RESTAMP_NEVER, /* set times, change no index */
+    WP_RESTAMP_ALWAYS /* leave times as they are, change indexes */
+};
+
 struct wp_archive; /* an archive opened for reading */
 
 /* PATH "-" is standard input. THREADS as above, for all that is done with it. REPORT must live as
- * long as the archive. */
+ * long as the archive, and so must INTERRUPTED (may be NULL): once it is set, whatever reads the
+ * archive returns -EINTR, also where it waits for a pipe. */
 WP_API int wp_archive_open(struct wp_archive **out, const char *path, unsigned threads,
-                           const struct wp_report *report, struct wp_error *err);
+                           const struct wp_report *report, const volatile sig_atomic_t *interrupted,
+                           struct wp_error *err);
 WP_API void wp_archive_close(struct wp_archive *a);
 
 struct wp_list_entry {
@@ -224,7 +277,9 @@ struct wp_extract_options {
     bool same_permissions;             /* -p: setuid bits too, and no umask */
     bool no_same_owner, numeric_owner; /* as GNU tar; owners are restored for root only */
     bool replace, if_needed;
-    bool to_stdout; /* -O */
+    bool to_stdout;   /* -O */
+    bool caches_only; /* onto a tree that came another way */
+    enum wp_restamp restamp;
     const struct wp_report *report;
     const volatile sig_atomic_t *interrupted;
 };
@@ -232,18 +287,71 @@ struct wp_extract_options {
 struct wp_extract_result {
     uint64_t files; /* entries unpacked, without warmpack's own */
     bool has_manifest;
-    bool unchanged;        /* --if-needed: nothing was to be done */
-    size_t renamed;        /* cache directories that got another name or place */
-    enum wp_layout layout; /* where caches went: never AUTO */
-    char *cache_dir;       /* where hashed caches went, as the consumer sees it; NULL: in tree */
-    bool set_cache_dir;    /* the consumer must set NUMBA_CACHE_DIR to cache_dir */
-    size_t was_valid;      /* indexes that were valid when packed */
-    size_t lost;           /* of those, not valid now: exit status 1 */
+    bool unchanged;          /* --if-needed: nothing was to be done */
+    size_t renamed;          /* cache directories that got another name or place */
+    enum wp_layout layout;   /* where caches went: never AUTO */
+    char *cache_dir;         /* where hashed caches went, as the consumer sees it; NULL: in tree */
+    bool set_cache_dir;      /* the consumer must set NUMBA_CACHE_DIR to cache_dir */
+    size_t was_valid;        /* indexes that were valid when packed */
+    size_t lost;             /* of those, not valid now: exit status 1 */
+    size_t restamped;        /* indexes changed to fit times that could not be set */
+    size_t sources, matched; /* --caches-only: sources of indexes, and those that are the same */
     struct wp_verify_report verify;
 };
 WP_API void wp_extract_result_clear(struct wp_extract_result *r);
 WP_API int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                       struct wp_extract_result *result, struct wp_error *err);
+
+/* ---- Restore ----------------------------------------------------------------------------- */
+
+struct wp_restore_options {
+    const char *dir;      /* the tree */
+    const char *manifest; /* NULL: those in DIR */
+    enum wp_layout layout;
+    const char *cache_dir;            /* NULL: none given */
+    const char *user;                 /* name or UID of who runs Python; NULL: who calls */
+    const char *const *runtime_roots; /* NULL: where DIR is */
+    enum wp_restamp restamp;
+    bool dry_run; /* say what would be done, as WP_NOTE; the verdict is on what is there now */
+    unsigned threads;
+    const struct wp_report *report;
+    const volatile sig_atomic_t *interrupted;
+};
+
+struct wp_restore_result {
+    size_t manifests;
+    uint64_t files, missing, changed; /* of the manifests: as packed, not there, other content */
+    size_t sources, matched;          /* of indexes that were valid when packed; there and same */
+    uint64_t times, modes;            /* set */
+    size_t restamped, pycs;           /* indexes and .pyc files changed instead */
+    size_t renamed;                   /* cache directories that got another name or place */
+    enum wp_layout layout;            /* where caches are: never AUTO */
+    char *cache_dir;                  /* as in wp_extract_result */
+    bool set_cache_dir;
+    size_t was_valid, lost;
+    struct wp_verify_report verify;
+};
+WP_API void wp_restore_result_clear(struct wp_restore_result *r);
+/* Repairs a tree that another tool unpacked, or that was moved: times, modes, cache directories.
+ * -ENOENT where there is no manifest. Running it again changes nothing. */
+WP_API int wp_restore(const struct wp_restore_options *o, struct wp_restore_result *result,
+                      struct wp_error *err);
+
+/* ---- Asking Python ----------------------------------------------------------------------- */
+
+/* What decides, besides the index's place and stamp, whether an interpreter loads from a cache. */
+struct wp_python {
+    char *python; /* "311", as in ".py311." */
+    char *numba;  /* its version */
+    char *triple, *cpu, *features;
+    char *cache_dir; /* NUMBA_CACHE_DIR, from wherever it is set; NULL: not set */
+};
+/* Runs the interpreter PYTHON (a path, or a name to be looked up in $PATH) with a fixed script that
+ * imports Numba, in this environment. It is killed if it takes longer than two minutes.
+ * Errors: -ETIMEDOUT; -EINVAL where it has no Numba or answers nonsense; what spawning gave. */
+WP_API int wp_python_ask(const char *python, struct wp_python *out,
+                         const volatile sig_atomic_t *interrupted, struct wp_error *err);
+WP_API void wp_python_clear(struct wp_python *p);
 
 /* ---- Verify and path --------------------------------------------------------------------- */
 
@@ -251,15 +359,79 @@ struct wp_verify_options {
     const char *cache_dir; /* where NUMBA_CACHE_DIR points for the consumer; NULL: not set */
     const char *user;
     const char *const *runtime_roots;
+    const char *python; /* interpreter that will load the caches: it is asked; NULL: not known */
+    /* NUMBA_CPU_NAME and NUMBA_CPU_FEATURES for the consumer; NULL: not set, or PYTHON says it. */
+    const char *cpu_name, *cpu_features;
+    bool keys; /* archives: read what is in the indexes, though the manifest says if they fit */
     unsigned threads;
     const struct wp_report *report;
     const volatile sig_atomic_t *interrupted;
 };
 WP_API int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
                           struct wp_verify_report *result, struct wp_error *err);
+/* Removes what FOUND, from wp_verify_tree on DIR, names as corrupt or suspect, with the data files
+ * that belong to it, and data files of no index; says each through the report of O. DRY_RUN: only
+ * says so. */
+WP_API int wp_verify_fix(const char *dir, const struct wp_verify_options *o,
+                         const struct wp_verify_report *found, bool dry_run, size_t *removed,
+                         struct wp_error *err);
 /* Judges an archive without unpacking it: stamps against the recorded times. */
 WP_API int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
                              struct wp_verify_report *result, struct wp_error *err);
+
+/* Says what is in the indexes without judging them: in PATH, a file or all beneath a directory.
+ * Those that can be read are valid, the others corrupt. */
+WP_API int wp_inspect_path(const char *path, const struct wp_report *report,
+                           const volatile sig_atomic_t *interrupted,
+                           struct wp_verify_report *result, struct wp_error *err);
+/* The same for the indexes in an archive, without unpacking it. */
+WP_API int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *result,
+                              struct wp_error *err);
+
+/* ---- Settings for a CPU ------------------------------------------------------------------ */
+
+/* What a machine can do, and what Numba there compiles for. Members are NULL where not known. */
+struct wp_probe {
+    char *machine; /* "+adx,+aes,...": what its CPU has and its system lets programs use */
+    struct wp_python python;
+};
+/* Of this machine; PYTHON NULL: without asking an interpreter. */
+WP_API int wp_probe_here(const char *python, struct wp_probe *out,
+                         const volatile sig_atomic_t *interrupted, struct wp_error *err);
+/* As JSON, on one line. Allocated; NULL: no memory. */
+WP_API char *wp_probe_text(const struct wp_probe *p);
+WP_API void wp_probe_clear(struct wp_probe *p);
+
+/* What NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are to be. */
+struct wp_cpu {
+    char *triple, *name, *features;
+};
+WP_API void wp_cpu_clear(struct wp_cpu *c);
+
+struct wp_env; /* caches and probes, gathered from several places */
+
+WP_API int wp_env_new(struct wp_env **out, struct wp_error *err);
+WP_API void wp_env_free(struct wp_env *e);
+/* Adds a directory, an index or a probe. 1: a file that is none of these, perhaps an archive. */
+WP_API int wp_env_add_path(struct wp_env *e, const char *path, const struct wp_report *report,
+                           const volatile sig_atomic_t *interrupted, struct wp_error *err);
+WP_API int wp_env_add_archive(struct wp_env *e, const char *name, struct wp_archive *a,
+                              struct wp_error *err);
+/* The settings with which Numba loads all that was added. -EINVAL names what differs. */
+WP_API int wp_env_settings(const struct wp_env *e, struct wp_cpu *out, struct wp_error *err);
+/* Settings that every machine added can use, for caches that they are to share: a generic CPU with
+ * the features that all have. -EINVAL where they are not of one triple. */
+WP_API int wp_env_common(const struct wp_env *e, struct wp_cpu *out, struct wp_error *err);
+
+/* The caches added, held against one of the probes added. */
+struct wp_env_check {
+    const char *probe;              /* its file's name; the env's */
+    size_t total, load, run;        /* indexes; those that would load, those that could run */
+    struct wp_verify_report verify; /* each index, as it would be judged there; clear it */
+};
+WP_API size_t wp_env_probes(const struct wp_env *e);
+WP_API int wp_env_check(const struct wp_env *e, size_t probe, struct wp_env_check *out,
+                        struct wp_error *err);
 
 /* ---- Amend ------------------------------------------------------------------------------- */
 

@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/file.h"
 
 int input_init(struct input *in, int fd, const void *prefix, size_t prefix_size)
 {
@@ -35,9 +38,11 @@ static ssize_t read_some(struct input *in, void *data, size_t n)
 
     if (in->ended)
         return in->ended < 0 ? in->ended : 0;
-    do
+    do {
+        if (file_wait(in->fd, POLLIN, in->interrupted) < 0)
+            return in->ended = -EINTR;
         r = read(in->fd, data, n);
-    while (r < 0 && errno == EINTR);
+    } while (r < 0 && errno == EINTR);
     if (r <= 0)
         in->ended = r < 0 ? -errno : 1;
     return r < 0 ? in->ended : r;

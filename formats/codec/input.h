@@ -2,6 +2,7 @@
 /* The packed bytes of an archive, buffered, with what was read too far given back. One thread at
  * a time. */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -15,6 +16,8 @@ struct input {
     unsigned char *data; /* INPUT_CHUNK bytes, owned */
     size_t pos, end;     /* what is in use of DATA */
     int ended;           /* 0; 1: the end was seen; negative errno: reading failed. Stays. */
+    const volatile sig_atomic_t
+        *interrupted; /* reading fails with -EINTR once it is set; or NULL */
 };
 
 enum { INPUT_CHUNK = 256 * 1024 };

@@ -174,6 +174,7 @@ static ssize_t pull(struct source *base, const void **data, struct wp_error *err
     if (s->has_failed)
         return error_nomem(err);
     if (s->pieces) {
+        s->in.interrupted = base->interrupted;
         n = pull_piece(s, data, err);
         if (n == 0)
             n = begin_stream(s, err);

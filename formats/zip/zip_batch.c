@@ -61,7 +61,8 @@ static const unsigned char *have(struct zip_batch *b, uint64_t from, size_t n, u
     size_t wanted = n;
     ssize_t got;
 
-    if (from >= b->raw_at && from - b->raw_at <= b->raw_size && b->raw_size - (from - b->raw_at) >= n)
+    if (from >= b->raw_at && from - b->raw_at <= b->raw_size &&
+        b->raw_size - (from - b->raw_at) >= n)
         return b->raw + (from - b->raw_at);
     if (last > from && last - from > n && last - from <= ZIP_SMALL)
         wanted = (size_t)(last - from);

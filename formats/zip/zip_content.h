@@ -10,12 +10,12 @@ enum {
 };
 
 /* What *WHAT says. */
-#define ZIP_TEXT_CUT        "its content is cut short"
-#define ZIP_TEXT_CHECKSUM   "its checksum differs"
-#define ZIP_TEXT_DAMAGED    "its compressed data are damaged"
-#define ZIP_TEXT_LONGER     "its content is longer than its header says"
-#define ZIP_TEXT_SHORTER    "its content is shorter than its header says"
-#define ZIP_TEXT_ENCRYPTED  "it is encrypted"
+#define ZIP_TEXT_CUT "its content is cut short"
+#define ZIP_TEXT_CHECKSUM "its checksum differs"
+#define ZIP_TEXT_DAMAGED "its compressed data are damaged"
+#define ZIP_TEXT_LONGER "its content is longer than its header says"
+#define ZIP_TEXT_SHORTER "its content is shorter than its header says"
+#define ZIP_TEXT_ENCRYPTED "it is encrypted"
 #define ZIP_TEXT_CONTRADICT "its two headers contradict one another"
 
 /* Checks the local header at P, of which N bytes are at hand, against E. 0 and *SIZE: bytes of it;
@@ -29,8 +29,8 @@ bool zip_is_small(const struct zip_entry *e);
 /* ---- Batches */
 
 struct zip_content {
-    size_t at;   /* in the batch's plain bytes; the entry's size is their number */
-    int status;  /* 0 or negative errno */
+    size_t at;        /* in the batch's plain bytes; the entry's size is their number */
+    int status;       /* 0 or negative errno */
     const char *what; /* with -EBADMSG */
 };
 

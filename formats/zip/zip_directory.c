@@ -195,8 +195,8 @@ static bool take_extra(struct zip_entry *e, const unsigned char *p, size_t n)
 static int add_name(struct zip_archive *a, struct zip_entry *e, const unsigned char *name,
                     struct wp_error *err)
 {
-    const bool is_windows = e->host == ZIP_HOST_FAT || e->host == ZIP_HOST_NTFS ||
-                            e->host == ZIP_HOST_VFAT;
+    const bool is_windows =
+        e->host == ZIP_HOST_FAT || e->host == ZIP_HOST_NTFS || e->host == ZIP_HOST_VFAT;
 
     if (memchr(name, 0, e->name_size))
         return damaged(a, "a name has a zero byte in it", err);

@@ -30,8 +30,8 @@ struct zip_reader {
     size_t next;       /* entry that next() gives */
     const struct zip_entry *e;
     struct entry entry;
-    bool begun;  /* its content has been asked for */
-    int failed;  /* negative errno: nothing more can be read */
+    bool begun;        /* its content has been asked for */
+    int failed;        /* negative errno: nothing more can be read */
     unsigned in_a_row; /* entries whose content was asked for */
 
     struct pipeline *line;   /* of batches */
@@ -242,10 +242,9 @@ static int take_target(struct zip_reader *r, struct wp_error *err)
     int rc;
 
     if (!zip_is_small(r->e) || r->e->size > LONGEST_LINK)
-        return bad_content(r, r->e, -EBADMSG,
-                           r->e->flags & ZIP_ENCRYPTED ? ZIP_TEXT_ENCRYPTED
-                                                       : "it is no symbolic link",
-                           err);
+        return bad_content(
+            r, r->e, -EBADMSG,
+            r->e->flags & ZIP_ENCRYPTED ? ZIP_TEXT_ENCRYPTED : "it is no symbolic link", err);
     rc = small_content(r, r->next - 1, &data, err);
     if (rc < 0)
         return rc;
@@ -357,7 +356,7 @@ int zip_open_reader(struct format_reader **out, int fd, bool is_file, const void
     int rc;
 
     if (!is_file) {
-        int file = zip_spool(fd, start_bytes, n, o->name, err);
+        int file = zip_spool(fd, start_bytes, n, o, err);
 
         if (file < 0)
             return file;

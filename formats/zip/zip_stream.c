@@ -68,7 +68,8 @@ int zip_stream_new(struct zip_stream **out, const struct zip_archive *a, const s
         *what = ZIP_TEXT_CONTRADICT;
         r = -EBADMSG;
     }
-    if (r == 0 && e->method != ZIP_STORED && e->method != ZIP_DEFLATED) {
+    /* libarchive takes nothing at all, packed by LZMA, for damaged. */
+    if (r == 0 && e->method != ZIP_STORED && e->method != ZIP_DEFLATED && e->size > 0) {
         s->odd = zip_odd_new(a, e, s->at);
         r = s->odd ? 0 : -ENOMEM;
     }
@@ -150,8 +151,9 @@ static ssize_t read_some(struct zip_stream *s, unsigned char *out, size_t room, 
 /* All bytes are there: are there more, and are they the right ones? */
 static int check_end(struct zip_stream *s, const char **what)
 {
+    const bool is_ours = s->e->method == ZIP_STORED || s->e->method == ZIP_DEFLATED;
     unsigned char more;
-    ssize_t n = read_some(s, &more, 1, what);
+    ssize_t n = is_ours || s->odd ? read_some(s, &more, 1, what) : 0;
 
     if (n < 0)
         return (int)n;

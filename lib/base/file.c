@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -85,4 +87,21 @@ int file_temporary_write(int fd, uint64_t offset, const void *data, size_t n, st
         n -= (size_t)r;
     }
     return 0;
+}
+
+int file_wait(int fd, short events, const volatile sig_atomic_t *interrupted)
+{
+    enum { LOOK_MS = 200 }; /* a user who stops a job waits that long at most */
+    struct pollfd p = {.fd = fd, .events = events};
+
+    if (!interrupted)
+        return 0;
+    while (true) {
+        /* The handler may run on another thread. */
+        if (__atomic_load_n(interrupted, __ATOMIC_RELAXED))
+            return -EINTR;
+        int n = poll(&p, 1, LOOK_MS);
+        if (n > 0 || (n < 0 && errno != EINTR))
+            return 0;
+    }
 }

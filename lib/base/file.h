@@ -1,6 +1,8 @@
 #pragma once
-/* Reading whole files by path, through symlinks, as Python would; and temporary files. */
+/* Reading whole files by path, through symlinks, as Python would; temporary files; and what jobs ask
+ * of files. */
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -17,3 +19,9 @@ int file_read(const char *path, size_t max, struct buf *out, struct stat *st);
 int file_temporary(struct wp_error *err);
 /* Writes all of DATA to such a file at OFFSET. */
 int file_temporary_write(int fd, uint64_t offset, const void *data, size_t n, struct wp_error *err);
+
+/* To be called before a read (EVENTS: POLLIN) or a write (POLLOUT) of FD, which may be a pipe whose
+ * other end stalls. Signals reach one thread only, so every other one must look at the flag now and
+ * then. 0: it may be done, and its own errors tell what is wrong with FD; -EINTR: *INTERRUPTED is
+ * set. INTERRUPTED NULL: there is nothing to look at. */
+int file_wait(int fd, short events, const volatile sig_atomic_t *interrupted);

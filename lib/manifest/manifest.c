@@ -62,6 +62,7 @@ static void free_strings(char **strings, size_t count)
 void manifest_clear(struct manifest *m)
 {
     free(m->creator);
+    free(m->home);
     free_strings(m->roots, m->root_count);
     free_strings(m->env, m->env_count);
     for (size_t i = 0; i < m->entry_count; i++)
@@ -101,4 +102,16 @@ const struct entry *manifest_find(const struct manifest *m, const char *path)
     if (!m->entry_count)
         return NULL;
     return bsearch(path, m->entries, m->entry_count, sizeof *m->entries, compare_to_entry);
+}
+
+static int compare_to_index(const void *key, const void *index)
+{
+    return strcmp(key, ((const struct manifest_index *)index)->index);
+}
+
+const struct manifest_index *manifest_find_index(const struct manifest *m, const char *path)
+{
+    if (!m->index_count)
+        return NULL;
+    return bsearch(path, m->indexes, m->index_count, sizeof *m->indexes, compare_to_index);
 }

@@ -42,6 +42,7 @@ struct manifest {
     char *creator; /* "warmpack 0.1.0" */
     char **roots;  /* absolute directories of -C, in their order; at least one */
     size_t root_count;
+    char *home; /* where the manifest lies in the archive: "app/.warmpack/ID"; NULL: not said */
     char **env; /* NUMBA_* that change code: "NAME=VALUE" */
     size_t env_count;
     struct entry *entries; /* sorted bytewise by path */
@@ -67,6 +68,9 @@ int manifest_read(struct manifest *out, const void *text, size_t size, const cha
 
 /* The entry of PATH, or NULL. */
 const struct entry *manifest_find(const struct manifest *m, const char *path);
+
+/* The line of the index that lies at PATH, or NULL. */
+const struct manifest_index *manifest_find_index(const struct manifest *m, const char *path);
 
 /* "-0.500000000" to and from a timespec: exactly nine digits, sign before both parts. */
 void manifest_time_text(struct timespec t, char out[32]);

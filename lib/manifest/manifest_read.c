@@ -220,7 +220,7 @@ static int join_pieces(struct manifest *m, struct reading *r, struct wp_error *e
 static int read_header(struct manifest *m, struct reading *r, struct wp_error *err)
 {
     _cleanup_(json_line_clear) struct json_line l = line_at(r, r->text, err);
-    const char *newline = memchr(r->text, '\n', r->size);
+    const char *newline = r->size ? memchr(r->text, '\n', r->size) : NULL;
     int result;
 
     if (!r->size)

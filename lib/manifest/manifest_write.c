@@ -70,6 +70,8 @@ static int write_header(const struct manifest *m, struct buf *out, struct wp_err
         json_write_text(&w, "root", m->roots[0]);
     else
         json_write_texts(&w, "roots", m->roots, m->root_count);
+    if (m->home)
+        json_write_text(&w, "home", m->home);
     r = write_env(m, &w, err);
     if (r < 0)
         return r;
@@ -112,6 +114,8 @@ static int write_entry(const struct entry *e, struct buf *out, struct wp_error *
         hex_encode(e->sha256, SHA256_SIZE, text);
         json_write_plain(&w, "sha256", text);
     }
+    if (e->absent)
+        json_write_raw(&w, "absent", "true");
     return end_line(&w, start, e->path, err);
 }
 

@@ -149,6 +149,7 @@ static int read_entry(const struct json_line *l, struct entry *e)
     r = r < 0 ? r : read_mode(l, &e->mode);
     r = r < 0 ? r : read_owner(l, e);
     r = r < 0 ? r : read_mtime(l, &e->mtime);
+    r = r < 0 ? r : json_line_bool(l, "absent", JSON_OPTIONAL, &e->absent);
     return r < 0 ? r : read_content(l, e);
 }
 
@@ -323,5 +324,6 @@ int records_read_header(struct manifest *m, const struct json_line *l)
     for (size_t i = 0; r >= 0 && i < m->root_count; i++)
         if (m->roots[i][0] != '/')
             r = json_line_wrong(l, "a root is not absolute");
+    r = r < 0 ? r : read_path(l, "home", JSON_OPTIONAL, false, &m->home);
     return r < 0 ? r : json_line_pairs(l, "env", &m->env, &m->env_count);
 }

@@ -239,13 +239,26 @@ void index_clear(struct index *i)
     *i = (struct index){.stamp.kind = WP_STAMP_UNKNOWN};
 }
 
+int index_read_data(struct pickle **out, const unsigned char *text, size_t size,
+                    struct wp_error *err)
+{
+    size_t used;
+    int r;
+
+    *out = NULL;
+    if (size == 0)
+        return error_set(err, 0, NULL, "data: the file is empty");
+    r = read_pickle(out, text, size, &used, "data", err);
+    if (r < 0)
+        pickle_free(take_ptr(*out));
+    return r;
+}
+
 int index_check_data(const unsigned char *text, size_t size, struct wp_error *err)
 {
-    struct pickle *p = NULL;
-    size_t used;
-    int r = size > 0 ? 0 : error_set(err, 0, NULL, "data: the file is empty");
-    if (r == 0)
-        r = read_pickle(&p, text, size, &used, "data", err);
+    struct pickle *p;
+    int r = index_read_data(&p, text, size, err);
+
     pickle_free(p);
     return r;
 }

@@ -38,6 +38,17 @@ struct index {
 int index_read(struct index *out, const unsigned char *text, size_t size, struct wp_error *err);
 void index_clear(struct index *i);
 
+/* Reads the pickle of a data file, for lib/numba/data.c. -EINVAL where Numba could not. */
+int index_read_data(struct pickle **out, const unsigned char *text, size_t size,
+                    struct wp_error *err);
+
+/* Writes TEXT, the bytes that I was read from, with the numbers of stamp TO (of the same kind) in
+ * place of its own into OUT. All else stays byte for byte: rewritten back it is what it was. Both
+ * of Python's unpicklers take the result as they took TEXT. -ENOTSUP where the stamp is written in
+ * a way that Numba does not use. */
+int index_restamp(const struct index *i, const unsigned char *text, size_t size,
+                  const struct wp_stamp *to, struct buf *out, struct wp_error *err);
+
 /* Is the .nbc a whole pair of things Numba can unpickle? 0, or -EINVAL. Cheap: reads the pickle's
  * frame only. */
 int index_check_data(const unsigned char *text, size_t size, struct wp_error *err);

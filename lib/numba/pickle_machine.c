@@ -191,7 +191,7 @@ int machine_pop_mark(struct machine *m, struct pickle_value ***items, size_t *co
     if (m->mark_count == 0)
         return machine_fail(m, "no mark on the stack");
     size_t at = m->marks[--m->mark_count];
-    *items = m->stack + at;
+    *items = at ? m->stack + at : m->stack; /* there may be no stack yet */
     *count = m->depth - at;
     m->depth = at;
     return 0;

@@ -41,6 +41,37 @@ int stamp_matches(const struct wp_stamp *s, struct timespec mtime, uint64_t size
     return 0;
 }
 
+struct wp_stamp stamp_of(enum wp_stamp_kind kind, struct timespec mtime, uint64_t size,
+                         const unsigned char sha256[32])
+{
+    struct wp_stamp s = {.kind = kind};
+    switch (kind) {
+    case WP_STAMP_MTIME:
+        s.mtime = stamp_mtime(mtime);
+        s.size = size;
+        break;
+    case WP_STAMP_SECONDS:
+        s.mtime = whole_seconds(stamp_mtime(mtime));
+        s.size = size;
+        break;
+    case WP_STAMP_CONTENT:
+        memcpy(s.sha256, sha256, sizeof(s.sha256));
+        break;
+    case WP_STAMP_UNKNOWN:
+        break;
+    }
+    return s;
+}
+
+bool stamp_equal(const struct wp_stamp *a, const struct wp_stamp *b)
+{
+    if (a->kind != b->kind || a->kind == WP_STAMP_UNKNOWN)
+        return false;
+    if (a->kind == WP_STAMP_CONTENT)
+        return memcmp(a->sha256, b->sha256, sizeof(a->sha256)) == 0;
+    return a->mtime == b->mtime && a->size == b->size;
+}
+
 const char *stamp_kind_name(enum wp_stamp_kind k)
 {
     switch (k) {

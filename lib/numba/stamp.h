@@ -1,6 +1,7 @@
 #pragma once
 /* The stamp: what an index remembers of its source file. */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -15,6 +16,14 @@ double stamp_mtime(struct timespec t);
  * without a digest: -ENODATA. Returns 1, 0 or -ENODATA. */
 int stamp_matches(const struct wp_stamp *s, struct timespec mtime, uint64_t size,
                   const unsigned char *sha256);
+
+/* The stamp of KIND that Numba would take of a source with this time, size and digest. UNKNOWN
+ * stays what it is. */
+struct wp_stamp stamp_of(enum wp_stamp_kind kind, struct timespec mtime, uint64_t size,
+                         const unsigned char sha256[32]);
+
+/* The same kind and values? Unknown stamps equal nothing. */
+bool stamp_equal(const struct wp_stamp *a, const struct wp_stamp *b);
 
 /* "mtime", "seconds", "content", "unknown". */
 const char *stamp_kind_name(enum wp_stamp_kind k);

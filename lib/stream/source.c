@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 
 enum { FILE_CHUNK = 256 * 1024 }; /* bytes a read(2); larger ones were no faster */
 
@@ -32,9 +34,11 @@ static ssize_t file_pull(struct source *base, const void **data, struct wp_error
     struct file_source *s = (struct file_source *)base;
     ssize_t n;
 
-    do
+    do {
+        if (file_wait(s->fd, POLLIN, base->interrupted) < 0)
+            return error_set(err, EINTR, s->name, "cannot read");
         n = read(s->fd, s->data, sizeof(s->data));
-    while (n < 0 && errno == EINTR);
+    } while (n < 0 && errno == EINTR);
     if (n < 0)
         return error_set(err, errno, s->name, "cannot read");
     *data = s->data;

@@ -2,6 +2,7 @@
 /* Bytes pulled from somewhere: a file, a pipe, or another source through a decompressor.
  * Sources stack: each owns the one below it. */
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -13,6 +14,9 @@ struct source {
      * them until the next call; 0 at the end; negative errno with ERR filled. */
     ssize_t (*pull)(struct source *s, const void **data, struct wp_error *err);
     void (*free)(struct source *s); /* frees the sources below, too */
+    /* Of a source that reads a file: pulling fails with -EINTR once this is set. May be given
+     * before the first pull. NULL: never looked at. */
+    const volatile sig_atomic_t *interrupted;
 };
 
 static inline ssize_t source_pull(struct source *s, const void **data, struct wp_error *err)

@@ -50,7 +50,14 @@ void create_owner(const struct create_policy *p, const struct entry *e, uid_t *u
 
 mode_t create_mode(const struct create_policy *p, const struct entry *e)
 {
-    return p->permissions ? e->mode & 07777 : e->mode & 0777 & ~p->umask;
+    mode_t keep = 0777;
+
+    if (p->permissions)
+        return e->mode & 07777;
+    /* What makes a shared directory safe to share gives nobody rights that he has not. */
+    if (p->superuser && e->type == ENTRY_DIR)
+        keep |= S_ISVTX | S_ISGID;
+    return e->mode & keep & ~p->umask;
 }
 
 int create_open(int tree, const struct entry *e, struct wp_error *err)

@@ -9,6 +9,7 @@ struct create_policy {
     bool owner;         /* chown to the entry's owner (root without --no-same-owner) */
     bool numeric_owner; /* by number alone; else names first, as GNU tar */
     bool permissions;   /* -p: mode as is, setuid too */
+    bool superuser;     /* sticky and setgid bits of directories are kept, as tar does for root */
     mode_t umask;       /* taken off where not `permissions` */
 };
 

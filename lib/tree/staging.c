@@ -127,6 +127,8 @@ int staging_set_last(struct staging *s, int area, const char *path)
 int staging_set_remove(struct staging *s, int area, const char *path)
 {
     struct staging_area *a = &s->areas[area];
+    if (s->o.keep_old)
+        return 0;
     char **list = reallocarray(a->remove, a->remove_count + 1, sizeof *list);
     if (!list)
         return -ENOMEM;

@@ -66,7 +66,8 @@ int staging_set_dir(struct staging *s, int area, const struct staging_dir *d);
 /* PATH of an area is renamed after everything else, in the order of the calls (the manifest). */
 int staging_set_last(struct staging *s, int area, const char *path);
 
-/* Removes (if there) PATH of the target at commit time: old data that the new files replace. */
+/* Removes (if there) PATH of the target at commit time: old data that the new files replace. With
+ * keep_old nothing is removed. */
 int staging_set_remove(struct staging *s, int area, const char *path);
 
 /* Plans the renames and finds what cannot be done, with nothing touched: a directory in the way

@@ -62,7 +62,7 @@ static bool is_own_name(const char *name)
     if (strncmp(name, own, sizeof own - 1) != 0)
         return false;
     name += sizeof own - 1;
-    return *name == '\0' ||
+    return *name == '\0' || strcmp(name, ".lock") == 0 ||
            (*name == '-' && strlen(name + 1) == 6 &&
             strspn(name + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") ==
                 6);
@@ -142,6 +142,7 @@ static int fill_item(struct run *r, struct walk_item *item, int dir, const char 
         item->linked = st->st_nlink > 1 || r->o->follow;
     } else {
         e->type = S_ISDIR(st->st_mode) ? ENTRY_DIR : ENTRY_SYMLINK;
+        item->linked = e->type == ENTRY_SYMLINK && st->st_nlink > 1;
     }
     int e1 = copy_name(&e->path, (char *)r->as.data, r->err);
     if (e1 == 0 && !r->same)

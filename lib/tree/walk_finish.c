@@ -89,6 +89,7 @@ static int find_links(struct walk *w, struct wp_error *err)
             table[at] = item;
             continue;
         }
+        free(item->entry.target); /* of a symlink */
         item->entry.target = strdup(table[at]->entry.path);
         if (!item->entry.target)
             return error_nomem(err);

@@ -396,6 +396,7 @@ def test_a_source_that_keeps_changing_fails_the_pack(warmpack, tmp_path):
             result = warmpack("-cf", "a.tgz", "app")
         if result.returncode:
             break
+        os.unlink(tmp_path / "a.tgz")
     assert result.returncode == 2
     last = result.stderr.splitlines()[-1]
     assert b"app/k.py" in last and b"changing" in last

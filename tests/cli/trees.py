@@ -63,8 +63,9 @@ class Runner:
             more["input"] = stdin
         else:
             more["stdin"] = stdin
+        more.setdefault("timeout", 120)
         return subprocess.run(command(*args, user=user, umask=umask), cwd=cwd or self.cwd,
-                              env=self.variables(**(env or {})), timeout=120, check=False, **more)
+                              env=self.variables(**(env or {})), check=False, **more)
 
     def ok(self, *args, status=0, **more):
         result = self(*args, **more)

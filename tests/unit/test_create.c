@@ -78,6 +78,12 @@ static void modes_are_those_of_tar(void **state)
     assert_int_equal(create_mode(&(struct create_policy){.umask = 027}, &e), 0750);
     assert_int_equal(create_mode(&(struct create_policy){.umask = 027, .permissions = true}, &e),
                      06777);
+    const struct create_policy root = {.superuser = true};
+    e.mode = 07777;
+    assert_int_equal(create_mode(&root, &e), 0777);
+    e.type = ENTRY_DIR;
+    assert_int_equal(create_mode(&root, &e), 03777);
+    assert_int_equal(create_mode(&(struct create_policy){.umask = 022}, &e), 0755);
 }
 
 static void modes_do_not_depend_on_the_umask_of_the_process(void **state)

@@ -237,7 +237,7 @@ static void refuses_bad_indexes_and_says_why(void **state)
 }
 
 /* What the stamp of an index with this text is. */
-static struct wp_stamp stamp_of(const char *data, size_t size, size_t *float_at)
+static struct wp_stamp stamp_named(const char *data, size_t size, size_t *float_at)
 {
     struct index index;
     struct wp_error err = {0};
@@ -279,7 +279,7 @@ static void tells_the_kinds_of_stamp(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(stamps) / sizeof(*stamps); i++) {
         size_t float_at;
-        struct wp_stamp s = stamp_of(stamps[i].data, stamps[i].size, &float_at);
+        struct wp_stamp s = stamp_named(stamps[i].data, stamps[i].size, &float_at);
         if (s.kind != stamps[i].kind || float_at != stamps[i].float_at)
             fail_msg("case %zu: %s, %zu", i, stamp_kind_name(s.kind), float_at);
     }

@@ -230,8 +230,10 @@ static void test_numbers_of_the_end_that_lie_are_refused(void **state)
         size_t at, n; /* in the end record */
         uint64_t value;
         const char *why;
-    } lies[] = {{4, 2, 1, "volumes"},          {10, 2, 4, "number of entries"},
-                {12, 4, 0xfffffff, "does not fit"}, {16, 4, 0xfffffff, "does not fit"},
+    } lies[] = {{4, 2, 1, "volumes"},
+                {10, 2, 4, "number of entries"},
+                {12, 4, 0xfffffff, "does not fit"},
+                {16, 4, 0xfffffff, "does not fit"},
                 {12, 4, 10, "cut"}};
     struct buf b = {0};
 

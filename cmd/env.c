@@ -1,0 +1,211 @@
+/* warmpack env */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "json_document.h"
+#include "message.h"
+#include "operands.h"
+#include "show.h"
+#include "signals.h"
+#include "verbs.h"
+
+/* ---- Settings ---------------------------------------------------------------------------- */
+
+static void print_sh(const struct wp_cpu *c)
+{
+    printf("export NUMBA_CPU_NAME='%s'\nexport NUMBA_CPU_FEATURES='%s'\n", c->name, c->features);
+}
+
+static void print_docker(const struct wp_cpu *c)
+{
+    printf("ENV NUMBA_CPU_NAME=\"%s\"\nENV NUMBA_CPU_FEATURES=\"%s\"\n", c->name, c->features);
+}
+
+static void print_spark(const struct wp_cpu *c)
+{
+    printf("spark.executorEnv.NUMBA_CPU_NAME=%s\nspark.executorEnv.NUMBA_CPU_FEATURES=%s\n",
+           c->name, c->features);
+}
+
+static void print_json(const struct wp_cpu *c)
+{
+    document_begin();
+    document_member("NUMBA_CPU_NAME", json_string(c->name));
+    document_member("NUMBA_CPU_FEATURES", json_string(c->features));
+    document_end();
+}
+
+static const struct {
+    const char *name;
+    void (*print)(const struct wp_cpu *c);
+} formats[] = {
+    {"sh", print_sh}, {"docker", print_docker}, {"json", print_json}, {"spark", print_spark}};
+
+/* The place of --format's NAME among the formats, or -1. */
+static int find_format(const struct args *a)
+{
+    const char *name = a->format ? a->format : a->json ? "json" : "sh";
+
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (strcmp(formats[i].name, name) == 0)
+            return (int)i;
+    message_usage("env", "--format: '%s' is none of sh, docker, json, spark", name);
+    return -1;
+}
+
+/* ---- Probes ------------------------------------------------------------------------------ */
+
+static int probe(const struct args *a)
+{
+    struct wp_error err = {0};
+    struct wp_probe here;
+    char *text;
+    int rc = wp_probe_here(a->python, &here, signals_flag(), &err);
+
+    if (rc < 0)
+        return message_failure(rc, &err);
+    text = wp_probe_text(&here);
+    if (text)
+        puts(text);
+    else
+        message_error("out of memory");
+    free(text);
+    wp_probe_clear(&here);
+    return message_status();
+}
+
+static json_t *check_object(const struct wp_env_check *c)
+{
+    json_t *o = json_object(), *reasons = json_object();
+
+    document_set_name(o, "probe", c->probe);
+    json_object_set_new(o, "total", document_count(c->total));
+    json_object_set_new(o, "load", document_count(c->load));
+    json_object_set_new(o, "run", document_count(c->run));
+    for (size_t i = 0; i < c->verify.count; i++)
+        if (c->verify.indexes[i].reason)
+            document_set_name(reasons, wp_status_name(c->verify.indexes[i].status),
+                              c->verify.indexes[i].reason);
+    json_object_set_new(o, "reasons", reasons);
+    return o;
+}
+
+/* "worker.json: 32 of 32 cache indexes would load, 32 could run", and why not, a line a kind. */
+static void print_check(const struct wp_env_check *c)
+{
+    bool told[WP_STATUS_COUNT] = {false};
+
+    show_name(c->probe);
+    printf(": %zu of %zu cache indexes would load, %zu could run\n", c->load, c->total, c->run);
+    for (size_t i = 0; i < c->verify.count; i++) {
+        const struct wp_index_status *s = &c->verify.indexes[i];
+
+        if (s->status == WP_VALID || told[s->status])
+            continue;
+        told[s->status] = true;
+        printf("  %zu %s, such as ", c->verify.by_status[s->status], wp_status_name(s->status));
+        show_name(s->index);
+        fputs(": ", stdout);
+        fputs(s->reason, stdout);
+        putchar('\n');
+    }
+}
+
+static int check(const struct args *a, const struct wp_env *env)
+{
+    if (wp_env_probes(env) == 0)
+        return message_usage("env", "--check needs a PROBE.json: see --probe");
+    if (a->json) {
+        document_begin();
+        document_array("checks");
+    }
+    for (size_t i = 0; i < wp_env_probes(env); i++) {
+        struct wp_error err = {0};
+        struct wp_env_check c;
+        int rc = wp_env_check(env, i, &c, &err);
+
+        if (rc < 0)
+            return message_failure(rc, &err);
+        if (a->json)
+            document_item(check_object(&c));
+        else
+            print_check(&c);
+        if (c.load < c.total || c.run < c.total)
+            message_raise(STATUS_LOST);
+        wp_verify_report_clear(&c.verify);
+    }
+    if (a->json) {
+        document_array_end();
+        document_end();
+    }
+    return message_status();
+}
+
+/* ---- The verb ---------------------------------------------------------------------------- */
+
+static int gather_archive(const struct args *a, struct wp_env *env, const char *name,
+                          struct wp_error *err)
+{
+    struct wp_archive *archive = NULL;
+    int rc = wp_archive_open(&archive, name, a->threads, message_report(), signals_flag(), err);
+
+    if (rc < 0)
+        return rc;
+    rc = wp_env_add_archive(env, name, archive, err);
+    wp_archive_close(archive);
+    return rc;
+}
+
+static int gather(const struct args *a, struct wp_env *env, struct wp_error *err)
+{
+    int rc = a->archive ? gather_archive(a, env, a->archive, err) : 0;
+
+    for (size_t i = 0; i < a->operand_count && rc == 0; i++) {
+        const char *name = a->operands[i].text;
+
+        rc = wp_env_add_path(env, name, message_report(), signals_flag(), err);
+        if (rc == 1)
+            rc = gather_archive(a, env, name, err);
+    }
+    return rc;
+}
+
+static int print_settings(const struct args *a, const struct wp_env *env, int format)
+{
+    struct wp_error err = {0};
+    struct wp_cpu cpu;
+    int rc = a->common ? wp_env_common(env, &cpu, &err) : wp_env_settings(env, &cpu, &err);
+
+    if (rc < 0)
+        return message_failure(rc, &err);
+    formats[format].print(&cpu);
+    wp_cpu_clear(&cpu);
+    return message_status();
+}
+
+int env_run(const struct args *a)
+{
+    int format = find_format(a), rc = operands_check_terminal(a);
+    struct wp_error err = {0};
+    struct wp_env *env;
+
+    if (format < 0 || rc)
+        return rc ? rc : STATUS_FAILED;
+    signals_install();
+    if (a->probe)
+        return probe(a);
+    rc = wp_env_new(&env, &err);
+    if (rc == 0)
+        rc = gather(a, env, &err);
+    progress_end();
+    if (rc < 0) {
+        rc = message_failure(rc, &err);
+    } else {
+        rc = a->check ? check(a, env) : print_settings(a, env, format);
+    }
+    wp_env_free(env);
+    return rc;
+}

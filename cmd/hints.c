@@ -1,0 +1,46 @@
+#include "hints.h"
+
+#include "message.h"
+
+static const char *const of_status[WP_STATUS_COUNT] = {
+    [WP_STALE] = "'warmpack restore' gives sources the times that the manifest records; else "
+                 "Numba compiles again",
+    [WP_SOURCE_MISSING] = "unpack the sources, too, or remove the index",
+    [WP_DATA_MISSING] = "unpack again, or let Numba compile again",
+    [WP_CORRUPT] = "Numba raises an error or crashes there: 'warmpack verify --fix' removes it",
+    [WP_SUSPECT] = "'warmpack verify --fix' removes it, and Numba compiles again",
+    [WP_MISPLACED] = "'warmpack restore' puts it where Numba looks; --cache-dir, --runtime-root "
+                     "and --user say where that is",
+    [WP_UNWRITABLE] = "let who runs Python write to the directory; --user says who that is",
+    [WP_WRONG_NUMBA] = "run it with the Numba that compiled it, or compile again",
+    [WP_WRONG_PYTHON] = "run it with the Python that compiled it, or compile again",
+    [WP_WRONG_CPU] = "'warmpack env' prints the settings with which Numba loads these caches",
+    [WP_UNSAFE_CPU] = "compile with settings that all machines can use: 'warmpack env --common'",
+};
+
+static const char *const of_note[WP_NOTE_COUNT] = {
+    [WP_NOTE_GROWS] = "closures over other compiled functions are never found again: cache the "
+                      "functions that they call, not them",
+    [WP_NOTE_OLD_ROOT] = "fine in the texts of errors; a path that the program uses, such as "
+                         "__file__, is still the old one",
+    [WP_NOTE_SVML] = "install the library (icc_rt), or compile with NUMBA_DISABLE_INTEL_SVML=1",
+    [WP_NOTE_STICKY] = "give the directory to who runs Python, or take its sticky bit away",
+    [WP_NOTE_ORPHAN] = "'warmpack verify --fix' removes it",
+    [WP_NOTE_SETTINGS] = "the code is as it was compiled: compile again with the settings wanted",
+};
+
+void hints_print(const struct wp_verify_report *r)
+{
+    bool told[WP_NOTE_COUNT] = {false};
+
+    for (int s = 0; s < WP_STATUS_COUNT; s++)
+        if (r->by_status[s] && of_status[s])
+            message_summary("hint: %s: %s", wp_status_name((enum wp_status)s), of_status[s]);
+    for (size_t i = 0; i < r->note_count; i++) {
+        enum wp_note_kind kind = r->notes[i].kind;
+
+        if (!told[kind] && of_note[kind])
+            message_summary("hint: %s: %s", wp_note_name(kind), of_note[kind]);
+        told[kind] = true;
+    }
+}

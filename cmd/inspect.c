@@ -1,0 +1,209 @@
+/* warmpack inspect */
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "json_document.h"
+#include "manifest/manifest.h"
+#include "message.h"
+#include "numba/features.h"
+#include "operands.h"
+#include "show.h"
+#include "signals.h"
+#include "verbs.h"
+
+/* "  numba     0.56.4" */
+static void print_member(const char *name, const char *value)
+{
+    printf("  %-9s ", name);
+    if (value)
+        show_name(value);
+    else
+        putchar('-');
+    putchar('\n');
+}
+
+/* "2026-11-22 09:23:16.456441401": the date of a stamp, in UTC, as is the number before it. */
+static void print_date(double mtime)
+{
+    double whole = floor(mtime);
+    time_t seconds = (time_t)whole;
+    struct tm tm;
+    char text[64];
+
+    if (fabs(mtime) > 1e11 || !gmtime_r(&seconds, &tm) ||
+        !strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm))
+        return;
+    printf(" (%s.%09.0f UTC)", text, floor((mtime - whole) * 1e9));
+}
+
+static void print_stamp(const struct wp_stamp *stamp)
+{
+    char hex[2 * SHA256_SIZE + 1];
+    char number[32];
+
+    fputs("  stamp     ", stdout);
+    switch (stamp->kind) {
+    case WP_STAMP_MTIME:
+    case WP_STAMP_SECONDS:
+        manifest_float_text(stamp->mtime, number);
+        printf("%s %s", stamp->kind == WP_STAMP_MTIME ? "mtime" : "seconds", number);
+        print_date(stamp->mtime);
+        printf(", %llu bytes", (unsigned long long)stamp->size);
+        break;
+    case WP_STAMP_CONTENT:
+        hex_encode(stamp->sha256, SHA256_SIZE, hex);
+        printf("content %s", hex);
+        break;
+    default:
+        fputs("of a kind that is not known", stdout);
+    }
+    putchar('\n');
+}
+
+/* The list whole, or what it says beyond the name. */
+static void print_cpu(const struct wp_overload *o, bool whole)
+{
+    _cleanup_buf_ struct buf folded = {0};
+    struct features known;
+
+    fputs("    cpu     ", stdout);
+    show_name(o->triple);
+    putchar(' ');
+    show_name(o->cpu);
+    putchar('\n');
+    if (whole) {
+        fputs("    feature ", stdout);
+        show_name(*o->features ? o->features : "(none)");
+        putchar('\n');
+        return;
+    }
+    if (features_fold(o->cpu, o->features, &folded) < 0 || buf_terminate(&folded) < 0) {
+        message_error("out of memory");
+        return;
+    }
+    if (!folded.size)
+        return;
+    printf("    %s ", features_of_cpu(o->cpu, &known) ? "besides" : "feature");
+    show_name((char *)folded.data);
+    putchar('\n');
+}
+
+static void print_digest(const char *text, bool whole)
+{
+    if (!text)
+        putchar('-');
+    else if (whole || strlen(text) <= 12)
+        show_name(text);
+    else
+        printf("%.12s", text);
+}
+
+static void print_overload(const struct wp_overload *o, bool whole)
+{
+    char size[SHOW_SIZE];
+
+    fputs("  overload  ", stdout);
+    show_name(o->signature ? o->signature : "(a key of another form)");
+    putchar('\n');
+    if (o->cpu)
+        print_cpu(o, whole);
+    if (o->target) {
+        fputs("    for     ", stdout);
+        show_name(o->target);
+        putchar('\n');
+    }
+    fputs("    code    ", stdout);
+    print_digest(o->code, whole);
+    fputs(o->closure ? ", closure " : ", no closure", stdout);
+    if (o->closure)
+        print_digest(o->cells, whole);
+    fputs("\n    data    ", stdout);
+    show_name(o->data);
+    if (o->has_size)
+        show_size(size, o->size);
+    printf(", %s\n", o->has_size ? size : "gone");
+}
+
+static void print_index(const struct wp_index_status *s, bool whole)
+{
+    show_name(s->index);
+    putchar('\n');
+    if (s->status == WP_CORRUPT) {
+        print_member("corrupt", s->reason);
+        return;
+    }
+    if (s->source)
+        print_member("source", s->source);
+    print_member("numba", s->numba);
+    print_member("python", s->python);
+    print_stamp(&s->stamp);
+    for (size_t i = 0; i < s->overload_count; i++)
+        print_overload(&s->overloads[i], whole);
+}
+
+static void print_report(const struct args *a, const struct wp_verify_report *r)
+{
+    size_t overloads = 0;
+
+    if (a->json) {
+        document_begin();
+        document_inspect(r);
+        document_end();
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        overloads += r->indexes[i].overload_count;
+        if (a->json)
+            continue;
+        if (i)
+            putchar('\n');
+        print_index(&r->indexes[i], a->verbose);
+    }
+    fflush(stdout);
+    if (r->by_status[WP_CORRUPT])
+        message_summary("%zu cache %s, %zu of them corrupt; %zu %s", r->count,
+                        show_plural(r->count, "index", "indexes"), r->by_status[WP_CORRUPT],
+                        overloads, show_plural(overloads, "overload", "overloads"));
+    else
+        message_summary("%zu cache %s; %zu %s", r->count, show_plural(r->count, "index", "indexes"),
+                        overloads, show_plural(overloads, "overload", "overloads"));
+}
+
+static int look(const struct args *a, struct wp_verify_report *report, struct wp_error *err)
+{
+    struct wp_archive *archive = NULL;
+    int rc;
+
+    if (!a->archive)
+        return wp_inspect_path(a->operands[0].text, message_report(), signals_flag(), report, err);
+    rc = wp_archive_open(&archive, a->archive, a->threads, message_report(), signals_flag(), err);
+    if (rc < 0)
+        return rc;
+    rc = wp_inspect_archive(archive, report, err);
+    wp_archive_close(archive);
+    return rc;
+}
+
+int inspect_run(const struct args *a)
+{
+    struct wp_verify_report report = {0};
+    struct wp_error err = {0};
+    int rc = operands_check_terminal(a);
+
+    if (rc)
+        return rc;
+    signals_install();
+    rc = look(a, &report, &err);
+    progress_end();
+    if (rc < 0)
+        return message_failure(rc, &err);
+    print_report(a, &report);
+    if (report.by_status[WP_CORRUPT])
+        message_raise(STATUS_LOST);
+    wp_verify_report_clear(&report);
+    return message_status();
+}

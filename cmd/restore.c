@@ -1,0 +1,116 @@
+/* warmpack restore */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "json_document.h"
+#include "message.h"
+#include "show.h"
+#include "signals.h"
+#include "string_list.h"
+#include "verbs.h"
+
+static void print_json(const struct args *a, const struct wp_restore_result *r)
+{
+    document_begin();
+    document_member("dry_run", json_boolean(a->dry_run));
+    document_member("manifests", document_count(r->manifests));
+    document_member("files", document_count(r->files));
+    document_member("missing", document_count(r->missing));
+    document_member("changed", document_count(r->changed));
+    document_member("sources", document_count(r->sources));
+    document_member("matched", document_count(r->matched));
+    document_member("times", document_count(r->times));
+    document_member("modes", document_count(r->modes));
+    document_member("restamped", document_count(r->restamped));
+    document_member("pycs", document_count(r->pycs));
+    document_member("layout", json_string(show_layout(r->layout)));
+    document_name("cache_dir", r->cache_dir);
+    document_member("set_cache_dir", json_boolean(r->set_cache_dir));
+    document_member("renamed", document_count(r->renamed));
+    document_member("was_valid", document_count(r->was_valid));
+    document_member("lost", document_count(r->lost));
+    document_verify(&r->verify);
+    document_end();
+}
+
+/* "; N times set", or nothing for none. */
+static int add_count(struct buf *line, uint64_t n, const char *one, const char *many,
+                     const char *done)
+{
+    return n ? buf_printf(line, "; %llu %s %s", (unsigned long long)n, show_plural(n, one, many),
+                          done)
+             : 0;
+}
+
+static int add_deeds(struct buf *line, const struct args *a, const struct wp_restore_result *r)
+{
+    bool would = a->dry_run;
+    int rc = buf_printf(line, "%zu of %zu sources are the same", r->matched, r->sources);
+
+    rc = rc ? rc : add_count(line, r->missing, "file", "files", "missing");
+    rc = rc ? rc : add_count(line, r->changed, "file", "files", "changed");
+    rc = rc ? rc : add_count(line, r->times, "time", "times", would ? "to set" : "set");
+    rc = rc ? rc : add_count(line, r->modes, "mode", "modes", would ? "to set" : "set");
+    rc = rc ? rc
+            : add_count(line, r->restamped, "index", "indexes", would ? "to restamp" : "restamped");
+    rc = rc ? rc
+            : add_count(line, r->pycs, ".pyc file", ".pyc files",
+                        would ? "to restamp" : "restamped");
+    return rc ? rc
+              : add_count(line, r->renamed, "cache directory", "cache directories",
+                          would ? "to rename" : "renamed");
+}
+
+static void print_summary(const struct args *a, const struct wp_restore_result *r)
+{
+    _cleanup_free_ char *verdict = show_verdict(&r->verify);
+    _cleanup_buf_ struct buf line = {0};
+    int rc = add_deeds(&line, a, r);
+
+    if (!rc && verdict && !a->dry_run)
+        rc = buf_printf(&line, "; %s", verdict);
+    if (!rc)
+        rc = show_add_place(&line, r->layout, r->cache_dir, r->set_cache_dir, r->verify.count);
+    if (rc || buf_terminate(&line)) {
+        message_error("out of memory");
+        return;
+    }
+    message_summary("%s", (const char *)line.data);
+}
+
+int restore_run(const struct args *a)
+{
+    struct wp_restore_options o = {
+        .dir = a->operands[0].text,
+        .manifest = a->manifest,
+        .layout = a->layout,
+        .cache_dir = args_cache_dir(a),
+        .user = a->user,
+        .runtime_roots = string_list_values(&a->runtime_roots),
+        .restamp = a->restamp,
+        .dry_run = a->dry_run,
+        .threads = a->threads,
+        .report = message_report(),
+        .interrupted = signals_flag(),
+    };
+    struct wp_restore_result result = {0};
+    struct wp_error err = {0};
+    int rc;
+
+    signals_install();
+    rc = wp_restore(&o, &result, &err);
+    progress_end();
+    if (rc < 0)
+        return message_failure(rc, &err);
+    if (result.lost)
+        message_raise(STATUS_LOST);
+    if (a->json)
+        print_json(a, &result);
+    show_invalid(&result.verify, result.lost != 0);
+    print_summary(a, &result);
+    wp_restore_result_clear(&result);
+    return message_status();
+}

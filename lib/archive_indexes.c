@@ -1,0 +1,191 @@
+/* The indexes of an archive, met while it is read from end to end. */
+
+#include "archive_indexes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "caches.h"
+
+enum { LARGEST_INDEX = 64 << 20 };
+
+const struct entry *archive_indexes_file(const struct archive_indexes *v, const char *path,
+                                         bool *outside)
+{
+    _cleanup_free_ char *at = strdup(path);
+
+    if (outside)
+        *outside = false;
+    for (int links = 0; at && links < 40; links++) {
+        const struct entry *e = manifest_find(&v->m, at);
+        _cleanup_free_ char *dir = NULL, *joined = NULL;
+
+        if (!e && links && outside)
+            *outside = true;
+        if (!e || e->type == ENTRY_DIR || e->type == ENTRY_OTHER)
+            return NULL;
+        if (e->type == ENTRY_FILE)
+            return e;
+        if (e->type == ENTRY_HARDLINK) {
+            joined = strdup(e->target);
+        } else {
+            dir = path_dir(at);
+            joined = dir ? path_join(dir, e->target) : NULL;
+        }
+        free(at);
+        at = joined ? path_normalise(joined) : NULL;
+    }
+    return NULL;
+}
+
+static bool exists(void *ctx, const char *path)
+{
+    bool outside;
+
+    return archive_indexes_file(ctx, path, &outside) != NULL || outside;
+}
+
+/* The source directory of an index in directory DIR of the archive. Allocated. */
+static char *source_dir(const struct archive_indexes *v, const char *dir, const char **misplaced)
+{
+    *misplaced = NULL;
+    for (size_t i = 0; i < v->m.cache_count; i++)
+        if (strcmp(v->m.caches[i].cache, dir) == 0)
+            return strdup(v->m.caches[i].source);
+    if (strcmp(path_base(dir), "__pycache__") != 0)
+        *misplaced = "its directory is not one where Numba looks for a source of this tree";
+    return path_dir(dir);
+}
+
+static int keep_entry(struct archive_indexes *v, const struct entry *e, struct wp_error *err)
+{
+    struct manifest *m = &v->m;
+
+    if ((m->entry_count & (m->entry_count - 1)) == 0) {
+        struct entry *grown =
+            reallocarray(m->entries, m->entry_count ? 2 * m->entry_count : 1, sizeof *grown);
+
+        if (!grown)
+            return error_nomem(err);
+        m->entries = grown;
+    }
+    if (entry_copy(&m->entries[m->entry_count], e) < 0)
+        return error_nomem(err);
+    m->entry_count++;
+    return 0;
+}
+
+/* Reads the current entry whole. */
+static int pull(struct archive_indexes *v, const struct entry *e, struct buf *text,
+                struct wp_error *err)
+{
+    const void *data;
+    uint64_t offset;
+    size_t n;
+    int r;
+
+    if (e->size > LARGEST_INDEX)
+        return error_set(err, EFBIG, e->path, "is too large for an index or a manifest");
+    while ((r = v->a->reader->ops->data(v->a->reader, &data, &n, &offset, err)) > 0) {
+        if (offset != text->size || n > e->size - text->size)
+            return error_set(err, EBADMSG, e->path, "has another size than its header says");
+        if (buf_add(text, data, n) < 0)
+            return error_nomem(err);
+    }
+    return r;
+}
+
+static int keep_index(struct archive_indexes *v, const struct entry *e, struct wp_error *err)
+{
+    struct archive_index *grown = reallocarray(v->items, v->count + 1, sizeof *grown);
+
+    if (!grown)
+        return error_nomem(err);
+    v->items = grown;
+    grown[v->count] = (struct archive_index){.path = strdup(e->path)};
+    if (!grown[v->count].path)
+        return error_nomem(err);
+    return pull(v, e, &grown[v->count++].text, err);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return strcmp(((const struct entry *)a)->path, ((const struct entry *)b)->path);
+}
+
+/* Of two entries with one name the later one counts, as in tar; both stay comparable here because
+ * the sort below is only for looking up. */
+static int meet_all(struct archive_indexes *v, struct buf *manifest, char **manifest_path,
+                    struct wp_error *err)
+{
+    const struct entry *e;
+    int r;
+
+    while ((r = v->a->reader->ops->next(v->a->reader, &e, err)) > 0) {
+        if (!*e->path)
+            continue;
+        if (v->a->reader->mark && manifest_is_path(e->path)) {
+            buf_clear(manifest);
+            free(*manifest_path);
+            *manifest_path = strdup(e->path);
+            r = *manifest_path ? pull(v, e, manifest, err) : error_nomem(err);
+            if (r < 0)
+                return r;
+            continue;
+        }
+        r = keep_entry(v, e, err);
+        if (r == 0 && e->type == ENTRY_FILE && caches_is_index(e->path))
+            r = keep_index(v, e, err);
+        if (r < 0)
+            return r;
+    }
+    if (r == 0 && v->m.entry_count)
+        qsort(v->m.entries, v->m.entry_count, sizeof *v->m.entries, compare_entries);
+    return r;
+}
+
+int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf text = {0};
+    _cleanup_free_ char *path = NULL;
+    struct manifest recorded = {0};
+    int r;
+
+    *out = (struct archive_indexes){.a = a};
+    r = meet_all(out, &text, &path, err);
+    if (r == 0 && a->reader->mark && !path)
+        r = error_set(err, EBADMSG, a->name, "the archive is cut: its manifest is missing");
+    if (r == 0 && path)
+        r = manifest_read(&recorded, text.data, text.size, path, a->pool, err);
+    if (r == 0) { /* which hashed directory belongs where, only the manifest knows */
+        out->m.caches = recorded.caches;
+        out->m.cache_count = recorded.cache_count;
+        recorded.caches = NULL;
+        recorded.cache_count = 0;
+    }
+    manifest_clear(&recorded);
+    return r;
+}
+
+char *archive_indexes_source(const struct archive_indexes *v, const struct archive_index *i,
+                             const char **misplaced, bool *found)
+{
+    _cleanup_free_ char *dir = path_dir(i->path);
+    _cleanup_free_ char *sources = dir ? source_dir(v, dir, misplaced) : NULL;
+
+    return sources ? caches_source_of(path_base(i->path), sources, exists, (void *)v, found) : NULL;
+}
+
+void archive_indexes_clear(struct archive_indexes *v)
+{
+    for (size_t i = 0; i < v->count; i++) {
+        free(v->items[i].path);
+        buf_free(&v->items[i].text);
+    }
+    free(v->items);
+    manifest_clear(&v->m);
+    *v = (struct archive_indexes){0};
+}

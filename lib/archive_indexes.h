@@ -1,0 +1,32 @@
+#pragma once
+/* The indexes of an archive, met while it is read from end to end. */
+
+#include "archive.h"
+#include "manifest/manifest.h"
+
+struct archive_index {
+    char *path;
+    struct buf text;
+};
+
+struct archive_indexes {
+    struct wp_archive *a;
+    struct manifest m;           /* entries as met, sorted; caches as recorded */
+    struct archive_index *items; /* in the archive's order */
+    size_t count;
+};
+
+/* Reads the whole archive; clear *OUT in any case. One that is known to be cut is refused. */
+int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, struct wp_error *err);
+void archive_indexes_clear(struct archive_indexes *v);
+
+/* The file that PATH leads to, through links within the archive: Python stamps a linked source by
+ * its target. NULL where there is none; then *OUTSIDE (may be NULL) says whether a symlink leads
+ * out of the archive. */
+const struct entry *archive_indexes_file(const struct archive_indexes *v, const char *path,
+                                         bool *outside);
+
+/* The source file that index I belongs to, *FOUND: it is in the archive. *MISPLACED: why Numba
+ * would not look here, or NULL. Allocated; NULL on no memory. */
+char *archive_indexes_source(const struct archive_indexes *v, const struct archive_index *i,
+                             const char **misplaced, bool *found);

@@ -1,0 +1,287 @@
+/* The job of `env`: gathering caches and probes, and saying what their settings are. */
+
+#include "env.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/path.h"
+#include "caches.h"
+#include "judge.h"
+#include "judge_keys.h"
+#include "numba/features.h"
+#include "probe.h"
+
+enum { LARGEST_PROBE = 1 << 20, MOST_TARGETS = 1000 };
+
+int wp_env_new(struct wp_env **out, struct wp_error *err)
+{
+    *out = calloc(1, sizeof **out);
+    return *out ? 0 : error_nomem(err);
+}
+
+void wp_env_free(struct wp_env *e)
+{
+    if (!e)
+        return;
+    for (size_t i = 0; i < e->report_count; i++)
+        wp_verify_report_clear(&e->reports[i]);
+    for (size_t i = 0; i < e->probe_count; i++) {
+        free(e->probes[i].name);
+        wp_probe_clear(&e->probes[i].probe);
+    }
+    free(e->reports);
+    free(e->probes);
+    free(e);
+}
+
+/* ---- Gathering --------------------------------------------------------------------------- */
+
+/* Takes REPORT over. An index that cannot be read is an error: what it needs is not known. */
+static int add_report(struct wp_env *e, struct wp_verify_report *report, const char *name,
+                      struct wp_error *err)
+{
+    struct wp_verify_report *grown;
+
+    for (size_t i = 0; i < report->count; i++)
+        if (report->indexes[i].status == WP_CORRUPT) {
+            int r = error_set(err, 0, report->indexes[i].index, "%s", report->indexes[i].reason);
+
+            wp_verify_report_clear(report);
+            return r;
+        }
+    if (report->count == 0)
+        return error_set(err, 0, name, "has no cache index");
+    grown = reallocarray(e->reports, e->report_count + 1, sizeof *grown);
+    if (!grown) {
+        wp_verify_report_clear(report);
+        return error_nomem(err);
+    }
+    e->reports = grown;
+    e->reports[e->report_count++] = *report;
+    return 0;
+}
+
+static int add_probe(struct wp_env *e, const char *path, const struct buf *text,
+                     struct wp_error *err)
+{
+    struct env_probe *grown = reallocarray(e->probes, e->probe_count + 1, sizeof *grown);
+    struct env_probe *p;
+
+    if (!grown)
+        return error_nomem(err);
+    e->probes = grown;
+    p = &grown[e->probe_count++];
+    *p = (struct env_probe){.name = strdup(path)};
+    return p->name ? probe_read(&p->probe, text, path, err) : error_nomem(err);
+}
+
+int wp_env_add_path(struct wp_env *e, const char *path, const struct wp_report *report,
+                    const volatile sig_atomic_t *interrupted, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf text = {0};
+    struct wp_verify_report found;
+    struct stat st;
+    int r;
+
+    if (stat(path, &st) < 0)
+        return error_set(err, errno, path, "cannot be looked at");
+    if (S_ISDIR(st.st_mode) || caches_is_index(path)) {
+        r = wp_inspect_path(path, report, interrupted, &found, err);
+        return r < 0 ? r : add_report(e, &found, path, err);
+    }
+    if (!S_ISREG(st.st_mode) || st.st_size > LARGEST_PROBE)
+        return 1;
+    r = file_read(path, LARGEST_PROBE, &text, NULL);
+    if (r < 0)
+        return error_set(err, -r, path, "cannot be read");
+    return probe_is_like(&text) ? add_probe(e, path, &text, err) : 1;
+}
+
+int wp_env_add_archive(struct wp_env *e, const char *name, struct wp_archive *a,
+                       struct wp_error *err)
+{
+    struct wp_verify_report found;
+    int r = wp_inspect_archive(a, &found, err);
+
+    return r < 0 ? r : add_report(e, &found, name, err);
+}
+
+/* ---- Targets ----------------------------------------------------------------------------- */
+
+static bool is_same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static int add_target(struct env_target **list, size_t *count, const struct env_target *t)
+{
+    struct env_target *grown;
+
+    for (size_t i = 0; i < *count; i++)
+        if (is_same((*list)[i].triple, t->triple) && is_same((*list)[i].cpu, t->cpu) &&
+            is_same((*list)[i].features, t->features) && is_same((*list)[i].machine, t->machine))
+            return 0;
+    if (*count == MOST_TARGETS)
+        return -E2BIG;
+    grown = reallocarray(*list, *count + 1, sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    *list = grown;
+    grown[(*count)++] = *t;
+    return 0;
+}
+
+int env_targets(const struct wp_env *e, struct env_target **out, size_t *count,
+                struct wp_error *err)
+{
+    int r = 0;
+
+    *out = NULL;
+    *count = 0;
+    for (size_t i = 0; i < e->report_count; i++)
+        for (size_t k = 0; k < e->reports[i].count; k++) {
+            const struct wp_index_status *s = &e->reports[i].indexes[k];
+
+            for (size_t o = 0; o < s->overload_count && r == 0; o++)
+                if (s->overloads[o].cpu)
+                    r = add_target(out, count,
+                                   &(struct env_target){.from = s->index,
+                                                        .triple = s->overloads[o].triple,
+                                                        .cpu = s->overloads[o].cpu,
+                                                        .features = s->overloads[o].features});
+        }
+    for (size_t i = 0; i < e->probe_count && r == 0; i++) {
+        const struct env_probe *p = &e->probes[i];
+
+        r = add_target(out, count,
+                       &(struct env_target){.from = p->name,
+                                            .triple = p->probe.python.triple,
+                                            .cpu = p->probe.python.cpu,
+                                            .features = p->probe.python.features,
+                                            .machine = p->probe.machine});
+    }
+    if (r == -E2BIG)
+        return error_set(err, 0, NULL, "these caches are for more CPUs than can be told apart");
+    if (r < 0)
+        return error_nomem(err);
+    return *count ? 0 : error_set(err, 0, NULL, "no overload in these caches is for a CPU");
+}
+
+/* ---- Settings ---------------------------------------------------------------------------- */
+
+void wp_cpu_clear(struct wp_cpu *c)
+{
+    free(c->triple);
+    free(c->name);
+    free(c->features);
+    *c = (struct wp_cpu){0};
+}
+
+static int settings_of(const struct env_target *t, size_t count, struct wp_cpu *out,
+                       struct wp_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!t[i].cpu || !t[i].features)
+            return error_set(err, 0, t[i].from,
+                             "says nothing of Numba: probe with --python, or use --common");
+        if (!features_is_plain(t[i].cpu) || !features_is_plain(t[i].features))
+            return error_set(err, 0, t[i].from, "has a CPU in its key that no machine has");
+        if (strcmp(t[i].cpu, t[0].cpu) != 0 || strcmp(t[i].features, t[0].features) != 0 ||
+            !is_same(t[i].triple, t[0].triple))
+            return error_set(err, 0, t[i].from,
+                             "is for another CPU (%s) than %s (%s): no one setting loads both",
+                             t[i].cpu, t[0].from, t[0].cpu);
+    }
+    out->triple = t[0].triple ? strdup(t[0].triple) : NULL;
+    out->name = strdup(t[0].cpu);
+    out->features = strdup(t[0].features);
+    return out->name && out->features ? 0 : error_nomem(err);
+}
+
+int wp_env_settings(const struct wp_env *e, struct wp_cpu *out, struct wp_error *err)
+{
+    struct env_target *targets;
+    size_t count;
+    int r = env_targets(e, &targets, &count, err);
+
+    *out = (struct wp_cpu){0};
+    if (r == 0)
+        r = settings_of(targets, count, out, err);
+    free(targets);
+    if (r < 0)
+        wp_cpu_clear(out);
+    return r;
+}
+
+/* ---- Checking ---------------------------------------------------------------------------- */
+
+size_t wp_env_probes(const struct wp_env *e)
+{
+    return e->probe_count;
+}
+
+/* Judges S as it would be on the probed machine, and adds what is told of it. */
+static int check_index(const struct wp_index_status *s, const struct judge_expect *expect,
+                       struct wp_env_check *out)
+{
+    struct wp_index_status copy = *s; /* its overloads are borrowed */
+    int run = judge_can_run(s, expect), r = run < 0 ? run : 0;
+
+    copy.reason = NULL;
+    if (r == 0)
+        r = judge_against(&copy, expect);
+    copy.index = strdup(s->index);
+    copy.source = NULL;
+    copy.numba = s->numba ? strdup(s->numba) : NULL;
+    copy.python = s->python ? strdup(s->python) : NULL;
+    copy.overloads = NULL;
+    copy.overload_count = 0;
+    if (r < 0 || !copy.index) {
+        judge_clear(&copy);
+        return -ENOMEM;
+    }
+    out->total++;
+    out->load += copy.status == WP_VALID;
+    out->run += run == 1;
+    return judge_add(&out->verify, &copy);
+}
+
+int wp_env_check(const struct wp_env *e, size_t probe, struct wp_env_check *out,
+                 struct wp_error *err)
+{
+    const struct env_probe *p = &e->probes[probe];
+    struct features_code host = {0};
+    struct judge_expect expect = {.numba = p->probe.python.numba,
+                                  .python = p->probe.python.python,
+                                  .triple = p->probe.python.triple,
+                                  .cpu = p->probe.python.cpu,
+                                  .features = p->probe.python.features,
+                                  .who = p->name,
+                                  .machine = "that machine"};
+    int r = 0;
+
+    *out = (struct wp_env_check){.probe = p->name};
+    if (!e->report_count)
+        return error_set(err, 0, NULL, "there are probes, but no caches to check");
+    if (!p->probe.python.cpu)
+        return error_set(err, 0, p->name, "says nothing of Numba: probe with --python");
+    if (p->probe.machine) {
+        r = features_of_code(&host, "", p->probe.machine);
+        expect.host = host.set;
+        expect.has_host = true;
+    }
+    for (size_t i = 0; i < e->report_count; i++)
+        for (size_t k = 0; k < e->reports[i].count && r == 0; k++)
+            r = check_index(&e->reports[i].indexes[k], &expect, out);
+    features_code_clear(&host);
+    if (r < 0) {
+        wp_verify_report_clear(&out->verify);
+        return error_nomem(err);
+    }
+    return 0;
+}

@@ -1,0 +1,29 @@
+#pragma once
+/* What `env` has gathered. Private to lib/env*.c. */
+
+#include "base/error.h"
+#include "warmpack.h"
+
+struct env_probe {
+    char *name; /* of its file */
+    struct wp_probe probe;
+};
+
+/* A CPU that something was compiled for, or that Numba on a probed machine compiles for. Strings
+ * are borrowed from reports and probes. */
+struct env_target {
+    const char *from; /* where it was met first, for messages */
+    const char *triple, *cpu, *features;
+    const char *machine; /* of a probe: what the machine has; else NULL */
+};
+
+struct wp_env {
+    struct wp_verify_report *reports; /* owned; of wp_inspect_... */
+    size_t report_count;
+    struct env_probe *probes; /* owned */
+    size_t probe_count;
+};
+
+/* All different targets in E. Allocated; at least one, else -EINVAL. */
+int env_targets(const struct wp_env *e, struct env_target **out, size_t *count,
+                struct wp_error *err);

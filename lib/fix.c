@@ -1,0 +1,136 @@
+/* The job of `verify --fix`: removes what can only do harm. Numba makes all of it anew. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/path.h"
+#include "numba/index.h"
+#include "tree/beneath.h"
+#include "warmpack.h"
+
+enum { SETTLED = 60 }; /* seconds after which nobody is still writing a temporary */
+
+struct fix {
+    const char *dir;
+    int fd; /* of it */
+    const struct wp_verify_options *o;
+    bool dry_run;
+    size_t *removed;
+};
+
+/* Opens the directory of PATH, a name of a report: beneath the tree, or absolute. *NAME points at
+ * its last component. */
+static int open_parent(const struct fix *f, const char *path, const char **name)
+{
+    _cleanup_free_ char *dir = NULL;
+    int fd;
+
+    *name = path_base(path);
+    dir = path_dir(path);
+    if (!dir)
+        return -ENOMEM;
+    if (path[0] != '/')
+        return beneath_open(f->fd, dir, O_RDONLY | O_DIRECTORY, 0);
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int remove_file(struct fix *f, int dirfd, const char *name, const char *shown,
+                       const char *why, struct wp_error *err)
+{
+    if (!f->dry_run && unlinkat(dirfd, name, 0) < 0)
+        return errno == ENOENT ? 0 : error_set(err, errno, shown, "cannot remove");
+    ++*f->removed;
+    report(f->o->report, WP_NOTE, shown, "%s: %s", f->dry_run ? "would be removed" : "removed",
+           why);
+    return 0;
+}
+
+/* The data files that belong to the index called NAME by their own names. What the index says is
+ * not believed: it may name those of others. */
+static int remove_data(struct fix *f, int dirfd, const char *name, const char *shown,
+                       struct wp_error *err)
+{
+    _cleanup_free_ char *above = path_dir(shown);
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct index_name parts;
+    struct dirent *item;
+    size_t stem;
+    int r = 0;
+
+    if (!d && fd >= 0)
+        close(fd);
+    if (!above || !d)
+        return error_set(err, d ? ENOMEM : errno, shown, "cannot look beside it");
+    if (index_name_parse(name, &parts) < 0)
+        return 0;
+    while (r == 0 && (item = readdir(d))) {
+        _cleanup_free_ char *path = NULL;
+
+        if (!index_is_data_name(item->d_name, &stem) || stem != parts.stem ||
+            memcmp(item->d_name, name, stem) != 0)
+            continue;
+        path = path_join(above, item->d_name);
+        r = path ? remove_file(f, dirfd, item->d_name, path, "its index goes", err)
+                 : error_nomem(err);
+    }
+    return r;
+}
+
+static int fix_index(struct fix *f, const struct wp_index_status *s, struct wp_error *err)
+{
+    const char *name;
+    _cleanup_close_ int dirfd = open_parent(f, s->index, &name);
+    int r;
+
+    if (dirfd < 0)
+        return error_set(err, -dirfd, s->index, "cannot be reached");
+    /* The index first: without it, nobody reads its data. */
+    r = remove_file(f, dirfd, name, s->index, s->reason, err);
+    return r < 0 ? r : remove_data(f, dirfd, name, s->index, err);
+}
+
+static int fix_orphan(struct fix *f, const struct wp_note *n, struct wp_error *err)
+{
+    const char *name;
+    _cleanup_close_ int dirfd = open_parent(f, n->path, &name);
+    struct stat st;
+
+    if (dirfd < 0)
+        return error_set(err, -dirfd, n->path, "cannot be reached");
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : error_set(err, errno, n->path, "cannot be looked at");
+    if (st.st_mtim.tv_sec > time(NULL) - SETTLED) {
+        report(f->o->report, WP_NOTE, n->path, "left: somebody may be writing it");
+        return 0;
+    }
+    return remove_file(f, dirfd, name, n->path, n->text, err);
+}
+
+int wp_verify_fix(const char *dir, const struct wp_verify_options *o,
+                  const struct wp_verify_report *found, bool dry_run, size_t *removed,
+                  struct wp_error *err)
+{
+    _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct fix f = {.dir = dir, .fd = fd, .o = o, .dry_run = dry_run, .removed = removed};
+    int r = 0;
+
+    *removed = 0;
+    if (fd < 0)
+        return error_set(err, errno, dir, "cannot be opened");
+    for (size_t i = 0; i < found->count && r == 0; i++)
+        if (found->indexes[i].status == WP_CORRUPT || found->indexes[i].status == WP_SUSPECT)
+            r = fix_index(&f, &found->indexes[i], err);
+    for (size_t i = 0; i < found->note_count && r == 0; i++)
+        if (found->notes[i].kind == WP_NOTE_ORPHAN)
+            r = fix_orphan(&f, &found->notes[i], err);
+    return r;
+}

@@ -1,0 +1,205 @@
+/* The job of inspecting: what is in the indexes, without judging them. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "archive_indexes.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/path.h"
+#include "caches.h"
+#include "judge.h"
+#include "overloads.h"
+#include "tree/walk.h"
+
+enum { LARGEST = 64 << 20 }; /* bytes of an index */
+
+/* Where the data files and the sources of an index may lie. */
+struct beside {
+    const char *dir;                       /* of the index */
+    const struct archive_indexes *archive; /* NULL: on disk */
+};
+
+static int size_beside(void *ctx, const char *name, uint64_t *size)
+{
+    const struct beside *b = ctx;
+    _cleanup_free_ char *path = path_join(b->dir, name);
+    const struct entry *e =
+        path && b->archive ? archive_indexes_file(b->archive, path, NULL) : NULL;
+    struct stat st;
+
+    if (e)
+        *size = e->size;
+    if (!path || b->archive)
+        return e != NULL;
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0;
+    *size = (uint64_t)st.st_size;
+    return 1;
+}
+
+/* Adds what is in TEXT to REPORT. S has index and source, and is taken over. */
+static int add_index(struct wp_verify_report *report, struct wp_index_status *s,
+                     const struct buf *text, struct beside *beside, struct wp_error *err)
+{
+    struct wp_error why = {0};
+    struct index index = {0};
+    int r = index_read(&index, text->data, text->size, &why);
+
+    s->status = WP_VALID;
+    if (r == 0) {
+        s->stamp = index.stamp;
+        s->has_stamp = true;
+        s->numba = strdup(index.numba);
+        r = s->numba ? overloads_fill(s, &index, size_beside, beside, &why) : -ENOMEM;
+    }
+    if (r < 0 && r != -ENOMEM)
+        r = judge_set(s, WP_CORRUPT, "%s", why.message);
+    if (r == 0)
+        r = judge_name(s, s->index);
+    if (r == 0)
+        r = judge_add(report, s);
+    index_clear(&index);
+    judge_clear(s);
+    return r < 0 ? error_nomem(err) : 0;
+}
+
+static bool exists(void *ctx, const char *path)
+{
+    struct stat st;
+
+    (void)ctx;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* The source of an index in tree, where it is there. */
+static int find_source(struct wp_index_status *s, const char *dir)
+{
+    _cleanup_free_ char *sources = path_dir(dir);
+    bool found = false;
+
+    if (!sources)
+        return -ENOMEM;
+    if (strcmp(path_base(dir), "__pycache__") != 0)
+        return 0;
+    s->source = caches_source_of(path_base(s->index), sources, exists, NULL, &found);
+    if (!s->source)
+        return -ENOMEM;
+    if (!found)
+        free(take_ptr(s->source));
+    return 0;
+}
+
+static int inspect_file(const char *path, const char *shown, struct wp_verify_report *report,
+                        struct wp_error *err)
+{
+    _cleanup_free_ char *dir = path_dir(path);
+    _cleanup_buf_ struct buf text = {0};
+    struct beside beside = {.dir = dir};
+    struct wp_index_status s = {0};
+    int r = file_read(path, LARGEST, &text, NULL);
+
+    if (r < 0)
+        return error_set(err, -r, path, "cannot read the index");
+    s.index = strdup(path);
+    if (!dir || !s.index || find_source(&s, dir) < 0) {
+        judge_clear(&s);
+        return error_nomem(err);
+    }
+    if (shown != path) {
+        /* Beneath a directory, names are relative to it. */
+        size_t above = strlen(path) - strlen(shown);
+
+        memmove(s.index, s.index + above, strlen(shown) + 1);
+        if (s.source && strncmp(s.source, path, above) == 0)
+            memmove(s.source, s.source + above, strlen(s.source + above) + 1);
+    }
+    return add_index(report, &s, &text, &beside, err);
+}
+
+static int inspect_tree(const char *dir, const struct walk_options *o,
+                        struct wp_verify_report *report, struct wp_error *err)
+{
+    struct walk walk;
+    int root, r;
+
+    walk_init(&walk);
+    r = root = walk_add_root(&walk, dir, err);
+    if (r >= 0)
+        r = walk_add(&walk, (unsigned)root, ".", "", o, err);
+    if (r == 0)
+        r = walk_finish(&walk, err);
+    for (size_t i = 0; i < walk.count && r == 0; i++) {
+        const struct entry *e = &walk.items[i].entry;
+        _cleanup_free_ char *path = NULL;
+
+        if ((e->type != ENTRY_FILE && e->type != ENTRY_HARDLINK) || !caches_is_index(e->path))
+            continue;
+        if (o->interrupted && *o->interrupted) {
+            r = error_set(err, EINTR, NULL, "interrupted");
+            break;
+        }
+        path = path_join(dir, e->path);
+        r = path ? inspect_file(path, path + strlen(path) - strlen(e->path), report, err)
+                 : error_nomem(err);
+    }
+    walk_free(&walk);
+    return r;
+}
+
+int wp_inspect_path(const char *path, const struct wp_report *report,
+                    const volatile sig_atomic_t *interrupted, struct wp_verify_report *result,
+                    struct wp_error *err)
+{
+    struct walk_options o = {.numeric_owner = true, .report = report, .interrupted = interrupted};
+    struct stat st;
+    int r;
+
+    *result = (struct wp_verify_report){0};
+    if (stat(path, &st) < 0)
+        return error_set(err, errno, path, "cannot be looked at");
+    r = S_ISDIR(st.st_mode) ? inspect_tree(path, &o, result, err)
+                            : inspect_file(path, path, result, err);
+    judge_sort(result);
+    if (r < 0)
+        wp_verify_report_clear(result);
+    return r;
+}
+
+static int inspect_met(const struct archive_indexes *found, const struct archive_index *met,
+                       struct wp_verify_report *report, struct wp_error *err)
+{
+    _cleanup_free_ char *dir = path_dir(met->path);
+    struct beside beside = {.dir = dir, .archive = found};
+    struct wp_index_status s = {0};
+    const char *misplaced;
+    bool has_source;
+
+    s.index = strdup(met->path);
+    s.source = archive_indexes_source(found, met, &misplaced, &has_source);
+    if (!dir || !s.index || !s.source) {
+        judge_clear(&s);
+        return error_nomem(err);
+    }
+    if (!has_source)
+        free(take_ptr(s.source));
+    return add_index(report, &s, &met->text, &beside, err);
+}
+
+int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *result, struct wp_error *err)
+{
+    struct archive_indexes found;
+    int r = archive_indexes_read(&found, a, err);
+
+    *result = (struct wp_verify_report){0};
+    for (size_t i = 0; i < found.count && r == 0; i++)
+        r = inspect_met(&found, &found.items[i], result, err);
+    judge_sort(result);
+    archive_indexes_clear(&found);
+    if (r < 0)
+        wp_verify_report_clear(result);
+    return r;
+}

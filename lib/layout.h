@@ -1,0 +1,167 @@
+#pragma once
+/* Cache directories go where Numba will look for them from their new path.
+ *
+ * A record is a directory of cache files and the source directory that it serves. For each record
+ * the layout names one or more destinations; an index goes there with its data files. Where two
+ * records bring an index of one name to one place, the valid one wins, then the one that lies there
+ * already, then the one that was added first.
+ *
+ * Unpacking has its records in the staged tree, and moves them there. Repairing has them where
+ * they lie on disk: their files are linked (or copied) into staged trees that are made when the
+ * first one is needed, and the old names are removed by the same commit. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "entry.h"
+#include "tree/create.h"
+#include "tree/staging.h"
+#include "verify.h"
+#include "warmpack.h"
+
+/* A directory below which destinations and records lie. */
+enum layout_root {
+    LAYOUT_TREE,      /* the tree itself */
+    LAYOUT_CACHE_DIR, /* --cache-dir, where that is not in the tree */
+    LAYOUT_USER_WIDE,
+    LAYOUT_OLD, /* the cache root of earlier times; records only */
+    LAYOUT_ROOTS,
+    LAYOUT_FOREIGN = LAYOUT_ROOTS /* a place that is only read */
+};
+
+enum layout_kind { LAYOUT_IN_TREE, LAYOUT_INSIDE, LAYOUT_HASHED, LAYOUT_HASHED_USER_WIDE };
+
+/* An index or data file. */
+struct layout_file {
+    char *name;  /* owned */
+    size_t stem; /* length of what an index and its data files share */
+    bool is_index;
+    bool valid;     /* index: it is to win over one that is not */
+    bool was_valid; /* index: when packed */
+};
+
+struct layout_record {
+    enum layout_kind kind;
+    enum layout_root root;
+    int fd;       /* directory below which DIR lies now; borrowed */
+    char *dir;    /* directory of the cache files; owned */
+    char *source; /* source directory, "" is the tree itself; owned */
+    char *inside; /* INSIDE: the cache root as a path in the tree; owned */
+    struct layout_file *files;
+    size_t file_count;
+    size_t tag; /* the caller's own; noted in laid indexes */
+    bool moved; /* at least one index lies elsewhere now */
+};
+
+/* An index in its final place. */
+struct laid_index {
+    char *index;                /* absolute path; owned */
+    char *source;               /* likewise; owned */
+    char *shown, *source_shown; /* for the report; owned */
+    bool was_valid;             /* when packed */
+    bool user_wide;
+    size_t tag;       /* of the record */
+    char *source_dir; /* absolute, as Python sees it here; owned */
+    /* Where the file is until the commit: PATH beneath FD. */
+    int fd;
+    char *path; /* owned */
+};
+
+/* A destination that is spoken for. */
+struct layout_taken {
+    enum layout_root root;
+    char *path; /* destination directory and stem; owned */
+};
+
+struct layout {
+    /* Given. */
+    const struct wp_report *report;
+    enum wp_layout kind;
+    const char *cache_dir; /* NULL: none */
+    const char *old_root;  /* path of LAYOUT_OLD */
+    bool give;             /* caches are made VERIFY's user's own */
+    struct verify *verify; /* who runs Python */
+    char **roots;          /* absolute paths of the tree for Python; NULL-ended */
+    const char *dir;       /* the tree, as typed */
+    const char *dir_path;  /* absolute */
+    int tree_fd;           /* the tree as it is now: the staged one, or the target */
+    int target_fd;         /* what the tree is merged into */
+    bool staged;           /* records are in the staged tree */
+    bool dry_run;
+    mode_t umask;
+    const struct create_policy *policy; /* for dir_entry's; NULL: owners as they are */
+    /* An entry of a directory that is unpacked with the tree, or NULL. */
+    const struct entry *(*dir_entry)(void *ctx, const char *path);
+    bool (*is_source)(void *ctx, const char *path);
+    void *ctx;
+    struct staging_options staging_options;
+    struct staging **staging; /* *STAGING NULL: made when it is needed */
+
+    /* Found. */
+    struct layout_record *records; /* owned */
+    size_t record_count;
+    struct layout_taken *taken; /* owned */
+    size_t taken_count;
+    int area[LAYOUT_ROOTS];
+    bool has_area[LAYOUT_ROOTS];
+    bool prepared;
+    char *cache_below; /* --cache-dir as a path in the tree where it lies there; owned */
+    char *user_root;   /* owned */
+    char *inside_root; /* a cache root inside the tree; owned */
+    bool used_inside, used_cache_dir, used_user_wide;
+    char **made; /* directories whose owner is set after the commit; owned */
+    size_t made_count;
+    char **kept; /* paths that the staging borrows until the commit; owned */
+    size_t kept_count;
+
+    /* Results. */
+    struct laid_index *laid; /* owned */
+    size_t laid_count;
+    size_t renamed;       /* directories that got another name or place */
+    enum wp_layout where; /* IN_TREE, CACHE_DIR or USER_WIDE */
+    char *where_root;     /* the cache root as the consumer sees it, or NULL; owned */
+};
+
+/* LAYOUT's array with room for one more of SIZE bytes behind COUNT: 0 or -ENOMEM. */
+int layout_grow(void **array, size_t count, size_t size);
+
+/* Adds a record (taken over, also on failure). */
+int layout_add_record(struct layout *l, struct layout_record *r);
+/* Adds a file to a record that is not added yet, if NAME is one of a cache: 1, 0 or -ENOMEM. */
+int layout_add_file(struct layout_record *r, const char *name, bool valid);
+void layout_record_clear(struct layout_record *r);
+
+/* The cache root as a path in the tree, or NULL where it is not there. Fills cache_below. */
+int layout_prepare(struct layout *l, struct wp_error *err);
+/* Path of the user-wide root; NULL on no memory. */
+const char *layout_user_root(struct layout *l);
+/* Number of the staging area of ROOT, which is made where there is none yet. */
+int layout_area(struct layout *l, enum layout_root root, struct wp_error *err);
+
+/* Lays all records. Nothing is visible before the commit. */
+int layout_run(struct layout *l, struct wp_error *err);
+/* After the commit: owners of what was made, and directories that are empty now. */
+int layout_finish(struct layout *l, struct wp_error *err);
+/* After the commit: judges the laid indexes, and counts those that were valid when packed, and of
+ * them those that are not now. */
+int layout_verify(struct layout *l, struct wp_verify_report *verify, size_t *was_valid,
+                  size_t *lost, struct wp_error *err);
+void layout_clear(struct layout *l);
+
+/* ---- Between layout.c (where to) and layout_put.c (how) */
+struct layout_destination {
+    enum layout_root root;
+    char *path; /* below ROOT; owned */
+};
+/* Puts index F of R with its data files into D. MOVE: nobody else needs them where they are. */
+int layout_put_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
+                     const struct layout_destination *d, bool move, struct wp_error *err);
+/* D is where R lies already: it is made the user's own, where caches are to be. */
+int layout_give_own(struct layout *l, const struct layout_record *r,
+                    const struct layout_destination *d, struct wp_error *err);
+/* Data files and directories that nothing needs any more. */
+int layout_remove_leftovers(struct layout *l, struct wp_error *err);
+/* Index F of R with its data files has gone elsewhere: removes its old names at the commit. */
+int layout_remove_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
+                        struct wp_error *err);

@@ -1,0 +1,45 @@
+/* What this machine can do, from the CPUID instruction. */
+
+#include "numba/features_table.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* Which register sets the system saves when it switches tasks: without that, programs must not
+ * use what the CPU has. */
+static bool has_state(enum cpuid_state state)
+{
+    enum { OSXSAVE = 1 << 27 };
+    enum { AVX = 0x6, AVX512 = 0xe6, AMX = 0x60000 };
+    static const uint32_t masks[] = {
+        [STATE_PLAIN] = 0, [STATE_AVX] = AVX, [STATE_AVX512] = AVX512, [STATE_AMX] = AMX};
+    uint32_t a, b, c, d;
+
+    if (state == STATE_PLAIN)
+        return true;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & OSXSAVE))
+        return false;
+    __asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    return (a & masks[state]) == masks[state];
+}
+
+bool features_of_host(struct features *out)
+{
+    *out = (struct features){0};
+    for (unsigned i = 0; features_rows[i].name; i++) {
+        const struct features_row *row = &features_rows[i];
+        uint32_t regs[4];
+
+        if (__get_cpuid_count(row->leaf, row->subleaf, &regs[0], &regs[1], &regs[2], &regs[3]) &&
+            regs[row->reg] >> row->bit & 1 && has_state(row->state))
+            out->bits[i / 64] |= UINT64_C(1) << i % 64;
+    }
+    return true;
+}
+#else
+bool features_of_host(struct features *out)
+{
+    *out = (struct features){0};
+    return false;
+}
+#endif

@@ -1,0 +1,94 @@
+#include "overloads.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "numba/key.h"
+
+/* Overloads, and bytes of text, of one index: a small pickle can say a large one many times. */
+enum { MOST = 1 << 16, LONGEST = 64 << 20 };
+
+static size_t length(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
+static void overload_clear(struct wp_overload *o)
+{
+    free(o->signature);
+    free(o->triple);
+    free(o->cpu);
+    free(o->features);
+    free(o->target);
+    free(o->code);
+    free(o->cells);
+    free(o->data);
+}
+
+static int fill(struct wp_overload *o, const struct index_overload *from, size_t *used)
+{
+    struct key key;
+
+    if (key_read(&key, from->key) < 0)
+        return -ENOMEM;
+    *o = (struct wp_overload){.signature = key.signature,
+                              .triple = key.triple,
+                              .cpu = key.cpu,
+                              .features = key.features,
+                              .target = key.target,
+                              .code = key.code,
+                              .cells = key.cells,
+                              .closure = key_is_closure(&key),
+                              .data = strdup(from->data)};
+    *used += length(o->signature) + length(o->triple) + length(o->cpu) + length(o->features) +
+             length(o->target) + length(o->code) + length(o->cells) + length(o->data) + sizeof *o;
+    return o->data ? 0 : -ENOMEM;
+}
+
+int overloads_fill(struct wp_index_status *s, const struct index *index,
+                   int (*size_of)(void *ctx, const char *name, uint64_t *size), void *ctx,
+                   struct wp_error *err)
+{
+    size_t used = 0;
+
+    overloads_clear(s);
+    if (index->count > MOST)
+        return error_set(err, 0, NULL, "it has %zu overloads, more than can be told", index->count);
+    s->overloads = calloc(index->count + 1, sizeof *s->overloads);
+    if (!s->overloads)
+        return error_nomem(err);
+    for (size_t i = 0; i < index->count; i++) {
+        struct wp_overload *o = &s->overloads[i];
+
+        s->overload_count++;
+        if (fill(o, &index->overloads[i], &used) < 0)
+            return error_nomem(err);
+        if (used > LONGEST) {
+            overloads_clear(s);
+            return error_set(err, 0, NULL, "what its keys say is too long to be told");
+        }
+        o->has_size = size_of && size_of(ctx, o->data, &o->size) == 1;
+    }
+    return 0;
+}
+
+void overloads_clear(struct wp_index_status *s)
+{
+    for (size_t i = 0; i < s->overload_count; i++)
+        overload_clear(&s->overloads[i]);
+    free(s->overloads);
+    s->overloads = NULL;
+    s->overload_count = 0;
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool overloads_are_alike(const struct wp_overload *a, const struct wp_overload *b)
+{
+    return is_same(a->signature, b->signature) && is_same(a->code, b->code) &&
+           is_same(a->cells, b->cells) && is_same(a->target, b->target);
+}

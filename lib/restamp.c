@@ -1,0 +1,253 @@
+#include "restamp.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/path.h"
+#include "numba/index.h"
+#include "tree/beneath.h"
+
+enum { LARGEST = 1 << 28 }; /* bytes of an index or .pyc that are looked at */
+
+/* ---- A new file in place of an old one --------------------------------------------------- */
+
+static int write_all(int fd, const unsigned char *data, size_t n)
+{
+    while (n) {
+        ssize_t r = write(fd, data, n);
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return -errno;
+        data += r;
+        n -= (size_t)r;
+    }
+    return 0;
+}
+
+static int fill(int fd, const void *data, size_t n, const struct stat *like,
+                const struct timespec *mtime)
+{
+    struct timespec times[2] = {like->st_atim, mtime ? *mtime : like->st_mtim};
+    int r = write_all(fd, data, n);
+
+    if (r < 0)
+        return r;
+    /* Only root can give a file away; to whom a file of ours is readable, the mode says. */
+    if (fchown(fd, like->st_uid, like->st_gid) < 0 && geteuid() == 0)
+        return -errno;
+    if (fchmod(fd, like->st_mode & 0777) < 0 || futimens(fd, times) < 0)
+        return -errno;
+    return 0;
+}
+
+int restamp_replace(int fd, const char *path, const void *data, size_t n, const struct stat *like,
+                    const struct timespec *mtime)
+{
+    const char *name;
+    _cleanup_close_ int dir = beneath_parent(fd, path, &name);
+    _cleanup_close_ int out = -1;
+    _cleanup_free_ char *temporary = NULL;
+    uint64_t number = 0;
+    int r;
+
+    if (dir < 0)
+        return dir;
+    for (int attempt = 0; out < 0; attempt++) {
+        free(take_ptr(temporary));
+        /* Named as Numba names what it has not finished writing, so that nobody takes or packs
+         * what a kill leaves behind. */
+        if (getrandom(&number, sizeof number, GRND_NONBLOCK) < 0 ||
+            asprintf(&temporary, "%s.tmp.%016llx", name, (unsigned long long)number) < 0)
+            return -ENOMEM;
+        out = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (out < 0 && (errno != EEXIST || attempt == 100))
+            return -errno;
+    }
+    r = fill(out, data, n, like, mtime);
+    if (r == 0 && close(take_fd(&out)) < 0 && errno != EINTR)
+        r = -errno;
+    if (r == 0 && renameat(dir, temporary, dir, name) < 0)
+        r = -errno;
+    if (r < 0)
+        unlinkat(dir, temporary, 0);
+    return r;
+}
+
+/* ---- Indexes ----------------------------------------------------------------------------- */
+
+/* Is the index, but for its stamp, byte for byte the one that was packed? It may have been given
+ * the time of another place before. */
+static bool is_packed_text(const struct index *index, const struct buf *text,
+                           const struct manifest_index *line, const struct entry *packed)
+{
+    _cleanup_buf_ struct buf back = {0};
+    unsigned char digest[SHA256_SIZE];
+
+    if (!packed || !packed->has_sha256 || !line->has_stamp ||
+        index_restamp(index, text->data, text->size, &line->stamp, &back, NULL) < 0)
+        return false;
+    sha256_of(back.data, back.size, digest);
+    return memcmp(digest, packed->sha256, sizeof digest) == 0;
+}
+
+/* Does the index belong to the source's content? */
+static bool is_known(const struct index *index, const struct buf *text,
+                     const struct restamp_source *source, const struct manifest_index *line,
+                     const struct entry *packed)
+{
+    const struct entry *e = source->packed;
+
+    if (line && !line->valid)
+        return false;
+    if (stamp_matches(&index->stamp, source->before, e->size, e->sha256) == 1)
+        return true;
+    return line && ((line->has_stamp && stamp_equal(&line->stamp, &index->stamp)) ||
+                    is_packed_text(index, text, line, packed));
+}
+
+static int rewrite(int fd, const char *path, const struct index *index, const struct buf *text,
+                   const struct restamp_source *source, const struct entry *packed,
+                   const struct stat *st, bool dry_run, struct wp_error *err)
+{
+    const struct entry *e = source->packed;
+    struct wp_stamp to = stamp_of(index->stamp.kind, source->now, e->size, e->sha256);
+    _cleanup_buf_ struct buf out = {0};
+    struct wp_error why = {0};
+    bool is_packed = false;
+    int r = index_restamp(index, text->data, text->size, &to, &out, &why);
+
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    if (r < 0)
+        return 0; /* it stays stale, and is reported so */
+    /* What is now the very file that was packed gets its time, too: the next run would set it. */
+    if (packed && packed->has_sha256) {
+        unsigned char digest[SHA256_SIZE];
+
+        sha256_of(out.data, out.size, digest);
+        is_packed = memcmp(digest, packed->sha256, sizeof digest) == 0;
+    }
+    r = dry_run
+            ? 0
+            : restamp_replace(fd, path, out.data, out.size, st, is_packed ? &packed->mtime : NULL);
+    return r < 0 ? error_set(err, -r, path, "cannot change the stamp") : 1;
+}
+
+int restamp_index(int fd, const char *path, const struct restamp_source *source,
+                  const struct manifest_index *line, const struct entry *packed, bool dry_run,
+                  struct wp_error *err)
+{
+    const struct entry *e = source->packed;
+    _cleanup_(index_clear) struct index index = {0};
+    _cleanup_buf_ struct buf text = {0};
+    struct stat st;
+    int r = beneath_read(fd, path, LARGEST, &text, &st);
+
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    if (r < 0 || index_read(&index, text.data, text.size, NULL) < 0)
+        return 0; /* whoever judges it says why it is of no use */
+    if (stamp_matches(&index.stamp, source->now, e->size, e->sha256) == 1 ||
+        !is_known(&index, &text, source, line, packed))
+        return 0;
+    return rewrite(fd, path, &index, &text, source, packed, &st, dry_run, err);
+}
+
+/* ---- .pyc files: PEP 552 ----------------------------------------------------------------- */
+
+enum { PYC_HEADER = 16, PYC_FLAGS = 4, PYC_MTIME = 8, PYC_SIZE = 12 };
+
+static uint32_t get_u32(const unsigned char *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static void put_u32(unsigned char *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (unsigned char)(v >> 8 * i);
+}
+
+/* "MODULE.TAG.pyc" or "MODULE.TAG.opt-N.pyc"? A tag has no dot. */
+static bool is_pyc_of(const char *name, const char *module, size_t n)
+{
+    size_t end = strlen(name);
+    const char *tag, *dot;
+
+    if (end < n + 6 || strncmp(name, module, n) != 0 || name[n] != '.' ||
+        strcmp(name + end - 4, ".pyc") != 0)
+        return false;
+    tag = name + n + 1;
+    dot = strchr(tag, '.');
+    return dot == name + end - 4 || strncmp(dot, ".opt-", 5) == 0;
+}
+
+/* 1 where the file was changed. */
+static int patch_pyc(int fd, const char *path, const struct restamp_source *source, bool dry_run,
+                     struct wp_error *err)
+{
+    uint32_t now = (uint32_t)source->now.tv_sec, size = (uint32_t)source->packed->size, held;
+    _cleanup_buf_ struct buf text = {0};
+    struct stat st;
+    int r = beneath_read(fd, path, LARGEST, &text, &st);
+
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    if (r < 0 || text.size < PYC_HEADER || get_u32(text.data + PYC_FLAGS) != 0 ||
+        get_u32(text.data + PYC_SIZE) != size)
+        return 0;
+    held = get_u32(text.data + PYC_MTIME);
+    if (held == now ||
+        (held != (uint32_t)source->before.tv_sec && held != (uint32_t)source->packed->mtime.tv_sec))
+        return 0;
+    put_u32(text.data + PYC_MTIME, now);
+    r = dry_run ? 0 : restamp_replace(fd, path, text.data, text.size, &st, NULL);
+    /* Python can do without: it compiles again. */
+    return r == -ENOMEM || r == -ENOSPC || r == -EIO
+               ? error_set(err, -r, path, "cannot change the source's time in it")
+               : r == 0;
+}
+
+int restamp_pyc(int fd, const char *path, const struct restamp_source *source, bool dry_run,
+                size_t *count, struct wp_error *err)
+{
+    const char *module = path_base(path);
+    size_t n = strlen(module);
+    _cleanup_free_ char *above = path_dir(path);
+    _cleanup_free_ char *place = above ? path_join(above, "__pycache__") : NULL;
+    _cleanup_close_ int held = -1;
+    _cleanup_closedir_ DIR *d = NULL;
+    struct dirent *item;
+
+    if (!place)
+        return error_nomem(err);
+    if (n < 4 || strcmp(module + n - 3, ".py") != 0)
+        return 0;
+    held = beneath_open(fd, place, O_RDONLY | O_DIRECTORY, 0);
+    d = held < 0 ? NULL : fdopendir(held);
+    if (!d)
+        return 0; /* nothing is there */
+    take_fd(&held);
+    while ((item = readdir(d))) {
+        int r = is_pyc_of(item->d_name, module, n - 3)
+                    ? patch_pyc(dirfd(d), item->d_name, source, dry_run, err)
+                    : 0;
+
+        if (r < 0)
+            return r;
+        *count += (size_t)r;
+    }
+    return 0;
+}

@@ -1,0 +1,34 @@
+#pragma once
+/* Making indexes and .pyc files fit a source whose time cannot be, or must not be, the one that
+ * they remember. Only for a source whose content is known to be the one that was compiled: the
+ * stamp of an index that belongs to other code would make Numba run that code. */
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "entry.h"
+#include "manifest/manifest.h"
+
+/* A source whose content is what was packed. */
+struct restamp_source {
+    struct timespec now;
+    struct timespec before; /* its time before this run: what fitted it then was made from this
+                               very content */
+    const struct entry *packed;
+};
+
+/* Lets the index PATH beneath FD fit its source. LINE is its line in the manifest, or NULL where it
+ * was not packed but made here; PACKED its entry, or NULL. 1: changed (or, on a dry run, would be);
+ * 0: it fits, or is not known to belong to this content, and is left as it is; negative errno. */
+int restamp_index(int fd, const char *path, const struct restamp_source *source,
+                  const struct manifest_index *line, const struct entry *packed, bool dry_run,
+                  struct wp_error *err);
+
+/* The same for .pyc files of SOURCE, a path beneath FD. Adds their number to *COUNT. */
+int restamp_pyc(int fd, const char *path, const struct restamp_source *source, bool dry_run,
+                size_t *count, struct wp_error *err);
+
+/* Writes a new file beside PATH and renames it over it: mode, owner and, unless MTIME is given, the
+ * time are those of LIKE. 0 or negative errno. */
+int restamp_replace(int fd, const char *path, const void *data, size_t n, const struct stat *like,
+                    const struct timespec *mtime);

@@ -1,0 +1,113 @@
+#pragma once
+/* What the steps of repairing share. Private to lib/restore*.c.
+ *
+ * The way of a tree: its manifest and state (restore_find.c) → is each file what was packed, and
+ * with its time and mode? (restore_files.c) → where its caches lie now (restore_caches.c) → the
+ * layout, into staged trees → stamps of what could not be given its time (restore_stamps.c) →
+ * commit → verification (restore.c). Every step may be repeated, so a run that was killed is
+ * finished by the next one. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "layout.h"
+#include "manifest/manifest.h"
+#include "stream/pool.h"
+#include "verify.h"
+#include "warmpack.h"
+
+enum restored_status {
+    RESTORED_NONE,    /* nothing to look at: no file, or outside of what was unpacked */
+    RESTORED_MISSING, /* or something else than a file stands there */
+    RESTORED_CHANGED, /* other content than was packed */
+    RESTORED_SAME
+};
+
+/* What became of an entry of the manifest. */
+struct restored {
+    char *path;                /* in the tree; NULL: it has none; owned */
+    const struct entry *facts; /* a hard link's are its target's; NULL: none */
+    enum restored_status status;
+    bool is_source; /* of an index that was valid when packed, or may have others */
+    struct timespec before, now;
+};
+
+/* A directory of sources. */
+struct restore_dir {
+    char *archived; /* in the archive; owned */
+    char *path;     /* in the tree; owned */
+};
+
+/* What one manifest speaks of. */
+struct restore_tree {
+    char *home; /* beneath the tree; NULL: the manifest lies elsewhere; owned */
+    char *name; /* of the manifest, for messages; owned */
+    char *base; /* directory of the tree that names of the archive, stripped, lie in; owned */
+    unsigned strip;
+    int foreign;        /* directory that holds an unpacked archive elsewhere, or -1 */
+    char *foreign_home; /* home beneath it; owned */
+    unsigned foreign_strip;
+    struct manifest m;
+    char archive[65]; /* digest of the manifest's text */
+    struct manifest_state state;
+    bool has_state;
+    struct buf state_text;
+    struct restored *files;   /* one for each entry of the manifest; owned */
+    struct restore_dir *dirs; /* sorted by archived; owned */
+    size_t dir_count;
+    char **old_bases; /* absolute paths that the base had for Python earlier; owned, NULL-ended */
+    char *old_root;   /* the cache root of earlier times, where it is now; owned */
+    int old_fd, cache_fd, user_fd; /* cache roots outside the tree; -1: none */
+    char *state_cache_dir;         /* old_root where the layout stays with it; owned */
+    struct layout layout;
+    struct staging *staging;
+};
+
+struct restore {
+    const struct wp_restore_options *o;
+    struct wp_restore_result *result;
+    struct pool *pool;
+    bool grafting; /* only sources and caches are of interest */
+    const char *dir;
+    char *dir_path; /* absolute, lexical; owned */
+    char **roots;   /* absolute paths that DIR will have for Python; NULL-ended; owned */
+    int fd;         /* of DIR */
+    struct verify verify;
+    mode_t umask;
+    struct restore_tree *trees; /* owned */
+    size_t tree_count;
+};
+
+bool restore_interrupted(const struct restore *r);
+/* What -v shows, and a dry run tells. */
+enum wp_severity restore_detail(const struct restore *r);
+
+/* ---- restore_find.c */
+int restore_find(struct restore *r, struct wp_error *err);
+/* NAME of the archive as a path in the tree; NULL with *GONE where it has none there. Allocated. */
+char *restore_path(const struct restore_tree *t, const char *archived, bool *gone);
+void restore_tree_clear(struct restore_tree *t);
+
+/* ---- restore_files.c */
+int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err);
+/* What became of the file that PATH of the archive is, through links in it; NULL: none. */
+struct restored *restore_file_of(const struct restore_tree *t, const char *archived);
+/* SHA-256 of what FD holds. 0 or negative errno. */
+int restore_digest(int fd, unsigned char out[32]);
+
+/* ---- restore_caches.c: records for the layout, from where caches lie now */
+int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *err);
+/* The manifest's line of an index called NAME of sources in directory DIR; the valid one first. */
+const struct manifest_index *restore_index_line(const struct restore_tree *t, size_t dir,
+                                                const char *name);
+
+/* ---- restore_stamps.c */
+int restore_stamps(struct restore *r, struct restore_tree *t, struct wp_error *err);
+
+/* ---- restore_state.c: state.jsonl, where it says something else now */
+int restore_state_write(struct restore *r, struct restore_tree *t, struct wp_error *err);
+
+/* ---- restore.c, for unpacking: o->manifest's caches lie in the tree already, whose files are not
+ * from the archive. */
+int restore_graft(const struct wp_restore_options *o, struct wp_restore_result *result,
+                  struct wp_error *err);

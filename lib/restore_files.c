@@ -1,0 +1,355 @@
+/* Repairing, second step: is each file what was packed? Those that are get back the time, and
+ * after another tool the mode, that they had then. One job of the pool looks at some files. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/path.h"
+#include "caches.h"
+#include "restore.h"
+#include "tree/beneath.h"
+
+enum { FILES_OF_A_JOB = 32, MOST_LINKS = 40 };
+
+/* What the jobs share. */
+struct checking {
+    struct restore *r;
+    struct restore_tree *t;
+    pthread_mutex_t lock; /* guards what follows */
+    int status;           /* of the first failure */
+    struct wp_error why;
+    uint64_t times, modes;
+    atomic_bool failed;
+};
+
+struct check_job {
+    struct pool_job job;
+    struct checking *c;
+    size_t first, last;
+};
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+bool restore_interrupted(const struct restore *r)
+{
+    return r->o->interrupted && *r->o->interrupted;
+}
+
+enum wp_severity restore_detail(const struct restore *r)
+{
+    return r->o->dry_run ? WP_NOTE : WP_DETAIL;
+}
+
+int restore_digest(int fd, unsigned char out[32])
+{
+    struct sha256 *sha = sha256_new();
+    char block[65536];
+    ssize_t n;
+
+    if (!sha)
+        return -ENOMEM;
+    while ((n = read(fd, block, sizeof block)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0)
+            sha256_add(sha, block, (size_t)n);
+    sha256_end(sha, out);
+    sha256_free(sha);
+    return n < 0 ? -errno : 0;
+}
+
+/* ---- One file ---------------------------------------------------------------------------- */
+
+/* Is the time of F to be set? Those of sources stay as they are where they are somebody's own; an
+ * index or data file has no reader for whom its time matters but us. */
+static bool wants_time(const struct restore *r, const struct restored *f)
+{
+    return r->o->restamp != WP_RESTAMP_ALWAYS || caches_is_index(f->path) ||
+           caches_is_data(f->path);
+}
+
+/* May modes be put back? Where warmpack has been before, they were right then, and what has
+ * changed since was meant to. */
+static bool wants_mode(const struct restore *r, const struct restore_tree *t)
+{
+    return !r->grafting && !t->has_state;
+}
+
+static mode_t wanted_mode(const struct restore *r, const struct entry *e)
+{
+    return e->mode & 0777 & ~(geteuid() == 0 ? 0 : r->umask);
+}
+
+/* Sets what is wrong and may be set; F->now is what came of it. 0 or negative errno. */
+static int set_attributes(struct checking *c, struct restored *f, int fd, const struct stat *st,
+                          struct wp_error *err)
+{
+    const struct restore *r = c->r;
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->facts->mtime};
+    mode_t mode = wanted_mode(r, f->facts);
+    bool set_time = wants_time(r, f) && !same_time(st->st_mtim, f->facts->mtime);
+    bool set_mode = wants_mode(r, c->t) && (st->st_mode & 0777) != mode;
+    struct stat after;
+
+    if (r->o->dry_run) {
+        f->now = set_time ? f->facts->mtime : st->st_mtim;
+    } else {
+        if (set_mode && fchmod(fd, mode) < 0) {
+            if (errno != EPERM && errno != EROFS)
+                return error_set(err, errno, f->path, "cannot set mode");
+            set_mode = false;
+        }
+        /* Somebody else's file, or one on a filesystem that is only read: its index is changed
+         * instead. */
+        if (set_time && futimens(fd, times) < 0 && errno != EPERM && errno != EACCES &&
+            errno != EROFS && errno != EINVAL)
+            return error_set(err, errno, f->path, "cannot set time");
+        if (fstat(fd, &after) < 0)
+            return error_set(err, errno, f->path, "cannot be looked at");
+        f->now = after.st_mtim;
+        set_time &= !same_time(f->before, f->now);
+    }
+    pthread_mutex_lock(&c->lock);
+    c->times += set_time;
+    c->modes += set_mode;
+    pthread_mutex_unlock(&c->lock);
+    if (set_time && (f->is_source || !r->o->dry_run))
+        report(r->o->report, restore_detail(r), f->path,
+               r->o->dry_run ? "its time would be set" : "its time is set");
+    return 0;
+}
+
+static int check_file(struct checking *c, struct restored *f, struct wp_error *err)
+{
+    const struct entry *e = f->facts;
+    unsigned char digest[SHA256_SIZE];
+    _cleanup_close_ int fd = -1;
+    struct stat st, after;
+    int r;
+
+    f->status = RESTORED_MISSING;
+    if (beneath_stat(c->r->fd, f->path, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0;
+    f->status = RESTORED_CHANGED;
+    f->before = f->now = st.st_mtim;
+    if ((uint64_t)st.st_size != e->size)
+        return 0;
+    /* Who has the time and size to the nanosecond is not read, but for sources: what an index
+     * would run must be known. */
+    if (!f->is_source && same_time(st.st_mtim, e->mtime) &&
+        (!wants_mode(c->r, c->t) || (st.st_mode & 0777) == wanted_mode(c->r, e))) {
+        f->status = RESTORED_SAME;
+        return 0;
+    }
+    fd = beneath_open(c->r->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        report(c->r->o->report, WP_WARNING, f->path, "cannot be read: %s",
+               strerror(fd < 0 ? -fd : errno));
+        return 0;
+    }
+    r = restore_digest(fd, digest);
+    if (r < 0)
+        return error_set(err, -r, f->path, "cannot be read");
+    if (fstat(fd, &after) < 0)
+        return error_set(err, errno, f->path, "cannot be looked at");
+    f->before = f->now = after.st_mtim;
+    if (memcmp(digest, e->sha256, sizeof digest) != 0 || !same_time(st.st_ctim, after.st_ctim) ||
+        st.st_size != after.st_size)
+        return 0;
+    f->status = RESTORED_SAME;
+    return set_attributes(c, f, fd, &after, err);
+}
+
+static void run_job(struct pool_job *job)
+{
+    struct check_job *j = (struct check_job *)job;
+    struct checking *c = j->c;
+
+    for (size_t i = j->first; i < j->last && !atomic_load(&c->failed); i++) {
+        struct restored *f = &c->t->files[i];
+        struct wp_error why = {0};
+        int r = 0;
+
+        if (!f->facts || (c->r->grafting && !f->is_source))
+            continue;
+        r = restore_interrupted(c->r) ? error_set(&why, EINTR, NULL, "interrupted")
+                                      : check_file(c, f, &why);
+        if (r == 0)
+            continue;
+        pthread_mutex_lock(&c->lock);
+        if (!c->status) {
+            c->status = r;
+            c->why = why;
+        }
+        pthread_mutex_unlock(&c->lock);
+        atomic_store(&c->failed, true);
+    }
+}
+
+/* ---- All of them ------------------------------------------------------------------------- */
+
+static int check_all(struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    size_t jobs = t->m.entry_count / FILES_OF_A_JOB + 1;
+    _cleanup_free_ struct check_job *job = calloc(jobs, sizeof *job);
+    struct checking c = {.r = r, .t = t};
+
+    if (!job)
+        return error_nomem(err);
+    pthread_mutex_init(&c.lock, NULL);
+    atomic_init(&c.failed, false);
+    for (size_t i = 0; i < jobs; i++) {
+        size_t first = i * FILES_OF_A_JOB, last = first + FILES_OF_A_JOB;
+
+        job[i] = (struct check_job){.job.run = run_job,
+                                    .c = &c,
+                                    .first = first,
+                                    .last = last < t->m.entry_count ? last : t->m.entry_count};
+        pool_submit(r->pool, &job[i].job);
+    }
+    pool_drain(r->pool);
+    pthread_mutex_destroy(&c.lock);
+    r->result->times += c.times;
+    r->result->modes += c.modes;
+    if (c.status < 0 && err && !err->code)
+        *err = c.why;
+    return c.status;
+}
+
+struct restored *restore_file_of(const struct restore_tree *t, const char *archived)
+{
+    _cleanup_free_ char *path = strdup(archived);
+
+    /* Python stamps a symlinked source by what it leads to. */
+    for (int links = 0; path && links < MOST_LINKS; links++) {
+        const struct entry *e = manifest_find(&t->m, path);
+        _cleanup_free_ char *dir = NULL, *joined = NULL;
+
+        if (!e || e->type != ENTRY_SYMLINK || t->files[e - t->m.entries].facts)
+            return e ? &t->files[e - t->m.entries] : NULL;
+        if (e->target[0] == '/')
+            return NULL;
+        dir = path_dir(path);
+        joined = dir ? path_join(dir, e->target) : NULL;
+        free(path);
+        path = joined ? path_normalise(joined) : NULL;
+    }
+    return NULL;
+}
+
+/* What a file at the place of entry E, at PATH in the tree, should be; NULL: there is none. Where a
+ * tool has followed a symbolic link, a copy of what it leads to stands there. */
+static const struct entry *facts_of(const struct restore *r, const struct restore_tree *t,
+                                    const struct entry *e, const char *path)
+{
+    const struct entry *facts = e;
+    struct stat st;
+
+    if (e->type == ENTRY_HARDLINK)
+        facts = manifest_find(&t->m, e->target);
+    if (e->type == ENTRY_SYMLINK && beneath_stat(r->fd, path, &st) == 0 && S_ISREG(st.st_mode)) {
+        const struct restored *target = restore_file_of(t, e->path);
+
+        facts = target ? &t->m.entries[target - t->files] : NULL;
+    }
+    return facts && facts->type == ENTRY_FILE && facts->has_sha256 ? facts : NULL;
+}
+
+/* Which entries are files, and where they are in the tree. */
+static int plan_files(const struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    t->files = calloc(t->m.entry_count + 1, sizeof *t->files);
+    if (!t->files)
+        return error_nomem(err);
+    for (size_t i = 0; i < t->m.entry_count; i++) {
+        const struct entry *e = &t->m.entries[i];
+        struct restored *f = &t->files[i];
+        bool gone;
+
+        if (e->type == ENTRY_DIR)
+            continue;
+        f->path = restore_path(t, e->path, &gone);
+        if (!f->path && !gone)
+            return error_nomem(err);
+        if (f->path && path_is_safe(f->path))
+            f->facts = facts_of(r, t, e, f->path);
+    }
+    return 0;
+}
+
+/* Sources of all indexes; those in the same directories count, too, since Numba may have made
+ * indexes for them here. */
+static void mark_sources(struct restore_tree *t)
+{
+    for (size_t i = 0; i < t->m.index_count; i++) {
+        struct restored *f =
+            t->m.indexes[i].source ? restore_file_of(t, t->m.indexes[i].source) : NULL;
+
+        if (f)
+            f->is_source = true;
+    }
+}
+
+/* Does one of the valid indexes have this source? */
+static int count_sources(struct restore *r, struct restore_tree *t)
+{
+    _cleanup_free_ bool *seen = calloc(t->m.entry_count + 1, 1);
+
+    if (!seen)
+        return -ENOMEM;
+    for (size_t i = 0; i < t->m.index_count; i++) {
+        const struct manifest_index *line = &t->m.indexes[i];
+        const struct restored *f =
+            line->valid && line->source ? restore_file_of(t, line->source) : NULL;
+
+        if (!f || seen[f - t->files])
+            continue;
+        seen[f - t->files] = true;
+        r->result->sources++;
+        r->result->matched += f->status == RESTORED_SAME;
+        if (f->status == RESTORED_CHANGED)
+            report(r->o->report, WP_WARNING, f->path,
+                   "is not what was packed: its caches are left as they are");
+    }
+    return 0;
+}
+
+/* Is PATH of the archive below a directory of warmpack's own, or a cache? Such files move. */
+static bool is_ours(const struct restore_tree *t, const char *path)
+{
+    return caches_is_index(path) || caches_is_data(path) ||
+           (t->m.home && path_is_under(path, t->m.home));
+}
+
+int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    int res = plan_files(r, t, err);
+
+    if (res < 0)
+        return res;
+    mark_sources(t);
+    res = check_all(r, t, err);
+    if (res < 0)
+        return res;
+    if (count_sources(r, t) < 0)
+        return error_nomem(err);
+    for (size_t i = 0; i < t->m.entry_count; i++) {
+        const struct restored *f = &t->files[i];
+
+        if (is_ours(t, t->m.entries[i].path))
+            continue;
+        r->result->files += f->status == RESTORED_SAME;
+        r->result->missing += f->status == RESTORED_MISSING;
+        r->result->changed += f->status == RESTORED_CHANGED;
+    }
+    return 0;
+}

@@ -1,0 +1,440 @@
+/* Repairing, first step: the manifests of a tree, what was done with them before, and how names of
+ * the archive become paths of the tree. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/path.h"
+#include "restore.h"
+#include "tree/beneath.h"
+
+enum { LARGEST_MANIFEST = 1 << 30, LARGEST_STATE = 16 << 20, ID_LENGTH = 16, MOST_STRIP = 32 };
+
+/* ---- Names ------------------------------------------------------------------------------- */
+
+/* Where home begins in PATH, "TOP/.warmpack/ID" or "NAME.dist-info/warmpack/ID": the length of what
+ * stands before it, without its slash; -1: PATH does not end in such a place. */
+static int home_prefix(const char *path)
+{
+    const char *id = path_base(path), *place, *info;
+    size_t n;
+
+    if (strlen(id) != ID_LENGTH || strspn(id, "0123456789abcdef") != ID_LENGTH || id == path)
+        return -1;
+    for (place = id - 1; place > path && place[-1] != '/'; place--)
+        ;
+    if (strncmp(place, MANIFEST_DIR "/", strlen(MANIFEST_DIR) + 1) == 0)
+        return place == path ? 0 : (int)(place - path) - 1;
+    if (strncmp(place, "warmpack/", 9) != 0 || place == path)
+        return -1;
+    for (info = place - 1; info > path && info[-1] != '/'; info--)
+        ;
+    n = (size_t)(place - info) - 1;
+    if ((n != 8 || strncmp(info, "EGG-INFO", 8) != 0) &&
+        (n < 11 || strncmp(info + n - 10, ".dist-info", 10) != 0))
+        return -1;
+    return info == path ? 0 : (int)(info - path) - 1;
+}
+
+static unsigned depth_of(const char *path)
+{
+    unsigned n = *path ? 1 : 0;
+
+    for (; *path; path++)
+        n += *path == '/';
+    return n;
+}
+
+/* The one directory in which everything of the manifest lies. Allocated; "" where there is none,
+ * NULL on no memory. */
+static char *single_top(const struct manifest *m)
+{
+    const char *first = m->entry_count ? m->entries[0].path : "";
+    size_t n = strcspn(first, "/");
+
+    for (size_t i = 0; i < m->entry_count; i++) {
+        const char *path = m->entries[i].path;
+
+        if (strncmp(path, first, n) != 0 || (path[n] && path[n] != '/') ||
+            (!path[n] && m->entries[i].type != ENTRY_DIR))
+            return strdup("");
+    }
+    return strndup(first, n);
+}
+
+/* The directory of the archive in which its home lies. Allocated. */
+static char *archive_prefix(const struct manifest *m)
+{
+    int n = m->home ? home_prefix(m->home) : -1;
+
+    return n >= 0 ? strndup(m->home, (size_t)n) : single_top(m);
+}
+
+char *restore_path(const struct restore_tree *t, const char *archived, bool *gone)
+{
+    unsigned depth = depth_of(archived);
+    const char *left;
+
+    *gone = t->strip > depth;
+    if (*gone)
+        return NULL;
+    left = t->strip == depth ? "" : path_strip(archived, t->strip);
+    return *left ? path_join(t->base, left) : strdup(t->base);
+}
+
+/* ---- State ------------------------------------------------------------------------------- */
+
+static int read_state(struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    _cleanup_free_ char *path = path_join(t->home, STATE_NAME);
+    int res = path ? beneath_read(r->fd, path, LARGEST_STATE, &t->state_text, NULL) : -ENOMEM;
+
+    if (res == -ENOENT)
+        return 0;
+    if (res < 0)
+        return error_set(err, -res, path, "cannot be read");
+    res = manifest_state_read(&t->state, t->state_text.data, t->state_text.size, path, err);
+    t->has_state = res == 0;
+    return res;
+}
+
+/* The paths that the base had for Python when caches were last named for them. */
+static int find_old_bases(struct restore_tree *t, const char *prefix, struct wp_error *err)
+{
+    const char *below = "";
+
+    if (!t->has_state)
+        return 0;
+    if (t->strip > t->state.strip && depth_of(prefix) > t->state.strip)
+        below = path_strip(prefix, t->state.strip);
+    t->old_bases = calloc(t->state.root_count + 1, sizeof *t->old_bases);
+    if (!t->old_bases)
+        return error_nomem(err);
+    for (size_t i = 0; i < t->state.root_count; i++) {
+        const char *root = t->state.roots[i];
+
+        t->old_bases[i] = *below ? path_join(root, below) : strdup(root);
+        if (!t->old_bases[i])
+            return error_nomem(err);
+    }
+    return 0;
+}
+
+/* Where the cache root of earlier times is now: it has moved with the tree if it lay in it. */
+static int find_old_root(struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    const char *old = t->has_state ? t->state.cache_root : NULL;
+
+    if (!old)
+        return 0;
+    for (char **base = t->old_bases; *base && !t->old_root; base++) {
+        _cleanup_free_ char *now = path_join(r->dir_path, t->base);
+        const char *below = old + strlen(*base);
+
+        if (!path_is_under(old, *base))
+            continue;
+        while (*below == '/')
+            below++;
+        t->old_root = !now ? NULL : *below ? path_join(now, below) : strdup(now);
+        if (!t->old_root)
+            return error_nomem(err);
+    }
+    if (!t->old_root)
+        t->old_root = strdup(old);
+    return t->old_root ? 0 : error_nomem(err);
+}
+
+/* ---- Manifests --------------------------------------------------------------------------- */
+
+void restore_tree_clear(struct restore_tree *t)
+{
+    staging_free(t->staging);
+    layout_clear(&t->layout);
+    for (size_t i = 0; t->files && i < t->m.entry_count; i++)
+        free(t->files[i].path);
+    for (size_t i = 0; i < t->dir_count; i++) {
+        free(t->dirs[i].archived);
+        free(t->dirs[i].path);
+    }
+    for (char **b = t->old_bases; b && *b; b++)
+        free(*b);
+    cleanup_close(&t->foreign);
+    cleanup_close(&t->old_fd);
+    cleanup_close(&t->cache_fd);
+    cleanup_close(&t->user_fd);
+    manifest_clear(&t->m);
+    manifest_state_clear(&t->state);
+    buf_free(&t->state_text);
+    free(t->files);
+    free(t->dirs);
+    free(t->old_bases);
+    free(t->old_root);
+    free(t->home);
+    free(t->name);
+    free(t->base);
+    free(t->foreign_home);
+    free(t->state_cache_dir);
+}
+
+static struct restore_tree *add_tree(struct restore *r)
+{
+    struct restore_tree *t;
+
+    if (layout_grow((void **)&r->trees, r->tree_count, sizeof *r->trees) < 0)
+        return NULL;
+    t = &r->trees[r->tree_count++];
+    *t = (struct restore_tree){.foreign = -1, .old_fd = -1, .cache_fd = -1, .user_fd = -1};
+    return t;
+}
+
+static int read_manifest(struct restore *r, struct restore_tree *t, int fd, const char *path,
+                         struct wp_error *err)
+{
+    _cleanup_buf_ struct buf text = {0};
+    unsigned char digest[SHA256_SIZE];
+    int res = beneath_read(fd, path, LARGEST_MANIFEST, &text, NULL);
+
+    if (res < 0)
+        return error_set(err, -res, t->name, "cannot be read");
+    sha256_of(text.data, text.size, digest);
+    hex_encode(digest, sizeof digest, t->archive);
+    return manifest_read(&t->m, text.data, text.size, t->name, r->pool, err);
+}
+
+/* Takes the manifest in directory HOME of the tree, where there is one. */
+static int take_home(struct restore *r, const char *home, struct wp_error *err)
+{
+    _cleanup_free_ char *path = path_join(home, MANIFEST_NAME);
+    _cleanup_free_ char *prefix = NULL;
+    struct restore_tree *t;
+    struct stat st;
+    unsigned depth;
+    int res;
+
+    if (!path)
+        return error_nomem(err);
+    if (beneath_stat(r->fd, path, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0;
+    t = add_tree(r);
+    if (!t)
+        return error_nomem(err);
+    t->home = strdup(home);
+    t->name = path_join(r->dir, path);
+    t->base = strndup(home, (size_t)home_prefix(home));
+    if (!t->home || !t->name || !t->base)
+        return error_nomem(err);
+    res = read_manifest(r, t, r->fd, path, err);
+    if (res == 0)
+        res = read_state(r, t, err);
+    if (res < 0)
+        return res;
+    prefix = archive_prefix(&t->m);
+    if (!prefix)
+        return error_nomem(err);
+    depth = depth_of(prefix);
+    t->strip = t->has_state && t->state.strip > depth ? t->state.strip : depth;
+    if (t->strip > MOST_STRIP)
+        return error_set(err, 0, t->name, "its state strips more components than names have");
+    res = find_old_bases(t, prefix, err);
+    return res < 0 ? res : find_old_root(r, t, err);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names in directory PATH of the tree, sorted; none where it cannot be read. */
+static int list_dir(int fd, const char *path, char ***names, size_t *count)
+{
+    _cleanup_close_ int held = beneath_open(fd, path, O_RDONLY | O_DIRECTORY, 0);
+    _cleanup_closedir_ DIR *d = held < 0 ? NULL : fdopendir(held);
+    struct dirent *item;
+
+    *names = NULL;
+    *count = 0;
+    if (!d)
+        return 0;
+    take_fd(&held);
+    while ((item = readdir(d))) {
+        if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0)
+            continue;
+        if (layout_grow((void **)names, *count, sizeof **names) < 0 ||
+            !((*names)[*count] = strdup(item->d_name)))
+            return -ENOMEM;
+        ++*count;
+    }
+    if (*count)
+        qsort(*names, *count, sizeof **names, compare_names);
+    return 0;
+}
+
+static void free_names(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+}
+
+/* Manifests in PLACE/ID/ for every ID. */
+static int find_homes(struct restore *r, const char *place, struct wp_error *err)
+{
+    char **names;
+    size_t count;
+    int res = list_dir(r->fd, place, &names, &count) < 0 ? error_nomem(err) : 0;
+
+    for (size_t i = 0; i < count && res == 0; i++) {
+        _cleanup_free_ char *home = path_join(place, names[i]);
+
+        if (!home)
+            res = error_nomem(err);
+        else if (home_prefix(home) >= 0)
+            res = take_home(r, home, err);
+    }
+    free_names(names, count);
+    return res;
+}
+
+static bool is_info(const char *name)
+{
+    size_t n = strlen(name);
+
+    return strcmp(name, "EGG-INFO") == 0 || (n > 10 && strcmp(name + n - 10, ".dist-info") == 0);
+}
+
+/* Manifests in directory PATH of the tree, and DEEPER levels below it. */
+static int find_below(struct restore *r, const char *path, int deeper, struct wp_error *err)
+{
+    _cleanup_free_ char *own = path_join(path, MANIFEST_DIR);
+    char **names;
+    size_t count;
+    int res = own ? find_homes(r, own, err) : error_nomem(err);
+
+    if (res < 0)
+        return res;
+    res = list_dir(r->fd, path, &names, &count) < 0 ? error_nomem(err) : 0;
+    for (size_t i = 0; i < count && res == 0; i++) {
+        _cleanup_free_ char *below = path_join(path, names[i]);
+        _cleanup_free_ char *place = below ? path_join(below, "warmpack") : NULL;
+
+        if (!place)
+            res = error_nomem(err);
+        else if (is_info(names[i]))
+            res = find_homes(r, place, err);
+        else if (deeper && names[i][0] != '.')
+            res = find_below(r, below, deeper - 1, err);
+    }
+    free_names(names, count);
+    return res;
+}
+
+/* ---- --manifest -------------------------------------------------------------------------- */
+
+/* How many sources would be found with N components stripped? */
+static size_t count_sources(const struct restore *r, const struct manifest *m, unsigned n)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < m->index_count; i++) {
+        const char *path = m->indexes[i].source ? path_strip(m->indexes[i].source, n) : NULL;
+        struct stat st;
+
+        count += path && beneath_stat(r->fd, path, &st) == 0;
+    }
+    return count;
+}
+
+/* Opens the archive that was unpacked where the manifest DIR/manifest.jsonl lies. */
+static int open_foreign(struct restore_tree *t, const char *path, struct wp_error *err)
+{
+    _cleanup_free_ char *physical = path_physical(path);
+    _cleanup_free_ char *home = physical ? path_dir(physical) : NULL;
+    _cleanup_free_ char *above = NULL;
+    int n = home ? home_prefix(home) : -1;
+
+    if (!home)
+        return error_set(err, errno, path, "cannot be read");
+    /* A manifest that was copied out has its caches beside it, if anywhere. */
+    above = n >= 0 ? strndup(home, (size_t)n) : strdup(home);
+    if (!above)
+        return error_nomem(err);
+    t->foreign = open(*above ? above : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (t->foreign < 0)
+        return error_set(err, errno, above, "cannot be opened");
+    t->foreign_home = strdup(n >= 0 ? home + strlen(above) + 1 : "");
+    return t->foreign_home ? 0 : error_nomem(err);
+}
+
+/* Does PATH lie in the tree, where its own manifests lie? Then its home there; NULL otherwise. */
+static char *own_home(const struct restore *r, const char *path)
+{
+    _cleanup_free_ char *tree = path_physical(r->dir);
+    _cleanup_free_ char *physical = path_physical(path);
+    _cleanup_free_ char *home = physical ? path_dir(physical) : NULL;
+    size_t n = tree ? strlen(tree) : 0;
+
+    if (!tree || !home || !path_is_under(home, tree) || strcmp(path_base(physical), MANIFEST_NAME))
+        return NULL;
+    while (home[n] == '/')
+        n++;
+    return home_prefix(home + n) >= 0 ? strdup(home + n) : NULL;
+}
+
+static int take_manifest(struct restore *r, const char *path, struct wp_error *err)
+{
+    _cleanup_free_ char *home = own_home(r, path);
+    _cleanup_free_ char *prefix = NULL;
+    struct restore_tree *t;
+    size_t best = 0;
+    int res;
+
+    if (home)
+        return take_home(r, home, err);
+    t = add_tree(r);
+    if (!t)
+        return error_nomem(err);
+    r->grafting = true;
+    t->name = strdup(path);
+    t->base = strdup("");
+    if (!t->name || !t->base)
+        return error_nomem(err);
+    res = open_foreign(t, path, err);
+    if (res == 0) {
+        _cleanup_free_ char *below = path_join(t->foreign_home, path_base(path));
+
+        res = below ? read_manifest(r, t, t->foreign, below, err) : error_nomem(err);
+    }
+    if (res < 0)
+        return res;
+    prefix = archive_prefix(&t->m);
+    if (!prefix)
+        return error_nomem(err);
+    t->foreign_strip = depth_of(prefix);
+    for (unsigned n = 0; n <= MOST_STRIP; n++) {
+        size_t count = count_sources(r, &t->m, n);
+
+        if (count > best) {
+            best = count;
+            t->strip = n;
+        }
+    }
+    return 0;
+}
+
+int restore_find(struct restore *r, struct wp_error *err)
+{
+    int res = r->o->manifest ? take_manifest(r, r->o->manifest, err) : find_below(r, "", 1, err);
+
+    if (res < 0 || r->tree_count)
+        return res;
+    error_set(err, 0, r->dir,
+              "no manifest of warmpack is in it, nor one level below: is it the directory that an "
+              "archive was unpacked in?");
+    return -ENOENT;
+}

@@ -1,0 +1,167 @@
+/* Repairing, fifth step: indexes and .pyc files whose source does not have the time that they
+ * remember are changed to fit. Only where the source's content is what was packed. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "numba/index.h"
+#include "restamp.h"
+#include "restore.h"
+#include "tree/beneath.h"
+
+enum { LARGEST = 1 << 28 };
+
+static bool is_older(struct timespec a, struct timespec b)
+{
+    return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+/* ---- Data files -------------------------------------------------------------------------- */
+
+static int has_content(int fd, const char *path, const struct entry *e)
+{
+    unsigned char digest[32];
+    _cleanup_close_ int file = beneath_open(fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+
+    return file >= 0 && restore_digest(file, digest) == 0 &&
+           memcmp(digest, e->sha256, sizeof digest) == 0;
+}
+
+/* A data file older than its source is the sign of a Numba that died while saving. This one is as
+ * it was packed, beside a valid index, and only its source is newer now: it gets the same time. */
+static int renew(int fd, const char *path, const struct restamp_source *source,
+                 const struct entry *packed, struct wp_error *err)
+{
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, source->now};
+    const char *name;
+    _cleanup_close_ int dir = beneath_parent(fd, path, &name);
+    _cleanup_buf_ struct buf text = {0};
+    struct stat st;
+    int r;
+
+    if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+        !is_older(st.st_mtim, source->now) || !has_content(dir, name, packed))
+        return 0;
+    if (utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    /* Somebody else's: a copy of our own takes its place, where that is allowed. */
+    r = beneath_read(dir, name, LARGEST, &text, &st);
+    if (r == 0)
+        r = restamp_replace(dir, name, text.data, text.size, &st, &source->now);
+    return r == -ENOMEM || r == -ENOSPC || r == -EIO
+               ? error_set(err, -r, path, "cannot be given a new time")
+               : 0;
+}
+
+static int renew_data(struct restore_tree *t, const struct laid_index *laid,
+                      const struct manifest_index *line, const struct restamp_source *source,
+                      struct wp_error *err)
+{
+    _cleanup_(index_clear) struct index index = {0};
+    _cleanup_buf_ struct buf text = {0};
+    _cleanup_free_ char *here = path_dir(laid->path), *there = path_dir(line->index);
+    int r = beneath_read(laid->fd, laid->path, LARGEST, &text, NULL);
+
+    if (!here || !there)
+        return error_nomem(err);
+    if (r < 0 || index_read(&index, text.data, text.size, NULL) < 0)
+        return 0;
+    for (size_t i = 0; i < index.count && r == 0; i++) {
+        _cleanup_free_ char *path = path_join(here, index.overloads[i].data);
+        _cleanup_free_ char *archived = path_join(there, index.overloads[i].data);
+        const struct entry *e = archived ? manifest_find(&t->m, archived) : NULL;
+
+        if (!path || !archived)
+            return error_nomem(err);
+        if (e && e->type == ENTRY_FILE && e->has_sha256)
+            r = renew(laid->fd, path, source, e, err);
+    }
+    return r;
+}
+
+/* ---- Indexes ----------------------------------------------------------------------------- */
+
+/* An index that fits its source by time and size, but whose source has other content: Numba would
+ * run code of what is no longer there. */
+static void warn_of_wrong_code(struct restore *r, const struct laid_index *laid,
+                               const struct restored *f, const struct manifest_index *line)
+{
+    struct timespec t = f->before;
+
+    if (!line->valid || !line->has_stamp || line->stamp.kind == WP_STAMP_CONTENT ||
+        f->facts->mtime.tv_sec != t.tv_sec || f->facts->mtime.tv_nsec != t.tv_nsec)
+        return;
+    r->result->lost++;
+    report(r->o->report, WP_WARNING, laid->shown,
+           "its source has other content, but the time and maybe the size that the index "
+           "remembers: Numba would not notice");
+}
+
+static struct restored *source_of(const struct restore_tree *t, const struct laid_index *laid)
+{
+    _cleanup_free_ char *archived =
+        path_join(t->dirs[laid->tag].archived, path_base(laid->source_shown));
+
+    return archived ? restore_file_of(t, archived) : NULL;
+}
+
+static int fit_index(struct restore *r, struct restore_tree *t, const struct laid_index *laid,
+                     struct wp_error *err)
+{
+    const struct manifest_index *line = restore_index_line(t, laid->tag, path_base(laid->path));
+    const struct restored *f = source_of(t, laid);
+    struct restamp_source source;
+    int res = 0;
+
+    if (!f || laid->fd < 0)
+        return 0;
+    if (f->status == RESTORED_CHANGED && line)
+        warn_of_wrong_code(r, laid, f, line);
+    if (f->status != RESTORED_SAME)
+        return 0;
+    source = (struct restamp_source){.now = f->now, .before = f->before, .packed = f->facts};
+    if (r->o->restamp != WP_RESTAMP_NEVER)
+        res = restamp_index(laid->fd, laid->path, &source, line,
+                            line ? manifest_find(&t->m, line->index) : NULL, r->o->dry_run, err);
+    if (res > 0) {
+        r->result->restamped++;
+        report(r->o->report, restore_detail(r), laid->shown,
+               r->o->dry_run ? "its stamp would be changed" : "its stamp is changed");
+    }
+    if (res >= 0 && line && line->valid && !r->o->dry_run)
+        res = renew_data(t, laid, line, &source, err);
+    return res < 0 ? res : 0;
+}
+
+/* ---- .pyc files -------------------------------------------------------------------------- */
+
+static int fit_pycs(struct restore *r, const struct restored *f, struct wp_error *err)
+{
+    struct restamp_source source = {.now = f->now, .before = f->before, .packed = f->facts};
+
+    if (f->now.tv_sec == f->before.tv_sec && f->now.tv_sec == f->facts->mtime.tv_sec)
+        return 0;
+    return restamp_pyc(r->fd, f->path, &source, r->o->dry_run, &r->result->pycs, err);
+}
+
+int restore_stamps(struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    int res = 0;
+
+    for (size_t i = 0; i < t->layout.laid_count && res == 0; i++)
+        res = restore_interrupted(r) ? error_set(err, EINTR, NULL, "interrupted")
+                                     : fit_index(r, t, &t->layout.laid[i], err);
+    if (r->o->restamp == WP_RESTAMP_NEVER)
+        return res;
+    for (size_t i = 0; i < t->m.entry_count && res == 0; i++)
+        if (t->files[i].status == RESTORED_SAME)
+            res = fit_pycs(r, &t->files[i], err);
+    return res;
+}

@@ -1,0 +1,7 @@
+#pragma once
+/* Numba's settings in the environment. */
+
+#include <stdbool.h>
+
+/* Does "NAME=VALUE" change the code that Numba makes, though no key tells? */
+bool settings_change_code(const char *variable);

@@ -1,0 +1,180 @@
+/* Unpacking the caches alone, onto a tree that came another way: only those whose sources have the
+ * content there that was compiled. Times and stamps are then the affair of the repair. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "caches.h"
+#include "numba/index.h"
+#include "restore.h"
+#include "tree/beneath.h"
+#include "unpack.h"
+
+enum { UNKNOWN, SAME, OTHER }; /* what a source in the target is */
+
+bool unpack_is_cache(const struct entry *e)
+{
+    return (e->type == ENTRY_FILE || e->type == ENTRY_HARDLINK) &&
+           (caches_is_index(e->path) || caches_is_data(e->path));
+}
+
+/* The file that source PATH of the archive is, or leads to within it; NULL: none. */
+static const struct entry *file_of(const struct manifest *m, const char *path)
+{
+    _cleanup_free_ char *at = strdup(path);
+
+    for (int links = 0; at && links < 40; links++) {
+        const struct entry *e = manifest_find(m, at);
+        _cleanup_free_ char *dir = NULL, *joined = NULL;
+
+        if (!e || e->type == ENTRY_FILE)
+            return e;
+        if (e->type != ENTRY_HARDLINK && (e->type != ENTRY_SYMLINK || e->target[0] == '/'))
+            return NULL;
+        dir = e->type == ENTRY_SYMLINK ? path_dir(at) : strdup("");
+        joined = dir ? path_join(dir, e->target) : NULL;
+        free(at);
+        at = joined ? path_normalise(joined) : NULL;
+    }
+    return NULL;
+}
+
+static bool is_same(const struct unpack *u, const struct entry *e)
+{
+    unsigned char digest[32];
+    bool gone;
+    _cleanup_free_ char *path = unpack_name(u, e->path, &gone);
+    _cleanup_close_ int fd = -1;
+    struct stat st;
+
+    if (!path || !e->has_sha256)
+        return false;
+    fd = beneath_open(staging_target(u->staging, 0), path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+           (uint64_t)st.st_size == e->size && restore_digest(fd, digest) == 0 &&
+           memcmp(digest, e->sha256, sizeof digest) == 0;
+}
+
+/* Is the source of the valid index LINE the same in the target? Each is read once. */
+static bool fits(struct unpack *u, unsigned char *known, const struct manifest_index *line)
+{
+    const struct entry *e = line->source ? file_of(&u->manifest, line->source) : NULL;
+    unsigned char *status = e ? &known[e - u->manifest.entries] : NULL;
+
+    if (!e)
+        return false;
+    if (*status == UNKNOWN) {
+        *status = is_same(u, e) ? SAME : OTHER;
+        u->result->sources++;
+        u->result->matched += *status == SAME;
+        if (*status == OTHER)
+            report(u->o->report, WP_DETAIL, e->path, "is not the same here: its caches stay out");
+    }
+    return *status == SAME;
+}
+
+static const char *archived_path(const struct unpacked *item)
+{
+    return item->archived ? item->archived : item->e.path;
+}
+
+/* Takes a file out of the staged tree, and directories that are empty then. */
+static int take_out(struct unpack *u, struct unpacked *item, struct wp_error *err)
+{
+    _cleanup_free_ char *path = strdup(item->e.path);
+    int r = path ? beneath_remove(u->tree, path) : -ENOMEM;
+
+    if (r < 0)
+        return error_set(err, -r, item->e.path, "cannot be removed");
+    item->skipped = true;
+    for (char *slash; (slash = strrchr(path, '/'));) {
+        const char *name;
+        _cleanup_close_ int parent = -1;
+
+        *slash = '\0';
+        parent = beneath_parent(u->tree, path, &name);
+        if (parent < 0 || unlinkat(parent, name, AT_REMOVEDIR) < 0)
+            break;
+    }
+    return 0;
+}
+
+/* The index that data file ITEM belongs to. */
+static struct unpacked *index_of(const struct unpack *u, const struct unpacked *item)
+{
+    const char *path = item->e.path, *name = path_base(path);
+    _cleanup_free_ char *index = NULL;
+    size_t stem;
+
+    if (!index_is_data_name(name, &stem) ||
+        asprintf(&index, "%.*s.nbi", (int)((size_t)(name - path) + stem), path) < 0) {
+        index = NULL;
+        return NULL;
+    }
+    return unpack_find(u, index);
+}
+
+int unpack_graft(struct unpack *u, struct wp_error *err)
+{
+    _cleanup_free_ unsigned char *known = calloc(u->manifest.entry_count + 1, 1);
+    int r = 0;
+
+    if (!known)
+        return error_nomem(err);
+    for (size_t i = 0; i < u->count && r == 0; i++) {
+        struct unpacked *item = u->items[i];
+        const struct manifest_index *line = manifest_find_index(&u->manifest, archived_path(item));
+
+        if (!item->skipped && caches_is_index(item->e.path) &&
+            !(line && line->valid && fits(u, known, line)))
+            r = take_out(u, item, err);
+    }
+    for (size_t i = 0; i < u->count && r == 0; i++) {
+        struct unpacked *item = u->items[i], *index;
+
+        if (item->skipped || caches_is_index(item->e.path))
+            continue;
+        index = index_of(u, item);
+        if (!index || index->skipped)
+            r = take_out(u, item, err);
+    }
+    if (r == 0 && !u->result->matched)
+        return error_set(err, 0, u->dir,
+                         "none of the %zu sources that %s has caches of is in it, or is the same",
+                         u->result->sources, u->a->name);
+    return r;
+}
+
+int unpack_graft_finish(struct unpack *u, struct wp_error *err)
+{
+    _cleanup_free_ char *home = path_join(u->dir_path, u->home);
+    _cleanup_free_ char *manifest = home ? path_join(home, MANIFEST_NAME) : NULL;
+    struct wp_restore_options o = {.dir = u->dir,
+                                   .manifest = manifest,
+                                   .layout = u->o->layout,
+                                   .cache_dir = u->o->cache_dir,
+                                   .user = u->o->user,
+                                   .runtime_roots = u->o->runtime_roots,
+                                   .restamp = u->o->restamp,
+                                   .threads = pool_threads(u->a->pool),
+                                   .report = u->o->report,
+                                   .interrupted = u->o->interrupted};
+    struct wp_restore_result done = {0};
+    int r = manifest ? restore_graft(&o, &done, err) : error_nomem(err);
+
+    if (r < 0)
+        return r;
+    u->result->was_valid = done.was_valid;
+    u->result->lost = done.lost;
+    u->result->restamped = done.restamped;
+    u->result->verify = done.verify;
+    done.verify = (struct wp_verify_report){0};
+    wp_restore_result_clear(&done);
+    return 0;
+}

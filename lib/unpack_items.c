@@ -1,0 +1,255 @@
+/* Unpacking, the entries: their names here, which are wanted, and the table of them. */
+
+#include "unpack.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "tree/walk.h"
+
+enum { LARGEST_MANIFEST = 1 << 30 };
+
+/* ---- Names ------------------------------------------------------------------------------- */
+
+/* How many components to take off PATH. warmpack's own directory is never cut into. */
+static unsigned strip_count(const struct unpack *u, const char *path)
+{
+    int home = manifest_home_at(path);
+    unsigned above = home > 0 ? 1 : 0;
+
+    if (home >= 0 && u->o->strip_components > above)
+        return above;
+    return u->o->strip_components;
+}
+
+char *unpack_name(const struct unpack *u, const char *archived, bool *gone)
+{
+    const char *left = path_strip(archived, strip_count(u, archived));
+
+    *gone = left == NULL;
+    return left ? strdup(left) : NULL;
+}
+
+char *unpack_dir_name(const struct unpack *u, const char *archived, bool *gone)
+{
+    unsigned n = strip_count(u, archived), depth = *archived ? 1 : 0;
+
+    for (const char *p = archived; *p; p++)
+        depth += *p == '/';
+    *gone = n > depth;
+    if (*gone)
+        return NULL;
+    return strdup(n == depth ? "" : path_strip(archived, n));
+}
+
+static uint64_t hash_path(const char *path)
+{
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
+
+    for (; *path; path++)
+        h = (h ^ (unsigned char)*path) * 1099511628211u;
+    return h ^ h >> 32;
+}
+
+static size_t *slot_of(const struct unpack *u, const char *path)
+{
+    size_t i = hash_path(path) & (u->slot_count - 1);
+
+    while (u->slots[i] && strcmp(u->items[u->slots[i] - 1]->e.path, path) != 0)
+        i = (i + 1) & (u->slot_count - 1);
+    return &u->slots[i];
+}
+
+struct unpacked *unpack_find(const struct unpack *u, const char *path)
+{
+    size_t *slot = u->slot_count ? slot_of(u, path) : NULL;
+
+    return slot && *slot ? u->items[*slot - 1] : NULL;
+}
+
+static int grow_slots(struct unpack *u)
+{
+    size_t count = u->slot_count ? 2 * u->slot_count : 1024;
+    size_t *old = u->slots;
+
+    u->slots = calloc(count, sizeof *u->slots);
+    if (!u->slots) {
+        u->slots = old;
+        return -ENOMEM;
+    }
+    free(old);
+    u->slot_count = count;
+    for (size_t i = 0; i < u->count; i++)
+        if (!u->items[i]->skipped)
+            *slot_of(u, u->items[i]->e.path) = i + 1;
+    return 0;
+}
+
+/* Appends ITEM, which becomes the one that its path finds. */
+int unpack_add_item(struct unpack *u, struct unpacked *item)
+{
+    if (2 * (u->count + 1) > u->slot_count && grow_slots(u) < 0)
+        return -ENOMEM;
+    if (u->count == u->room) {
+        size_t room = u->room ? 2 * u->room : 256;
+        struct unpacked **items = realloc(u->items, room * sizeof *items);
+
+        if (!items)
+            return -ENOMEM;
+        u->items = items;
+        u->room = room;
+    }
+    u->items[u->count++] = item;
+    if (!item->skipped)
+        *slot_of(u, item->e.path) = u->count;
+    return 0;
+}
+
+void unpack_item_free(struct unpacked *item)
+{
+    if (!item)
+        return;
+    entry_clear(&item->e);
+    free(item->archived);
+    free(item);
+}
+
+/* ---- Selection --------------------------------------------------------------------------- */
+
+static bool matches(const char *path, const char *pattern)
+{
+    _cleanup_free_ char *clean = path_clean(pattern);
+
+    return clean && (fnmatch(clean, path, FNM_LEADING_DIR) == 0 || path_is_under(path, clean));
+}
+
+/* Is the entry wanted? USED notes which patterns matched something. */
+bool unpack_selected(const struct unpack *u, const char *path, bool *used)
+{
+    bool yes = !u->o->patterns;
+
+    for (size_t i = 0; u->o->patterns && u->o->patterns[i]; i++)
+        if (matches(path, u->o->patterns[i]))
+            yes = used[i] = true;
+    if (u->a->reader->mark &&
+        manifest_home_at(path) >= 0) /* the manifest, caches of what was selected */
+        return !u->o->to_stdout || (yes && u->o->patterns);
+    return yes && !(u->o->exclude && walk_excluded(path, u->o->exclude));
+}
+
+int unpack_check_safe(const struct entry *e, struct wp_error *err)
+{
+    if (!path_is_safe(e->path))
+        return error_set(err, 0, e->path,
+                         e->path[0] == '/' ? "is an absolute name: refused"
+                                           : "would lead outside the directory: refused");
+    if (e->type == ENTRY_HARDLINK && (!e->target || !path_is_safe(e->target)))
+        return error_set(err, 0, e->path, "is a hard link to outside the directory: refused");
+    if (e->type == ENTRY_SYMLINK && (!e->target || !*e->target))
+        return error_set(err, 0, e->path, "is a symbolic link to nothing");
+    return 0;
+}
+
+/* What the format cannot hold the manifest does. */
+static void take_recorded(const struct unpack *u, struct entry *e)
+{
+    const struct entry *m = u->recorded.data ? manifest_find(&u->manifest, e->path) : NULL;
+
+    if (!m || m->type != e->type)
+        return;
+    e->mtime = m->mtime;
+    e->mode = m->mode;
+    e->uid = m->uid;
+    e->gid = m->gid;
+}
+
+/* A copy of the archive's entry with its name as unpacked. *OUT NULL: nothing is left of it. */
+int unpack_make_item(struct unpack *u, const struct entry *e, bool *used, struct unpacked **out,
+                     struct wp_error *err)
+{
+    struct unpacked *item = calloc(1, sizeof *item);
+    bool gone = false;
+    char *name;
+
+    *out = item;
+    if (!item || entry_copy(&item->e, e) < 0)
+        return error_nomem(err);
+    take_recorded(u, &item->e);
+    item->skipped =
+        !unpack_selected(u, e->path, used) || (u->o->caches_only && !unpack_is_cache(e));
+    if (e->type == ENTRY_OTHER) {
+        if (!item->skipped)
+            report(u->o->report, WP_WARNING, e->path, "is a device or FIFO: skipped");
+        item->skipped = true;
+    }
+    if (!u->o->strip_components)
+        return 0;
+    name = unpack_name(u, e->path, &gone);
+    if (!name && !gone)
+        return error_nomem(err);
+    item->skipped |= gone;
+    if (name) {
+        item->archived = item->e.path;
+        item->e.path = name;
+    }
+    if (e->type == ENTRY_HARDLINK && !item->skipped) {
+        name = unpack_name(u, e->target, &gone);
+        if (!name)
+            return gone ? error_set(err, 0, e->path,
+                                    "is a hard link to a name that --strip-components takes away")
+                        : error_nomem(err);
+        free(item->e.target);
+        item->e.target = name;
+    }
+    return 0;
+}
+
+bool *unpack_new_used(const struct unpack *u)
+{
+    size_t n = 0;
+
+    while (u->o->patterns && u->o->patterns[n])
+        n++;
+    return calloc(n + 1, sizeof(bool));
+}
+
+int unpack_warn_unmatched(const struct unpack *u, const bool *used)
+{
+    for (size_t i = 0; u->o->patterns && u->o->patterns[i]; i++)
+        if (!used[i])
+            report(u->o->report, WP_FAILED, u->o->patterns[i], "not found in the archive");
+    return 0;
+}
+
+bool unpack_is_manifest(const struct unpack *u, const char *archived)
+{
+    return u->a->reader->mark && manifest_is_path(archived);
+}
+
+/* Reads the entry's whole content. */
+int unpack_pull(struct unpack *u, const struct entry *e, struct buf *text, struct wp_error *err)
+{
+    const void *data;
+    uint64_t offset;
+    size_t n;
+    int r;
+
+    if (e->size > LARGEST_MANIFEST)
+        return error_set(err, EFBIG, e->path, "is too large for a manifest");
+    while ((r = u->a->reader->ops->data(u->a->reader, &data, &n, &offset, err)) > 0) {
+        if (offset != text->size || n > e->size - text->size)
+            return error_set(err, EBADMSG, e->path, "has another size than its header says");
+        if (buf_add(text, data, n) < 0)
+            return error_nomem(err);
+    }
+    return r;
+}
+
+bool unpack_interrupted(const struct unpack *u)
+{
+    return u->o->interrupted && *u->o->interrupted;
+}

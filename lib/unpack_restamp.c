@@ -1,0 +1,78 @@
+/* Unpacking, where a filesystem cannot hold a time: indexes and .pyc files are changed to fit,
+ * while they are still staged. What is staged has been compared with the manifest. */
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "restamp.h"
+#include "tree/beneath.h"
+#include "unpack.h"
+
+/* What there is to know of source ITEM; false where its time is as packed, or cannot be told. */
+static bool lost_time(const struct unpack *u, const struct unpacked *item,
+                      struct restamp_source *source)
+{
+    const struct entry *e = &item->e;
+    struct stat st;
+
+    if (e->type != ENTRY_FILE || !e->has_sha256 || beneath_stat(u->tree, e->path, &st) < 0)
+        return false;
+    *source = (struct restamp_source){.now = st.st_mtim, .before = e->mtime, .packed = e};
+    return st.st_mtim.tv_sec != e->mtime.tv_sec || st.st_mtim.tv_nsec != e->mtime.tv_nsec;
+}
+
+static const struct unpacked *source_of(const struct unpack *u, const char *path)
+{
+    _cleanup_free_ char *at = strdup(path);
+
+    for (int links = 0; at && links < 40; links++) {
+        const struct unpacked *item = unpack_find(u, at);
+        _cleanup_free_ char *dir = NULL, *joined = NULL;
+
+        if (!item || item->skipped || item->e.type == ENTRY_FILE)
+            return item && !item->skipped ? item : NULL;
+        if (item->e.type != ENTRY_HARDLINK &&
+            (item->e.type != ENTRY_SYMLINK || item->e.target[0] == '/'))
+            return NULL;
+        dir = item->e.type == ENTRY_SYMLINK ? path_dir(at) : strdup("");
+        joined = dir ? path_join(dir, item->e.target) : NULL;
+        free(at);
+        at = joined ? path_normalise(joined) : NULL;
+    }
+    return NULL;
+}
+
+static int fit_index(struct unpack *u, const struct laid_index *laid, struct wp_error *err)
+{
+    const struct unpacked *item = source_of(u, laid->source_shown);
+    /* A valid index is laid once; which line it has does not matter, since its stamp fitted. */
+    struct manifest_index line = {.valid = laid->was_valid};
+    struct restamp_source source;
+    int r;
+
+    if (!item || !laid->was_valid || !lost_time(u, item, &source))
+        return 0;
+    r = restamp_index(laid->fd, laid->path, &source, &line, NULL, false, err);
+    u->result->restamped += r > 0;
+    return r < 0 ? r : 0;
+}
+
+int unpack_restamp(struct unpack *u, struct wp_error *err)
+{
+    size_t pycs = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < u->layout.laid_count && r == 0; i++)
+        r = fit_index(u, &u->layout.laid[i], err);
+    for (size_t i = 0; i < u->count && r == 0 && u->result->restamped; i++) {
+        struct restamp_source source;
+
+        if (!u->items[i]->skipped && lost_time(u, u->items[i], &source) &&
+            source.now.tv_sec != source.before.tv_sec)
+            r = restamp_pyc(u->tree, u->items[i]->e.path, &source, false, &pycs, err);
+    }
+    return r;
+}

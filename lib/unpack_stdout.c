@@ -1,0 +1,116 @@
+/* Unpacking to standard output: contents of the selected files, one after the other. */
+
+#include "unpack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/path.h"
+
+static int print_bytes(const char *data, size_t n, struct wp_error *err)
+{
+    while (n) {
+        ssize_t r = write(STDOUT_FILENO, data, n);
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return error_set(err, errno, "standard output", "cannot write");
+        data += r;
+        n -= (size_t)r;
+    }
+    return 0;
+}
+
+/* HOLE zero bytes, then DATA. */
+static int print_run(uint64_t hole, const void *data, size_t n, struct wp_error *err)
+{
+    static const char zeros[65536];
+    int r = 0;
+
+    while (hole && r == 0) {
+        size_t part = hole < sizeof zeros ? (size_t)hole : sizeof zeros;
+
+        r = print_bytes(zeros, part, err);
+        hole -= part;
+    }
+    return r < 0 ? r : print_bytes(data, n, err);
+}
+
+/* Prints the entry's content and takes its digest. */
+static int print_entry(struct unpack *u, struct unpacked *item, struct sha256 *sha,
+                       struct wp_error *err)
+{
+    struct format_reader *reader = u->a->reader;
+    const void *data;
+    uint64_t offset, at = 0;
+    size_t n;
+    int r;
+
+    while ((r = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
+        r = unpack_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
+                                  : print_run(offset - at, data, n, err);
+        if (r < 0)
+            return r;
+        sha256_add(sha, data, n);
+        at = offset + n;
+    }
+    if (r == 0 && at < item->e.size)
+        r = print_run(item->e.size - at, NULL, 0, err);
+    sha256_end(sha, item->e.sha256);
+    item->e.has_sha256 = true;
+    u->result->files++;
+    return r;
+}
+
+static int take_manifest(struct unpack *u, const struct entry *e, bool *used, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf text = {0};
+    int r = unpack_take_manifest(u, e, &text, err);
+    if (r == 0 && unpack_selected(u, e->path, used))
+        r = print_run(0, text.data, text.size, err);
+    return r;
+}
+
+static int next_entry(struct unpack *u, const struct entry *e, bool *used, struct sha256 *sha,
+                      struct wp_error *err)
+{
+    struct unpacked *item = NULL;
+    int r;
+
+    if (!*e->path)
+        return 0;
+    if (unpack_is_manifest(u, e->path))
+        return take_manifest(u, e, used, err);
+    r = unpack_make_item(u, e, used, &item, err);
+    if (r == 0 && !item->skipped && e->type == ENTRY_FILE)
+        r = print_entry(u, item, sha, err);
+    if (r == 0 && unpack_add_item(u, item) < 0)
+        r = error_nomem(err);
+    if (r < 0)
+        unpack_item_free(item);
+    return r;
+}
+
+/* What has been printed cannot be taken back, but the exit status tells whether it was right. */
+int unpack_to_stdout(struct unpack *u, struct wp_error *err)
+{
+    struct format_reader *reader = u->a->reader;
+    _cleanup_free_ bool *used = unpack_new_used(u);
+    struct sha256 *sha = sha256_new();
+    const struct entry *e;
+    int r = used && sha ? unpack_read_recorded(u, err) : error_nomem(err);
+
+    while (r == 0 && (r = reader->ops->next(reader, &e, err)) > 0)
+        r = next_entry(u, e, used, sha, err);
+    sha256_free(sha);
+    if (r == 0 && reader->mark)
+        r = u->has_manifest ? unpack_check(u, err)
+                            : error_set(err, EBADMSG, u->a->name,
+                                        "the archive is cut: its manifest is missing");
+    return r < 0 ? r : unpack_warn_unmatched(u, used);
+}

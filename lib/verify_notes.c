@@ -1,0 +1,263 @@
+#include "verify_notes.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "numba/index.h"
+#include "settings.h"
+
+extern char **environ;
+
+const char *wp_note_name(enum wp_note_kind kind)
+{
+    static const char *const names[] = {
+        [WP_NOTE_GROWS] = "grows",       [WP_NOTE_CLOSURES] = "closures",
+        [WP_NOTE_OLD_ROOT] = "old-root", [WP_NOTE_SVML] = "svml",
+        [WP_NOTE_STICKY] = "sticky",     [WP_NOTE_ORPHAN] = "orphan",
+        [WP_NOTE_SETTINGS] = "settings",
+    };
+
+    return (unsigned)kind < WP_NOTE_COUNT ? names[kind] : "unknown";
+}
+
+int note_add(struct wp_verify_report *r, enum wp_note_kind kind, const char *path, const char *fmt,
+             ...)
+{
+    _cleanup_free_ char *text = NULL;
+    struct wp_note *note;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    if (n < 0) {
+        text = NULL;
+        return -ENOMEM;
+    }
+    /* Grows by doubling: the room is the next power of two. */
+    if ((r->note_count & (r->note_count - 1)) == 0) {
+        note = reallocarray(r->notes, r->note_count ? 2 * r->note_count : 1, sizeof *note);
+        if (!note)
+            return -ENOMEM;
+        r->notes = note;
+    }
+    note = &r->notes[r->note_count];
+    *note = (struct wp_note){
+        .kind = kind, .path = path ? strdup(path) : NULL, .text = path_escape(text)};
+    if ((path && !note->path) || !note->text) {
+        free(note->path);
+        free(note->text);
+        return -ENOMEM;
+    }
+    r->note_count++;
+    return 0;
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
+/* Do A and B differ in nothing but what a closure holds? */
+static bool is_grown_from(const struct wp_overload *a, const struct wp_overload *b)
+{
+    return is_same(a->signature, b->signature) && is_same(a->code, b->code) &&
+           is_same(a->cpu, b->cpu) && is_same(a->features, b->features) &&
+           !is_same(a->cells, b->cells);
+}
+
+/* Several overloads that differ in nothing but what a closure holds: how many, and their
+ * signature. Two may well be one function made with two values. */
+static size_t grows(const struct wp_index_status *s, const char **signature)
+{
+    enum { SEVERAL = 3 };
+
+    for (size_t i = 0; i < s->overload_count; i++) {
+        size_t alike = s->overloads[i].closure;
+
+        for (size_t k = i + 1; k < s->overload_count && alike; k++)
+            alike += is_grown_from(&s->overloads[i], &s->overloads[k]);
+        *signature = s->overloads[i].signature;
+        if (alike >= SEVERAL)
+            return alike;
+    }
+    return 0;
+}
+
+int note_index(struct wp_verify_report *r, const struct wp_index_status *s,
+               const struct data_facts *facts, const char *old_root)
+{
+    const char *signature = NULL;
+    size_t closures = 0, alike = grows(s, &signature);
+    int e = 0;
+
+    for (size_t i = 0; i < s->overload_count; i++)
+        closures += s->overloads[i].closure;
+    if (closures)
+        e = note_add(r, WP_NOTE_CLOSURES, s->index,
+                     "%zu of %zu overloads are closures, whose keys may be bound to the path",
+                     closures, s->overload_count);
+    if (!e && alike)
+        e = note_add(r, WP_NOTE_GROWS, s->index,
+                     "%zu overloads for %.200s differ in their closure alone: it may get another "
+                     "one in every run",
+                     alike, signature);
+    if (!e && *facts->svml)
+        e = note_add(r, WP_NOTE_SVML, s->index,
+                     "its code calls %s of Intel's SVML library and crashes without it",
+                     facts->svml);
+    if (!e && facts->has_text && old_root)
+        e = note_add(r, WP_NOTE_OLD_ROOT, s->index,
+                     "its code holds the path %s, where it was compiled", old_root);
+    return e;
+}
+
+int note_sticky(struct wp_verify_report *r, const char *dir, const char *shown, uid_t owner,
+                const struct places_user *u)
+{
+    struct stat st;
+
+    if (u->uid == 0 || owner == u->uid || stat(dir, &st) < 0 || !(st.st_mode & S_ISVTX) ||
+        st.st_uid == u->uid)
+        return 0;
+    return note_add(r, WP_NOTE_STICKY, shown,
+                    "the directory is sticky and has indexes of others: Numba fails when it saves "
+                    "a new overload") < 0
+               ? -ENOMEM
+               : 1;
+}
+
+/* ---- Leftovers --------------------------------------------------------------------------- */
+
+int leftovers_add(struct leftovers *l, const char *file)
+{
+    size_t stem;
+
+    if (!index_is_data_name(path_base(file), &stem) && !index_is_temporary(path_base(file)))
+        return 0;
+    if (l->count == l->room) {
+        size_t room = l->room ? 2 * l->room : 64;
+        char **grown = reallocarray(l->files, room, sizeof *grown);
+
+        if (!grown)
+            return -ENOMEM;
+        l->files = grown;
+        l->room = room;
+    }
+    l->files[l->count] = strdup(file);
+    return l->files[l->count++] ? 0 : -ENOMEM;
+}
+
+void leftovers_clear(struct leftovers *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        free(l->files[i]);
+    free(l->files);
+    *l = (struct leftovers){0};
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The data files that the indexes of R name. Of an index that cannot be read, nothing is known. */
+static int named_files(const struct wp_verify_report *r, struct leftovers *out)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        _cleanup_free_ char *dir = path_dir(r->indexes[i].index);
+
+        for (size_t k = 0; k < r->indexes[i].overload_count; k++) {
+            _cleanup_free_ char *file =
+                dir ? path_join(dir, r->indexes[i].overloads[k].data) : NULL;
+
+            if (!file || leftovers_add(out, file) < 0)
+                return -ENOMEM;
+        }
+    }
+    if (out->count)
+        qsort(out->files, out->count, sizeof *out->files, compare_names);
+    return 0;
+}
+
+/* Does the data file FILE belong to an index that could not be read? */
+static bool is_of_corrupt(const struct wp_verify_report *r, const char *file)
+{
+    size_t stem, above = (size_t)(path_base(file) - file);
+
+    if (!index_is_data_name(file + above, &stem))
+        return false;
+    for (size_t i = 0; i < r->count; i++) {
+        const char *index = r->indexes[i].index;
+
+        if (!r->indexes[i].overloads && strncmp(index, file, above + stem) == 0 &&
+            strcmp(index + above + stem, ".nbi") == 0)
+            return true;
+    }
+    return false;
+}
+
+int note_leftovers(struct wp_verify_report *r, struct leftovers *l)
+{
+    struct leftovers named = {0};
+    int e = named_files(r, &named);
+
+    for (size_t i = 0; i < l->count && !e; i++) {
+        if (index_is_temporary(path_base(l->files[i])))
+            e = note_add(r, WP_NOTE_ORPHAN, l->files[i], "Numba did not finish writing it");
+        else if (!(named.count && bsearch(&l->files[i], named.files, named.count,
+                                          sizeof *named.files, compare_names)) &&
+                 !is_of_corrupt(r, l->files[i]))
+            e = note_add(r, WP_NOTE_ORPHAN, l->files[i], "no index names this data file");
+    }
+    leftovers_clear(&named);
+    return e;
+}
+
+/* ---- Settings ---------------------------------------------------------------------------- */
+
+static size_t name_length(const char *variable)
+{
+    return strcspn(variable, "=");
+}
+
+static bool has_variable(char *const *list, size_t count, const char *variable)
+{
+    size_t n = name_length(variable);
+
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(list[i], variable, n + 1) == 0)
+            return true;
+    return false;
+}
+
+int note_settings(struct wp_verify_report *r, const struct remembered *m)
+{
+    int e = 0;
+
+    if (!m->known)
+        return 0;
+    for (size_t i = 0; i < m->env_count && !e; i++) {
+        size_t n = name_length(m->env[i]);
+        _cleanup_free_ char *name = strndup(m->env[i], n);
+        const char *now = name ? getenv(name) : NULL;
+
+        if (!name)
+            return -ENOMEM;
+        if (!now || strcmp(now, m->env[i] + n + (m->env[i][n] == '=')) != 0)
+            e = note_add(r, WP_NOTE_SETTINGS, NULL, "it was packed with %.200s, and now %s%s%.200s",
+                         m->env[i], name, now ? " is " : " is not set", now ? now : "");
+    }
+    for (char **v = environ; v && *v && !e; v++)
+        if (settings_change_code(*v) && !has_variable(m->env, m->env_count, *v))
+            e = note_add(r, WP_NOTE_SETTINGS, NULL, "it was packed without %.*s, and now %.200s",
+                         (int)name_length(*v), *v, *v);
+    return e;
+}

@@ -1,0 +1,150 @@
+"""What create packs, and what it leaves out: caches of the right tree, our own files, files that
+vanish under it; and what is then said of the archive."""
+
+import fcntl
+import hashlib
+import json
+import os
+import struct
+import termios
+import time
+
+import pytest
+
+import trees
+
+
+@pytest.fixture
+def runner(tmp_path):
+    return trees.Runner(tmp_path)
+
+
+def members(runner, archive):
+    return runner.ok("list", "-f", archive).stdout.decode().splitlines()
+
+
+def user_wide(runner, directory):
+    """The user-wide cache of a directory, with one file in it."""
+    name = f"{directory.name}_{hashlib.sha1(str(directory).encode()).hexdigest()}"
+    cache = runner.home / ".cache" / "numba" / name
+    trees.write(cache / "k.add-3.py311.1.nbc", b"of " + str(directory).encode())
+    return cache
+
+
+def test_a_user_wide_cache_is_packed_only_for_the_directory_it_belongs_to(runner, tmp_path):
+    for where in ("one/app", "two/app", "two/lib"):
+        trees.write(tmp_path / where / "k.py", b"x = 1\n")
+    user_wide(runner, tmp_path / "two" / "app")
+    lib = user_wide(runner, tmp_path / "two" / "lib")
+    runner.ok("create", "-f", "a.tar", "-C", "one", "app", "-C", "../two", "lib")
+    packed = [name for name in members(runner, "a.tar") if name.endswith(".nbc")]
+    assert [name.split("/")[-2] for name in packed] == [lib.name]
+
+
+def test_two_directories_of_one_member_directory_keep_their_caches(runner, tmp_path):
+    for where in ("one/app", "one/lib", "one/more"):
+        trees.write(tmp_path / where / "k.py", b"x = 1\n")
+    caches = [user_wide(runner, tmp_path / "one" / name) for name in ("app", "lib", "more")]
+    runner.ok("create", "-f", "a.tar", "-C", "one", "app", "lib", "-C", "../one", "more")
+    packed = [name for name in members(runner, "a.tar") if name.endswith(".nbc")]
+    assert sorted(name.split("/")[-2] for name in packed) == sorted(c.name for c in caches)
+
+
+@trees.needs_root
+def test_a_user_wide_place_that_cannot_be_read_is_only_warned_of():
+    place = trees.public_directory()
+    try:
+        runner = trees.Runner(place)
+        trees.write(place / "app" / "k.py", b"x = 1\n")
+        cache = runner.home / ".cache" / "numba"
+        cache.mkdir(parents=True)
+        cache.chmod(0o700)
+        place.chmod(0o777)
+        said = runner.ok("create", "-f", "a.tar", "app", user=trees.NOBODY).stderr.decode()
+        assert f"{cache}: cannot be read" in said
+        other = place / "caches"
+        other.mkdir(mode=0o700)
+        refused = runner("create", "-f", "b.tar", "--cache-dir", other, "app", user=trees.NOBODY)
+        assert refused.returncode == 2
+    finally:
+        trees.remove_tree(place)
+
+
+def test_a_lock_of_an_earlier_extraction_is_not_packed(runner, tmp_path):
+    trees.write(tmp_path / "app" / "k.py", b"x = 1\n")
+    trees.write(tmp_path / "app" / ".warmpack.lock")
+    trees.write(tmp_path / "app" / ".warmpack.locked", b"not ours")
+    runner.ok("create", "-f", "a.tar", "app")
+    names = members(runner, "a.tar")
+    assert "app/.warmpack.lock" not in names
+    assert "app/.warmpack.locked" in names
+
+
+def pack_while(runner, tmp_path, change, *options):
+    """Packs tree/ and calls CHANGE after the walk, before any z file is read: what -v prints has
+    nowhere to go by then. Returns status and what was said."""
+    for i in range(200):
+        trees.write(tmp_path / "tree" / f"a{i:03}{'-' * 100}", b"x")
+    read, write = os.pipe()
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    job = runner.start("create", "-v", *options, "-f", "a.tar", "tree", stdout=write, stderr=write)
+    os.close(write)
+    limit = time.monotonic() + 60
+    while struct.unpack("i", fcntl.ioctl(read, termios.FIONREAD, b"\0" * 4))[0] < 3900:
+        assert time.monotonic() < limit and job.poll() is None
+        time.sleep(0.01)
+    change()
+    with open(read, "rb") as file:
+        said = file.read().decode()
+    return job.wait(60), said
+
+
+@pytest.mark.parametrize("size", [10, 5 << 20])
+@pytest.mark.parametrize("name", ["z.py", "z.bin"])
+def test_a_file_that_vanishes_is_left_out_with_a_warning(runner, tmp_path, name, size):
+    gone = trees.write(tmp_path / "tree" / name, trees.noise(size))
+    trees.write(tmp_path / "tree" / "zz", b"stays")
+    status, said = pack_while(runner, tmp_path, gone.unlink)
+    assert (status, f"tree/{name}: was removed before it was read" in said) == (1, True), said
+    names = members(runner, "a.tar")
+    assert f"tree/{name}" not in names and "tree/zz" in names
+    (tmp_path / "out").mkdir()
+    runner.ok("extract", "-f", "a.tar", "-C", "out")
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("size", [10, 5 << 20])
+def test_hard_links_whose_names_all_vanish_are_left_out_together(runner, tmp_path, size, threads):
+    first = trees.write(tmp_path / "tree" / "z1", trees.noise(size))
+    for i in range(2, 5):
+        os.link(first, tmp_path / "tree" / f"z{i}")
+    status, said = pack_while(
+        runner, tmp_path, lambda: [(tmp_path / "tree" / f"z{i}").unlink() for i in range(1, 5)],
+        "--threads", str(threads))
+    assert (status, said.count("was removed before it was read")) == (1, 4), said
+    assert not [name for name in members(runner, "a.tar") if name.startswith("tree/z")]
+    (tmp_path / "out").mkdir()
+    runner.ok("extract", "-f", "a.tar", "-C", "out")
+
+
+@pytest.mark.parametrize("size", [10, 5 << 20])
+def test_a_hard_link_whose_first_name_vanishes_is_read_by_another(runner, tmp_path, size):
+    first = trees.write(tmp_path / "tree" / "z1", trees.noise(size))
+    os.link(first, tmp_path / "tree" / "z2")
+    status, said = pack_while(runner, tmp_path, first.unlink)
+    assert status == 0, said
+    (tmp_path / "out").mkdir()
+    runner.ok("extract", "-f", "a.tar", "-C", "out")
+    assert (tmp_path / "out" / "tree" / "z2").read_bytes() == trees.noise(size)
+
+
+def test_many_hard_links_over_many_blocks_are_packed(runner, tmp_path):
+    for i in range(300):
+        first = trees.write(tmp_path / "tree" / "a" / f"{i:03}", trees.noise(20000, i))
+        os.makedirs(tmp_path / "tree" / "b", exist_ok=True)
+        os.link(first, tmp_path / "tree" / "b" / f"{i:03}")
+        os.link(first, tmp_path / "tree" / "a" / f"{i:03}.link")
+    runner.ok("create", "--threads", "4", "-f", "a.tgz", "tree")
+    (tmp_path / "out").mkdir()
+    runner.ok("extract", "-f", "a.tgz", "-C", "out")
+    trees.assert_same(trees.look(tmp_path / "tree"), trees.look(tmp_path / "out" / "tree"))

@@ -1,0 +1,123 @@
+"""A signal ends a job at once, also one that waits for a pipe whose other end stalls."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import BINARY
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+READERS = {"extract": ["extract", "-C", "out"], "verify": ["verify"], "env": ["env"],
+           "inspect": ["inspect"]}
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """packed(SUFFIX): the bytes of an archive with more content than is read at once."""
+    top = tmp_path_factory.mktemp("packed")
+    app = top / "app"
+    app.mkdir()
+    for i in range(8):
+        (app / f"{i}.bin").write_bytes(os.urandom(1 << 20))
+
+    def make(suffix):
+        archive = top / ("a" + suffix)
+        if not archive.exists():
+            subprocess.run([BINARY, "create", "-qf", archive, "app"], cwd=top, check=True)
+        return archive.read_bytes()
+
+    return make
+
+
+def sleeps(pid):
+    """Does no thread of the process run?"""
+    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "S" for task in tasks)
+
+
+def wait_until_stalled(child):
+    deadline = time.monotonic() + 60
+    asleep = 0
+    while asleep < 20:
+        assert child.poll() is None, child.stderr.read()
+        assert time.monotonic() < deadline
+        asleep = asleep + 1 if sleeps(child.pid) else 0
+        time.sleep(0.01)
+
+
+def assert_ends_soon(child, number, status):
+    wait_until_stalled(child)
+    child.send_signal(number)
+    try:
+        # A second is promised; a loaded machine may be slower, but one that hangs never ends.
+        assert child.wait(timeout=10) == status
+    finally:
+        child.kill()
+    assert child.stderr.read().endswith(b"warmpack: interrupted\n")
+
+
+def feed(child, data):
+    """Writes DATA, or as much of it as the program takes."""
+    os.set_blocking(child.stdin.fileno(), False)
+    deadline = time.monotonic() + 60
+    while data and time.monotonic() < deadline:
+        try:
+            data = data[os.write(child.stdin.fileno(), data):]
+        except BlockingIOError:
+            time.sleep(0.005)
+    assert not data
+
+
+@pytest.mark.parametrize("threads", ["1", "4"])
+@pytest.mark.parametrize("suffix", [".tar", ".tgz", ".tar.zst", ".zip"])
+@pytest.mark.parametrize("number, status", SIGNALS)
+def test_a_signal_ends_extract_while_its_pipe_stalls(packed, tmp_path, suffix, threads, number,
+                                                     status):
+    with subprocess.Popen([BINARY, "extract", "--threads", threads, "-C", "out", "-f", "-"],
+                          cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        feed(child, packed(suffix)[:6 << 20])
+        assert_ends_soon(child, number, status)
+    assert not (tmp_path / "out").exists() or not [*(tmp_path / "out").rglob("*.bin")]
+
+
+@pytest.mark.parametrize("at", [0, 100, 3 << 20])
+@pytest.mark.parametrize("verb", READERS)
+def test_a_signal_ends_every_reader_while_its_pipe_stalls(packed, tmp_path, verb, at):
+    with subprocess.Popen([BINARY, *READERS[verb], "-f", "-"], cwd=tmp_path,
+                          stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        feed(child, packed(".tgz")[:at])
+        assert_ends_soon(child, signal.SIGTERM, 143)
+
+
+def test_a_signal_ends_list_while_its_pipe_stalls(packed, tmp_path):
+    with subprocess.Popen([BINARY, "list", "-f", "-"], cwd=tmp_path, stdin=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
+        feed(child, packed(".tgz")[:3 << 20])
+        wait_until_stalled(child)
+        child.terminate()
+        assert child.wait(timeout=10) in (-signal.SIGTERM, 143)
+
+
+@pytest.mark.parametrize("number, status", SIGNALS)
+def test_a_signal_ends_create_while_its_pipe_stalls(tmp_path, number, status):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "big").write_bytes(os.urandom(8 << 20))
+    with subprocess.Popen([BINARY, "create", "-f", "-", "--format", "tar", "app"], cwd=tmp_path,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert_ends_soon(child, number, status)
+
+
+def test_a_signal_ends_create_while_its_fifo_stalls(tmp_path):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "big").write_bytes(os.urandom(8 << 20))
+    os.mkfifo(tmp_path / "fifo.tar")
+    held = os.open(tmp_path / "fifo.tar", os.O_RDWR)
+    try:
+        with subprocess.Popen([BINARY, "create", "-f", "fifo.tar", "app"], cwd=tmp_path,
+                              stderr=subprocess.PIPE) as child:
+            assert_ends_soon(child, signal.SIGTERM, 143)
+    finally:
+        os.close(held)

@@ -1,0 +1,94 @@
+"""What --if-needed, -k and -O make of trees and archives that are not what they were."""
+
+import os
+import subprocess
+
+import pytest
+
+
+@pytest.fixture(name="warmpack")
+def warmpack_that_can_insist(warmpack):
+    def ok(*words):
+        result = warmpack(*words)
+        assert result.returncode == 0, result.stderr
+        return result
+
+    warmpack.ok = ok
+    return warmpack
+
+
+def make(tmp_path, top, text):
+    tree = tmp_path / top
+    tree.mkdir()
+    (tree / "x.py").write_text(text)
+    return top
+
+
+def test_a_release_that_another_one_replaced_is_unpacked_again(warmpack, tmp_path):
+    """Also where both were unpacked under another name than they were packed under."""
+    for number in ("1", "2"):
+        warmpack.ok("-czf", f"v{number}.tgz", make(tmp_path, "app-" + number, "x = " + number))
+    strip = ["--strip-components", "1", "-C", "d"]
+    for number in ("1", "2", "1"):
+        result = warmpack.ok("extract", "--if-needed", "-f", f"v{number}.tgz", *strip)
+        assert b"nothing to do" not in result.stderr
+        assert (tmp_path / "d/x.py").read_text() == "x = " + number
+    assert len(os.listdir(tmp_path / "d/.warmpack")) == 1
+    result = warmpack.ok("extract", "--if-needed", "-f", "v1.tgz", *strip)
+    assert b"nothing to do" in result.stderr
+
+
+def test_a_release_that_a_foreign_archive_overwrote_is_unpacked_again(warmpack, tmp_path):
+    warmpack.ok("-czf", "v1.tgz", make(tmp_path, "app", "x = 1"))
+    warmpack.ok("extract", "--if-needed", "-f", "v1.tgz", "-C", "d")
+    (tmp_path / "app/x.py").write_text("x = 2")
+    subprocess.run(["tar", "czf", "foreign.tgz", "app"], cwd=tmp_path, check=True)
+    warmpack.ok("extract", "-f", "foreign.tgz", "-C", "d")
+    assert (tmp_path / "d/app/x.py").read_text() == "x = 2"
+    warmpack.ok("extract", "--if-needed", "-f", "v1.tgz", "-C", "d")
+    assert (tmp_path / "d/app/x.py").read_text() == "x = 1"
+
+
+def test_two_archives_in_one_directory_do_not_supersede_one_another(warmpack, tmp_path):
+    for top in ("a", "b"):
+        warmpack.ok("-czf", top + ".tgz", make(tmp_path, top, "x = 1"))
+        warmpack.ok("extract", "--if-needed", "-f", top + ".tgz", "-C", "d")
+    for top in ("a", "b"):
+        result = warmpack.ok("extract", "--if-needed", "-f", top + ".tgz", "-C", "d")
+        assert b"nothing to do" in result.stderr
+
+
+def test_keep_old_removes_nothing_and_claims_nothing(warmpack, tmp_path):
+    warmpack.ok("-czf", "v1.tgz", make(tmp_path, "app", "x = 1"))
+    (tmp_path / "app/x.py").write_text("x = 2")
+    warmpack.ok("-czf", "v2.tgz", "app")
+    warmpack.ok("-xf", "v1.tgz", "-C", "d")
+    before = set(os.listdir(tmp_path / "d/app/.warmpack"))
+    assert warmpack("-xkf", "v2.tgz", "-C", "d").returncode == 2
+    assert before <= set(os.listdir(tmp_path / "d/app/.warmpack"))
+    assert (tmp_path / "d/app/x.py").read_text() == "x = 1"
+    warmpack.ok("extract", "--if-needed", "-f", "v2.tgz", "-C", "d")
+    assert (tmp_path / "d/app/x.py").read_text() == "x = 2"
+
+
+def test_a_failure_leaves_an_empty_directory_and_removes_what_it_made(warmpack, tmp_path):
+    warmpack.ok("-czf", "a.tgz", make(tmp_path, "app", "x = 1"))
+    whole = (tmp_path / "a.tgz").read_bytes()
+    (tmp_path / "cut.tgz").write_bytes(whole[:len(whole) // 2])
+    (tmp_path / "empty").mkdir(mode=0o711)
+    for where in ("empty", "n/x/y"):
+        assert warmpack("extract", "--if-needed", "-f", "cut.tgz", "-C", where).returncode == 2
+    assert (tmp_path / "empty").stat().st_mode & 0o777 == 0o711
+    assert not os.listdir(tmp_path / "empty") and not (tmp_path / "n").exists()
+
+
+@pytest.mark.parametrize("archive", ["changed.tar", "cut.tar"])
+def test_contents_of_a_tampered_archive_are_told_by_the_exit_status(warmpack, tmp_path, archive):
+    warmpack.ok("-cf", "a.tar", make(tmp_path, "app", "x = 1\n" * 1000))
+    whole = (tmp_path / "a.tar").read_bytes()
+    at = whole.index(b"x = 1\nx = 1")
+    (tmp_path / "changed.tar").write_bytes(whole[:at] + b"y" + whole[at + 1:])
+    after = at + 6 * 1000 + (-6 * 1000) % 512
+    (tmp_path / "cut.tar").write_bytes(whole[:after] + bytes(1024))
+    assert warmpack("-xOf", archive, "app/x.py").returncode == 2
+    assert warmpack.ok("-xOf", "a.tar", "app/x.py").stdout == b"x = 1\n" * 1000

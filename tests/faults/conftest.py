@@ -1,0 +1,35 @@
+"""Kills, full disks and odd filesystems: real ones."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
+
+import trees  # noqa: E402
+
+
+@pytest.fixture
+def warmpack(tmp_path):
+    return trees.Runner(tmp_path)
+
+
+@pytest.fixture
+def mount():
+    """mount(DIR, *arguments of mount) mounts something on DIR until the test ends."""
+    mounted = []
+
+    def run(path, *arguments):
+        path.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["mount", *map(str, arguments), str(path)], capture_output=True,
+                              check=False)
+        if done.returncode != 0:
+            pytest.skip("cannot mount here: " + done.stderr.decode().strip())
+        mounted.append(path)
+        return path
+
+    yield run
+    for path in reversed(mounted):
+        subprocess.run(["umount", str(path)], check=True)

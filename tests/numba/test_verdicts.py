@@ -1,0 +1,257 @@
+"""verify holds keys against the interpreter, the settings and this machine, looks into object
+code, and says what else is not as it should be."""
+
+import json
+import os
+import subprocess
+
+import pytest
+from harness import PYTHON, environment, warmpack
+from small import cache_of, cpu_flags, old, run_small, write_small
+
+
+@pytest.fixture
+def tree(here, me):
+    root = write_small(here / "app")
+    assert run_small(root, me.home) == (0, 3)
+    return root
+
+
+def statuses(document):
+    return {i["index"].rpartition("/")[2].split("-")[0]: i for i in json.loads(document)["indexes"]}
+
+
+def interpreter(path, **values):
+    """An interpreter like the real one but for some of what it says of itself."""
+    changes = "".join("; %s = %r" % item for item in values.items())
+    path.write_text(
+        "#!/bin/sh\nexec %s -B -c \"import sys, numba, numba.core.codegen%s\n"
+        "exec(sys.argv[1])\" \"$3\"\n" % (PYTHON, changes)
+    )
+    path.chmod(0o755)
+    return path
+
+
+def test_the_interpreter_that_compiled_finds_all_valid(tree, me):
+    done = warmpack("verify", "--json", "--python", PYTHON, tree, home=me.home)
+    assert {i["status"] for i in json.loads(done.out)["indexes"]} == {"valid"}
+    assert run_small(tree, me.home) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    "changes, status, reason",
+    [
+        ({"numba.__version__": "0.99.1"}, "wrong-numba", "has 0.99.1"),
+        ({"sys.abiflags": "t"}, "wrong-python", "is 311t"),
+        ({"numba.core.config.CPU_NAME": "nehalem"}, "wrong-cpu", "has nehalem"),
+        ({"numba.core.config.CPU_FEATURES": "+avx"}, "wrong-cpu", "list of features"),
+    ],
+)
+def test_another_interpreter_is_named_with_what_it_has(tree, here, me, changes, status, reason):
+    python = interpreter(here / "python", **changes)
+    done = warmpack("verify", "--json", "--python", python, tree, home=me.home, expect=1)
+    for index in json.loads(done.out)["indexes"]:
+        assert index["status"] == status
+        assert reason in index["reason"] and str(python) in index["reason"]
+
+
+def test_an_archive_is_held_against_an_interpreter_too(tree, here, me):
+    warmpack("create", "-f", here / "a.tgz", "-C", here, "app", home=me.home)
+    warmpack("verify", "-f", here / "a.tgz", "--python", PYTHON, home=me.home)
+    python = interpreter(here / "python", **{"numba.__version__": "0.1"})
+    done = warmpack("verify", "-f", here / "a.tgz", "--python", python, home=me.home, expect=1)
+    assert done.out.count("wrong-numba") == 3
+
+
+@pytest.mark.parametrize(
+    "script, said",
+    [
+        ("exit 3", "it said nothing"),
+        ("echo no such thing >&2; exit 1", "no such thing"),
+        ("echo '[1]'", "cannot be asked"),
+        ("echo '{\"numba\": 5}'", "does not say what its Numba compiles for"),
+    ],
+)
+def test_an_interpreter_that_cannot_answer_is_an_error_with_its_last_words(
+    tree, here, me, script, said
+):
+    python = here / "python"
+    python.write_text("#!/bin/sh\n" + script + "\n")
+    python.chmod(0o755)
+    done = warmpack("verify", "--python", python, tree, home=me.home, expect=2)
+    assert said in done.err and str(python) in done.err
+    assert done.out == ""
+
+
+def test_a_module_in_the_working_directory_is_not_imported(tree, here, me):
+    for name in ("numba", "json", "os"):
+        (here / (name + ".py")).write_text("open('executed', 'w')\n")
+    warmpack("verify", "--python", PYTHON, tree, home=me.home, cwd=here)
+    assert not (here / "executed").exists()
+
+
+def test_settings_of_the_CPU_are_held_against_keys(tree, me):
+    done = warmpack("verify", tree, home=me.home, expect=1, NUMBA_CPU_NAME="generic")
+    assert done.out.count("wrong-cpu") == 3
+    assert "hint: wrong-cpu: " in done.err and "warmpack env" in done.err
+    first = statuses(warmpack("verify", "--json", tree, home=me.home).out)["k.add"]["overloads"][0]
+    warmpack(
+        *("verify", tree),
+        home=me.home,
+        NUMBA_CPU_NAME=first["cpu"],
+        NUMBA_CPU_FEATURES=first["features"],
+    )
+
+
+def test_code_for_a_feature_that_this_machine_lacks_is_unsafe(here, me):
+    lacking = [
+        name
+        for name, flag in (("xop", "xop"), ("amx-tile", "amx_tile"), ("avx512er", "avx512er"))
+        if flag not in cpu_flags()
+    ]
+    assert len(lacking) >= 2, "no CPU has all of them"
+    root = write_small(here / "app")
+    variables = {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "+sse4.2," + ",".join("+" + name for name in lacking[:2]),
+    }
+    run_small(root, me.home, **variables)
+    done = warmpack("verify", root, home=me.home, expect=1)
+    assert done.out.count("unsafe-cpu") == 3
+    assert "which this machine lacks" in done.out
+    assert all(name in done.out for name in lacking[:2]) and "sse4.2" not in done.out
+
+
+def test_an_overload_for_this_CPU_beside_one_for_another_is_enough(tree, me):
+    old_keys = {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""}
+    assert run_small(tree, me.home, **old_keys) == (0, 3)
+    for variables in ({}, old_keys):
+        done = warmpack("verify", "--python", PYTHON, tree, home=me.home, **variables)
+        assert done.counts == (3, 3)
+    done = warmpack("verify", tree, home=me.home, expect=1, NUMBA_CPU_NAME="generic")
+    assert done.counts == (0, 3)
+
+
+def test_object_code_that_is_cut_is_corrupt(tree, me):
+    data = next(cache_of(tree).glob("k.add-*.1.nbc"))
+    content = data.read_bytes()
+    elf = content.index(b"\x7fELF")
+    # The table of sections lies behind the end: as a whole pickle with half an object would be.
+    data.write_bytes(content[: elf + 40] + b"\xff\xff\xff\x0f\0\0\0\0" + content[elf + 48 :])
+    done = warmpack("verify", tree, home=me.home, expect=1)
+    assert done.out.startswith("corrupt  pkg/__pycache__/k.add-")
+
+
+def test_the_old_root_in_object_code_is_noted_after_a_move(tree, here, me):
+    assert "old-root" not in warmpack("verify", tree, home=me.home).out
+    warmpack("create", "-f", here / "a.tgz", "-C", here, "app", home=me.home)
+    warmpack("extract", "-f", here / "a.tgz", "-C", here / "new", home=me.home)
+    done = warmpack("verify", here / "new" / "app", home=me.home)
+    noted = [line for line in done.out.splitlines() if line.startswith("old-root  ")]
+    assert len(noted) == 1 and "k.where-" in noted[0] and str(here / "app") in noted[0]
+    assert done.counts == (3, 3)
+
+
+def test_settings_that_differ_from_packing_are_noted(tree, here, me):
+    warmpack(
+        *("create", "-f", here / "a.tgz", "-C", here, "app"), home=me.home, NUMBA_BOUNDSCHECK=1
+    )
+    warmpack("extract", "-f", here / "a.tgz", "-C", here / "new", home=me.home)
+    done = warmpack("verify", here / "new" / "app", home=me.home, NUMBA_OPT=1)
+    assert "it was packed with NUMBA_BOUNDSCHECK=1, and now NUMBA_BOUNDSCHECK is not set" in done.out
+    assert "it was packed without NUMBA_OPT, and now NUMBA_OPT=1" in done.out
+    done = warmpack("verify", here / "new" / "app", home=me.home, NUMBA_BOUNDSCHECK=1)
+    assert "settings" not in done.out
+
+
+def test_an_index_that_grows_is_noted(here, me):
+    root = here / "app"
+    root.mkdir()
+    (root / "g.py").write_text(
+        "from numba import njit\n"
+        "def make(f):\n"
+        "    @njit(cache=True)\n"
+        "    def call(x):\n"
+        "        return f(x)\n"
+        "    return call\n"
+        "make(njit(lambda x: x + 1))(1)\n"
+    )
+    for _ in range(3):
+        assert "grows" not in warmpack("verify", root, home=me.home).out
+        subprocess.run(
+            [PYTHON, "-B", "-c", "import g"],
+            env=environment(me.home, PYTHONPATH=root),
+            cwd=me.home,
+            check=True,
+        )
+    done = warmpack("verify", root, home=me.home)
+    assert done.out.startswith("grows  __pycache__/g.make.locals.call-") and "3 overloads" in done.out
+    assert "closures" in warmpack("verify", "-v", root, home=me.home).out
+
+
+def test_a_sticky_directory_with_indexes_of_others_is_noted(tree, me, another_user):
+    cache_of(tree).chmod(0o1777)
+    done = warmpack("verify", "--user", "65534", tree, home=me.home)
+    assert done.out.startswith("sticky  pkg/__pycache__  ")
+    assert "sticky" not in warmpack("verify", tree, home=me.home).out
+
+
+def spoil(tree):
+    """Returns what is to go: a cut index with its data, a suspect pair, and two orphans."""
+    cache = cache_of(tree)
+    cut = next(cache.glob("k.add-*.nbi"))
+    cut.write_bytes(cut.read_bytes()[:-7])
+    suspect = next(cache.glob("k.total-*.nbc"))
+    os.utime(suspect, (1, 1))
+    orphan = cache / "k.gone-3.py311.1.nbc"
+    half = cache / "k.add-7.py311.nbi.tmp.12ab"
+    for path in (orphan, half):
+        path.write_bytes(b"x")
+        old(path)
+    return {*cache.glob("k.add-*"), *cache.glob("k.total-*"), orphan, half}
+
+
+def test_fix_removes_what_is_broken_and_nothing_else(tree, me):
+    before = {p for p in tree.rglob("*") if p.is_file()}
+    bad = spoil(tree)
+    mine = cache_of(tree) / "notes.tmp.12"
+    mine.write_text("mine")
+    said = warmpack("verify", "--fix", "--dry-run", tree, home=me.home, expect=1)
+    assert said.err.count("would be removed: ") == len(bad)
+    assert all(p.exists() for p in bad)
+
+    done = warmpack("verify", "--fix", tree, home=me.home)
+    assert done.counts == (1, 1)
+    assert done.err.count(": removed: ") == len(bad)
+    assert {p for p in tree.rglob("*") if p.is_file()} == (before - bad) | {mine}
+    assert run_small(tree, me.home) == (1, 2)
+
+
+def test_fix_leaves_what_somebody_may_be_writing(tree, me):
+    half = cache_of(tree) / "k.add-7.py311.nbi.tmp.12ab"
+    half.write_bytes(b"")
+    done = warmpack("verify", "--fix", tree, home=me.home)
+    assert half.exists() and "somebody may be writing it" in done.err
+
+
+def test_fix_does_not_follow_what_a_corrupt_index_names(tree, here, me):
+    """An index is believed in nothing: its data files are those that its own name gives."""
+    import pickle
+
+    other = next(cache_of(tree).glob("k.total-*.1.nbc"))
+    bad = cache_of(tree) / "k.evil-1.py311.nbi"
+    source = (tree / "pkg" / "k.py").stat()
+    key = ((), ("x86_64-pc-linux-gnu", "generic", ""), ("a", "b"))
+    bad.write_bytes(
+        pickle.dumps("0.56.4")
+        + pickle.dumps(((source.st_mtime, source.st_size), {key: other.name}))
+    )
+    os.utime(other, (1, 1))  # now both are suspect
+    keep = next(cache_of(tree).glob("k.add-*.1.nbc"))
+    key_of_add = cache_of(tree) / "k.evil-2.py311.nbi"
+    key_of_add.write_bytes(
+        pickle.dumps("0.56.4") + pickle.dumps(((0.5, 1), {key: keep.name}))[:-1]
+    )
+    warmpack("verify", "--fix", tree, home=me.home)
+    assert not bad.exists() and not key_of_add.exists()
+    assert keep.exists()
