@@ -65,7 +65,7 @@ static int amend(const struct args *a, const struct wp_amend_options *o)
     int rc;
 
     signals_install();
-    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, &err);
+    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, o->interrupted, &err);
     if (rc == 0)
         rc = wp_amend(archive, o, &result, &err);
     progress_end();

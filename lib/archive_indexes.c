@@ -10,7 +10,8 @@
 #include "base/path.h"
 #include "caches.h"
 
-enum { LARGEST_INDEX = 64 << 20 };
+/* Real ones have some kilobytes; all are held until the last entry has been met. */
+enum { LARGEST_INDEX = 64 << 20, LARGEST_SUM = 256 << 20 };
 
 const struct entry *archive_indexes_file(const struct archive_indexes *v, const char *path,
                                          bool *outside)
@@ -101,6 +102,7 @@ static int pull(struct archive_indexes *v, const struct entry *e, struct buf *te
 static int keep_index(struct archive_indexes *v, const struct entry *e, struct wp_error *err)
 {
     struct archive_index *grown = reallocarray(v->items, v->count + 1, sizeof *grown);
+    int r;
 
     if (!grown)
         return error_nomem(err);
@@ -108,7 +110,13 @@ static int keep_index(struct archive_indexes *v, const struct entry *e, struct w
     grown[v->count] = (struct archive_index){.path = strdup(e->path)};
     if (!grown[v->count].path)
         return error_nomem(err);
-    return pull(v, e, &grown[v->count++].text, err);
+    if (e->size > LARGEST_SUM - v->held)
+        return error_set(err, EFBIG, e->path,
+                         "the indexes of the archive are too large together, more than %d MiB",
+                         LARGEST_SUM >> 20);
+    r = pull(v, e, &grown[v->count++].text, err);
+    v->held += e->size;
+    return r;
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -160,7 +168,12 @@ int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, stru
         r = error_set(err, EBADMSG, a->name, "the archive is cut: its manifest is missing");
     if (r == 0 && path)
         r = manifest_read(&recorded, text.data, text.size, path, a->pool, err);
-    if (r == 0) { /* which hashed directory belongs where, only the manifest knows */
+    if (r == 0) { /* which hashed directory belongs where, only the manifest knows; so it is with
+                     sources that are not in the archive */
+        out->m.indexes = recorded.indexes;
+        out->m.index_count = recorded.index_count;
+        recorded.indexes = NULL;
+        recorded.index_count = 0;
         out->m.caches = recorded.caches;
         out->m.cache_count = recorded.cache_count;
         recorded.caches = NULL;

@@ -11,9 +11,10 @@ struct archive_index {
 
 struct archive_indexes {
     struct wp_archive *a;
-    struct manifest m;           /* entries as met, sorted; caches as recorded */
+    struct manifest m;           /* entries as met, sorted; caches and indexes as recorded */
     struct archive_index *items; /* in the archive's order */
     size_t count;
+    uint64_t held; /* bytes of their texts */
 };
 
 /* Reads the whole archive; clear *OUT in any case. One that is known to be cut is refused. */

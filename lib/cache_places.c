@@ -18,9 +18,9 @@ struct places {
     const struct places_user *user;
 };
 
-/* Appends directory DIR (taken over). */
-static int add_place(struct places *p, enum wp_layout kind, char *dir, const char *why_not,
-                     struct wp_error *err)
+/* Appends directory DIR (taken over), which is HERE on this machine (NULL: the same). */
+static int add_place(struct places *p, enum wp_layout kind, char *dir, const char *here,
+                     const char *why_not, struct wp_error *err)
 {
     struct wp_cache_place *grown = dir ? reallocarray(p->items, p->count + 1, sizeof *grown) : NULL;
     struct wp_cache_place *place;
@@ -33,7 +33,7 @@ static int add_place(struct places *p, enum wp_layout kind, char *dir, const cha
     place = &grown[p->count++];
     *place = (struct wp_cache_place){.kind = kind, .dir = dir};
     if (!why_not) {
-        int e = places_writable(dir, p->user);
+        int e = places_writable(here ? here : dir, p->user);
 
         why_not = e ? strerror(e) : NULL;
     }
@@ -49,9 +49,9 @@ static int add_hashed(struct places *p, enum wp_layout kind, const char *root, c
     _cleanup_free_ char *name = places_hash_name(dir);
 
     if (!name && errno == EILSEQ)
-        return add_place(p, kind, absolute ? strdup(absolute) : NULL,
+        return add_place(p, kind, absolute ? strdup(absolute) : NULL, NULL,
                          "the source's path is not UTF-8: Numba raises an error here", err);
-    return name && absolute ? add_place(p, kind, path_join(absolute, name), NULL, err)
+    return name && absolute ? add_place(p, kind, path_join(absolute, name), NULL, NULL, err)
                             : error_nomem(err);
 }
 
@@ -61,12 +61,13 @@ static int add_places(struct places *p, const char *here, const char *dir,
                       const struct wp_verify_options *o, const char *user_wide,
                       struct wp_error *err)
 {
-    int r = 0;
+    _cleanup_free_ char *in_tree = path_join(here, "__pycache__");
+    int r = in_tree ? 0 : error_nomem(err);
 
-    if (o->cache_dir && *o->cache_dir)
+    if (r == 0 && o->cache_dir && *o->cache_dir)
         r = add_hashed(p, WP_LAYOUT_CACHE_DIR, o->cache_dir, dir, err);
     if (r == 0)
-        r = add_place(p, WP_LAYOUT_IN_TREE, path_join(here, "__pycache__"), NULL, err);
+        r = add_place(p, WP_LAYOUT_IN_TREE, path_join(dir, "__pycache__"), in_tree, NULL, err);
     if (r == 0)
         r = add_hashed(p, WP_LAYOUT_USER_WIDE, user_wide, dir, err);
     return r;

@@ -247,6 +247,14 @@ static int wanted_place(const struct layout *l, const struct layout_record *r,
     return 0;
 }
 
+static int add_cache_dir(struct layout *l, const struct layout_record *r,
+                         struct layout_destination **d, size_t *n, struct wp_error *err)
+{
+    l->used_cache_dir = true;
+    return l->cache_below ? add_hashed(l, d, n, LAYOUT_TREE, l->cache_below, r->source, err)
+                          : add_hashed(l, d, n, LAYOUT_CACHE_DIR, "", r->source, err);
+}
+
 static int destinations(struct layout *l, const struct layout_record *r,
                         struct layout_destination **d, size_t *n, struct wp_error *err)
 {
@@ -257,9 +265,7 @@ static int destinations(struct layout *l, const struct layout_record *r,
         return res;
     switch (place) {
     case WP_LAYOUT_CACHE_DIR:
-        l->used_cache_dir = true;
-        return l->cache_below ? add_hashed(l, d, n, LAYOUT_TREE, l->cache_below, r->source, err)
-                              : add_hashed(l, d, n, LAYOUT_CACHE_DIR, "", r->source, err);
+        return add_cache_dir(l, r, d, n, err);
     case WP_LAYOUT_USER_WIDE:
         l->used_user_wide = true;
         return layout_user_root(l) ? add_hashed(l, d, n, LAYOUT_USER_WIDE, "", r->source, err)
@@ -270,7 +276,11 @@ static int destinations(struct layout *l, const struct layout_record *r,
         l->used_inside = true;
         if (!l->inside_root && !(l->inside_root = strdup(r->inside)))
             return error_nomem(err);
-        return add_hashed(l, d, n, LAYOUT_TREE, r->inside, r->source, err);
+        res = add_hashed(l, d, n, LAYOUT_TREE, r->inside, r->source, err);
+        /* Numba will look in the given one; who sets the other finds them there, too. */
+        if (res == 0 && l->kind == WP_LAYOUT_AUTO && l->cache_dir)
+            res = add_cache_dir(l, r, d, n, err);
+        return res;
     default:
         break;
     }
@@ -421,7 +431,7 @@ static int lay_record(struct layout *l, struct layout_record *r, bool valid, boo
 static int tell_where(struct layout *l, struct wp_error *err)
 {
     const char *runtime = l->roots[0];
-    const char *below = l->used_inside ? l->inside_root : l->used_cache_dir ? l->cache_below : NULL;
+    const char *below = l->used_cache_dir ? l->cache_below : l->inside_root;
 
     l->where = l->used_inside || l->used_cache_dir ? WP_LAYOUT_CACHE_DIR
                : l->used_user_wide                 ? WP_LAYOUT_USER_WIDE

@@ -13,6 +13,8 @@
 #include "judge.h"
 #include "pack.h"
 
+enum { LONGEST_VERSION = 4096 };
+
 struct context {
     const struct pack *p;
     const struct walk_item *source; /* or NULL */
@@ -134,18 +136,30 @@ static int check_pair(const struct pack *p, const struct walk_item *item, const 
     return -EAGAIN;
 }
 
+static char *copy_or_null(const char *text, bool *failed)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    *failed |= text && !copy;
+    return copy;
+}
+
 static int record_index(struct manifest *m, const struct wp_index_status *s)
 {
-    struct manifest_index *index = &m->indexes[m->index_count];
+    struct manifest_index *index = &m->indexes[m->index_count++];
+    /* Whatever else a pickle has there would not fit a line. */
+    bool is_version = s->numba && strlen(s->numba) <= LONGEST_VERSION;
+    bool failed = false;
 
-    *index = (struct manifest_index){.index = strdup(s->index),
-                                     .source = s->source ? strdup(s->source) : NULL,
+    *index = (struct manifest_index){.index = copy_or_null(s->index, &failed),
+                                     .source = copy_or_null(s->source, &failed),
                                      .stamp = s->stamp,
                                      .has_stamp = s->has_stamp,
-                                     .valid = s->status == WP_VALID};
-    if (index->index)
-        m->index_count++;
-    return index->index && (!s->source || index->source) ? 0 : -ENOMEM;
+                                     .valid = s->status == WP_VALID,
+                                     .status = copy_or_null(wp_status_name(s->status), &failed),
+                                     .reason = copy_or_null(s->reason, &failed),
+                                     .numba = copy_or_null(is_version ? s->numba : NULL, &failed)};
+    return failed ? -ENOMEM : 0;
 }
 
 static int judge_packed(struct pack *p, const struct packed_index *packed,

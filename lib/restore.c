@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "caches.h"
 
@@ -141,14 +142,6 @@ static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_err
                : layout_verify(&t->layout, &result->verify, &result->was_valid, &result->lost, err);
 }
 
-static mode_t current_umask(void)
-{
-    mode_t mask = umask(022);
-
-    umask(mask);
-    return mask;
-}
-
 static int run(struct restore *r, struct wp_error *err)
 {
     int res = verify_begin(&r->verify, r->o->user, err);
@@ -163,7 +156,7 @@ static int run(struct restore *r, struct wp_error *err)
     r->pool = pool_new(r->o->threads);
     if (!r->pool)
         return error_set(err, errno, NULL, "cannot start threads");
-    r->umask = current_umask();
+    r->umask = file_umask();
     res = recover(r, err);
     if (res == 0)
         res = restore_find(r, err);

@@ -132,7 +132,6 @@ static int keep_manifest(struct reading *r, const struct entry *e, struct wp_err
 static int read_entries(struct reading *r, struct wp_error *err)
 {
     struct format_reader *reader = r->a->reader;
-    const struct wp_report *report = r->a->report;
     const struct entry *e;
     int rc;
 
@@ -148,8 +147,7 @@ static int read_entries(struct reading *r, struct wp_error *err)
             rc = keep_entry(r, e, err);
         if (rc < 0)
             return rc;
-        if (report && report->progress)
-            report->progress(report->ctx, reader->consumed, r->a->size);
+        report_progress(r->a->report, reader->consumed, r->a->size);
     }
     if (rc == 0 && reader->mark && !r->manifest)
         return error_set(err, EBADMSG, r->a->name, "the archive is cut: its manifest is missing");

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "caches.h"
 #include "tree/beneath.h"
@@ -142,8 +143,7 @@ static int next_entry(struct unpack *u, struct unpack_files *files, const struct
 
 static void tell_progress(const struct unpack *u)
 {
-    if (u->o->report && u->o->report->progress)
-        u->o->report->progress(u->o->report->ctx, u->a->reader->consumed, u->a->size);
+    report_progress(u->o->report, u->a->reader->consumed, u->a->size);
 }
 
 /* A format that rounds times has its manifest where it can be read first. */
@@ -351,14 +351,6 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
     return r;
 }
 
-static mode_t current_umask(void)
-{
-    mode_t mask = umask(022);
-
-    umask(mask);
-    return mask;
-}
-
 static void clear(struct unpack *u)
 {
     for (size_t i = 0; i < u->count; i++)
@@ -382,7 +374,7 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
     int r;
 
     *result = (struct wp_extract_result){0};
-    u.umask = current_umask();
+    u.umask = file_umask();
     u.policy = (struct create_policy){.owner = geteuid() == 0 && !o->no_same_owner,
                                       .numeric_owner = o->numeric_owner,
                                       .permissions = o->same_permissions,

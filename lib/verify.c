@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -23,6 +24,8 @@ struct verify_tree {
     const char *cache_dir; /* NUMBA_CACHE_DIR of who will load, or NULL */
     struct walk walk;
     struct caches *known; /* hashed names of the tree's directories */
+    char **found;         /* where the tree is, without runtime roots; owned */
+    const char *const *bases;
     struct verify v;
     struct leftovers leftovers;   /* other files of caches */
     struct remembered remembered; /* of the packing */
@@ -37,14 +40,53 @@ static bool exists_in_tree(void *ctx, const char *path)
     return item && item->entry.type != ENTRY_DIR;
 }
 
-/* Judges one index whose sources lie in directory SOURCES of the tree (NULL: not known). */
+/* Is there a valid index of that name where Numba looks with NUMBA_CACHE_DIR? 0 or -ENOMEM. */
+static int look_in_cache_dir(struct verify_tree *t, const struct verify_place *place,
+                             const char *sources, bool *valid, struct wp_error *err)
+{
+    const struct judge_expect *expect = t->v.expect;
+    int r = 0;
+
+    *valid = false;
+    for (const char *const *base = t->bases; *base && r == 0 && !*valid; base++) {
+        _cleanup_free_ char *absolute = path_absolute(*base);
+        _cleanup_free_ char *dir = !absolute  ? NULL
+                                   : *sources ? path_join(absolute, sources)
+                                              : strdup(absolute);
+        _cleanup_free_ char *name = dir ? places_hash_name(dir) : NULL;
+        _cleanup_free_ char *cache = name ? path_join(t->cache_dir, name) : NULL;
+        _cleanup_free_ char *index = cache ? path_join(cache, path_base(place->index)) : NULL;
+        struct verify_place there = {.index = index,
+                                     .index_shown = index,
+                                     .source = place->source,
+                                     .source_shown = place->source_shown};
+        struct wp_index_status s = {0};
+
+        if (dir && !name && errno == EILSEQ)
+            continue;
+        if (!index)
+            return error_nomem(err);
+        if (access(index, F_OK) < 0)
+            continue;
+        t->v.expect = NULL; /* notes are taken where it is judged itself */
+        r = verify_place(&t->v, &there, &s, err);
+        t->v.expect = expect;
+        *valid = r == 0 && s.status == WP_VALID;
+        judge_clear(&s);
+    }
+    return r;
+}
+
+/* Judges one index whose sources lie in directory SOURCES of the tree (NULL: not known). Numba does
+ * not need a MISPLACED one that it has in its cache directory, too. */
 static int judge_one(struct verify_tree *t, const char *index, const char *shown,
                      const char *sources, const char *misplaced, struct wp_error *err)
 {
     _cleanup_free_ char *source = NULL, *source_path = NULL;
     struct wp_index_status s = {0};
-    bool found = false;
-    int r;
+    struct verify_place place;
+    bool found = false, spare = false;
+    int r = 0;
 
     if (sources) {
         source = caches_source_of(path_base(index), sources, exists_in_tree, t, &found);
@@ -52,13 +94,21 @@ static int judge_one(struct verify_tree *t, const char *index, const char *shown
         if (!source_path)
             return error_nomem(err);
     }
-    r = verify_place(&t->v,
-                     &(struct verify_place){.index = index,
-                                            .index_shown = shown,
-                                            .source = source_path,
-                                            .source_shown = source,
-                                            .misplaced = misplaced},
-                     &s, err);
+    place = (struct verify_place){.index = index,
+                                  .index_shown = shown,
+                                  .source = source_path,
+                                  .source_shown = source,
+                                  .misplaced = misplaced};
+    if (misplaced && t->cache_dir && sources)
+        r = look_in_cache_dir(t, &place, sources, &spare, err);
+    if (spare)
+        place.misplaced = NULL;
+    if (r == 0)
+        r = verify_place(&t->v, &place, &s, err);
+    if (r == 0 && spare) {
+        s.status = WP_VALID;
+        free(take_ptr(s.reason));
+    }
     if (r == 0 && judge_add(t->out, &s) < 0)
         r = error_nomem(err);
     judge_clear(&s);
@@ -205,11 +255,11 @@ static int remember(struct verify_tree *t, const char *const *bases, struct wp_e
 static int know_directories(struct verify_tree *t, struct wp_error *err)
 {
     static const char *const none[] = {NULL};
-    char **found = t->o->runtime_roots ? NULL : caches_bases(t->dir, none, err);
-    const char *const *bases =
-        t->o->runtime_roots ? t->o->runtime_roots : (const char *const *)found;
+    const char *const *bases;
     int r;
 
+    t->found = t->o->runtime_roots ? NULL : caches_bases(t->dir, none, err);
+    t->bases = bases = t->found ? (const char *const *)t->found : t->o->runtime_roots;
     if (!bases)
         return err && err->code ? -err->code : -ENOMEM;
     r = caches_new(&t->known, err);
@@ -226,7 +276,6 @@ static int know_directories(struct verify_tree *t, struct wp_error *err)
         caches_sort(t->known);
     if (r == 0)
         r = remember(t, bases, err);
-    caches_free_bases(found);
     return r;
 }
 
@@ -292,6 +341,7 @@ int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
     leftovers_clear(&t.leftovers);
     remembered_clear(&t.remembered);
     caches_free(t.known);
+    caches_free_bases(t.found);
     walk_free(&t.walk);
     if (r < 0)
         wp_verify_report_clear(result);

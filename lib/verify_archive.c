@@ -14,6 +14,8 @@
 #include "judge_keys.h"
 #include "manifest/manifest.h"
 
+static const char NOT_VALID_THEN[] = "was not valid when it was packed";
+
 struct verify_archive {
     struct archive_indexes found;      /* .m: as recorded, or as met */
     const struct judge_expect *expect; /* NULL: keys are not looked at */
@@ -61,6 +63,96 @@ static int size_in_archive(void *ctx, const char *name, uint64_t *size)
     return r;
 }
 
+/* The status that was recorded; false where none was, or one that is not known here. */
+static bool recorded_status(const struct manifest_index *line, enum wp_status *out)
+{
+    for (int s = 0; line->status && s < WP_STATUS_COUNT; s++)
+        if (strcmp(line->status, wp_status_name((enum wp_status)s)) == 0 &&
+            (s == WP_VALID) == line->valid) {
+            *out = (enum wp_status)s;
+            return true;
+        }
+    return false;
+}
+
+/* What a manifest says in words, kept on one line: ours escapes that already. */
+static char *on_one_line(const char *text)
+{
+    char *escaped = path_escape(text);
+    size_t expected = strlen(text);
+
+    for (const char *t = text; *t; t++)
+        expected += *t == '\\';
+    if (!escaped || strlen(escaped) != expected)
+        return escaped;
+    free(escaped); /* only backslashes were */
+    return strdup(text);
+}
+
+/* One index line of the manifest: does the recorded stamp satisfy the recorded source, and what
+ * was found when it was packed? */
+static int judge_line(struct verify_archive *v, const struct manifest_index *line,
+                      struct wp_error *err)
+{
+    bool outside = false;
+    const struct entry *source =
+        line->source ? archive_indexes_file(&v->found, line->source, &outside) : NULL;
+    struct wp_index_status s = {
+        .status = WP_VALID, .stamp = line->stamp, .has_stamp = line->has_stamp};
+    const char *reason = NULL;
+    enum wp_status status = WP_VALID;
+    bool is_recorded = recorded_status(line, &status);
+
+    s.index = strdup(line->index);
+    s.source = line->source ? strdup(line->source) : NULL;
+    s.numba = line->numba ? strdup(line->numba) : NULL;
+    if (!s.index || (line->source && !s.source) || (line->numba && !s.numba) ||
+        judge_name(&s, line->index) < 0) {
+        judge_clear(&s);
+        return error_nomem(err);
+    }
+    if (is_recorded && status != WP_VALID) {
+        s.status = status;
+        reason = line->reason ? line->reason : NOT_VALID_THEN;
+    } else if (!line->has_stamp) {
+        s.status = WP_CORRUPT;
+        reason = "could not be read when it was packed";
+    } else if (outside) { /* only who packed it could see the source */
+        s.status = line->valid ? WP_VALID : WP_STALE;
+        reason = line->valid ? NULL : NOT_VALID_THEN;
+    } else if (!source) {
+        s.status = WP_SOURCE_MISSING;
+        reason = "its source is not in the archive";
+    } else if (stamp_matches(&line->stamp, source->mtime, source->size,
+                             source->has_sha256 ? source->sha256 : NULL) != 1) {
+        s.status = WP_STALE;
+        reason = "was stale when it was packed";
+    } else if (!line->valid) {
+        s.status = WP_SUSPECT;
+        reason = "was not valid when it was packed, though its stamp fits";
+    }
+    s.reason = reason ? on_one_line(reason) : NULL;
+    if ((reason && !s.reason) || judge_add(v->out, &s) < 0) {
+        judge_clear(&s);
+        return error_nomem(err);
+    }
+    return 0;
+}
+
+/* Only who packed an index could see its source. */
+static int take_recorded(struct wp_index_status *s, const struct manifest_index *line)
+{
+    enum wp_status status;
+
+    if (!recorded_status(line, &status))
+        status = line->valid ? WP_VALID : WP_STALE;
+    free(take_ptr(s->reason));
+    s->status = status;
+    if (status != WP_VALID)
+        s->reason = on_one_line(line->reason ? line->reason : NOT_VALID_THEN);
+    return status != WP_VALID && !s->reason ? -ENOMEM : 0;
+}
+
 static int judge_met(struct verify_archive *v, const struct archive_index *met,
                      struct wp_error *err)
 {
@@ -71,7 +163,8 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
     struct wp_index_status s = {0};
     struct wp_error why = {0};
     struct index index = {0};
-    bool found;
+    const struct manifest_index *line;
+    bool found, outside = false;
     int parsed, r = 0;
 
     s.index = strdup(met->path);
@@ -80,9 +173,12 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
         judge_clear(&s);
         return error_nomem(err);
     }
-    c.source = found ? archive_indexes_file(&v->found, s.source, NULL) : NULL;
+    c.source = found ? archive_indexes_file(&v->found, s.source, &outside) : NULL;
+    line = outside ? manifest_find_index(&v->found.m, met->path) : NULL;
     parsed = index_read(&index, met->text.data, met->text.size, &why);
     if (judge_index(&s, parsed < 0 ? NULL : &index, why.message, misplaced, NULL, &facts) < 0)
+        r = error_nomem(err);
+    if (r == 0 && line && s.status == WP_SOURCE_MISSING && take_recorded(&s, line) < 0)
         r = error_nomem(err);
     if (r == 0 && v->expect)
         r = judge_keys(&s, parsed < 0 ? NULL : &index, v->expect, size_in_archive, &c, err);
@@ -101,48 +197,6 @@ static int verify_stream(struct verify_archive *v, struct wp_archive *a, struct 
     for (size_t i = 0; i < v->found.count && r == 0; i++)
         r = judge_met(v, &v->found.items[i], err);
     return r;
-}
-
-/* One index line of the manifest: does the recorded stamp satisfy the recorded source? */
-static int judge_line(struct verify_archive *v, const struct manifest_index *line,
-                      struct wp_error *err)
-{
-    bool outside = false;
-    const struct entry *source =
-        line->source ? archive_indexes_file(&v->found, line->source, &outside) : NULL;
-    struct wp_index_status s = {
-        .status = WP_VALID, .stamp = line->stamp, .has_stamp = line->has_stamp};
-    const char *reason = NULL;
-
-    s.index = strdup(line->index);
-    s.source = line->source ? strdup(line->source) : NULL;
-    if (!s.index || (line->source && !s.source) || judge_name(&s, line->index) < 0) {
-        judge_clear(&s);
-        return error_nomem(err);
-    }
-    if (!line->has_stamp) {
-        s.status = WP_CORRUPT;
-        reason = "could not be read when it was packed";
-    } else if (outside) { /* only who packed it could see the source */
-        s.status = line->valid ? WP_VALID : WP_STALE;
-        reason = line->valid ? NULL : "was not valid when it was packed";
-    } else if (!source) {
-        s.status = WP_SOURCE_MISSING;
-        reason = "its source is not in the archive";
-    } else if (stamp_matches(&line->stamp, source->mtime, source->size,
-                             source->has_sha256 ? source->sha256 : NULL) != 1) {
-        s.status = WP_STALE;
-        reason = "was stale when it was packed";
-    } else if (!line->valid) {
-        s.status = WP_SUSPECT;
-        reason = "was not valid when it was packed, though its stamp fits";
-    }
-    s.reason = reason ? strdup(reason) : NULL;
-    if ((reason && !s.reason) || judge_add(v->out, &s) < 0) {
-        judge_clear(&s);
-        return error_nomem(err);
-    }
-    return 0;
 }
 
 /* What the manifest says of the indexes, where it can be found at once: 1; 0 where the archive has

@@ -44,7 +44,7 @@ int error_set(struct wp_error *err, int errnum, const char *path, const char *fm
         compose(err->message, sizeof err->message, path, fmt, ap);
         va_end(ap);
         used = strlen(err->message);
-        if (errnum > 0)
+        if (errnum > 0 && errnum != EBADMSG)
             snprintf(err->message + used, sizeof err->message - used, "%s%s",
                      used && err->message[used - 1] != ' ' ? ": " : "", strerror(errnum));
     }
@@ -70,5 +70,14 @@ void report(const struct wp_report *r, enum wp_severity severity, const char *pa
     /* Pool threads report, too: the callback is promised one call at a time. */
     pthread_mutex_lock(&one_at_a_time);
     r->message(r->ctx, severity, text.message);
+    pthread_mutex_unlock(&one_at_a_time);
+}
+
+void report_progress(const struct wp_report *r, uint64_t done, uint64_t total)
+{
+    if (!r || !r->progress)
+        return;
+    pthread_mutex_lock(&one_at_a_time);
+    r->progress(r->ctx, done, total);
     pthread_mutex_unlock(&one_at_a_time);
 }

@@ -7,11 +7,13 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "warmpack.h"
 
 /* Fills ERR (may be NULL) with "PATH: TEXT" (just TEXT where PATH is NULL), and
- * ": strerror(ERRNUM)" where ERRNUM is positive. Control characters of PATH are
+ * ": strerror(ERRNUM)" where ERRNUM is positive, but for EBADMSG: what is wrong with an archive
+ * is said by TEXT alone. Control characters of PATH are
  * escaped. A message already there is kept: the first cause is the true one.
  * Returns -ERRNUM, or -EINVAL where ERRNUM is 0 (bad input without an errno). */
 int error_set(struct wp_error *err, int errnum, const char *path, const char *fmt, ...)
@@ -24,3 +26,6 @@ int error_nomem(struct wp_error *err);
  * "PATH: TEXT" is formed as in error_set; FMT NULL: just the path. */
 void report(const struct wp_report *r, enum wp_severity severity, const char *path, const char *fmt,
             ...) __attribute__((format(printf, 4, 5)));
+
+/* Hands on how far a job is (may have no function). Never at the same time as a message. */
+void report_progress(const struct wp_report *r, uint64_t done, uint64_t total);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -104,4 +105,19 @@ int file_wait(int fd, short events, const volatile sig_atomic_t *interrupted)
         if (n > 0 || (n < 0 && errno != EINTR))
             return 0;
     }
+}
+
+mode_t file_umask(void)
+{
+    _cleanup_fclose_ FILE *status = fopen("/proc/self/status", "re");
+    char line[256];
+    unsigned mask;
+
+    while (status && fgets(line, sizeof line, status)) {
+        if (sscanf(line, "Umask: %o", &mask) == 1)
+            return (mode_t)mask;
+    }
+    mode_t old = umask(022);
+    umask(old);
+    return old;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 
 #include "error.h"
 
@@ -25,3 +26,7 @@ int file_temporary_write(int fd, uint64_t offset, const void *data, size_t n, st
  * then. 0: it may be done, and its own errors tell what is wrong with FD; -EINTR: *INTERRUPTED is
  * set. INTERRUPTED NULL: there is nothing to look at. */
 int file_wait(int fd, short events, const volatile sig_atomic_t *interrupted);
+
+/* The umask of the process. There is one for all threads, and umask(2) can only tell it by setting
+ * another, so it is read from /proc where that is mounted. */
+mode_t file_umask(void);

@@ -76,6 +76,9 @@ void manifest_clear(struct manifest *m)
     for (size_t i = 0; i < m->index_count; i++) {
         free(m->indexes[i].index);
         free(m->indexes[i].source);
+        free(m->indexes[i].status);
+        free(m->indexes[i].reason);
+        free(m->indexes[i].numba);
     }
     free(m->indexes);
     *m = (struct manifest){0};

@@ -35,7 +35,10 @@ struct manifest_index {
     char *index, *source; /* paths in the archive; source may be NULL (not known) */
     struct wp_stamp stamp;
     bool has_stamp;
-    bool valid; /* when packed */
+    bool valid;   /* when packed */
+    char *status; /* when packed, by name; NULL: not said */
+    char *reason; /* for that status; NULL where there is none */
+    char *numba;  /* the version that wrote it; NULL: not known */
 };
 
 struct manifest {

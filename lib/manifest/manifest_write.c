@@ -182,6 +182,12 @@ static int write_index(const struct manifest_index *i, struct buf *out, struct w
     if (i->has_stamp)
         write_stamp(&w, &i->stamp);
     json_write_raw(&w, "valid", i->valid ? "true" : "false");
+    if (i->status)
+        json_write_text(&w, "status", i->status);
+    if (i->reason)
+        json_write_text(&w, "reason", i->reason);
+    if (i->numba)
+        json_write_text(&w, "numba", i->numba);
     return end_line(&w, start, i->index, err);
 }
 

@@ -252,6 +252,9 @@ static int read_index(const struct json_line *l, struct manifest_index *i)
 
     r = r < 0 ? r : read_path(l, "source", JSON_OPTIONAL, false, &i->source);
     r = r < 0 ? r : json_line_bool(l, "valid", JSON_REQUIRED, &i->valid);
+    r = r < 0 ? r : json_line_text(l, "status", JSON_OPTIONAL, &i->status);
+    r = r < 0 ? r : json_line_text(l, "reason", JSON_OPTIONAL, &i->reason);
+    r = r < 0 ? r : json_line_text(l, "numba", JSON_OPTIONAL, &i->numba);
     stamp.object = json_object_get(l->object, "stamp"); /* borrowed: not cleared */
     if (r < 0 || !stamp.object)
         return r < 0 ? r : 0;
@@ -281,6 +284,9 @@ static int add_index(struct records *r, const struct json_line *l)
     if (result < 0) {
         free(i->index);
         free(i->source);
+        free(i->status);
+        free(i->reason);
+        free(i->numba);
         return result;
     }
     m->index_count++;

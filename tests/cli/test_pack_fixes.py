@@ -3,9 +3,11 @@ vanish under it; and what is then said of the archive."""
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 import struct
+import tarfile
 import termios
 import time
 
@@ -148,3 +150,61 @@ def test_many_hard_links_over_many_blocks_are_packed(runner, tmp_path):
     (tmp_path / "out").mkdir()
     runner.ok("extract", "-f", "a.tgz", "-C", "out")
     trees.assert_same(trees.look(tmp_path / "tree"), trees.look(tmp_path / "out" / "tree"))
+
+
+def verdicts(runner, *args, **more):
+    done = runner.ok("verify", *args, status=1, **more)
+    return sorted(done.stdout.decode().splitlines())
+
+
+def test_an_archive_gives_the_same_answer_from_a_file_and_from_a_pipe(runner, tmp_path):
+    tree = tmp_path / "app"
+    sources = {name: trees.write(tree / f"{name}.py", b"x = 1\n")
+               for name in ("good", "stale", "gone", "bare", "cut", "old", "away", "link")}
+    for source in sources.values():
+        trees.index(source)
+    cache = tree / "__pycache__"
+    trees.set_time(sources["stale"], trees.SECOND)
+    sources["gone"].unlink()
+    (cache / "bare.add-3.py311.1.nbc").unlink()
+    trees.write(cache / "cut.add-3.py311.nbi", b"\x80")
+    trees.set_time(cache / "old.add-3.py311.1.nbc", trees.SECOND)
+    (tree / "other").mkdir()
+    for path in cache.glob("away.*"):
+        path.rename(tree / "other" / path.name)
+    outside = tmp_path / "outside.py"
+    sources["link"].rename(outside)
+    sources["link"].symlink_to("../outside.py")
+    runner.ok("create", "-f", "a.tgz", "app")
+    piped = {"stdin": (tmp_path / "a.tgz").read_bytes()}
+    assert verdicts(runner, "-v", "-f", "a.tgz") == verdicts(runner, "-v", "-f", "-", **piped)
+    from_file, from_pipe = (
+        json.loads(runner.ok("verify", "--json", "-f", f, status=1, **piped).stdout)["indexes"]
+        for f in ("a.tgz", "-"))
+    assert from_file == from_pipe
+    found = {i["index"].split("/")[-1].split(".")[0]: i["status"] for i in from_file}
+    for name, status in found.items():
+        assert any(line.startswith(status) and f"/{name}.add" in line
+                   for line in verdicts(runner, "-v", "-f", "a.tgz"))
+    assert found == {"good": "valid", "stale": "stale", "gone": "source-missing",
+                     "bare": "data-missing", "cut": "corrupt", "old": "suspect",
+                     "away": "misplaced", "link": "valid"}
+    assert {i["numba"] for i in from_file if i["status"] == "valid"} >= {"0.56.4"}
+
+
+def test_indexes_that_are_too_large_together_are_refused(runner, tmp_path):
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", compresslevel=1) as tar:
+        for i in range(5):
+            member = tarfile.TarInfo(f"app/__pycache__/k{i}.add-3.py311.nbi")
+            member.size = 60 << 20
+            tar.addfile(member, io.BytesIO(bytes(member.size)))
+    trees.refused(runner("verify", "-f", "a.tar.gz"), "too large together", "k4.add")
+
+
+def test_path_shows_the_cache_below_the_runtime_root(runner, tmp_path):
+    trees.write(tmp_path / "pkg" / "k.py", b"x = 1\n")
+    done = runner.ok("path", "--json", "--runtime-root", "/srv/app", "pkg/k.py")
+    assert b'"/srv/app/pkg/__pycache__"' in done.stdout
+    assert os.fsencode(tmp_path / "pkg" / "__pycache__") not in done.stdout
+    done = runner.ok("path", "--json", "pkg/k.py")
+    assert os.fsencode(tmp_path / "pkg" / "__pycache__") in done.stdout

@@ -1,0 +1,79 @@
+"""Caches are where Numba looks, whichever of the cache directories in question is set."""
+
+import hashlib
+import os
+import shutil
+
+import pytest
+from trees import index, set_time
+
+
+def hashed(root, source):
+    name = os.path.basename(source) + "_" + hashlib.sha1(os.fspath(source).encode()).hexdigest()
+    return root / name
+
+
+def names(root):
+    return {path.name for path in root.rglob("*.nbi")}
+
+
+@pytest.fixture(name="archive")
+def tree_with_a_cache_root_inside(warmpack, tmp_path):
+    """app/k has its caches in app/.nc; app and app/l in the tree."""
+    app = tmp_path / "src" / "app"
+    for name in ("m.py", "k/k.py", "l/l.py"):
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+        (app / name).write_text("x = 1\n")
+        set_time(app / name, 1_600_000_000 * 10**9)
+    for name in ("m.py", "l/l.py"):
+        index(app / name)
+    index(app / "k/k.py")
+    (app / ".nc").mkdir()
+    shutil.move(app / "k/__pycache__", hashed(app / ".nc", app / "k"))
+    result = warmpack("-czf", tmp_path / "a.tgz", "-C", app.parent, "app")
+    assert result.returncode == 0, result.stderr
+    assert b"3 of 3" in result.stderr
+    return tmp_path / "a.tgz"
+
+
+def assert_valid(result, count):
+    assert result.returncode == 0, (result.stdout, result.stderr)
+    assert b"%d of %d" % (count, count) in result.stdout + result.stderr, (result.stdout,
+                                                                          result.stderr)
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_a_given_cache_directory_has_also_what_a_root_inside_the_tree_has(
+        warmpack, archive, tmp_path, how):
+    caches = tmp_path / "caches"
+    env = {"NUMBA_CACHE_DIR": str(caches)}
+    option = ["--cache-dir", caches] if how == "option" else []
+    result = warmpack("-xf", archive, "-C", "d", *option, env=None if option else env)
+    assert_valid(result, 4)
+    assert os.fsencode(caches) in result.stderr
+    assert len(names(caches)) == 3
+    inside = hashed(tmp_path / "d/app/.nc", tmp_path / "d/app/k")
+    assert len(names(inside)) == 1
+    assert_valid(warmpack("verify", "d", env=env), 4)
+    for _ in range(2):
+        restored = warmpack("restore", "d", *option, env=None if option else env)
+        assert restored.returncode == 0, restored.stderr
+        assert_valid(warmpack("verify", "d", env=env), 4)
+    assert len(names(inside)) == 1
+
+
+def test_verify_does_not_ask_for_what_the_cache_directory_has(warmpack, tmp_path):
+    app = tmp_path / "app"
+    caches = tmp_path / "caches"
+    app.mkdir()
+    for name in ("m.py", "n.py"):
+        (app / name).write_text("x = 1\n")
+        index(app / name)
+    env = {"NUMBA_CACHE_DIR": str(caches)}
+    assert warmpack("verify", "app", env=env).returncode == 1
+    shutil.copytree(app / "__pycache__", hashed(caches, app))
+    assert_valid(warmpack("verify", "app", env=env), 4)
+    next(hashed(caches, app).glob("m.*.nbi")).unlink()
+    result = warmpack("verify", "app", env=env)
+    assert result.returncode == 1
+    assert b"misplaced" in result.stdout + result.stderr
