@@ -137,7 +137,8 @@ static int check_amend(const struct args *a)
 int args_check(const struct args *a)
 {
     const char *verb = options_verb_name(a->verb);
-    bool takes_archive = a->verb == VERB_CREATE || a->verb == VERB_EXTRACT || a->verb == VERB_LIST;
+    bool takes_archive = a->verb == VERB_CREATE || a->verb == VERB_EXTRACT ||
+                         a->verb == VERB_LIST || a->verb == VERB_AMEND;
     size_t names = count(a, OPERAND_NAME);
     int rc = check_taken(a);
 

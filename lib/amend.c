@@ -13,7 +13,8 @@ bool amend_is_source(const struct entry *e)
 {
     size_t n = strlen(e->path);
 
-    return e->type == ENTRY_FILE && n > 3 && strcmp(e->path + n - 3, ".py") == 0;
+    return (e->type == ENTRY_FILE || e->type == ENTRY_SYMLINK) && n > 3 &&
+           strcmp(e->path + n - 3, ".py") == 0;
 }
 
 static void tell(const struct amend *a)

@@ -34,6 +34,7 @@ struct amend {
     struct wp_amend_result *result;
 };
 
+/* Is it a .py file, or a link that is called like one? */
 bool amend_is_source(const struct entry *e);
 
 /* Fills a->survey, which is empty. */

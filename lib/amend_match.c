@@ -17,9 +17,9 @@ struct candidates {
     size_t count;
 };
 
-/* The archive's paths, sorted. */
+/* The archive's entries, sorted by path. */
 struct paths {
-    const char **v;
+    const struct entry **v;
     size_t count;
 };
 
@@ -79,11 +79,36 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+static int compare_entries(const void *a, const void *b)
+{
+    return strcmp((*(const struct entry *const *)a)->path, (*(const struct entry *const *)b)->path);
+}
+
+static const struct entry *find(const struct paths *paths, const char *path)
+{
+    const struct entry key = {.path = (char *)path}, *wanted = &key;
+    const struct entry **hit =
+        bsearch(&wanted, paths->v, paths->count, sizeof *paths->v, compare_entries);
+
+    return hit ? *hit : NULL;
+}
+
+/* The file that E is, or that it leads to within the archive; NULL: none. */
+static const struct entry *file_of(const struct paths *paths, const struct entry *e)
+{
+    for (int links = 0; e && e->type == ENTRY_SYMLINK; links++) {
+        _cleanup_free_ char *dir = path_dir(e->path);
+        _cleanup_free_ char *joined = dir ? path_join(dir, e->target) : NULL;
+        _cleanup_free_ char *to = joined && links < 40 ? path_normalise(joined) : NULL;
+
+        e = to ? find(paths, to) : NULL;
+    }
+    return e && e->type == ENTRY_FILE ? e : NULL;
+}
+
 static bool archive_holds(const void *ctx, const char *path)
 {
-    const struct paths *paths = ctx;
-
-    return bsearch(&path, paths->v, paths->count, sizeof *paths->v, compare_names) != NULL;
+    return find(ctx, path) != NULL;
 }
 
 static bool tree_holds(const void *ctx, const char *path)
@@ -137,7 +162,7 @@ static bool is_better(const struct amend *a, const char *archived, const struct 
 }
 
 static const struct walk_item *best(const struct amend *a, const struct candidates *c,
-                                    const struct entry *e)
+                                    const char *path, const unsigned char *sha256)
 {
     const struct walk_item *found = NULL;
     size_t low = 0, high = c->count;
@@ -145,14 +170,13 @@ static const struct walk_item *best(const struct amend *a, const struct candidat
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (memcmp(c->items[middle]->entry.sha256, e->sha256, SHA256_SIZE) < 0)
+        if (memcmp(c->items[middle]->entry.sha256, sha256, SHA256_SIZE) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    for (; low < c->count && memcmp(c->items[low]->entry.sha256, e->sha256, SHA256_SIZE) == 0;
-         low++)
-        if (!found || is_better(a, e->path, c->items[low], found))
+    for (; low < c->count && memcmp(c->items[low]->entry.sha256, sha256, SHA256_SIZE) == 0; low++)
+        if (!found || is_better(a, path, c->items[low], found))
             found = c->items[low];
     return found;
 }
@@ -181,16 +205,18 @@ static int match_all(struct amend *a, const struct candidates *c, const struct p
     for (size_t i = 0; i < a->spool.count && r == 0; i++) {
         const struct entry *e = &a->spool.items[i].entry;
         const struct walk_item *found;
+        const struct entry *file;
         struct match *m = &a->matches[a->match_count];
 
         if (!amend_is_source(e))
             continue;
-        a->result->sources++;
-        found = best(a, c, e);
-        if (!found) {
+        a->result->sources += e->type == ENTRY_FILE;
+        file = file_of(paths, e);
+        found = file ? best(a, c, e->path, file->sha256) : NULL;
+        if (!found && e->type == ENTRY_FILE)
             r = note_unmatched(a, e->path, err);
+        if (!found)
             continue;
-        }
         *m = (struct match){.spooled = i, .source = (size_t)(found - walk->items)};
         m->same_name = has_same_name(a, paths, e->path, found->entry.path);
         if (!m->same_name && a->survey.valid[m->source])
@@ -212,7 +238,7 @@ int amend_match(struct amend *a, struct wp_error *err)
     const size_t n = a->spool.count;
     _cleanup_free_ const struct walk_item **items =
         reallocarray(NULL, walk->count ? walk->count : 1, sizeof *items);
-    _cleanup_free_ const char **v = reallocarray(NULL, n ? n : 1, sizeof *v);
+    _cleanup_free_ const struct entry **v = reallocarray(NULL, n ? n : 1, sizeof *v);
     struct candidates c = {.items = items};
     struct paths paths = {.v = v, .count = n};
 
@@ -225,8 +251,8 @@ int amend_match(struct amend *a, struct wp_error *err)
     if (c.count)
         qsort(items, c.count, sizeof *items, compare_digests);
     for (size_t i = 0; i < n; i++)
-        v[i] = a->spool.items[i].entry.path;
+        v[i] = &a->spool.items[i].entry;
     if (n)
-        qsort(v, n, sizeof *v, compare_names);
+        qsort(v, n, sizeof *v, compare_entries);
     return match_all(a, &c, &paths, err);
 }

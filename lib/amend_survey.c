@@ -8,18 +8,29 @@
 #include "amend.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "tree/beneath.h"
 
 enum { LARGEST_FILE = 64 << 20 }; /* of sources and indexes */
 
-/* Reads a file of the walk, whose entry then says what was really read. */
+/* Reads a file of the walk, whose entry then says what was really read: of a link, what it leads
+ * to, as Python does. */
 static int read_item(struct pack *p, struct walk_item *item, struct buf *text, struct wp_error *err)
 {
     const char *name = item->name ? item->name : item->entry.path;
+    const int root = p->walk.root_fds[item->root];
     struct stat st;
-    int r = beneath_read(p->walk.root_fds[item->root], name, LARGEST_FILE, text, &st);
+    int r;
 
+    if (item->entry.type == ENTRY_SYMLINK) {
+        _cleanup_free_ char *path = path_join(p->walk.root_names[item->root], name);
+
+        buf_clear(text);
+        r = path ? file_read(path, LARGEST_FILE, text, &st) : -ENOMEM;
+    } else {
+        r = beneath_read(root, name, LARGEST_FILE, text, &st);
+    }
     if (r < 0)
         return error_set(err, -r, item->entry.path, "cannot be read");
     item->entry.size = text->size;
@@ -29,6 +40,21 @@ static int read_item(struct pack *p, struct walk_item *item, struct buf *text, s
     sha256_of(text->data, text->size, item->entry.sha256);
     item->entry.has_sha256 = true;
     return 0;
+}
+
+/* Bytes of the item, or of what it leads to; false where that is no file. */
+static bool size_of(const struct pack *p, const struct walk_item *item, uint64_t *size)
+{
+    const char *name = item->name ? item->name : item->entry.path;
+    struct stat st;
+
+    *size = item->entry.size;
+    if (item->entry.type == ENTRY_FILE)
+        return true;
+    if (fstatat(p->walk.root_fds[item->root], name, &st, 0) < 0 || !S_ISREG(st.st_mode))
+        return false;
+    *size = (uint64_t)st.st_size;
+    return true;
 }
 
 static int compare_sizes(const void *a, const void *b)
@@ -51,17 +77,18 @@ static int digest_sources(struct amend *a, struct wp_error *err)
     if (!sizes)
         return error_nomem(err);
     for (size_t i = 0; i < most; i++)
-        if (amend_is_source(&a->spool.items[i].entry))
+        if (a->spool.items[i].entry.type == ENTRY_FILE && amend_is_source(&a->spool.items[i].entry))
             sizes[count++] = a->spool.items[i].entry.size;
     if (count)
         qsort(sizes, count, sizeof *sizes, compare_sizes);
     for (size_t i = 0; i < p->walk.count && r == 0; i++) {
         struct walk_item *item = &p->walk.items[i];
+        uint64_t size;
 
         if (a->o->interrupted && *a->o->interrupted)
             return error_set(err, EINTR, NULL, "interrupted");
-        if (!amend_is_source(&item->entry) || item->entry.size > LARGEST_FILE || !count ||
-            !bsearch(&item->entry.size, sizes, count, sizeof *sizes, compare_sizes))
+        if (!amend_is_source(&item->entry) || !size_of(p, item, &size) || size > LARGEST_FILE ||
+            !count || !bsearch(&size, sizes, count, sizeof *sizes, compare_sizes))
             continue;
         r = read_item(p, item, &text, err);
     }

@@ -130,6 +130,8 @@ int amend_times(struct pack *p, struct amend *a, struct wp_error *err)
         struct walk_item *item = &p->walk.items[a->matches[i].spooled];
         struct timespec exact = a->survey.pack.walk.items[a->matches[i].source].entry.mtime;
 
+        if (item->entry.type != ENTRY_FILE) /* a link's time is its own */
+            continue;
         if (item->has_header_time)
             choose(a, item, exact, &l);
         item->entry.mtime = exact;

@@ -469,3 +469,18 @@ def test_compiled_files_in_a_zip_stay_valid_by_its_times(warmpack, tmp_path, com
                     env=environment(tmp_path, PYTHONPATH=str(archive)))
         assert taken == (b"compiled\n" if is_valid else b"source\n")
     assert recorded(archive)["k.py"]["mtime"] == "1700000000.123456789"
+
+
+@pytest.mark.parametrize("suffix", [".tgz", ".zip"])
+def test_sources_that_are_symlinks_have_their_caches(warmpack, tmp_path, source, suffix):
+    """A tar has them as links, a zip of other tools as copies."""
+    (source / "pkg/other.py").symlink_to("k.py")
+    index(source / "pkg/other.py")
+    archive = make(tmp_path, source, suffix)
+    warmpack.ok("amend", "-f", archive, "--source", source)
+    done = warmpack.ok("extract", "-f", archive, "-C", "out")
+    assert b"3 of 3 cache indexes valid" in done.stderr
+    assert (tmp_path / "out/pkg/other.py").stat().st_mtime_ns == TIME
+    first = archive.read_bytes()
+    warmpack.ok("amend", "-f", archive, "--source", source)
+    assert archive.read_bytes() == first
