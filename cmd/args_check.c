@@ -95,6 +95,8 @@ static int check_extract(const struct args *a)
                              a->replace ? "--replace" : "--if-needed");
     if (a->replace && a->keep_old)
         return message_usage("extract", "--replace and -k exclude one another");
+    if (a->replace && (count(a, OPERAND_NAME) || a->exclude.count || a->exclude_files.count))
+        return message_usage("extract", "--replace takes whole archives: no PATTERN, no --exclude");
     if (a->caches_only && (a->to_stdout || a->replace || a->if_needed || a->keep_old))
         return message_usage("extract", "--caches-only excludes -O, -k, --replace and --if-needed");
     return check_layout(a);

@@ -95,6 +95,8 @@ static int pull(struct archive_indexes *v, const struct entry *e, struct buf *te
             return error_set(err, EBADMSG, e->path, "has another size than its header says");
         if (buf_add(text, data, n) < 0)
             return error_nomem(err);
+        if (manifest_is_path(e->path) && !manifest_may_grow(text, n))
+            return error_set(err, 0, e->path, "is no manifest");
     }
     return r;
 }

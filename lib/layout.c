@@ -407,19 +407,35 @@ static int lay_elsewhere(struct layout *l, struct layout_record *r, const struct
     return res;
 }
 
-/* Lays the indexes of R that are VALID, or those that are not: those that stay (OWN), or others. */
-static int lay_record(struct layout *l, struct layout_record *r, bool valid, bool own,
+/* Those that stay where they are; those that come; copies that a cache root inside the tree gets
+ * of what is in the tree, as Numba looks for all in the root once it is set. */
+enum lay_pass { LAY_OWN, LAY_ELSEWHERE, LAY_INSIDE_COPIES, LAY_PASSES };
+
+static int copy_destinations(struct layout *l, const struct layout_record *r,
+                             struct layout_destination **d, size_t *n, struct wp_error *err)
+{
+    int res;
+
+    if (l->kind != WP_LAYOUT_AUTO || l->cache_dir || !l->used_inside || r->kind != LAYOUT_IN_TREE)
+        return 0;
+    res = destinations(l, r, d, n, err);
+    return res < 0 ? res : add_hashed(l, d, n, LAYOUT_TREE, l->inside_root, r->source, err);
+}
+
+/* Lays the indexes of R that are VALID, or those that are not. */
+static int lay_record(struct layout *l, struct layout_record *r, bool valid, enum lay_pass pass,
                       struct wp_error *err)
 {
     struct layout_destination *d = NULL;
     size_t n = 0;
-    int res = destinations(l, r, &d, &n, err);
+    int res = pass == LAY_INSIDE_COPIES ? copy_destinations(l, r, &d, &n, err)
+                                        : destinations(l, r, &d, &n, err);
 
     for (size_t i = 0; i < r->file_count && res == 0; i++) {
         const struct layout_file *f = &r->files[i];
 
         if (f->is_index && f->valid == valid && n)
-            res = own ? lay_own(l, r, f, d, n, err) : lay_elsewhere(l, r, f, d, n, err);
+            res = pass == LAY_OWN ? lay_own(l, r, f, d, n, err) : lay_elsewhere(l, r, f, d, n, err);
     }
     for (size_t i = 0; i < n; i++)
         free(d[i].path);
@@ -451,9 +467,9 @@ int layout_run(struct layout *l, struct wp_error *err)
 {
     int r = layout_prepare(l, err);
 
-    for (int pass = 0; pass < 4; pass++)
+    for (int pass = 0; pass < 2 * LAY_PASSES; pass++)
         for (size_t i = 0; i < l->record_count && r == 0; i++)
-            r = lay_record(l, &l->records[i], pass < 2, pass % 2 == 0, err);
+            r = lay_record(l, &l->records[i], pass < LAY_PASSES, pass % LAY_PASSES, err);
     for (size_t i = 0; i < l->record_count; i++)
         l->renamed += l->records[i].moved;
     if (r == 0 && !l->dry_run)

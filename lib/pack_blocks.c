@@ -12,6 +12,7 @@
 #include "base/digest.h"
 #include "base/path.h"
 #include "caches.h"
+#include "numba/index.h"
 #include "pack.h"
 #include "stream/pipeline.h"
 
@@ -297,6 +298,8 @@ static int add_whole(struct blocks *b, struct slot *s, const struct segment *g,
         return r < 0 ? r : 0;
     sha256_of(s->block.plain.data + content, item->entry.size, item->entry.sha256);
     item->entry.has_sha256 = true;
+    item->broken = caches_is_data(item->entry.path) &&
+                   index_check_data(s->block.plain.data + content, item->entry.size, NULL) < 0;
     index = index_of(b->p, g->item);
     if (index) {
         buf_clear(&index->text);

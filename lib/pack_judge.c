@@ -79,13 +79,12 @@ static int data_fact(void *ctx, const char *name, struct judge_file *f, bool *wh
     _cleanup_free_ char *path = path_join(c->dir, name);
     const struct walk_item *item = path ? packed_file(c->p, path) : NULL;
 
-    (void)whole;
     if (!path)
         return -ENOMEM;
     if (!item)
         return 0;
     *f = (struct judge_file){.mtime = item->entry.mtime, .size = item->entry.size};
-    *whole = item->entry.size > 0;
+    *whole = !item->broken;
     return 1;
 }
 

@@ -11,7 +11,10 @@
 #include "base/path.h"
 #include "tree/walk.h"
 
-enum { LARGEST_MANIFEST = 1 << 30 };
+enum {
+    LARGEST_MANIFEST = 1 << 30,
+    DEEPEST = 2048, /* levels of directories: each costs a walk through those above it */
+};
 
 /* ---- Names ------------------------------------------------------------------------------- */
 
@@ -141,8 +144,36 @@ bool unpack_selected(const struct unpack *u, const char *path, bool *used)
     return yes && !(u->o->exclude && walk_excluded(path, u->o->exclude));
 }
 
+/* Staging directories are what later runs obey: nobody may bring one. */
+static bool has_staging_name(const char *path)
+{
+    static const char prefix[] = ".warmpack-";
+
+    for (;; path++) {
+        if (strncmp(path, prefix, strlen(prefix)) == 0)
+            return true;
+        path = strchr(path, '/');
+        if (!path)
+            return false;
+    }
+}
+
+static bool is_too_deep(const char *path)
+{
+    unsigned depth = 0;
+
+    for (; *path; path++)
+        depth += *path == '/';
+    return depth > DEEPEST;
+}
+
 int unpack_check_safe(const struct entry *e, struct wp_error *err)
 {
+    if (has_staging_name(e->path))
+        return error_set(err, 0, e->path, "has the name of a staging directory: refused");
+    if (is_too_deep(e->path))
+        return error_set(err, 0, NULL, "%.100s...: lies more than %d levels deep: refused", e->path,
+                         DEEPEST);
     if (!path_is_safe(e->path))
         return error_set(err, 0, e->path,
                          e->path[0] == '/' ? "is an absolute name: refused"
@@ -155,16 +186,21 @@ int unpack_check_safe(const struct entry *e, struct wp_error *err)
 }
 
 /* What the format cannot hold the manifest does. */
-static void take_recorded(const struct unpack *u, struct entry *e)
+static int take_recorded(const struct unpack *u, struct entry *e)
 {
     const struct entry *m = u->recorded.data ? manifest_find(&u->manifest, e->path) : NULL;
 
     if (!m || m->type != e->type)
-        return;
+        return 0;
     e->mtime = m->mtime;
     e->mode = m->mode;
     e->uid = m->uid;
     e->gid = m->gid;
+    free(e->uname);
+    free(e->gname);
+    e->uname = m->uname ? strdup(m->uname) : NULL;
+    e->gname = m->gname ? strdup(m->gname) : NULL;
+    return (m->uname && !e->uname) || (m->gname && !e->gname) ? -ENOMEM : 0;
 }
 
 /* A copy of the archive's entry with its name as unpacked. *OUT NULL: nothing is left of it. */
@@ -178,7 +214,8 @@ int unpack_make_item(struct unpack *u, const struct entry *e, bool *used, struct
     *out = item;
     if (!item || entry_copy(&item->e, e) < 0)
         return error_nomem(err);
-    take_recorded(u, &item->e);
+    if (take_recorded(u, &item->e) < 0)
+        return error_nomem(err);
     item->skipped =
         !unpack_selected(u, e->path, used) || (u->o->caches_only && !unpack_is_cache(e));
     if (e->type == ENTRY_OTHER) {
@@ -227,7 +264,10 @@ int unpack_warn_unmatched(const struct unpack *u, const bool *used)
 
 bool unpack_is_manifest(const struct unpack *u, const char *archived)
 {
-    return u->a->reader->mark && manifest_is_path(archived);
+    const char *marked = u->a->reader->mark_path;
+
+    return u->a->reader->mark && manifest_is_path(archived) &&
+           (!marked || strcmp(marked, archived) == 0);
 }
 
 /* Reads the entry's whole content. */
@@ -245,6 +285,8 @@ int unpack_pull(struct unpack *u, const struct entry *e, struct buf *text, struc
             return error_set(err, EBADMSG, e->path, "has another size than its header says");
         if (buf_add(text, data, n) < 0)
             return error_nomem(err);
+        if (!manifest_may_grow(text, n))
+            return error_set(err, 0, e->path, "is no manifest");
     }
     return r;
 }

@@ -133,12 +133,16 @@ static int read_extension(struct tar_reader *r, struct buf *out, struct wp_error
 }
 
 /* The comment of the very first header says whether a manifest follows. */
-static void take_mark(struct tar_reader *r, uint64_t at)
+static int take_mark(struct tar_reader *r, uint64_t at)
 {
     static const char mark[] = "warmpack-manifest=";
 
-    if (at == 0 && r->global.comment && strncmp(r->global.comment, mark, sizeof(mark) - 1) == 0)
-        r->base.mark = true;
+    if (at != 0 || !r->global.comment || strncmp(r->global.comment, mark, sizeof(mark) - 1) != 0)
+        return 0;
+    r->base.mark = true;
+    free(r->base.mark_path);
+    r->base.mark_path = strdup(r->global.comment + sizeof(mark) - 1);
+    return r->base.mark_path ? 0 : -ENOMEM;
 }
 
 static int take_long(char **to, const struct buf *content)
@@ -168,7 +172,8 @@ static int take_extension(struct tar_reader *r, struct wp_error *err)
     switch (type) {
     case TAR_PAX_GLOBAL:
         rc = pax_parse(&r->global, content.data, content.size);
-        take_mark(r, at);
+        if (take_mark(r, at) < 0)
+            return error_nomem(err);
         if (rc == 0 && !m->has_extension)
             rc = tar_member_begin(m, &r->global);
         break;
@@ -390,6 +395,7 @@ static void reader_free(struct format_reader *base)
     if (r->fd >= 0)
         close(r->fd);
     free(r->name);
+    free(r->base.mark_path);
     free(r);
 }
 

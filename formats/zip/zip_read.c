@@ -89,35 +89,31 @@ static void read_ahead(struct zip_reader *r, size_t from)
 }
 
 /* The batch that holds entry I, which is small. */
-static int batch_of(struct zip_reader *r, size_t i, struct zip_batch **out)
+static struct zip_batch *batch_of(struct zip_reader *r, size_t i)
 {
-    while ((*out = pipeline_wait_oldest(r->line))) {
-        if (i < (*out)->first + (*out)->count)
-            break;
+    struct zip_batch *b;
+
+    while ((b = pipeline_wait_oldest(r->line)) && i >= b->first + b->count)
         pipeline_release(r->line);
-    }
-    if (!*out && r->in_a_row >= WARM) {
+    if (!b && r->in_a_row >= WARM) {
         read_ahead(r, i);
-        *out = pipeline_wait_oldest(r->line);
+        b = pipeline_wait_oldest(r->line);
     }
-    if (*out && i >= (*out)->first) {
+    if (b && i >= b->first) {
         read_ahead(r, i);
-        return 0;
+        return b;
     }
     zip_batch_choose(&r->single, &r->a, i, 1);
     zip_batch_load(&r->single);
-    *out = &r->single;
-    return 0;
+    return &r->single;
 }
 
 /* All of small entry I: 0 and *DATA, valid until the next call. */
 static int small_content(struct zip_reader *r, size_t i, const void **data, struct wp_error *err)
 {
-    const struct zip_content *c;
-    struct zip_batch *b;
+    const struct zip_batch *b = batch_of(r, i);
+    const struct zip_content *c = &b->contents[i - b->first];
 
-    batch_of(r, i, &b);
-    c = &b->contents[i - b->first];
     if (c->status < 0)
         return bad_content(r, &r->a.entries[i], c->status, c->what, err);
     *data = b->plain + c->at;
@@ -246,8 +242,8 @@ static int take_target(struct zip_reader *r, struct wp_error *err)
             r, r->e, -EBADMSG,
             r->e->flags & ZIP_ENCRYPTED ? ZIP_TEXT_ENCRYPTED : "it is no symbolic link", err);
     rc = small_content(r, r->next - 1, &data, err);
-    if (rc < 0)
-        return rc;
+    if (rc < 0 || !data)
+        return rc < 0 ? rc : error_nomem(err);
     text = data;
     if (r->e->size && memchr(text, 0, (size_t)r->e->size))
         return bad_content(r, r->e, -EBADMSG, "a symbolic link has a zero byte in it", err);

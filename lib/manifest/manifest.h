@@ -69,6 +69,10 @@ struct pool;
 int manifest_read(struct manifest *out, const void *text, size_t size, const char *name,
                   struct pool *pool, struct wp_error *err);
 
+/* Could TEXT, to which N bytes have just been added, still become a manifest? Asked while one is
+ * read, so that not all of a hostile one is held before its first line is looked at. */
+bool manifest_may_grow(const struct buf *text, size_t n);
+
 /* The entry of PATH, or NULL. */
 const struct entry *manifest_find(const struct manifest *m, const char *path);
 

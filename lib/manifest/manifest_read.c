@@ -320,3 +320,15 @@ int manifest_read(struct manifest *out, const void *text, size_t size, const cha
         manifest_clear(out);
     return result;
 }
+
+bool manifest_may_grow(const struct buf *text, size_t n)
+{
+    size_t seen = n < MANIFEST_LINE_MAX ? text->size : n;
+
+    if (seen > MANIFEST_LINE_MAX)
+        seen = MANIFEST_LINE_MAX;
+    if (text->size && text->data[0] != '{')
+        return false;
+    return text->size <= MANIFEST_LINE_MAX ||
+           memrchr(text->data + text->size - seen, '\n', seen) != NULL;
+}

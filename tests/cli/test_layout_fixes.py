@@ -62,6 +62,20 @@ def test_a_given_cache_directory_has_also_what_a_root_inside_the_tree_has(
     assert len(names(inside)) == 1
 
 
+def test_a_cache_root_inside_the_tree_has_also_what_is_in_the_tree(warmpack, archive, tmp_path):
+    result = warmpack("-xf", archive, "-C", "d")
+    assert_valid(result, 5)
+    inside = tmp_path / "d/app/.nc"
+    env = {"NUMBA_CACHE_DIR": str(inside)}
+    assert os.fsencode(inside) in result.stderr
+    assert len(names(inside)) == 3
+    for _ in range(3):
+        assert_valid(warmpack("verify", "d", env=env), 5)
+        before = {path: path.stat().st_ino for path in (tmp_path / "d").rglob("*.nb?")}
+        assert_valid(warmpack("restore", "d"), 5)
+        assert before == {path: path.stat().st_ino for path in (tmp_path / "d").rglob("*.nb?")}
+
+
 def test_verify_does_not_ask_for_what_the_cache_directory_has(warmpack, tmp_path):
     app = tmp_path / "app"
     caches = tmp_path / "caches"

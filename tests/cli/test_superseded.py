@@ -92,3 +92,12 @@ def test_contents_of_a_tampered_archive_are_told_by_the_exit_status(warmpack, tm
     (tmp_path / "cut.tar").write_bytes(whole[:after] + bytes(1024))
     assert warmpack("-xOf", archive, "app/x.py").returncode == 2
     assert warmpack.ok("-xOf", "a.tar", "app/x.py").stdout == b"x = 1\n" * 1000
+
+
+def test_replace_takes_whole_archives_only(warmpack, tmp_path):
+    warmpack.ok("-czf", "a.tgz", make(tmp_path, "app", "x = 1"))
+    warmpack.ok("-xf", "a.tgz", "-C", "d")
+    for words in (["app/x.py"], ["--exclude", "y.py"]):
+        result = warmpack("extract", "--replace", "-f", "a.tgz", "-C", "d", *words)
+        assert result.returncode == 2 and b"--replace" in result.stderr
+    assert (tmp_path / "d/app/x.py").read_text() == "x = 1"

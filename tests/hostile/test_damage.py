@@ -273,8 +273,9 @@ def test_a_huge_manifest_takes_little_memory(tmp_path):
     name = "app/.warmpack/0123456789abcdef/manifest.jsonl"
     (tmp_path / "a.tgz").write_bytes(
         zeros(mark + directory("app") + header(name, size=400 << 20), 400, END))
-    for words in (["-xf", "a.tgz", "-C", "out"], ["-tf", "a.tgz"], ["verify", "-f", "a.tgz"]):
-        assert peak_memory(*words, cwd=tmp_path, status=(2,)) < BOUND
+    for words, status in ((["-xf", "a.tgz", "-C", "out"], 2), (["verify", "-f", "a.tgz"], 2),
+                          (["-tf", "a.tgz"], 0)):
+        assert peak_memory(*words, cwd=tmp_path, status=(status,)) < BOUND
 
 
 @no_sanitizer

@@ -26,7 +26,7 @@ PLACES = ("in-tree", "outside", "inside", "user-wide")
 # pynndescent's own index takes a quarter of a minute a run, so one place must do.
 PARTS = {place: ("application", "neighbours") for place in PLACES}
 PARTS["outside"] += ("descent",)
-SUFFIXES = (".tgz", ".tar", ".tar.zst")
+SUFFIXES = (".tgz", ".tar", ".tar.zst", ".zip")
 
 
 def pytest_sessionstart(session):

@@ -29,7 +29,7 @@ with tempfile.TemporaryDirectory() as there:
         for directory, _, files in os.walk(there):
             for file in files:
                 path = os.path.join(directory, file)
-                if path != name and not os.path.islink(path):
+                if path != name and os.path.isfile(path):  # followed
                     z.write(path, os.path.relpath(path, there))
     zipfile.ZipFile(name).extractall(sys.argv[2])
 """

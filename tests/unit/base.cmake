@@ -1,1 +1,2 @@
 unit_test(path base)
+unit_test(report base)
