@@ -173,7 +173,11 @@ static int take_recorded(struct reading *r, struct spooled *item, struct wp_erro
     e->mode = m->mode;
     e->uid = m->uid;
     e->gid = m->gid;
-    return 0;
+    free(e->uname);
+    free(e->gname);
+    e->uname = m->uname ? strdup(m->uname) : NULL;
+    e->gname = m->gname ? strdup(m->gname) : NULL;
+    return (m->uname && !e->uname) || (m->gname && !e->gname) ? error_nomem(err) : 0;
 }
 
 static bool is_own(const struct entry *e)

@@ -1,6 +1,6 @@
 #pragma once
-/* Reading whole files by path, through symlinks, as Python would; temporary files; and what jobs ask
- * of files. */
+/* Reading whole files by path, through symlinks, as Python would; temporary files; and what jobs
+ * ask of files. */
 
 #include <signal.h>
 #include <stddef.h>

@@ -157,6 +157,15 @@ def test_attributes_of_what_was_in_a_tar_stay(warmpack, tmp_path, source):
     assert_same(before, after)
 
 
+def test_what_an_earlier_manifest_says_of_a_zips_entries_stays(warmpack, tmp_path, source):
+    write(source / "pkg/data.bin", "data", mode=0o4711, ns=TIME + 1)
+    warmpack.ok("create", "-f", "a.zip", "--owner", "someone:4711", "-C", source, ".")
+    before = recorded(tmp_path / "a.zip")["pkg/data.bin"]
+    warmpack.ok("amend", "-f", "a.zip", "--source", source)
+    assert recorded(tmp_path / "a.zip")["pkg/data.bin"] == before
+    assert before["mtime"] == "1700000000.123456790" and before["user"] == "someone"
+
+
 def test_an_egg_is_marked_as_one_that_must_be_unpacked(warmpack, tmp_path, source):
     archive = make(tmp_path, source, ".egg")
     warmpack.ok("amend", "-f", archive, "--source", source)
