@@ -209,6 +209,9 @@ def test_hashed_caches_are_found_in_every_place(warmpack, tmp_path, source, plac
     words = ["--cache-dir", root] if place == "given" else []
     env = {"NUMBA_CACHE_DIR": str(root)} if place == "variable" else {}
     warmpack.ok("amend", "-f", archive, "--source", source, *words, env=env)
+    first = archive.read_bytes()
+    warmpack.ok("amend", "-f", archive, "--source", source, *words, env=env)
+    assert archive.read_bytes() == first
     done = warmpack.ok("extract", "-f", archive, "-C", "out", "--cache-dir", "there")
     assert b"2 of 2 cache indexes valid; 2 cache directories renamed" in done.stderr
     assert (tmp_path / "there" / hashed(tmp_path / "out/pkg")).is_dir()
@@ -267,7 +270,7 @@ def test_of_equally_good_paths_the_one_with_valid_caches_counts(warmpack, tmp_pa
     project.mkdir()
     source.rename(project / "src")
     for file in files_of(project / "src"):  # what a build leaves behind
-        write(project / "build/lib" / file.relative_to(project / "src"), file.read_bytes(),
+        write(project / "build" / file.relative_to(project / "src"), file.read_bytes(),
               ns=TIME // SECOND * SECOND)
     warmpack.ok("amend", "-f", archive, "--source", project)
     assert recorded(archive)["pkg/k.py"]["mtime"] == "1700000000.123456789"
@@ -325,6 +328,15 @@ def test_where_nothing_can_be_added_the_archive_stays_as_it_was(warmpack, tmp_pa
     assert (archive.read_bytes(), archive.stat().st_ino) == (before, inode)
     warmpack.ok("amend", "-f", archive, "--source", source, "-o", "new.zip", status=1)
     assert not (tmp_path / "new.zip").exists()
+
+
+def test_an_archive_that_would_hold_stale_indexes_alone_stays_as_it_was(warmpack, tmp_path, source):
+    run("tar", "--format=gnu", "-czf", "a.tgz", "-C", source, ".", cwd=tmp_path)
+    for file in source.rglob("*.py"):
+        os.utime(file)
+    before = (tmp_path / "a.tgz").read_bytes()
+    warmpack.ok("amend", "-f", "a.tgz", "--source", source, status=1)
+    assert (tmp_path / "a.tgz").read_bytes() == before
 
 
 def test_stale_indexes_are_left_behind_and_strict_refuses(warmpack, tmp_path, source):
