@@ -126,6 +126,30 @@ static int note_missing(struct layout *l, const char *path, struct wp_error *err
     }
 }
 
+/* Below another user's home his own symlinks could lead root, who makes directories there and gives
+ * them to him, to anywhere. */
+static int refuse_symlinks(const char *path, struct wp_error *err)
+{
+    _cleanup_free_ char *p = path_absolute(path);
+
+    if (!p)
+        return error_nomem(err);
+    for (char *slash = strchr(p + 1, '/');; slash = strchr(slash + 1, '/')) {
+        struct stat st;
+        int r;
+
+        if (slash)
+            *slash = '\0';
+        r = lstat(p, &st);
+        if (r == 0 && S_ISLNK(st.st_mode) && st.st_uid != 0)
+            return error_set(err, 0, p,
+                             "is a symbolic link of the user's: root does not follow it");
+        if (r < 0 || !slash)
+            return 0;
+        *slash = '/';
+    }
+}
+
 int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
 {
     const char *path = root == LAYOUT_TREE        ? l->dir
@@ -140,6 +164,11 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
         return error_set(err, 0, NULL, "the user has no name, and so no home directory for caches");
     if (!path)
         return error_nomem(err);
+    if (root == LAYOUT_USER_WIDE && l->give) {
+        r = refuse_symlinks(path, err);
+        if (r < 0)
+            return r;
+    }
     if (!*l->staging)
         r = staging_new(l->staging, &l->staging_options, err);
     /* The tree is always the first. */

@@ -2,7 +2,7 @@
 # Installs what is needed, builds, runs every test and ends with one line:
 # "N passed, N failed, N skipped".
 # Usage: sh tests/run.sh [--all] [--asan]
-#   --all   also what needs a Python package index
+#   --all   also the longer tests with Numba, and what needs a Python package index
 #   --asan  with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan
 set -eu
 
@@ -20,6 +20,7 @@ done
 
 cd "$(dirname "$0")/.."
 python=/usr/bin/python3 # Debian's Numba belongs to Debian's Python.
+longer_numba="restore verdicts env inspect amend" # tests/numba/test_NAME.py
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 trap 'exit 130' INT
@@ -57,7 +58,12 @@ unit() {
 pytest_part() {
   parts="$parts $1"
   echo "== $1"
-  "$python" -m pytest -q -rs -p no:cacheprovider --rootdir=. --durations=5 --tb=short \
+  longer=
+  if [ "$1" = numba ] && [ "$all" = no ]; then
+    for name in $longer_numba; do longer="$longer --ignore=tests/numba/test_$name.py"; done
+  fi
+  # shellcheck disable=SC2086 # The list is one word an option.
+  "$python" -m pytest -q -rs -p no:cacheprovider --rootdir=. --durations=5 --tb=short $longer \
     --junit-xml="$results/$1.xml" "tests/$1" || true
 }
 package_index() {

@@ -1,6 +1,7 @@
 """Kills, full disks and odd filesystems: real ones."""
 
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -9,6 +10,9 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
 
 import trees  # noqa: E402
+
+# Whoever runs the tests may ignore it (nohup), and children would inherit that.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
