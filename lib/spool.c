@@ -169,15 +169,7 @@ static int take_recorded(struct reading *r, struct spooled *item, struct wp_erro
                          "does not have the content that the manifest says (SHA-256)");
     if (!r->a->reader->is_rounded)
         return 0;
-    e->mtime = m->mtime;
-    e->mode = m->mode;
-    e->uid = m->uid;
-    e->gid = m->gid;
-    free(e->uname);
-    free(e->gname);
-    e->uname = m->uname ? strdup(m->uname) : NULL;
-    e->gname = m->gname ? strdup(m->gname) : NULL;
-    return (m->uname && !e->uname) || (m->gname && !e->gname) ? error_nomem(err) : 0;
+    return entry_take_attributes(e, m) < 0 ? error_nomem(err) : 0;
 }
 
 static bool is_own(const struct entry *e)
