@@ -33,7 +33,7 @@ def test_what_is_packed_arrives_warm_and_every_result_is_the_programs_document(
 
 
 def test_an_archive_whose_format_rounds_times_is_judged_by_the_exact_ones(warm_tree, tmp_path):
-    for suffix in ("tgz", "zip", "egg"):
+    for suffix in ("tgz", "tar", "zip"):
         archive = tmp_path / ("app." + suffix)
         warmpack.create(archive, "app", directory=warm_tree / "build",
                         cache_dir=warm_tree / "caches")
