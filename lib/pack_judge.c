@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/path.h"
 #include "caches.h"
 #include "judge.h"
@@ -58,6 +59,20 @@ static int source_fact(void *ctx, struct judge_file *f)
     *f = (struct judge_file){
         .mtime = e->mtime, .size = e->size, .sha256 = e->has_sha256 ? e->sha256 : NULL};
     return 1;
+}
+
+/* A packed source has its digest already; what a symlink leads to may lie outside the tree. */
+static int source_digest(void *ctx, unsigned char out[32])
+{
+    struct context *c = ctx;
+    const char *name = c->source->name ? c->source->name : c->source->entry.path;
+    _cleanup_close_ int fd =
+        openat(c->p->walk.root_fds[c->source->root], name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    return S_ISREG(st.st_mode) ? sha256_of_file(fd, out) : -ENODATA;
 }
 
 static int data_fact(void *ctx, const char *name, struct judge_file *f, bool *whole)
@@ -154,7 +169,8 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     const char *misplaced = NULL;
     _cleanup_free_ char *sources = dir ? pack_source_dir(p, dir, &misplaced) : NULL;
     struct context c = {.p = p, .dir = dir};
-    struct judge_facts facts = {.source = source_fact, .data = data_fact, .ctx = &c};
+    struct judge_facts facts = {
+        .source = source_fact, .digest = source_digest, .data = data_fact, .ctx = &c};
     struct wp_index_status s = {0};
     struct wp_error why = {0};
     struct index index = {0};
