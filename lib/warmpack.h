@@ -47,7 +47,8 @@ enum wp_severity {
     WP_DETAIL,  /* what -v shows: "app/k.py" packed, a cache directory left behind */
     WP_NOTE,    /* what a user should know */
     WP_WARNING, /* something is not as it should be; the job goes on */
-    WP_CHANGED, /* a warning that makes the exit status 1 (a file changed while packing) */
+    WP_CHANGED, /* a warning that makes the exit status 1 (a file changed while packing, an
+                   archive's source has no match) */
     WP_FAILED   /* an error about one member that makes the exit status 2 while the others are
                    done, as in tar (-k: a file exists) */
 };
@@ -431,6 +432,40 @@ struct wp_env_check {
 WP_API size_t wp_env_probes(const struct wp_env *e);
 WP_API int wp_env_check(const struct wp_env *e, size_t probe, struct wp_env_check *out,
                         struct wp_error *err);
+
+/* ---- Amend ------------------------------------------------------------------------------- */
+
+struct wp_amend_options {
+    const char *output; /* path of the archive to write, which may be the one that is read */
+    const struct wp_format *format; /* of OUTPUT */
+    const char *source;             /* the tree that the archive was made from */
+    const char *const *cache_dirs;  /* as in create; so are the rest */
+    const char *const *source_roots;
+    bool strict;
+    int level;
+    bool level_set;
+    const struct wp_report *report;
+    const volatile sig_atomic_t *interrupted;
+};
+
+struct wp_amend_result {
+    bool written;     /* false: there was nothing to add, and OUTPUT is as it was */
+    uint64_t sources; /* .py files in the archive */
+    char **unmatched; /* those whose content no file of SOURCE has, sorted; NULL-ended; owned */
+    size_t unmatched_count;
+    uint64_t added;               /* cache files */
+    size_t left_behind;           /* indexes of matched sources that are not valid */
+    uint64_t pyc, pyc_in_zip;     /* in a zip: compiled files that have a source, and those that
+                                     are valid by its time there */
+    struct wp_create_result made; /* what was written; its verify judges each index in it */
+};
+
+/* Gives an archive that another tool made what create would have given it: the exact times of its
+ * sources, their valid caches, and a manifest. Each .py file of A is matched by its content with
+ * one beneath o->source. Everything else stays as it is. OUTPUT is replaced in one step. */
+WP_API int wp_amend(struct wp_archive *a, const struct wp_amend_options *o,
+                    struct wp_amend_result *result, struct wp_error *err);
+WP_API void wp_amend_result_clear(struct wp_amend_result *r);
 
 /* A directory where Numba may look for a source file's cache, in the order in which it tries. */
 struct wp_cache_place {
