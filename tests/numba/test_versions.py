@@ -26,8 +26,9 @@ ARRIVALS = [
 
 @pytest.fixture(autouse=True)
 def which_numba(record_property):
-    for name in ("numba", "llvm", "python"):
-        record_property(name, getattr(facts(), name))
+    record_property("numba", facts().numba)
+    record_property("llvm", facts().llvm)
+    record_property("stamp", "content" if facts().content_stamps else "time, size")
 
 
 @pytest.mark.parametrize("warm, suffix", ARRIVALS, indirect=["warm"])
