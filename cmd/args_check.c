@@ -5,6 +5,7 @@
 
 #include "args.h"
 #include "message.h"
+#include "show.h"
 
 static size_t count(const struct args *a, int kind)
 {
@@ -174,6 +175,8 @@ int args_check(const struct args *a)
                                            : "give one FILE.nbi or DIR, or -f ARCHIVE");
         if (a->fix && a->archive)
             return message_usage(verb, "--fix changes a DIR, not an archive");
+        if (a->manifest && a->archive)
+            return message_usage(verb, "--manifest is for a DIR: an archive has its own");
         if (a->dry_run && !a->fix)
             return message_usage(verb, "--dry-run goes with --fix");
         return 0;
@@ -210,4 +213,14 @@ const char *args_cache_dir(const struct args *a)
     if (a->cache_dirs.count)
         return a->cache_dirs.v[a->cache_dirs.count - 1];
     return set && *set ? set : NULL;
+}
+
+void args_warn_layout(const struct args *a)
+{
+    const char *set = getenv("NUMBA_CACHE_DIR");
+
+    if (set && *set && (a->layout == WP_LAYOUT_IN_TREE || a->layout == WP_LAYOUT_USER_WIDE))
+        message_warning("NUMBA_CACHE_DIR is set: whoever runs Python with it will not find caches "
+                        "that --layout %s puts elsewhere",
+                        show_layout(a->layout));
 }

@@ -103,6 +103,7 @@ pytest_part cli tests/cli
 numba
 pytest_part hostile tests/hostile
 pytest_part faults tests/faults
+pytest_part python tests/python
 if [ "$all" = yes ]; then
   package_index
   [ "$preset" = asan ] || fuzz
