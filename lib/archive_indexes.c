@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "caches.h"
+#include "zipped_sources.h"
 
 /* Real ones have some kilobytes; all are held until the last entry has been met. */
 enum { LARGEST_INDEX = 64 << 20, LARGEST_SUM = 256 << 20 };
@@ -16,7 +17,7 @@ enum { LARGEST_INDEX = 64 << 20, LARGEST_SUM = 256 << 20 };
 const struct entry *archive_indexes_file(const struct archive_indexes *v, const char *path,
                                          bool *outside)
 {
-    _cleanup_free_ char *at = strdup(path);
+    _cleanup_free_ char *at = zipped_sources_entry(&v->m, path);
 
     if (outside)
         *outside = false;
