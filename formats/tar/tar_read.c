@@ -25,8 +25,11 @@ struct tar_reader {
     const struct codec *codec;      /* NULL: none that points at a manifest */
     struct pool *pool;              /* borrowed */
     int fd;                         /* the archive, shared with the source; -1: unknown */
+    bool is_raw;                    /* nothing is compressed */
     bool is_file;                   /* fd is a regular file that holds nothing before the archive */
 
+    uint64_t place;          /* where in the archive the entry begins; SOURCE_NO_PLACE: not known */
+    uint64_t manifest_place; /* where the manifest does */
     struct pax global;
     struct tar_member member;
     struct entry entry;
@@ -69,24 +72,71 @@ static int explain(struct tar_reader *r, int rc, const char *what, struct wp_err
 
 /* ---- Headers ----------------------------------------------------------------------------- */
 
+/* The pointer that ends the archive: 1; 0 where there is none, or its codec has none. */
+static int read_pointer(struct tar_reader *r, const struct tar_rest *rest, uint64_t *offset)
+{
+    struct source *source = r->in.source;
+    unsigned char last[TAR_BLOCK];
+    uint64_t size;
+
+    if (!r->codec || !r->codec->pointer_size)
+        return 0;
+    if (r->is_raw)
+        return r->codec->read_pointer(rest->last, offset);
+    return source->ending && source->ending(source, last, r->codec->pointer_size, &size) &&
+           r->codec->read_pointer(last, offset);
+}
+
+/* Who looks for the manifest at once, by the pointer, must find the one that the entries were held
+ * against; and behind the end of an archive of ours stands nothing else, whatever was joined to it:
+ * else one reader would see another archive than the next. */
+static int check_own_end(struct tar_reader *r, uint64_t end, const struct tar_rest *rest,
+                         struct wp_error *err)
+{
+    uint64_t offset;
+    int has_pointer = read_pointer(r, rest, &offset);
+
+    if (rest->is_more || (!tar_is_zero_block(rest->last) && !(has_pointer && r->is_raw)))
+        return error_set(err, 0, r->name,
+                         "something follows the end of the archive, at byte %llu of the tar: "
+                         "refused (are these archives joined together?)",
+                         (unsigned long long)end);
+    if (has_pointer && offset != r->manifest_place)
+        return error_set(err, 0, r->name,
+                         "the archive is damaged: it says that its manifest begins at byte %llu, "
+                         "which is not so",
+                         (unsigned long long)offset);
+    return 0;
+}
+
 /* The archive ends at the first block of zeros, as for GNU tar; there should be two. */
 static int read_end(struct tar_reader *r, struct wp_error *err)
 {
     unsigned char block[TAR_BLOCK];
     uint64_t at = r->in.offset;
+    struct tar_rest rest;
+    bool is_lone;
     int rc = tar_stream_read(&r->in, block, sizeof(block), err);
 
     if (rc < 0)
         return rc;
     if (r->member.has_extension)
         return damaged(r, at, "an extended header without its entry", err);
-    if (rc == 1 && !tar_is_zero_block(block))
-        report(r->report, WP_WARNING, r->name,
-               "a lone block of zeros ends the archive at byte %llu of the tar; what follows is "
-               "ignored",
-               (unsigned long long)(at - TAR_BLOCK));
+    is_lone = rc == 1 && !tar_is_zero_block(block);
     r->ended = true;
-    return tar_stream_drain(&r->in, err);
+    rc = tar_stream_drain(&r->in, &rest, err);
+    if (rc < 0)
+        return rc;
+    rest.is_more |= is_lone;
+    if (r->base.mark)
+        return check_own_end(r, at - TAR_BLOCK, &rest, err);
+    if (rest.is_more || !tar_is_zero_block(rest.last))
+        report(r->report, WP_WARNING, r->name,
+               "%s at byte %llu of the tar; what follows is ignored (are these archives joined "
+               "together?)",
+               is_lone ? "a lone block of zeros ends the archive" : "the archive ends",
+               (unsigned long long)(at - TAR_BLOCK));
+    return 0;
 }
 
 /* The next header into r->member: 1; 0 at the end of the archive. */
@@ -290,6 +340,8 @@ static int make_entry(struct tar_reader *r, struct wp_error *err)
         report(r->report, WP_WARNING, r->entry.path,
                "an entry of unknown type (byte %u), taken for a file",
                (unsigned char)m->header.type);
+    if (r->base.mark && strcmp(r->entry.path, r->base.mark_path) == 0)
+        r->manifest_place = r->place;
     return 1;
 }
 
@@ -299,6 +351,9 @@ static int read_entry(struct tar_reader *r, struct wp_error *err)
 
     if (rc < 0)
         return error_nomem(err);
+    r->place = r->in.offset;
+    if (!r->is_raw && (rc = tar_stream_place(&r->in, &r->place, err)) < 0)
+        return rc;
     do {
         rc = read_header(r, err);
         if (rc == 1)
@@ -412,10 +467,12 @@ int tar_open_reader(struct format_reader **out, const struct tar_input *in,
             close(in->fd);
         return error_nomem(err);
     }
-    r->base = (struct format_reader){.ops = &ops, .is_tar = true};
+    r->base = (struct format_reader){.ops = &ops};
     r->in.source = in->plain;
     r->fd = in->fd;
     r->is_file = in->is_file;
+    r->is_raw = in->is_raw;
+    r->manifest_place = SOURCE_NO_PLACE;
     r->in.seek_fd = in->is_file && in->is_raw ? in->fd : -1;
     r->codec = in->codec;
     r->report = o->report;

@@ -164,7 +164,7 @@ static int open_stream(struct zip_reader *r, struct wp_error *err)
 
     if (status < 0)
         return bad_content(r, r->e, status, what, err);
-    r->run = runahead_new(r->pool, zip_stream_fill, r->stream);
+    r->run = runahead_new(r->pool, zip_stream_fill, r->stream, NULL);
     return r->run ? 0 : error_nomem(err);
 }
 

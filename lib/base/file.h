@@ -12,6 +12,10 @@ struct buf;
  * negative errno: -EFBIG where it is larger, -EINVAL where it is no regular file. */
 int file_read(const char *path, size_t max, struct buf *out, struct stat *st);
 
+/* FD's file once more, for reading from its first byte: a duplicate would share the position. A new
+ * descriptor, or negative errno. */
+int file_open_again(int fd);
+
 /* To be called before a read (EVENTS: POLLIN) or a write (POLLOUT) of FD, which may be a pipe whose
  * other end stalls. Signals reach one thread only, so every other one must look at the flag now and
  * then. 0: it may be done, and its own errors tell what is wrong with FD; -EINTR: *INTERRUPTED is
