@@ -1,10 +1,14 @@
 #pragma once
-/* Reading whole files by path, through symlinks, as Python would; and what jobs ask of files. */
+/* Reading whole files by path, through symlinks, as Python would; temporary files; and what jobs
+ * ask of files. */
 
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+
+#include "error.h"
 
 struct buf;
 
@@ -15,6 +19,10 @@ int file_read(const char *path, size_t max, struct buf *out, struct stat *st);
 /* FD's file once more, for reading from its first byte: a duplicate would share the position. A new
  * descriptor, or negative errno. */
 int file_open_again(int fd);
+/* A file without a name, in $TMPDIR, else /tmp. Its descriptor, or negative errno. */
+int file_temporary(struct wp_error *err);
+/* Writes all of DATA to such a file at OFFSET. */
+int file_temporary_write(int fd, uint64_t offset, const void *data, size_t n, struct wp_error *err);
 
 /* To be called before a read (EVENTS: POLLIN) or a write (POLLOUT) of FD, which may be a pipe whose
  * other end stalls. Signals reach one thread only, so every other one must look at the flag now and
