@@ -29,7 +29,7 @@ static int read_manifest(struct format_reader *r, struct buf *path, struct buf *
 
     if (rc <= 0)
         return rc;
-    if (e->type != ENTRY_FILE || !manifest_is_path(e->path))
+    if (e->type != ENTRY_FILE || strcmp(e->path, r->mark_path) != 0 || !manifest_is_path(e->path))
         return 0;
     if (e->size > max_manifest)
         return error_set(err, EFBIG, e->path, "the manifest is too large");
@@ -41,15 +41,18 @@ static int read_manifest(struct format_reader *r, struct buf *path, struct buf *
         if (buf_add(text, data, n) < 0)
             return error_nomem(err);
     }
-    return rc < 0 ? rc : text->size == e->size;
+    if (rc < 0 || text->size != e->size)
+        return rc;
+    rc = r->ops->next(r, &e, err);
+    return rc < 0 ? rc : rc == 0; /* it is the last entry */
 }
 
 /* A reader of FD's file from OFFSET on. */
 static int open_at(struct format_reader **out, const struct codec *codec, int fd, uint64_t offset,
-                   const struct format_open_options *o, struct wp_error *err)
+                   const char *mark, const struct format_open_options *o, struct wp_error *err)
 {
     _cleanup_close_ int again = file_open_again(fd);
-    struct tar_input in = {.fd = -1};
+    struct tar_input in = {.fd = -1, .mark = mark, .offset = offset};
     int rc;
 
     if (again < 0 || lseek(again, (off_t)offset, SEEK_SET) < 0)
@@ -98,12 +101,10 @@ int tar_pointed_manifest(const struct codec *codec, int fd, const char *name, st
         return 0;
     rc = read_mark(codec, fd, &o, &marked, &ignored);
     if (rc == 1)
-        rc = open_at(&r, codec, fd, offset, &o, &ignored) < 0 ? -EIO : 1;
+        rc = open_at(&r, codec, fd, offset, marked, &o, &ignored) < 0 ? -EIO : 1;
     if (rc == 1)
         rc = read_manifest(r, path, text, &ignored);
-    if (rc == 1 && buf_terminate(path) < 0)
-        rc = error_nomem(&ignored);
-    if (rc == 1 && strcmp((const char *)path->data, marked) == 0)
+    if (rc == 1)
         return 1;
     buf_clear(path);
     buf_clear(text);

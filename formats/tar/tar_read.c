@@ -17,6 +17,11 @@
 /* Extended headers are read whole: records of a hostile archive must not fill the memory. */
 enum { MAX_EXTENSION = 16 << 20 };
 
+/* Where something begins: in the tar, and in the archive that holds it packed. */
+struct place {
+    uint64_t plain, packed; /* SOURCE_NO_PLACE: not known, or not the beginning of a piece */
+};
+
 struct tar_reader {
     struct format_reader base;
     struct tar_stream in;
@@ -28,8 +33,10 @@ struct tar_reader {
     bool is_raw;                    /* nothing is compressed */
     bool is_file;                   /* fd is a regular file that holds nothing before the archive */
 
-    uint64_t place;          /* where in the archive the entry begins; SOURCE_NO_PLACE: not known */
-    uint64_t manifest_place; /* where the manifest does */
+    uint64_t begin;              /* where in the archive the stream begins */
+    struct place place;          /* of the current entry, with its extended headers */
+    bool has_manifest;           /* under the name that the mark gives it */
+    struct place manifest_place; /* of the last one */
     struct pax global;
     struct tar_member member;
     struct entry entry;
@@ -72,41 +79,46 @@ static int explain(struct tar_reader *r, int rc, const char *what, struct wp_err
 
 /* ---- Headers ----------------------------------------------------------------------------- */
 
-/* The pointer that ends the archive: 1; 0 where there is none, or its codec has none. */
-static int read_pointer(struct tar_reader *r, const struct tar_rest *rest, uint64_t *offset)
+static int leads_astray(const struct tar_reader *r, uint64_t offset, struct wp_error *err)
+{
+    return error_set(err, 0, r->name,
+                     "the archive is damaged: it says that its manifest begins at byte %llu, which "
+                     "is not so",
+                     (unsigned long long)offset);
+}
+
+/* Does the archive's codec point elsewhere than at the manifest? */
+static int check_pointer(struct tar_reader *r, struct wp_error *err)
 {
     struct source *source = r->in.source;
+    const struct codec *c = r->codec;
     unsigned char last[TAR_BLOCK];
-    uint64_t size;
+    uint64_t size, offset;
 
-    if (!r->codec || !r->codec->pointer_size)
+    if (r->is_raw || !c || !c->pointer_size || !source->ending ||
+        !source->ending(source, last, c->pointer_size, &size) || !c->read_pointer(last, &offset))
         return 0;
-    if (r->is_raw)
-        return r->codec->read_pointer(rest->last, offset);
-    return source->ending && source->ending(source, last, r->codec->pointer_size, &size) &&
-           r->codec->read_pointer(last, offset);
+    return r->has_manifest && offset != r->manifest_place.packed ? leads_astray(r, offset, err) : 0;
 }
 
 /* Who looks for the manifest at once, by the pointer, must find the one that the entries were held
  * against; and behind the end of an archive of ours stands nothing else, whatever was joined to it:
- * else one reader would see another archive than the next. */
+ * else one reader would see another archive than the next. A plain tar's pointer may be there, also
+ * where somebody has compressed it since. */
 static int check_own_end(struct tar_reader *r, uint64_t end, const struct tar_rest *rest,
                          struct wp_error *err)
 {
     uint64_t offset;
-    int has_pointer = read_pointer(r, rest, &offset);
+    bool has_pointer = codec_none.read_pointer(rest->last, &offset);
 
-    if (rest->is_more || (!tar_is_zero_block(rest->last) && !(has_pointer && r->is_raw)))
+    if (rest->is_more || !(has_pointer || tar_is_zero_block(rest->last)))
         return error_set(err, 0, r->name,
                          "something follows the end of the archive, at byte %llu of the tar: "
                          "refused (are these archives joined together?)",
                          (unsigned long long)end);
-    if (has_pointer && offset != r->manifest_place)
-        return error_set(err, 0, r->name,
-                         "the archive is damaged: it says that its manifest begins at byte %llu, "
-                         "which is not so",
-                         (unsigned long long)offset);
-    return 0;
+    if (has_pointer && r->has_manifest && offset != r->manifest_place.plain)
+        return leads_astray(r, offset, err);
+    return check_pointer(r, err);
 }
 
 /* The archive ends at the first block of zeros, as for GNU tar; there should be two. */
@@ -340,8 +352,10 @@ static int make_entry(struct tar_reader *r, struct wp_error *err)
         report(r->report, WP_WARNING, r->entry.path,
                "an entry of unknown type (byte %u), taken for a file",
                (unsigned char)m->header.type);
-    if (r->base.mark && strcmp(r->entry.path, r->base.mark_path) == 0)
+    if (r->base.mark && strcmp(r->entry.path, r->base.mark_path) == 0) {
+        r->has_manifest = true;
         r->manifest_place = r->place;
+    }
     return 1;
 }
 
@@ -351,8 +365,9 @@ static int read_entry(struct tar_reader *r, struct wp_error *err)
 
     if (rc < 0)
         return error_nomem(err);
-    r->place = r->in.offset;
-    if (!r->is_raw && (rc = tar_stream_place(&r->in, &r->place, err)) < 0)
+    r->place.plain = r->begin + r->in.offset;
+    rc = tar_stream_place(&r->in, &r->place.packed, err);
+    if (rc < 0)
         return rc;
     do {
         rc = read_header(r, err);
@@ -472,13 +487,15 @@ int tar_open_reader(struct format_reader **out, const struct tar_input *in,
     r->fd = in->fd;
     r->is_file = in->is_file;
     r->is_raw = in->is_raw;
-    r->manifest_place = SOURCE_NO_PLACE;
     r->in.seek_fd = in->is_file && in->is_raw ? in->fd : -1;
     r->codec = in->codec;
     r->report = o->report;
     r->pool = o->pool;
+    r->begin = in->offset;
+    r->base.mark = in->mark != NULL;
+    r->base.mark_path = in->mark ? strdup(in->mark) : NULL;
     r->in.name = r->name = strdup(o->name);
-    if (!r->name) {
+    if (!r->name || (in->mark && !r->base.mark_path)) {
         reader_free(&r->base);
         return error_nomem(err);
     }
