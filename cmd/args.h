@@ -74,3 +74,5 @@ int args_exclude(const struct args *a, struct string_list *out);
 
 /* --cache-dir of extract, verify and path, else $NUMBA_CACHE_DIR. NULL: neither. */
 const char *args_cache_dir(const struct args *a);
+/* extract and restore: warns where the layout asked for is not where the variable sends Numba. */
+void args_warn_layout(const struct args *a);

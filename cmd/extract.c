@@ -131,6 +131,7 @@ int extract_run(const struct args *a)
         rc = args_exclude(a, &exclude);
     if (rc)
         return rc;
+    args_warn_layout(a);
     o.dir = given.dir;
     o.patterns = string_list_values(&given.patterns);
     o.exclude = string_list_values(&exclude);

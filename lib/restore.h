@@ -36,6 +36,7 @@ struct restored {
 struct restore_dir {
     char *archived; /* in the archive; owned */
     char *path;     /* in the tree; owned */
+    bool zipped;    /* in a zip, or that itself */
 };
 
 /* What one manifest speaks of. */

@@ -16,6 +16,7 @@
 #include "caches.h"
 #include "restore.h"
 #include "tree/beneath.h"
+#include "zipped_sources.h"
 
 enum { FILES_OF_A_JOB = 32, MOST_LINKS = 40 };
 
@@ -227,7 +228,7 @@ static int check_all(struct restore *r, struct restore_tree *t, struct wp_error 
 
 struct restored *restore_file_of(const struct restore_tree *t, const char *archived)
 {
-    _cleanup_free_ char *path = strdup(archived);
+    _cleanup_free_ char *path = zipped_sources_entry(&t->m, archived);
 
     /* Python stamps a symlinked source by what it leads to. */
     for (int links = 0; path && links < MOST_LINKS; links++) {

@@ -15,6 +15,7 @@
 #include "restore.h"
 #include "tree/beneath.h"
 #include "unpack.h"
+#include "zipped_sources.h"
 
 enum { UNKNOWN, SAME, OTHER }; /* what a source in the target is */
 
@@ -27,7 +28,7 @@ bool unpack_is_cache(const struct entry *e)
 /* The file that source PATH of the archive is, or leads to within it; NULL: none. */
 static const struct entry *file_of(const struct manifest *m, const char *path)
 {
-    _cleanup_free_ char *at = strdup(path);
+    _cleanup_free_ char *at = zipped_sources_entry(m, path);
 
     for (int links = 0; at && links < 40; links++) {
         const struct entry *e = manifest_find(m, at);

@@ -9,8 +9,10 @@
 #include "base/path.h"
 #include "caches.h"
 #include "layout.h"
+#include "numba/zipped.h"
 #include "tree/beneath.h"
 #include "unpack.h"
+#include "zipped_sources.h"
 
 /* Cache files among what was unpacked, sorted by path. */
 struct cache_files {
@@ -55,14 +57,41 @@ static bool is_in_dir(const char *path, const char *dir)
     return n == strlen(dir) + 1 && strncmp(path, dir, n - 1) == 0;
 }
 
+static bool is_below(const char *path, const char *dir, size_t n)
+{
+    return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+/* The first file that is not before what lies below DIR, whose paths follow one another. */
+static size_t first_below(const struct cache_files *files, const char *dir)
+{
+    size_t n = strlen(dir), low = 0, high = files->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const char *path = files->items[middle]->e.path;
+        int order = strncmp(path, dir, n);
+
+        if (order < 0 || (order == 0 && (unsigned char)path[n] < '/'))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* Adds record R, whose strings it takes over, with the files of its directory. */
 static int add_record(struct unpack *u, const struct cache_files *files, struct layout_record *r)
 {
+    size_t n = r->dir ? strlen(r->dir) : 0;
+
     r->fd = u->tree;
     r->root = LAYOUT_TREE;
-    for (size_t i = 0; i < files->count && r->dir; i++) {
+    for (size_t i = n ? first_below(files, r->dir) : 0; i < files->count && n; i++) {
         const struct unpacked *item = files->items[i];
 
+        if (!is_below(item->e.path, r->dir, n))
+            break;
         if (is_in_dir(item->e.path, r->dir) &&
             layout_add_file(r, path_base(item->e.path), is_valid(u, item)) < 0) {
             layout_record_clear(r);
@@ -77,6 +106,16 @@ static bool is_staged_dir(const struct unpack *u, const char *path)
     struct stat st;
 
     return !*path || (beneath_stat(u->tree, path, &st) == 0 && S_ISDIR(st.st_mode));
+}
+
+/* Is source directory ARCHIVED, which is SOURCE here, in the staged tree, or in a zip there? */
+static bool is_staged_source(const struct unpack *u, const char *archived, const char *source,
+                             bool *zipped)
+{
+    _cleanup_free_ char *below = path_join(source, "x");
+
+    *zipped = zipped_sources_dir(&u->manifest, archived);
+    return *zipped ? below && zipped_sources_exist(u->tree, below) : is_staged_dir(u, source);
 }
 
 static int find_hashed(struct unpack *u, const struct cache_files *files)
@@ -98,7 +137,7 @@ static int find_hashed(struct unpack *u, const struct cache_files *files)
             return -ENOMEM;
         /* What was not selected has no sources here, and its caches no use. */
         if (gone_dir || gone_source || !is_staged_dir(u, dir) ||
-            !(is_staged_dir(u, source) || u->o->caches_only))
+            !(is_staged_source(u, c->source, source, &r.zipped) || u->o->caches_only))
             continue;
         r.inside = path_dir(dir);
         r.dir = take_ptr(dir);
@@ -146,10 +185,12 @@ static bool is_source(void *ctx, const char *path)
 {
     struct unpack *u = ctx;
     const struct unpacked *item = unpack_find(u, path);
-    struct stat st;
+    _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
 
     if (u->o->caches_only)
-        return beneath_stat(staging_target(u->staging, 0), path, &st) == 0 && !S_ISDIR(st.st_mode);
+        return zipped_sources_exist(staging_target(u->staging, 0), path);
+    if (zip)
+        item = unpack_find(u, zip);
     return item && !item->skipped && item->e.type != ENTRY_DIR;
 }
 
