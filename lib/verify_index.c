@@ -56,23 +56,10 @@ static int digest_on_disk(void *ctx, unsigned char out[32])
     const struct disk *d = ctx;
     _cleanup_close_ int fd =
         d->zipped ? -1 : open(d->place->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct sha256 *sha;
-    char block[65536];
-    ssize_t n;
 
     if (d->zipped)
         return zipped_digest_at(d->place->source, out);
-    if (fd < 0)
-        return -errno;
-    sha = sha256_new();
-    if (!sha)
-        return -ENOMEM;
-    while ((n = read(fd, block, sizeof block)) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0)
-            sha256_add(sha, block, (size_t)n);
-    sha256_end(sha, out);
-    sha256_free(sha);
-    return n < 0 ? -errno : 0;
+    return fd < 0 ? -errno : sha256_of_file(fd, out);
 }
 
 /* Is the data file whole? What else is found in it is added to what others had. */
