@@ -12,7 +12,8 @@ if [ "${1-}" = bench ]; then
     libarchive-tools openssl pigz unzip zip zstd"
 elif [ "${1-}" != demo ]; then
   # The last line: other readers and writers of archives, which must understand ours.
-  packages="$packages python3-pytest python3-setuptools libnss-wrapper util-linux e2fsprogs clang-format mandoc
+  packages="$packages python3-pytest python3-setuptools python3-venv libnss-wrapper util-linux
+    e2fsprogs clang-format mandoc clang libclang-rt-dev
     busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd"
 fi
 
