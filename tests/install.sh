@@ -10,7 +10,7 @@ if [ "${1-}" != demo ]; then
   # The first line: for the static program. The last: other readers and writers of archives, which
   # must understand ours.
   packages="$packages libbz2-dev liblzma-dev nettle-dev
-    python3-pytest libnss-wrapper util-linux e2fsprogs clang-format mandoc
+    python3-pytest python3-setuptools libnss-wrapper util-linux e2fsprogs clang-format mandoc
     busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd"
 fi
 
