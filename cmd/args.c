@@ -296,9 +296,11 @@ static int take_flag(struct args *a, int code)
         a->numeric_owner = true;
         break;
     case OPT_SAME_OWNER:
+        a->same_owner = true;
         a->no_same_owner = false;
         break;
     case OPT_NO_SAME_OWNER:
+        a->same_owner = false;
         a->no_same_owner = true;
         break;
     case OPT_FIX:

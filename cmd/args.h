@@ -44,7 +44,7 @@ struct args {
     const char *egg_info;
     const char *source, *output; /* amend */
     const char *owner, *group;
-    bool numeric_owner, no_same_owner, same_permissions;
+    bool numeric_owner, same_owner, no_same_owner, same_permissions;
     bool keep_old, replace, if_needed, to_stdout;
     unsigned strip_components;
     enum wp_layout layout;
@@ -74,3 +74,5 @@ int args_exclude(const struct args *a, struct string_list *out);
 
 /* --cache-dir of extract, verify and path, else $NUMBA_CACHE_DIR. NULL: neither. */
 const char *args_cache_dir(const struct args *a);
+/* extract and restore: warns where the layout asked for is not where the variable sends Numba. */
+void args_warn_layout(const struct args *a);

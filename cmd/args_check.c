@@ -5,6 +5,7 @@
 
 #include "args.h"
 #include "message.h"
+#include "show.h"
 
 static size_t count(const struct args *a, int kind)
 {
@@ -212,4 +213,14 @@ const char *args_cache_dir(const struct args *a)
     if (a->cache_dirs.count)
         return a->cache_dirs.v[a->cache_dirs.count - 1];
     return set && *set ? set : NULL;
+}
+
+void args_warn_layout(const struct args *a)
+{
+    const char *set = getenv("NUMBA_CACHE_DIR");
+
+    if (set && *set && (a->layout == WP_LAYOUT_IN_TREE || a->layout == WP_LAYOUT_USER_WIDE))
+        message_warning("NUMBA_CACHE_DIR is set: whoever runs Python with it will not find caches "
+                        "that --layout %s puts elsewhere",
+                        show_layout(a->layout));
 }

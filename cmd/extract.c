@@ -114,6 +114,7 @@ int extract_run(const struct args *a)
         .runtime_roots = string_list_values(&a->runtime_roots),
         .keep_old = a->keep_old,
         .same_permissions = a->same_permissions,
+        .same_owner = a->same_owner,
         .no_same_owner = a->no_same_owner,
         .numeric_owner = a->numeric_owner,
         .replace = a->replace,
@@ -130,6 +131,7 @@ int extract_run(const struct args *a)
         rc = args_exclude(a, &exclude);
     if (rc)
         return rc;
+    args_warn_layout(a);
     o.dir = given.dir;
     o.patterns = string_list_values(&given.patterns);
     o.exclude = string_list_values(&exclude);

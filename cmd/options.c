@@ -79,7 +79,7 @@ static const struct row rows[] = {
     {'p', X, "preserve-permissions", NULL, "set modes as packed, setuid bits too; no umask"},
     {'p', C | T, "preserve-permissions", NULL, "taken for granted"},
     {'p', C | X | T, "same-permissions", NULL, NULL},
-    {OPT_SAME_OWNER, X, "same-owner", NULL, "owners as packed; always so for root"},
+    {OPT_SAME_OWNER, X, "same-owner", NULL, "owners as packed; root's default"},
     {OPT_NO_SAME_OWNER, X, "no-same-owner", NULL,
      "files belong to who unpacks; always so for users"},
     {OPT_NUMERIC_OWNER, C, "numeric-owner", NULL, "store numbers of users and groups, not names"},

@@ -100,6 +100,7 @@ int restore_run(const struct args *a)
     struct wp_error err = {0};
     int rc;
 
+    args_warn_layout(a);
     signals_install();
     rc = wp_restore(&o, &result, &err);
     progress_end();

@@ -14,63 +14,6 @@
 #include "numba/places.h"
 #include "tree/beneath.h"
 
-int layout_grow(void **array, size_t count, size_t size)
-{
-    void *grown;
-
-    if (count & (count - 1)) /* full only at powers of two */
-        return 0;
-    grown = reallocarray(*array, count ? 2 * count : 1, size);
-    if (!grown)
-        return -ENOMEM;
-    *array = grown;
-    return 0;
-}
-
-/* ---- Records ----------------------------------------------------------------------------- */
-
-void layout_record_clear(struct layout_record *r)
-{
-    for (size_t i = 0; i < r->file_count; i++)
-        free(r->files[i].name);
-    free(r->files);
-    free(r->dir);
-    free(r->source);
-    free(r->inside);
-    *r = (struct layout_record){0};
-}
-
-int layout_add_record(struct layout *l, struct layout_record *r)
-{
-    if (!r->dir || !r->source ||
-        layout_grow((void **)&l->records, l->record_count, sizeof *r) < 0) {
-        layout_record_clear(r);
-        return -ENOMEM;
-    }
-    l->records[l->record_count++] = *r;
-    return 0;
-}
-
-int layout_add_file(struct layout_record *r, const char *name, bool valid)
-{
-    struct layout_file f = {.valid = valid, .was_valid = valid};
-    struct index_name parts;
-
-    if (index_name_parse(name, &parts) == 0) {
-        f.is_index = true;
-        f.stem = parts.stem;
-    } else if (!index_is_data_name(name, &f.stem)) {
-        return 0;
-    }
-    f.name = strdup(name);
-    if (!f.name || layout_grow((void **)&r->files, r->file_count, sizeof f) < 0) {
-        free(f.name);
-        return -ENOMEM;
-    }
-    r->files[r->file_count++] = f;
-    return 1;
-}
-
 /* ---- Roots ------------------------------------------------------------------------------- */
 
 int layout_prepare(struct layout *l, struct wp_error *err)
@@ -323,36 +266,6 @@ static bool is_own(const struct layout_record *r, const struct layout_destinatio
     return r->root == d->root && strcmp(r->dir, d->path) == 0;
 }
 
-static char *taken_key(const struct layout_destination *d, const struct layout_file *f)
-{
-    _cleanup_free_ char *stem = strndup(f->name, f->stem);
-
-    return stem ? path_join(d->path, stem) : NULL;
-}
-
-static bool is_taken(const struct layout *l, const struct layout_destination *d,
-                     const struct layout_file *f)
-{
-    _cleanup_free_ char *key = taken_key(d, f);
-
-    for (size_t i = 0; key && i < l->taken_count; i++)
-        if (l->taken[i].root == d->root && strcmp(l->taken[i].path, key) == 0)
-            return true;
-    return false;
-}
-
-static int take(struct layout *l, const struct layout_destination *d, const struct layout_file *f)
-{
-    char *key = taken_key(d, f);
-
-    if (!key || layout_grow((void **)&l->taken, l->taken_count, sizeof *l->taken) < 0) {
-        free(key);
-        return -ENOMEM;
-    }
-    l->taken[l->taken_count++] = (struct layout_taken){d->root, key};
-    return 0;
-}
-
 /* Where Python, run here, will see PATH below a root. */
 static char *final_path(struct layout *l, enum layout_root root, const char *path)
 {
@@ -392,9 +305,9 @@ static int lay_own(struct layout *l, const struct layout_record *r, const struct
     int res;
 
     for (size_t i = 0; i < n; i++) {
-        if (!is_own(r, &d[i]) || is_taken(l, &d[i], f))
+        if (!is_own(r, &d[i]) || layout_is_taken(l, &d[i], f))
             continue;
-        if (take(l, &d[i], f) < 0)
+        if (layout_take(l, &d[i], f) < 0)
             return error_nomem(err);
         res = l->give ? layout_give_own(l, r, &d[i], err) : 0;
         return res < 0 ? res : note_laid(l, r, f, &d[i], true, err);
@@ -411,15 +324,15 @@ static int lay_elsewhere(struct layout *l, struct layout_record *r, const struct
 
     for (size_t i = 0; i < n; i++) {
         stays |= is_own(r, &d[i]);
-        if (!is_own(r, &d[i]) && !is_taken(l, &d[i], f))
+        if (!is_own(r, &d[i]) && !layout_is_taken(l, &d[i], f))
             last = i;
     }
     for (size_t i = 0; i < n && res == 0 && last < n; i++) {
-        if (is_own(r, &d[i]) || is_taken(l, &d[i], f))
+        if (is_own(r, &d[i]) || layout_is_taken(l, &d[i], f))
             continue;
         left_out = false;
         r->moved = true;
-        if (take(l, &d[i], f) < 0)
+        if (layout_take(l, &d[i], f) < 0)
             return error_nomem(err);
         if (l->dry_run)
             report(l->report, WP_NOTE, r->dir, "%s would go to %s", f->name, d[i].path);
@@ -496,6 +409,8 @@ int layout_run(struct layout *l, struct wp_error *err)
 {
     int r = layout_prepare(l, err);
 
+    if (r == 0 && layout_sort_records(l) < 0)
+        r = error_nomem(err);
     for (int pass = 0; pass < 2 * LAY_PASSES; pass++)
         for (size_t i = 0; i < l->record_count && r == 0; i++)
             r = lay_record(l, &l->records[i], pass < LAY_PASSES, pass % LAY_PASSES, err);
@@ -508,10 +423,8 @@ int layout_run(struct layout *l, struct wp_error *err)
 
 void layout_clear(struct layout *l)
 {
-    for (size_t i = 0; i < l->record_count; i++)
-        layout_record_clear(&l->records[i]);
-    for (size_t i = 0; i < l->taken_count; i++)
-        free(l->taken[i].path);
+    layout_records_clear(l);
+    layout_listings_clear(l);
     for (size_t i = 0; i < l->laid_count; i++) {
         free(l->laid[i].index);
         free(l->laid[i].source);
@@ -524,8 +437,6 @@ void layout_clear(struct layout *l)
         free(l->made[i]);
     for (size_t i = 0; i < l->kept_count; i++)
         free(l->kept[i]);
-    free(l->records);
-    free(l->taken);
     free(l->laid);
     free(l->made);
     free(l->kept);

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "entry.h"
@@ -29,6 +30,9 @@ enum layout_root {
     LAYOUT_ROOTS,
     LAYOUT_FOREIGN = LAYOUT_ROOTS /* a place that is only read */
 };
+
+/* A record seldom has more destinations than this. */
+enum { LAYOUT_LISTINGS = 4 };
 
 enum layout_kind { LAYOUT_IN_TREE, LAYOUT_INSIDE, LAYOUT_HASHED, LAYOUT_HASHED_USER_WIDE };
 
@@ -72,6 +76,15 @@ struct laid_index {
 struct layout_taken {
     enum layout_root root;
     char *path; /* destination directory and stem; owned */
+    uint64_t hash;
+};
+
+/* The data files that are in a destination of the target already. */
+struct layout_listing {
+    int area;
+    char *path;   /* NULL: not used yet; owned */
+    char **names; /* sorted; owned */
+    size_t count;
 };
 
 struct layout {
@@ -103,6 +116,11 @@ struct layout {
     size_t record_count;
     struct layout_taken *taken; /* owned */
     size_t taken_count;
+    size_t *slots;                 /* a hash table of TAKEN: number + 1, or 0; owned */
+    size_t slot_count;             /* 0 or a power of two */
+    struct layout_record **by_dir; /* sorted; owned */
+    struct layout_listing listings[LAYOUT_LISTINGS];
+    unsigned next_listing;
     int area[LAYOUT_ROOTS];
     bool has_area[LAYOUT_ROOTS];
     bool prepared;
@@ -131,6 +149,11 @@ int layout_add_record(struct layout *l, struct layout_record *r);
 /* Adds a file to a record that is not added yet, if NAME is one of a cache: 1, 0 or -ENOMEM. */
 int layout_add_file(struct layout_record *r, const char *name, bool valid);
 void layout_record_clear(struct layout_record *r);
+/* Sorts the files of R, so that layout_stem finds them. */
+void layout_sort_files(struct layout_record *r);
+/* The files of R that share F's stem, COUNT of them. */
+struct layout_file *layout_stem(const struct layout_record *r, const struct layout_file *f,
+                                size_t *count);
 
 /* The cache root as a path in the tree, or NULL where it is not there. Fills cache_below. */
 int layout_prepare(struct layout *l, struct wp_error *err);
@@ -149,11 +172,22 @@ int layout_verify(struct layout *l, struct wp_verify_report *verify, size_t *was
                   size_t *lost, struct wp_error *err);
 void layout_clear(struct layout *l);
 
-/* ---- Between layout.c (where to) and layout_put.c (how) */
+/* ---- layout_records.c, for the other two */
 struct layout_destination {
     enum layout_root root;
     char *path; /* below ROOT; owned */
 };
+/* Sorts the files of all records. 0 or -ENOMEM. */
+int layout_sort_records(struct layout *l);
+/* The records whose directory is called DIR, COUNT of them, in whatever root. */
+struct layout_record **layout_records_at(const struct layout *l, const char *dir, size_t *count);
+/* Has an index of F's name come to D? */
+bool layout_is_taken(const struct layout *l, const struct layout_destination *d,
+                     const struct layout_file *f);
+int layout_take(struct layout *l, const struct layout_destination *d, const struct layout_file *f);
+void layout_records_clear(struct layout *l);
+
+/* ---- Between layout.c (where to) and layout_put.c (how) */
 /* Puts index F of R with its data files into D. MOVE: nobody else needs them where they are. */
 int layout_put_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
                      const struct layout_destination *d, bool move, struct wp_error *err);
@@ -165,3 +199,4 @@ int layout_remove_leftovers(struct layout *l, struct wp_error *err);
 /* Index F of R with its data files has gone elsewhere: removes its old names at the commit. */
 int layout_remove_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
                         struct wp_error *err);
+void layout_listings_clear(struct layout *l);

@@ -16,11 +16,6 @@
 #include "numba/index.h"
 #include "tree/beneath.h"
 
-static bool is_same_stem(const struct layout_file *a, const struct layout_file *b)
-{
-    return a->stem == b->stem && strncmp(a->name, b->name, a->stem) == 0;
-}
-
 /* ---- One file ---------------------------------------------------------------------------- */
 
 static int copy_across(int from_fd, const char *from, int to_fd, const char *to)
@@ -99,8 +94,12 @@ static int put_file(struct layout *l, const struct layout_record *r, const struc
         res = beneath_rename(r->fd, from, to_fd, to);
     else
         res = link_across(r->fd, from, to_fd, to);
-    if (res == -EXDEV || res == -EPERM || res == -EMLINK)
+    if (res == -EXDEV || res == -EPERM || res == -EMLINK) {
         res = copy_across(r->fd, from, to_fd, to);
+        /* What is staged and was copied out of its area would be committed where it was, too. */
+        if (res == 0 && move && l->staged)
+            res = beneath_remove(r->fd, from);
+    }
     if (res < 0)
         return error_set(err, -res, to, "cannot put the cache file into its place");
     if (l->give) {
@@ -224,35 +223,108 @@ int layout_give_own(struct layout *l, const struct layout_record *r,
 
 /* ---- Making room ------------------------------------------------------------------------- */
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void clear_listing(struct layout_listing *listing)
+{
+    for (size_t i = 0; i < listing->count; i++)
+        free(listing->names[i]);
+    free(listing->names);
+    free(listing->path);
+    *listing = (struct layout_listing){0};
+}
+
+void layout_listings_clear(struct layout *l)
+{
+    for (size_t i = 0; i < LAYOUT_LISTINGS; i++)
+        clear_listing(&l->listings[i]);
+}
+
+static int fill_listing(struct layout_listing *listing, int fd)
+{
+    _cleanup_close_ int held = beneath_open(fd, listing->path, O_RDONLY | O_DIRECTORY, 0);
+    _cleanup_closedir_ DIR *dir = held < 0 ? NULL : fdopendir(held);
+    struct dirent *item;
+    size_t stem;
+
+    if (!dir)
+        return 0; /* not there yet */
+    take_fd(&held);
+    while ((item = readdir(dir))) {
+        if (!index_is_data_name(item->d_name, &stem))
+            continue;
+        if (layout_grow((void **)&listing->names, listing->count, sizeof *listing->names) < 0 ||
+            !(listing->names[listing->count] = strdup(item->d_name)))
+            return -ENOMEM;
+        listing->count++;
+    }
+    if (listing->count)
+        qsort(listing->names, listing->count, sizeof *listing->names, compare_names);
+    return 0;
+}
+
+/* The data files that the target has in D; all indexes of a record ask for the same few. NULL on no
+ * memory. */
+static const struct layout_listing *list_target(struct layout *l, int area, const char *path)
+{
+    struct layout_listing *listing;
+
+    for (size_t i = 0; i < LAYOUT_LISTINGS; i++) {
+        listing = &l->listings[i];
+        if (listing->path && listing->area == area && strcmp(listing->path, path) == 0)
+            return listing;
+    }
+    listing = &l->listings[l->next_listing++ % LAYOUT_LISTINGS];
+    clear_listing(listing);
+    listing->area = area;
+    listing->path = strdup(path);
+    if (!listing->path || fill_listing(listing, staging_target(*l->staging, area)) < 0)
+        return NULL;
+    return listing;
+}
+
+static bool has_file(const struct layout_file *files, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(files[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 /* Data files of an earlier build in the target which are not among the new ones: numbering starts
  * again after an edit, and an index that names one of them would load old code. */
 static int remove_old_data(struct layout *l, const struct layout_record *r,
                            const struct layout_destination *d, int area,
                            const struct layout_file *index, struct wp_error *err)
 {
-    _cleanup_close_ int fd =
-        beneath_open(staging_target(*l->staging, area), d->path, O_RDONLY | O_DIRECTORY, 0);
-    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    struct dirent *item;
+    const struct layout_listing *there = list_target(l, area, d->path);
+    size_t low = 0, high = there ? there->count : 0, count, stem;
+    const struct layout_file *own = layout_stem(r, index, &count);
 
-    if (!dir)
-        return 0;
-    take_fd(&fd);
-    while ((item = readdir(dir))) {
-        size_t stem;
-        bool ours = false;
+    if (!there)
+        return error_nomem(err);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
 
-        if (!index_is_data_name(item->d_name, &stem) || stem != index->stem ||
-            strncmp(item->d_name, index->name, stem) != 0)
+        if (strncmp(there->names[middle], index->name, index->stem) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < there->count; low++) {
+        const char *name = there->names[low];
+        _cleanup_free_ char *path = NULL;
+
+        if (strncmp(name, index->name, index->stem) != 0)
+            break;
+        if (!index_is_data_name(name, &stem) || stem != index->stem || has_file(own, count, name))
             continue;
-        for (size_t i = 0; i < r->file_count; i++)
-            ours |= strcmp(r->files[i].name, item->d_name) == 0;
-        if (!ours) {
-            _cleanup_free_ char *path = path_join(d->path, item->d_name);
-
-            if (!path || staging_set_remove(*l->staging, area, path) < 0)
-                return error_nomem(err);
-        }
+        path = path_join(d->path, name);
+        if (!path || staging_set_remove(*l->staging, area, path) < 0)
+            return error_nomem(err);
     }
     return 0;
 }
@@ -261,19 +333,23 @@ static int remove_old_data(struct layout *l, const struct layout_record *r,
 static int remove_stem(struct layout *l, const struct layout_destination *d,
                        const struct layout_file *f, struct wp_error *err)
 {
-    for (size_t i = 0; i < l->record_count && l->staged && d->root == LAYOUT_TREE; i++) {
-        const struct layout_record *r = &l->records[i];
+    size_t count = 0, n;
+    struct layout_record **there =
+        l->staged && d->root == LAYOUT_TREE ? layout_records_at(l, d->path, &count) : NULL;
 
-        for (size_t k = 0; k < r->file_count && strcmp(r->dir, d->path) == 0; k++) {
+    for (size_t i = 0; i < count; i++) {
+        const struct layout_file *files = layout_stem(there[i], f, &n);
+
+        for (size_t k = 0; k < n; k++) {
             _cleanup_free_ char *path = NULL;
             int res;
 
-            if (&r->files[k] == f || !is_same_stem(&r->files[k], f))
+            if (&files[k] == f)
                 continue;
-            path = path_join(r->dir, r->files[k].name);
-            res = path ? beneath_remove(r->fd, path) : -ENOMEM;
+            path = path_join(there[i]->dir, files[k].name);
+            res = path ? beneath_remove(there[i]->fd, path) : -ENOMEM;
             if (res < 0)
-                return error_set(err, -res, r->dir, "a cache file cannot be replaced");
+                return error_set(err, -res, there[i]->dir, "a cache file cannot be replaced");
         }
     }
     return 0;
@@ -283,14 +359,15 @@ int layout_put_index(struct layout *l, struct layout_record *r, const struct lay
                      const struct layout_destination *d, bool move, struct wp_error *err)
 {
     int area = layout_area(l, d->root, err), res = area < 0 ? area : 0;
+    size_t count;
+    const struct layout_file *files = layout_stem(r, f, &count);
 
     if (res == 0)
         res = make_destination(l, r, d, area, err);
     if (res == 0)
         res = remove_stem(l, d, f, err);
-    for (size_t k = 0; k < r->file_count && res == 0; k++)
-        if (is_same_stem(&r->files[k], f))
-            res = put_file(l, r, &r->files[k], d, area, move, err);
+    for (size_t k = 0; k < count && res == 0; k++)
+        res = put_file(l, r, &files[k], d, area, move, err);
     return res < 0 ? res : remove_old_data(l, r, d, area, f, err);
 }
 
@@ -317,13 +394,14 @@ static int remove_file(struct layout *l, const struct layout_record *r, const ch
 int layout_remove_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
                         struct wp_error *err)
 {
+    size_t count;
+    const struct layout_file *files = layout_stem(r, f, &count);
     int res = 0;
 
     if (l->staged || l->dry_run || r->root == LAYOUT_FOREIGN)
         return 0; /* moved, or not ours to remove */
-    for (size_t i = 0; i < r->file_count && res == 0; i++)
-        if (is_same_stem(&r->files[i], f))
-            res = remove_file(l, r, r->files[i].name, err);
+    for (size_t i = 0; i < count && res == 0; i++)
+        res = remove_file(l, r, files[i].name, err);
     return res;
 }
 
@@ -332,10 +410,12 @@ static int remove_orphans(struct layout *l, const struct layout_record *r, struc
 {
     for (size_t i = 0; i < r->file_count; i++) {
         bool orphan = !r->files[i].is_index;
+        size_t count;
+        const struct layout_file *files = layout_stem(r, &r->files[i], &count);
         int res;
 
-        for (size_t k = 0; k < r->file_count && orphan; k++)
-            orphan = !(r->files[k].is_index && is_same_stem(&r->files[k], &r->files[i]));
+        for (size_t k = 0; k < count && orphan; k++)
+            orphan = !files[k].is_index;
         res = orphan ? remove_file(l, r, r->files[i].name, err) : 0;
         if (res < 0)
             return res;

@@ -153,28 +153,29 @@ static void judge_file(const struct restore *run, const struct restore_tree *t,
 }
 
 /* From elsewhere only indexes are taken that were valid and whose sources are the same here. */
-static void keep_valid(struct layout_record *r)
+static int keep_valid(struct layout_record *r)
 {
+    _cleanup_free_ bool *wanted = calloc(r->file_count + 1, sizeof *wanted);
     size_t kept = 0;
 
+    if (!wanted)
+        return -ENOMEM;
+    layout_sort_files(r);
     for (size_t i = 0; i < r->file_count; i++) {
-        bool wanted = false;
+        size_t count;
+        const struct layout_file *files = layout_stem(r, &r->files[i], &count);
 
-        for (size_t k = 0; k < r->file_count; k++)
-            wanted |= r->files[k].is_index && r->files[k].valid &&
-                      r->files[k].stem == r->files[i].stem &&
-                      strncmp(r->files[k].name, r->files[i].name, r->files[i].stem) == 0;
-        /* Marked first, so that the loop above sees all of them. */
-        if (!wanted)
-            r->files[i].stem = SIZE_MAX;
+        for (size_t k = 0; k < count; k++)
+            wanted[i] |= files[k].is_index && files[k].valid;
     }
     for (size_t i = 0; i < r->file_count; i++) {
-        if (r->files[i].stem == SIZE_MAX)
-            free(r->files[i].name);
-        else
+        if (wanted[i])
             r->files[kept++] = r->files[i];
+        else
+            free(r->files[i].name);
     }
     r->file_count = kept;
+    return 0;
 }
 
 /* Adds the directory NAME in a cache root, for source directory DIR, if caches lie there. */
@@ -202,8 +203,8 @@ static int add_place(const struct restore *run, struct restore_tree *t, const st
         if (res > 0)
             judge_file(run, t, &r);
     }
-    if (p->root == LAYOUT_FOREIGN)
-        keep_valid(&r);
+    if (res >= 0 && p->root == LAYOUT_FOREIGN)
+        res = keep_valid(&r);
     if (res < 0 || !r.file_count) {
         layout_record_clear(&r);
         return res < 0 ? res : 0;

@@ -225,10 +225,14 @@ int unpack_make_item(struct unpack *u, const struct entry *e, bool *used, struct
     }
     if (e->type == ENTRY_HARDLINK && !item->skipped) {
         name = unpack_name(u, e->target, &gone);
-        if (!name)
-            return gone ? error_set(err, 0, e->path,
-                                    "is a hard link to a name that --strip-components takes away")
-                        : error_nomem(err);
+        if (!name && !gone)
+            return error_nomem(err);
+        if (gone) {
+            report(u->o->report, WP_FAILED, e->path,
+                   "is a hard link to a name that --strip-components takes away: left out");
+            item->skipped = true;
+            return 0;
+        }
         free(item->e.target);
         item->e.target = name;
     }

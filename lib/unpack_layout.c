@@ -55,14 +55,41 @@ static bool is_in_dir(const char *path, const char *dir)
     return n == strlen(dir) + 1 && strncmp(path, dir, n - 1) == 0;
 }
 
+static bool is_below(const char *path, const char *dir, size_t n)
+{
+    return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+/* The first file that is not before what lies below DIR, whose paths follow one another. */
+static size_t first_below(const struct cache_files *files, const char *dir)
+{
+    size_t n = strlen(dir), low = 0, high = files->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const char *path = files->items[middle]->e.path;
+        int order = strncmp(path, dir, n);
+
+        if (order < 0 || (order == 0 && (unsigned char)path[n] < '/'))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* Adds record R, whose strings it takes over, with the files of its directory. */
 static int add_record(struct unpack *u, const struct cache_files *files, struct layout_record *r)
 {
+    size_t n = r->dir ? strlen(r->dir) : 0;
+
     r->fd = u->tree;
     r->root = LAYOUT_TREE;
-    for (size_t i = 0; i < files->count && r->dir; i++) {
+    for (size_t i = n ? first_below(files, r->dir) : 0; i < files->count && n; i++) {
         const struct unpacked *item = files->items[i];
 
+        if (!is_below(item->e.path, r->dir, n))
+            break;
         if (is_in_dir(item->e.path, r->dir) &&
             layout_add_file(r, path_base(item->e.path), is_valid(u, item)) < 0) {
             layout_record_clear(r);

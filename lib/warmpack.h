@@ -276,7 +276,8 @@ struct wp_extract_options {
     const char *const *runtime_roots;  /* NULL: where DIR is */
     bool keep_old;                     /* -k */
     bool same_permissions;             /* -p: setuid bits too, and no umask */
-    bool no_same_owner, numeric_owner; /* as GNU tar; owners are restored for root only */
+    bool same_owner;                   /* owners as packed; without it, so only for root */
+    bool no_same_owner, numeric_owner; /* as GNU tar; the first overrides same_owner */
     bool replace, if_needed;
     bool to_stdout;   /* -O */
     bool caches_only; /* onto a tree that came another way */

@@ -205,12 +205,26 @@ static bool made_here(const struct planner *p, const struct found *f)
     return false;
 }
 
-static bool is_removed(const struct staging_area *a, const char *path)
+static int by_name(const void *a, const void *b)
 {
-    for (size_t i = 0; i < a->remove_count; i++)
-        if (path_is_under(path, a->remove[i]))
-            return true;
-    return false;
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Is a directory above PATH to be removed, or PATH itself? The removals are sorted. 1, 0 or
+ * -ENOMEM. */
+static int is_removed(const struct staging_area *a, const char *path, bool itself)
+{
+    _cleanup_free_ char *prefix = a->remove_count ? strdup(path) : NULL;
+
+    if (!prefix)
+        return a->remove_count ? -ENOMEM : 0;
+    for (char *end = itself ? prefix + strlen(prefix) : strrchr(prefix, '/'); end;
+         end = strrchr(prefix, '/')) {
+        *end = '\0';
+        if (bsearch(&prefix, a->remove, a->remove_count, sizeof *a->remove, by_name))
+            return 1;
+    }
+    return 0;
 }
 
 /* PATH is staged as ST and found in the other directory as F. */
@@ -261,7 +275,9 @@ static int plan_name(struct planner *p, struct pair *d, const char *name)
             p->plan->ops[p->plan->count - 1].order = order;
         return r;
     }
-    int r = !d->w->staged && is_removed(d->a, path) ? -ENOENT : plan_look(d->other_fd, name, &f);
+    int r = d->w->staged ? 0 : is_removed(d->a, path, true);
+    if (r >= 0)
+        r = r ? -ENOENT : plan_look(d->other_fd, name, &f);
     if (r == -ENOENT)
         return add_put(p, d, path, &st, false);
     if (r < 0)
@@ -270,11 +286,6 @@ static int plan_name(struct planner *p, struct pair *d, const char *name)
 }
 
 /* ---- A pair of directories */
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
 
 static int read_names(int dirfd, char ***names, size_t *count)
 {
@@ -396,11 +407,16 @@ static int plan_removes(struct planner *p, unsigned area)
     if (a->remove_count)
         qsort(a->remove, a->remove_count, sizeof *a->remove, by_name);
     for (size_t i = 0; i < a->remove_count && r == 0; i++) {
-        bool gone = false; /* with a directory above it, or named twice */
-        for (size_t j = 0; j < i && !gone; j++)
-            gone = path_is_under(a->remove[i], a->remove[j]);
-        if (!gone)
+        /* Named twice, or gone with a directory above it. */
+        if (i && strcmp(a->remove[i - 1], a->remove[i]) == 0)
+            continue;
+        r = is_removed(a, a->remove[i], false);
+        if (r == 0)
             r = plan_remove(p, area, a->remove[i]);
+        else if (r > 0)
+            r = 0;
+        else
+            error_nomem(p->err);
     }
     return r;
 }

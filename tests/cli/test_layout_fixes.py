@@ -91,3 +91,40 @@ def test_verify_does_not_ask_for_what_the_cache_directory_has(warmpack, tmp_path
     result = warmpack("verify", "app", env=env)
     assert result.returncode == 1
     assert b"misplaced" in result.stdout + result.stderr
+
+
+def cpu_seconds(run):
+    before = os.times()
+    run()
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def test_unpacking_over_many_caches_takes_no_longer_than_unpacking_them(warmpack, tmp_path):
+    """What lies in a cache directory already is listed once, not once for each index."""
+    root, count = tmp_path / "src" / "app", 1500
+    root.mkdir(parents=True)
+    for i in range(count):
+        (root / f"m{i}.py").write_text("x = 1\n")
+        index(root / f"m{i}.py")
+    assert warmpack("-czf", "a.tgz", "-C", root.parent, "app").returncode == 0
+
+    def unpack():
+        assert_valid(warmpack("-xf", "a.tgz", "-C", "there", "--cache-dir", "caches"), count)
+
+    first, second = cpu_seconds(unpack), cpu_seconds(unpack)
+    assert second < 4 * first, (first, second)
+
+
+@pytest.mark.parametrize("verb", ["extract", "restore"])
+def test_a_layout_that_the_environment_defeats_is_warned_of(warmpack, archive, tmp_path, verb):
+    """With NUMBA_CACHE_DIR set, Numba looks there alone."""
+    env = {"NUMBA_CACHE_DIR": str(tmp_path / "caches")}
+    words = ["extract", "-f", archive, "-C", "d"]
+    if verb == "restore":
+        warmpack(*words)
+        words = ["restore", "d"]
+    for layout, warned in (("in-tree", True), ("user-wide", True), ("cache-dir", False)):
+        result = warmpack(*words, "--layout", layout, env=env)
+        assert (b"NUMBA_CACHE_DIR is set" in result.stderr) is warned, layout
+    assert b"is set:" not in warmpack(*words, "--layout", "in-tree").stderr
