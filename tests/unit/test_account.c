@@ -86,7 +86,8 @@ static void groups_are_found_however_long_their_lines(void **state)
     assert_int_equal(buf_printf(&text, "root:x:0:\ncrowd:x:50:"), 0);
     for (int i = 0; i < 4000; i++)
         assert_int_equal(buf_printf(&text, "user%d,", i), 0);
-    assert_int_equal(buf_printf(&text, "app\nempty:x:51:\nown:x:1002:app\nmore:x:52:other,app\n"), 0);
+    assert_int_equal(buf_printf(&text, "app\nempty:x:51:\nown:x:1002:app\nmore:x:52:other,app\n"),
+                     0);
     _cleanup_(drop) char *path = file_with((const char *)text.data, text.size);
 
     assert_int_equal(account_file_group(path, &a, "crowd", 0), 1);
