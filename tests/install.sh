@@ -11,6 +11,8 @@ if [ "${1-}" != demo ]; then
   packages="$packages python3-pytest python3-setuptools python3-venv libnss-wrapper util-linux
     e2fsprogs clang-format mandoc clang libclang-rt-dev
     busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd"
+  # For the static program, and shells that complete.
+  packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh"
 fi
 
 missing=
