@@ -279,8 +279,12 @@ static char *final_path(struct layout *l, enum layout_root root, const char *pat
 static int note_laid(struct layout *l, const struct layout_record *r, const struct layout_file *f,
                      const struct layout_destination *d, bool own, struct wp_error *err)
 {
-    struct laid_index laid = {
-        .was_valid = f->was_valid, .tag = r->tag, .user_wide = d->root == LAYOUT_USER_WIDE};
+    struct laid_index laid = {.was_valid = f->was_valid,
+                              .tag = r->tag,
+                              .user_wide = d->root == LAYOUT_USER_WIDE,
+                              .root = d->root,
+                              .record = r,
+                              .file = f};
     bool found;
 
     laid.path = path_join(d->path, f->name);

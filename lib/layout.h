@@ -65,6 +65,9 @@ struct laid_index {
     char *shown, *source_shown; /* for the report; owned */
     bool was_valid;             /* when packed */
     bool user_wide;
+    enum layout_root root;              /* where it lies now */
+    const struct layout_record *record; /* that it came with */
+    const struct layout_file *file;
     size_t tag;       /* of the record */
     char *source_dir; /* absolute, as Python sees it here; owned */
     /* Where the file is until the commit: PATH beneath FD. */

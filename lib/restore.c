@@ -133,6 +133,8 @@ static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_err
     staging_free(take_ptr(t->staging));
     if (res == 0 && !r->o->dry_run)
         res = layout_finish(&t->layout, err);
+    if (res == 0 && !r->o->dry_run)
+        res = restore_record(r, t, err);
     if (res < 0)
         return res;
     tell_result(r, t);
@@ -161,6 +163,10 @@ static int run(struct restore *r, struct wp_error *err)
     if (res == 0)
         res = restore_find(r, err);
     for (size_t i = 0; i < r->tree_count && res == 0; i++)
+        res = restore_plan(r, &r->trees[i], err);
+    if (res == 0)
+        res = restore_share(r, err);
+    for (size_t i = 0; i < r->tree_count && res == 0; i++)
         res = restore_tree(r, &r->trees[i], err);
     r->result->manifests = r->tree_count;
     return res;
@@ -181,6 +187,7 @@ static int restore(const struct wp_restore_options *o, bool grafting,
     verify_end(&r.verify);
     caches_free_bases(r.roots);
     free(r.trees);
+    free(r.owners);
     free(r.dir_path);
     if (res < 0)
         wp_restore_result_clear(result);

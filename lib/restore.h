@@ -1,8 +1,8 @@
 #pragma once
 /* What the steps of repairing share. Private to lib/restore*.c.
  *
- * The way of a tree: its manifest and state (restore_find.c) → is each file what was packed, and
- * with its time and mode? (restore_files.c) → where its caches lie now (restore_caches.c) → the
+ * The way of a tree: its manifest and state (restore_find.c) → which files are its own
+ * (restore_share.c) → is each what was packed, and with its time and mode? (restore_files.c) → where its caches lie now (restore_caches.c) → the
  * layout, into staged trees → stamps of what could not be given its time (restore_stamps.c) →
  * commit → verification (restore.c). Every step may be repeated, so a run that was killed is
  * finished by the next one. */
@@ -28,6 +28,7 @@ struct restored {
     char *path;                /* in the tree; NULL: it has none; owned */
     const struct entry *facts; /* a hard link's are its target's; NULL: none */
     enum restored_status status;
+    bool superseded; /* another manifest of the tree speaks for it; no facts */
     bool is_source; /* of an index that was valid when packed, or may have others */
     struct timespec before, now;
 };
@@ -42,6 +43,7 @@ struct restore_dir {
 struct restore_tree {
     char *home; /* beneath the tree; NULL: the manifest lies elsewhere; owned */
     char *name; /* of the manifest, for messages; owned */
+    bool info;  /* it lies in EGG-INFO or NAME.dist-info: the directory is shared with others */
     char *base; /* directory of the tree that names of the archive, stripped, lie in; owned */
     unsigned strip;
     int foreign;        /* directory that holds an unpacked archive elsewhere, or -1 */
@@ -63,6 +65,12 @@ struct restore_tree {
     struct staging *staging;
 };
 
+/* The manifest that speaks for a file. */
+struct restore_owner {
+    const char *path; /* in the tree; the tree's file's own */
+    size_t tree, file;
+};
+
 struct restore {
     const struct wp_restore_options *o;
     struct wp_restore_result *result;
@@ -76,6 +84,8 @@ struct restore {
     mode_t umask;
     struct restore_tree *trees; /* owned */
     size_t tree_count;
+    struct restore_owner *owners; /* sorted by path; owned */
+    size_t owner_count;
 };
 
 bool restore_interrupted(const struct restore *r);
@@ -89,11 +99,19 @@ char *restore_path(const struct restore_tree *t, const char *archived, bool *gon
 void restore_tree_clear(struct restore_tree *t);
 
 /* ---- restore_files.c */
+/* Which files there should be, and where. */
+int restore_plan(struct restore *r, struct restore_tree *t, struct wp_error *err);
+/* Compares them, and sets what may be set. */
 int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err);
 /* What became of the file that PATH of the archive is, through links in it; NULL: none. */
 struct restored *restore_file_of(const struct restore_tree *t, const char *archived);
 /* SHA-256 of what FD holds. 0 or negative errno. */
 int restore_digest(int fd, unsigned char out[32]);
+
+/* ---- restore_share.c: several manifests in one tree. After restore_plan of all of them. */
+int restore_share(struct restore *r, struct wp_error *err);
+/* The tree whose manifest speaks for PATH of the tree, or NULL. */
+const struct restore_tree *restore_owner(const struct restore *r, const char *path);
 
 /* ---- restore_caches.c: records for the layout, from where caches lie now */
 int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *err);
@@ -103,6 +121,9 @@ const struct manifest_index *restore_index_line(const struct restore_tree *t, si
 
 /* ---- restore_stamps.c */
 int restore_stamps(struct restore *r, struct restore_tree *t, struct wp_error *err);
+
+/* ---- restore_record.c: RECORD of an installed wheel, after the commit */
+int restore_record(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
 /* ---- restore_state.c: state.jsonl, where it says something else now */
 int restore_state_write(struct restore *r, struct restore_tree *t, struct wp_error *err);

@@ -148,7 +148,8 @@ static void judge_file(const struct restore *run, const struct restore_tree *t,
     /* A source that is not here is nobody's loss, nor is one whose symbolic link is not. */
     if (source && !is_here(run, t, line->source))
         source = NULL;
-    f->was_valid = line && line->valid && source && source->status != RESTORED_MISSING;
+    f->was_valid = line && line->valid && source &&
+                   (source->status == RESTORED_SAME || source->status == RESTORED_CHANGED);
     f->valid = line && line->valid && source && source->status == RESTORED_SAME;
 }
 
@@ -178,8 +179,33 @@ static int keep_valid(struct layout_record *r)
     return 0;
 }
 
+static bool is_source(void *ctx, const char *path)
+{
+    const struct restore *r = ctx;
+    struct stat st;
+
+    return beneath_stat(r->fd, path, &st) == 0 && !S_ISDIR(st.st_mode);
+}
+
+/* Does cache file NAME in a directory of DIR's caches belong to a source that T speaks for? In a
+ * directory that is shared, what nobody knows is somebody else's. 1, 0 or -ENOMEM. */
+static int is_own(struct restore *r, const struct restore_tree *t, const char *name, size_t dir)
+{
+    _cleanup_free_ char *source = NULL;
+    const struct restore_tree *owner;
+    bool found;
+
+    if (!t->info && r->tree_count < 2)
+        return 1;
+    source = caches_source_of(name, t->dirs[dir].path, is_source, r, &found);
+    if (!source)
+        return -ENOMEM;
+    owner = restore_owner(r, source);
+    return owner ? owner == t : !t->info;
+}
+
 /* Adds the directory NAME in a cache root, for source directory DIR, if caches lie there. */
-static int add_place(const struct restore *run, struct restore_tree *t, const struct place *p,
+static int add_place(struct restore *run, struct restore_tree *t, const struct place *p,
                      const char *name, size_t dir)
 {
     struct layout_record r = {.kind = p->kind, .root = p->root, .fd = p->fd, .tag = dir};
@@ -199,7 +225,11 @@ static int add_place(const struct restore *run, struct restore_tree *t, const st
         return 0;
     take_fd(&fd);
     while (res >= 0 && (item = readdir(d))) {
-        res = layout_add_file(&r, item->d_name, false);
+        res = caches_is_index(item->d_name) || caches_is_data(item->d_name)
+                  ? is_own(run, t, item->d_name, dir)
+                  : 0;
+        if (res > 0)
+            res = layout_add_file(&r, item->d_name, false);
         if (res > 0)
             judge_file(run, t, &r);
     }
@@ -220,7 +250,7 @@ static int add_place(const struct restore *run, struct restore_tree *t, const st
 }
 
 /* The names that DIR's caches have in root P, by each of BASES. RELATIVE is DIR below them. */
-static int add_hashed(const struct restore *r, struct restore_tree *t, const struct place *p,
+static int add_hashed(struct restore *r, struct restore_tree *t, const struct place *p,
                       char **bases, const char *relative, size_t dir)
 {
     for (char **base = bases; base && *base; base++) {
@@ -433,14 +463,6 @@ static void settle_kinds(struct layout *l)
     for (size_t i = 0; i < l->record_count && l->kind == WP_LAYOUT_KEEP && !l->cache_dir; i++)
         if (l->records[i].kind == LAYOUT_HASHED && l->old_root)
             l->records[i].kind = LAYOUT_HASHED_USER_WIDE;
-}
-
-static bool is_source(void *ctx, const char *path)
-{
-    const struct restore *r = ctx;
-    struct stat st;
-
-    return beneath_stat(r->fd, path, &st) == 0 && !S_ISDIR(st.st_mode);
 }
 
 int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *err)

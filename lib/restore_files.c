@@ -311,7 +311,7 @@ static int count_sources(struct restore *r, struct restore_tree *t)
         const struct restored *f =
             line->valid && line->source ? restore_file_of(t, line->source) : NULL;
 
-        if (!f || seen[f - t->files])
+        if (!f || f->superseded || seen[f - t->files])
             continue;
         seen[f - t->files] = true;
         r->result->sources++;
@@ -330,14 +330,19 @@ static bool is_ours(const struct restore_tree *t, const char *path)
            (t->m.home && path_is_under(path, t->m.home));
 }
 
-int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err)
+int restore_plan(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     int res = plan_files(r, t, err);
 
-    if (res < 0)
-        return res;
-    mark_sources(t);
-    res = check_all(r, t, err);
+    if (res == 0)
+        mark_sources(t);
+    return res;
+}
+
+int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    int res = check_all(r, t, err);
+
     if (res < 0)
         return res;
     if (count_sources(r, t) < 0)

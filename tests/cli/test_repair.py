@@ -1,0 +1,174 @@
+"""Trees that other tools unpacked, or that were moved, are repaired: what comes of files, links,
+modes and cache directories. Whether Numba loads what it should is tests/numba/test_restore.py's."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import trees
+from trees import index, look, run, set_time, write
+
+PYTHON = "/usr/bin/python3"
+OLD = 1_600_000_000 * 10**9 + 123_456_789
+
+
+@pytest.fixture
+def warmpack(tmp_path):
+    return trees.Runner(tmp_path)
+
+
+def hashed(root, source):
+    name = os.path.basename(source) + "_" + hashlib.sha1(os.fspath(source).encode()).hexdigest()
+    return root / name
+
+
+def source(path, text="x = 1\n"):
+    """A source with an index."""
+    write(path, text, ns=OLD)
+    index(path)
+    return path
+
+
+def restore(warmpack, *words, status=0):
+    """What --json says of a repair."""
+    return json.loads(warmpack.ok("restore", "--json", *words, status=status).stdout)
+
+
+def judge(warmpack, directory, *words, status=0):
+    """What verify --json says: status of each index."""
+    said = json.loads(warmpack.ok("verify", "--json", directory, *words, status=status).stdout)
+    return {found["index"]: found["status"] for found in said["indexes"]}
+
+
+def assert_valid(said, count):
+    assert (said["summary"]["valid"], said["summary"]["total"]) == (count, count), said
+    assert said["lost"] == 0
+
+
+def pyc_is_valid(path):
+    """As importlib judges it: the source's whole-second time and size are in its header."""
+    cached = importlib.util.cache_from_source(os.fspath(path))
+    with open(cached, "rb") as f:
+        header = f.read(16)
+    st = path.stat()
+    return (header[4:8] == bytes(4) and
+            int.from_bytes(header[8:12], "little") == int(st.st_mtime) & 0xffffffff and
+            int.from_bytes(header[12:16], "little") == st.st_size)
+
+
+# ---- Several distributions in one directory --------------------------------------------------
+
+def distribution(root, name, modules):
+    """What a wheel of NAME is made of."""
+    for module in modules:
+        source(root / module, f"name = '{name} {module}'\n")
+    info = root / f"{name}-1.0.dist-info"
+    write(info / "METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    write(info / "WHEEL",
+          "Wheel-Version: 1.0\nGenerator: none\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    write(info / "RECORD", "")
+    return root
+
+
+@pytest.fixture(name="site")
+def two_wheels_installed_by_pip(warmpack, tmp_path):
+    """alpha and beta, which share a directory; each has two indexes."""
+    wheels = []
+    for name in ("alpha", "beta"):
+        built = distribution(tmp_path / "build" / name, name, [f"{name}/k.py", f"shared/{name}.py"])
+        wheels.append(tmp_path / f"{name}-1.0-py3-none-any.whl")
+        warmpack.ok("create", "-qf", wheels[-1], "-C", built, ".")
+    site = tmp_path / "site"
+    run(PYTHON, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", site, *wheels,
+        home=warmpack.home)
+    return site
+
+
+def test_wheels_that_pip_installed_are_each_repaired(warmpack, site):
+    sources = sorted(site.rglob("*.py"))
+    assert len(sources) == 4
+    assert all(path.stat().st_mtime_ns != OLD for path in sources)
+    assert all(pyc_is_valid(path) for path in sources)  # pip compiles
+    assert set(judge(warmpack, site, status=1).values()) == {"stale"}
+    said = restore(warmpack, site)
+    assert_valid(said, 4)
+    assert said["manifests"] == 2
+    assert (said["missing"], said["changed"], said["sources"], said["matched"]) == (0, 0, 4, 4)
+    assert all(path.stat().st_mtime_ns == OLD for path in sources)
+    assert all(pyc_is_valid(path) for path in sources)
+    assert set(judge(warmpack, site).values()) == {"valid"}
+    before = look(site, ours=True)
+    assert_valid(restore(warmpack, site), 4)
+    trees.assert_same(before, look(site, ours=True))
+
+
+def test_a_distributions_manifest_leaves_alone_what_is_not_its_own(warmpack, site):
+    strangers = [source(site / "shared/stranger.py"), source(site / "alpha/late.py")]
+    for path in strangers:
+        set_time(path, OLD + 10**9)
+    strange = {p: e for p, e in look(site).items() if b"stranger" in p or b"late" in p}
+    (site / "shared/beta.py").write_text("changed\n")
+    said = restore(warmpack, site, "--layout", "cache-dir", "--cache-dir", site / "caches",
+                   status=1)
+    # Of beta's two indexes one is lost; nobody else's are counted, or moved.
+    assert (said["summary"]["valid"], said["summary"]["total"], said["lost"]) == (3, 4, 1)
+    assert said["changed"] == 1
+    trees.assert_same(strange, {p: e for p, e in look(site).items()
+                                if b"stranger" in p or b"late" in p})
+
+
+def test_an_uninstalled_distribution_leaves_nothing_behind(warmpack, site, tmp_path):
+    """What a repair adds and moves is in RECORD, from which installers remove."""
+    restore(warmpack, site)
+    env = trees.environment(warmpack.home, PYTHONPATH=str(site))
+    run(PYTHON, "-m", "pip", "uninstall", "--break-system-packages", "-qy", "alpha", env=env)
+    left = {os.fsdecode(p) for p in look(site, ours=True)}
+    assert not [p for p in left if p.startswith("alpha")], sorted(left)
+    assert not [p for p in left if "shared" in p and "alpha" in p], sorted(left)
+    assert_valid(restore(warmpack, site), 2)
+
+
+def test_two_manifests_for_one_file_do_not_quarrel(warmpack, tmp_path):
+    """A later release over an earlier one, by tar: the manifest that knows the content rules."""
+    for number, text in ((1, "x = 1\n"), (2, "x = 2\n")):
+        app = tmp_path / str(number) / "app"
+        source(app / "same.py")
+        source(app / "other.py", text)
+        set_time(app / "same.py", OLD + number)
+        index(app / "same.py")
+        warmpack.ok("-czqf", f"{number}.tgz", "-C", str(number), "app")
+        (tmp_path / "out").mkdir(exist_ok=True)
+        run("tar", "-xzf", f"{number}.tgz", "-C", "out", cwd=tmp_path)
+    run("sh", "-c", "find out -name '*.py' -exec touch {} +", cwd=tmp_path)
+    said = restore(warmpack, "out")
+    assert_valid(said, 2)
+    assert said["manifests"] == 2
+    assert said["changed"] == 0
+    assert (tmp_path / "out/app/same.py").stat().st_mtime_ns == OLD + 2
+    before = look(tmp_path / "out", ours=True)
+    assert_valid(restore(warmpack, "out"), 2)
+    trees.assert_same(before, look(tmp_path / "out", ours=True))
+
+
+def test_two_archives_in_one_directory_are_both_repaired(warmpack, tmp_path):
+    """Neither has a top-level directory of its own."""
+    for name in ("one", "two"):
+        build = tmp_path / "build" / name
+        source(build / f"only_{name}" / "k.py", f"{name} = 1\n")
+        source(build / "common" / f"{name}.py", f"{name} = 2\n")
+        warmpack.ok("-czqf", f"{name}.tgz", "-C", build, f"only_{name}", "common")
+        (tmp_path / "out").mkdir(exist_ok=True)
+        run("tar", "-xzf", f"{name}.tgz", "-C", "out", cwd=tmp_path)
+        warmpack.ok("create", "-qf", f"{name}.zip", "-C", build, f"only_{name}", "common")
+        run("unzip", "-qo", f"{name}.zip", "-d", "unzipped", cwd=tmp_path)
+    run("sh", "-c", "find out -name '*.py' -exec touch {} +", cwd=tmp_path)
+    for there in ("out", "unzipped"):
+        said = restore(warmpack, there)
+        assert said["manifests"] == 2
+        assert_valid(said, 4)
+        assert set(judge(warmpack, there).values()) == {"valid"}
