@@ -55,7 +55,9 @@ struct layout_record {
     struct layout_file *files;
     size_t file_count;
     size_t tag; /* the caller's own; noted in laid indexes */
-    bool moved; /* at least one index lies elsewhere now */
+    bool moved;   /* at least one index lies elsewhere now */
+    bool warned;  /* of the place of its caches */
+    bool thinned; /* at least one was a duplicate, and goes */
 };
 
 /* An index in its final place. */
@@ -199,7 +201,8 @@ int layout_give_own(struct layout *l, const struct layout_record *r,
                     const struct layout_destination *d, struct wp_error *err);
 /* Data files and directories that nothing needs any more. */
 int layout_remove_leftovers(struct layout *l, struct wp_error *err);
-/* Index F of R with its data files has gone elsewhere: removes its old names at the commit. */
+/* Index F of R with its data files has gone elsewhere, or is LEFT_OUT, as another one of its name
+ * has: removes its old names at the commit. */
 int layout_remove_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
-                        struct wp_error *err);
+                        bool left_out, struct wp_error *err);
 void layout_listings_clear(struct layout *l);

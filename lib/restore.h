@@ -57,6 +57,8 @@ struct restore_tree {
     struct restored *files;   /* one for each entry of the manifest; owned */
     struct restore_dir *dirs; /* sorted by archived; owned */
     size_t dir_count;
+    char **insides; /* cache roots inside the tree, as paths of it; owned */
+    size_t inside_count;
     char **old_bases; /* absolute paths that the base had for Python earlier; owned, NULL-ended */
     char *old_root;   /* the cache root of earlier times, where it is now; owned */
     int old_fd, cache_fd, user_fd; /* cache roots outside the tree; -1: none */

@@ -321,9 +321,44 @@ static int add_archived(struct restore *r, struct restore_tree *t, size_t dir)
         p.below = below;
         if (!path_is_safe(path) || add_place(r, t, &p, path_base(path), dir) < 0)
             return -ENOMEM;
-        if (!elsewhere && p.kind == LAYOUT_INSIDE &&
-            (add_hashed(r, t, &p, t->old_bases, below_base(t, dir), dir) < 0 ||
-             add_hashed(r, t, &p, r->roots, t->dirs[dir].path, dir) < 0))
+    }
+    return 0;
+}
+
+/* The cache roots inside the tree; who sets one finds copies of what lies in the tree there, too,
+ * so any directory may have caches in it. */
+static int find_insides(struct restore_tree *t)
+{
+    for (size_t i = 0; i < t->m.cache_count && t->foreign < 0; i++) {
+        bool gone, known = false;
+        _cleanup_free_ char *path = t->m.caches[i].kind == MANIFEST_CACHE_INSIDE
+                                        ? restore_path(t, t->m.caches[i].cache, &gone)
+                                        : strdup("");
+        _cleanup_free_ char *root = path && *path ? path_dir(path) : NULL;
+
+        if (!path && !gone)
+            return -ENOMEM;
+        if (!root || !path_is_safe(path))
+            continue;
+        for (size_t k = 0; k < t->inside_count && !known; k++)
+            known = strcmp(t->insides[k], root) == 0;
+        if (known)
+            continue;
+        if (layout_grow((void **)&t->insides, t->inside_count, sizeof *t->insides) < 0)
+            return -ENOMEM;
+        t->insides[t->inside_count++] = take_ptr(root);
+    }
+    return 0;
+}
+
+static int add_inside(struct restore *r, struct restore_tree *t, size_t dir)
+{
+    for (size_t i = 0; i < t->inside_count; i++) {
+        struct place p = {
+            .kind = LAYOUT_INSIDE, .root = LAYOUT_TREE, .fd = r->fd, .below = t->insides[i]};
+
+        if (add_hashed(r, t, &p, r->roots, t->dirs[dir].path, dir) < 0 ||
+            add_hashed(r, t, &p, t->old_bases, below_base(t, dir), dir) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -385,13 +420,8 @@ static int open_root(struct restore *r, struct restore_tree *t, const char *path
 /* Does the cache root of earlier times lie where the archive had one inside the tree? */
 static bool was_inside(struct restore *r, struct restore_tree *t)
 {
-    for (size_t i = 0; i < t->m.cache_count; i++) {
-        bool gone;
-        _cleanup_free_ char *path = t->m.caches[i].kind == MANIFEST_CACHE_INSIDE
-                                        ? restore_path(t, t->m.caches[i].cache, &gone)
-                                        : NULL;
-        _cleanup_free_ char *root = path ? path_dir(path) : NULL;
-        _cleanup_free_ char *whole = root ? path_join(r->dir_path, root) : NULL;
+    for (size_t i = 0; i < t->inside_count; i++) {
+        _cleanup_free_ char *whole = path_join(r->dir_path, t->insides[i]);
 
         if (same_path(whole, t->old_root))
             return true;
@@ -484,16 +514,14 @@ int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *e
     l->staging = &t->staging;
     l->staging_options =
         (struct staging_options){.report = r->o->report, .interrupted = r->o->interrupted};
-    res = choose_layout(r, t, err);
-    if (res == 0 && find_dirs(t) < 0)
-        res = error_nomem(err);
+    res = find_dirs(t) < 0 || find_insides(t) < 0 ? error_nomem(err) : choose_layout(r, t, err);
     for (size_t i = 0; i < t->dir_count && res == 0; i++)
         if (add_in_tree(r, t, i) < 0)
             res = error_nomem(err);
     if (res == 0)
         res = add_roots(r, t, err);
     for (size_t i = 0; i < t->dir_count && res == 0; i++)
-        if (add_archived(r, t, i) < 0)
+        if (add_inside(r, t, i) < 0 || add_archived(r, t, i) < 0)
             res = error_nomem(err);
     settle_kinds(l);
     return res;

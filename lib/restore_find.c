@@ -192,6 +192,9 @@ void restore_tree_clear(struct restore_tree *t)
     }
     for (char **b = t->old_bases; b && *b; b++)
         free(*b);
+    for (size_t i = 0; i < t->inside_count; i++)
+        free(t->insides[i]);
+    free(t->insides);
     cleanup_close(&t->foreign);
     cleanup_close(&t->old_fd);
     cleanup_close(&t->cache_fd);

@@ -172,3 +172,124 @@ def test_two_archives_in_one_directory_are_both_repaired(warmpack, tmp_path):
         assert said["manifests"] == 2
         assert_valid(said, 4)
         assert set(judge(warmpack, there).values()) == {"valid"}
+
+
+# ---- Cache directories -----------------------------------------------------------------------
+
+def all_indexes(*roots):
+    return sorted(path for root in roots for path in root.rglob("*.nbi"))
+
+
+@pytest.fixture(name="inside")
+def tree_with_a_cache_root_inside(warmpack, tmp_path):
+    """app/k has its caches in app/.nc; app and app/l in the tree. Returns the archive."""
+    app = tmp_path / "src" / "app"
+    for name in ("m.py", "l/l.py", "k/k.py"):
+        source(app / name)
+    shutil.copytree(app / "k/__pycache__", hashed(app / ".nc", app / "k"))
+    shutil.rmtree(app / "k/__pycache__")
+    warmpack.ok("-czqf", "inside.tgz", "-C", "src", "app")
+    shutil.rmtree(tmp_path / "src")
+    return tmp_path / "inside.tgz"
+
+
+def assert_only_names_for(root, caches, sources):
+    assert ({path.name for path in caches.iterdir()} ==
+            {hashed(caches, root / source).name for source in sources})
+
+
+def test_copies_in_a_root_inside_the_tree_move_with_it(warmpack, inside, tmp_path):
+    warmpack.ok("-xqf", inside, "-C", "a")
+    root = tmp_path / "a/app"
+    assert_only_names_for(root, root / ".nc", ["", "k", "l"])
+    for name in ("b", "c"):
+        os.rename(root.parent, tmp_path / name)
+        root = tmp_path / name / "app"
+        said = restore(warmpack, root)
+        assert_valid(said, 5)
+        assert_only_names_for(root, root / ".nc", ["", "k", "l"])
+        assert set(judge(warmpack, root, "--cache-dir", root / ".nc").values()) == {"valid"}
+
+
+@pytest.mark.parametrize("how", ["unpacked again", "restored"])
+def test_caches_that_go_into_the_tree_leave_nothing_elsewhere_in_it(
+        warmpack, inside, tmp_path, how):
+    """Not in a root inside the tree, and no duplicates beside the manifest."""
+    warmpack.ok("-xqf", inside, "-C", "a")
+    if how == "restored":
+        assert_valid(restore(warmpack, "a", "--layout", "in-tree"), 3)
+    else:
+        warmpack.ok("-xqf", inside, "-C", "a", "--layout", "in-tree")
+    places = {path.parent.name for path in all_indexes(tmp_path / "a")}
+    assert places == {"__pycache__"}, places
+    assert len(judge(warmpack, "a")) == 3
+
+
+def test_duplicates_beside_the_manifest_go(warmpack, tmp_path):
+    """Another tool unpacked; Numba, or an earlier run, has filled __pycache__ meanwhile."""
+    app = source(tmp_path / "src/app/k.py").parent
+    shutil.copytree(app / "__pycache__", hashed(tmp_path / "caches", app))
+    shutil.rmtree(app / "__pycache__")
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "--cache-dir", "caches", "app")
+    (tmp_path / "out").mkdir()
+    run("tar", "-xzf", "a.tgz", "-C", "out", cwd=tmp_path)
+    found = all_indexes(tmp_path / "out")
+    assert len(found) == 1 and "cache" in found[0].parts
+    shutil.copytree(found[0].parent, tmp_path / "out/app/__pycache__")
+    assert_valid(restore(warmpack, "out", "--layout", "in-tree"), 1)
+    assert all_indexes(tmp_path / "out") == [tmp_path / "out/app/__pycache__" / found[0].name]
+    assert not list((tmp_path / "out/app/.warmpack").rglob("cache"))
+    assert judge(warmpack, "out") == {f"app/__pycache__/{found[0].name}": "valid"}
+
+
+def test_unpacking_again_in_a_moved_tree_leaves_no_old_names(warmpack, inside, tmp_path):
+    warmpack.ok("-xqf", inside, "-C", "a")
+    os.rename(tmp_path / "a", tmp_path / "b")
+    warmpack.ok("-xqf", inside, "-C", "b")
+    root = tmp_path / "b/app"
+    assert_only_names_for(root, root / ".nc", ["", "k", "l"])
+
+
+def test_a_selection_brings_no_caches_of_what_was_not_selected(warmpack, tmp_path):
+    app = tmp_path / "src" / "app"
+    for name in ("k/k.py", "k/other.py", "l/l.py"):
+        path = source(app / name)
+        place = hashed(tmp_path / "caches", path.parent)
+        shutil.copytree(path.parent / "__pycache__", place, dirs_exist_ok=True)
+        shutil.rmtree(path.parent / "__pycache__")
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "--cache-dir", "caches", "app")
+    warmpack.ok("-xqf", "a.tgz", "-C", "out", "app/k/k.py")
+    assert [p.name for p in all_indexes(tmp_path / "out")] == ["k.add-3.py311.nbi"]
+    assert not list((tmp_path / "out").rglob("*other*"))
+    assert not list((tmp_path / "out").rglob("l_*"))
+    assert set(judge(warmpack, "out").values()) == {"valid"}
+
+
+def test_a_copied_tree_takes_no_caches_from_the_first(warmpack, tmp_path):
+    """After cp -a, both trees have their caches in the same root outside of them."""
+    source(tmp_path / "src/app/k.py")
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "app")
+    warmpack.ok("-xqf", "a.tgz", "-C", "one", "--cache-dir", "caches")
+    run("cp", "-a", "one", "two", cwd=tmp_path)
+    assert_valid(restore(warmpack, "two"), 1)
+    for name in ("one", "two"):
+        assert len(all_indexes(hashed(tmp_path / "caches", tmp_path / name / "app"))) == 1, name
+    shutil.rmtree(tmp_path / "one")
+    os.rename(tmp_path / "two", tmp_path / "three")
+    assert_valid(restore(warmpack, "three"), 1)
+    assert not hashed(tmp_path / "caches", tmp_path / "two/app").exists()
+
+
+def test_a_link_in_place_of_pycache_is_told_and_not_followed(warmpack, tmp_path):
+    app = source(tmp_path / "src/app/k.py").parent
+    shutil.copytree(app / "__pycache__", hashed(tmp_path / "caches", app))
+    shutil.rmtree(app / "__pycache__")
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "--cache-dir", "caches", "app")
+    (tmp_path / "out/app").mkdir(parents=True)
+    (tmp_path / "out/elsewhere").mkdir()
+    (tmp_path / "out/app/__pycache__").symlink_to("../elsewhere")
+    done = warmpack("-xf", "a.tgz", "-C", "out")
+    assert done.returncode == 1
+    assert b"app/__pycache__: is a symbolic link" in done.stderr, done.stderr
+    assert not list((tmp_path / "out/elsewhere").iterdir())
+    assert warmpack("-xf", "a.tgz", "-C", "out", "--cache-dir", "here").returncode == 0
