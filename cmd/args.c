@@ -153,6 +153,12 @@ static int take_argument(struct args *a, int code, const char *text)
             return usage(a, "-f given twice", "");
         a->archive = text;
         return 0;
+    case 'o':
+        a->output = text;
+        return 0;
+    case OPT_SOURCE:
+        a->source = text;
+        return 0;
     case 'C':
         return add_operand(a, OPERAND_DIR, text);
     case 'T':
@@ -290,9 +296,11 @@ static int take_flag(struct args *a, int code)
         a->numeric_owner = true;
         break;
     case OPT_SAME_OWNER:
+        a->same_owner = true;
         a->no_same_owner = false;
         break;
     case OPT_NO_SAME_OWNER:
+        a->same_owner = false;
         a->no_same_owner = true;
         break;
     case OPT_FIX:
@@ -385,8 +393,8 @@ int args_parse(struct args *a, int argc, char **argv)
     if (rc || a->help || a->version)
         return rc;
     if (a->verb == VERB_NONE)
-        return message_usage(NULL, "no verb: one of create (-c), extract (-x), list (-t), restore, "
-                                   "verify, inspect, env, path");
+        return message_usage(NULL, "no verb: one of create (-c), extract (-x), list (-t), amend, "
+                                   "restore, verify, inspect, env, path");
     return 0;
 }
 

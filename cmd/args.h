@@ -42,8 +42,9 @@ struct args {
     int level;
     bool gzip_members_set, gzip_one_member;
     const char *egg_info;
+    const char *source, *output; /* amend */
     const char *owner, *group;
-    bool numeric_owner, no_same_owner, same_permissions;
+    bool numeric_owner, same_owner, no_same_owner, same_permissions;
     bool keep_old, replace, if_needed, to_stdout;
     unsigned strip_components;
     enum wp_layout layout;

@@ -46,6 +46,14 @@ static int check_stdin(const struct args *a)
     return 0;
 }
 
+static int check_cache_dirs(const struct args *a)
+{
+    if (a->no_cache_dir && a->cache_dirs.count)
+        return message_usage(options_verb_name(a->verb),
+                             "--cache-dir and --no-cache-dir exclude one another");
+    return 0;
+}
+
 static int check_create(const struct args *a)
 {
     size_t i;
@@ -59,9 +67,7 @@ static int check_create(const struct args *a)
                              a->operands[i].text);
     if (a->json && strcmp(a->archive, "-") == 0)
         return message_usage("create", "--json and -f - would both write to standard output");
-    if (a->no_cache_dir && a->cache_dirs.count)
-        return message_usage("create", "--cache-dir and --no-cache-dir exclude one another");
-    return 0;
+    return check_cache_dirs(a);
 }
 
 static int check_layout(const struct args *a)
@@ -120,10 +126,22 @@ static int check_env(const struct args *a, size_t names)
     return 0;
 }
 
+static int check_amend(const struct args *a)
+{
+    if (!a->source || !*a->source)
+        return message_usage("amend", "no tree named: give --source DIR");
+    if (a->output && !*a->output)
+        return message_usage("amend", "-o: the archive's name is empty");
+    if (a->operand_count)
+        return message_usage("amend", "'%s': only options are taken", a->operands[0].text);
+    return check_cache_dirs(a);
+}
+
 int args_check(const struct args *a)
 {
     const char *verb = options_verb_name(a->verb);
-    bool takes_archive = a->verb == VERB_CREATE || a->verb == VERB_EXTRACT || a->verb == VERB_LIST;
+    bool takes_archive = a->verb == VERB_CREATE || a->verb == VERB_EXTRACT ||
+                         a->verb == VERB_LIST || a->verb == VERB_AMEND;
     size_t names = count(a, OPERAND_NAME);
     int rc = check_taken(a);
 
@@ -145,6 +163,8 @@ int args_check(const struct args *a)
         return check_create(a);
     case VERB_EXTRACT:
         return check_extract(a);
+    case VERB_AMEND:
+        return check_amend(a);
     case VERB_RESTORE:
         return check_restore(a);
     case VERB_VERIFY:
@@ -155,6 +175,8 @@ int args_check(const struct args *a)
                                            : "give one FILE.nbi or DIR, or -f ARCHIVE");
         if (a->fix && a->archive)
             return message_usage(verb, "--fix changes a DIR, not an archive");
+        if (a->manifest && a->archive)
+            return message_usage(verb, "--manifest is for a DIR: an archive has its own");
         if (a->dry_run && !a->fix)
             return message_usage(verb, "--dry-run goes with --fix");
         return 0;

@@ -4,11 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "cache_dirs.h"
+#include "format_choice.h"
 #include "json_document.h"
 #include "message.h"
 #include "owner.h"
@@ -109,102 +110,12 @@ static int add_members(struct inputs *in, const struct args *a)
     return rc;
 }
 
-/* DIR is a directory: added, once. A default that does not exist is no error. */
-static int add_cache_dir(struct string_list *dirs, const char *dir, bool is_default)
-{
-    struct stat st, other;
-    int failed = stat(dir, &st) != 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
-
-    if (failed && is_default)
-        return 0;
-    if (failed) {
-        message_error("%s: cannot use as --cache-dir: %s", dir, strerror(failed));
-        return STATUS_FAILED;
-    }
-    for (size_t i = 0; i < dirs->count; i++) {
-        if (stat(dirs->v[i], &other) == 0 && other.st_dev == st.st_dev && other.st_ino == st.st_ino)
-            return 0;
-    }
-    return string_list_add(dirs, dir) ? out_of_memory() : 0;
-}
-
-static int add_cache_dirs(struct inputs *in, const struct args *a)
-{
-    _cleanup_free_ char *user_wide = NULL;
-    const char *set = getenv("NUMBA_CACHE_DIR");
-    struct wp_error err = {0};
-    int rc = 0;
-
-    if (a->no_cache_dir)
-        return 0;
-    for (size_t i = 0; i < a->cache_dirs.count && !rc; i++)
-        rc = add_cache_dir(&in->cache_dirs, a->cache_dirs.v[i], false);
-    if (a->cache_dirs.count)
-        return rc;
-
-    if (set && *set)
-        rc = add_cache_dir(&in->cache_dirs, set, true);
-    user_wide = rc ? NULL : wp_user_wide_cache_dir(NULL, &err);
-    if (user_wide)
-        rc = add_cache_dir(&in->cache_dirs, user_wide, true);
-    return rc;
-}
-
-static int unknown_suffix(const struct args *a)
-{
-    char list[256] = "";
-    const struct wp_format *f;
-
-    for (size_t i = 0; (f = wp_format_at(i)); i++) {
-        size_t used = strlen(list);
-
-        if (wp_format_writes(f))
-            snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", wp_format_name(f));
-    }
-    return message_usage("create", "%s: the suffix names no format; give --format with one of %s",
-                         a->archive, list);
-}
-
-static const char *compressed_name(enum compression c)
-{
-    return c == COMPRESSION_GZIP ? "tgz" : c == COMPRESSION_ZSTD ? "tar.zst" : NULL;
-}
-
-/* -z and --zstd come first, as in tar; then --format, then the suffix. */
-static int choose_format(const struct args *a, const struct wp_format **out)
-{
-    const struct wp_format *named = a->format ? wp_format_by_name(a->format) : NULL;
-    const char *compressed = compressed_name(a->compression);
-
-    if (a->format && !named)
-        return message_usage("create", "--format: '%s' is not known", a->format);
-    *out = compressed ? wp_format_by_name(compressed) : named;
-    if (compressed && named && named != *out && named != wp_format_by_name("tar"))
-        return message_usage("create", "--format %s and -z or --zstd exclude one another",
-                             a->format);
-    if (!*out)
-        *out = wp_format_by_suffix(a->archive);
-    /* tar without any hint writes a plain tar; so does it for a format that is one by name. */
-    if (!*out && (a->posix || strcmp(a->archive, "-") == 0))
-        *out = wp_format_by_name("tar");
-    if (!*out)
-        return unknown_suffix(a);
-    if (!wp_format_writes(*out))
-        return message_usage("create", "%s: %s is read, not written", a->archive,
-                             wp_format_name(*out));
-    return 0;
-}
-
 static int check_format_options(const struct args *a, const struct wp_format *f)
 {
-    int min = 0, max = 0;
+    int rc = format_check_level(a, f);
 
-    wp_format_levels(f, &min, &max);
-    if (a->level_set && min == 0 && max == 0)
-        return message_usage("create", "--level: %s is not compressed", wp_format_name(f));
-    if (a->level_set && (a->level < min || a->level > max))
-        return message_usage("create", "--level: %s has the levels %d to %d", wp_format_name(f),
-                             min, max);
+    if (rc)
+        return rc;
     if (a->gzip_members_set && strcmp(wp_format_name(f), "tgz") != 0)
         return message_usage("create", "--gzip-members is for tgz, not for %s", wp_format_name(f));
     if (a->egg_info && strcmp(wp_format_name(f), "egg") != 0)
@@ -264,7 +175,7 @@ static int pack(const struct args *a, const struct wp_create_options *o)
 
 static int prepare(const struct args *a, struct inputs *in, struct wp_create_options *o)
 {
-    int rc = choose_format(a, &o->format);
+    int rc = format_choose(a, a->archive, &o->format);
 
     if (!rc)
         rc = check_format_options(a, o->format);
@@ -277,7 +188,7 @@ static int prepare(const struct args *a, struct inputs *in, struct wp_create_opt
     if (!rc)
         rc = args_exclude(a, &in->exclude);
     if (!rc)
-        rc = add_cache_dirs(in, a);
+        rc = cache_dirs_add(&in->cache_dirs, a);
     return rc;
 }
 

@@ -114,6 +114,7 @@ int extract_run(const struct args *a)
         .runtime_roots = string_list_values(&a->runtime_roots),
         .keep_old = a->keep_old,
         .same_permissions = a->same_permissions,
+        .same_owner = a->same_owner,
         .no_same_owner = a->no_same_owner,
         .numeric_owner = a->numeric_owner,
         .replace = a->replace,

@@ -26,6 +26,7 @@ static const char *const of_note[WP_NOTE_COUNT] = {
     [WP_NOTE_SVML] = "install the library (icc_rt), or compile with NUMBA_DISABLE_INTEL_SVML=1",
     [WP_NOTE_STICKY] = "give the directory to who runs Python, or take its sticky bit away",
     [WP_NOTE_ORPHAN] = "'warmpack verify --fix' removes it",
+    [WP_NOTE_ABSENT] = "unpack again, or let Numba compile again",
     [WP_NOTE_SETTINGS] = "the code is as it was compiled: compile again with the settings wanted",
 };
 

@@ -135,7 +135,9 @@ int message_failure(int rc, const struct wp_error *err)
 {
     int caught = signals_caught();
 
-    if (rc == -EINTR && caught) {
+    if (caught == SIGPIPE) { /* nobody reads on, which needs no words */
+        message_raise(128 + caught);
+    } else if (rc == -EINTR && caught) {
         put(RED, true, "interrupted", NULL);
         message_raise(128 + caught);
     } else if (err->message[0]) {

@@ -9,12 +9,13 @@ enum {
     C = 1 << VERB_CREATE,
     X = 1 << VERB_EXTRACT,
     T = 1 << VERB_LIST,
+    A = 1 << VERB_AMEND,
     R = 1 << VERB_RESTORE,
     V = 1 << VERB_VERIFY,
     I = 1 << VERB_INSPECT,
     E = 1 << VERB_ENV,
     P = 1 << VERB_PATH,
-    ALL = C | X | T | R | V | I | E | P
+    ALL = C | X | T | A | R | V | I | E | P
 };
 
 struct row {
@@ -33,9 +34,12 @@ static const struct row rows[] = {
 
     {'f', C, "file", "ARCHIVE", "the archive to write; - is standard output"},
     {'f', X | T, "file", "ARCHIVE", "the archive to read; - is standard input"},
+    {'f', A, "file", "ARCHIVE", "the archive to amend; - is standard input"},
     {'f', V, "file", "ARCHIVE", "judge an archive, without unpacking it; - is standard input"},
     {'f', I | E, "file", "ARCHIVE",
      "look into an archive, without unpacking it; - is standard input"},
+    {'o', A, "output", "OUT", "write OUT, and leave ARCHIVE as it is"},
+    {OPT_SOURCE, A, "source", "DIR", "the tree that ARCHIVE was made from"},
     {'C', C, "directory", "DIR", "the PATHs that follow are relative to DIR"},
     {'C', X, "directory", "DIR", "unpack into DIR, made if missing; default: here"},
     {'T', C, "files-from", "FILE",
@@ -61,7 +65,7 @@ static const struct row rows[] = {
     {'H', E, "format", "NAME", "how to print them: sh, docker, json, spark; default: sh"},
     {'H', C, "format", "NAME", "write this format, whatever the suffix (formats: see below)"},
     {OPT_POSIX, C, "posix", NULL, NULL},
-    {OPT_LEVEL, C, "level", "N", "compression level"},
+    {OPT_LEVEL, C | A, "level", "N", "compression level"},
     {OPT_GZIP_MEMBERS, C, "gzip-members", "one|many",
      "one gzip member for readers that stop at the first; default: many"},
     {OPT_EGG_INFO, C, "egg-info", "DIR",
@@ -75,7 +79,7 @@ static const struct row rows[] = {
     {'p', X, "preserve-permissions", NULL, "set modes as packed, setuid bits too; no umask"},
     {'p', C | T, "preserve-permissions", NULL, "taken for granted"},
     {'p', C | X | T, "same-permissions", NULL, NULL},
-    {OPT_SAME_OWNER, X, "same-owner", NULL, "owners as packed; always so for root"},
+    {OPT_SAME_OWNER, X, "same-owner", NULL, "owners as packed; root's default"},
     {OPT_NO_SAME_OWNER, X, "no-same-owner", NULL,
      "files belong to who unpacks; always so for users"},
     {OPT_NUMERIC_OWNER, C, "numeric-owner", NULL, "store numbers of users and groups, not names"},
@@ -84,16 +88,16 @@ static const struct row rows[] = {
     {OPT_OWNER, C, "owner", "NAME[:UID]", "store this owner for everything"},
     {OPT_GROUP, C, "group", "NAME[:GID]", "store this group for everything"},
 
-    {OPT_CACHE_DIR, C, "cache-dir", "DIR",
+    {OPT_CACHE_DIR, C | A, "cache-dir", "DIR",
      "look for hashed caches in DIR, not in the default places; repeatable"},
-    {OPT_NO_CACHE_DIR, C, "no-cache-dir", NULL, "pack no caches from outside the tree"},
+    {OPT_NO_CACHE_DIR, C | A, "no-cache-dir", NULL, "pack no caches from outside the tree"},
     {OPT_CACHE_DIR, X | R, "cache-dir", "DIR", "where hashed caches go; default: $NUMBA_CACHE_DIR"},
     {OPT_CACHE_DIR, V, "cache-dir", "DIR", "where hashed caches lie; default: $NUMBA_CACHE_DIR"},
     {OPT_CACHE_DIR, P, "cache-dir", "DIR", "as if NUMBA_CACHE_DIR were DIR"},
     {OPT_LAYOUT, X | R, "layout", "WHERE",
      "where caches go: auto, keep, in-tree, cache-dir, user-wide; default: auto"},
     {OPT_USER, X | R | V | P, "user", "NAME|UID", "who will run Python; default: who calls"},
-    {OPT_SOURCE_ROOT, C, "source-root", "PATH",
+    {OPT_SOURCE_ROOT, C | A, "source-root", "PATH",
      "the path by which Python imported what is in DIR; repeatable"},
     {OPT_RUNTIME_ROOT, X | R | V, "runtime-root", "PATH",
      "the absolute path that DIR will have when Python runs; repeatable"},
@@ -106,11 +110,12 @@ static const struct row rows[] = {
      "put the caches onto a tree that came another way and has the same sources"},
     {OPT_MANIFEST, R, "manifest", "FILE",
      "a manifest that lies elsewhere, with its caches beside it"},
+    {OPT_MANIFEST, V, "manifest", "FILE", "a manifest of the tree that lies elsewhere"},
     {OPT_DRY_RUN, R, "dry-run", NULL, "say what would be done, and do nothing"},
-    {OPT_STRICT, C, "strict", NULL, "fail if any cache index is already stale"},
+    {OPT_STRICT, C | A, "strict", NULL, "fail if any cache index is already stale"},
 
-    {OPT_FIX, V, "fix", NULL, "remove corrupt and suspect indexes, and data of no index"},
-    {OPT_DRY_RUN, V, "dry-run", NULL, "with --fix: say what would be removed"},
+    {OPT_FIX, V, "fix", NULL, "mend what can be mended, remove what is broken (see the man page)"},
+    {OPT_DRY_RUN, V, "dry-run", NULL, "with --fix: say what would be done, and do nothing"},
     {OPT_PYTHON, V, "python", "PY", "ask this interpreter if its Numba would load them"},
     {OPT_PYTHON, E, "python", "PY", "the interpreter whose Numba is probed"},
     {OPT_COMMON, E, "common", NULL, "settings that all of these machines can use"},
@@ -121,7 +126,7 @@ static const struct row rows[] = {
     {OPT_JSON, ALL, "json", NULL, "print a JSON document on standard output"},
     {OPT_PROGRESS, ALL, "progress", "WHEN", "auto, always or never; auto: on a terminal"},
     {'v', R, "verbose", NULL, "name each file that is changed"},
-    {'v', C | X, "verbose", NULL, "name each file on standard error"},
+    {'v', C | X | A, "verbose", NULL, "name each file on standard error"},
     {'v', T, "verbose", NULL, "show mode, owner, size and time, too"},
     {'v', V, "verbose", NULL, "print valid indexes, too"},
     {'v', I, "verbose", NULL, "whole lists of features, whole digests"},
@@ -147,6 +152,9 @@ static const struct {
                       "Unpack a tree so that every cache index stays valid.", NULL},
     [VERB_LIST] = {"list", "list -f ARCHIVE [PATTERN...]", "-tf ARCHIVE [PATTERN...]",
                    "List what an archive holds.", NULL},
+    [VERB_AMEND] = {"amend", "amend -f ARCHIVE --source DIR [-o OUT]", NULL,
+                    "Add exact times and caches to an archive that another tool made.",
+                    "The archive is replaced in one step. Its suffix, or OUT's, is its format.\n"},
     [VERB_RESTORE] = {"restore", "restore DIR", NULL,
                       "Repair a tree that another tool unpacked, or that was moved.", NULL},
     [VERB_VERIFY] = {"verify", "verify DIR | -f ARCHIVE", NULL,
@@ -326,6 +334,7 @@ void options_help(enum verb v)
            v == VERB_CREATE ? "a file changed while it was read"
            : v == VERB_EXTRACT || v == VERB_RESTORE
                ? "a cache index that was valid is not valid now"
+           : v == VERB_AMEND   ? "a source of ARCHIVE is not in DIR, or there was nothing to add"
            : v == VERB_VERIFY  ? "a cache index is not valid"
            : v == VERB_INSPECT ? "a cache index cannot be read"
            : v == VERB_ENV     ? "with --check, caches do not load or run somewhere"

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "message.h"
+#include "signals.h"
 
 void show_size(char out[SHOW_SIZE], uint64_t bytes)
 {
@@ -116,6 +117,8 @@ void show_finish(void)
     errno = 0;
     if (fclose(stdout) != 0)
         failed = true;
-    if (failed)
+    if (failed && signals_caught() == SIGPIPE)
+        message_raise(128 + SIGPIPE);
+    else if (failed)
         message_error("standard output: %s", errno ? strerror(errno) : "cannot write");
 }

@@ -23,7 +23,6 @@ void show_name(const char *text);
 /* "32 of 33 cache indexes valid (1 stale)", or "no cache indexes". Allocated; NULL: no memory. */
 char *show_verdict(const struct wp_verify_report *r);
 
-/* Flushes and closes stdout: what could not be written (a full disk) is an error. */
 /* "auto", "in-tree", ... */
 const char *show_layout(enum wp_layout l);
 /* Where the caches are, and what the consumer must set: the end of a summary. COUNT indexes. */
@@ -33,4 +32,5 @@ int show_add_place(struct buf *line, enum wp_layout layout, const char *cache_di
 /* Each index that is not valid, with its reason. LOST: that makes the exit status 1. */
 void show_invalid(const struct wp_verify_report *r, bool lost);
 
+/* Flushes and closes stdout: what could not be written (a full disk) is an error. */
 void show_finish(void);

@@ -3,13 +3,19 @@
 #include <stddef.h>
 
 static volatile sig_atomic_t caught;
-static const int handled[] = {SIGHUP, SIGINT, SIGTERM};
+static const int handled[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE};
 
 static void handle(int number)
 {
+    if (number == SIGPIPE) {
+        /* Nobody reads what is said. The next word must not kill before all is cleared up. */
+        signal(SIGPIPE, SIG_IGN);
+        if (caught)
+            return;
+    }
     __atomic_store_n(&caught, number, __ATOMIC_RELAXED); /* other threads look at it */
     /* Who asks twice does not want to wait for the clean-up. */
-    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+    for (size_t i = 0; i < sizeof handled / sizeof *handled && number != SIGPIPE; i++)
         signal(handled[i], SIG_DFL);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-/* SIGINT and SIGTERM ask the job to stop; a second one kills. */
+/* SIGHUP, SIGINT and SIGTERM ask the job to stop; a second one kills. So does SIGPIPE: who wrote
+ * into the pipe of a reader that is gone clears up first. */
 
 #include <signal.h>
 

@@ -6,6 +6,7 @@
 int create_run(const struct args *a);
 int extract_run(const struct args *a);
 int list_run(const struct args *a);
+int amend_run(const struct args *a);
 int restore_run(const struct args *a);
 int verify_run(const struct args *a);
 int inspect_run(const struct args *a);

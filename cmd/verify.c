@@ -39,7 +39,19 @@ static void print_note(const struct wp_note *n)
     putchar('\n');
 }
 
-static void print_report(const struct args *a, const struct wp_verify_report *r)
+static json_t *fix_object(const struct args *a, const struct wp_fix_result *f)
+{
+    json_t *o = json_object();
+
+    json_object_set_new(o, "dry_run", json_boolean(a->dry_run));
+    json_object_set_new(o, "times", document_count(f->times));
+    json_object_set_new(o, "moved", document_count(f->moved));
+    json_object_set_new(o, "removed", document_count(f->removed));
+    return o;
+}
+
+static void print_report(const struct args *a, const struct wp_verify_report *r,
+                         const struct wp_fix_result *fixed)
 {
     _cleanup_free_ char *verdict = show_verdict(r);
     bool colour = message_colour(stdout);
@@ -47,6 +59,8 @@ static void print_report(const struct args *a, const struct wp_verify_report *r)
     if (a->json) {
         document_begin();
         document_verify(r);
+        if (a->fix)
+            document_member("fix", fix_object(a, fixed));
         document_end();
     }
     for (size_t i = 0; i < r->count && !a->json; i++) {
@@ -79,23 +93,10 @@ static int judge(const struct args *a, const struct wp_verify_options *o,
     return rc;
 }
 
-/* Removes what can be, and judges what is left. */
-static int fix(const struct args *a, const struct wp_verify_options *o,
-               struct wp_verify_report *report, struct wp_error *err)
-{
-    size_t removed;
-    int rc = wp_verify_fix(a->operands[0].text, o, report, a->dry_run, &removed, err);
-
-    if (rc == 0 && removed && !a->dry_run) {
-        wp_verify_report_clear(report);
-        rc = judge(a, o, report, err);
-    }
-    return rc;
-}
-
 int verify_run(const struct args *a)
 {
     struct wp_verify_options o = {
+        .manifest = a->manifest,
         .cache_dir = args_cache_dir(a),
         .user = a->user,
         .runtime_roots = string_list_values(&a->runtime_roots),
@@ -108,6 +109,7 @@ int verify_run(const struct args *a)
         .interrupted = signals_flag(),
     };
     struct wp_verify_report report = {0};
+    struct wp_fix_result fixed = {0};
     struct wp_error err = {0};
     int rc = operands_check_terminal(a);
 
@@ -116,13 +118,13 @@ int verify_run(const struct args *a)
     signals_install();
     rc = judge(a, &o, &report, &err);
     if (rc == 0 && a->fix)
-        rc = fix(a, &o, &report, &err);
+        rc = wp_verify_fix(a->operands[0].text, &o, a->dry_run, &report, &fixed, &err);
     progress_end();
     if (rc < 0) {
         wp_verify_report_clear(&report);
         return message_failure(rc, &err);
     }
-    print_report(a, &report);
+    print_report(a, &report, &fixed);
     if (report.by_status[WP_VALID] < report.count)
         message_raise(STATUS_LOST);
     wp_verify_report_clear(&report);

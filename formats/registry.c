@@ -82,6 +82,7 @@ const struct wp_format format_zip = {.name = "zip",
                                      .max_level = ZIP_LEVEL_MAX,
                                      .writes = true,
                                      .no_hardlinks = true,
+                                     .is_rounded = true,
                                      .open_writer = open_zip};
 static const struct wp_format format_egg = {.name = "egg",
                                             .suffixes = SUFFIXES(".egg"),
@@ -89,6 +90,7 @@ static const struct wp_format format_egg = {.name = "egg",
                                             .max_level = ZIP_LEVEL_MAX,
                                             .writes = true,
                                             .no_hardlinks = true,
+                                            .is_rounded = true,
                                             .home = FORMAT_HOME_EGG,
                                             .open_writer = open_zip};
 
@@ -98,6 +100,7 @@ static const struct wp_format format_whl = {.name = "whl",
                                             .max_level = ZIP_LEVEL_MAX,
                                             .writes = true,
                                             .no_hardlinks = true,
+                                            .is_rounded = true,
                                             .no_symlinks = true,
                                             .home = FORMAT_HOME_WHEEL,
                                             .open_writer = open_zip};

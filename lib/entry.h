@@ -25,3 +25,6 @@ struct entry {
 
 void entry_clear(struct entry *e); /* frees the members, zeroes the struct */
 int entry_copy(struct entry *to, const struct entry *from); /* deep; 0 or -ENOMEM */
+/* Gives TO what FROM says of time, mode and owner, such as a manifest of an entry whose format
+ * cannot hold that. 0 or -ENOMEM. */
+int entry_take_attributes(struct entry *to, const struct entry *from);

@@ -1,4 +1,5 @@
-/* The job of `verify --fix`: removes what can only do harm. Numba makes all of it anew. */
+/* The job of `verify --fix`: gives times and places back where a manifest knows them, and removes
+ * what can only do harm. Numba makes all of that anew. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -22,8 +23,10 @@ struct fix {
     int fd; /* of it */
     const struct wp_verify_options *o;
     bool dry_run;
-    size_t *removed;
+    struct wp_fix_result *done;
 };
+
+/* ---- Removing ---------------------------------------------------------------------------- */
 
 /* Opens the directory of PATH, a name of a report: beneath the tree, or absolute. *NAME points at
  * its last component. */
@@ -47,7 +50,7 @@ static int remove_file(struct fix *f, int dirfd, const char *name, const char *s
 {
     if (!f->dry_run && unlinkat(dirfd, name, 0) < 0)
         return errno == ENOENT ? 0 : error_set(err, errno, shown, "cannot remove");
-    ++*f->removed;
+    f->done->removed++;
     report(f->o->report, WP_NOTE, shown, "%s: %s", f->dry_run ? "would be removed" : "removed",
            why);
     return 0;
@@ -115,22 +118,111 @@ static int fix_orphan(struct fix *f, const struct wp_note *n, struct wp_error *e
     return remove_file(f, dirfd, name, n->path, n->text, err);
 }
 
-int wp_verify_fix(const char *dir, const struct wp_verify_options *o,
-                  const struct wp_verify_report *found, bool dry_run, size_t *removed,
-                  struct wp_error *err)
+/* ---- Times and places -------------------------------------------------------------------- */
+
+/* NUMBA_CACHE_DIR of who will load, as the verdict had it. */
+static int find_cache_dir(const struct wp_verify_options *o, struct wp_python *asked,
+                          const char **out, struct wp_error *err)
 {
-    _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct fix f = {.dir = dir, .fd = fd, .o = o, .dry_run = dry_run, .removed = removed};
     int r = 0;
 
-    *removed = 0;
-    if (fd < 0)
-        return error_set(err, errno, dir, "cannot be opened");
+    *out = o->cache_dir;
+    if (*out || !o->python)
+        return 0;
+    r = wp_python_ask(o->python, asked, o->interrupted, err);
+    *out = asked->cache_dir;
+    return r;
+}
+
+static void tell_restored(const struct fix *f, const struct wp_restore_result *restored)
+{
+    const char *would = f->dry_run ? "would be " : "";
+
+    if (restored->times)
+        report(f->o->report, WP_NOTE, f->dir, "times of %llu files %sset as the manifest has them",
+               (unsigned long long)restored->times, would);
+    if (restored->renamed)
+        report(f->o->report, WP_NOTE, f->dir, "%zu cache directories %sput where Numba looks",
+               restored->renamed, would);
+}
+
+/* Of a tree with a manifest, sources that are as packed get their times, and caches their places.
+ * Stamps and modes stay as they are. */
+static int restore(struct fix *f, struct wp_error *err)
+{
+    struct wp_restore_options o = {.dir = f->dir,
+                                   .manifest = f->o->manifest,
+                                   .user = f->o->user,
+                                   .runtime_roots = f->o->runtime_roots,
+                                   .restamp = WP_RESTAMP_NEVER,
+                                   .keep_modes = true,
+                                   .dry_run = f->dry_run,
+                                   .threads = f->o->threads,
+                                   .report = f->o->report,
+                                   .interrupted = f->o->interrupted};
+    struct wp_restore_result restored = {0};
+    struct wp_python asked = {0};
+    struct wp_error why = {0};
+    int r = find_cache_dir(f->o, &asked, &o.cache_dir, err);
+
+    if (r == 0) {
+        r = wp_restore(&o, &restored, &why);
+        if (r == -ENOENT) /* nobody knows how it was */
+            r = 0;
+        else if (r < 0 && err)
+            *err = why;
+    }
+    if (r == 0) {
+        f->done->times = restored.times;
+        f->done->moved = restored.renamed;
+        tell_restored(f, &restored);
+    }
+    wp_restore_result_clear(&restored);
+    wp_python_clear(&asked);
+    return r;
+}
+
+/* ---- The job ----------------------------------------------------------------------------- */
+
+static int judge_again(const struct fix *f, struct wp_verify_report *found, struct wp_error *err)
+{
+    wp_verify_report_clear(found);
+    return wp_verify_tree(f->dir, f->o, found, err);
+}
+
+static int remove_harmful(struct fix *f, const struct wp_verify_report *found, struct wp_error *err)
+{
+    int r = 0;
+
     for (size_t i = 0; i < found->count && r == 0; i++)
         if (found->indexes[i].status == WP_CORRUPT || found->indexes[i].status == WP_SUSPECT)
-            r = fix_index(&f, &found->indexes[i], err);
+            r = fix_index(f, &found->indexes[i], err);
     for (size_t i = 0; i < found->note_count && r == 0; i++)
         if (found->notes[i].kind == WP_NOTE_ORPHAN)
-            r = fix_orphan(&f, &found->notes[i], err);
+            r = fix_orphan(f, &found->notes[i], err);
+    return r;
+}
+
+int wp_verify_fix(const char *dir, const struct wp_verify_options *o, bool dry_run,
+                  struct wp_verify_report *found, struct wp_fix_result *done, struct wp_error *err)
+{
+    _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct fix f = {.dir = dir, .fd = fd, .o = o, .dry_run = dry_run, .done = done};
+    int r = 0;
+
+    *done = (struct wp_fix_result){0};
+    if (fd < 0)
+        r = error_set(err, errno, dir, "cannot be opened");
+    /* First, since what looks broken in the wrong place or with the wrong time may be sound. */
+    if (r == 0 && found->by_status[WP_STALE] + found->by_status[WP_MISPLACED])
+        r = restore(&f, err);
+    if (r == 0 && !dry_run && done->times + done->moved)
+        r = judge_again(&f, found, err);
+    if (r == 0)
+        r = remove_harmful(&f, found, err);
+    if (r == 0 && !dry_run && done->removed)
+        r = judge_again(&f, found, err);
+    if (r < 0)
+        wp_verify_report_clear(found);
     return r;
 }

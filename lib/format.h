@@ -113,6 +113,7 @@ struct wp_format {
     bool writes;                 /* false: read only (bzip2, xz) */
     bool no_hardlinks;           /* further names of a file are packed as copies */
     bool no_symlinks;            /* refused */
+    bool is_rounded;             /* its times are rounded; the manifest has the exact ones */
     enum format_home home;
     int (*open_writer)(struct format_writer **out, const struct wp_format *f,
                        const struct format_write_options *o, struct wp_error *err);

@@ -232,17 +232,18 @@ static int pack_entries(struct pack *p, struct format_writer *w, struct pool *po
 }
 
 /* One attempt from the walk on. */
-static int pack_once(const struct wp_create_options *o, struct pool *pool, struct output *out,
-                     struct wp_create_result *result, struct wp_error *err)
+static int pack_once(const struct wp_create_options *o, pack_planner *plan, void *ctx,
+                     struct pool *pool, struct output *out, struct wp_create_result *result,
+                     struct wp_error *err)
 {
-    struct pack p = {.o = o};
+    struct pack p = {.o = o, .spool = -1};
     _cleanup_buf_ struct buf mark = {0};
     struct format_write_options options = {.level = o->level_set ? o->level : -1,
                                            .one_member = o->gzip_one_member};
     struct format_writer *w = NULL;
     int r;
 
-    r = pack_plan(&p, err);
+    r = plan(&p, ctx, err);
     if (r == 0 && (buf_printf(&mark, "warmpack-manifest=%s/%s", p.home, MANIFEST_NAME) < 0 ||
                    buf_terminate(&mark) < 0))
         r = error_nomem(err);
@@ -260,6 +261,30 @@ static int pack_once(const struct wp_create_options *o, struct pool *pool, struc
     return r;
 }
 
+int pack_run(const struct wp_create_options *o, pack_planner *plan, void *ctx, struct pool *pool,
+             struct output *out, struct wp_create_result *result, struct wp_error *err)
+{
+    for (int attempt = 0;; attempt++) {
+        struct wp_error why = {0};
+        int r = pack_once(o, plan, ctx, pool, out, result, &why);
+
+        /* A source or cache that changed under the reader: once more from the start, where what
+         * was written can be taken back. */
+        if (r == -EAGAIN && attempt == 0 && (out->fd < 0 || output_restart(out, NULL) == 0)) {
+            report(o->report, WP_NOTE, NULL, "%s: starting again", why.message);
+            wp_verify_report_clear(&result->verify);
+            *result = (struct wp_create_result){0};
+            continue;
+        }
+        if (r < 0 && err && !err->code)
+            *err = why;
+        if (r < 0)
+            wp_verify_report_clear(&result->verify);
+        result->bytes_written = out->written;
+        return r;
+    }
+}
+
 int wp_create(const struct wp_create_options *o, struct wp_create_result *result,
               struct wp_error *err)
 {
@@ -273,30 +298,14 @@ int wp_create(const struct wp_create_options *o, struct wp_create_result *result
     pool = pool_new(o->threads);
     if (!pool)
         return error_set(err, errno, NULL, "cannot start threads");
-    for (int attempt = 0;; attempt++) {
-        struct wp_error why = {0};
-
-        r = pack_once(o, pool, &out, result, &why);
-        /* A source or cache that changed under the reader: once more from the start, where what
-         * was written can be taken back. */
-        if (r == -EAGAIN && attempt == 0 && output_restart(&out, NULL) == 0) {
-            report(o->report, WP_NOTE, NULL, "%s: starting again", why.message);
-            wp_verify_report_clear(&result->verify);
-            *result = (struct wp_create_result){0};
-            continue;
-        }
-        if (r < 0 && err && !err->code)
-            *err = why;
-        break;
-    }
+    r = pack_run(o, pack_plan, NULL, pool, &out, result, err);
     if (r == 0) {
-        result->bytes_written = out.written;
         r = output_commit(&out, err);
+        if (r < 0)
+            wp_verify_report_clear(&result->verify);
     }
     output_close(&out);
     pool_free(pool);
-    if (r < 0)
-        wp_verify_report_clear(&result->verify);
     return r;
 }
 

@@ -2,6 +2,7 @@
 /* What the steps of packing share: plan, blocks, records. Private to lib/pack*.c. */
 
 #include "base/buf.h"
+#include "caches.h"
 #include "format.h"
 #include "manifest/manifest.h"
 #include "output.h"
@@ -25,6 +26,7 @@ struct made_file {
 struct pack {
     const struct wp_create_options *o;
     struct walk walk;         /* sorted; entries take on what was really read */
+    int spool;                /* descriptor that the content of spooled items is read from */
     struct manifest manifest; /* roots and caches; entries and indexes at the end */
     char *home;               /* "TOP/.warmpack/ID", or the format's own place; owned */
     char id[PACK_ID_LENGTH + 1];
@@ -35,9 +37,28 @@ struct pack {
     uint64_t total; /* bytes of content, for progress */
 };
 
-/* Walks members and cache roots, finds which hashed directories belong to the tree, and names
- * everything. */
-int pack_plan(struct pack *p, struct wp_error *err);
+/* Decides what goes into the archive, and under which name. */
+typedef int pack_planner(struct pack *p, void *ctx, struct wp_error *err);
+
+/* The whole job, but for giving OUT its name. Where a source or cache file changes under the
+ * reader, it starts once more with the planning. */
+int pack_run(const struct wp_create_options *o, pack_planner *plan, void *ctx, struct pool *pool,
+             struct output *out, struct wp_create_result *result, struct wp_error *err);
+
+/* The planner of create: walks members and cache roots, finds which hashed directories belong to
+ * the tree, and names everything. CTX is not used. */
+int pack_plan(struct pack *p, void *ctx, struct wp_error *err);
+
+/* The steps that a planner has: */
+/* The archive's roots for the manifest: the members' directories. */
+int pack_record_roots(struct pack *p, struct wp_error *err);
+/* Notes that directory CACHE of the archive is the hashed one of source directory SOURCE. */
+int pack_record_cache(struct pack *p, const char *cache, const char *source,
+                      enum manifest_cache_kind kind, struct wp_error *err);
+/* Hashed directories in the walk itself, by the names that KNOWN has. */
+int pack_find_inside(struct pack *p, const struct caches *known, struct wp_error *err);
+/* When all items are there: sorts and checks them, and names the archive. */
+int pack_plan_end(struct pack *p, struct wp_error *err);
 
 /* How this job walks what it packs. */
 void pack_walk_options(const struct pack *p, struct walk_options *w);
@@ -50,6 +71,8 @@ int pack_make(struct pack *p, const char *path, const char *text, struct wp_erro
 
 /* Gives an egg its EGG-INFO: what is in the tree, or what setuptools left near it. */
 int pack_egg(struct pack *p, struct wp_error *err);
+/* Says in an egg's metadata that installers must unpack it. */
+int pack_egg_unzipped(struct pack *p, struct wp_error *err);
 
 /* Makes room for a wheel's RECORD, which is made when all else is known. After pack_home. */
 int pack_wheel(struct pack *p, struct wp_error *err);

@@ -25,6 +25,7 @@ enum {
 /* A file too large for one block, read piece by piece. */
 struct large {
     int fd;
+    uint64_t base;      /* where in the descriptor its content begins */
     struct stat before; /* when it was opened: what its header says */
     pthread_mutex_t lock;
     struct sha256 *sha;
@@ -135,6 +136,17 @@ static int open_item(const struct pack *p, const struct walk_item *item, struct 
     return take_fd(&fd);
 }
 
+/* What the header says: all that the manifest says, but for the time of some. */
+static int add_header(struct blocks *b, struct slot *s, const struct walk_item *item,
+                      struct wp_error *err)
+{
+    struct entry e = item->entry;
+
+    if (item->has_header_time)
+        e.mtime = item->header_time;
+    return b->w->ops->add_header(b->w, &s->block, &e, err);
+}
+
 /* Reads up to SIZE bytes at OFFSET; how many there were. */
 static ssize_t read_at(int fd, void *out, size_t size, uint64_t offset)
 {
@@ -192,7 +204,7 @@ static int read_once(struct blocks *b, struct slot *s, struct walk_item *item, i
     if (st->st_size > WHOLE_LIMIT && (uint64_t)st->st_size > 2 * item->entry.size)
         return error_set(err, 0, item->entry.path, "grew beyond all bounds while it was packed");
     take_stat(item, st);
-    r = item->entry.absent ? 0 : b->w->ops->add_header(b->w, &s->block, &item->entry, err);
+    r = item->entry.absent ? 0 : add_header(b, s, item, err);
     if (r < 0)
         return r;
     *content = plain->size;
@@ -217,29 +229,26 @@ static void drop_item(struct blocks *b, struct walk_item *item)
     item->entry.type = ENTRY_OTHER;
 }
 
-static int add_whole(struct blocks *b, struct slot *s, const struct segment *g,
+/* All of a file of a tree: 0; 1: it is gone, and nothing of it is in the block. */
+static int read_file(struct blocks *b, struct slot *s, struct walk_item *item, size_t *content,
                      struct wp_error *err)
 {
-    struct walk_item *item = &b->p->walk.items[g->item];
     const size_t start = s->block.plain.size;
-    size_t content = 0;
-    struct packed_index *index;
     int r = 0;
 
     for (int attempt = 0; attempt < 2 && r == 0; attempt++) {
         struct stat st = {0};
         _cleanup_close_ int fd = open_item(b->p, item, &st, err);
 
+        s->block.plain.size = start;
         if (fd == -ENOENT) {
             drop_item(b, item);
             s->changed = true;
-            s->block.plain.size = start;
-            return 0;
+            return 1;
         }
         if (fd < 0)
             return fd;
-        s->block.plain.size = start;
-        r = read_once(b, s, item, fd, &st, &content, err);
+        r = read_once(b, s, item, fd, &st, content, err);
         if (r < 0)
             return r;
     }
@@ -251,6 +260,42 @@ static int add_whole(struct blocks *b, struct slot *s, const struct segment *g,
         report(b->p->o->report, WP_CHANGED, item->entry.path, "changed while it was read");
         s->changed = true;
     }
+    return 0;
+}
+
+/* All of what was in an archive before. */
+static int read_spooled(struct blocks *b, struct slot *s, struct walk_item *item, size_t *content,
+                        struct wp_error *err)
+{
+    struct buf *plain = &s->block.plain;
+    int r = add_header(b, s, item, err);
+    ssize_t got;
+
+    if (r < 0)
+        return r;
+    *content = plain->size;
+    if (buf_reserve(plain, item->entry.size) < 0)
+        return error_nomem(err);
+    got = read_at(b->p->spool, plain->data + plain->size, item->entry.size, item->spool_at);
+    if (got < 0 || (uint64_t)got < item->entry.size)
+        return error_set(err, got < 0 ? (int)-got : EIO, item->entry.path,
+                         "cannot read from the temporary file");
+    plain->size += item->entry.size;
+    return 0;
+}
+
+static int add_whole(struct blocks *b, struct slot *s, const struct segment *g,
+                     struct wp_error *err)
+{
+    struct walk_item *item = &b->p->walk.items[g->item];
+    const size_t start = s->block.plain.size;
+    size_t content = 0;
+    struct packed_index *index;
+    int r = item->spooled ? read_spooled(b, s, item, &content, err)
+                          : read_file(b, s, item, &content, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
     sha256_of(s->block.plain.data + content, item->entry.size, item->entry.sha256);
     item->entry.has_sha256 = true;
     item->broken = caches_is_data(item->entry.path) &&
@@ -312,13 +357,13 @@ static int add_piece(struct blocks *b, struct slot *s, const struct segment *g,
     int r = 0;
 
     if (g->first)
-        r = b->w->ops->add_header(b->w, &s->block, &item->entry, err);
+        r = add_header(b, s, item, err);
     if (r < 0)
         return r;
     /* Room for what add_end may append, so that the piece stays where it is. */
     if (buf_reserve(plain, g->size + 4096) < 0)
         return error_nomem(err);
-    got = read_at(g->large->fd, plain->data + plain->size, g->size, g->offset);
+    got = read_at(g->large->fd, plain->data + plain->size, g->size, g->large->base + g->offset);
     if (got < 0)
         return error_set(err, (int)-got, item->entry.path, "cannot read");
     if ((uint64_t)got < g->size) {
@@ -376,7 +421,7 @@ static int add_segment(struct blocks *b, struct slot *s, const struct segment *g
     }
     if (item->entry.absent)
         return 0;
-    r = b->w->ops->add_header(b->w, &s->block, &item->entry, err);
+    r = add_header(b, s, item, err);
     return r < 0 ? r : b->w->ops->add_end(b->w, &s->block, &item->entry, err);
 }
 
@@ -416,10 +461,12 @@ static int finish_large(struct blocks *b, const struct segment *g, struct wp_err
     struct walk_item *item = &b->p->walk.items[g->item];
     struct stat after;
 
-    if (fstat(g->large->fd, &after) < 0)
-        return error_set(err, errno, item->entry.path, "cannot stat");
     sha256_end(g->large->sha, item->entry.sha256);
     item->entry.has_sha256 = true;
+    if (item->spooled)
+        return 0;
+    if (fstat(g->large->fd, &after) < 0)
+        return error_set(err, errno, item->entry.path, "cannot stat");
     if (same_file(&g->large->before, &after))
         return 0;
     if (is_source_or_cache(item->entry.path)) {
@@ -547,7 +594,11 @@ static int open_large(struct blocks *b, struct walk_item *item, struct large **o
         return error_nomem(err);
     pthread_mutex_init(&l->lock, NULL);
     l->sha = sha256_new();
-    l->fd = open_item(b->p, item, &l->before, err);
+    l->base = item->spooled ? item->spool_at : 0;
+    l->fd = item->spooled ? fcntl(b->p->spool, F_DUPFD_CLOEXEC, 0)
+                          : open_item(b->p, item, &l->before, err);
+    if (l->fd < 0 && item->spooled)
+        l->fd = error_set(err, errno, item->entry.path, "cannot open");
     if (l->fd < 0 || !l->sha) {
         int r = l->fd < 0 ? l->fd : error_nomem(err);
 
@@ -555,7 +606,8 @@ static int open_large(struct blocks *b, struct walk_item *item, struct large **o
         return r;
     }
     posix_fadvise(l->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    take_stat(item, &l->before);
+    if (!item->spooled)
+        take_stat(item, &l->before);
     *out = l;
     return 0;
 }

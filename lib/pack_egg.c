@@ -128,6 +128,13 @@ static int add_metadata(struct pack *p, const char *dir, struct wp_error *err)
     return root < 0 ? root : walk_add(&p->walk, (unsigned)root, ".", EGG_DIR, &options, err);
 }
 
+/* Numba can keep no cache for sources in a zipped egg. */
+int pack_egg_unzipped(struct pack *p, struct wp_error *err)
+{
+    pack_drop(p, EGG_DIR "/zip-safe");
+    return holds(p, EGG_DIR "/not-zip-safe") ? 0 : pack_make(p, EGG_DIR "/not-zip-safe", "\n", err);
+}
+
 int pack_egg(struct pack *p, struct wp_error *err)
 {
     _cleanup_free_ char *dir = NULL;
@@ -145,7 +152,5 @@ int pack_egg(struct pack *p, struct wp_error *err)
         return r;
     if (!holds(p, EGG_DIR "/PKG-INFO"))
         return error_set(err, 0, dir, "holds no PKG-INFO: this is no egg's metadata");
-    /* Numba can keep no cache for sources in a zipped egg: installers must unpack it. */
-    pack_drop(p, EGG_DIR "/zip-safe");
-    return holds(p, EGG_DIR "/not-zip-safe") ? 0 : pack_make(p, EGG_DIR "/not-zip-safe", "\n", err);
+    return pack_egg_unzipped(p, err);
 }

@@ -21,11 +21,24 @@ struct context {
     const char *dir;                /* the index's directory in the archive */
 };
 
+/* Where a link that was in an archive before leads to, within what is packed. */
+static const struct walk_item *follow_spooled(const struct pack *p, const struct walk_item *item)
+{
+    for (int links = 0; item && item->spooled && item->entry.type == ENTRY_SYMLINK; links++) {
+        _cleanup_free_ char *dir = path_dir(item->entry.path);
+        _cleanup_free_ char *joined = dir ? path_join(dir, item->entry.target) : NULL;
+        _cleanup_free_ char *to = joined && links < 40 ? path_normalise(joined) : NULL;
+
+        item = to ? walk_find(&p->walk, to) : NULL;
+    }
+    return item;
+}
+
 /* The packed item that PATH names, through symlinks within the tree: Python stamps a symlinked
  * source by its target. NULL where it is not in the archive. */
 static const struct walk_item *packed_file(const struct pack *p, const char *path)
 {
-    const struct walk_item *item = walk_find(&p->walk, path);
+    const struct walk_item *item = follow_spooled(p, walk_find(&p->walk, path));
 
     if (item && item->entry.type == ENTRY_HARDLINK)
         item = walk_find(&p->walk, item->entry.target);
@@ -92,6 +105,8 @@ static bool is_as_packed(const struct pack *p, const struct walk_item *item)
     const char *name = item->name ? item->name : item->entry.path;
     struct stat st;
 
+    if (item->spooled)
+        return true;
     return fstatat(p->walk.root_fds[item->root], name, &st,
                    p->o->follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0 &&
            st.st_ino == item->ino && (uint64_t)st.st_size == item->entry.size &&

@@ -85,7 +85,7 @@ static int walk_members(struct pack *p, size_t *ends, struct wp_error *err)
 }
 
 /* Absolute names of the directories of -C, as the manifest's header has them. */
-static int record_roots(struct pack *p, struct wp_error *err)
+int pack_record_roots(struct pack *p, struct wp_error *err)
 {
     struct manifest *m = &p->manifest;
 
@@ -179,8 +179,8 @@ static int hash_sources(struct pack *p, struct caches *known, const size_t *ends
     return r;
 }
 
-static int record_cache(struct pack *p, const char *cache, const char *source,
-                        enum manifest_cache_kind kind, struct wp_error *err)
+int pack_record_cache(struct pack *p, const char *cache, const char *source,
+                      enum manifest_cache_kind kind, struct wp_error *err)
 {
     struct manifest *m = &p->manifest;
     struct manifest_cache *grown = realloc(m->caches, (m->cache_count + 1) * sizeof *grown);
@@ -208,7 +208,7 @@ static void warn_of_stranger(struct pack *p, const char *where, const char *name
 }
 
 /* Cache roots that lie in the tree: their directories are packed with it. */
-static int find_inside(struct pack *p, const struct caches *known, struct wp_error *err)
+int pack_find_inside(struct pack *p, const struct caches *known, struct wp_error *err)
 {
     for (size_t i = 0; i < p->walk.count; i++) {
         const struct entry *e = &p->walk.items[i].entry;
@@ -224,7 +224,7 @@ static int find_inside(struct pack *p, const struct caches *known, struct wp_err
                 warn_of_stranger(p, e->path, name);
             continue;
         }
-        r = record_cache(p, e->path, source, MANIFEST_CACHE_INSIDE, err);
+        r = pack_record_cache(p, e->path, source, MANIFEST_CACHE_INSIDE, err);
         if (r < 0)
             return r;
     }
@@ -270,7 +270,7 @@ static int take_outside(struct pack *p, unsigned root, const char *name, const c
     if (buf_printf(&as, copies ? "%s/cache/%s.%u" : "%s/cache/%s", p->home, name, copies + 1) < 0 ||
         buf_terminate(&as) < 0)
         return error_nomem(err);
-    r = record_cache(p, (char *)as.data, source, kind, err);
+    r = pack_record_cache(p, (char *)as.data, source, kind, err);
     if (r < 0)
         return r;
     kept = p->walk.count;
@@ -458,7 +458,7 @@ static int compare_caches(const void *a, const void *b)
 
 static int plan_caches(struct pack *p, struct caches *known, struct wp_error *err)
 {
-    int r = find_inside(p, known, err);
+    int r = pack_find_inside(p, known, err);
 
     for (const char *const *dir = p->o->cache_dirs; dir && *dir && r == 0; dir++)
         r = find_outside(p, known, *dir, err);
@@ -476,41 +476,10 @@ static int refuse_links(const struct pack *p, struct wp_error *err)
     return 0;
 }
 
-/* Walks what is to be packed, and learns the names of its cache directories. */
-static int plan_members(struct pack *p, struct caches *known, struct wp_error *err)
+int pack_plan_end(struct pack *p, struct wp_error *err)
 {
-    _cleanup_free_ size_t *ends = calloc(p->o->member_count, sizeof *ends);
-    int r = ends ? walk_members(p, ends, err) : error_nomem(err);
+    int r = walk_finish(&p->walk, err);
 
-    if (r == 0) /* before anything else moves the items */
-        r = hash_sources(p, known, ends, err);
-    if (r == 0 && p->o->format->home == FORMAT_HOME_EGG)
-        r = pack_egg(p, err);
-    drop_temporaries(&p->walk);
-    return r;
-}
-
-int pack_plan(struct pack *p, struct wp_error *err)
-{
-    struct caches *known = NULL;
-    int r;
-
-    walk_init(&p->walk);
-    p->walk.copies = p->o->format->no_hardlinks;
-    r = caches_new(&known, err);
-    if (r == 0)
-        r = plan_members(p, known, err);
-    if (r == 0)
-        r = record_roots(p, err);
-    if (r == 0)
-        r = pack_home(p, err);
-    if (r == 0 && p->o->format->home == FORMAT_HOME_WHEEL)
-        r = pack_wheel(p, err);
-    if (r == 0)
-        r = plan_caches(p, known, err);
-    caches_free(known);
-    if (r == 0)
-        r = walk_finish(&p->walk, err);
     if (r == 0 && p->o->caches_only)
         r = pack_keep_caches(p, err);
     if (r == 0)
@@ -525,6 +494,43 @@ int pack_plan(struct pack *p, struct wp_error *err)
         qsort(p->manifest.caches, p->manifest.cache_count, sizeof *p->manifest.caches,
               compare_caches);
     return r;
+}
+
+/* Walks what is to be packed, and learns the names of its cache directories. */
+static int plan_members(struct pack *p, struct caches *known, struct wp_error *err)
+{
+    _cleanup_free_ size_t *ends = calloc(p->o->member_count, sizeof *ends);
+    int r = ends ? walk_members(p, ends, err) : error_nomem(err);
+
+    if (r == 0) /* before anything else moves the items */
+        r = hash_sources(p, known, ends, err);
+    if (r == 0 && p->o->format->home == FORMAT_HOME_EGG)
+        r = pack_egg(p, err);
+    drop_temporaries(&p->walk);
+    return r;
+}
+
+int pack_plan(struct pack *p, void *ctx, struct wp_error *err)
+{
+    struct caches *known = NULL;
+    int r;
+
+    (void)ctx;
+    walk_init(&p->walk);
+    p->walk.copies = p->o->format->no_hardlinks;
+    r = caches_new(&known, err);
+    if (r == 0)
+        r = plan_members(p, known, err);
+    if (r == 0)
+        r = pack_record_roots(p, err);
+    if (r == 0)
+        r = pack_home(p, err);
+    if (r == 0 && p->o->format->home == FORMAT_HOME_WHEEL)
+        r = pack_wheel(p, err);
+    if (r == 0)
+        r = plan_caches(p, known, err);
+    caches_free(known);
+    return r < 0 ? r : pack_plan_end(p, err);
 }
 
 void pack_clear(struct pack *p)

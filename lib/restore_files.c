@@ -81,7 +81,7 @@ static bool wants_time(const struct restore *r, const struct restored *f)
  * changed since was meant to. */
 static bool wants_mode(const struct restore *r, const struct restore_tree *t)
 {
-    return !r->grafting && !t->has_state;
+    return !r->grafting && !r->o->keep_modes && !t->has_state;
 }
 
 static mode_t wanted_mode(const struct restore *r, const struct entry *e)

@@ -50,6 +50,8 @@ static int replace_earlier(struct unpack *u, struct unpack_files *files, struct 
     if (earlier->e.type == ENTRY_DIR)
         return error_set(err, EISDIR, item->e.path, "is in the archive twice");
     r = unpack_files_finish(files, err);
+    if (r == 0)
+        r = unpack_links_settle(u, earlier, err);
     if (r < 0)
         return r;
     earlier->skipped = true;
@@ -82,6 +84,8 @@ static int stage_manifest(struct unpack *u, const struct entry *e, struct wp_err
 {
     _cleanup_buf_ struct buf text = {0};
     _cleanup_free_ char *name = NULL;
+    /* It is the packer's; who unpacks as an ordinary user cannot give it away. */
+    struct create_policy policy = u->policy;
     struct entry file = *e;
     int r = unpack_take_manifest(u, e, &text, err);
 
@@ -94,16 +98,20 @@ static int stage_manifest(struct unpack *u, const struct entry *e, struct wp_err
         return error_nomem(err);
     file.path = name;
     file.size = text.size;
-    return create_file(u->tree, &u->policy, &file, text.data, text.size, err);
+    policy.owner &= policy.superuser;
+    return create_file(u->tree, &policy, &file, text.data, text.size, err);
 }
 
 static int stage_entry(struct unpack *u, struct unpack_files *files, struct unpacked *item,
                        struct wp_error *err)
 {
     struct unpacked *earlier = unpack_find(u, item->e.path);
-    int r = earlier ? replace_earlier(u, files, earlier, item, err)
-                    : make_parents(u, item->e.path, err);
+    int r = item->e.type == ENTRY_HARDLINK ? unpack_links_add(u, item, earlier, err) : 0;
 
+    if (r < 0 || item->skipped)
+        return r;
+    r = earlier ? replace_earlier(u, files, earlier, item, err)
+                : make_parents(u, item->e.path, err);
     if (r < 0)
         return r;
     if (item->e.type == ENTRY_DIR)
@@ -192,34 +200,6 @@ static int stage_all(struct unpack *u, struct wp_error *err)
         r = unpack_files_finish(files, err);
     unpack_files_free(files);
     return r < 0 ? r : unpack_warn_unmatched(u, used);
-}
-
-/* Hard links, then symlinks, then hard links to symlinks. A hard link reaches only what this
- * archive has unpacked. */
-static int stage_links(struct unpack *u, struct wp_error *err)
-{
-    for (int pass = 0; pass < 3; pass++) {
-        for (size_t i = 0; i < u->count; i++) {
-            const struct unpacked *item = u->items[i], *target;
-            int r = 0;
-
-            if (item->skipped || item->e.type != (pass == 1 ? ENTRY_SYMLINK : ENTRY_HARDLINK))
-                continue;
-            if (pass == 1) {
-                r = create_symlink(u->tree, &u->policy, &item->e, err);
-            } else {
-                target = unpack_find(u, item->e.target);
-                if (!target || target->skipped || target->e.type == ENTRY_DIR)
-                    return error_set(err, ENOENT, item->e.path,
-                                     "is a hard link to %s, which is not unpacked", item->e.target);
-                if ((target->e.type == ENTRY_SYMLINK) == (pass == 2))
-                    r = create_hardlink(u->tree, &item->e, err);
-            }
-            if (r < 0)
-                return r;
-        }
-    }
-    return 0;
 }
 
 static int set_directories(struct unpack *u)
@@ -330,7 +310,7 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
     if (r == 0)
         r = stage_all(u, err);
     if (r == 0)
-        r = stage_links(u, err);
+        r = unpack_links_make(u, err);
     if (r == 0 && set_directories(u) < 0)
         r = error_nomem(err);
     if (r == 0)
@@ -362,6 +342,7 @@ static void clear(struct unpack *u)
     verify_end(&u->verify);
     free(u->items);
     free(u->slots);
+    unpack_links_free(u->links);
     free(u->home);
     free(u->dir_path);
     free(u->state);
@@ -375,11 +356,12 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
 
     *result = (struct wp_extract_result){0};
     u.umask = file_umask();
-    u.policy = (struct create_policy){.owner = geteuid() == 0 && !o->no_same_owner,
-                                      .numeric_owner = o->numeric_owner,
-                                      .permissions = o->same_permissions,
-                                      .superuser = geteuid() == 0,
-                                      .umask = geteuid() == 0 ? 0 : u.umask};
+    u.policy =
+        (struct create_policy){.owner = (geteuid() == 0 || o->same_owner) && !o->no_same_owner,
+                               .numeric_owner = o->numeric_owner,
+                               .permissions = o->same_permissions,
+                               .superuser = geteuid() == 0,
+                               .umask = geteuid() == 0 ? 0 : u.umask};
     r = verify_begin(&u.verify, o->user, err);
     if (r == 0)
         r = plan_roots(&u, err);

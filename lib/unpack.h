@@ -22,7 +22,10 @@ struct unpacked {
     struct entry e; /* path and target as unpacked, after --strip-components; owned */
     char *archived; /* path in the archive; NULL: the same; owned */
     bool skipped;   /* not selected, or of a kind that is not unpacked */
+    uint32_t inode; /* unpack_links.c: of a file that has hard links, and of those */
 };
+
+struct unpack_links;
 
 struct unpack {
     const struct wp_extract_options *o;
@@ -38,6 +41,7 @@ struct unpack {
     size_t count, room;
     size_t *slots; /* hash table over items' paths: number + 1, or 0; owned */
     size_t slot_count;
+    struct unpack_links *links; /* hard links; NULL: none yet; owned */
     struct manifest manifest;
     bool has_manifest;
     struct buf recorded;  /* text of MANIFEST where it was read before the entries; owned */
@@ -103,6 +107,17 @@ int unpack_files_add(struct unpack_files *f, struct unpacked *item, struct wp_er
 /* Waits until all is written. */
 int unpack_files_finish(struct unpack_files *f, struct wp_error *err);
 void unpack_files_free(struct unpack_files *f); /* waits; NULL is fine */
+
+/* ---- unpack_links.c: hard links and symlinks */
+/* Notes hard link ITEM, whose target is what has that name now. Where EARLIER, which has ITEM's own
+ * name, is that very file, ITEM is skipped. */
+int unpack_links_add(struct unpack *u, struct unpacked *item, const struct unpacked *earlier,
+                     struct wp_error *err);
+/* EARLIER is about to be replaced: makes the links to it while it is there. */
+int unpack_links_settle(struct unpack *u, const struct unpacked *earlier, struct wp_error *err);
+/* All files are there: makes the other hard links, then the symlinks, then links to those. */
+int unpack_links_make(struct unpack *u, struct wp_error *err);
+void unpack_links_free(struct unpack_links *l);
 
 /* ---- unpack_check.c: is it what was packed? */
 int unpack_check(struct unpack *u, struct wp_error *err);

@@ -52,8 +52,20 @@ static const unsigned char *wanted_digest(const struct entry *want, const struct
     return record->path && strcmp(record->path, want->path) == 0 ? record->sha256 : NULL;
 }
 
-static const char *difference(const struct unpacked *item, const struct entry *want,
-                              const struct record *record)
+/* Does hard link ITEM lead to what WANT says? Its target may have been stripped, as its path. */
+static bool leads_to(const struct unpack *u, const struct unpacked *item, const struct entry *want)
+{
+    _cleanup_free_ char *stripped = NULL;
+    bool gone;
+
+    if (strcmp(item->e.target, want->target) == 0)
+        return true;
+    stripped = unpack_name(u, want->target, &gone);
+    return stripped && !item->skipped && strcmp(item->e.target, stripped) == 0;
+}
+
+static const char *difference(const struct unpack *u, const struct unpacked *item,
+                              const struct entry *want, const struct record *record)
 {
     const unsigned char *sha256 = wanted_digest(want, record);
     const struct entry *got = &item->e;
@@ -66,6 +78,8 @@ static const char *difference(const struct unpacked *item, const struct entry *w
         return "has another time than the manifest says";
     if (got->type == ENTRY_SYMLINK && strcmp(got->target, want->target) != 0)
         return "points elsewhere than the manifest says";
+    if (got->type == ENTRY_HARDLINK && !leads_to(u, item, want))
+        return "is a hard link to another file than the manifest says";
     if (got->type != ENTRY_FILE)
         return NULL;
     if (got->size != want->size)
@@ -107,7 +121,7 @@ int unpack_check(struct unpack *u, struct wp_error *err)
         if (order > 0)
             return error_set(err, EBADMSG, m->entries[k].path,
                              "is in the manifest, but not in the archive");
-        text = difference(sorted[i], &m->entries[k], &record);
+        text = difference(u, sorted[i], &m->entries[k], &record);
         if (text)
             return error_set(err, EBADMSG, archived_path(sorted[i]), "%s", text);
     }

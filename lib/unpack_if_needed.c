@@ -66,59 +66,105 @@ static void unmake_directories(const char *path, int made)
         unmake_directories(above, made - 1);
 }
 
-/* Waits for a lock that processes unpacking into DIR at once share. Its file goes away with it:
- * whoever gets the lock looks whether the file is still the one that he opened. */
-static int lock_dir(const struct unpack *u, char **path, int *made, struct wp_error *err)
+/* Held while unpacking. Its file goes away with it: whoever gets the lock looks whether the file is
+ * still the one that he opened. */
+struct lock {
+    char *path; /* owned */
+    int fd;     /* -1: not held; owned */
+    int made;   /* directories made for it */
+    /* DIR's time before the file was made, where nobody else was waited for, and after. */
+    bool alone;
+    struct timespec before, since;
+};
+
+static bool is_time(const struct timespec *a, const struct timespec *b)
 {
-    *path = path_join(u->dir_path, ".warmpack.lock");
-    if (!*path)
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static int take_lock(const struct unpack *u, struct lock *lock, struct wp_error *err)
+{
+    lock->alone = flock(lock->fd, LOCK_EX | LOCK_NB) == 0;
+    while (!lock->alone && flock(lock->fd, LOCK_EX) < 0) {
+        if (errno != EINTR || unpack_interrupted(u)) {
+            cleanup_close(&lock->fd); /* who holds it will take its file away */
+            lock->fd = -1;
+            return error_set(err, errno, lock->path, "cannot lock");
+        }
+    }
+    return 0;
+}
+
+/* Waits for a lock that processes unpacking into DIR at once share. */
+static int lock_dir(const struct unpack *u, struct lock *lock, struct wp_error *err)
+{
+    struct stat dir = {0}, a, b;
+
+    lock->path = path_join(u->dir_path, ".warmpack.lock");
+    if (!lock->path)
         return error_nomem(err);
     for (;;) {
-        _cleanup_close_ int fd = open(*path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-        struct stat a, b;
+        int r;
 
-        if (fd < 0 && errno == ENOENT) {
-            int n = make_directories(u->dir_path);
-
-            if (n < 0)
+        cleanup_close(&lock->fd);
+        if (stat(u->dir_path, &dir) == 0)
+            lock->before = dir.st_mtim;
+        lock->fd = open(lock->path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+        if (lock->fd < 0 && errno == ENOENT) {
+            r = make_directories(u->dir_path);
+            if (r < 0)
                 return error_set(err, errno, u->dir_path, "cannot be made");
-            *made += n;
+            lock->made += r;
             continue;
         }
-        if (fd < 0)
-            return error_set(err, errno, *path, "cannot open the lock");
-        while (flock(fd, LOCK_EX) < 0) {
-            if (errno != EINTR || unpack_interrupted(u))
-                return error_set(err, errno, *path, "cannot lock");
-        }
-        if (fstat(fd, &a) == 0 && lstat(*path, &b) == 0 && a.st_dev == b.st_dev &&
+        if (lock->fd < 0)
+            return error_set(err, errno, lock->path, "cannot open the lock");
+        r = take_lock(u, lock, err);
+        if (r < 0)
+            return r;
+        if (fstat(lock->fd, &a) == 0 && lstat(lock->path, &b) == 0 && a.st_dev == b.st_dev &&
             a.st_ino == b.st_ino)
-            return take_fd(&fd);
+            break;
     }
+    if (stat(u->dir_path, &dir) == 0)
+        lock->since = dir.st_mtim;
+    return 0;
+}
+
+/* Takes the lock's file away. Where nothing was unpacked, DIR is as it was. */
+static void unlock_dir(const struct unpack *u, struct lock *lock, bool failed)
+{
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, lock->before};
+    struct stat dir;
+    bool is_ours;
+
+    if (lock->fd >= 0) {
+        is_ours = lock->alone && failed && stat(u->dir_path, &dir) == 0 &&
+                  is_time(&dir.st_mtim, &lock->since);
+        unlink(lock->path);
+        if (is_ours)
+            (void)utimensat(AT_FDCWD, u->dir_path, times, 0); /* only its owner can */
+    }
+    if (failed)
+        unmake_directories(u->dir_path, lock->made);
+    cleanup_close(&lock->fd);
+    free(lock->path);
 }
 
 int unpack_if_needed(struct unpack *u, struct wp_error *err)
 {
-    _cleanup_free_ char *path = NULL;
-    _cleanup_close_ int lock = -1;
-    int made = 0;
+    struct lock lock = {.fd = -1};
     int r = is_current(u, err);
 
     if (r == 0) {
-        lock = lock_dir(u, &path, &made, err);
-        if (lock < 0)
-            return lock;
-        r = is_current(u, err); /* another process may have done it meanwhile */
+        r = lock_dir(u, &lock, err);
+        if (r == 0)
+            r = is_current(u, err); /* another process may have done it meanwhile */
     }
-    if (r > 0) {
+    if (r > 0)
         u->result->unchanged = true;
-        r = 0;
-    } else if (r == 0) {
+    else if (r == 0)
         r = unpack_staged(u, err);
-    }
-    if (lock >= 0)
-        unlink(path);
-    if (r < 0)
-        unmake_directories(u->dir_path, made);
-    return r;
+    unlock_dir(u, &lock, r < 0);
+    return r < 0 ? r : 0;
 }

@@ -190,17 +190,7 @@ static int take_recorded(const struct unpack *u, struct entry *e)
 {
     const struct entry *m = u->recorded.data ? manifest_find(&u->manifest, e->path) : NULL;
 
-    if (!m || m->type != e->type)
-        return 0;
-    e->mtime = m->mtime;
-    e->mode = m->mode;
-    e->uid = m->uid;
-    e->gid = m->gid;
-    free(e->uname);
-    free(e->gname);
-    e->uname = m->uname ? strdup(m->uname) : NULL;
-    e->gname = m->gname ? strdup(m->gname) : NULL;
-    return (m->uname && !e->uname) || (m->gname && !e->gname) ? -ENOMEM : 0;
+    return m && m->type == e->type ? entry_take_attributes(e, m) : 0;
 }
 
 /* A copy of the archive's entry with its name as unpacked. *OUT NULL: nothing is left of it. */
@@ -235,10 +225,14 @@ int unpack_make_item(struct unpack *u, const struct entry *e, bool *used, struct
     }
     if (e->type == ENTRY_HARDLINK && !item->skipped) {
         name = unpack_name(u, e->target, &gone);
-        if (!name)
-            return gone ? error_set(err, 0, e->path,
-                                    "is a hard link to a name that --strip-components takes away")
-                        : error_nomem(err);
+        if (!name && !gone)
+            return error_nomem(err);
+        if (gone) {
+            report(u->o->report, WP_FAILED, e->path,
+                   "is a hard link to a name that --strip-components takes away: left out");
+            item->skipped = true;
+            return 0;
+        }
         free(item->e.target);
         item->e.target = name;
     }

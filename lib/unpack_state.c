@@ -45,6 +45,7 @@ char *unpack_state_options(const struct unpack *u)
     char *hex = malloc(2 * SHA256_SIZE + 1);
     unsigned char flags[] = {(unsigned char)o->layout,
                              o->same_permissions,
+                             o->same_owner,
                              o->no_same_owner,
                              o->numeric_owner,
                              o->caches_only,

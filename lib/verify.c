@@ -1,6 +1,6 @@
 /* The job of verifying a tree: finds every index that belongs to it, and judges each. */
 
-#include "verify.h"
+#include "verify_tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,24 +13,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
-#include "caches.h"
 #include "judge.h"
-#include "tree/walk.h"
-#include "verify_notes.h"
-
-struct verify_tree {
-    const char *dir;
-    const struct wp_verify_options *o;
-    const char *cache_dir; /* NUMBA_CACHE_DIR of who will load, or NULL */
-    struct walk walk;
-    struct caches *known; /* hashed names of the tree's directories */
-    char **found;         /* where the tree is, without runtime roots; owned */
-    const char *const *bases;
-    struct verify v;
-    struct leftovers leftovers;   /* other files of caches */
-    struct remembered remembered; /* of the packing */
-    struct wp_verify_report *out;
-};
 
 static bool exists_in_tree(void *ctx, const char *path)
 {
@@ -48,11 +31,8 @@ static int look_in_cache_dir(struct verify_tree *t, const struct verify_place *p
     int r = 0;
 
     *valid = false;
-    for (const char *const *base = t->bases; *base && r == 0 && !*valid; base++) {
-        _cleanup_free_ char *absolute = path_absolute(*base);
-        _cleanup_free_ char *dir = !absolute  ? NULL
-                                   : *sources ? path_join(absolute, sources)
-                                              : strdup(absolute);
+    for (char **base = t->bases; *base && r == 0 && !*valid; base++) {
+        _cleanup_free_ char *dir = *sources ? path_join(*base, sources) : strdup(*base);
         _cleanup_free_ char *name = dir ? places_hash_name(dir) : NULL;
         _cleanup_free_ char *cache = name ? path_join(t->cache_dir, name) : NULL;
         _cleanup_free_ char *index = cache ? path_join(cache, path_base(place->index)) : NULL;
@@ -77,9 +57,8 @@ static int look_in_cache_dir(struct verify_tree *t, const struct verify_place *p
     return r;
 }
 
-/* Judges one index whose sources lie in directory SOURCES of the tree (NULL: not known). Numba does
- * not need a MISPLACED one that it has in its cache directory, too. */
-static int judge_one(struct verify_tree *t, const char *index, const char *shown,
+/* Numba does not need a MISPLACED one that it has in its cache directory, too. */
+int verify_judge_one(struct verify_tree *t, const char *index, const char *shown,
                      const char *sources, const char *misplaced, struct wp_error *err)
 {
     _cleanup_free_ char *source = NULL, *source_path = NULL;
@@ -103,6 +82,7 @@ static int judge_one(struct verify_tree *t, const char *index, const char *shown
         r = look_in_cache_dir(t, &place, sources, &spare, err);
     if (spare)
         place.misplaced = NULL;
+    t->v.old_root = remembered_root(&t->remembered, sources ? sources : shown);
     if (r == 0)
         r = verify_place(&t->v, &place, &s, err);
     if (r == 0 && spare) {
@@ -139,17 +119,18 @@ static int judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp
     if (!path || !root)
         return error_nomem(err);
     if (strcmp(path_base(dir), "__pycache__") == 0)
-        return judge_one(t, path, e->path, parent,
-                         t->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba does not look in the "
-                                        "tree"
-                                      : NULL,
-                         err);
+        return verify_judge_one(t, path, e->path, parent,
+                                t->cache_dir
+                                    ? "NUMBA_CACHE_DIR is set, so Numba does not look in the "
+                                      "tree"
+                                    : NULL,
+                                err);
     sources = caches_find(t->known, path_base(dir));
     if (sources)
         misplaced = wrong_root(t, root);
     else
         misplaced = "no directory of this tree has the path that its directory is named for";
-    return judge_one(t, path, e->path, sources ? sources : parent, misplaced, err);
+    return verify_judge_one(t, path, e->path, sources ? sources : parent, misplaced, err);
 }
 
 /* Indexes in hashed directory PATH outside the tree. */
@@ -178,10 +159,10 @@ static int judge_hashed(struct verify_tree *t, const char *path, const char *sou
                 return error_nomem(err);
             continue;
         }
-        r = judge_one(t, index, index, sources,
-                      user_wide && t->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba looks there"
-                                                : shadowed,
-                      err);
+        r = verify_judge_one(
+            t, index, index, sources,
+            user_wide && t->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba looks there" : shadowed,
+            err);
         if (r < 0)
             return r;
     }
@@ -239,43 +220,71 @@ static bool is_in_cache(const char *path)
 }
 
 /* Reads what the manifest says of the packing. Without it, less can be told, and that is all. */
-static int remember(struct verify_tree *t, const char *const *bases, struct wp_error *err)
+static int remember(struct verify_tree *t, struct wp_error *err)
 {
     struct wp_error why = {0};
-    int r = remembered_read(&t->remembered, t->dir, bases, &why);
+    int r = remembered_read(&t->remembered, t->dir, t->o->manifest, t->bases, &why);
 
     if (r == -ENOMEM)
         return error_nomem(err);
-    if (r < 0)
+    if (r < 0 && t->o->manifest) { /* somebody has asked for it */
+        if (err)
+            *err = why;
+        return r;
+    }
+    if (r < 0 && r != -ENOENT)
         report(t->o->report, WP_WARNING, NULL, "%s", why.message);
-    t->v.old_root = t->remembered.old_root;
     return 0;
+}
+
+/* Where the tree is, or will be. NULL on failure. */
+static char **find_bases(const struct verify_tree *t, struct wp_error *err)
+{
+    const char *const *roots = t->o->runtime_roots;
+    char **bases;
+    size_t n = 0;
+
+    if (!roots)
+        return caches_bases(t->dir, NULL, err);
+    while (roots[n])
+        n++;
+    bases = calloc(n + 1, sizeof *bases);
+    for (size_t i = 0; bases && i < n; i++) {
+        bases[i] = path_absolute(roots[i]);
+        if (!bases[i]) {
+            error_set(err, errno, roots[i], "cannot be found");
+            caches_free_bases(bases);
+            return NULL;
+        }
+    }
+    if (!bases)
+        error_nomem(err);
+    return bases;
 }
 
 static int know_directories(struct verify_tree *t, struct wp_error *err)
 {
-    static const char *const none[] = {NULL};
-    const char *const *bases;
+    struct wp_error why = {0};
     int r;
 
-    t->found = t->o->runtime_roots ? NULL : caches_bases(t->dir, none, err);
-    t->bases = bases = t->found ? (const char *const *)t->found : t->o->runtime_roots;
-    if (!bases)
-        return err && err->code ? -err->code : -ENOMEM;
+    t->bases = find_bases(t, &why);
+    if (!t->bases) {
+        if (err)
+            *err = why;
+        return -why.code;
+    }
     r = caches_new(&t->known, err);
-    for (const char *const *base = bases; *base && r == 0; base++) {
-        _cleanup_free_ char *absolute = path_absolute(*base);
-
-        r = absolute ? caches_add(t->known, absolute, "", "", err) : error_nomem(err);
+    for (char **base = t->bases; *base && r == 0; base++) {
+        r = caches_add(t->known, *base, "", "", err);
         for (size_t i = 0; i < t->walk.count && r == 0; i++)
             if (t->walk.items[i].entry.type == ENTRY_DIR)
-                r = caches_add(t->known, absolute, t->walk.items[i].entry.path,
+                r = caches_add(t->known, *base, t->walk.items[i].entry.path,
                                t->walk.items[i].entry.path, err);
     }
     if (r == 0)
         caches_sort(t->known);
     if (r == 0)
-        r = remember(t, bases, err);
+        r = remember(t, err);
     return r;
 }
 
@@ -300,9 +309,13 @@ static int judge_all(struct verify_tree *t, struct wp_error *err)
         r = judge_root(t, t->cache_dir, false, err);
     if (r == 0 && user_wide)
         r = judge_root(t, user_wide, true, err);
-    if (r == 0 &&
-        (note_leftovers(t->out, &t->leftovers) < 0 || note_settings(t->out, &t->remembered) < 0))
+    if (r == 0)
+        r = verify_absent(t, err);
+    if (r == 0 && note_leftovers(t->out, &t->leftovers) < 0)
         r = error_nomem(err);
+    for (size_t i = 0; i < t->remembered.found.tree_count && r == 0; i++)
+        if (note_settings(t->out, &t->remembered.found.trees[i].m) < 0)
+            r = error_nomem(err);
     return r;
 }
 
@@ -341,7 +354,7 @@ int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
     leftovers_clear(&t.leftovers);
     remembered_clear(&t.remembered);
     caches_free(t.known);
-    caches_free_bases(t.found);
+    caches_free_bases(t.bases);
     walk_free(&t.walk);
     if (r < 0)
         wp_verify_report_clear(result);

@@ -20,7 +20,7 @@ const char *wp_note_name(enum wp_note_kind kind)
         [WP_NOTE_GROWS] = "grows",       [WP_NOTE_CLOSURES] = "closures",
         [WP_NOTE_OLD_ROOT] = "old-root", [WP_NOTE_SVML] = "svml",
         [WP_NOTE_STICKY] = "sticky",     [WP_NOTE_ORPHAN] = "orphan",
-        [WP_NOTE_SETTINGS] = "settings",
+        [WP_NOTE_SETTINGS] = "settings", [WP_NOTE_ABSENT] = "absent",
     };
 
     return (unsigned)kind < WP_NOTE_COUNT ? names[kind] : "unknown";
@@ -238,12 +238,10 @@ static bool has_variable(char *const *list, size_t count, const char *variable)
     return false;
 }
 
-int note_settings(struct wp_verify_report *r, const struct remembered *m)
+int note_settings(struct wp_verify_report *r, const struct manifest *m)
 {
     int e = 0;
 
-    if (!m->known)
-        return 0;
     for (size_t i = 0; i < m->env_count && !e; i++) {
         size_t n = name_length(m->env[i]);
         _cleanup_free_ char *name = strndup(m->env[i], n);

@@ -1,6 +1,7 @@
 #pragma once
 /* What verify tells besides its judgements: see enum wp_note_kind. */
 
+#include "manifest/manifest.h"
 #include "numba/data.h"
 #include "numba/places.h"
 #include "warmpack.h"
@@ -9,14 +10,6 @@
 struct leftovers {
     char **files; /* owned */
     size_t count, room;
-};
-
-/* What the manifest of an unpacked tree remembers; zero where there is none. */
-struct remembered {
-    char *old_root; /* "/srv/build/app/": where the tree was warmed, if that is another place */
-    char **env;     /* "NAME=VALUE" of NUMBA_* that changed the code; owned */
-    size_t env_count;
-    bool known;
 };
 
 /* Adds a note. 0 or -ENOMEM. */
@@ -35,9 +28,5 @@ int leftovers_add(struct leftovers *l, const char *file);
 int note_leftovers(struct wp_verify_report *r, struct leftovers *l);
 void leftovers_clear(struct leftovers *l);
 
-/* Reads the manifests in DIR/.warmpack. BASES: the paths at which the tree is now. */
-int remembered_read(struct remembered *out, const char *dir, const char *const *bases,
-                    struct wp_error *err);
-void remembered_clear(struct remembered *m);
-/* Settings of this environment that differ from those at packing. */
-int note_settings(struct wp_verify_report *r, const struct remembered *m);
+/* Settings of this environment that differ from those at packing, as manifest M has them. */
+int note_settings(struct wp_verify_report *r, const struct manifest *m);

@@ -1,21 +1,18 @@
-/* What the manifest in an unpacked tree remembers of where it was packed. */
+/* What the manifests of a tree remember: where it was packed, and which caches it came with. */
 
-#include <dirent.h>
+#include "verify_remembered.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "manifest/manifest.h"
-#include "tree/beneath.h"
-#include "verify_notes.h"
-
-enum { LARGEST = 1 << 30 };
 
 /* "/srv/build/app/": where the tree with this manifest stood. Allocated. */
-static char *root_of(const struct manifest *m)
+static char *packed_root(const struct manifest *m)
 {
     const char *path = m->entry_count ? m->entries[0].path : "";
     _cleanup_free_ char *top = strndup(path, strcspn(path, "/"));
@@ -27,68 +24,84 @@ static char *root_of(const struct manifest *m)
     return out;
 }
 
-static bool is_base(const char *root, const char *const *bases)
+/* Is the tree T at ROOT now? 1, 0 or -ENOMEM. */
+static int is_there(const struct restore_tree *t, const char *root, char *const *bases)
 {
-    for (; *bases; bases++)
-        if (strncmp(root, *bases, strlen(*bases)) == 0 && strcmp(root + strlen(*bases), "/") == 0)
-            return true;
-    return false;
-}
+    for (; *bases; bases++) {
+        _cleanup_free_ char *now = path_join(*bases, t->base);
 
-static int take(struct remembered *out, struct manifest *m, const char *const *bases)
-{
-    char *root = root_of(m);
-
-    if (!root)
-        return -ENOMEM;
-    free(out->old_root);
-    out->old_root = root;
-    if (is_base(root, bases))
-        free(take_ptr(out->old_root));
-    for (size_t i = 0; i < out->env_count; i++)
-        free(out->env[i]);
-    free(out->env);
-    out->env = take_ptr(m->env);
-    out->env_count = m->env_count;
-    m->env_count = 0;
-    out->known = true;
+        if (!now)
+            return -ENOMEM;
+        if (strncmp(root, now, strlen(now)) == 0 && strcmp(root + strlen(now), "/") == 0)
+            return 1;
+    }
     return 0;
 }
 
-int remembered_read(struct remembered *out, const char *dir, const char *const *bases,
-                    struct wp_error *err)
+static int remember_roots(struct remembered *m, char *const *bases)
 {
-    _cleanup_free_ char *path = path_join(dir, MANIFEST_DIR);
-    _cleanup_closedir_ DIR *d = path ? opendir(path) : NULL;
-    struct dirent *item;
-    int r = 0;
+    m->packed_roots = calloc(m->found.tree_count + 1, sizeof *m->packed_roots);
+    if (!m->packed_roots)
+        return -ENOMEM;
+    for (size_t i = 0; i < m->found.tree_count; i++) {
+        const struct restore_tree *t = &m->found.trees[i];
+        char *root = packed_root(&t->m);
+        int there = root ? is_there(t, root, bases) : -ENOMEM;
 
-    *out = (struct remembered){0};
-    if (!path)
-        return error_nomem(err);
-    while (d && r == 0 && (item = readdir(d))) {
-        _cleanup_free_ char *name = path_join(item->d_name, MANIFEST_NAME);
-        _cleanup_free_ char *shown = name ? path_join(path, name) : NULL;
-        _cleanup_buf_ struct buf text = {0};
-        struct manifest m = {0};
-
-        if (!shown)
-            return error_nomem(err);
-        if (item->d_name[0] == '.' || beneath_read(dirfd(d), name, LARGEST, &text, NULL) < 0)
-            continue; /* it may be being replaced */
-        r = manifest_read(&m, text.data, text.size, shown, NULL, err);
-        if (r == 0 && take(out, &m, bases) < 0)
-            r = error_nomem(err);
-        manifest_clear(&m);
+        m->packed_roots[i] = root;
+        if (there < 0)
+            return there;
+        if (there)
+            free(take_ptr(m->packed_roots[i]));
     }
-    return r;
+    return 0;
+}
+
+int remembered_read(struct remembered *out, const char *dir, const char *manifest,
+                    char *const *bases, struct wp_error *err)
+{
+    int r;
+
+    *out = (struct remembered){.options = {.dir = dir, .manifest = manifest}};
+    out->found = (struct restore){.o = &out->options,
+                                  .dir = dir,
+                                  .dir_path = path_absolute(dir),
+                                  .fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (!out->found.dir_path)
+        return error_nomem(err);
+    if (out->found.fd < 0)
+        return error_set(err, errno, dir, "cannot open directory");
+    r = restore_find(&out->found, err);
+    return r == 0 && remember_roots(out, bases) < 0 ? error_nomem(err) : r;
 }
 
 void remembered_clear(struct remembered *m)
 {
-    for (size_t i = 0; i < m->env_count; i++)
-        free(m->env[i]);
-    free(m->env);
-    free(m->old_root);
+    for (size_t i = 0; i < m->found.tree_count; i++) {
+        if (m->packed_roots)
+            free(m->packed_roots[i]);
+        restore_tree_clear(&m->found.trees[i]);
+    }
+    free(m->packed_roots);
+    free(m->found.trees);
+    free(m->found.dir_path);
+    if (m->options.dir)
+        cleanup_close(&m->found.fd);
     *m = (struct remembered){0};
+}
+
+const char *remembered_root(const struct remembered *m, const char *path)
+{
+    const char *best = NULL;
+    size_t longest = 0;
+
+    for (size_t i = 0; m->packed_roots && i < m->found.tree_count; i++) {
+        const char *base = m->found.trees[i].base;
+
+        if (path_is_under(path, base) && strlen(base) >= longest) {
+            longest = strlen(base);
+            best = m->packed_roots[i];
+        }
+    }
+    return best;
 }

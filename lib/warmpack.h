@@ -47,7 +47,8 @@ enum wp_severity {
     WP_DETAIL,  /* what -v shows: "app/k.py" packed, a cache directory left behind */
     WP_NOTE,    /* what a user should know */
     WP_WARNING, /* something is not as it should be; the job goes on */
-    WP_CHANGED, /* a warning that makes the exit status 1 (a file changed while packing) */
+    WP_CHANGED, /* a warning that makes the exit status 1 (a file changed while packing, an
+                   archive's source has no match) */
     WP_FAILED   /* an error about one member that makes the exit status 2 while the others are
                    done, as in tar (-k: a file exists) */
 };
@@ -146,6 +147,7 @@ enum wp_note_kind {
     WP_NOTE_STICKY,   /* a directory in which Numba fails to save */
     WP_NOTE_ORPHAN,   /* a data file that no index names, or one half written */
     WP_NOTE_SETTINGS, /* NUMBA_* settings that differ from those at packing */
+    WP_NOTE_ABSENT,   /* indexes that were packed and are nowhere */
     WP_NOTE_COUNT
 };
 /* "grows", "old-root", ...: static. */
@@ -274,7 +276,8 @@ struct wp_extract_options {
     const char *const *runtime_roots;  /* NULL: where DIR is */
     bool keep_old;                     /* -k */
     bool same_permissions;             /* -p: setuid bits too, and no umask */
-    bool no_same_owner, numeric_owner; /* as GNU tar; owners are restored for root only */
+    bool same_owner;                   /* owners as packed; without it, so only for root */
+    bool no_same_owner, numeric_owner; /* as GNU tar; the first overrides same_owner */
     bool replace, if_needed;
     bool to_stdout;   /* -O */
     bool caches_only; /* onto a tree that came another way */
@@ -311,7 +314,8 @@ struct wp_restore_options {
     const char *user;                 /* name or UID of who runs Python; NULL: who calls */
     const char *const *runtime_roots; /* NULL: where DIR is */
     enum wp_restamp restamp;
-    bool dry_run; /* say what would be done, as WP_NOTE; the verdict is on what is there now */
+    bool keep_modes; /* set no modes */
+    bool dry_run;    /* say what would be done, as WP_NOTE; the verdict is on what is there now */
     unsigned threads;
     const struct wp_report *report;
     const volatile sig_atomic_t *interrupted;
@@ -355,6 +359,7 @@ WP_API void wp_python_clear(struct wp_python *p);
 /* ---- Verify and path --------------------------------------------------------------------- */
 
 struct wp_verify_options {
+    const char *manifest;  /* of a tree; NULL: those in it */
     const char *cache_dir; /* where NUMBA_CACHE_DIR points for the consumer; NULL: not set */
     const char *user;
     const char *const *runtime_roots;
@@ -368,11 +373,22 @@ struct wp_verify_options {
 };
 WP_API int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
                           struct wp_verify_report *result, struct wp_error *err);
-/* Removes what FOUND, from wp_verify_tree on DIR, names as corrupt or suspect, with the data files
- * that belong to it, and data files of no index; says each through the report of O. DRY_RUN: only
- * says so. */
-WP_API int wp_verify_fix(const char *dir, const struct wp_verify_options *o,
-                         const struct wp_verify_report *found, bool dry_run, size_t *removed,
+
+struct wp_fix_result {
+    uint64_t times; /* set as the manifest records them */
+    size_t moved;   /* cache directories put where Numba looks */
+    size_t removed; /* files */
+};
+/* Does what can be done safely about what REPORT, from wp_verify_tree on DIR with the same options,
+ * has found. Where an index is stale or misplaced and DIR has a manifest: times are set, of files
+ * that still have the content that it records, and cache directories moved, as wp_restore does;
+ * no index is changed. Then what is corrupt or suspect is removed, with the data files that bear
+ * its name, and so are data files of no index, unless they are younger than a minute. All is told
+ * through the report of O, as WP_NOTE. REPORT is then on what is left.
+ * DRY_RUN: only tells what would be done, counts it, and leaves REPORT as it is.
+ * Errors: those of wp_restore but -ENOENT, and what removing gives; REPORT is cleared then. */
+WP_API int wp_verify_fix(const char *dir, const struct wp_verify_options *o, bool dry_run,
+                         struct wp_verify_report *report, struct wp_fix_result *done,
                          struct wp_error *err);
 /* Judges an archive without unpacking it: stamps against the recorded times. */
 WP_API int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
@@ -431,6 +447,40 @@ struct wp_env_check {
 WP_API size_t wp_env_probes(const struct wp_env *e);
 WP_API int wp_env_check(const struct wp_env *e, size_t probe, struct wp_env_check *out,
                         struct wp_error *err);
+
+/* ---- Amend ------------------------------------------------------------------------------- */
+
+struct wp_amend_options {
+    const char *output; /* path of the archive to write, which may be the one that is read */
+    const struct wp_format *format; /* of OUTPUT */
+    const char *source;             /* the tree that the archive was made from */
+    const char *const *cache_dirs;  /* as in create; so are the rest */
+    const char *const *source_roots;
+    bool strict;
+    int level;
+    bool level_set;
+    const struct wp_report *report;
+    const volatile sig_atomic_t *interrupted;
+};
+
+struct wp_amend_result {
+    bool written;     /* false: there was nothing to add, and OUTPUT is as it was */
+    uint64_t sources; /* .py files in the archive */
+    char **unmatched; /* those whose content no file of SOURCE has, sorted; NULL-ended; owned */
+    size_t unmatched_count;
+    uint64_t added;               /* cache files */
+    size_t left_behind;           /* indexes of matched sources that are not valid */
+    uint64_t pyc, pyc_in_zip;     /* in a zip: compiled files that have a source, and those that
+                                     are valid by its time there */
+    struct wp_create_result made; /* what was written; its verify judges each index in it */
+};
+
+/* Gives an archive that another tool made what create would have given it: the exact times of its
+ * sources, their valid caches, and a manifest. Each .py file of A is matched by its content with
+ * one beneath o->source. Everything else stays as it is. OUTPUT is replaced in one step. */
+WP_API int wp_amend(struct wp_archive *a, const struct wp_amend_options *o,
+                    struct wp_amend_result *result, struct wp_error *err);
+WP_API void wp_amend_result_clear(struct wp_amend_result *r);
 
 /* A directory where Numba may look for a source file's cache, in the order in which it tries. */
 struct wp_cache_place {

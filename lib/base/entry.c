@@ -30,3 +30,17 @@ int entry_copy(struct entry *to, const struct entry *from)
     }
     return 0;
 }
+
+int entry_take_attributes(struct entry *to, const struct entry *from)
+{
+    to->mtime = from->mtime;
+    to->mode = from->mode;
+    to->uid = from->uid;
+    to->gid = from->gid;
+    free(to->uname);
+    free(to->gname);
+    to->uname = to->gname = NULL;
+    return copy_string(&to->uname, from->uname) < 0 || copy_string(&to->gname, from->gname) < 0
+               ? -ENOMEM
+               : 0;
+}

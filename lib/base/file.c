@@ -6,10 +6,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/path.h"
 
 int file_read(const char *path, size_t max, struct buf *out, struct stat *st)
 {
@@ -42,6 +44,50 @@ int file_read(const char *path, size_t max, struct buf *out, struct stat *st)
             return -EFBIG;
         want = want > (size_t)n ? want - (size_t)n : 65536;
     }
+}
+
+static const char *temporary_dir(void)
+{
+    const char *dir = getenv("TMPDIR");
+
+    return dir && *dir ? dir : "/tmp";
+}
+
+int file_temporary(struct wp_error *err)
+{
+    const char *dir = temporary_dir();
+    _cleanup_free_ char *path = NULL;
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+        return fd >= 0 ? fd : error_set(err, errno, dir, "cannot make a temporary file");
+    path = path_join(dir, ".warmpack.XXXXXX");
+    if (!path)
+        return error_nomem(err);
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return error_set(err, errno, dir, "cannot make a temporary file");
+    unlink(path);
+    return fd;
+}
+
+int file_temporary_write(int fd, uint64_t offset, const void *data, size_t n, struct wp_error *err)
+{
+    const char *p = data;
+
+    while (n) {
+        ssize_t r = pwrite(fd, p, n, (off_t)offset);
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return error_set(err, errno, temporary_dir(),
+                             "cannot keep the archive in a temporary file");
+        p += r;
+        offset += (uint64_t)r;
+        n -= (size_t)r;
+    }
+    return 0;
 }
 
 int file_wait(int fd, short events, const volatile sig_atomic_t *interrupted)

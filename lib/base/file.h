@@ -1,16 +1,25 @@
 #pragma once
-/* Reading whole files by path, through symlinks, as Python would; and what jobs ask of files. */
+/* Reading whole files by path, through symlinks, as Python would; temporary files; and what jobs
+ * ask of files. */
 
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+
+#include "error.h"
 
 struct buf;
 
 /* Reads the regular file PATH of at most MAX bytes into OUT (appended). ST may be NULL. 0, or a
  * negative errno: -EFBIG where it is larger, -EINVAL where it is no regular file. */
 int file_read(const char *path, size_t max, struct buf *out, struct stat *st);
+
+/* A file without a name, in $TMPDIR, else /tmp. Its descriptor, or negative errno. */
+int file_temporary(struct wp_error *err);
+/* Writes all of DATA to such a file at OFFSET. */
+int file_temporary_write(int fd, uint64_t offset, const void *data, size_t n, struct wp_error *err);
 
 /* To be called before a read (EVENTS: POLLIN) or a write (POLLOUT) of FD, which may be a pipe whose
  * other end stalls. Signals reach one thread only, so every other one must look at the flag now and

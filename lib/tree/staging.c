@@ -52,7 +52,7 @@ int staging_add_area(struct staging *s, const char *target, struct wp_error *err
     staging_area_init(a);
     int r = prepare_area(s, a, target, err);
     if (r < 0) {
-        (void)staging_area_remove(a);
+        staging_area_undo(a);
         staging_area_clear(a, true);
         return r;
     }
@@ -237,7 +237,7 @@ void staging_free(struct staging *s)
         return;
     for (int i = s->area_count - 1; i >= 0; i--) {
         if (!s->committed && !s->abandoned)
-            (void)staging_area_remove(&s->areas[i]);
+            staging_area_undo(&s->areas[i]);
         staging_area_clear(&s->areas[i], !s->committed && !s->abandoned);
     }
     for (size_t i = 0; i < s->last_count; i++)

@@ -150,6 +150,7 @@ int staging_area_open_target(struct staging_area *a, const char *target, struct 
         return error_set(err, errno, target, "cannot stat");
     a->dev = st.st_dev;
     a->ino = st.st_ino;
+    a->time_before = st.st_mtim;
     a->physical = path_physical(target);
     if (!a->physical)
         return error_set(err, errno, target, "cannot find the physical path");
@@ -255,7 +256,10 @@ static int furnish(struct staging_area *a)
         return -errno;
     a->new_fd = openat(a->stage_fd, "new", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     a->old_fd = openat(a->stage_fd, "old", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return a->new_fd < 0 || a->old_fd < 0 ? -errno : 0;
+    if (a->new_fd < 0 || a->old_fd < 0 || fstat(a->target_fd, &st) < 0)
+        return -errno;
+    a->time_staged = st.st_mtim;
+    return 0;
 }
 
 int staging_area_make(struct staging_area *a, struct wp_error *err)
@@ -337,6 +341,22 @@ int staging_area_adopt(struct staging_area *a, const char *name, bool lock)
     }
     memcpy(a->name, name, STAGING_NAME_SIZE);
     return 0;
+}
+
+static bool is_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+void staging_area_undo(struct staging_area *a)
+{
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, a->time_before};
+    struct stat st;
+    bool is_ours =
+        a->stage_fd >= 0 && fstat(a->target_fd, &st) == 0 && is_time(&st.st_mtim, &a->time_staged);
+
+    if (staging_area_remove(a) == 0 && is_ours)
+        (void)futimens(a->target_fd, times); /* only its owner can */
 }
 
 int staging_area_remove(struct staging_area *a)

@@ -57,6 +57,9 @@ struct staging_area {
     dev_t dev;                    /* of the target and everything staged for it */
     ino_t ino;                    /* of the target */
     int target_fd, stage_fd, lock_fd, new_fd, old_fd; /* -1: not open */
+    /* The target's time before the staging directory was made, and after: as long as it is the
+     * latter, nobody else has changed the target. */
+    struct timespec time_before, time_staged;
     mode_t dir_mode;    /* what mkdir(0755) gives here: umask, setgid and default ACLs */
     bool target_locked; /* target_fd is flock()ed by us */
     struct staging_made *made;
@@ -128,6 +131,8 @@ bool staging_name_is(const char *name);
 int staging_area_adopt(struct staging_area *a, const char *name, bool lock);
 /* Removes the staging directory. The lock goes last: until then others see it as ours. */
 int staging_area_remove(struct staging_area *a);
+/* Likewise where nothing is committed: the target gets the time back that it had. */
+void staging_area_undo(struct staging_area *a);
 /* Closes and frees all; made directories of the target are removed if UNMAKE and empty. */
 void staging_area_clear(struct staging_area *a, bool unmake);
 

@@ -18,6 +18,12 @@ struct walk_item {
     bool broken;           /* for the packer: a data file that is cut or malformed */
     bool linked;           /* a file that may have other names in the walk */
     bool follow;           /* its name leads through symlinks */
+
+    /* Of what lies in no tree, but was in an archive before: */
+    bool spooled;                /* its content stands in a spool ... */
+    uint64_t spool_at;           /* ... from here on */
+    bool has_header_time;        /* the archive's header has another time than the manifest */
+    struct timespec header_time; /* namely this one */
 };
 
 struct walk_options {

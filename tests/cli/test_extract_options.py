@@ -529,3 +529,61 @@ def test_verbose_names_each_entry_on_stderr(warmpack, tmp_path, archive, packed)
     lines = result.stderr.decode().splitlines()
     assert result.stdout == b""
     assert {os.fsdecode(p) for p in packed} <= {line.rstrip("/") for line in lines}
+
+
+# ---- What a failure leaves -----------------------------------------------------------------------
+
+def many(tmp_path):
+    """many.tgz: enough members that -v says more than a pipe holds."""
+    for i in range(4000):
+        write(tmp_path / "src" / "many" / f"{i:04}-{'x' * 100}", b"x")
+    Runner(tmp_path).ok("-czqf", "many.tgz", "-C", "src", "many")
+
+
+@pytest.mark.parametrize("words", [["-xvf", "many.tgz", "-C", "out"], ["-xvOf", "many.tgz"],
+                                   ["-cvf", "again.tgz", "-C", "src", "many"]])
+def test_a_reader_of_what_is_said_that_goes_away_leaves_nothing_behind(tmp_path, words):
+    many(tmp_path)
+    (tmp_path / "out").mkdir()
+    set_time(tmp_path / "out", 10**18)
+    script = '("$@" 2>&1; echo $? >status) | head -c 300 | wc -c'
+    seen = subprocess.run(["bash", "-c", script, "bash", BINARY, *words],
+                          cwd=tmp_path, capture_output=True, check=True, timeout=120)
+    assert seen.stdout == b"300\n" and seen.stderr == b""
+    assert (tmp_path / "status").read_text() == "141\n"
+    assert not os.listdir(tmp_path / "out") and not (tmp_path / "again.tgz").exists()
+    assert not leftovers(tmp_path)
+    assert (tmp_path / "out").stat().st_mtime_ns == 10**18
+
+
+@pytest.mark.parametrize("options", [[], ["--if-needed"]])
+def test_an_extract_that_fails_leaves_the_directorys_time(warmpack, tmp_path, archive, options):
+    data = bytearray((tmp_path / archive).read_bytes())
+    data[len(data) // 2] ^= 255
+    (tmp_path / "bad.tgz").write_bytes(data)
+    write(tmp_path / "out" / "mine")
+    set_time(tmp_path / "out", 10**18 + 5)
+    refused(warmpack("extract", *options, "-f", "bad.tgz", "-C", "out"))
+    assert (tmp_path / "out").stat().st_mtime_ns == 10**18 + 5
+
+
+@needs_root
+def test_owners_that_a_user_asked_for_and_cannot_set_are_an_error(shared):
+    write(shared / "app" / "k.py", "x")
+    Runner(shared).ok("-czqf", "a.tgz", "app")
+    (shared / "out").mkdir()
+    os.chown(shared / "out", NOBODY, NOBODY)
+    refused(Runner(shared)("-xf", "a.tgz", "-C", "out", "--same-owner", user=NOBODY), "k.py",
+            "owner")
+    assert not os.listdir(shared / "out")
+    Runner(shared).ok("-xf", "a.tgz", "-C", "out", "--same-owner", "--no-same-owner", user=NOBODY)
+
+
+@needs_root
+def test_a_user_can_ask_for_what_is_his_own(shared):
+    write(shared / "app" / "k.py", "x")
+    for path in (shared / "app", shared / "app" / "k.py", shared):
+        os.chown(path, NOBODY, NOBODY)
+    Runner(shared).ok("-czqf", "a.tgz", "app")
+    Runner(shared).ok("-xf", "a.tgz", "-C", "out", "--same-owner", user=NOBODY)
+    assert (shared / "out" / "app" / "k.py").stat().st_uid == NOBODY

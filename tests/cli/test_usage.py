@@ -6,7 +6,7 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-VERBS = ["create", "extract", "list", "restore", "verify", "inspect", "env", "path"]
+VERBS = ["create", "extract", "list", "amend", "restore", "verify", "inspect", "env", "path"]
 
 
 def options_of_help(text):

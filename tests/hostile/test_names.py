@@ -4,8 +4,8 @@ import hashlib
 import os
 
 import pytest
-from hostile_tar import (directory, file, gnu_long, gz, hardlink, pax, symlink, tar)
-from trees import leftovers, run
+from hostile_tar import (Ours, directory, file, gnu_long, gz, hardlink, pax, symlink, tar)
+from trees import assert_same, leftovers, look, run
 
 OUT = ["/canary", "//canary", "/", "..", "../canary", "../out/x", "app/../../canary", "app/..",
        "./../canary", "app/../k.py", "app/./../../canary", "../", "app/dir/../../../canary",
@@ -198,3 +198,68 @@ def test_control_characters_of_names_do_not_reach_the_terminal(arena):
         result = arena.run(*words)
         for stream in (result.stdout, result.stderr):
             assert not set(stream) & (set(range(32)) - {10})
+
+
+# ---- Hard links and what their names meant -------------------------------------------------------
+
+@pytest.mark.parametrize("parts, options", [
+    ([file("app/left-out"), hardlink("app/link", "app/left-out")], ["--exclude", "app/left-out"]),
+    ([hardlink("app/link", "app/left-out"), file("app/left-out")], ["--exclude", "app/left-out"]),
+    ([file("left-out"), hardlink("app/link", "left-out")], ["app"]),
+    ([file("left-out"), hardlink("x/app/link", "left-out")], ["--strip-components=1"]),
+    ([file("a"), hardlink("app/link", "a"), hardlink("app/other", "app/link")], ["app"]),
+])
+def test_a_hard_link_to_a_member_that_is_left_out_fails_alone(arena, parts, options):
+    """As in GNU tar: status 2, but all else is unpacked."""
+    path = arena.archive(tar(*parts, file("app/new", "new"), file("x/app/new", "new")))
+    result = arena.extract(path, *options)
+    assert result.returncode == 2
+    lines = result.stderr.decode().splitlines()
+    assert "link" in lines[0] and "is a hard link to" in lines[0], lines
+    assert (arena.out / "app/new").read_text() == "new"
+    assert not (arena.out / "app/link").exists()
+    assert not leftovers(arena.out)
+
+
+DUPLICATES = {
+    "file": [file("a", "one"), hardlink("b", "a"), file("a", "two")],
+    "link-of-a-link": [file("a", "one"), hardlink("b", "a"), hardlink("c", "b"), file("b", "two")],
+    "link-again": [file("a", "one"), file("b", "two"), hardlink("c", "a"), hardlink("c", "b")],
+    "removed-for-a-link": [file("a", "one"), file("b", "two"), hardlink("b", "a")],
+    "large": [file("a", "1" * 600_000), hardlink("b", "a"), file("a", "two")],
+    "to-itself": [file("a", "one"), hardlink("a", "a")],
+    "to-itself-by-another": [file("a", "one"), hardlink("b", "a"), hardlink("a", "b")],
+    "chain": [file("a", "one"), hardlink("b", "a"), file("a", "two"), hardlink("c", "a"),
+              file("a", "three"), hardlink("d", "b")],
+    "symlink": [symlink("a", "one"), hardlink("b", "a"), file("a", "two")],
+}
+
+
+@pytest.mark.parametrize("name", DUPLICATES)
+def test_a_hard_link_leads_to_what_its_name_meant_at_that_place_of_the_archive(arena, name):
+    path = arena.archive(tar(*DUPLICATES[name]))
+    (arena.base / "tar").mkdir()
+    run("tar", "-xf", path, "-C", arena.base / "tar")
+    arena.run.ok("extract", "-f", path, "-C", arena.base / "ours")
+    assert_same(look(arena.base / "tar"), look(arena.base / "ours"))
+
+
+def test_a_hard_link_that_the_manifest_does_not_know_is_refused(arena):
+    """The file with the right content is there, but under the link's name is another one."""
+    for name in ("one", "two"):
+        (arena.base / "src" / "app").mkdir(parents=True, exist_ok=True)
+        (arena.base / "src" / "app" / name).write_text(name)
+    (arena.base / "src/app/zlink").hardlink_to(arena.base / "src/app/one")
+    arena.run.ok("-cf", "ours.tar", "-C", "src", "app")
+    archive = Ours((arena.base / "ours.tar").read_bytes())
+    arena.run.ok("extract", "-f", arena.archive(archive.tar()), "-C", arena.base / "x")
+    for part in archive.parts:
+        if part[1] == "app/zlink":
+            head = part[0]
+            at = head.rindex(b"app/one\0")
+            head = bytearray(head[:at] + b"app/two" + head[at + 7:])
+            block = head[-512:]
+            block[148:156] = b" " * 8
+            head[-512 + 148:-512 + 156] = b"%06o\0 " % sum(block)
+            part[0] = bytes(head)
+    arena.refused(archive.tar(), "app/zlink")

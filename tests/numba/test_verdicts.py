@@ -3,6 +3,7 @@ code, and says what else is not as it should be."""
 
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -149,6 +150,8 @@ def test_the_old_root_in_object_code_is_noted_after_a_move(tree, here, me):
     done = warmpack("verify", here / "new" / "app", home=me.home)
     noted = [line for line in done.out.splitlines() if line.startswith("old-root  ")]
     assert len(noted) == 1 and "k.where-" in noted[0] and str(here / "app") in noted[0]
+    # One level up, the manifest is found, too.
+    assert "old-root  app/pkg/__pycache__/k.where-" in warmpack("verify", here / "new", home=me.home).out
     assert done.counts == (3, 3)
 
 
@@ -225,6 +228,144 @@ def test_fix_removes_what_is_broken_and_nothing_else(tree, me):
     assert done.err.count(": removed: ") == len(bad)
     assert {p for p in tree.rglob("*") if p.is_file()} == (before - bad) | {mine}
     assert run_small(tree, me.home) == (1, 2)
+
+
+def unpacked(tree, here, me, *options, **variables):
+    warmpack("create", "-f", here / "a.tgz", "-C", here, "app", home=me.home, **variables)
+    words = ("extract", *options, "-f", here / "a.tgz", "-C", here / "new")
+    warmpack(*words, home=me.home)
+    return here / "new" / "app"
+
+
+def test_fix_gives_sources_their_times_and_changes_no_index(tree, here, me):
+    root = unpacked(tree, here, me)
+    before = {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    for path in root.rglob("*"):
+        os.utime(path)
+    (root / "pkg" / "__init__.py").chmod(0o600)
+    said = warmpack("verify", "--fix", "--dry-run", root, home=me.home, expect=1)
+    assert "would be set as the manifest has them" in said.err and said.counts == (0, 3)
+    assert run_small(here / "app", me.home) == (3, 0)
+
+    done = warmpack("verify", "--fix", "--json", root, home=me.home)
+    assert done.counts == (3, 3)
+    fix = json.loads(done.out)["fix"]
+    assert fix["times"] >= 2 and fix["moved"] == fix["removed"] == 0 and fix["dry_run"] is False
+    assert {p: p.read_bytes() for p in root.rglob("*") if p.is_file()} == before
+    assert (root / "pkg" / "__init__.py").stat().st_mode & 0o777 == 0o600
+    assert run_small(root, me.home) == (3, 0)
+    assert json.loads(warmpack("verify", "--fix", "--json", root, home=me.home).out)["fix"] == {
+        "dry_run": False,
+        "times": 0,
+        "moved": 0,
+        "removed": 0,
+    }
+
+
+def test_fix_gives_no_time_to_a_source_with_other_content(tree, here, me):
+    root = unpacked(tree, here, me)
+    source = root / "pkg" / "k.py"
+    source.write_text(source.read_text().replace("x * x", "x + x"))
+    edited = source.stat().st_mtime_ns
+    done = warmpack("verify", "--fix", root, home=me.home, expect=1)
+    assert done.counts == (0, 3) and source.stat().st_mtime_ns == edited
+    assert run_small(root, me.home) == (0, 3)
+
+
+def test_fix_moves_cache_directories_to_where_numba_looks(here, me):
+    caches = here / "caches"
+    root = write_small(here / "app")
+    assert run_small(root, me.home, NUMBA_CACHE_DIR=caches) == (0, 3)
+    new = unpacked(root, here, me, "--cache-dir", here / "there", NUMBA_CACHE_DIR=caches)
+    moved = here / "moved"
+    new.rename(moved)
+    hashed = {p.name for p in (here / "there").iterdir() if p.is_dir()}
+    done = warmpack("verify", "--cache-dir", here / "there", moved, home=me.home, expect=1)
+    assert done.counts == (0, 3)
+    assert done.out.count("misplaced") == done.out.count("named for sources in %s/pkg" % new) == 3
+    for options in (("--dry-run",), ()):
+        done = warmpack(
+            *("verify", "--fix", *options, "--cache-dir", here / "there", moved),
+            home=me.home,
+            expect=1 if options else 0,
+        )
+    assert done.counts == (3, 3), done.err
+    assert run_small(moved, me.home, NUMBA_CACHE_DIR=here / "there") == (3, 0)
+    assert {p.name for p in (here / "there").iterdir() if p.is_dir()} != hashed
+
+
+def test_fix_moves_caches_in_tree_where_the_interpreters_settings_send_numba(tree, here, me):
+    root = unpacked(tree, here, me)
+    (me.home / ".numba_config.yaml").write_text("cache_dir: %s\n" % (here / "there"))
+    (here / "there").mkdir()
+    words = ("verify", "--python", PYTHON, root)
+    done = warmpack(*words, home=me.home, cwd=me.home, expect=1)
+    assert done.counts == (0, 3) and done.out.count("misplaced") == 3
+    done = warmpack(*words, "--fix", home=me.home, cwd=me.home)
+    assert done.counts == (3, 3)
+    assert run_small(root, me.home) == (3, 0)
+
+
+def test_caches_that_numba_finds_with_its_variable_alone_are_misplaced_without(here, me):
+    caches = here / "caches"
+    root = write_small(here / "app")
+    run_small(root, me.home, NUMBA_CACHE_DIR=caches)
+    new = unpacked(root, here, me, "--cache-dir", here / "there", NUMBA_CACHE_DIR=caches)
+    done = warmpack("verify", new, home=me.home, expect=1)
+    assert done.out.count("misplaced") == done.out.count("NUMBA_CACHE_DIR=%s" % (here / "there")) == 3
+    assert warmpack("verify", new, home=me.home, NUMBA_CACHE_DIR=here / "there").counts == (3, 3)
+    assert run_small(new, me.home) == (0, 3)
+
+
+def test_caches_that_nobody_put_into_place_are_misplaced_and_fixed(here, me):
+    caches = here / "caches"
+    root = write_small(here / "app")
+    run_small(root, me.home, NUMBA_CACHE_DIR=caches)
+    warmpack(
+        *("create", "-f", here / "a.tgz", "-C", here, "app"), home=me.home, NUMBA_CACHE_DIR=caches
+    )
+    (here / "new").mkdir()
+    subprocess.run(["tar", "xzf", here / "a.tgz", "-C", here / "new"], check=True)
+    done = warmpack("verify", here / "new", home=me.home, expect=1)
+    assert done.out.count("misplaced") == done.out.count("nobody has put it where Numba looks") == 3
+    assert warmpack("verify", "--fix", here / "new", home=me.home).counts == (3, 3)
+    assert run_small(here / "new" / "app", me.home) == (3, 0)
+
+
+def test_indexes_that_were_packed_and_are_gone_are_noted(tree, here, me):
+    root = unpacked(tree, here, me)
+    for path in cache_of(root).glob("k.add-*"):
+        path.unlink()
+    done = warmpack("verify", root, home=me.home)
+    assert done.counts == (2, 2)
+    assert "absent  1 of the indexes that were packed is gone" in done.out
+
+
+def test_a_manifest_that_lies_elsewhere_is_used(tree, here, me):
+    root = unpacked(tree, here, me)
+    manifest = here / "m.jsonl"
+    next((root / ".warmpack").glob("*/manifest.jsonl")).rename(manifest)
+    shutil.rmtree(root / ".warmpack")
+    os.utime(root / "pkg" / "k.py")
+    assert warmpack("verify", "--fix", root, home=me.home, expect=1).counts == (0, 3)
+    done = warmpack("verify", "--fix", "--manifest", manifest, root, home=me.home)
+    assert done.counts == (3, 3) and run_small(root, me.home) == (3, 0)
+
+
+def test_fix_without_a_manifest_sets_no_time(tree, me):
+    os.utime(tree / "pkg" / "k.py")
+    now = (tree / "pkg" / "k.py").stat().st_mtime_ns
+    done = warmpack("verify", "--fix", tree, home=me.home, expect=1)
+    assert done.counts == (0, 3) and (tree / "pkg" / "k.py").stat().st_mtime_ns == now
+
+
+def test_a_relative_runtime_root_counts_from_the_working_directory(here, me):
+    root = write_small(here / "app")
+    run_small(root, me.home, NUMBA_CACHE_DIR=here / "caches")
+    words = ("verify", "--cache-dir", here / "caches", "--runtime-root")
+    for name in ("app", "./app/", root):
+        assert warmpack(*words, name, root, home=me.home, cwd=here).counts == (3, 3)
+    assert warmpack(*words, "other", root, home=me.home, cwd=here).counts == (0, 0)
 
 
 def test_fix_leaves_what_somebody_may_be_writing(tree, me):

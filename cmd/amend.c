@@ -1,0 +1,123 @@
+/* warmpack amend */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "cache_dirs.h"
+#include "format_choice.h"
+#include "json_document.h"
+#include "message.h"
+#include "operands.h"
+#include "show.h"
+#include "signals.h"
+#include "verbs.h"
+
+static void print_json(const struct wp_amend_options *o, const struct wp_amend_result *r)
+{
+    document_begin();
+    document_name("archive", o->output);
+    document_member("written", json_boolean(r->written));
+    if (r->written)
+        document_name("id", r->made.id);
+    document_member("sources", document_count(r->sources));
+    document_array("unmatched");
+    for (size_t i = 0; i < r->unmatched_count; i++) {
+        json_t *path = json_object();
+
+        document_set_name(path, "path", r->unmatched[i]);
+        document_item(path);
+    }
+    document_array_end();
+    document_member("added", document_count(r->added));
+    document_member("left_behind", document_count(r->left_behind));
+    document_member("pyc", document_count(r->pyc));
+    document_member("pyc_in_zip", document_count(r->pyc_in_zip));
+    document_verify(&r->made.verify);
+    document_end();
+}
+
+static void print_summary(const struct wp_amend_options *o, const struct wp_amend_result *r)
+{
+    _cleanup_free_ char *verdict = show_verdict(&r->made.verify);
+    unsigned long long matched = r->sources - r->unmatched_count;
+    char size[SHOW_SIZE];
+
+    show_size(size, r->made.bytes_written);
+    if (!r->written) {
+        message_lost("%s: nothing in %s belongs to its sources (%llu of %llu matched): not written",
+                     o->output, o->source, matched, (unsigned long long)r->sources);
+        return;
+    }
+    message_summary("%s: %llu of %llu sources matched, %llu cache %s added; %s; %s", o->output,
+                    matched, (unsigned long long)r->sources, (unsigned long long)r->added,
+                    show_plural(r->added, "file", "files"), verdict ? verdict : "out of memory",
+                    size);
+}
+
+static int amend(const struct args *a, const struct wp_amend_options *o)
+{
+    struct wp_archive *archive = NULL;
+    struct wp_amend_result result = {0};
+    struct wp_error err = {0};
+    int rc;
+
+    signals_install();
+    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, o->interrupted, &err);
+    if (rc == 0)
+        rc = wp_amend(archive, o, &result, &err);
+    progress_end();
+    wp_archive_close(archive);
+    if (rc < 0)
+        return message_failure(rc, &err);
+    if (a->json)
+        print_json(o, &result);
+    print_summary(o, &result);
+    wp_amend_result_clear(&result);
+    return message_status();
+}
+
+/* Replacing a device or standard output in one step cannot be done. */
+static int check_output(const char *output)
+{
+    struct stat st;
+
+    if (strcmp(output, "-") == 0)
+        return message_usage("amend", "the archive is written to a file: give -o OUT");
+    if (stat(output, &st) == 0 && !S_ISREG(st.st_mode)) {
+        message_error("%s: is no regular file", output);
+        return STATUS_FAILED;
+    }
+    return 0;
+}
+
+int amend_run(const struct args *a)
+{
+    _cleanup_(string_list_clear) struct string_list cache_dirs = {0};
+    struct wp_amend_options o = {
+        .output = a->output ? a->output : a->archive,
+        .source = a->source,
+        .source_roots = string_list_values(&a->source_roots),
+        .strict = a->strict,
+        .level = a->level,
+        .level_set = a->level_set,
+        .report = message_report(),
+        .interrupted = signals_flag(),
+    };
+    int rc = check_output(o.output);
+
+    if (!rc)
+        rc = format_choose(a, o.output, &o.format);
+    if (!rc)
+        rc = format_check_level(a, o.format);
+    if (!rc)
+        rc = operands_check_terminal(a);
+    if (!rc)
+        rc = cache_dirs_add(&cache_dirs, a);
+    if (rc)
+        return rc;
+    o.cache_dirs = string_list_values(&cache_dirs);
+    return amend(a, &o);
+}

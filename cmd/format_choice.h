@@ -1,0 +1,10 @@
+#pragma once
+/* Which format an archive is written in. */
+
+#include "args.h"
+
+/* By -z, --zstd, --format and the suffix of ARCHIVE. Says what is wrong; returns 0 or the exit
+ * status. */
+int format_choose(const struct args *a, const char *archive, const struct wp_format **out);
+/* Has the format the level of --level? */
+int format_check_level(const struct args *a, const struct wp_format *f);

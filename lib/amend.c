@@ -1,0 +1,95 @@
+/* The job of amending: the old archive into a spool, and from there, with what the tree has for
+ * it, into a new one. */
+
+#include "amend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+bool amend_is_source(const struct entry *e)
+{
+    size_t n = strlen(e->path);
+
+    return (e->type == ENTRY_FILE || e->type == ENTRY_SYMLINK) && n > 3 &&
+           strcmp(e->path + n - 3, ".py") == 0;
+}
+
+static void tell(const struct amend *a)
+{
+    const struct wp_amend_result *r = a->result;
+
+    for (size_t i = 0; i < r->unmatched_count; i++)
+        report(a->o->report, WP_CHANGED, r->unmatched[i],
+               "no file below %s has this content: its time is as it was, and it gets no caches",
+               a->o->source);
+    if (!r->written || !r->pyc)
+        return;
+    report(a->o->report, WP_NOTE, NULL,
+           "imported without unpacking, %llu of %llu .pyc files are valid by the zip times of "
+           "their sources",
+           (unsigned long long)r->pyc_in_zip, (unsigned long long)r->pyc);
+}
+
+/* Gives the new archive its name, if it is any better than the old one. */
+static int finish(struct amend *a, struct output *out, struct wp_error *err)
+{
+    int r;
+
+    if (a->result->made.valid == 0)
+        return 0;
+    r = output_commit(out, err);
+    a->result->written = r == 0;
+    return r;
+}
+
+int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
+             struct wp_amend_result *result, struct wp_error *err)
+{
+    const struct wp_member member = {.dir = o->source, .path = "."};
+    struct amend a = {.o = o, .spool = {.fd = -1}, .result = result};
+    struct wp_create_result made = {0};
+    struct output out = {.fd = -1};
+    int r;
+
+    *result = (struct wp_amend_result){0};
+    a.options = (struct wp_create_options){.archive = o->output,
+                                           .format = o->format,
+                                           .members = &member,
+                                           .member_count = 1,
+                                           .cache_dirs = o->cache_dirs,
+                                           .source_roots = o->source_roots,
+                                           .strict = o->strict,
+                                           .level = o->level,
+                                           .level_set = o->level_set,
+                                           .report = o->report,
+                                           .interrupted = o->interrupted};
+    r = spool_read(&a.spool, archive, o->interrupted, err);
+    if (r == 0)
+        r = pack_run(&a.options, amend_plan, &a, archive->pool, &out, &made, err);
+    result->made = made; /* planning clears what it finds there */
+    if (r == 0)
+        r = finish(&a, &out, err);
+    if (r == -ECANCELED)
+        r = 0;
+    if (r == 0)
+        tell(&a);
+    output_close(&out);
+    amend_survey_clear(&a.survey);
+    spool_clear(&a.spool);
+    free(a.matches);
+    if (r < 0)
+        wp_amend_result_clear(result);
+    return r;
+}
+
+void wp_amend_result_clear(struct wp_amend_result *r)
+{
+    for (size_t i = 0; i < r->unmatched_count; i++)
+        free(r->unmatched[i]);
+    free(r->unmatched);
+    wp_verify_report_clear(&r->made.verify);
+    *r = (struct wp_amend_result){0};
+}

@@ -1,0 +1,52 @@
+#pragma once
+/* What the steps of amending share. Private to lib/amend*.c.
+ *
+ * The archive is read into a spool, the tree is surveyed as if it were to be packed
+ * (amend_survey.c), sources are matched (amend_match.c), and the packing job writes the new
+ * archive from both (amend_plan.c). */
+
+#include "pack.h"
+#include "spool.h"
+
+/* The tree that the archive was made from, and the caches that belong to it. */
+struct survey {
+    struct pack pack; /* planned, and its indexes judged; never written */
+    struct wp_create_options options;
+    struct wp_member member;
+    struct wp_verify_report verify; /* of pack.manifest.indexes, in the same order */
+    size_t *valid; /* by number in pack.walk: valid indexes of that source; owned */
+};
+
+/* A source of the archive and the file of the tree that it was made from. */
+struct match {
+    size_t spooled; /* number in the spool */
+    size_t source;  /* number in the survey's walk */
+    bool same_name; /* Python imports both by the same name: caches can be shared */
+};
+
+struct amend {
+    const struct wp_amend_options *o;
+    struct wp_create_options options; /* for the packing job */
+    struct spool spool;
+    struct survey survey;
+    struct match *matches; /* owned */
+    size_t match_count;
+    struct wp_amend_result *result;
+};
+
+/* Is it a .py file, or a link that is called like one? */
+bool amend_is_source(const struct entry *e);
+
+/* Fills a->survey, which is empty. */
+int amend_survey(struct amend *a, struct wp_error *err);
+void amend_survey_clear(struct survey *s);
+
+/* Fills a->matches, and says in the result which sources have none. */
+int amend_match(struct amend *a, struct wp_error *err);
+
+/* Gives the matched sources of P, whose walk begins as the spool does, their times. */
+int amend_times(struct pack *p, struct amend *a, struct wp_error *err);
+
+/* The packing job's planner; CTX is the struct amend. -ECANCELED without a message: the tree has
+ * nothing for this archive. */
+pack_planner amend_plan;

@@ -1,0 +1,258 @@
+/* Amending: which file of the tree a source of the archive was made from. The content must be the
+ * same; of several, the one whose path has the longest common end, then the one with more valid
+ * caches (a copy that a build left behind has none). */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "amend.h"
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/path.h"
+
+/* Sorted by digest. */
+struct candidates {
+    const struct walk_item **items;
+    size_t count;
+};
+
+/* The archive's entries, sorted by path. */
+struct paths {
+    const struct entry **v;
+    size_t count;
+};
+
+/* Components that the two paths have in common, from the end. */
+static unsigned common_end(const char *a, const char *b)
+{
+    const char *x = a + strlen(a), *y = b + strlen(b);
+    unsigned n = 0;
+
+    while (x > a && y > b && x[-1] == y[-1]) {
+        x--;
+        y--;
+        n += *x == '/';
+    }
+    return n + ((x == a || x[-1] == '/') && (y == b || y[-1] == '/') && *x != '/');
+}
+
+static unsigned depth(const char *path) /* directories above it */
+{
+    unsigned n = 0;
+
+    for (; *path; path++)
+        n += *path == '/';
+    return n;
+}
+
+/* ---- By which name Python imports -------------------------------------------------------- */
+
+/* How many directories above PATH are packages; *WHOLE: all of them, and what they lie in, too. */
+static unsigned packages(const char *path, bool (*holds)(const void *ctx, const char *path),
+                         const void *ctx, bool *whole)
+{
+    _cleanup_free_ char *dir = path_dir(path);
+    unsigned n = 0;
+
+    *whole = false;
+    while (dir) {
+        _cleanup_free_ char *init = path_join(dir, "__init__.py");
+        char *above;
+
+        if (!init || !holds(ctx, init))
+            return n;
+        if (!*dir) {
+            *whole = true;
+            return n;
+        }
+        n++;
+        above = path_dir(dir);
+        free(dir);
+        dir = above;
+    }
+    return n;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return strcmp((*(const struct entry *const *)a)->path, (*(const struct entry *const *)b)->path);
+}
+
+static const struct entry *find(const struct paths *paths, const char *path)
+{
+    const struct entry key = {.path = (char *)path}, *wanted = &key;
+    const struct entry **hit =
+        bsearch(&wanted, paths->v, paths->count, sizeof *paths->v, compare_entries);
+
+    return hit ? *hit : NULL;
+}
+
+/* The file that E is, or that it leads to within the archive; NULL: none. */
+static const struct entry *file_of(const struct paths *paths, const struct entry *e)
+{
+    for (int links = 0; e && e->type == ENTRY_SYMLINK; links++) {
+        _cleanup_free_ char *dir = path_dir(e->path);
+        _cleanup_free_ char *joined = dir ? path_join(dir, e->target) : NULL;
+        _cleanup_free_ char *to = joined && links < 40 ? path_normalise(joined) : NULL;
+
+        e = to ? find(paths, to) : NULL;
+    }
+    return e && e->type == ENTRY_FILE ? e : NULL;
+}
+
+static bool archive_holds(const void *ctx, const char *path)
+{
+    return find(ctx, path) != NULL;
+}
+
+static bool tree_holds(const void *ctx, const char *path)
+{
+    return walk_find(ctx, path) != NULL;
+}
+
+/* Data files are bound to the name that their module was imported by. The packages that lead to
+ * both files must be the same, as far as either can be seen. */
+static bool has_same_name(const struct amend *a, const struct paths *paths, const char *archived,
+                          const char *source)
+{
+    bool whole_archive, whole_tree;
+    unsigned above = packages(archived, archive_holds, paths, &whole_archive);
+    unsigned here = packages(source, tree_holds, &a->survey.pack.walk, &whole_tree);
+    unsigned need = above > here ? above : here, common = common_end(archived, source);
+
+    if (!common) /* not even the module's own */
+        return false;
+    common--;
+    if (common == depth(archived))
+        return whole_archive || common >= need;
+    if (common == depth(source))
+        return whole_tree || common >= need;
+    return common >= (need ? need : 1);
+}
+
+/* ---- Matching ---------------------------------------------------------------------------- */
+
+static int compare_digests(const void *a, const void *b)
+{
+    return memcmp((*(const struct walk_item *const *)a)->entry.sha256,
+                  (*(const struct walk_item *const *)b)->entry.sha256, SHA256_SIZE);
+}
+
+static bool is_better(const struct amend *a, const char *archived, const struct walk_item *x,
+                      const struct walk_item *y)
+{
+    const struct walk_item *all = a->survey.pack.walk.items;
+    unsigned ends[2] = {common_end(archived, x->entry.path), common_end(archived, y->entry.path)};
+    size_t valid[2] = {a->survey.valid[x - all], a->survey.valid[y - all]};
+    unsigned depths[2] = {depth(x->entry.path), depth(y->entry.path)};
+
+    if (ends[0] != ends[1])
+        return ends[0] > ends[1];
+    if (valid[0] != valid[1])
+        return valid[0] > valid[1];
+    if (depths[0] != depths[1])
+        return depths[0] < depths[1];
+    return strcmp(x->entry.path, y->entry.path) < 0;
+}
+
+static const struct walk_item *best(const struct amend *a, const struct candidates *c,
+                                    const char *path, const unsigned char *sha256)
+{
+    const struct walk_item *found = NULL;
+    size_t low = 0, high = c->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (memcmp(c->items[middle]->entry.sha256, sha256, SHA256_SIZE) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < c->count && memcmp(c->items[low]->entry.sha256, sha256, SHA256_SIZE) == 0; low++)
+        if (!found || is_better(a, path, c->items[low], found))
+            found = c->items[low];
+    return found;
+}
+
+static int note_unmatched(struct amend *a, const char *path, struct wp_error *err)
+{
+    struct wp_amend_result *r = a->result;
+    char **grown = reallocarray(r->unmatched, r->unmatched_count + 2, sizeof *grown);
+
+    if (!grown)
+        return error_nomem(err);
+    r->unmatched = grown;
+    grown[r->unmatched_count] = strdup(path);
+    if (!grown[r->unmatched_count])
+        return error_nomem(err);
+    grown[++r->unmatched_count] = NULL;
+    return 0;
+}
+
+static int match_all(struct amend *a, const struct candidates *c, const struct paths *paths,
+                     struct wp_error *err)
+{
+    const struct walk *walk = &a->survey.pack.walk;
+    int r = 0;
+
+    for (size_t i = 0; i < a->spool.count && r == 0; i++) {
+        const struct entry *e = &a->spool.items[i].entry;
+        const struct walk_item *found;
+        const struct entry *file;
+        struct match *m = &a->matches[a->match_count];
+
+        if (!amend_is_source(e))
+            continue;
+        a->result->sources += e->type == ENTRY_FILE;
+        file = file_of(paths, e);
+        found = file ? best(a, c, e->path, file->sha256) : NULL;
+        if (!found && e->type == ENTRY_FILE)
+            r = note_unmatched(a, e->path, err);
+        if (!found)
+            continue;
+        *m = (struct match){.spooled = i, .source = (size_t)(found - walk->items)};
+        m->same_name = has_same_name(a, paths, e->path, found->entry.path);
+        if (!m->same_name && a->survey.valid[m->source])
+            report(a->o->report, WP_WARNING, e->path,
+                   "is %s by content, but Python imports it by another name: its caches are left "
+                   "behind",
+                   found->entry.path);
+        a->match_count++;
+    }
+    if (a->result->unmatched_count)
+        qsort(a->result->unmatched, a->result->unmatched_count, sizeof *a->result->unmatched,
+              compare_names);
+    return r;
+}
+
+int amend_match(struct amend *a, struct wp_error *err)
+{
+    const struct walk *walk = &a->survey.pack.walk;
+    const size_t n = a->spool.count;
+    _cleanup_free_ const struct walk_item **items =
+        reallocarray(NULL, walk->count ? walk->count : 1, sizeof *items);
+    _cleanup_free_ const struct entry **v = reallocarray(NULL, n ? n : 1, sizeof *v);
+    struct candidates c = {.items = items};
+    struct paths paths = {.v = v, .count = n};
+
+    a->matches = calloc(n ? n : 1, sizeof *a->matches);
+    if (!items || !v || !a->matches)
+        return error_nomem(err);
+    for (size_t i = 0; i < walk->count; i++)
+        if (amend_is_source(&walk->items[i].entry) && walk->items[i].entry.has_sha256)
+            items[c.count++] = &walk->items[i];
+    if (c.count)
+        qsort(items, c.count, sizeof *items, compare_digests);
+    for (size_t i = 0; i < n; i++)
+        v[i] = &a->spool.items[i].entry;
+    if (n)
+        qsort(v, n, sizeof *v, compare_entries);
+    return match_all(a, &c, &paths, err);
+}

@@ -1,0 +1,141 @@
+/* Amending: the times of the sources. The manifest, and a tar, have the exact ones. A zip's own
+ * times must also suit the .pyc files in it, for those who import from it without unpacking. */
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "amend.h"
+#include "base/cleanup.h"
+#include "base/path.h"
+
+struct compiled {
+    char *source; /* path in the archive; owned */
+    int64_t time; /* of that source, in seconds, when it was compiled */
+};
+
+struct compiled_list {
+    struct compiled *v; /* sorted by source; owned */
+    size_t count;
+};
+
+static void list_clear(struct compiled_list *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        free(l->v[i].source);
+    free(l->v);
+}
+
+/* The source of "DIR/k.pyc" or of "DIR/__pycache__/k.cpython-311.pyc". Allocated; NULL: PATH is
+ * neither, or no memory. */
+static char *source_of(const char *path)
+{
+    _cleanup_free_ char *dir = path_dir(path), *name = strdup(path_base(path));
+    size_t n = name ? strlen(name) : 0;
+
+    if (!dir || n < 5 || strcmp(name + n - 4, ".pyc") != 0)
+        return NULL;
+    name[n - 1] = '\0'; /* k.py */
+    if (strcmp(path_base(dir), "__pycache__") == 0) {
+        char *above = path_dir(dir), *tag = strchr(name, '.');
+
+        free(dir);
+        dir = above;
+        if (!dir)
+            return NULL;
+        memcpy(tag, ".py", sizeof ".py"); /* the tag is longer, or it is that */
+    }
+    return path_join(dir, name);
+}
+
+/* The time that a compiled file remembers; false where it remembers none. */
+static bool compiled_time(const struct amend *a, const struct spooled *s, int64_t *time)
+{
+    unsigned char head[12];
+
+    if (s->entry.type != ENTRY_FILE || s->entry.size < 16 ||
+        pread(a->spool.fd, head, sizeof head, (off_t)s->at) != sizeof head)
+        return false;
+    if (head[4] | head[5] | head[6] | head[7]) /* it has a digest of the source instead */
+        return false;
+    *time = (int64_t)((uint32_t)head[8] | (uint32_t)head[9] << 8 | (uint32_t)head[10] << 16 |
+                      (uint32_t)head[11] << 24);
+    return true;
+}
+
+static int compare_compiled(const void *a, const void *b)
+{
+    return strcmp(((const struct compiled *)a)->source, ((const struct compiled *)b)->source);
+}
+
+static int list_compiled(const struct amend *a, struct compiled_list *l, struct wp_error *err)
+{
+    l->v = reallocarray(NULL, a->spool.count ? a->spool.count : 1, sizeof *l->v);
+    if (!l->v)
+        return error_nomem(err);
+    for (size_t i = 0; i < a->spool.count; i++) {
+        struct compiled *c = &l->v[l->count];
+
+        if (!compiled_time(a, &a->spool.items[i], &c->time))
+            continue;
+        c->source = source_of(a->spool.items[i].entry.path);
+        l->count += c->source != NULL;
+    }
+    if (l->count)
+        qsort(l->v, l->count, sizeof *l->v, compare_compiled);
+    return 0;
+}
+
+/* A zip holds even seconds, and Python's zipimport forgives one. */
+static bool fits(int64_t in_zip, int64_t compiled)
+{
+    int64_t difference = (in_zip & ~INT64_C(1)) - compiled;
+
+    return difference >= -1 && difference <= 1;
+}
+
+/* Chooses between the tree's time and the zip's own: the first, but where it would make .pyc files
+ * stale that the second keeps valid. */
+static void choose(struct amend *a, struct walk_item *item, struct timespec exact,
+                   const struct compiled_list *l)
+{
+    uint64_t all = 0, by_exact = 0, by_own = 0;
+    size_t low = 0, high = l->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(l->v[middle].source, item->entry.path) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < l->count && strcmp(l->v[low].source, item->entry.path) == 0; low++) {
+        all++;
+        by_exact += fits(exact.tv_sec, l->v[low].time);
+        by_own += fits(item->header_time.tv_sec, l->v[low].time);
+    }
+    a->result->pyc += all;
+    a->result->pyc_in_zip += by_exact >= by_own ? by_exact : by_own;
+    if (by_exact >= by_own)
+        item->header_time = exact;
+}
+
+int amend_times(struct pack *p, struct amend *a, struct wp_error *err)
+{
+    _cleanup_(list_clear) struct compiled_list l = {0};
+    int r = a->o->format->is_rounded ? list_compiled(a, &l, err) : 0;
+
+    for (size_t i = 0; i < a->match_count && r == 0; i++) {
+        struct walk_item *item = &p->walk.items[a->matches[i].spooled];
+        struct timespec exact = a->survey.pack.walk.items[a->matches[i].source].entry.mtime;
+
+        if (item->entry.type != ENTRY_FILE) /* a link's time is its own */
+            continue;
+        if (item->has_header_time)
+            choose(a, item, exact, &l);
+        item->entry.mtime = exact;
+        item->linked = false; /* other names of it may have other times */
+    }
+    return r;
+}

@@ -1,0 +1,298 @@
+#include "spool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/path.h"
+
+enum { LARGEST_MANIFEST = 1 << 30 };
+
+struct reading {
+    struct spool *s;
+    struct wp_archive *a;
+    const volatile sig_atomic_t *interrupted;
+    struct sha256 *sha;
+    struct manifest recorded;
+    char *manifest; /* its path; NULL: not met; owned */
+    size_t *order;  /* the items' numbers by path; owned */
+};
+
+static int check_entry(const struct entry *e, struct wp_error *err)
+{
+    if (!path_is_safe(e->path))
+        return error_set(err, 0, e->path, "is a name that leads outside every directory: refused");
+    if (e->type == ENTRY_OTHER)
+        return error_set(err, 0, e->path, "is a device or FIFO, which would be lost: refused");
+    if (e->type == ENTRY_SYMLINK && (!e->target || !*e->target))
+        return error_set(err, 0, e->path, "is a symbolic link to nothing");
+    return 0;
+}
+
+static bool is_interrupted(const struct reading *r)
+{
+    return r->interrupted && *r->interrupted;
+}
+
+/* The content of the current entry into the file. A gap is zeros, there and in the digest. */
+static int keep_content(struct reading *r, struct spooled *item, struct wp_error *err)
+{
+    static const char zeros[65536];
+    struct format_reader *reader = r->a->reader;
+    uint64_t at = 0, offset;
+    const void *data;
+    size_t n;
+    int rc;
+
+    item->at = r->s->size;
+    while ((rc = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
+        if (is_interrupted(r))
+            return error_set(err, EINTR, NULL, "interrupted");
+        if (offset < at || offset > item->entry.size || n > item->entry.size - offset)
+            return error_set(err, EBADMSG, item->entry.path,
+                             "has another size than its header says");
+        for (uint64_t gap = offset - at; gap;) {
+            size_t part = gap < sizeof zeros ? (size_t)gap : sizeof zeros;
+
+            sha256_add(r->sha, zeros, part);
+            gap -= part;
+        }
+        sha256_add(r->sha, data, n);
+        rc = file_temporary_write(r->s->fd, item->at + offset, data, n, err);
+        if (rc < 0)
+            return rc;
+        at = offset + n;
+    }
+    for (; at < item->entry.size && rc == 0;) {
+        uint64_t left = item->entry.size - at;
+        size_t part = left < sizeof zeros ? (size_t)left : sizeof zeros;
+
+        sha256_add(r->sha, zeros, part);
+        at += part;
+    }
+    sha256_end(r->sha, item->entry.sha256);
+    item->entry.has_sha256 = true;
+    r->s->size += item->entry.size;
+    if (rc == 0 && ftruncate(r->s->fd, (off_t)r->s->size) < 0) /* a hole at the end */
+        return error_set(err, errno, item->entry.path, "cannot be kept in a temporary file");
+    return rc;
+}
+
+static int keep_entry(struct reading *r, const struct entry *e, struct wp_error *err)
+{
+    struct spool *s = r->s;
+    struct spooled *item;
+
+    if (s->count == s->room) {
+        size_t room = s->room ? 2 * s->room : 256;
+        struct spooled *grown = reallocarray(s->items, room, sizeof *grown);
+
+        if (!grown)
+            return error_nomem(err);
+        s->items = grown;
+        s->room = room;
+    }
+    item = &s->items[s->count];
+    *item = (struct spooled){.header_time = e->mtime, .file = s->count};
+    if (entry_copy(&item->entry, e) < 0)
+        return error_nomem(err);
+    s->count++;
+    return e->type == ENTRY_FILE ? keep_content(r, item, err) : 0;
+}
+
+static int keep_manifest(struct reading *r, const struct entry *e, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf text = {0};
+    const void *data;
+    uint64_t offset;
+    size_t n;
+    int rc;
+
+    if (r->manifest)
+        return error_set(err, EBADMSG, e->path, "the archive has a second manifest");
+    if (e->size > LARGEST_MANIFEST)
+        return error_set(err, EFBIG, e->path, "is too large for a manifest");
+    r->manifest = strdup(e->path);
+    if (!r->manifest)
+        return error_nomem(err);
+    while ((rc = r->a->reader->ops->data(r->a->reader, &data, &n, &offset, err)) > 0) {
+        if (offset != text.size || n > e->size - text.size)
+            return error_set(err, EBADMSG, e->path, "has another size than its header says");
+        if (buf_add(&text, data, n) < 0)
+            return error_nomem(err);
+    }
+    return rc < 0 ? rc
+                  : manifest_read(&r->recorded, text.data, text.size, e->path, r->a->pool, err);
+}
+
+static int read_entries(struct reading *r, struct wp_error *err)
+{
+    struct format_reader *reader = r->a->reader;
+    const struct entry *e;
+    int rc;
+
+    while ((rc = reader->ops->next(reader, &e, err)) > 0) {
+        if (is_interrupted(r))
+            return error_set(err, EINTR, NULL, "interrupted");
+        if (!*e->path) /* "./" */
+            continue;
+        rc = check_entry(e, err);
+        if (rc == 0 && reader->mark && manifest_is_path(e->path))
+            rc = keep_manifest(r, e, err);
+        else if (rc == 0)
+            rc = keep_entry(r, e, err);
+        if (rc < 0)
+            return rc;
+        report_progress(r->a->report, reader->consumed, r->a->size);
+    }
+    if (rc == 0 && reader->mark && !r->manifest)
+        return error_set(err, EBADMSG, r->a->name, "the archive is cut: its manifest is missing");
+    return rc;
+}
+
+/* ---- What the manifest says -------------------------------------------------------------- */
+
+/* A format that rounds times and leaves out owners has them in its manifest. */
+static int take_recorded(struct reading *r, struct spooled *item, struct wp_error *err)
+{
+    const struct entry *m = manifest_find(&r->recorded, item->entry.path);
+    struct entry *e = &item->entry;
+
+    if (!m || m->type != e->type)
+        return error_set(err, EBADMSG, e->path, "is not what the manifest says");
+    if (m->type == ENTRY_FILE && m->has_sha256 && memcmp(m->sha256, e->sha256, SHA256_SIZE) != 0)
+        return error_set(err, EBADMSG, e->path,
+                         "does not have the content that the manifest says (SHA-256)");
+    if (!r->a->reader->is_rounded)
+        return 0;
+    return entry_take_attributes(e, m) < 0 ? error_nomem(err) : 0;
+}
+
+static bool is_own(const struct entry *e)
+{
+    _cleanup_free_ char *within = e->type == ENTRY_DIR ? path_join(e->path, MANIFEST_NAME) : NULL;
+
+    return manifest_home_at(within ? within : e->path) >= 0;
+}
+
+/* Caches that lay outside the tree, and older manifests: they are made anew. */
+static void drop_own(struct spool *s)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->count; i++) {
+        if (is_own(&s->items[i].entry))
+            entry_clear(&s->items[i].entry);
+        else
+            s->items[kept++] = s->items[i];
+    }
+    s->count = kept;
+}
+
+/* ---- Hard links -------------------------------------------------------------------------- */
+
+static int compare_items(const void *a, const void *b, void *items)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    const struct spooled *all = items;
+    int order = strcmp(all[x].entry.path, all[y].entry.path);
+
+    return order ? order : (x > y) - (x < y);
+}
+
+/* The last item of that path before number BEFORE, or NULL. */
+static struct spooled *find(const struct reading *r, const char *path, size_t before)
+{
+    const struct spool *s = r->s;
+    size_t low = 0, high = s->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(s->items[r->order[middle]].entry.path, path);
+
+        if (order < 0 || (order == 0 && r->order[middle] < before))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (!low || strcmp(s->items[r->order[low - 1]].entry.path, path) != 0)
+        return NULL;
+    return &s->items[r->order[low - 1]];
+}
+
+/* The entries will be sorted: a link becomes a second file with the content of the first, and
+ * whichever comes first then is the file. */
+static int resolve_link(struct reading *r, size_t i, struct wp_error *err)
+{
+    struct spooled *item = &r->s->items[i];
+    struct spooled *target = item->entry.target ? find(r, item->entry.target, i) : NULL;
+    _cleanup_free_ char *path = NULL;
+
+    if (!target || target->entry.type == ENTRY_DIR)
+        return error_set(err, EBADMSG, item->entry.path,
+                         "is a hard link to what is not in the archive before it");
+    path = take_ptr(item->entry.path);
+    entry_clear(&item->entry);
+    if (entry_copy(&item->entry, &target->entry) < 0)
+        return error_nomem(err);
+    free(item->entry.path);
+    item->entry.path = take_ptr(path);
+    item->header_time = target->header_time;
+    item->at = target->at;
+    item->file = target->file;
+    item->linked = target->linked = target->entry.type == ENTRY_FILE;
+    return 0;
+}
+
+static int resolve_links(struct reading *r, struct wp_error *err)
+{
+    struct spool *s = r->s;
+    int rc = 0;
+
+    r->order = reallocarray(NULL, s->count ? s->count : 1, sizeof *r->order);
+    if (!r->order)
+        return error_nomem(err);
+    for (size_t i = 0; i < s->count; i++)
+        r->order[i] = i;
+    if (s->count)
+        qsort_r(r->order, s->count, sizeof *r->order, compare_items, s->items);
+    for (size_t i = 0; i < s->count && rc == 0; i++)
+        if (s->items[i].entry.type == ENTRY_HARDLINK)
+            rc = resolve_link(r, i, err);
+    return rc;
+}
+
+int spool_read(struct spool *s, struct wp_archive *a, const volatile sig_atomic_t *interrupted,
+               struct wp_error *err)
+{
+    struct reading r = {.s = s, .a = a, .interrupted = interrupted, .sha = sha256_new()};
+    int rc;
+
+    s->fd = r.sha ? file_temporary(err) : error_nomem(err);
+    rc = s->fd < 0 ? s->fd : read_entries(&r, err);
+    for (size_t i = 0; i < s->count && rc == 0 && r.manifest; i++)
+        rc = take_recorded(&r, &s->items[i], err);
+    if (rc == 0)
+        rc = resolve_links(&r, err);
+    if (rc == 0)
+        drop_own(s);
+    sha256_free(r.sha);
+    manifest_clear(&r.recorded);
+    free(r.manifest);
+    free(r.order);
+    return rc;
+}
+
+void spool_clear(struct spool *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        entry_clear(&s->items[i].entry);
+    if (s->fd >= 0)
+        close(s->fd);
+    free(s->items);
+    *s = (struct spool){.fd = -1};
+}

@@ -1,0 +1,238 @@
+/* Unpacking, the links: they are made when all files are there, so that nothing is ever written
+ * through one. A hard link reaches only what this archive has unpacked, and what its target's name
+ * meant when the archive told of the link: a later entry of that name does not change it. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "unpack.h"
+
+struct link {
+    struct unpacked *item;
+    uint32_t next; /* of the same inode: number + 1; 0: the last */
+    bool made;
+};
+
+/* A file or symlink that hard links lead to. */
+struct inode {
+    struct unpacked *item; /* a name that it has; of a symlink the one that it had first */
+    bool is_symlink;
+    uint32_t links; /* the last one to it: number + 1 */
+};
+
+struct unpack_links {
+    struct link *links;
+    size_t count, room;
+    struct inode *inodes; /* item->inode is a number in here + 1 */
+    size_t inode_count, inode_room;
+};
+
+/* LIST with room for one more, or NULL (and it is as it was). */
+static void *with_room(void *list, size_t count, size_t *room, size_t size)
+{
+    size_t more = *room ? 2 * *room : 64;
+    void *grown = count < *room ? list : reallocarray(list, more, size);
+
+    if (grown && count == *room)
+        *room = more;
+    return grown;
+}
+
+/* What the name of ITEM's target means now, or NULL. */
+static struct inode *find_inode(struct unpack *u, const struct unpacked *item, int *r)
+{
+    struct unpacked *target = unpack_find(u, item->e.target);
+    struct unpack_links *l = u->links;
+    struct inode *inodes;
+
+    *r = 0;
+    if (!target || target->e.type == ENTRY_DIR ||
+        (target->e.type == ENTRY_HARDLINK && !target->inode))
+        return NULL;
+    if (target->inode)
+        return &l->inodes[target->inode - 1];
+    inodes = with_room(l->inodes, l->inode_count, &l->inode_room, sizeof *inodes);
+    if (!inodes || l->inode_count == UINT32_MAX - 1) {
+        l->inodes = inodes ? inodes : l->inodes;
+        *r = -ENOMEM;
+        return NULL;
+    }
+    l->inodes = inodes;
+    inodes[l->inode_count] =
+        (struct inode){.item = target, .is_symlink = target->e.type == ENTRY_SYMLINK};
+    target->inode = (uint32_t)++l->inode_count;
+    return &inodes[l->inode_count - 1];
+}
+
+static void join(struct unpack_links *l, size_t number, struct inode *inode)
+{
+    struct link *link = &l->links[number];
+
+    link->item->inode = (uint32_t)(inode - l->inodes) + 1;
+    link->next = inode->links;
+    inode->links = (uint32_t)number + 1;
+}
+
+int unpack_links_add(struct unpack *u, struct unpacked *item, const struct unpacked *earlier,
+                     struct wp_error *err)
+{
+    struct unpack_links *l = u->links ? u->links : (u->links = calloc(1, sizeof *l));
+    struct inode *inode;
+    struct link *links;
+    int r;
+
+    if (!l)
+        return error_nomem(err);
+    links = with_room(l->links, l->count, &l->room, sizeof *links);
+    if (!links || l->count == UINT32_MAX - 1)
+        return error_nomem(err);
+    l->links = links;
+    inode = find_inode(u, item, &r);
+    if (r < 0)
+        return error_nomem(err);
+    if (inode && earlier && earlier->inode && inode == &l->inodes[earlier->inode - 1]) {
+        item->skipped = true; /* that name has that file already */
+        return 0;
+    }
+    links[l->count] = (struct link){.item = item};
+    if (inode)
+        join(l, l->count, inode);
+    l->count++;
+    return 0;
+}
+
+/* A link to a symlink that another entry has replaced is one like it. */
+static int make_symlink(struct unpack *u, const struct link *link, const struct unpacked *like,
+                        struct wp_error *err)
+{
+    struct entry e = like->e;
+
+    e.path = link->item->e.path;
+    return create_symlink(u->tree, &u->policy, &e, err);
+}
+
+static int make_link(struct unpack *u, struct link *link, const struct inode *inode,
+                     struct wp_error *err)
+{
+    struct entry e = link->item->e;
+
+    if (link->made || link->item->skipped)
+        return 0;
+    link->made = true;
+    if (inode->is_symlink && inode->item->skipped)
+        return make_symlink(u, link, inode->item, err);
+    e.target = inode->item->e.path;
+    return create_hardlink(u->tree, &e, err);
+}
+
+/* Links are told of last first: the others are not looked at again once they are made. */
+int unpack_links_settle(struct unpack *u, const struct unpacked *earlier, struct wp_error *err)
+{
+    struct unpack_links *l = u->links;
+    struct inode *inode = earlier->inode ? &l->inodes[earlier->inode - 1] : NULL;
+    int r = 0;
+
+    if (!inode || inode->item != earlier || inode->is_symlink)
+        return 0;
+    for (uint32_t at = inode->links; at && !l->links[at - 1].made && r == 0;
+         at = l->links[at - 1].next)
+        r = make_link(u, &l->links[at - 1], inode, err);
+    while (inode->links &&
+           (l->links[inode->links - 1].item->skipped || l->links[inode->links - 1].item == earlier))
+        inode->links = l->links[inode->links - 1].next;
+    if (inode->links)
+        inode->item = l->links[inode->links - 1].item;
+    return r;
+}
+
+static int compare_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The names of what was left out, sorted. */
+static const char **left_out(const struct unpack *u, size_t *count)
+{
+    const char **names = malloc((u->count ? u->count : 1) * sizeof *names);
+
+    *count = 0;
+    for (size_t i = 0; i < u->count && names; i++)
+        if (u->items[i]->skipped)
+            names[(*count)++] = u->items[i]->e.path;
+    if (names)
+        qsort(names, *count, sizeof *names, compare_text);
+    return names;
+}
+
+/* Links whose targets had not been met: they may have come later. Where the user has left the
+ * target out, the link alone fails, as in tar. */
+static int find_late_targets(struct unpack *u, struct wp_error *err)
+{
+    _cleanup_free_ const char **names = NULL;
+    struct unpack_links *l = u->links;
+    size_t count = 0;
+
+    for (size_t i = 0; i < l->count; i++) {
+        struct unpacked *item = l->links[i].item;
+        const struct unpacked *target;
+        struct inode *inode;
+        int r;
+
+        if (item->inode || item->skipped)
+            continue;
+        inode = find_inode(u, item, &r);
+        if (r < 0 || (!names && !(names = left_out(u, &count))))
+            return error_nomem(err);
+        if (inode) {
+            join(l, i, inode);
+            continue;
+        }
+        target = unpack_find(u, item->e.target);
+        if (!(target && target->skipped) &&
+            !bsearch(&item->e.target, names, count, sizeof *names, compare_text))
+            return error_set(err, ENOENT, item->e.path,
+                             "is a hard link to %s, which is not unpacked", item->e.target);
+        item->skipped = true;
+        report(u->o->report, WP_FAILED, item->e.path,
+               "is a hard link to %s, which is not unpacked: left out", item->e.target);
+    }
+    return 0;
+}
+
+static int make_links(struct unpack *u, bool to_symlinks, struct wp_error *err)
+{
+    struct unpack_links *l = u->links;
+    int r = 0;
+
+    for (size_t i = 0; l && i < l->count && r == 0; i++) {
+        const struct unpacked *item = l->links[i].item;
+        const struct inode *inode = item->inode ? &l->inodes[item->inode - 1] : NULL;
+
+        if (inode && inode->is_symlink == to_symlinks)
+            r = make_link(u, &l->links[i], inode, err);
+    }
+    return r;
+}
+
+int unpack_links_make(struct unpack *u, struct wp_error *err)
+{
+    int r = u->links ? find_late_targets(u, err) : 0;
+
+    if (r == 0)
+        r = make_links(u, false, err);
+    for (size_t i = 0; i < u->count && r == 0; i++)
+        if (!u->items[i]->skipped && u->items[i]->e.type == ENTRY_SYMLINK)
+            r = create_symlink(u->tree, &u->policy, &u->items[i]->e, err);
+    return r < 0 ? r : make_links(u, true, err);
+}
+
+void unpack_links_free(struct unpack_links *l)
+{
+    if (!l)
+        return;
+    free(l->links);
+    free(l->inodes);
+    free(l);
+}

@@ -1,0 +1,171 @@
+/* The job of verifying a tree, last step: which indexes that were packed has nobody met yet? Numba
+ * does not meet them either: their directory is still named for an earlier path of the tree, or
+ * nobody has taken it out of warmpack's own. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "numba/places.h"
+#include "verify_tree.h"
+
+/* ---- Which have been met ----------------------------------------------------------------- */
+
+/* The name of an index and its source. Borrowed. */
+struct met {
+    const char *source, *name;
+};
+
+static int compare_met(const void *a, const void *b)
+{
+    const struct met *x = a, *y = b;
+    int c = strcmp(x->source, y->source);
+
+    return c ? c : strcmp(x->name, y->name);
+}
+
+/* Those of R, sorted. Allocated. */
+static struct met *list_met(const struct wp_verify_report *r, size_t *count)
+{
+    struct met *list = calloc(r->count + 1, sizeof *list);
+
+    *count = 0;
+    for (size_t i = 0; list && i < r->count; i++)
+        if (r->indexes[i].source)
+            list[(*count)++] = (struct met){.source = r->indexes[i].source,
+                                            .name = path_base(r->indexes[i].index)};
+    if (list && *count)
+        qsort(list, *count, sizeof *list, compare_met);
+    return list;
+}
+
+/* ---- Where they lie ---------------------------------------------------------------------- */
+
+/* DIR/NAME, if it is there. 1, 0 or -ENOMEM. */
+static int look_at(const char *dir, const char *name, char **out)
+{
+    *out = dir ? path_join(dir, name) : NULL;
+    if (!*out)
+        return -ENOMEM;
+    if (access(*out, F_OK) == 0)
+        return 1;
+    free(take_ptr(*out));
+    return 0;
+}
+
+/* In the cache root of earlier times, in the directory named for what SOURCES, relative to the
+ * base of T, was then. 1 with *INDEX and *WHY; 0; -ENOMEM. */
+static int look_under_old_names(const struct verify_tree *v, const struct restore_tree *t,
+                                const char *sources, const char *name, char **index, char **why)
+{
+    for (char **base = t->old_bases; t->old_root && base && *base; base++) {
+        _cleanup_free_ char *was = *sources ? path_join(*base, sources) : strdup(*base);
+        _cleanup_free_ char *hashed = was ? places_hash_name(was) : NULL;
+        _cleanup_free_ char *dir = hashed ? path_join(t->old_root, hashed) : NULL;
+        int r;
+
+        if (!was || (hashed && !dir))
+            return -ENOMEM;
+        if (!hashed) /* no name that Numba could make */
+            continue;
+        r = look_at(dir, name, index);
+        if (r < 0)
+            return r;
+        if (r && caches_find(v->known, hashed))
+            r = asprintf(why, "Numba looks there with NUMBA_CACHE_DIR=%s alone", t->old_root);
+        else if (r)
+            r = asprintf(why, "its directory is named for sources in %s", was);
+        if (r)
+            return r < 0 ? -ENOMEM : 1;
+    }
+    return 0;
+}
+
+/* In the directory that it has in the archive. */
+static int look_where_packed(const struct verify_tree *v, const struct restore_tree *t,
+                             const struct manifest_index *line, char **index, char **why)
+{
+    bool gone;
+    _cleanup_free_ char *path = t->home ? restore_path(t, line->index, &gone) : NULL;
+    int r;
+
+    if (!path)
+        return t->home && !gone ? -ENOMEM : 0;
+    r = look_at(v->dir, path, index);
+    if (r == 1 && !(*why = strdup("nobody has put it where Numba looks")))
+        return -ENOMEM;
+    return r;
+}
+
+/* LINE's index of SOURCE, which nobody has met. 1: it is judged; 0: it is gone. */
+static int find_absent(struct verify_tree *v, const struct restore_tree *t,
+                       const struct manifest_index *line, const char *source, struct wp_error *err)
+{
+    _cleanup_free_ char *sources = path_dir(source);
+    _cleanup_free_ char *index = NULL, *why = NULL;
+    const char *below = sources, *shown;
+    int r;
+
+    if (!sources)
+        return error_nomem(err);
+    if (*t->base && path_is_under(sources, t->base)) {
+        below += strlen(t->base);
+        below += *below == '/';
+    }
+    r = look_under_old_names(v, t, below, path_base(line->index), &index, &why);
+    if (r == 0)
+        r = look_where_packed(v, t, line, &index, &why);
+    if (r <= 0)
+        return r < 0 ? error_nomem(err) : 0;
+    shown = index;
+    if (path_is_under(index, v->dir))
+        for (shown += strlen(v->dir); *shown == '/'; shown++)
+            ;
+    r = verify_judge_one(v, index, shown, sources, why, err);
+    return r < 0 ? r : 1;
+}
+
+/* ---- All of them ------------------------------------------------------------------------- */
+
+static int judge_absent(struct verify_tree *v, const struct restore_tree *t, struct wp_error *err)
+{
+    size_t met_count, gone = 0;
+    _cleanup_free_ struct met *met = list_met(v->out, &met_count);
+    /* What is judged below does not move these texts. */
+    int r = met ? 0 : error_nomem(err);
+
+    for (size_t i = 0; i < t->m.index_count && r == 0; i++) {
+        const struct manifest_index *line = &t->m.indexes[i];
+        bool outside;
+        _cleanup_free_ char *source =
+            line->valid && line->source ? restore_path(t, line->source, &outside) : NULL;
+        struct met key = {.source = source, .name = path_base(line->index)};
+        const struct walk_item *item = source ? walk_find(&v->walk, source) : NULL;
+
+        if (!item || item->entry.type == ENTRY_DIR ||
+            (met_count && bsearch(&key, met, met_count, sizeof *met, compare_met)))
+            continue;
+        r = find_absent(v, t, line, source, err);
+        gone += r == 0;
+        r = r > 0 ? 0 : r;
+    }
+    if (r == 0 && gone &&
+        note_add(v->out, WP_NOTE_ABSENT, NULL,
+                 "%zu of the indexes that were packed %s gone: Numba compiles their code anew",
+                 gone, gone == 1 ? "is" : "are") < 0)
+        r = error_nomem(err);
+    return r;
+}
+
+int verify_absent(struct verify_tree *v, struct wp_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < v->remembered.found.tree_count && r == 0; i++)
+        r = judge_absent(v, &v->remembered.found.trees[i], err);
+    return r;
+}
