@@ -188,17 +188,18 @@ static void warn_of_link(const struct layout *l, const char *source)
     _cleanup_free_ char *path = path_join(source, "__pycache__");
     struct stat st;
 
-    if (path && (beneath_stat(l->tree_fd, path, &st) == 0 ||
-                 beneath_stat(l->target_fd, path, &st) == 0) &&
+    if (path &&
+        (beneath_stat(l->tree_fd, path, &st) == 0 || beneath_stat(l->target_fd, path, &st) == 0) &&
         S_ISLNK(st.st_mode))
-        report(l->report, WP_WARNING, path,
-               "is a symbolic link, through which nothing is written: where it leads to a directory, "
-               "Numba looks there; name a place with --cache-dir, or make it a directory");
+        report(
+            l->report, WP_WARNING, path,
+            "is a symbolic link, through which nothing is written: where it leads to a directory, "
+            "Numba looks there; name a place with --cache-dir, or make it a directory");
 }
 
 /* Where the layout wants R: the kind of place. KEEP: of the kind where it lies. */
-static int wanted_place(const struct layout *l, struct layout_record *r,
-                        enum wp_layout *place, struct wp_error *err)
+static int wanted_place(const struct layout *l, struct layout_record *r, enum wp_layout *place,
+                        struct wp_error *err)
 {
     bool given = l->cache_dir != NULL;
 
@@ -246,8 +247,8 @@ static int add_cache_dir(struct layout *l, const struct layout_record *r,
                           : add_hashed(l, d, n, LAYOUT_CACHE_DIR, "", r->source, err);
 }
 
-static int destinations(struct layout *l, struct layout_record *r,
-                        struct layout_destination **d, size_t *n, struct wp_error *err)
+static int destinations(struct layout *l, struct layout_record *r, struct layout_destination **d,
+                        size_t *n, struct wp_error *err)
 {
     enum wp_layout place;
     int res = wanted_place(l, r, &place, err);

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "caches.h"
+#include "tree/beneath.h"
 
 /* ---- The tree ---------------------------------------------------------------------------- */
 
@@ -115,6 +116,17 @@ static void tell_result(struct restore *r, const struct restore_tree *t)
     }
 }
 
+/* The home's cache directory that nothing lies in any more. */
+static void remove_empty_cache(const struct restore *r, const struct restore_tree *t)
+{
+    _cleanup_free_ char *cache = t->home ? path_join(t->home, "cache") : NULL;
+    const char *name;
+    _cleanup_close_ int parent = cache ? beneath_parent(r->fd, cache, &name) : -1;
+
+    if (parent >= 0)
+        unlinkat(parent, name, AT_REMOVEDIR); /* where it is empty */
+}
+
 static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     struct wp_restore_result *result = r->result;
@@ -137,6 +149,8 @@ static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_err
         res = restore_record(r, t, err);
     if (res < 0)
         return res;
+    if (!r->o->dry_run)
+        remove_empty_cache(r, t);
     tell_result(r, t);
     count_missing(r, t);
     return r->o->dry_run

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -429,6 +430,34 @@ static bool was_inside(struct restore *r, struct restore_tree *t)
     return false;
 }
 
+/* The names by the paths that the tree had. Where something has taken its place there, they are
+ * the caches of that now (a copy was made, or another release has come): they are only read. */
+static int add_old_names(struct restore *r, struct restore_tree *t, const struct place *old,
+                         size_t dir)
+{
+    for (char **base = t->old_bases; base && *base; base++) {
+        char *one[] = {*base, NULL};
+        struct place p = *old;
+        bool is_now = false;
+        struct stat st;
+
+        for (char **root = r->roots; *root && !is_now; root++) {
+            _cleanup_free_ char *now = *t->base ? path_join(*root, t->base) : strdup(*root);
+
+            if (!now)
+                return -ENOMEM;
+            is_now = strcmp(now, *base) == 0;
+        }
+        if (is_now)
+            continue;
+        if (stat(*base, &st) == 0 && p.root != LAYOUT_TREE)
+            p.root = LAYOUT_FOREIGN;
+        if (add_hashed(r, t, &p, one, below_base(t, dir), dir) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     struct layout *l = &t->layout;
@@ -456,7 +485,7 @@ static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error 
         if (has_old && res == 0)
             res = add_hashed(r, t, &old, r->roots, path, i);
         if (has_old && res == 0)
-            res = add_hashed(r, t, &old, t->old_bases, below_base(t, i), i);
+            res = add_old_names(r, t, &old, i);
         if (res < 0)
             return error_nomem(err);
     }
