@@ -176,12 +176,17 @@ static int run(struct restore *r, struct wp_error *err)
     res = recover(r, err);
     if (res == 0)
         res = restore_find(r, err);
-    for (size_t i = 0; i < r->tree_count && res == 0; i++)
-        res = restore_plan(r, &r->trees[i], err);
+    for (size_t i = 0; i < r->tree_count && res == 0; i++) {
+        res = restore_links(r, &r->trees[i], err);
+        if (res == 0)
+            res = restore_plan(r, &r->trees[i], err);
+    }
     if (res == 0)
         res = restore_share(r, err);
     for (size_t i = 0; i < r->tree_count && res == 0; i++)
         res = restore_tree(r, &r->trees[i], err);
+    if (res == 0)
+        res = restore_extra(r, err);
     r->result->manifests = r->tree_count;
     return res;
 }

@@ -110,6 +110,13 @@ struct restored *restore_file_of(const struct restore_tree *t, const char *archi
 /* SHA-256 of what FD holds. 0 or negative errno. */
 int restore_digest(int fd, unsigned char out[32]);
 
+/* ---- restore_links.c: symbolic links that another tool has not made; before anything is planned,
+ * as what stands in their place is no file of the archive */
+int restore_links(struct restore *r, struct restore_tree *t, struct wp_error *err);
+
+/* ---- restore_extra.c: counts files that no manifest names */
+int restore_extra(struct restore *r, struct wp_error *err);
+
 /* ---- restore_share.c: several manifests in one tree. After restore_plan of all of them. */
 int restore_share(struct restore *r, struct wp_error *err);
 /* The tree whose manifest speaks for PATH of the tree, or NULL. */

@@ -77,16 +77,17 @@ static bool wants_time(const struct restore *r, const struct restored *f)
            caches_is_data(f->path);
 }
 
-/* May modes be put back? Where warmpack has been before, they were right then, and what has
- * changed since was meant to. */
-static bool wants_mode(const struct restore *r, const struct restore_tree *t)
+/* Is the mode to be put back, to *MODE? Where warmpack has been before it was right then, and what
+ * has changed since was meant to; unless the time is wrong, too: then another tool has been here
+ * since. A tool that keeps modes may have obeyed the umask, or not. */
+static bool wants_mode(const struct restore *r, const struct restore_tree *t, const struct entry *e,
+                       const struct stat *st, mode_t *mode)
 {
-    return !r->grafting && !r->o->keep_modes && !t->has_state;
-}
+    mode_t now = st->st_mode & 0777;
 
-static mode_t wanted_mode(const struct restore *r, const struct entry *e)
-{
-    return e->mode & 0777 & ~(geteuid() == 0 ? 0 : r->umask);
+    *mode = e->mode & 0777 & ~r->umask;
+    return !r->grafting && !r->o->keep_modes && now != *mode && now != (e->mode & 0777) &&
+           (!t->has_state || !same_time(st->st_mtim, e->mtime));
 }
 
 /* Sets what is wrong and may be set; F->now is what came of it. 0 or negative errno. */
@@ -95,9 +96,9 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
 {
     const struct restore *r = c->r;
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->facts->mtime};
-    mode_t mode = wanted_mode(r, f->facts);
+    mode_t mode;
     bool set_time = wants_time(r, f) && !same_time(st->st_mtim, f->facts->mtime);
-    bool set_mode = wants_mode(r, c->t) && (st->st_mode & 0777) != mode;
+    bool set_mode = wants_mode(r, c->t, f->facts, st, &mode);
     struct stat after;
 
     if (r->o->dry_run) {
@@ -134,6 +135,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     unsigned char digest[SHA256_SIZE];
     _cleanup_close_ int fd = -1;
     struct stat st, after;
+    mode_t mode;
     int r;
 
     f->status = RESTORED_MISSING;
@@ -146,7 +148,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     /* Who has the time and size to the nanosecond is not read, but for sources: what an index
      * would run must be known. */
     if (!f->is_source && same_time(st.st_mtim, e->mtime) &&
-        (!wants_mode(c->r, c->t) || (st.st_mode & 0777) == wanted_mode(c->r, e))) {
+        !wants_mode(c->r, c->t, e, &st, &mode)) {
         f->status = RESTORED_SAME;
         return 0;
     }

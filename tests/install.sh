@@ -9,7 +9,8 @@ packages="build-essential cmake ninja-build pkg-config
 if [ "${1-}" != demo ]; then
   # The last line: other readers and writers of archives, which must understand ours.
   packages="$packages python3-pytest python3-setuptools libnss-wrapper util-linux e2fsprogs clang-format mandoc
-    busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd"
+    acl busybox bzip2 default-jdk-headless git libarchive-tools pigz python3-pip unzip xz-utils zip
+    zstd"
 fi
 
 missing=

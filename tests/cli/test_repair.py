@@ -293,3 +293,93 @@ def test_a_link_in_place_of_pycache_is_told_and_not_followed(warmpack, tmp_path)
     assert b"app/__pycache__: is a symbolic link" in done.stderr, done.stderr
     assert not list((tmp_path / "out/elsewhere").iterdir())
     assert warmpack("-xf", "a.tgz", "-C", "out", "--cache-dir", "here").returncode == 0
+
+
+# ---- Files, modes and links ------------------------------------------------------------------
+
+ZIPFILE = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])"
+UNPACKERS = {
+    "unzip": ["unzip", "-q", "{archive}", "-d", "{there}"],
+    "zipfile": [PYTHON, "-c", ZIPFILE, "{archive}", "{there}"],
+    "bsdtar": ["bsdtar", "-xf", "{archive}", "-C", "{there}"],
+    "jar": ["sh", "-c", 'cd "$1" && jar xf "$0"', "{archive}", "{there}"],
+}
+
+
+@pytest.fixture(name="zipped")
+def tree_with_links_and_modes(warmpack, tmp_path):
+    app = tmp_path / "src" / "app"
+    source(app / "k.py")
+    source(app / "lib/deep.py")
+    write(app / "tool", "#!/bin/sh\n", mode=0o755, ns=OLD)
+    write(app / "secret", "s", mode=0o600, ns=OLD)
+    (app / "current").symlink_to("tool")
+    (app / "dir").symlink_to("lib")
+    (app / "dangling").symlink_to("/nonexistent/été")
+    (app / "alias.py").symlink_to("k.py")
+    index(app / "alias.py")
+    warmpack.ok("create", "-qf", "a.zip", "-C", "src", "app")
+    return tmp_path / "a.zip"
+
+
+def unpack(tool, archive, there):
+    if shutil.which(UNPACKERS[tool][0]) is None or shutil.which(tool.replace("zipfile", "sh")) is None:
+        pytest.skip(tool + " is not installed")
+    there.mkdir()
+    run(*[word.format(archive=archive, there=there) for word in UNPACKERS[tool]])
+    return there
+
+
+@pytest.mark.parametrize("tool", UNPACKERS)
+def test_a_zip_that_any_tool_unpacked_is_what_was_packed(warmpack, zipped, tmp_path, tool):
+    there = unpack(tool, zipped, tmp_path / "out")
+    said = restore(warmpack, there)
+    assert_valid(said, 3)
+    assert (said["missing"], said["changed"], said["extra"]) == (0, 0, 0)
+    packed, found = look(tmp_path / "src"), look(there)
+    for path, entry in packed.items():
+        if entry["type"] == found[path]["type"] and not path.endswith(b"__pycache__"):
+            wanted = {"content", "target", "mode"} | ({"mtime"} if b"content" in entry else set())
+            for member in wanted & entry.keys():
+                if entry["type"] != 0o040000:
+                    assert entry[member] == found[path][member], (path, member)
+    for name in ("current", "dir", "dangling", "alias.py"):
+        assert (there / "app" / name).is_symlink(), name
+    before = look(there, ours=True)
+    said = restore(warmpack, there)
+    assert (said["times"], said["modes"], said["links"]) == (0, 0, 0)
+    trees.assert_same(before, look(there, ours=True))
+
+
+def test_what_was_changed_after_a_repair_is_left_alone(warmpack, zipped, tmp_path):
+    there = unpack("zipfile", zipped, tmp_path / "out")
+    assert restore(warmpack, there)["links"] == 4
+    (there / "app/tool").chmod(0o700)
+    (there / "app/current").unlink()
+    said = restore(warmpack, there)
+    assert (said["modes"], said["links"]) == (0, 0)
+    assert (there / "app/tool").stat().st_mode & 0o777 == 0o700
+    assert not os.path.lexists(there / "app/current")
+    # Packed and unpacked by others once more, with the record of the first repair in it.
+    run("sh", "-c", "cd out && zip -qr ../again.zip .", cwd=tmp_path)
+    again = unpack("zipfile", tmp_path / "again.zip", tmp_path / "again")
+    assert_valid(restore(warmpack, again), 3)
+    assert (again / "app/tool").stat().st_mode & 0o777 == 0o755
+
+
+def test_files_that_were_not_packed_are_counted_and_left(warmpack, zipped, tmp_path):
+    there = unpack("unzip", zipped, tmp_path / "out")
+    for name in ("app/new.txt", "app/lib/new.txt", "app/fresh/deep.txt", "beside.txt"):
+        write(there / name, "new")
+    said = restore(warmpack, there)
+    assert said["extra"] == 2  # in directories of the archive
+    assert (there / "app/new.txt").read_text() == "new"
+    (there / "app/secret").unlink()
+    assert restore(warmpack, there)["missing"] == 1
+
+
+def test_a_file_of_its_own_is_no_link(warmpack, zipped, tmp_path):
+    there = unpack("zipfile", zipped, tmp_path / "out")
+    (there / "app/current").write_text("another text")
+    assert restore(warmpack, there)["links"] == 3
+    assert (there / "app/current").read_text() == "another text"
