@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "caches.h"
+#include "zipped_sources.h"
 
 /* Real ones have some kilobytes; all are held until the last entry has been met. */
 enum { LARGEST_INDEX = 64 << 20, LARGEST_SUM = 256 << 20 };
@@ -16,7 +17,7 @@ enum { LARGEST_INDEX = 64 << 20, LARGEST_SUM = 256 << 20 };
 const struct entry *archive_indexes_file(const struct archive_indexes *v, const char *path,
                                          bool *outside)
 {
-    _cleanup_free_ char *at = strdup(path);
+    _cleanup_free_ char *at = zipped_sources_entry(&v->m, path);
 
     if (outside)
         *outside = false;
@@ -157,6 +158,20 @@ static int meet_all(struct archive_indexes *v, struct buf *manifest, char **mani
     return r;
 }
 
+/* A format that rounds times has the exact ones in its manifest. */
+static int take_exact_times(struct archive_indexes *v, const struct manifest *recorded,
+                            struct wp_error *err)
+{
+    for (size_t i = 0; i < v->m.entry_count && v->a->reader->is_rounded; i++) {
+        struct entry *e = &v->m.entries[i];
+        const struct entry *m = manifest_find(recorded, e->path);
+
+        if (m && m->type == e->type && entry_take_attributes(e, m) < 0)
+            return error_nomem(err);
+    }
+    return 0;
+}
+
 int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, struct wp_error *err)
 {
     _cleanup_buf_ struct buf text = {0};
@@ -170,6 +185,8 @@ int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, stru
         r = error_set(err, EBADMSG, a->name, "the archive is cut: its manifest is missing");
     if (r == 0 && path)
         r = manifest_read(&recorded, text.data, text.size, path, a->pool, err);
+    if (r == 0)
+        r = take_exact_times(out, &recorded, err);
     if (r == 0) { /* which hashed directory belongs where, only the manifest knows; so it is with
                      sources that are not in the archive */
         out->m.indexes = recorded.indexes;

@@ -37,6 +37,7 @@ struct restored {
 struct restore_dir {
     char *archived; /* in the archive; owned */
     char *path;     /* in the tree; owned */
+    bool zipped;    /* in a zip, or that itself */
 };
 
 /* What one manifest speaks of. */
@@ -107,8 +108,6 @@ int restore_plan(struct restore *r, struct restore_tree *t, struct wp_error *err
 int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err);
 /* What became of the file that PATH of the archive is, through links in it; NULL: none. */
 struct restored *restore_file_of(const struct restore_tree *t, const char *archived);
-/* SHA-256 of what FD holds. 0 or negative errno. */
-int restore_digest(int fd, unsigned char out[32]);
 
 /* ---- restore_links.c: symbolic links that another tool has not made; before anything is planned,
  * as what stands in their place is no file of the archive */

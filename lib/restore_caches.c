@@ -14,8 +14,10 @@
 #include "caches.h"
 #include "numba/index.h"
 #include "numba/places.h"
+#include "numba/zipped.h"
 #include "restore.h"
 #include "tree/beneath.h"
+#include "zipped_sources.h"
 
 /* A cache root, and a directory in it where caches may lie. */
 struct place {
@@ -36,7 +38,8 @@ static int compare_dirs(const void *a, const void *b)
 /* Takes ARCHIVED over. */
 static int add_dir(struct restore_tree *t, char *archived)
 {
-    struct restore_dir d = {.archived = archived};
+    struct restore_dir d = {.archived = archived,
+                            .zipped = archived && zipped_sources_dir(&t->m, archived)};
     bool gone;
 
     if (!archived)
@@ -133,9 +136,8 @@ static bool is_here(const struct restore *r, const struct restore_tree *t, const
 {
     bool gone;
     _cleanup_free_ char *path = restore_path(t, source, &gone);
-    struct stat st;
 
-    return path && beneath_stat(r->fd, path, &st) == 0;
+    return path && zipped_sources_exist(r->fd, path);
 }
 
 /* What the manifest and the source say of the index that R->files ends with. */
@@ -183,16 +185,15 @@ static int keep_valid(struct layout_record *r)
 static bool is_source(void *ctx, const char *path)
 {
     const struct restore *r = ctx;
-    struct stat st;
 
-    return beneath_stat(r->fd, path, &st) == 0 && !S_ISDIR(st.st_mode);
+    return zipped_sources_exist(r->fd, path);
 }
 
 /* Does cache file NAME in a directory of DIR's caches belong to a source that T speaks for? In a
  * directory that is shared, what nobody knows is somebody else's. 1, 0 or -ENOMEM. */
 static int is_own(struct restore *r, const struct restore_tree *t, const char *name, size_t dir)
 {
-    _cleanup_free_ char *source = NULL;
+    _cleanup_free_ char *source = NULL, *zip = NULL;
     const struct restore_tree *owner;
     bool found;
 
@@ -201,7 +202,8 @@ static int is_own(struct restore *r, const struct restore_tree *t, const char *n
     source = caches_source_of(name, t->dirs[dir].path, is_source, r, &found);
     if (!source)
         return -ENOMEM;
-    owner = restore_owner(r, source);
+    zip = zipped_file(source);
+    owner = restore_owner(r, zip ? zip : source);
     return owner ? owner == t : !t->info;
 }
 
@@ -209,7 +211,8 @@ static int is_own(struct restore *r, const struct restore_tree *t, const char *n
 static int add_place(struct restore *run, struct restore_tree *t, const struct place *p,
                      const char *name, size_t dir)
 {
-    struct layout_record r = {.kind = p->kind, .root = p->root, .fd = p->fd, .tag = dir};
+    struct layout_record r = {
+        .kind = p->kind, .root = p->root, .fd = p->fd, .tag = dir, .zipped = t->dirs[dir].zipped};
     _cleanup_free_ char *path = path_join(p->below, name);
     _cleanup_close_ int fd = -1;
     _cleanup_closedir_ DIR *d = NULL;
@@ -458,6 +461,14 @@ static int add_old_names(struct restore *r, struct restore_tree *t, const struct
     return 0;
 }
 
+static bool has_zipped(const struct restore_tree *t)
+{
+    for (size_t i = 0; i < t->dir_count; i++)
+        if (t->dirs[i].zipped)
+            return true;
+    return false;
+}
+
 static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     struct layout *l = &t->layout;
@@ -471,7 +482,7 @@ static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error 
     bool has_old = t->old_root && open_root(r, t, t->old_root, LAYOUT_OLD, &old, &t->old_fd);
     bool has_cache =
         cache_dir && open_root(r, t, cache_dir, LAYOUT_CACHE_DIR, &cache, &t->cache_fd);
-    bool has_user = user_wide && layout_user_root(l) &&
+    bool has_user = (user_wide || has_zipped(t)) && layout_user_root(l) &&
                     open_root(r, t, layout_user_root(l), LAYOUT_USER_WIDE, &user, &t->user_fd);
 
     for (size_t i = 0; i < t->dir_count; i++) {
@@ -480,8 +491,10 @@ static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error 
 
         if (has_cache)
             res = add_hashed(r, t, &cache, r->roots, path, i);
-        if (has_user && res == 0)
+        if (has_user && (user_wide || t->dirs[i].zipped) && res == 0)
             res = add_hashed(r, t, &user, r->roots, path, i);
+        if (has_user && t->dirs[i].zipped && res == 0)
+            res = add_hashed(r, t, &user, t->old_bases, below_base(t, i), i);
         if (has_old && res == 0)
             res = add_hashed(r, t, &old, r->roots, path, i);
         if (has_old && res == 0)

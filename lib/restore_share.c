@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/path.h"
 #include "restore.h"
 #include "tree/beneath.h"
@@ -44,7 +45,7 @@ static bool look(const struct restore *r, const char *path, struct entry *out)
     _cleanup_close_ int fd = beneath_open(r->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || restore_digest(fd, out->sha256) < 0)
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || sha256_of_file(fd, out->sha256) < 0)
         return false;
     out->size = (uint64_t)st.st_size;
     out->mtime = st.st_mtim;
