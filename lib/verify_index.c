@@ -17,10 +17,11 @@
 #include "judge.h"
 #include "judge_keys.h"
 #include "numba/data.h"
+#include "numba/index.h"
 #include "numba/zipped.h"
 #include "verify_notes.h"
 
-enum { LARGEST = 1 << 28 }; /* bytes of an index or data file that are looked at */
+enum { LARGEST = 1 << 28 }; /* bytes of a data file that are looked at */
 
 struct disk {
     const struct verify_place *place;
@@ -176,7 +177,9 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
     if (!dir || !s->index || (place->source_shown && !s->source) ||
         judge_name(s, place->index) < 0 || remember_writable(v, dir) < 0)
         return error_nomem(err);
-    r = file_read(place->index, LARGEST, &text, &st);
+    r = file_read(place->index, INDEX_LARGEST, &text, &st);
+    if (r == -ENOMEM)
+        return error_nomem(err);
     if (r < 0)
         error_set(&why, -r, NULL, "cannot be read");
     else

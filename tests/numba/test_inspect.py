@@ -233,6 +233,29 @@ def test_inspect_executes_nothing_and_names_classes_it_does_not_know(here, me):
     assert not (here / "executed").exists()
 
 
+def too_large(path):
+    path.touch()
+    os.truncate(path, 100 << 20)
+
+
+def test_one_index_that_is_too_large_or_no_file_does_not_hide_the_others(copied, here, me):
+    before = by_inspect(warmpack("inspect", "--json", copied, home=me.home).out)
+    bad = copied / "warmapp" / "__pycache__" / "x.f-1.py311.nbi"
+    too_large(bad)
+    archive = here / "a.tgz"
+    subprocess.run(["tar", "czf", archive, "-C", copied, "."], check=True)
+    for words, said in (([copied], "File too large"), (["-f", archive], "too large for an index")):
+        done = warmpack("inspect", "--json", *words, home=me.home, expect=1)
+        indexes = json.loads(done.out)["indexes"]
+        assert [i["index"].rpartition("/")[2] for i in indexes if i["error"]] == [bad.name]
+        assert said in next(i["error"] for i in indexes if i["error"])
+        assert len(indexes) == len(before) + 1
+        assert warmpack("env", *words, home=me.home).err.count("left out: ") == 1
+        assert said in warmpack("verify", *words, home=me.home, expect=1).out
+    done = warmpack("inspect", bad, home=me.home, expect=2)
+    assert str(bad) in done.err and "File too large" in done.err
+
+
 def test_inspect_names_what_cannot_be_read_and_exits_1(copied, me):
     index = next((copied / "warmapp" / "__pycache__").glob("eager.cube-*.nbi"))
     index.write_bytes(index.read_bytes()[:-1])
