@@ -305,6 +305,8 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
         r = staging_add_area(u->staging, u->dir, err);
     if (r >= 0) {
         u->tree = staging_tree(u->staging, 0);
+        if (geteuid() != 0)
+            u->umask = u->policy.umask = staging_umask(u->staging, 0);
         r = unpack_add_physical_root(u, err);
     }
     if (r == 0)

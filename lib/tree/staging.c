@@ -64,6 +64,11 @@ int staging_tree(const struct staging *s, int area)
     return s->areas[area].new_fd;
 }
 
+mode_t staging_umask(const struct staging *s, int area)
+{
+    return s->areas[area].umask;
+}
+
 int staging_target(const struct staging *s, int area)
 {
     return s->areas[area].target_fd;

@@ -55,6 +55,10 @@ int staging_add_area(struct staging *s, const char *target, struct wp_error *err
 int staging_tree(const struct staging *s, int area);
 int staging_target(const struct staging *s, int area);
 
+/* What modes of new files lose in AREA: the umask, or where the target has a default ACL, which
+ * takes its place, what that does not grant. */
+mode_t staging_umask(const struct staging *s, int area);
+
 /* Directories not named here are merged into existing ones silently and get 0755 & ~umask when
  * new. An existing directory keeps its mode, owner and labels unless named; named ones get mode
  * and mtime (as tar does; a setgid bit that is there stays), and owner where given; with keep_old

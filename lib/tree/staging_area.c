@@ -246,11 +246,12 @@ static int furnish(struct staging_area *a)
         return -errno;
     if (fchmod(a->lock_fd, 0600) < 0)
         return -errno;
-    if (mkdirat(a->stage_fd, "new", 0755) < 0 || mkdirat(a->stage_fd, "old", 0700) < 0)
+    if (mkdirat(a->stage_fd, "new", 0777) < 0 || mkdirat(a->stage_fd, "old", 0700) < 0)
         return -errno;
     if (fstatat(a->stage_fd, "new", &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
-    a->dir_mode = st.st_mode & 07777;
+    a->umask = ~st.st_mode & 0777;
+    a->dir_mode = st.st_mode & ~(mode_t)022 & 07777;
     if (fchmodat(a->stage_fd, "new", (st.st_mode & 07000) | 0700, 0) < 0 ||
         fchmodat(a->stage_fd, "old", (st.st_mode & 07000) | 0700, 0) < 0)
         return -errno;
