@@ -322,7 +322,7 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
     staging_free(u->staging);
     u->staging = NULL;
     if (r == 0)
-        r = layout_finish(&u->layout, err);
+        layout_finish(&u->layout);
     for (size_t i = 0; i < u->count; i++)
         u->result->files += !u->items[i]->skipped && manifest_home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;

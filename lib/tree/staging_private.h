@@ -51,11 +51,12 @@ struct staging_named {
 };
 
 struct staging_area {
-    char *target;                 /* as typed, for messages; owned */
-    char *physical;               /* absolute, without symlinks; owned */
-    char name[STAGING_NAME_SIZE]; /* of the staging directory; "" while there is none */
-    dev_t dev;                    /* of the target and everything staged for it */
-    ino_t ino;                    /* of the target */
+    char *target;                      /* as typed, for messages; owned */
+    const struct staging_owner *owner; /* of directories that are made; NULL: who calls */
+    char *physical;                    /* absolute, without symlinks; owned */
+    char name[STAGING_NAME_SIZE];      /* of the staging directory; "" while there is none */
+    dev_t dev;                         /* of the target and everything staged for it */
+    ino_t ino;                         /* of the target */
     int target_fd, stage_fd, lock_fd, new_fd, old_fd; /* -1: not open */
     /* The target's time before the staging directory was made, and after: as long as it is the
      * latter, nobody else has changed the target. */
