@@ -55,7 +55,7 @@ struct layout_record {
     bool zipped;  /* the source directory lies in a zip */
     struct layout_file *files;
     size_t file_count;
-    size_t tag; /* the caller's own; noted in laid indexes */
+    size_t tag;   /* the caller's own; noted in laid indexes */
     bool moved;   /* at least one index lies elsewhere now */
     bool warned;  /* of the place of its caches */
     bool thinned; /* at least one was a duplicate, and goes */

@@ -1,11 +1,12 @@
 #pragma once
 /* What the steps of repairing share. Private to lib/restore*.c.
  *
- * The way of a tree: its manifest and state (restore_find.c) → which files are its own
- * (restore_share.c) → is each what was packed, and with its time and mode? (restore_files.c) → where its caches lie now (restore_caches.c) → the
- * layout, into staged trees → stamps of what could not be given its time (restore_stamps.c) →
- * commit → verification (restore.c). Every step may be repeated, so a run that was killed is
- * finished by the next one. */
+ * The way of a tree: its manifest and state (restore_find.c) → links that are missing
+ * (restore_links.c) → which files are its own (restore_share.c) → is each what was packed, and with
+ * its time and mode? (restore_files.c) → where its caches lie now (restore_caches.c) → the layout,
+ * into staged trees → stamps of what could not be given its time (restore_stamps.c) → commit →
+ * verification (restore.c). Every step may be repeated, so a run that was killed is finished by the
+ * next one. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +30,7 @@ struct restored {
     const struct entry *facts; /* a hard link's are its target's; NULL: none */
     enum restored_status status;
     bool superseded; /* another manifest of the tree speaks for it; no facts */
-    bool is_source; /* of an index that was valid when packed, or may have others */
+    bool is_source;  /* of an index that was valid when packed, or may have others */
     struct timespec before, now;
 };
 
