@@ -104,6 +104,7 @@ numba
 pytest_part hostile tests/hostile
 pytest_part faults tests/faults
 pytest_part python tests/python
+pytest_part dist tests/dist
 if [ "$all" = yes ]; then
   package_index
   [ "$preset" = asan ] || fuzz
