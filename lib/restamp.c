@@ -12,8 +12,8 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "numba/index.h"
 #include "tree/beneath.h"
