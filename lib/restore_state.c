@@ -12,6 +12,7 @@
 #include "restore.h"
 #include "tree/beneath.h"
 #include "tree/create.h"
+#include "wheel_record.h"
 
 static bool same_text(const char *a, const char *b)
 {
@@ -97,6 +98,13 @@ int restore_state_write(struct restore *r, struct restore_tree *t, struct wp_err
         error_nomem(err);
     else if (text.size)
         res = put(r, t, path, &text, err);
+    if (res == 0) {
+        int listed = wheel_record_add(r->fd, t->home, STATE_NAME);
+
+        if (listed < 0)
+            report(r->o->report, WP_WARNING, path, "cannot be added to RECORD: %s",
+                   strerror(-listed));
+    }
     for (size_t i = 0; i < now.root_count; i++)
         free(now.roots[i]);
     free(now.roots);
