@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/path.h"
 #include "caches.h"
 #include "judge.h"
@@ -82,14 +83,19 @@ static int open_source(const struct context *c, struct stat *st)
     return take_fd(&fd);
 }
 
-/* Of a source in a zip. */
+/* Of a source in a zip, or of what a symlink leads to, which may lie outside the tree: others have
+ * theirs already. */
 static int digest_fact(void *ctx, unsigned char out[32])
 {
     struct context *c = ctx;
     struct stat st;
-    _cleanup_close_ int fd = c->member ? open_source(c, &st) : -ENODATA;
+    _cleanup_close_ int fd = open_source(c, &st);
 
-    return fd < 0 ? fd : zipped_digest(fd, c->member, out);
+    if (fd < 0)
+        return fd;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    return c->member ? zipped_digest(fd, c->member, out) : sha256_of_file(fd, out);
 }
 
 static int source_fact(void *ctx, struct judge_file *f)

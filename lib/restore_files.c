@@ -52,22 +52,6 @@ enum wp_severity restore_detail(const struct restore *r)
     return r->o->dry_run ? WP_NOTE : WP_DETAIL;
 }
 
-int restore_digest(int fd, unsigned char out[32])
-{
-    struct sha256 *sha = sha256_new();
-    char block[65536];
-    ssize_t n;
-
-    if (!sha)
-        return -ENOMEM;
-    while ((n = read(fd, block, sizeof block)) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0)
-            sha256_add(sha, block, (size_t)n);
-    sha256_end(sha, out);
-    sha256_free(sha);
-    return n < 0 ? -errno : 0;
-}
-
 /* ---- One file ---------------------------------------------------------------------------- */
 
 /* Is the time of F to be set? Those of sources stay as they are where they are somebody's own; an
@@ -157,7 +141,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
                strerror(fd < 0 ? -fd : errno));
         return 0;
     }
-    r = restore_digest(fd, digest);
+    r = sha256_of_file(fd, digest);
     if (r < 0)
         return error_set(err, -r, f->path, "cannot be read");
     if (fstat(fd, &after) < 0)

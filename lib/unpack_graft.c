@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/path.h"
 #include "caches.h"
 #include "numba/index.h"
@@ -58,7 +59,7 @@ static bool is_same(const struct unpack *u, const struct entry *e)
         return false;
     fd = beneath_open(staging_target(u->staging, 0), path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-           (uint64_t)st.st_size == e->size && restore_digest(fd, digest) == 0 &&
+           (uint64_t)st.st_size == e->size && sha256_of_file(fd, digest) == 0 &&
            memcmp(digest, e->sha256, sizeof digest) == 0;
 }
 

@@ -13,6 +13,7 @@
 #include "judge.h"
 #include "judge_keys.h"
 #include "manifest/manifest.h"
+#include "verify_notes.h"
 #include "zipped_sources.h"
 
 static const char NOT_VALID_THEN[] = "was not valid when it was packed";
@@ -185,7 +186,8 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
     }
     c.source = found ? archive_indexes_file(&v->found, s.source, &outside) : NULL;
     c.zipped = found && zipped_sources_lies_in(&v->found.m, s.source);
-    parsed = index_read(&index, met->text.data, met->text.size, &why);
+    parsed = met->unread ? error_set(&why, 0, NULL, "%s", met->unread)
+                         : index_read(&index, met->text.data, met->text.size, &why);
     recorded = outside || (c.zipped && parsed == 0 && index.stamp.kind == WP_STAMP_CONTENT);
     line = recorded ? manifest_find_index(&v->found.m, met->path) : NULL;
     if (judge_index(&s, parsed < 0 ? NULL : &index, why.message, misplaced, NULL, &facts) < 0)
@@ -195,7 +197,7 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
         r = error_nomem(err);
     if (r == 0 && v->expect)
         r = judge_keys(&s, parsed < 0 ? NULL : &index, v->expect, size_in_archive, &c, err);
-    if (r == 0 && judge_add(v->out, &s) < 0)
+    if (r == 0 && ((v->expect && note_unknown(v->out, &s) < 0) || judge_add(v->out, &s) < 0))
         r = error_nomem(err);
     judge_clear(&s);
     index_clear(&index);

@@ -17,10 +17,11 @@
 #include "judge.h"
 #include "judge_keys.h"
 #include "numba/data.h"
+#include "numba/index.h"
 #include "numba/zipped.h"
 #include "verify_notes.h"
 
-enum { LARGEST = 1 << 28 }; /* bytes of an index or data file that are looked at */
+enum { LARGEST = 1 << 28 }; /* bytes of a data file that are looked at */
 
 struct disk {
     const struct verify_place *place;
@@ -55,23 +56,10 @@ static int digest_on_disk(void *ctx, unsigned char out[32])
     const struct disk *d = ctx;
     _cleanup_close_ int fd =
         d->zipped ? -1 : open(d->place->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct sha256 *sha;
-    char block[65536];
-    ssize_t n;
 
     if (d->zipped)
         return zipped_digest_at(d->place->source, out);
-    if (fd < 0)
-        return -errno;
-    sha = sha256_new();
-    if (!sha)
-        return -ENOMEM;
-    while ((n = read(fd, block, sizeof block)) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0)
-            sha256_add(sha, block, (size_t)n);
-    sha256_end(sha, out);
-    sha256_free(sha);
-    return n < 0 ? -errno : 0;
+    return fd < 0 ? -errno : sha256_of_file(fd, out);
 }
 
 /* Is the data file whole? What else is found in it is added to what others had. */
@@ -189,7 +177,9 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
     if (!dir || !s->index || (place->source_shown && !s->source) ||
         judge_name(s, place->index) < 0 || remember_writable(v, dir) < 0)
         return error_nomem(err);
-    r = file_read(place->index, LARGEST, &text, &st);
+    r = file_read(place->index, INDEX_LARGEST, &text, &st);
+    if (r == -ENOMEM)
+        return error_nomem(err);
     if (r < 0)
         error_set(&why, -r, NULL, "cannot be read");
     else

@@ -8,7 +8,8 @@ packages="build-essential cmake ninja-build pkg-config
   libcmocka-dev python3 python3-numba python3-pynndescent tar gzip"
 if [ "${1-}" != demo ]; then
   # The last line: other readers and writers of archives, which must understand ours.
-  packages="$packages python3-pytest python3-setuptools libnss-wrapper util-linux e2fsprogs clang-format mandoc
+  packages="$packages python3-pytest python3-setuptools python3-venv libnss-wrapper util-linux
+    e2fsprogs clang-format mandoc clang libclang-rt-dev
     busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd"
 fi
 
