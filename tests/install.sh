@@ -8,9 +8,9 @@ packages="build-essential cmake ninja-build pkg-config
   libcmocka-dev python3 python3-numba python3-pynndescent tar gzip"
 if [ "${1-}" != demo ]; then
   # The last line: other readers and writers of archives, which must understand ours.
-  packages="$packages python3-pytest python3-setuptools python3-venv libnss-wrapper util-linux
-    e2fsprogs clang-format mandoc clang libclang-rt-dev
-    busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd"
+  packages="$packages python3-pytest python3-setuptools python3-venv python3-pip python3-wheel
+    libnss-wrapper util-linux e2fsprogs clang-format mandoc clang libclang-rt-dev
+    busybox bzip2 default-jdk-headless libarchive-tools pigz unzip xz-utils zip zstd"
 fi
 
 missing=
