@@ -18,15 +18,7 @@ enum {
     ALL = C | X | T | A | R | V | I | E | P
 };
 
-struct row {
-    int code;
-    unsigned verbs;       /* that take it */
-    const char *name;     /* long */
-    const char *argument; /* NULL: takes none */
-    const char *help;     /* NULL: another name of the row above it, or not shown */
-};
-
-static const struct row rows[] = {
+static const struct option_row rows[] = {
     {OPT_CREATE, C, "create", NULL, NULL},
     {OPT_EXTRACT, X, "extract", NULL, NULL},
     {OPT_EXTRACT, X, "get", NULL, NULL},
@@ -62,12 +54,13 @@ static const struct row rows[] = {
     {'J', X | T, "xz", NULL, "likewise"},
     {'a', C, "auto-compress", NULL, "choose the format by ARCHIVE's suffix (always so)"},
     {'a', X | T, "auto-compress", NULL, "likewise"},
-    {'H', E, "format", "NAME", "how to print them: sh, docker, json, spark; default: sh"},
+    {'H', E, "format", "NAME", "how to print them: sh, docker, json, spark; default: sh",
+     "sh|docker|json|spark"},
     {'H', C, "format", "NAME", "write this format, whatever the suffix (formats: see below)"},
     {OPT_POSIX, C, "posix", NULL, NULL},
     {OPT_LEVEL, C | A, "level", "N", "compression level"},
     {OPT_GZIP_MEMBERS, C, "gzip-members", "one|many",
-     "one gzip member for readers that stop at the first; default: many"},
+     "one gzip member for readers that stop at the first; default: many", "one|many"},
     {OPT_EGG_INFO, C, "egg-info", "DIR",
      "egg: the NAME.egg-info that becomes EGG-INFO; default: found near the tree"},
 
@@ -95,7 +88,8 @@ static const struct row rows[] = {
     {OPT_CACHE_DIR, V, "cache-dir", "DIR", "where hashed caches lie; default: $NUMBA_CACHE_DIR"},
     {OPT_CACHE_DIR, P, "cache-dir", "DIR", "as if NUMBA_CACHE_DIR were DIR"},
     {OPT_LAYOUT, X | R, "layout", "WHERE",
-     "where caches go: auto, keep, in-tree, cache-dir, user-wide; default: auto"},
+     "where caches go: auto, keep, in-tree, cache-dir, user-wide; default: auto",
+     "auto|keep|in-tree|cache-dir|user-wide"},
     {OPT_USER, X | R | V | P, "user", "NAME|UID", "who will run Python; default: who calls"},
     {OPT_SOURCE_ROOT, C | A, "source-root", "PATH",
      "the path by which Python imported what is in DIR; repeatable"},
@@ -104,7 +98,8 @@ static const struct row rows[] = {
     {OPT_RUNTIME_ROOT, P, "runtime-root", "PATH",
      "as if the working directory were PATH when Python runs; repeatable"},
     {OPT_RESTAMP, X | R, "restamp", "WHEN",
-     "change indexes to fit their sources' times: auto, never, always; default: auto"},
+     "change indexes to fit their sources' times: auto, never, always; default: auto",
+     "auto|never|always"},
     {OPT_CACHES_ONLY, C, "caches-only", NULL, "pack caches and manifest, without the sources"},
     {OPT_CACHES_ONLY, X, "caches-only", NULL,
      "put the caches onto a tree that came another way and has the same sources"},
@@ -124,7 +119,8 @@ static const struct row rows[] = {
 
     {OPT_THREADS, ALL, "threads", "N", "threads to use; default: one a CPU"},
     {OPT_JSON, ALL, "json", NULL, "print a JSON document on standard output"},
-    {OPT_PROGRESS, ALL, "progress", "WHEN", "auto, always or never; auto: on a terminal"},
+    {OPT_PROGRESS, ALL, "progress", "WHEN", "auto, always or never; auto: on a terminal",
+     "auto|always|never"},
     {'v', R, "verbose", NULL, "name each file that is changed"},
     {'v', C | X | A, "verbose", NULL, "name each file on standard error"},
     {'v', T, "verbose", NULL, "show mode, owner, size and time, too"},
@@ -181,7 +177,17 @@ enum verb options_verb(const char *name)
     return VERB_NONE;
 }
 
-static bool has_letter(const struct row *r)
+const char *options_verb_what(enum verb v)
+{
+    return v < VERB_COUNT ? verbs[v].what : NULL;
+}
+
+const struct option_row *options_row(size_t i)
+{
+    return i < ROWS ? rows + i : NULL;
+}
+
+bool options_row_has_letter(const struct option_row *r)
 {
     return r->code < OPT_ZSTD;
 }
@@ -196,7 +202,7 @@ const char *options_short(void)
     *p++ = '-';
     *p++ = ':';
     for (size_t i = 0; i < ROWS; i++) {
-        if (!has_letter(rows + i) || strchr(text, rows[i].code))
+        if (!options_row_has_letter(rows + i) || strchr(text, rows[i].code))
             continue;
         *p++ = (char)rows[i].code;
         if (rows[i].argument)
@@ -216,7 +222,7 @@ const struct option *options_long(void)
     return table;
 }
 
-static const struct row *find(int code)
+static const struct option_row *find(int code)
 {
     for (size_t i = 0; i < ROWS; i++) {
         if (rows[i].code == code)
@@ -232,7 +238,7 @@ bool options_known(int code)
 
 bool options_has_argument(int code)
 {
-    const struct row *r = find(code);
+    const struct option_row *r = find(code);
 
     return r && r->argument;
 }
@@ -249,9 +255,9 @@ bool options_taken(int code, enum verb v)
 const char *options_name(int code)
 {
     static char text[40];
-    const struct row *r = find(code);
+    const struct option_row *r = find(code);
 
-    if (r && has_letter(r))
+    if (r && options_row_has_letter(r))
         snprintf(text, sizeof text, "-%c (--%s)", code, r->name);
     else if (r)
         snprintf(text, sizeof text, "--%s", r->name);
@@ -274,13 +280,13 @@ bool options_ambiguous(const char *name, size_t n)
     return false;
 }
 
-static void help_row(const struct row *r)
+static void help_row(const struct option_row *r)
 {
     char left[64];
 
-    snprintf(left, sizeof left, "%s%c%s--%s%s%s", has_letter(r) ? "-" : " ",
-             has_letter(r) ? r->code : ' ', has_letter(r) ? ", " : "  ", r->name,
-             r->argument ? " " : "", r->argument ? r->argument : "");
+    snprintf(left, sizeof left, "%s%c%s--%s%s%s", options_row_has_letter(r) ? "-" : " ",
+             options_row_has_letter(r) ? r->code : ' ', options_row_has_letter(r) ? ", " : "  ",
+             r->name, r->argument ? " " : "", r->argument ? r->argument : "");
     printf("  %-28s  %s\n", left, r->help);
 }
 

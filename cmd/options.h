@@ -65,6 +65,22 @@ enum {
     OPT_CODES /* one more than the last */
 };
 
+struct option_row {
+    int code;
+    unsigned verbs;       /* that take it: bits, 1 << enum verb */
+    const char *name;     /* long */
+    const char *argument; /* NULL: takes none */
+    const char *help;     /* NULL: another name of the row above it, or not shown */
+    const char *values;   /* of the argument, as "one|many"; NULL: there is no list of them */
+};
+
+/* Row I of the table; NULL behind the last. */
+const struct option_row *options_row(size_t i);
+/* Does it have a letter, its code? */
+bool options_row_has_letter(const struct option_row *r);
+
+/* What the verb does, in a sentence. */
+const char *options_verb_what(enum verb v);
 const char *options_verb_name(enum verb v);
 /* VERB_NONE: there is no such verb. */
 enum verb options_verb(const char *name);

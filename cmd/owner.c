@@ -2,11 +2,11 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/account.h"
+#include "base/cleanup.h"
 #include "message.h"
 
 /* All but the highest number, which stands for "unchanged" in chown(2). */
@@ -25,22 +25,21 @@ static bool parse_id(const char *text, id_t *id)
 
 static bool find_id(const char *name, bool group, id_t *id)
 {
-    const struct group *g = group ? getgrnam(name) : NULL;
-    const struct passwd *u = group ? NULL : getpwnam(name);
+    _cleanup_(account_clear) struct account a = {0};
 
-    if (g)
-        *id = g->gr_gid;
-    if (u)
-        *id = u->pw_uid;
-    return g || u;
+    if ((group ? account_group(&a, name, 0) : account_user(&a, name, 0)) < 1)
+        return false;
+    *id = a.id;
+    return true;
 }
 
-static const char *find_name(id_t id, bool group)
+/* Allocated; empty where the number has no name. NULL: no memory. */
+static char *find_name(id_t id, bool group)
 {
-    const struct group *g = group ? getgrgid(id) : NULL;
-    const struct passwd *u = group ? NULL : getpwuid(id);
+    _cleanup_(account_clear) struct account a = {0};
+    int r = group ? account_group(&a, NULL, id) : account_user(&a, NULL, id);
 
-    return g ? g->gr_name : u ? u->pw_name : "";
+    return r == 1 ? take_ptr(a.name) : strdup("");
 }
 
 int owner_parse(const char *text, bool group, struct wp_owner *out, char **name)
@@ -66,7 +65,7 @@ int owner_parse(const char *text, bool group, struct wp_owner *out, char **name)
     /* A bare number gets the name that it has here, as in tar. */
     if (!*name || !**name) {
         free(*name);
-        *name = strdup(find_name(out->id, group));
+        *name = find_name(out->id, group);
     }
     if (!*name) {
         message_error("out of memory");

@@ -78,11 +78,12 @@ package_index() {
   set --
   for name in $every_numba; do set -- "$@" "tests/numba/test_$name.py"; done
   for release in $("$python" tests/numba/versions.py list); do
-    if WARMPACK_TEST_PYTHON=$("$python" tests/numba/versions.py python "$release"); then
+    report=$results/numba-$release.xml
+    if WARMPACK_TEST_PYTHON=$("$python" tests/numba/versions.py python "$release" "$report"); then
       export WARMPACK_TEST_PYTHON
       pytest_part "numba-$release" "$@"
     else
-      parts="$parts numba-$release" # without a report: counted as failed
+      parts="$parts numba-$release" # without a report it counts as failed
     fi
   done
   unset WARMPACK_TEST_PYTHON
@@ -104,6 +105,7 @@ numba
 pytest_part hostile tests/hostile
 pytest_part faults tests/faults
 pytest_part python tests/python
+pytest_part dist tests/dist
 if [ "$all" = yes ]; then
   package_index
   [ "$preset" = asan ] || fuzz

@@ -1,18 +1,16 @@
-/* Gzip data that says nothing of its size, inflated with ISA-L.
- *
- * ISA-L 2.30 wants a gzip header in one run and keeps bytes beyond the deflate data to itself, so
- * it is given raw deflate alone; headers and trailers are read here.
+/* Gzip data that says nothing of its size. ISA-L 2.30 wants a gzip header in one run, so that the
+ * inflater is given raw deflate alone; headers and trailers are read here.
  *
  * Members follow one another; zeros behind the last one are padding. Anything else there is an
  * error, since a member whose first bytes are damaged would otherwise be left out in silence. */
 
 #include <errno.h>
-#include <isa-l/igzip_lib.h>
 #include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gzip.h"
+#include "inflate.h"
 
 #define TEXT_DAMAGED "the gzip data are damaged"
 #define TEXT_CHECKSUM "the gzip data are damaged: their checksum differs"
@@ -21,7 +19,7 @@
 #define TEXT_FLAGS "a gzip header has flags that nobody has defined"
 
 enum stage { AT_HEADER, IN_DATA, AT_TRAILER };
-enum { LOOK_BACK = 8 }; /* bytes that ISA-L may have read beyond the end of the deflate data */
+enum { LOOK_BACK = INFLATE_BEYOND };
 
 struct gzip_stream {
     struct input *in; /* not owned */
@@ -32,8 +30,8 @@ struct gzip_stream {
     uint32_t size;                 /* their number, modulo 2^32 as in the trailer */
     uint32_t header_crc;           /* of the header so far */
     size_t back;                   /* of LAST, as many bytes come again */
-    unsigned char last[LOOK_BACK]; /* the bytes that ISA-L took last */
-    struct inflate_state isal;
+    unsigned char last[LOOK_BACK]; /* the bytes that the inflater took last */
+    struct inflater *inflater;
 };
 
 void *gzip_stream_new(struct input *in, bool had_pieces)
@@ -44,7 +42,11 @@ void *gzip_stream_new(struct input *in, bool had_pieces)
         return NULL;
     g->in = in;
     g->had_members = had_pieces;
-    isal_inflate_init(&g->isal);
+    g->inflater = inflater_new();
+    if (!g->inflater) {
+        free(g);
+        return NULL;
+    }
     return g;
 }
 
@@ -55,7 +57,12 @@ const uint64_t *gzip_stream_place(const void *stream)
 
 void gzip_stream_free(void *stream)
 {
-    free(stream);
+    struct gzip_stream *g = stream;
+
+    if (!g)
+        return;
+    inflater_free(g->inflater);
+    free(g);
 }
 
 /* ---- Headers and trailers, byte by byte --------------------------------------------------- */
@@ -226,17 +233,6 @@ static void note_used(struct gzip_stream *g, const unsigned char *data, size_t u
     }
 }
 
-/* The deflate data are over: what ISA-L read beyond them comes again. Release 2.30 keeps those
- * bytes in its bit buffer; later ones move next_in back, even to before what they were given. */
-static void take_back(struct gzip_stream *g, size_t given)
-{
-    size_t beyond = (size_t)(g->isal.read_in_length > 0 ? g->isal.read_in_length / 8 : 0);
-
-    if (g->isal.avail_in > given)
-        beyond += g->isal.avail_in - given;
-    g->back = beyond < LOOK_BACK ? beyond : LOOK_BACK;
-}
-
 /* Inflates into OUT until it is full or the member's data are over. */
 static int inflate_some(struct gzip_stream *g, unsigned char *out, size_t room, size_t *n,
                         const char **what)
@@ -246,31 +242,25 @@ static int inflate_some(struct gzip_stream *g, unsigned char *out, size_t room, 
 
     if (at_hand < 0)
         return (int)at_hand;
-    size_t given = (size_t)at_hand < INT32_MAX ? (size_t)at_hand : INT32_MAX;
-    g->isal.next_in = (uint8_t *)(uintptr_t)data; /* it is only read */
-    g->isal.avail_in = (uint32_t)given;
-    g->isal.next_out = out;
-    g->isal.avail_out = (uint32_t)room;
-    int r = isal_inflate(&g->isal);
+    struct inflated done;
+    int r = inflater_run(g->inflater, data, (size_t)at_hand, out, room, &done);
 
-    size_t made = room - g->isal.avail_out;
-    size_t used = g->isal.avail_in < given ? given - g->isal.avail_in : 0;
-    note_used(g, data, used);
-    input_skip(g->in, used);
-    g->crc = libdeflate_crc32(g->crc, out, made);
-    g->size += (uint32_t)made;
-    *n += made;
-    if (r != ISAL_DECOMP_OK) {
+    note_used(g, data, done.used);
+    input_skip(g->in, done.used);
+    g->crc = libdeflate_crc32(g->crc, out, done.made);
+    g->size += (uint32_t)done.made;
+    *n += done.made;
+    if (r < 0) {
         *what = TEXT_DAMAGED;
-        return -EBADMSG;
+        return r;
     }
-    if (g->isal.block_state == ISAL_BLOCK_FINISH) {
-        take_back(g, given);
+    if (done.ended) {
+        g->back = done.beyond;
         g->stage = AT_TRAILER;
         return 0;
     }
-    if (used == 0 && made == 0) {
-        *what = given == 0 ? TEXT_CUT : TEXT_DAMAGED;
+    if (done.used == 0 && done.made == 0) {
+        *what = at_hand == 0 ? TEXT_CUT : TEXT_DAMAGED;
         return -EBADMSG;
     }
     return 0;
@@ -278,8 +268,7 @@ static int inflate_some(struct gzip_stream *g, unsigned char *out, size_t room, 
 
 static void begin_member(struct gzip_stream *g)
 {
-    isal_inflate_reset(&g->isal);
-    g->isal.crc_flag = ISAL_DEFLATE;
+    inflater_reset(g->inflater);
     g->crc = 0;
     g->size = 0;
     g->had_members = true;

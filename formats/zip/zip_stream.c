@@ -1,12 +1,12 @@
 /* Entries of any size, in bounded memory. */
 
 #include <errno.h>
-#include <isa-l/igzip_lib.h>
 #include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "codec/inflate.h"
 #include "zip_content.h"
 
 enum { CHUNK = 256 * 1024 };
@@ -19,7 +19,10 @@ struct zip_stream {
     uint64_t plain_left; /* bytes that must still come out */
     uint32_t crc;
     struct zip_odd *odd; /* a method that is not ours */
-    struct inflate_state isal;
+    struct inflater *inflater;
+    bool ended;                /* the deflate data are over */
+    const unsigned char *next; /* in IN, what the inflater has not taken yet */
+    size_t at_hand;            /* its length */
     unsigned char in[CHUNK];
 };
 
@@ -61,8 +64,7 @@ int zip_stream_new(struct zip_stream **out, const struct zip_archive *a, const s
     s->e = e;
     s->left = e->packed_size;
     s->plain_left = e->size;
-    isal_inflate_init(&s->isal);
-    s->isal.crc_flag = ISAL_DEFLATE;
+    s->next = s->in;
     r = find_content(s, what);
     if (r == 0 && e->method == ZIP_STORED && e->packed_size != e->size) {
         *what = ZIP_TEXT_CONTRADICT;
@@ -72,6 +74,10 @@ int zip_stream_new(struct zip_stream **out, const struct zip_archive *a, const s
     if (r == 0 && e->method != ZIP_STORED && e->method != ZIP_DEFLATED && e->size > 0) {
         s->odd = zip_odd_new(a, e, s->at);
         r = s->odd ? 0 : -ENOMEM;
+    }
+    if (r == 0 && e->method == ZIP_DEFLATED) {
+        s->inflater = inflater_new();
+        r = s->inflater ? 0 : -ENOMEM;
     }
     if (r < 0) {
         zip_stream_free(s);
@@ -86,6 +92,7 @@ void zip_stream_free(struct zip_stream *s)
     if (!s)
         return;
     zip_odd_free(s->odd);
+    inflater_free(s->inflater);
     free(s);
 }
 
@@ -105,39 +112,47 @@ static ssize_t read_stored(struct zip_stream *s, unsigned char *out, size_t room
     return got;
 }
 
+/* Reads packed bytes where all of the last ones have been taken: 0 or negative errno. */
+static int look_at_packed(struct zip_stream *s)
+{
+    if (s->at_hand > 0 || s->left == 0)
+        return 0;
+    size_t n = s->left < CHUNK ? (size_t)s->left : CHUNK;
+    ssize_t got = zip_pread(s->a->fd, s->in, n, s->at);
+
+    if (got < 0)
+        return (int)got;
+    s->next = s->in;
+    s->at_hand = (size_t)got;
+    s->at += (uint64_t)got;
+    s->left = (size_t)got < n ? 0 : s->left - n;
+    return 0;
+}
+
 /* Bytes inflated into OUT; 0 at the end of the deflate data. */
 static ssize_t read_deflated(struct zip_stream *s, unsigned char *out, size_t room,
                              const char **what)
 {
-    s->isal.next_out = out;
-    s->isal.avail_out = (uint32_t)room;
-    while (s->isal.avail_out == room && s->isal.block_state != ISAL_BLOCK_FINISH) {
-        int r;
+    struct inflated done = {0};
 
-        if (s->isal.avail_in == 0 && s->left > 0) {
-            size_t n = s->left < CHUNK ? (size_t)s->left : CHUNK;
-            ssize_t got = zip_pread(s->a->fd, s->in, n, s->at);
+    while (done.made == 0 && !s->ended) {
+        int r = look_at_packed(s);
 
-            if (got < 0)
-                return got;
-            s->isal.next_in = s->in;
-            s->isal.avail_in = (uint32_t)got;
-            s->at += (uint64_t)got;
-            s->left = (size_t)got < n ? 0 : s->left - n;
-        }
-        uint32_t given = s->isal.avail_in;
-        r = isal_inflate(&s->isal);
-        if (r != ISAL_DECOMP_OK) {
+        if (r < 0)
+            return r;
+        if (inflater_run(s->inflater, s->next, s->at_hand, out, room, &done) < 0) {
             *what = ZIP_TEXT_DAMAGED;
             return -EBADMSG;
         }
-        if (s->isal.avail_out == room && s->isal.block_state != ISAL_BLOCK_FINISH &&
-            s->isal.avail_in == given && s->left == 0) {
+        s->next += done.used;
+        s->at_hand -= done.used;
+        s->ended = done.ended;
+        if (done.made == 0 && !done.ended && done.used == 0 && s->left == 0) {
             *what = ZIP_TEXT_CUT;
             return -EBADMSG;
         }
     }
-    return (ssize_t)(room - s->isal.avail_out);
+    return (ssize_t)done.made;
 }
 
 static ssize_t read_some(struct zip_stream *s, unsigned char *out, size_t room, const char **what)

@@ -3,14 +3,13 @@
 #include "numba/places.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/account.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/error.h"
@@ -49,41 +48,6 @@ bool places_is_hash_name(const char *name, size_t *base)
 
 /* ---- Users ------------------------------------------------------------------------------- */
 
-/* One entry of the user database. */
-struct account {
-    struct passwd pw;
-    char *text; /* owned; pw points into it */
-};
-
-static void account_clear(struct account *a)
-{
-    free(a->text);
-}
-
-/* Looks up NAME, or UID where NAME is NULL: 1; 0 where there is none; negative errno. */
-static int account_find(struct account *a, const char *name, uid_t uid)
-{
-    for (size_t room = 1024; room <= 1 << 20; room *= 2) {
-        struct passwd *found;
-        free(a->text);
-        a->text = malloc(room);
-        if (!a->text)
-            return -ENOMEM;
-        int r = name ? getpwnam_r(name, &a->pw, a->text, room, &found)
-                     : getpwuid_r(uid, &a->pw, a->text, room, &found);
-        if (r == EINTR || r == ERANGE) {
-            if (r == EINTR)
-                room /= 2;
-            continue;
-        }
-        /* Some sources of the database report "no such user" as an error. */
-        if (r == ENOENT || r == ESRCH || r == EPERM || r == EBADF)
-            return 0;
-        return r ? -r : found != NULL;
-    }
-    return -ERANGE;
-}
-
 /* A user's number in decimal: 0 or -EINVAL. (uid_t)-1 is none. */
 static int parse_uid(const char *text, uid_t *uid)
 {
@@ -99,28 +63,6 @@ static int parse_uid(const char *text, uid_t *uid)
     }
     *uid = (uid_t)n;
     return 0;
-}
-
-static int set_groups_of(struct places_user *u)
-{
-    int count = 64;
-    for (;;) {
-        int room = count;
-        gid_t *list = calloc((size_t)room, sizeof(*list));
-        if (!list)
-            return -ENOMEM;
-        int r = getgrouplist(u->name, u->gid, list, &count);
-        if (r >= 0) {
-            u->groups = list;
-            u->group_count = (size_t)r;
-            return 0;
-        }
-        free(list);
-        if (count <= room)
-            count = room * 2;
-        if (count > 1 << 20)
-            return -ERANGE;
-    }
 }
 
 static int set_groups_of_caller(struct places_user *u)
@@ -139,47 +81,47 @@ static int set_groups_of_caller(struct places_user *u)
 }
 
 /* The home and name that the database gives, where there is an entry. */
-static int set_names(struct places_user *u, const char *home, const struct passwd *pw)
+static int set_names(struct places_user *u, const char *home, const struct account *a)
 {
     u->home = strdup(home);
-    if (pw)
-        u->name = strdup(pw->pw_name);
-    return !u->home || (pw && !u->name) ? -ENOMEM : 0;
+    if (a)
+        u->name = strdup(a->name);
+    return !u->home || (a && !u->name) ? -ENOMEM : 0;
 }
 
 /* As os.path.expanduser: HOME first, then the real user's entry; without either, "~" stays. */
 static int fill_caller(struct places_user *u)
 {
     _cleanup_(account_clear) struct account a = {0};
-    int found = account_find(&a, NULL, getuid());
+    int found = account_user(&a, NULL, getuid());
     if (found < 0)
         return found;
     u->uid = geteuid();
     u->gid = getegid();
     const char *home = getenv("HOME");
     if (!home)
-        home = found ? a.pw.pw_dir : "~";
-    int r = set_names(u, home, found ? &a.pw : NULL);
+        home = found ? a.home : "~";
+    int r = set_names(u, home, found ? &a : NULL);
     return r < 0 ? r : set_groups_of_caller(u);
 }
 
 static int fill_other(struct places_user *u, const char *name_or_uid)
 {
     _cleanup_(account_clear) struct account a = {0};
-    int found = account_find(&a, name_or_uid, 0);
+    int found = account_user(&a, name_or_uid, 0);
     if (found == 0) {
         if (parse_uid(name_or_uid, &u->uid) < 0)
             return -ENOENT;
-        found = account_find(&a, NULL, u->uid);
+        found = account_user(&a, NULL, u->uid);
     }
     if (found < 0)
         return found;
     if (found == 0) /* As containers run a number that has no entry: group 0 and home "/". */
         return set_names(u, "/", NULL);
-    u->uid = a.pw.pw_uid;
-    u->gid = a.pw.pw_gid;
-    int r = set_names(u, a.pw.pw_dir, &a.pw);
-    return r < 0 ? r : set_groups_of(u);
+    u->uid = a.id;
+    u->gid = a.gid;
+    int r = set_names(u, a.home, &a);
+    return r < 0 ? r : account_groups(u->name, u->gid, &u->groups, &u->group_count);
 }
 
 int places_user(struct places_user *out, const char *name_or_uid, struct wp_error *err)

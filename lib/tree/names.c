@@ -1,47 +1,28 @@
 #include "names.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/account.h"
 #include "base/cleanup.h"
 
 /* Names come from archives, too: what is remembered of them is bounded. */
-enum { MOST_NAMES = 4096, MOST_RECORD = 16 << 20 };
+enum { MOST_NAMES = 4096 };
 
 /* Asks the system, by NAME where it is given, else by *ID. Sets the other of the two (*FOUND is
  * allocated). Returns 1, 0 where there is no such entry, or -ENOMEM. */
 static int ask(enum names_kind kind, const char *name, id_t *id, char **found)
 {
-    _cleanup_free_ char *room = NULL;
-    for (size_t size = 1024; size <= MOST_RECORD; size *= 2) {
-        free(room);
-        room = malloc(size);
-        if (!room)
-            return -ENOMEM;
-        struct passwd p, *user = NULL;
-        struct group g, *group = NULL;
-        int r;
-        if (kind == NAMES_USER)
-            r = name ? getpwnam_r(name, &p, room, size, &user)
-                     : getpwuid_r(*id, &p, room, size, &user);
-        else
-            r = name ? getgrnam_r(name, &g, room, size, &group)
-                     : getgrgid_r(*id, &g, room, size, &group);
-        if (r == ERANGE)
-            continue;
-        if (!user && !group)
-            return 0;
-        if (name) {
-            *id = user ? user->pw_uid : group->gr_gid;
-            return 1;
-        }
-        *found = strdup(user ? user->pw_name : group->gr_name);
-        return *found ? 1 : -ENOMEM;
-    }
-    return 0;
+    _cleanup_(account_clear) struct account a = {0};
+    int r = kind == NAMES_USER ? account_user(&a, name, *id) : account_group(&a, name, *id);
+
+    if (r < 1)
+        return r == -ENOMEM ? r : 0;
+    *id = a.id;
+    if (found)
+        *found = take_ptr(a.name);
+    return 1;
 }
 
 static void list_clear(struct names_list *l)

@@ -59,6 +59,13 @@ def test_program_and_man_pages_are_installed(installed):
     assert "warmpack.1" in pages
 
 
+def test_completions_are_installed_where_shells_look_for_them(installed):
+    prefix, _ = installed
+    for path in ("bash-completion/completions/warmpack", "zsh/site-functions/_warmpack",
+                 "fish/vendor_completions.d/warmpack.fish"):
+        assert "extract" in (prefix / "share" / path).read_text()
+
+
 def library_dir(prefix):
     return next(prefix.rglob("libwarmpack.a")).parent
 

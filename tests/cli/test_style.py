@@ -14,7 +14,7 @@ def complaints(*words):
 
 
 def test_sources_are_formatted():
-    sources = [p for d in ("cmd", "lib", "formats", "tests") for p in (REPOSITORY / d).rglob("*.[ch]")]
+    sources = [p for d in ("cmd", "completion", "lib", "formats", "tests") for p in (REPOSITORY / d).rglob("*.[ch]")]
     assert len(sources) > 100
     assert complaints("clang-format", "--dry-run", *sources) == ""
 

@@ -1,2 +1,3 @@
 unit_test(path base)
 unit_test(report base)
+unit_test(account base)
