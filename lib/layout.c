@@ -182,9 +182,24 @@ static bool can_be_in_tree(const struct layout *l, const char *source)
     return beneath_stat(l->target_fd, path, &st) != 0 || S_ISDIR(st.st_mode);
 }
 
+/* Says why caches cannot go beside their sources, where that is not plain. */
+static void warn_of_link(const struct layout *l, const char *source)
+{
+    _cleanup_free_ char *path = path_join(source, "__pycache__");
+    struct stat st;
+
+    if (path &&
+        (beneath_stat(l->tree_fd, path, &st) == 0 || beneath_stat(l->target_fd, path, &st) == 0) &&
+        S_ISLNK(st.st_mode))
+        report(
+            l->report, WP_WARNING, path,
+            "is a symbolic link, through which nothing is written: where it leads to a directory, "
+            "Numba looks there; name a place with --cache-dir, or make it a directory");
+}
+
 /* Where the layout wants R: the kind of place. KEEP: of the kind where it lies. */
-static int wanted_place(const struct layout *l, const struct layout_record *r,
-                        enum wp_layout *place, struct wp_error *err)
+static int wanted_place(const struct layout *l, struct layout_record *r, enum wp_layout *place,
+                        struct wp_error *err)
 {
     bool given = l->cache_dir != NULL;
 
@@ -202,6 +217,9 @@ static int wanted_place(const struct layout *l, const struct layout_record *r,
             *place = WP_LAYOUT_KEEP;
         else
             *place = can_be_in_tree(l, r->source) ? WP_LAYOUT_IN_TREE : WP_LAYOUT_USER_WIDE;
+        if (*place == WP_LAYOUT_USER_WIDE && !r->warned)
+            warn_of_link(l, r->source);
+        r->warned = true;
         return 0;
     case WP_LAYOUT_KEEP:
         *place = r->kind == LAYOUT_HASHED             ? WP_LAYOUT_CACHE_DIR
@@ -216,8 +234,10 @@ static int wanted_place(const struct layout *l, const struct layout_record *r,
                          "this layout puts caches into a cache directory: name it with --cache-dir "
                          "or NUMBA_CACHE_DIR");
     if (*place == WP_LAYOUT_IN_TREE && !can_be_in_tree(l, r->source)) {
-        report(l->report, WP_WARNING, *r->source ? r->source : ".",
-               "its __pycache__ is not a directory: the caches go to the user-wide place");
+        if (!r->warned)
+            report(l->report, WP_WARNING, *r->source ? r->source : ".",
+                   "its __pycache__ is not a directory: the caches go to the user-wide place");
+        r->warned = true;
         *place = WP_LAYOUT_USER_WIDE;
     }
     return 0;
@@ -231,8 +251,8 @@ static int add_cache_dir(struct layout *l, const struct layout_record *r,
                           : add_hashed(l, d, n, LAYOUT_CACHE_DIR, "", r->source, err);
 }
 
-static int destinations(struct layout *l, const struct layout_record *r,
-                        struct layout_destination **d, size_t *n, struct wp_error *err)
+static int destinations(struct layout *l, struct layout_record *r, struct layout_destination **d,
+                        size_t *n, struct wp_error *err)
 {
     enum wp_layout place;
     int res = wanted_place(l, r, &place, err);
@@ -284,8 +304,12 @@ static char *final_path(struct layout *l, enum layout_root root, const char *pat
 static int note_laid(struct layout *l, const struct layout_record *r, const struct layout_file *f,
                      const struct layout_destination *d, bool own, struct wp_error *err)
 {
-    struct laid_index laid = {
-        .was_valid = f->was_valid, .tag = r->tag, .user_wide = d->root == LAYOUT_USER_WIDE};
+    struct laid_index laid = {.was_valid = f->was_valid,
+                              .tag = r->tag,
+                              .user_wide = d->root == LAYOUT_USER_WIDE,
+                              .root = d->root,
+                              .record = r,
+                              .file = f};
     bool found;
 
     laid.path = path_join(d->path, f->name);
@@ -346,19 +370,24 @@ static int lay_elsewhere(struct layout *l, struct layout_record *r, const struct
         if (res == 0)
             res = note_laid(l, r, f, &d[i], false, err);
     }
-    if (res == 0 && left_out && !stays)
+    if (res < 0 || stays)
+        return res;
+    if (left_out) {
         report(l->report, WP_DETAIL, r->dir,
                "%s is left out: the same index has come from another place", f->name);
-    if (res == 0 && !left_out && !stays)
-        res = layout_remove_index(l, r, f, err);
-    return res;
+        if (r->root != LAYOUT_TREE)
+            return 0;
+        /* In the tree it would be found where Numba does not look for it. */
+        r->thinned = true;
+    }
+    return layout_remove_index(l, r, f, left_out, err);
 }
 
 /* Those that stay where they are; those that come; copies that a cache root inside the tree gets
  * of what is in the tree, as Numba looks for all in the root once it is set. */
 enum lay_pass { LAY_OWN, LAY_ELSEWHERE, LAY_INSIDE_COPIES, LAY_PASSES };
 
-static int copy_destinations(struct layout *l, const struct layout_record *r,
+static int copy_destinations(struct layout *l, struct layout_record *r,
                              struct layout_destination **d, size_t *n, struct wp_error *err)
 {
     int res;

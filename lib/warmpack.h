@@ -325,12 +325,13 @@ struct wp_restore_options {
 struct wp_restore_result {
     size_t manifests;
     uint64_t files, missing, changed; /* of the manifests: as packed, not there, other content */
-    size_t sources, matched;          /* of indexes that were valid when packed; there and same */
-    uint64_t times, modes;            /* set */
-    size_t restamped, pycs;           /* indexes and .pyc files changed instead */
-    size_t renamed;                   /* cache directories that got another name or place */
-    enum wp_layout layout;            /* where caches are: never AUTO */
-    char *cache_dir;                  /* as in wp_extract_result */
+    uint64_t extra;          /* beside them in their directories, and not packed; caches apart */
+    size_t sources, matched; /* of indexes that were valid when packed; there and same */
+    uint64_t times, modes, links; /* set; symbolic links made again */
+    size_t restamped, pycs;       /* indexes and .pyc files changed instead */
+    size_t renamed;               /* cache directories that got another name or place */
+    enum wp_layout layout;        /* where caches are: never AUTO */
+    char *cache_dir;              /* as in wp_extract_result */
     bool set_cache_dir;
     size_t was_valid, lost;
     struct wp_verify_report verify;

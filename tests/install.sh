@@ -14,7 +14,7 @@ elif [ "${1-}" != demo ]; then
   # The last line: other readers and writers of archives, which must understand ours.
   packages="$packages python3-pytest python3-setuptools python3-venv python3-pip python3-wheel
     libnss-wrapper util-linux e2fsprogs clang-format mandoc clang libclang-rt-dev
-    busybox bzip2 default-jdk-headless libarchive-tools pigz unzip xz-utils zip zstd"
+    acl busybox bzip2 default-jdk-headless git libarchive-tools pigz unzip xz-utils zip zstd"
   # For the static program, and shells that complete.
   packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh"
 fi
