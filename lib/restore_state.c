@@ -12,7 +12,6 @@
 #include "restore.h"
 #include "tree/beneath.h"
 #include "tree/create.h"
-#include "wheel_record.h"
 
 static bool same_text(const char *a, const char *b)
 {
@@ -62,14 +61,9 @@ static int put(struct restore *r, struct restore_tree *t, const char *path, cons
 
 int restore_state_write(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
-    static const char *const layouts[] = {
-        [WP_LAYOUT_IN_TREE] = "in-tree",
-        [WP_LAYOUT_CACHE_DIR] = "cache-dir",
-        [WP_LAYOUT_USER_WIDE] = "user-wide",
-    };
     struct manifest_state now = {.action = (char *)"restore",
                                  .strip = t->strip,
-                                 .layout = (char *)layouts[t->layout.where],
+                                 .layout = (char *)wp_layout_name(t->layout.where),
                                  .cache_root = t->layout.where_root,
                                  .archive = t->archive};
     _cleanup_free_ char *path = t->home ? path_join(t->home, STATE_NAME) : NULL;
@@ -98,13 +92,6 @@ int restore_state_write(struct restore *r, struct restore_tree *t, struct wp_err
         error_nomem(err);
     else if (text.size)
         res = put(r, t, path, &text, err);
-    if (res == 0) {
-        int listed = wheel_record_add(r->fd, t->home, STATE_NAME);
-
-        if (listed < 0)
-            report(r->o->report, WP_WARNING, path, "cannot be added to RECORD: %s",
-                   strerror(-listed));
-    }
     for (size_t i = 0; i < now.root_count; i++)
         free(now.roots[i]);
     free(now.roots);

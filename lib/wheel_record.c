@@ -8,10 +8,6 @@
 #include "base/digest.h"
 #include "base/path.h"
 #include "manifest/base64.h"
-#include "restamp.h"
-#include "tree/beneath.h"
-
-enum { LARGEST_RECORD = 64 << 20 };
 
 char *wheel_record_path(const char *home)
 {
@@ -89,64 +85,4 @@ int wheel_record_write(const struct manifest *m, const char *home, const struct 
             r = add_line(out, e->path, e->has_sha256 ? e->sha256 : NULL, e->size);
     }
     return r;
-}
-
-/* "NAME.dist-info" of "DIR/NAME.dist-info/warmpack/ID" as a path in the tree; NULL: no memory, or
- * HOME lies elsewhere (errno 0). */
-static char *metadata_dir(const char *home)
-{
-    _cleanup_free_ char *above = path_dir(home);
-    char *dir = above ? path_dir(above) : NULL;
-    size_t n = dir ? strlen(dir) : 0, tail = strlen(WHEEL_DIR_SUFFIX);
-
-    errno = dir ? 0 : ENOMEM;
-    if (dir && n > tail && strcmp(dir + n - tail, WHEEL_DIR_SUFFIX) == 0)
-        return dir;
-    free(dir);
-    return NULL;
-}
-
-static bool has_line(const struct buf *text, const struct buf *line)
-{
-    size_t n = line->size - strlen(",,\n");
-
-    for (size_t at = 0; text->size - at > n; at++) {
-        const unsigned char *end;
-
-        if (memcmp(text->data + at, line->data, n) == 0 && text->data[at + n] == ',')
-            return true;
-        end = memchr(text->data + at, '\n', text->size - at);
-        if (!end)
-            return false;
-        at = (size_t)(end - text->data);
-    }
-    return false;
-}
-
-int wheel_record_add(int fd, const char *home, const char *name)
-{
-    _cleanup_free_ char *dir = metadata_dir(home);
-    _cleanup_free_ char *record = dir ? path_join(dir, WHEEL_RECORD) : NULL;
-    _cleanup_free_ char *file = path_join(home, name);
-    _cleanup_buf_ struct buf text = {0}, line = {0};
-    struct stat st;
-    int r;
-
-    if (!dir)
-        return -errno;
-    if (!record || !file)
-        return -ENOMEM;
-    r = beneath_read(fd, record, LARGEST_RECORD, &text, &st);
-    if (r < 0)
-        return r == -ENOENT ? 0 : r;
-    /* Names in it begin where the metadata lie. */
-    if (add_line(&line, file + (path_base(dir) - dir), NULL, 0) < 0)
-        return -ENOMEM;
-    if (has_line(&text, &line))
-        return 0;
-    if ((text.size && text.data[text.size - 1] != '\n' && buf_add_str(&text, "\n") < 0) ||
-        buf_add(&text, line.data, line.size) < 0)
-        return -ENOMEM;
-    r = restamp_replace(fd, record, text.data, text.size, &st, NULL);
-    return r < 0 ? r : 1;
 }

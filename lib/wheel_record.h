@@ -16,8 +16,3 @@ int wheel_record_add(struct buf *out, const char *path);
  * itself, TEXT, that lies in HOME. 0 or -ENOMEM. */
 int wheel_record_write(const struct manifest *m, const char *home, const struct buf *text,
                        struct buf *out);
-
-/* Where HOME beneath FD is in the metadata of an installed wheel, lists file NAME in it there, too,
- * so that who uninstalls the wheel removes it. 1: done; 0: it is listed, or there is no RECORD;
- * negative errno. */
-int wheel_record_add(int fd, const char *home, const char *name);
