@@ -28,7 +28,7 @@ static void print_json(const struct args *a, const struct wp_restore_result *r)
     document_member("links", document_count(r->links));
     document_member("restamped", document_count(r->restamped));
     document_member("pycs", document_count(r->pycs));
-    document_member("layout", json_string(show_layout(r->layout)));
+    document_member("layout", json_string(wp_layout_name(r->layout)));
     document_name("cache_dir", r->cache_dir);
     document_member("set_cache_dir", json_boolean(r->set_cache_dir));
     document_member("renamed", document_count(r->renamed));

@@ -19,12 +19,6 @@
 
 enum { LARGEST_STATE = 16 << 20, LARGEST_MANIFEST = 1 << 30 };
 
-static const char *const layouts[] = {
-    [WP_LAYOUT_IN_TREE] = "in-tree",
-    [WP_LAYOUT_CACHE_DIR] = "cache-dir",
-    [WP_LAYOUT_USER_WIDE] = "user-wide",
-};
-
 static void add_text(struct sha256 *sha, const char *text)
 {
     sha256_add(sha, text ? text : "", text ? strlen(text) + 1 : 0);
@@ -95,7 +89,7 @@ int unpack_state_write(struct unpack *u, struct wp_error *err)
     struct manifest_state state = {.action = (char *)"extract",
                                    .roots = u->roots,
                                    .strip = u->o->strip_components,
-                                   .layout = (char *)layouts[u->result->layout],
+                                   .layout = (char *)wp_layout_name(u->result->layout),
                                    .cache_root = u->result->cache_dir,
                                    .options = u->state,
                                    .archive = archive};
@@ -119,9 +113,9 @@ int unpack_state_write(struct unpack *u, struct wp_error *err)
 /* What was done then is what a run that did it would tell now. */
 static void tell_result(struct wp_extract_result *result, const struct manifest_state *state)
 {
-    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
-        if (layouts[i] && state->layout && strcmp(layouts[i], state->layout) == 0)
-            result->layout = (enum wp_layout)i;
+    for (enum wp_layout l = WP_LAYOUT_IN_TREE; state->layout && wp_layout_name(l); l++)
+        if (strcmp(wp_layout_name(l), state->layout) == 0)
+            result->layout = l;
     result->has_manifest = true;
     result->set_cache_dir = result->layout == WP_LAYOUT_CACHE_DIR;
     result->cache_dir = state->cache_root ? strdup(state->cache_root) : NULL;

@@ -12,9 +12,10 @@ if [ "${1-}" = bench ]; then
     libarchive-tools openssl pigz unzip zip zstd"
 elif [ "${1-}" != demo ]; then
   # The last line: other readers and writers of archives, which must understand ours.
-  packages="$packages python3-pytest python3-setuptools python3-venv python3-pip python3-wheel
-    libnss-wrapper util-linux e2fsprogs clang-format mandoc clang libclang-rt-dev
-    acl busybox bzip2 default-jdk-headless git libarchive-tools pigz unzip xz-utils zip zstd"
+  packages="$packages python3-pytest python3-setuptools python3-venv libnss-wrapper util-linux
+    e2fsprogs clang-format mandoc clang libclang-rt-dev
+    busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd
+    acl git python3-pip python3-wheel unzip zip"
   # For the static program, and shells that complete.
   packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh"
 fi
