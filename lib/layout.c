@@ -45,60 +45,16 @@ const char *layout_user_root(struct layout *l)
     return l->user_root;
 }
 
-/* Directories of PATH that are not there yet will be the user's. */
-static int note_missing(struct layout *l, const char *path, struct wp_error *err)
-{
-    _cleanup_free_ char *p = path_absolute(path);
-
-    for (;;) {
-        struct stat st;
-        char *slash;
-
-        if (!p)
-            return error_nomem(err);
-        if (stat(p, &st) == 0 || errno != ENOENT)
-            return 0;
-        if (layout_grow((void **)&l->made, l->made_count, sizeof *l->made) < 0 ||
-            !(l->made[l->made_count] = strdup(p)))
-            return error_nomem(err);
-        l->made_count++;
-        slash = strrchr(p, '/');
-        if (!slash || slash == p)
-            return 0;
-        *slash = '\0';
-    }
-}
-
-/* Below another user's home his own symlinks could lead root, who makes directories there and gives
- * them to him, to anywhere. */
-static int refuse_symlinks(const char *path, struct wp_error *err)
-{
-    _cleanup_free_ char *p = path_absolute(path);
-
-    if (!p)
-        return error_nomem(err);
-    for (char *slash = strchr(p + 1, '/');; slash = strchr(slash + 1, '/')) {
-        struct stat st;
-        int r;
-
-        if (slash)
-            *slash = '\0';
-        r = lstat(p, &st);
-        if (r == 0 && S_ISLNK(st.st_mode) && st.st_uid != 0)
-            return error_set(err, 0, p,
-                             "is a symbolic link of the user's: root does not follow it");
-        if (r < 0 || !slash)
-            return 0;
-        *slash = '/';
-    }
-}
-
 int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
 {
     const char *path = root == LAYOUT_TREE        ? l->dir
                        : root == LAYOUT_CACHE_DIR ? l->cache_dir
                        : root == LAYOUT_OLD       ? l->old_root
                                                   : layout_user_root(l);
+    bool given = l->give && (root == LAYOUT_CACHE_DIR || root == LAYOUT_USER_WIDE);
+    struct staging_owner owner = {.uid = l->verify->user.uid,
+                                  .gid = l->verify->user.gid,
+                                  .guarded = root == LAYOUT_USER_WIDE};
     int r = 0;
 
     if (l->has_area[root])
@@ -107,20 +63,13 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
         return error_set(err, 0, NULL, "the user has no name, and so no home directory for caches");
     if (!path)
         return error_nomem(err);
-    if (root == LAYOUT_USER_WIDE && l->give) {
-        r = refuse_symlinks(path, err);
-        if (r < 0)
-            return r;
-    }
     if (!*l->staging)
         r = staging_new(l->staging, &l->staging_options, err);
     /* The tree is always the first. */
     if (r == 0 && root != LAYOUT_TREE)
         r = layout_area(l, LAYOUT_TREE, err);
-    if (r >= 0 && (root == LAYOUT_CACHE_DIR || root == LAYOUT_USER_WIDE) && l->give)
-        r = note_missing(l, path, err);
     if (r >= 0)
-        r = staging_add_area(*l->staging, path, err);
+        r = staging_add_area_for(*l->staging, path, given ? &owner : NULL, err);
     if (r < 0)
         return r;
     l->has_area[root] = true;
@@ -472,12 +421,9 @@ void layout_clear(struct layout *l)
         free(l->laid[i].source_dir);
         free(l->laid[i].path);
     }
-    for (size_t i = 0; i < l->made_count; i++)
-        free(l->made[i]);
     for (size_t i = 0; i < l->kept_count; i++)
         free(l->kept[i]);
     free(l->laid);
-    free(l->made);
     free(l->kept);
     free(l->cache_below);
     free(l->user_root);

@@ -135,9 +135,7 @@ struct layout {
     char *inside_root; /* a cache root inside the tree; owned */
     bool used_inside, used_cache_dir, used_user_wide;
     bool used_in_tree, used_zipped; /* zipped: user-wide, too, but whatever the layout is */
-    char **made;                    /* directories whose owner is set after the commit; owned */
-    size_t made_count;
-    char **kept; /* paths that the staging borrows until the commit; owned */
+    char **kept;                    /* paths that the staging borrows until the commit; owned */
     size_t kept_count;
 
     /* Results. */
@@ -171,8 +169,8 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err);
 
 /* Lays all records. Nothing is visible before the commit. */
 int layout_run(struct layout *l, struct wp_error *err);
-/* After the commit: owners of what was made, and directories that are empty now. */
-int layout_finish(struct layout *l, struct wp_error *err);
+/* After the commit: directories that are empty now. */
+void layout_finish(struct layout *l);
 /* After the commit: judges the laid indexes, and counts those that were valid when packed, and of
  * them those that are not now. */
 int layout_verify(struct layout *l, struct wp_verify_report *verify, size_t *was_valid,

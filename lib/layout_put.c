@@ -456,14 +456,10 @@ int layout_remove_leftovers(struct layout *l, struct wp_error *err)
     return 0;
 }
 
-int layout_finish(struct layout *l, struct wp_error *err)
+void layout_finish(struct layout *l)
 {
-    for (size_t i = 0; i < l->made_count && l->give; i++)
-        if (lchown(l->made[i], l->verify->user.uid, l->verify->user.gid) < 0)
-            return error_set(err, errno, l->made[i], "cannot give the directory to its user");
     /* Best effort: an empty directory harms nobody. */
     for (size_t i = 0; i < l->record_count && !l->staged; i++)
         if (may_vanish(&l->records[i]))
             (void)remove_emptied(&l->records[i]);
-    return 0;
 }

@@ -144,7 +144,7 @@ static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_err
         res = staging_commit(t->staging, err);
     staging_free(take_ptr(t->staging));
     if (res == 0 && !r->o->dry_run)
-        res = layout_finish(&t->layout, err);
+        layout_finish(&t->layout);
     if (res == 0 && !r->o->dry_run)
         res = restore_record(r, t, err);
     if (res < 0)
