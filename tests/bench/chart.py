@@ -64,5 +64,6 @@ def svg(document):
         ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d"'
          ' font-family="Helvetica, Arial, sans-serif">' % (WIDTH, y, WIDTH, y),
          '<rect width="100%" height="100%" fill="white"/>',
-         text(GAP, 28, title, 17, weight="bold"), text(GAP, 47, about, 11, SOFT), text(GAP, 62, programs, 10, SOFT)]
+         text(GAP, 28, title, 17, weight="bold"), text(GAP, 47, about, 11, SOFT),
+         text(GAP, 62, programs, 10, SOFT)]
         + parts + ["</svg>", ""])
