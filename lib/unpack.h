@@ -44,6 +44,7 @@ struct unpack {
     struct unpack_links *links; /* hard links; NULL: none yet; owned */
     struct manifest manifest;
     bool has_manifest;
+    bool grafts;          /* caches alone, onto sources that are there */
     struct buf recorded;  /* text of MANIFEST where it was read before the entries; owned */
     char *home;           /* as unpacked: "TOP/.warmpack/ID"; NULL: none; owned */
     char **roots;         /* absolute paths that DIR will have for Python; NULL-ended; owned */
