@@ -89,8 +89,12 @@ static int digest_fact(void *ctx, unsigned char out[32])
 {
     struct context *c = ctx;
     struct stat st;
-    _cleanup_close_ int fd = open_source(c, &st);
+    _cleanup_close_ int fd = -1;
 
+    if (c->member && c->source->spooled)
+        return zipped_digest_within(c->p->spool, c->source->spool_at, c->source->entry.size,
+                                    c->member, out);
+    fd = open_source(c, &st);
     if (fd < 0)
         return fd;
     if (!S_ISREG(st.st_mode))
@@ -134,17 +138,6 @@ static int data_fact(void *ctx, const char *name, struct judge_file *f, bool *wh
     *f = (struct judge_file){.mtime = item->entry.mtime, .size = item->entry.size};
     *whole = !item->broken;
     return 1;
-}
-
-char *pack_source_dir(const struct pack *p, const char *dir, const char **misplaced)
-{
-    *misplaced = NULL;
-    for (size_t i = 0; i < p->manifest.cache_count; i++)
-        if (strcmp(p->manifest.caches[i].cache, dir) == 0)
-            return strdup(p->manifest.caches[i].source);
-    if (strcmp(path_base(dir), "__pycache__") != 0)
-        *misplaced = "its directory is not one where Numba looks for a source of this tree";
-    return path_dir(dir);
 }
 
 /* Did the index or its data files change since they were read? Numba may be at work. */
@@ -215,7 +208,7 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     const struct walk_item *item = &p->walk.items[packed->item];
     _cleanup_free_ char *dir = path_dir(item->entry.path);
     const char *misplaced = NULL;
-    _cleanup_free_ char *sources = dir ? pack_source_dir(p, dir, &misplaced) : NULL;
+    _cleanup_free_ char *sources = dir ? judge_source_dir(&p->manifest, dir, &misplaced) : NULL;
     struct context c = {.p = p, .dir = dir};
     struct judge_facts facts = {
         .source = source_fact, .digest = digest_fact, .data = data_fact, .ctx = &c};

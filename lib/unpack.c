@@ -59,49 +59,6 @@ static int replace_earlier(struct unpack *u, struct unpack_files *files, struct 
     return r < 0 ? error_set(err, -r, item->e.path, "cannot be replaced") : 0;
 }
 
-int unpack_take_manifest(struct unpack *u, const struct entry *e, struct buf *text,
-                         struct wp_error *err)
-{
-    bool gone;
-    _cleanup_free_ char *name = unpack_name(u, e->path, &gone);
-    int r;
-
-    if (u->has_manifest)
-        return error_set(err, EBADMSG, e->path, "the archive has a second manifest");
-    if (!name || !(u->home = path_dir(name)))
-        return error_nomem(err);
-    r = unpack_pull(u, e, text, err);
-    if (r == 0 && u->recorded.data &&
-        (text->size != u->recorded.size || memcmp(text->data, u->recorded.data, text->size) != 0))
-        r = error_set(err, EBADMSG, e->path, "the archive has a second manifest");
-    if (r == 0 && !u->recorded.data)
-        r = manifest_read(&u->manifest, text->data, text->size, e->path, u->a->pool, err);
-    u->has_manifest = r == 0;
-    return r;
-}
-
-static int stage_manifest(struct unpack *u, const struct entry *e, struct wp_error *err)
-{
-    _cleanup_buf_ struct buf text = {0};
-    _cleanup_free_ char *name = NULL;
-    /* It is the packer's; who unpacks as an ordinary user cannot give it away. */
-    struct create_policy policy = u->policy;
-    struct entry file = *e;
-    int r = unpack_take_manifest(u, e, &text, err);
-
-    if (r == 0)
-        r = create_dir(u->tree, u->home, err);
-    if (r < 0)
-        return r;
-    name = path_join(u->home, MANIFEST_NAME);
-    if (!name)
-        return error_nomem(err);
-    file.path = name;
-    file.size = text.size;
-    policy.owner &= policy.superuser;
-    return create_file(u->tree, &policy, &file, text.data, text.size, err);
-}
-
 static int stage_entry(struct unpack *u, struct unpack_files *files, struct unpacked *item,
                        struct wp_error *err)
 {
@@ -132,7 +89,7 @@ static int next_entry(struct unpack *u, struct unpack_files *files, const struct
         return r;
     if (unpack_is_manifest(u, e->path)) {
         unpack_selected(u, e->path, used); /* a pattern may name it */
-        return stage_manifest(u, e, err);
+        return unpack_stage_manifest(u, e, err);
     }
     r = unpack_make_item(u, e, used, &item, err);
     if (r == 0 && !item->skipped) {
@@ -152,24 +109,6 @@ static int next_entry(struct unpack *u, struct unpack_files *files, const struct
 static void tell_progress(const struct unpack *u)
 {
     report_progress(u->o->report, u->a->reader->consumed, u->a->size);
-}
-
-/* A format that rounds times has its manifest where it can be read first. */
-int unpack_read_recorded(struct unpack *u, struct wp_error *err)
-{
-    _cleanup_buf_ struct buf path = {0};
-    int r = u->a->reader->is_rounded
-                ? u->a->reader->ops->manifest(u->a->reader, &path, &u->recorded, err)
-                : 0;
-
-    if (r <= 0) {
-        buf_free(&u->recorded);
-        return r;
-    }
-    if (buf_terminate(&path) < 0)
-        return error_nomem(err);
-    return manifest_read(&u->manifest, u->recorded.data, u->recorded.size, (const char *)path.data,
-                         u->a->pool, err);
 }
 
 /* The stream into the staged tree, files only: links come when all files are there. */
@@ -305,6 +244,8 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
         r = staging_add_area(u->staging, u->dir, err);
     if (r >= 0) {
         u->tree = staging_tree(u->staging, 0);
+        if (geteuid() != 0)
+            u->umask = u->policy.umask = staging_umask(u->staging, 0);
         r = unpack_add_physical_root(u, err);
     }
     if (r == 0)
@@ -320,7 +261,7 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
     staging_free(u->staging);
     u->staging = NULL;
     if (r == 0)
-        r = layout_finish(&u->layout, err);
+        layout_finish(&u->layout);
     for (size_t i = 0; i < u->count; i++)
         u->result->files += !u->items[i]->skipped && manifest_home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;
@@ -335,7 +276,7 @@ static void clear(struct unpack *u)
 {
     for (size_t i = 0; i < u->count; i++)
         unpack_item_free(u->items[i]);
-    buf_free(&u->recorded);
+    texts_free(&u->texts);
     layout_clear(&u->layout);
     caches_free_bases(u->roots);
     manifest_clear(&u->manifest);

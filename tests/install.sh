@@ -14,7 +14,8 @@ elif [ "${1-}" != demo ]; then
   # The last line: other readers and writers of archives, which must understand ours.
   packages="$packages python3-pytest python3-setuptools python3-venv libnss-wrapper util-linux
     e2fsprogs clang-format mandoc clang libclang-rt-dev
-    busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd"
+    busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd
+    acl git python3-pip python3-wheel unzip zip"
   # For the static program, and shells that complete.
   packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh"
 fi

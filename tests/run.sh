@@ -2,8 +2,8 @@
 # Installs what is needed, builds, runs every test and ends with one line:
 # "N passed, N failed, N skipped".
 # Usage: sh tests/run.sh [--all] [--asan]
-#   --all   also the longer tests with Numba, other releases of Numba from the Python package
-#           index, and two minutes of fuzzing
+#   --all   also the longer tests with Numba, other releases of Numba, Spark, Dask and the newest
+#           setuptools from the Python package index, and two minutes of fuzzing
 #   --asan  with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan
 set -eu
 
@@ -21,8 +21,9 @@ done
 
 cd "$(dirname "$0")/.."
 python=/usr/bin/python3 # Debian's Numba belongs to Debian's Python.
-longer_numba="restore verdicts env inspect amend versions" # tests/numba/test_NAME.py
-every_numba="versions egg inspect"                         # with each release of Numba
+longer_numba="restore verdicts env inspect amend amend_tools versions" # tests/numba/test_NAME.py
+every_numba="versions egg inspect zipped"                              # with each release of Numba
+python_index="wheel types" # tests/python/test_NAME.py, with what a package index has
 results=$PWD/$build/reports # kept, for tests/numba/versions_table.py
 rm -rf "$results"
 mkdir -p "$results"
@@ -88,6 +89,41 @@ package_index() {
   done
   unset WARMPACK_TEST_PYTHON
 }
+python_package() {
+  set -- tests/python
+  for name in $python_index; do set -- "$@" "--ignore=tests/python/test_$name.py"; done
+  pytest_part python "$@"
+}
+# environment_part NAME: part NAME with the Python of an environment; see tests/environments.py.
+environment_part() {
+  if WARMPACK_TEST_PYTHON=$("$python" tests/environments.py "$1"); then
+    export WARMPACK_TEST_PYTHON
+    "$1"
+  else
+    parts="$parts $1" # without a report: counted as failed
+  fi
+  unset WARMPACK_TEST_PYTHON
+}
+# The newest setuptools; the wheel, which has the static program; types.
+newest() {
+  set -- tests/python/test_setuptools.py
+  for name in $python_index; do set -- "$@" "tests/python/test_$name.py"; done
+  pytest_part newest "$@"
+}
+# What goes to executors is the static program.
+spark() {
+  shared_program=$WARMPACK
+  if cmake --preset static >"$results/log" 2>&1 &&
+    cmake --build --preset static --target warmpack >>"$results/log" 2>&1
+  then
+    export WARMPACK="$PWD/build-static/warmpack"
+  else
+    cat "$results/log"
+  fi
+  python=$WARMPACK_TEST_PYTHON pytest_part spark tests/spark
+  python=/usr/bin/python3
+  export WARMPACK="$shared_program"
+}
 # Without sanitizers of its own, since the targets have them.
 fuzz() {
   if cmake --preset fuzz >"$results/log" 2>&1 && cmake --build --preset fuzz >>"$results/log" 2>&1
@@ -104,10 +140,12 @@ pytest_part cli tests/cli
 numba
 pytest_part hostile tests/hostile
 pytest_part faults tests/faults
-pytest_part python tests/python
+python_package
 pytest_part dist tests/dist
 if [ "$all" = yes ]; then
   package_index
+  environment_part newest
+  environment_part spark
   [ "$preset" = asan ] || fuzz
 fi
 

@@ -43,30 +43,36 @@ def _beside_package() -> Optional[str]:
     return None
 
 
-def _on_path(but_not: Optional[str]) -> Optional[str]:
+def _is_front(path: str) -> bool:
+    """Is it the script that pip makes of this package, which looks for the program itself?"""
+    try:
+        with open(path, "rb") as file:
+            return b"warmpack.__main__" in file.read(1024)
+    except OSError:
+        return False
+
+
+def _on_path() -> Optional[str]:
     for folder in os.get_exec_path():
         path = shutil.which("warmpack", path=folder) if folder else None
-        if path and not (but_not and os.path.exists(but_not) and os.path.samefile(path, but_not)):
+        if path and not _is_front(path):
             return path
     return None
 
 
-def find_program(but_not: Optional[str] = None) -> str:
-    """The path of the program: $WARMPACK, else the one beside this package, else by PATH.
-
-    BUT_NOT is a file that is passed over on PATH.
-    """
+def find_program() -> str:
+    """The path of the program: $WARMPACK, else the one beside this package, else by PATH."""
     named = os.environ.get("WARMPACK")
     if named:
         path = shutil.which(named) or named
         if not os.path.isfile(path):
             raise Error("%s: there is no such program (from WARMPACK)" % named)
         return os.path.abspath(path)
-    path = _beside_package() or _on_path(but_not)
-    if not path:
+    found = _beside_package() or _on_path()
+    if not found:
         raise Error("the program warmpack was found neither beside the Python package nor by "
                     "PATH; install it, or set WARMPACK to its path")
-    return os.path.abspath(path)
+    return os.path.abspath(found)
 
 
 def _copy_in_memory(path: str) -> int:
@@ -139,6 +145,7 @@ def run(words: Sequence[str], env: Optional[Mapping[str, str]] = None,
     if done.returncode not in (0, 1):
         raise Error(_without_prefix(said) or "%s ended with status %d" % (program, done.returncode),
                     done.returncode)
+    document: Dict[str, Any]
     try:
         document = json.loads(done.stdout.decode("utf-8"))
     except ValueError as error:
