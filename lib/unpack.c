@@ -200,6 +200,15 @@ int unpack_add_physical_root(struct unpack *u, struct wp_error *err)
     return 0;
 }
 
+/* Is it the manifest of an archive of caches alone? */
+static bool has_absent(const struct manifest *m)
+{
+    for (size_t i = 0; i < m->entry_count; i++)
+        if (m->entries[i].absent)
+            return true;
+    return false;
+}
+
 static int finish_manifest(struct unpack *u, struct wp_error *err)
 {
     _cleanup_free_ char *manifest = NULL, *state = NULL;
@@ -211,12 +220,13 @@ static int finish_manifest(struct unpack *u, struct wp_error *err)
         return u->a->reader->mark ? error_set(err, EBADMSG, u->a->name,
                                               "the archive is cut: its manifest is missing")
                                   : unpack_state_supersede(u, err);
+    u->grafts = u->o->caches_only || has_absent(&u->manifest);
     r = unpack_check(u, err);
-    if (r == 0 && u->o->caches_only)
+    if (r == 0 && u->grafts)
         r = unpack_graft(u, err);
     if (r == 0)
         r = unpack_layout(u, err);
-    if (r == 0 && !u->o->caches_only && u->o->restamp != WP_RESTAMP_NEVER)
+    if (r == 0 && !u->grafts && u->o->restamp != WP_RESTAMP_NEVER)
         r = unpack_restamp(u, err);
     if (r == 0)
         r = unpack_state_write(u, err);
@@ -266,9 +276,9 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
         u->result->files += !u->items[i]->skipped && manifest_home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;
     if (r == 0)
-        r = !u->has_manifest    ? unpack_warn_stale(u, err)
-            : u->o->caches_only ? unpack_graft_finish(u, err)
-                                : unpack_verify(u, err);
+        r = !u->has_manifest ? unpack_warn_stale(u, err)
+            : u->grafts      ? unpack_graft_finish(u, err)
+                             : unpack_verify(u, err);
     return r;
 }
 

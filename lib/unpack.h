@@ -45,6 +45,7 @@ struct unpack {
     struct unpack_links *links; /* hard links; NULL: none yet; owned */
     struct manifest manifest;
     bool has_manifest;
+    bool grafts;                   /* caches alone, onto sources that are there */
     bool is_recorded;              /* it was read before the entries */
     unsigned char text_sha256[32]; /* of its text */
     uint64_t text_size;
