@@ -157,6 +157,20 @@ static int meet_all(struct archive_indexes *v, struct buf *manifest, char **mani
     return r;
 }
 
+/* A format that rounds times has the exact ones in its manifest. */
+static int take_exact_times(struct archive_indexes *v, const struct manifest *recorded,
+                            struct wp_error *err)
+{
+    for (size_t i = 0; i < v->m.entry_count && v->a->reader->is_rounded; i++) {
+        struct entry *e = &v->m.entries[i];
+        const struct entry *m = manifest_find(recorded, e->path);
+
+        if (m && m->type == e->type && entry_take_attributes(e, m) < 0)
+            return error_nomem(err);
+    }
+    return 0;
+}
+
 int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, struct wp_error *err)
 {
     _cleanup_buf_ struct buf text = {0};
@@ -170,6 +184,8 @@ int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, stru
         r = error_set(err, EBADMSG, a->name, "the archive is cut: its manifest is missing");
     if (r == 0 && path)
         r = manifest_read(&recorded, text.data, text.size, path, a->pool, err);
+    if (r == 0)
+        r = take_exact_times(out, &recorded, err);
     if (r == 0) { /* which hashed directory belongs where, only the manifest knows; so it is with
                      sources that are not in the archive */
         out->m.indexes = recorded.indexes;

@@ -71,7 +71,7 @@ package_index() {
 }
 
 unit
-for part in cli numba hostile faults dist; do
+for part in cli numba hostile faults python dist; do
   [ ! -d "tests/$part" ] || pytest_part "$part"
 done
 [ "$all" = no ] || package_index

@@ -1,0 +1,57 @@
+"""Pack Python trees so that their Numba caches arrive warm.
+
+Thin typed functions over the program warmpack, one for each of its main verbs. A result is the
+document that the verb prints with --json; the manual pages say what its members mean. What the
+program refuses is raised as warmpack.Error, with the line that it prints.
+
+    import warmpack
+    warmpack.create("app.tgz", "app", directory="/srv/build")
+    done = warmpack.extract("app.tgz", "/opt")
+    print(done["summary"])          # {'total': 32, 'valid': 32}
+
+activate() unpacks an archive once for many processes, and makes this process use it. See
+warmpack.spark for Apache Spark and warmpack.setuptools for eggs and wheels. python -m warmpack is
+the program itself.
+"""
+
+from ._activate import Activation, activate
+from ._jobs import amend, create, env, extract, inspect, restore, verify
+from ._program import Error, find_program
+from ._types import (
+    AmendResult,
+    CreateResult,
+    ExtractResult,
+    Index,
+    InspectResult,
+    Note,
+    Overload,
+    RestoreResult,
+    Stamp,
+    VerifyResult,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Activation",
+    "AmendResult",
+    "CreateResult",
+    "Error",
+    "ExtractResult",
+    "Index",
+    "InspectResult",
+    "Note",
+    "Overload",
+    "RestoreResult",
+    "Stamp",
+    "VerifyResult",
+    "activate",
+    "amend",
+    "create",
+    "env",
+    "extract",
+    "find_program",
+    "inspect",
+    "restore",
+    "verify",
+]

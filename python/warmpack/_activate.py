@@ -1,0 +1,218 @@
+"""Unpacking an archive once for many processes, and making this one use it."""
+
+import contextlib
+import fcntl
+import importlib
+import json
+import logging
+import os
+import sys
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+
+from ._program import Error, PathLike, options, run
+
+_log = logging.getLogger("warmpack")
+
+# What the environment said before any activation changed it: where caches go must not depend on
+# which of two applications a process activates first.
+_given_cache_dir: Optional[str] = None
+_given_known = False
+
+
+class Activation(NamedTuple):
+    """What activate() did."""
+
+    path: str  # of the tree, which is on sys.path
+    summary: Dict[str, int]  # verify's: "total", "valid", and each other status that there is
+    settings: Dict[str, str]  # the NUMBA_ variables that were set
+
+
+def _cache_dir_before() -> Optional[str]:
+    global _given_cache_dir, _given_known
+    if not _given_known:
+        _given_cache_dir = os.environ.get("NUMBA_CACHE_DIR") or None
+        _given_known = True
+    return _given_cache_dir
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Waits for every other process that holds the lock PATH; a process that dies lets go."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _read_record(path: str) -> Optional[Dict[str, Any]]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and os.path.isdir(record.get("root", "")) else None
+
+
+def _write_record(path: str, record: Dict[str, Any]) -> None:
+    temporary = "%s.%d" % (path, os.getpid())
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(record, file)
+    os.replace(temporary, path)
+
+
+def _root(directory: str) -> str:
+    """The tree in DIRECTORY: its one directory, or itself where there are several or where the one
+    is a package."""
+    # Names that begin with a dot are the manifest's, caches', or of tools.
+    names = [name for name in os.listdir(directory) if not name.startswith(".")]
+    if len(names) != 1:
+        return directory
+    top = os.path.join(directory, names[0])
+    package = os.path.exists(os.path.join(top, "__init__.py"))
+    return top if os.path.isdir(top) and not package else directory
+
+
+def _cpu_settings(directory: str, program: Optional[str]) -> Dict[str, str]:
+    """What makes the caches load; nothing where there are none, or for more than one CPU."""
+    try:
+        settings = run(["env", "--", directory], program=program)
+    except Error as error:
+        _log.info("no NUMBA_CPU_ settings: %s", error)
+        return {}
+    return {name: value for name, value in settings.items() if isinstance(value, str)}
+
+
+def _warn_of_other_versions(indexes: Sequence[Dict[str, Any]]) -> None:
+    """Numba recompiles without a word where it or Python is another one."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        numba = version("numba")
+    except PackageNotFoundError:
+        _log.warning("there is no Numba for %s", sys.executable)
+        return
+    python = "%d%d%s" % (*sys.version_info[:2], getattr(sys, "abiflags", ""))
+    others = [i for i in indexes if i["numba"] not in (None, numba)
+              or i["python"] not in (None, python)]
+    if others:
+        _log.warning("%d of %d cache indexes were made by another version, such as Numba %s for "
+                     "Python %s; here are %s and %s", len(others), len(indexes),
+                     others[0]["numba"], others[0]["python"], numba, python)
+
+
+def _judge(directory: str, cache_dir: Optional[str], cpu: bool,
+           program: Optional[str]) -> Dict[str, Any]:
+    """The record of a tree that is in place: where it is, its indexes, and what to set."""
+    environ = dict(os.environ)
+    settings = _cpu_settings(directory, program) if cpu else {}
+    environ.update(settings)
+    verdict = run(["verify", *options(cache_dir=cache_dir), "--", directory], environ,
+                  program=program)
+    summary = verdict["summary"]
+    if summary.get("unsafe-cpu"):
+        _log.warning("%d of %d cache indexes hold code that this machine's CPU cannot run; Numba "
+                     "will compile it again", summary["unsafe-cpu"], summary["total"])
+        settings = {}
+    _warn_of_other_versions(verdict["indexes"])
+    return {"root": _root(directory), "summary": summary, "settings": settings}
+
+
+def _numba_value(name: str) -> Optional[str]:
+    """What the Numba that is imported already uses for the variable NAME; None: not known."""
+    config = sys.modules["numba"].config
+    value = getattr(config, name[len("NUMBA_"):], None)
+    if value or name == "NUMBA_CACHE_DIR":
+        return value or ""
+    try:
+        if name == "NUMBA_CPU_NAME":
+            return importlib.import_module("llvmlite.binding").get_host_cpu_name()
+        return importlib.import_module("numba.core.codegen").get_host_cpu_features()
+    except (ImportError, AttributeError):
+        return None
+
+
+def _set_variable(name: str, value: str) -> None:
+    if hasattr(sys.modules.get("numba"), "config"):
+        used = _numba_value(name)
+        if used is not None and used != value:
+            raise Error("numba was imported before the application was activated, with %s=%s; "
+                        "its caches need %s" % (name, used or "(not set)", value))
+    elif os.environ.get(name, value) != value:
+        raise Error("%s is %s here, and the application's caches need %s"
+                    % (name, os.environ[name] or "(empty)", value))
+    os.environ[name] = value
+
+
+def _use(record: Dict[str, Any], paths: Sequence[str]) -> Activation:
+    for name, value in record["settings"].items():
+        _set_variable(name, value)
+    root = record["root"]
+    wanted = [os.path.normpath(os.path.join(root, path)) for path in paths]
+    sys.path[:] = wanted + [path for path in sys.path if path not in wanted]
+    importlib.invalidate_caches()
+    return Activation(root, record["summary"], record["settings"])
+
+
+def once(key: List[Any], beside: str, put: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
+    """PUT()'s record, made by the first of all processes that ask with the same KEY and kept in
+    files beside the path BESIDE."""
+    folder, name = os.path.split(beside)
+    stem = os.path.join(folder, "." + name)
+    with _locked(stem + ".lock"):
+        record = _read_record(stem + ".json")
+        if record is None or record.get("key") != key:
+            record = put()
+            record["key"] = key
+            _write_record(stem + ".json", record)
+    return record
+
+
+def activate(archive: PathLike, directory: PathLike, *, paths: Sequence[str] = ("",),
+             cache_dir: Optional[PathLike] = None, cpu: bool = True,
+             program: Optional[str] = None) -> Activation:
+    """Unpacks ARCHIVE into DIRECTORY, once for all processes that ask, and makes this one use it.
+
+    The tree (the archive's one top-level directory, or DIRECTORY where there are more or it is a
+    package), or its subdirectories PATHS, go to the front of sys.path. Caches go into the tree, or
+    to CACHE_DIR or $NUMBA_CACHE_DIR where given. CPU sets NUMBA_CPU_NAME and NUMBA_CPU_FEATURES to
+    what the caches were compiled for, where this machine can run that. Numba should not have been
+    imported; it is an error if it was, with other settings.
+    """
+    archive, directory = os.path.abspath(archive), os.path.abspath(directory)
+    given = _cache_dir_before()
+    root = os.path.abspath(cache_dir) if cache_dir else given
+    environ = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+
+    def unpack() -> Dict[str, Any]:
+        words = options(file=archive, directory=directory, if_needed=True, cache_dir=root,
+                        layout="cache-dir" if root else "in-tree")
+        run(["extract", *words], environ, program=program)
+        record = _judge(directory, root, cpu, program)
+        if cache_dir:
+            record["settings"]["NUMBA_CACHE_DIR"] = root
+        return record
+
+    os.makedirs(os.path.dirname(directory), exist_ok=True)
+    status = os.stat(archive)
+    key = ["archive", archive, status.st_size, status.st_mtime_ns, status.st_ino, root, cpu]
+    return _use(once(key, directory, unpack), paths)
+
+
+def activate_unpacked(directory: PathLike, state: PathLike, *, paths: Sequence[str] = ("",),
+                      cpu: bool = True, program: Optional[str] = None) -> Activation:
+    """The same for a tree that another tool unpacked as DIRECTORY: it is restored once. STATE is
+    the path beside which that is recorded."""
+    directory = os.path.abspath(directory)
+    root = _cache_dir_before()
+    environ = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+
+    def repair() -> Dict[str, Any]:
+        words = options(cache_dir=root, layout="cache-dir" if root else "in-tree")
+        run(["restore", *words, "--", directory], environ, program=program)
+        return _judge(directory, root, cpu, program)
+
+    status = os.stat(directory)
+    key = ["unpacked", directory, status.st_ino, root, cpu]
+    return _use(once(key, os.path.abspath(state), repair), paths)

@@ -1,0 +1,111 @@
+"""The main verbs of the program as functions. See its manual pages for what options mean."""
+
+import os
+from typing import Any, Dict, Mapping, Optional, Sequence, Union, cast
+
+from ._program import PathLike, options, run
+from ._types import (
+    AmendResult,
+    CreateResult,
+    ExtractResult,
+    InspectResult,
+    RestoreResult,
+    VerifyResult,
+)
+
+PathOrPaths = Union[PathLike, Sequence[PathLike], None]
+
+
+def create(archive: PathLike, *paths: PathLike, directory: Optional[PathLike] = None,
+           format: Optional[str] = None, level: Optional[int] = None,
+           cache_dir: PathOrPaths = None, no_cache_dir: bool = False,
+           source_root: PathOrPaths = None, egg_info: Optional[PathLike] = None,
+           exclude: Union[str, Sequence[str], None] = None, dereference: bool = False,
+           caches_only: bool = False, strict: bool = False,
+           gzip_members: Optional[str] = None, numeric_owner: bool = False,
+           owner: Optional[str] = None, group: Optional[str] = None,
+           threads: Optional[int] = None,
+           env: Optional[Mapping[str, str]] = None) -> CreateResult:
+    """Packs PATHS, relative to DIRECTORY, with their Numba caches into ARCHIVE, whose suffix
+    chooses the format. ENV, here and below, is the program's environment instead of this one."""
+    words = options(format=format, level=level, cache_dir=cache_dir, no_cache_dir=no_cache_dir,
+                    source_root=source_root, egg_info=egg_info, exclude=exclude,
+                    dereference=dereference, caches_only=caches_only, strict=strict,
+                    gzip_members=gzip_members, numeric_owner=numeric_owner, owner=owner,
+                    group=group, threads=threads, file=archive, directory=directory)
+    return cast(CreateResult, run(["create", *words, "--", *map(os.fspath, paths)], env))
+
+
+def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: str,
+            strip_components: Optional[int] = None, layout: Optional[str] = None,
+            cache_dir: Optional[PathLike] = None, user: Union[str, int, None] = None,
+            runtime_root: PathOrPaths = None, restamp: Optional[str] = None,
+            exclude: Union[str, Sequence[str], None] = None, if_needed: bool = False,
+            replace: bool = False, keep_old_files: bool = False, caches_only: bool = False,
+            preserve_permissions: bool = False, no_same_owner: bool = False,
+            numeric_owner: bool = False, threads: Optional[int] = None,
+            env: Optional[Mapping[str, str]] = None) -> ExtractResult:
+    """Unpacks ARCHIVE, or the members that match PATTERNS, into DIRECTORY so that every cache
+    index stays valid; "lost" of the result counts those that did not."""
+    words = options(strip_components=strip_components, layout=layout, cache_dir=cache_dir,
+                    user=user, runtime_root=runtime_root, restamp=restamp, exclude=exclude,
+                    if_needed=if_needed, replace=replace, keep_old_files=keep_old_files,
+                    caches_only=caches_only, preserve_permissions=preserve_permissions,
+                    no_same_owner=no_same_owner, numeric_owner=numeric_owner, threads=threads,
+                    file=archive, directory=directory)
+    return cast(ExtractResult, run(["extract", *words, "--", *patterns], env))
+
+
+def restore(directory: PathLike, *, manifest: Optional[PathLike] = None,
+            layout: Optional[str] = None, cache_dir: Optional[PathLike] = None,
+            user: Union[str, int, None] = None, runtime_root: PathOrPaths = None,
+            restamp: Optional[str] = None, dry_run: bool = False,
+            threads: Optional[int] = None,
+            env: Optional[Mapping[str, str]] = None) -> RestoreResult:
+    """Repairs a tree that another tool unpacked, or that was moved."""
+    words = options(manifest=manifest, layout=layout, cache_dir=cache_dir, user=user,
+                    runtime_root=runtime_root, restamp=restamp, dry_run=dry_run, threads=threads)
+    return cast(RestoreResult, run(["restore", *words, "--", os.fspath(directory)], env))
+
+
+def amend(archive: PathLike, *, source: PathLike, output: Optional[PathLike] = None,
+          source_root: PathOrPaths = None, cache_dir: PathOrPaths = None,
+          no_cache_dir: bool = False, strict: bool = False, format: Optional[str] = None,
+          level: Optional[int] = None, threads: Optional[int] = None,
+          env: Optional[Mapping[str, str]] = None) -> AmendResult:
+    """Adds a manifest, and the caches of the tree SOURCE, to an archive that another tool made."""
+    words = options(source=source, output=output, source_root=source_root, cache_dir=cache_dir,
+                    no_cache_dir=no_cache_dir, strict=strict, format=format, level=level,
+                    threads=threads, file=archive)
+    return cast(AmendResult, run(["amend", *words], env))
+
+
+def _one_of(directory: Optional[PathLike], archive: Optional[PathLike]) -> Sequence[str]:
+    if (directory is None) == (archive is None):
+        raise TypeError("give either a path or archive=")
+    return options(file=archive) if directory is None else ["--", os.fspath(directory)]
+
+
+def verify(directory: Optional[PathLike] = None, *, archive: Optional[PathLike] = None,
+           cache_dir: Optional[PathLike] = None, user: Union[str, int, None] = None,
+           runtime_root: PathOrPaths = None, python: Optional[PathLike] = None,
+           fix: bool = False, dry_run: bool = False, threads: Optional[int] = None,
+           env: Optional[Mapping[str, str]] = None) -> VerifyResult:
+    """Judges every index of a tree, or of an archive: valid, or why not."""
+    words = options(cache_dir=cache_dir, user=user, runtime_root=runtime_root, python=python,
+                    fix=fix, dry_run=dry_run, threads=threads)
+    return cast(VerifyResult, run(["verify", *words, *_one_of(directory, archive)], env))
+
+
+def inspect(path: Optional[PathLike] = None, *, archive: Optional[PathLike] = None,
+            threads: Optional[int] = None,
+            env: Optional[Mapping[str, str]] = None) -> InspectResult:
+    """Says what is in one index, in all of a tree, or in all of an archive."""
+    words = options(threads=threads)
+    return cast(InspectResult, run(["inspect", *words, *_one_of(path, archive)], env))
+
+
+def env(*paths: PathLike, env: Optional[Mapping[str, str]] = None) -> Dict[str, Any]:
+    """The settings NUMBA_CPU_NAME and NUMBA_CPU_FEATURES with which the caches of trees, indexes
+    and archives load."""
+    return run(["env", "--", *map(os.fspath, paths)], env)

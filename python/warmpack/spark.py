@@ -1,0 +1,280 @@
+"""Warm caches on the executors of Apache Spark.
+
+On the driver:
+
+    app = warmpack.spark.add_app(spark, "src/app")
+    frames.mapPartitions(app.wrap(work))
+
+or, in a task, app.activate() before what needs the application is imported. The archive, the
+program and this package travel with the job: executors need Python and Numba only.
+"""
+
+import glob
+import hashlib
+import os
+import shutil
+import tempfile
+import threading
+import zipfile
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+
+from . import _jobs
+from ._activate import Activation, activate, activate_unpacked
+from ._program import Error, PathLike, find_program
+from ._wrapped import Wrapped
+
+__all__ = ["Activation", "Adopted", "App", "add_app", "adopt", "conf"]
+
+# What was shipped, by application: the driver's folder, and the program's name there. Spark refuses
+# a name that it knows from another path.
+_shipped: Dict[str, Tuple[str, str]] = {}
+_lock = threading.Lock()
+
+# Below the executor's files: what activate() unpacks.
+_PLACE = "warmpack-apps"
+
+
+class _Handle:
+    """What is sent to tasks: names alone. The files are found by Spark there."""
+
+    def __init__(self, program: Optional[str], paths: Sequence[str], cpu: bool) -> None:
+        self._program = program
+        self._paths = tuple(paths)
+        self._cpu = cpu
+        self._done: Optional[Activation] = None
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return {**self.__dict__, "_done": None}
+
+    def _activate(self, program: Optional[str]) -> Activation:
+        raise NotImplementedError
+
+    def activate(self) -> Activation:
+        """In a task: unpacks, once for each executor, and makes this process use the application.
+
+        Returns the path of the tree and verify's summary. Cheap from the second call on.
+        """
+        if self._done is None:
+            self._done = self._activate(_spark_program(self._program))
+        return self._done
+
+    def wrap(self, function: Callable[..., Any]) -> Wrapped:
+        """FUNCTION with activate() before it: for map, mapPartitions, UDFs of pandas."""
+        return Wrapped(self, function)
+
+
+class App(_Handle):
+    """An application that add_app() sent out."""
+
+    def __init__(self, name: str, archive: str, program: str, paths: Sequence[str], cpu: bool,
+                 runtime_cache_dir: Optional[str]) -> None:
+        super().__init__(program, paths, cpu)
+        self.name = name
+        self._archive = archive
+        self._runtime_cache_dir = runtime_cache_dir
+
+    def __repr__(self) -> str:
+        return "<warmpack.spark.App %s>" % self._archive
+
+    def _activate(self, program: Optional[str]) -> Activation:
+        archive = _spark_file(self._archive)
+        place = os.path.join(os.path.dirname(archive), _PLACE, self._archive + ".d")
+        cache_dir = self._runtime_cache_dir
+        if cache_dir:
+            cache_dir = os.path.join(os.path.dirname(archive), cache_dir)
+        return activate(archive, place, paths=self._paths, cache_dir=cache_dir, cpu=self._cpu,
+                        program=program)
+
+
+class Adopted(_Handle):
+    """A tree that Spark unpacked, by --archives or addArchive."""
+
+    def __init__(self, name: str, program: Optional[str], paths: Sequence[str], cpu: bool) -> None:
+        super().__init__(program, paths, cpu)
+        self.name = name
+
+    def __repr__(self) -> str:
+        return "<warmpack.spark.Adopted %s>" % self.name
+
+    def _activate(self, program: Optional[str]) -> Activation:
+        tree = _spark_file(self.name)
+        state = os.path.join(os.path.dirname(tree), _PLACE, self.name)
+        os.makedirs(os.path.dirname(state), exist_ok=True)
+        return activate_unpacked(tree, state, paths=self._paths, cpu=self._cpu, program=program)
+
+
+def _spark_file(name: str) -> str:
+    """Where Spark put the file NAME for this executor."""
+    from pyspark import SparkFiles
+
+    # Executors say ".", and a task may change its working directory later.
+    path = os.path.abspath(SparkFiles.get(name))
+    if not os.path.exists(path):
+        raise Error("%s: is not among the files that Spark brought here" % path)
+    return path
+
+
+def _spark_program(name: Optional[str]) -> Optional[str]:
+    """The program that Spark brought: NAME, or of an add_app() that this handle does not know of.
+    None: the one that is installed."""
+    from pyspark import SparkFiles
+
+    if name:
+        return _spark_file(name)
+    brought = glob.glob(os.path.join(os.path.abspath(SparkFiles.getRootDirectory()),
+                                     "warmpack-" + 16 * "[0-9a-f]"))
+    return brought[0] if brought else None
+
+
+def _context(spark: Any) -> Any:
+    """The SparkContext of a session, or itself."""
+    context = spark if hasattr(spark, "addFile") else getattr(spark, "sparkContext", None)
+    if context is None:
+        raise TypeError("a SparkContext or SparkSession is needed, not %r" % (spark,))
+    return context
+
+
+def _zip_package(path: str) -> None:
+    """Writes this package's modules, for executors on which it is not installed."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".py"):
+                archive.write(os.path.join(folder, name), "warmpack/" + name)
+
+
+def _read_zipped_package(path: str) -> None:
+    """The same where this package is itself imported from a zip."""
+    source = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            if name.startswith("warmpack/") and name.endswith(".py"):
+                new.writestr(name, old.read(name))
+
+
+def _copy_named_by_content(source: str, folder: str, stem: str, suffix: str) -> str:
+    """Copies SOURCE into FOLDER as STEM-DIGEST.SUFFIX; returns that name.
+
+    Executors know a file by its name alone, and keep what they have: other content must have
+    another name.
+    """
+    digest = hashlib.sha256()
+    fd, temporary = tempfile.mkstemp(dir=folder)
+    with open(source, "rb") as file, open(fd, "wb") as copy:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+            copy.write(block)
+    name = "%s-%s%s" % (stem, digest.hexdigest()[:16], suffix)
+    os.chmod(temporary, 0o755 if not suffix else 0o644)
+    os.replace(temporary, os.path.join(folder, name))
+    return name
+
+
+def _ship(context: Any, program: Optional[PathLike]) -> Tuple[str, str]:
+    """Sends the program and this package out, once for each application of Spark; returns the
+    folder for archives and the program's name."""
+    with _lock:
+        if context.applicationId in _shipped:
+            return _shipped[context.applicationId]
+        # Spark removes its own temporary directory when it stops.
+        folder = tempfile.mkdtemp(prefix="warmpack-", dir=getattr(context, "_temp_dir", None))
+        name = _copy_named_by_content(os.fspath(program or find_program()), folder, "warmpack", "")
+        context.addFile(os.path.join(folder, name))
+        package = os.path.join(folder, "warmpack_package.zip")
+        if os.path.isdir(os.path.dirname(os.path.abspath(__file__))):
+            _zip_package(package)
+        else:
+            _read_zipped_package(package)
+        context.addPyFile(package)
+        _shipped[context.applicationId] = folder, name
+        return folder, name
+
+
+def _split_suffix(name: str) -> Tuple[str, str]:
+    stem, suffix = os.path.splitext(name)
+    if stem.endswith(".tar"):
+        stem, suffix = stem[:-4], ".tar" + suffix
+    return stem, suffix
+
+
+def _pack(tree: str, folder: str, packing: Dict[str, Any]) -> str:
+    """Packs the directory TREE into FOLDER; returns the path of the archive."""
+    tree = os.path.abspath(tree)
+    made = os.path.join(tempfile.mkdtemp(dir=folder), os.path.basename(tree) + ".tar.zst")
+    _jobs.create(made, os.path.basename(tree), directory=os.path.dirname(tree), **packing)
+    return made
+
+
+def add_app(spark: Any, source: PathLike, *,
+            cache_dir: Union[PathLike, Sequence[PathLike], None] = None,
+            source_root: Union[PathLike, Sequence[PathLike], None] = None,
+            exclude: Union[str, Sequence[str], None] = None, strict: bool = False,
+            paths: Sequence[str] = ("",), runtime_cache_dir: Optional[str] = None,
+            cpu: bool = True, program: Optional[PathLike] = None) -> App:
+    """Sends an application with its warm caches to every executor, also to those that start later.
+
+    SOURCE is a directory, which is packed with the options CACHE_DIR, SOURCE_ROOT, EXCLUDE and
+    STRICT of create; or an archive; or a URI of one that Spark can read. PATHS are the directories
+    of the tree that go onto sys.path; by default the tree itself, or what holds it where it is a
+    package. Caches go into the tree, or to $NUMBA_CACHE_DIR of the executors (see conf()), or to
+    RUNTIME_CACHE_DIR, which is relative to the executor's files. PROGRAM must run on the
+    executors: the static one runs on all of the same architecture.
+
+    Call it again after a change: the new archive gets a new name, and handles keep to their own.
+    """
+    context = _context(spark)
+    folder, program_name = _ship(context, program)
+    source = os.fspath(source)
+    packing = {"cache_dir": cache_dir, "source_root": source_root, "exclude": exclude}
+    if "://" in source:
+        context.addFile(source)
+        archive = source.rstrip("/").rsplit("/", 1)[-1]
+        return App(archive, archive, program_name, paths, cpu, runtime_cache_dir)
+
+    packed = os.path.isdir(source)
+    if not packed and (strict or any(value is not None for value in packing.values())):
+        raise TypeError("%s is packed already: the options of create do not apply" % source)
+    path = _pack(source, folder, {**packing, "strict": strict}) if packed else source
+    try:
+        archive = _copy_named_by_content(path, folder, *_split_suffix(os.path.basename(path)))
+    finally:
+        if packed:
+            shutil.rmtree(os.path.dirname(path))
+    context.addFile(os.path.join(folder, archive))
+    name = os.path.basename(os.path.abspath(source))
+    return App(name, archive, program_name, paths, cpu, runtime_cache_dir)
+
+
+def adopt(name: str, spark: Any = None, *, paths: Sequence[str] = ("",), cpu: bool = True,
+          program: Optional[PathLike] = None) -> Adopted:
+    """A handle for an archive that Spark unpacks as NAME (--archives app.tgz#NAME, addArchive):
+    activate() restores the tree once for each executor.
+
+    On the driver, this sends out the program; in a task, it must be there already.
+    """
+    if spark is None:
+        from pyspark import SparkContext
+
+        spark = SparkContext._active_spark_context
+    program_name = None
+    if spark is not None:
+        program_name = _ship(_context(spark), program)[1]
+    return Adopted(name, program_name, paths, cpu)
+
+
+def conf(*sources: PathLike, cache_dir: Optional[PathLike] = None,
+         cpu: bool = True) -> Dict[str, str]:
+    """Settings for a SparkConf, so that executors start with what the caches of SOURCES (trees,
+    indexes, archives) need: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES, and NUMBA_CACHE_DIR where
+    CACHE_DIR is given.
+
+        SparkConf().setAll(warmpack.spark.conf("app.tgz").items())
+    """
+    prefix = "spark.executorEnv."
+    settings: List[Tuple[str, str]] = []
+    if sources and cpu:
+        found = _jobs.env(*sources)
+        settings += [(prefix + name, value) for name, value in found.items()]
+    if cache_dir is not None:
+        settings.append((prefix + "NUMBA_CACHE_DIR", os.fspath(cache_dir)))
+    return dict(settings)

@@ -1,0 +1,172 @@
+"""activate(): one unpacking for many processes, and a process that finds its caches."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import warmpack
+from harness import LOADED, PYTHON, SAVED
+
+PACKAGE = Path(warmpack.__file__).parents[1]
+WORK = """
+import json, os, sys
+import warmpack
+done = warmpack.activate(*{words!r}, **{options!r})
+import pkg.k
+print(json.dumps([done.path, done.summary, sorted(done.settings), pkg.k.__file__]))
+"""
+
+
+def run(code, **variables):
+    env = dict(os.environ, PYTHONPATH=str(PACKAGE), NUMBA_DEBUG_CACHE="1",
+               **{k: str(v) for k, v in variables.items()})
+    return subprocess.run([PYTHON, "-B", "-c", code], env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False)
+
+
+def activated(archive, place, *, variables=None, **options):
+    code = WORK.format(words=(str(archive), str(place)), options=options)
+    done = run(code, **(variables or {}))
+    assert done.returncode == 0, done.stderr
+    counts = len(LOADED.findall(done.stdout)), len(SAVED.findall(done.stdout))
+    return counts, json.loads(done.stdout.splitlines()[-1])
+
+
+def test_numba_loads_everything_and_saves_nothing(archive, tmp_path):
+    counts, (path, summary, settings, source) = activated(archive, tmp_path / "there")
+    assert counts == (3, 0)
+    assert path == str(tmp_path / "there" / "app")
+    assert summary == {"total": 3, "valid": 3}
+    assert settings == ["NUMBA_CPU_FEATURES", "NUMBA_CPU_NAME"]
+    assert source == path + "/pkg/k.py"
+
+
+@pytest.mark.parametrize("given", ("variable", "argument"))
+def test_caches_go_where_they_are_told_and_are_found_there(archive, tmp_path, given):
+    caches = tmp_path / "caches"
+    if given == "variable":
+        counts, (_, summary, _, _) = activated(archive, tmp_path / "there",
+                                               variables={"NUMBA_CACHE_DIR": caches})
+    else:
+        counts, (_, summary, _, _) = activated(archive, tmp_path / "there", cache_dir=str(caches))
+    assert counts == (3, 0) and summary["valid"] == 3
+    assert list(caches.iterdir()) and not (tmp_path / "there/app/pkg/__pycache__").exists()
+
+
+def test_many_processes_at_once_unpack_once(archive, tmp_path):
+    """Whoever unpacked wrote the record; the tree is not made again by the others."""
+    place = tmp_path / "there"
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [pool.submit(activated, archive, place) for _ in range(8)]
+        results = [job.result() for job in jobs]
+    assert all(counts == (3, 0) for counts, _ in results)
+    inode = (place / "app").stat().st_ino
+    activated(archive, place)
+    assert (place / "app").stat().st_ino == inode
+    record = json.loads((tmp_path / ".there.json").read_text())
+    assert record["summary"] == {"total": 3, "valid": 3}
+
+
+def test_an_archive_that_changed_is_unpacked_again(archive, warm_tree, tmp_path):
+    activated(archive, tmp_path / "there")
+    tree = tmp_path / "build" / "app"
+    tree.parent.mkdir()
+    subprocess.run(["cp", "-a", warm_tree / "build" / "app", tree], check=True)
+    (tree / "added.txt").write_text("new")
+    warmpack.create(archive, "app", directory=tree.parent, cache_dir=warm_tree / "caches",
+                    source_root=warm_tree / "build")
+    counts, _ = activated(archive, tmp_path / "there")
+    assert counts == (3, 0) and (tmp_path / "there/app/added.txt").exists()
+
+
+def test_a_half_done_unpacking_is_done_again(archive, tmp_path):
+    """Killed between the lock and the record: the next one must not take it for done."""
+    for name in (".there.lock", ".there.json"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "there").mkdir()
+    counts, _ = activated(archive, tmp_path / "there")
+    assert counts == (3, 0)
+
+
+def test_a_package_is_imported_from_what_holds_it(warm_tree, tmp_path):
+    archive = tmp_path / "pkg.tgz"
+    warmpack.create(archive, "pkg", directory=warm_tree / "build" / "app",
+                    cache_dir=warm_tree / "caches")
+    counts, (path, _, _, source) = activated(archive, tmp_path / "there")
+    assert counts == (3, 0)
+    assert path == str(tmp_path / "there") and source == path + "/pkg/k.py"
+
+
+def test_numba_imported_with_other_settings_is_an_error(archive, tmp_path):
+    code = ("import numba\n"
+            "import warmpack\n"
+            "warmpack.activate(%r, %r)" % (str(archive), str(tmp_path / "there")))
+    assert run(code).returncode == 0, "the CPU's own settings are the same"
+    other = run(code, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+    assert other.returncode == 1
+    assert "numba was imported before" in other.stderr and "NUMBA_CPU_NAME" in other.stderr
+    late = run(code.replace(")", ", cache_dir=%r)" % str(tmp_path / "caches")))
+    assert late.returncode == 1
+    assert "numba was imported before" in late.stderr and "NUMBA_CACHE_DIR" in late.stderr
+
+
+def test_settings_of_somebody_else_are_an_error_unless_left_alone(archive, tmp_path):
+    code = WORK.format(words=(str(archive), str(tmp_path / "there")), options={})
+    done = run(code, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+    assert done.returncode == 1 and "NUMBA_CPU_NAME is generic here" in done.stderr
+    code = WORK.format(words=(str(archive), str(tmp_path / "there")), options={"cpu": False})
+    assert run(code, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="").returncode == 0
+
+
+def test_code_that_this_cpu_cannot_run_is_not_asked_for(tmp_path, clean_environment):
+    """NUMBA_CPU_ of a machine that has more would crash here; Numba compiles again instead."""
+    from small import run_small, write_small
+
+    write_small(tmp_path / "build" / "app")
+    # No machine has the extensions of both makers.
+    run_small(tmp_path / "build" / "app", clean_environment, NUMBA_CPU_NAME="generic",
+              NUMBA_CPU_FEATURES="+xop,+amx-tile")
+    warmpack.create(tmp_path / "app.tgz", "app", directory=tmp_path / "build")
+    counts, (_, summary, settings, _) = activated(tmp_path / "app.tgz", tmp_path / "there")
+    assert counts == (0, 3)
+    assert settings == [] and summary["unsafe-cpu"] == 3
+
+
+def test_a_wrapped_function_is_read_after_the_activation(archive, tmp_path):
+    """A function of the application's own modules cannot be unpickled before."""
+    pickled = tmp_path / "wrapped"
+    (tmp_path / "handle.py").write_text(
+        "import sys, warmpack\n"
+        "class App:\n"
+        "    def activate(self): return warmpack.activate(%r, sys.argv[1])\n" % str(archive))
+    here = ("import sys; sys.path.append(%r); sys.argv[1:] = [%r]\n"
+            "import handle, pickle\n"
+            "from warmpack._wrapped import Wrapped\n"
+            "handle.App().activate()\n"
+            "import pkg.k\n"
+            "open(%r, 'wb').write(pickle.dumps(Wrapped(handle.App(), pkg.k.add)))"
+            % (str(tmp_path), str(tmp_path / "one"), str(pickled)))
+    done = run(here)
+    assert done.returncode == 0, done.stderr
+    there = ("import sys, pickle; sys.path.append(%r); sys.argv[1:] = [%r]\n"
+             "wrapped = pickle.load(open(%r, 'rb'))\n"
+             "assert 'pkg' not in sys.modules\n"
+             "assert wrapped(2, 3) == 5\n"
+             "print(sys.modules['pkg.k'].__file__)" % (str(tmp_path), str(tmp_path / "two"), str(pickled)))
+    done = run(there)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "two/app/pkg/k.py")
+    assert not SAVED.findall(done.stdout)
+
+
+def test_a_wrapped_function_can_be_pickled_twice():
+    from warmpack._wrapped import Wrapped
+
+    again = pickle.loads(pickle.dumps(Wrapped(None, len)))
+    assert pickle.loads(pickle.dumps(again)).__name__ == "len"
+    assert sys.modules["warmpack._wrapped"].Wrapped is type(again)

@@ -1,0 +1,210 @@
+"""The functions are the program: its documents, its refusals, its lines."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import warmpack
+from harness import PYTHON, WARMPACK, environment
+from small import run_small
+
+
+def test_what_is_packed_arrives_warm_and_every_result_is_the_programs_document(
+        warm_tree, tmp_path, clean_environment):
+    archive = tmp_path / "app.tar.zst"
+    made = warmpack.create(archive, "app", directory=warm_tree / "build",
+                           cache_dir=[warm_tree / "caches"], exclude="*.txt", level=3)
+    assert made["archive"] == str(archive)
+    assert made["summary"] == {"total": 3, "valid": 3}
+
+    judged = warmpack.verify(archive=archive)
+    assert judged["summary"]["valid"] == 3
+    inside = warmpack.inspect(archive=archive)
+    signatures = {o["signature"] for i in inside["indexes"] for o in i["overloads"]}
+    assert "(int64, int64)" in signatures
+
+    done = warmpack.extract(archive, tmp_path / "opt", strip_components=1)
+    assert (done["was_valid"], done["lost"], done["renamed"]) == (3, 0, 1)
+    assert run_small(tmp_path / "opt", clean_environment) == (3, 0)
+    assert warmpack.verify(tmp_path / "opt")["summary"] == {"total": 3, "valid": 3}
+    assert set(warmpack.env(tmp_path / "opt")) == {"NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"}
+
+
+def test_an_archive_whose_format_rounds_times_is_judged_by_the_exact_ones(warm_tree, tmp_path):
+    for suffix in ("tgz", "tar", "zip"):
+        archive = tmp_path / ("app." + suffix)
+        warmpack.create(archive, "app", directory=warm_tree / "build",
+                        cache_dir=warm_tree / "caches")
+        assert warmpack.verify(archive=archive)["summary"] == {"total": 3, "valid": 3}
+
+
+def test_a_copied_tree_is_restored(archive, tmp_path, clean_environment):
+    warmpack.extract(archive, tmp_path / "opt")
+    subprocess.run(["cp", "-r", tmp_path / "opt", tmp_path / "copied"], check=True)
+    assert warmpack.verify(tmp_path / "copied")["summary"]["valid"] == 0
+    done = warmpack.restore(tmp_path / "copied")
+    assert (done["sources"], done["matched"], done["lost"]) == (1, 1, 0)
+    assert run_small(tmp_path / "copied" / "app", clean_environment) == (3, 0)
+
+
+def test_caches_are_added_to_what_another_tool_packed(warm_tree, tmp_path):
+    foreign = tmp_path / "foreign.zip"
+    subprocess.run([PYTHON, "-m", "zipfile", "-c", foreign, "pkg"], check=True,
+                   cwd=warm_tree / "build" / "app")
+    done = warmpack.amend(foreign, source=warm_tree / "build" / "app",
+                          cache_dir=warm_tree / "caches", output=tmp_path / "amended.zip")
+    assert done["written"] and done["unmatched"] == []
+    assert warmpack.verify(archive=tmp_path / "amended.zip")["summary"]["valid"] == 3
+
+
+def test_a_refusal_is_an_error_with_the_programs_line(tmp_path):
+    missing = tmp_path / "missing.tgz"
+    said = subprocess.run([WARMPACK, "extract", "-f", missing], stderr=subprocess.PIPE, text=True,
+                          check=False)
+    with pytest.raises(warmpack.Error) as caught:
+        warmpack.extract(missing)
+    assert str(caught.value) == said.stderr.strip()[len("warmpack: "):]
+    assert "missing.tgz" in str(caught.value)
+    assert caught.value.status == said.returncode == 2
+
+
+def test_names_that_look_like_options_are_names(tmp_path):
+    (tmp_path / "-q").mkdir()
+    warmpack.create(tmp_path / "odd.tgz", "-q", directory=tmp_path)
+    warmpack.extract(tmp_path / "odd.tgz", tmp_path / "out")
+    assert (tmp_path / "out" / "-q").is_dir()
+
+
+def test_lost_indexes_are_an_answer_and_are_logged(archive, tmp_path, caplog):
+    # Whole seconds only, so that the mtime of the source is not what the index says.
+    warmpack.extract(archive, tmp_path / "opt")
+    os.utime(tmp_path / "opt" / "app" / "pkg" / "k.py", (1, 1))
+    judged = warmpack.verify(tmp_path / "opt")
+    assert judged["summary"] == {"total": 3, "valid": 0, "stale": 3}
+    assert judged["indexes"][0]["reason"]
+    warmpack.create(tmp_path / "stale.tgz", "app", directory=tmp_path / "opt")
+    assert "stale" in caplog.text
+
+
+def test_the_program_is_found_by_variable_then_beside_the_package_then_by_path(
+        package_copy, tmp_path):
+    def found(**variables):
+        code = "import warmpack; print(warmpack.find_program())"
+        env = environment(tmp_path / "home", PYTHONPATH=package_copy, **variables)
+        done = subprocess.run([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False)
+        return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
+
+    def program(path):
+        path.parent.mkdir(parents=True)
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+        return str(path)
+
+    assert "set WARMPACK" in found(PATH=tmp_path)
+    on_path = program(tmp_path / "bin" / "warmpack")
+    assert found(PATH=tmp_path / "bin") == on_path
+    beside = program(package_copy / "warmpack" / "bin" / "warmpack")
+    assert found(PATH=tmp_path / "bin") == beside
+    named = program(tmp_path / "own" / "program")
+    assert found(PATH=tmp_path / "bin", WARMPACK=named) == named
+    assert "there is no such program" in found(WARMPACK=tmp_path / "none")
+
+
+@pytest.mark.parametrize("words", (["--version"], ["verify", "/nonexistent"], ["path", "a.py"]))
+def test_the_module_is_the_program(words, tmp_path):
+    def run(command):
+        env = dict(os.environ, PYTHONPATH=str(Path(warmpack.__file__).parents[1]))
+        done = subprocess.run([*command, *words], env=env, cwd=tmp_path, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert run([sys.executable, "-m", "warmpack"]) == run([WARMPACK])
+
+
+def test_a_script_named_like_the_program_does_not_find_itself(package_copy, tmp_path):
+    script = tmp_path / "bin" / "warmpack"
+    script.parent.mkdir()
+    script.write_text("#!%s\nimport sys\nfrom warmpack.__main__ import main\nsys.exit(main())\n"
+                      % sys.executable)
+    script.chmod(0o755)
+    env = environment(tmp_path / "home", PYTHONPATH=package_copy, PATH=script.parent)
+    done = subprocess.run([script, "--version"], env=env, stderr=subprocess.PIPE, text=True,
+                          timeout=30, check=False)
+    assert done.returncode == 2 and "was found neither" in done.stderr
+
+
+def test_a_program_without_execute_permission_runs_from_memory(archive, tmp_path, monkeypatch):
+    plain = tmp_path / "plain"
+    plain.write_bytes(Path(WARMPACK).read_bytes())
+    plain.chmod(0o644)
+    monkeypatch.setenv("WARMPACK", str(plain))
+    assert warmpack.verify(archive=archive)["summary"]["valid"] == 3
+    command = [sys.executable, "-m", "warmpack", "--version"]
+    env = dict(os.environ, PYTHONPATH=str(Path(warmpack.__file__).parents[1]))
+    assert b"warmpack" in subprocess.check_output(command, env=env)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_program_on_a_filesystem_mounted_noexec_runs(archive, tmp_path):
+    place = tmp_path / "noexec"
+    place.mkdir()
+    code = "import warmpack; print(warmpack.verify(archive=%r)['summary'])" % str(archive)
+    script = ('mount -t tmpfs -o noexec none "$1" && cp "$2" "$1"/warmpack || exit 77;'
+              ' if "$1"/warmpack --version; then exit 78; fi;'
+              ' WARMPACK="$1"/warmpack PYTHONPATH="$3" exec "$4" -c "$5"')
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", place, WARMPACK,
+                           Path(warmpack.__file__).parents[1], sys.executable, code],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode == 77:
+        pytest.skip("needs mount: " + done.stderr.strip())
+    assert (done.returncode, done.stdout) == (0, "{'total': 3, 'valid': 3}\n"), done.stderr
+
+
+def interpreters():
+    """Every Python 3.8 or newer that is here."""
+    found = {}
+    folders = [Path(f) for f in os.get_exec_path()]
+    folders += Path("/root/.pyenv/versions").glob("*/bin") if os.geteuid() == 0 else []
+    for folder in folders:
+        for minor in range(8, 15):
+            path = folder / ("python3.%d" % minor)
+            code = "import sys; print(sys.version_info[:2] == (3, %d))" % minor
+            # A shim is there for versions that are not.
+            if minor not in found and path.exists() and subprocess.run(
+                    [path, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                    check=False).stdout == b"True\n":
+                found[minor] = path
+    return found
+
+
+def test_every_python_from_3_8_on_that_is_here_can_use_it(archive, tmp_path):
+    code = """
+import typing, warmpack, warmpack._activate, warmpack._wrapped, warmpack.spark
+for name in ("create", "extract", "restore", "verify", "inspect", "amend", "activate"):
+    typing.get_type_hints(getattr(warmpack, name))
+typing.get_type_hints(warmpack.spark.add_app)
+done = warmpack.activate(%r, %r)
+def work(a, b: int = 3): return a + b
+class App:
+    def activate(self): pass
+import inspect, pickle
+wrapped = warmpack._wrapped.Wrapped(App(), work)
+assert list(inspect.signature(wrapped).parameters) == ["a", "b"]
+assert inspect.getfullargspec(wrapped).args == ["a", "b"]
+assert typing.get_type_hints(wrapped) == {"b": int}
+assert pickle.loads(pickle.dumps(wrapped))(4) == 7
+print(done.summary["total"])
+"""
+    found = interpreters()
+    assert found
+    for minor, python in found.items():
+        place = tmp_path / ("opt%d" % minor)
+        env = environment(tmp_path / "home", PYTHONPATH=Path(warmpack.__file__).parents[1],
+                          WARMPACK=WARMPACK)
+        done = subprocess.run([python, "-W", "error", "-c", code % (str(archive), str(place))],
+                              env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              check=False)
+        assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
