@@ -1,6 +1,6 @@
 # The Debian package of the program (preset deb): cpack --preset deb
 
-set(deb_contact "The warmpack authors <warmpack@localhost>")
+set(deb_contact "The warmpack authors <warmpack@debian.invalid>")
 set(doc_dir ${CMAKE_INSTALL_DATADIR}/doc/warmpack)
 
 # Debian wants manual and changelogs compressed, without a name or a time in the header.
@@ -47,10 +47,10 @@ set(CPACK_DEBIAN_PACKAGE_SECTION utils)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "pack Python trees so that their Numba caches arrive warm")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-    "pack Python trees so that their Numba caches arrive warm
- Numba throws away what it compiled when the time of a source file differs in
- the last nanosecond, or when the file lies at another path. warmpack is used
- in place of tar: it keeps exact times, gives cache directories the names that
- Numba computes for the new place, and proves that every index is valid there.")
+    "Numba throws away what it compiled when the time of a source file differs in
+the last nanosecond, or when the file lies at another path. warmpack is used in
+place of tar: it keeps exact times, gives cache directories the names that Numba
+computes for the new place, and proves that every index is valid there.")
 include(CPack)
