@@ -89,6 +89,8 @@ static json_t *check_object(const struct wp_env_check *c)
         if (c->verify.indexes[i].reason)
             document_set_name(reasons, wp_status_name(c->verify.indexes[i].status),
                               c->verify.indexes[i].reason);
+    for (size_t i = 0; i < c->verify.note_count; i++)
+        document_set_name(reasons, wp_note_name(c->verify.notes[i].kind), c->verify.notes[i].text);
     json_object_set_new(o, "reasons", reasons);
     return o;
 }
@@ -112,6 +114,11 @@ static void print_check(const struct wp_env_check *c)
         fputs(s->reason, stdout);
         putchar('\n');
     }
+    if (!c->verify.note_count)
+        return;
+    printf("  %zu %s, such as ", c->verify.note_count, wp_note_name(c->verify.notes[0].kind));
+    show_name(c->verify.notes[0].path);
+    printf(": %s\n", c->verify.notes[0].text);
 }
 
 static int check(const struct args *a, const struct wp_env *env)

@@ -9,14 +9,16 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "caches.h"
+#include "numba/index.h"
+#include "zipped_sources.h"
 
-/* Real ones have some kilobytes; all are held until the last entry has been met. */
-enum { LARGEST_INDEX = 64 << 20, LARGEST_SUM = 256 << 20 };
+/* All are held until the last entry has been met. */
+enum { LARGEST_SUM = 256 << 20, LARGEST_MANIFEST = 1 << 30 };
 
 const struct entry *archive_indexes_file(const struct archive_indexes *v, const char *path,
                                          bool *outside)
 {
-    _cleanup_free_ char *at = strdup(path);
+    _cleanup_free_ char *at = zipped_sources_entry(&v->m, path);
 
     if (outside)
         *outside = false;
@@ -88,8 +90,6 @@ static int pull(struct archive_indexes *v, const struct entry *e, struct buf *te
     size_t n;
     int r;
 
-    if (e->size > LARGEST_INDEX)
-        return error_set(err, EFBIG, e->path, "is too large for an index or a manifest");
     while ((r = v->a->reader->ops->data(v->a->reader, &data, &n, &offset, err)) > 0) {
         if (offset != text->size || n > e->size - text->size)
             return error_set(err, EBADMSG, e->path, "has another size than its header says");
@@ -104,7 +104,7 @@ static int pull(struct archive_indexes *v, const struct entry *e, struct buf *te
 static int keep_index(struct archive_indexes *v, const struct entry *e, struct wp_error *err)
 {
     struct archive_index *grown = reallocarray(v->items, v->count + 1, sizeof *grown);
-    int r;
+    int r = 0;
 
     if (!grown)
         return error_nomem(err);
@@ -112,12 +112,15 @@ static int keep_index(struct archive_indexes *v, const struct entry *e, struct w
     grown[v->count] = (struct archive_index){.path = strdup(e->path)};
     if (!grown[v->count].path)
         return error_nomem(err);
-    if (e->size > LARGEST_SUM - v->held)
-        return error_set(err, EFBIG, e->path,
-                         "the indexes of the archive are too large together, more than %d MiB",
-                         LARGEST_SUM >> 20);
-    r = pull(v, e, &grown[v->count++].text, err);
-    v->held += e->size;
+    grown += v->count++;
+    if (e->size > INDEX_LARGEST) {
+        grown->unread = "is too large for an index";
+    } else if (e->size > LARGEST_SUM - v->held) {
+        grown->unread = "the indexes of the archive are too large together";
+    } else {
+        v->held += e->size;
+        r = pull(v, e, &grown->text, err);
+    }
     return r;
 }
 
@@ -141,7 +144,9 @@ static int meet_all(struct archive_indexes *v, struct buf *manifest, char **mani
             buf_clear(manifest);
             free(*manifest_path);
             *manifest_path = strdup(e->path);
-            r = *manifest_path ? pull(v, e, manifest, err) : error_nomem(err);
+            r = !*manifest_path              ? error_nomem(err)
+                : e->size > LARGEST_MANIFEST ? error_set(err, EFBIG, e->path, "is no manifest")
+                                             : pull(v, e, manifest, err);
             if (r < 0)
                 return r;
             continue;

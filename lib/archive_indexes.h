@@ -6,6 +6,7 @@
 
 struct archive_index {
     char *path;
+    const char *unread; /* static: why TEXT is not there; else NULL */
     struct buf text;
 };
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/path.h"
 #include "numba/places.h"
+#include "numba/zipped.h"
 #include "verify.h"
 #include "warmpack.h"
 
@@ -55,15 +56,17 @@ static int add_hashed(struct places *p, enum wp_layout kind, const char *root, c
                             : error_nomem(err);
 }
 
-/* The places of a file in the directory that Python sees as DIR and that is HERE on this
- * machine. */
+/* The places of a file in the directory that Python sees as DIR and that is HERE on this machine;
+ * of one in a zip where that is HERE. */
 static int add_places(struct places *p, const char *here, const char *dir,
-                      const struct wp_verify_options *o, const char *user_wide,
+                      const struct wp_verify_options *o, const char *user_wide, bool zipped,
                       struct wp_error *err)
 {
     _cleanup_free_ char *in_tree = path_join(here, "__pycache__");
     int r = in_tree ? 0 : error_nomem(err);
 
+    if (r == 0 && zipped) /* whatever NUMBA_CACHE_DIR says */
+        return add_hashed(p, WP_LAYOUT_USER_WIDE, user_wide, dir, err);
     if (r == 0 && o->cache_dir && *o->cache_dir)
         r = add_hashed(p, WP_LAYOUT_CACHE_DIR, o->cache_dir, dir, err);
     if (r == 0)
@@ -83,6 +86,14 @@ static void mark_used(struct places *p, size_t from)
         }
 }
 
+/* Does Python find a source at PATH in a zip? */
+static bool is_in_zip(const char *path)
+{
+    unsigned char digest[32];
+
+    return zipped_digest_at(path, digest) == 0;
+}
+
 int wp_cache_places(const char *file, const struct wp_verify_options *o,
                     struct wp_cache_place **places, size_t *count, struct wp_error *err)
 {
@@ -93,15 +104,20 @@ int wp_cache_places(const char *file, const struct wp_verify_options *o,
     struct places p = {0};
     struct verify v;
     struct stat st;
+    bool zipped;
     int r;
 
     *places = NULL;
     *count = 0;
     if (!here || !relative)
         return error_set(err, errno, file, "cannot be found");
-    if (stat(file, &st) < 0)
-        return error_set(err, errno, file, "cannot be looked at");
-    if (S_ISDIR(st.st_mode))
+    r = stat(file, &st) < 0 ? -errno : 0;
+    zipped = r == -ENOTDIR && zipped_length(absolute);
+    if (zipped && !is_in_zip(absolute))
+        return error_set(err, 0, file, "is no source that Python could import from a zip");
+    if (r < 0 && !zipped)
+        return error_set(err, -r, file, "cannot be looked at");
+    if (!zipped && S_ISDIR(st.st_mode))
         return error_set(err, EISDIR, file, "is no source file");
     r = verify_begin(&v, o->user, err);
     p.user = &v.user;
@@ -109,7 +125,7 @@ int wp_cache_places(const char *file, const struct wp_verify_options *o,
     if (r == 0 && !user_wide)
         r = error_nomem(err);
     if (r == 0 && !o->runtime_roots) {
-        r = add_places(&p, here, *here ? here : "/", o, user_wide, err);
+        r = add_places(&p, here, *here ? here : "/", o, user_wide, zipped, err);
         mark_used(&p, 0);
     }
     for (const char *const *root = o->runtime_roots; root && *root && r == 0; root++) {
@@ -121,7 +137,7 @@ int wp_cache_places(const char *file, const struct wp_verify_options *o,
         if (relative[0] == '/')
             r = error_set(err, 0, file, "with --runtime-root, a path below it is needed");
         else
-            r = dir ? add_places(&p, here, *below ? dir : base, o, user_wide, err)
+            r = dir ? add_places(&p, here, *below ? dir : base, o, user_wide, zipped, err)
                     : error_nomem(err);
         mark_used(&p, from);
     }

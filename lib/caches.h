@@ -17,7 +17,11 @@ void caches_free(struct caches *c);
  * BASE/PLACE. A path that is not UTF-8 is left out: Numba cannot cache there. */
 int caches_add(struct caches *c, const char *base, const char *place, const char *dir,
                struct wp_error *err);
-/* After the last caches_add. */
+/* Adds the directories of sources in the zip FD, which is called PATH in the tree and PLACE below
+ * the absolute BASES. What cannot be read as a zip has none. */
+int caches_add_zip(struct caches *c, int fd, const char *const *bases, const char *place,
+                   const char *path, struct wp_error *err);
+/* After the last of these. */
 void caches_sort(struct caches *c);
 
 /* The source directory whose hashed name is NAME, or NULL. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "archive.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
@@ -15,6 +16,7 @@
 #include "judge_keys.h"
 #include "numba/features.h"
 #include "probe.h"
+#include "verify_notes.h"
 
 enum { LARGEST_PROBE = 1 << 20, MOST_TARGETS = 1000 };
 
@@ -41,28 +43,29 @@ void wp_env_free(struct wp_env *e)
 
 /* ---- Gathering --------------------------------------------------------------------------- */
 
-/* Takes REPORT over. An index that cannot be read is an error: what it needs is not known. */
-static int add_report(struct wp_env *e, struct wp_verify_report *report, const char *name,
-                      struct wp_error *err)
+/* Takes FOUND over. What an index that cannot be read needs is not known. */
+static int add_report(struct wp_env *e, struct wp_verify_report *found, const char *name,
+                      const struct wp_report *to, struct wp_error *err)
 {
     struct wp_verify_report *grown;
 
-    for (size_t i = 0; i < report->count; i++)
-        if (report->indexes[i].status == WP_CORRUPT) {
-            int r = error_set(err, 0, report->indexes[i].index, "%s", report->indexes[i].reason);
-
-            wp_verify_report_clear(report);
-            return r;
-        }
-    if (report->count == 0)
+    for (size_t i = 0; i < found->count; i++)
+        if (found->indexes[i].status == WP_CORRUPT)
+            report(to, WP_WARNING, found->indexes[i].index, "left out: %s",
+                   found->indexes[i].reason);
+    if (found->count == 0)
         return error_set(err, 0, name, "has no cache index");
+    if (found->by_status[WP_CORRUPT] == found->count) {
+        wp_verify_report_clear(found);
+        return error_set(err, 0, name, "has no cache index that can be read");
+    }
     grown = reallocarray(e->reports, e->report_count + 1, sizeof *grown);
     if (!grown) {
-        wp_verify_report_clear(report);
+        wp_verify_report_clear(found);
         return error_nomem(err);
     }
     e->reports = grown;
-    e->reports[e->report_count++] = *report;
+    e->reports[e->report_count++] = *found;
     return 0;
 }
 
@@ -92,7 +95,7 @@ int wp_env_add_path(struct wp_env *e, const char *path, const struct wp_report *
         return error_set(err, errno, path, "cannot be looked at");
     if (S_ISDIR(st.st_mode) || caches_is_index(path)) {
         r = wp_inspect_path(path, report, interrupted, &found, err);
-        return r < 0 ? r : add_report(e, &found, path, err);
+        return r < 0 ? r : add_report(e, &found, path, report, err);
     }
     if (!S_ISREG(st.st_mode) || st.st_size > LARGEST_PROBE)
         return 1;
@@ -108,7 +111,7 @@ int wp_env_add_archive(struct wp_env *e, const char *name, struct wp_archive *a,
     struct wp_verify_report found;
     int r = wp_inspect_archive(a, &found, err);
 
-    return r < 0 ? r : add_report(e, &found, name, err);
+    return r < 0 ? r : add_report(e, &found, name, a->report, err);
 }
 
 /* ---- Targets ----------------------------------------------------------------------------- */
@@ -230,11 +233,16 @@ static int check_index(const struct wp_index_status *s, const struct judge_expec
                        struct wp_env_check *out)
 {
     struct wp_index_status copy = *s; /* its overloads are borrowed */
-    int run = judge_can_run(s, expect), r = run < 0 ? run : 0;
+    bool corrupt = s->status == WP_CORRUPT;
+    int run = corrupt ? 0 : judge_can_run(s, expect), r = run < 0 ? run : 0;
 
-    copy.reason = NULL;
-    if (r == 0)
+    copy.reason = corrupt ? strdup(s->reason) : NULL;
+    if (corrupt)
+        r = copy.reason ? 0 : -ENOMEM;
+    else if (r == 0)
         r = judge_against(&copy, expect);
+    if (r == 0)
+        r = note_unknown(&out->verify, s);
     copy.index = strdup(s->index);
     copy.source = NULL;
     copy.numba = s->numba ? strdup(s->numba) : NULL;

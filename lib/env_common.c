@@ -65,17 +65,6 @@ static bool is_silent(const char *name)
     return strcmp(name, "x87") == 0 || strcmp(name, "evex512") == 0;
 }
 
-/* Is this all that a release of LLVM knows, as Numba writes it for the machine it runs on? */
-static bool is_full(const char *list)
-{
-    enum { FEW = 40 };
-    size_t names = 0;
-
-    for (; list && *list; list++)
-        names += *list == ',';
-    return names > FEW;
-}
-
 /* The features that T has. */
 static int features_of_target(const struct env_target *t, struct name_set *has)
 {
@@ -192,7 +181,7 @@ static int compare_targets(const struct env_target *t, size_t count, struct name
 
     for (size_t i = 0; i < count && r == 0; i++) {
         r = check_target(&t[i], first, err);
-        full = full || is_full(t[i].features);
+        full = full || features_is_full(t[i].features);
     }
     for (size_t i = 0; i < count && r == 0; i++) {
         struct name_set has = {0};

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
@@ -88,6 +89,15 @@ static int remove_data(struct fix *f, int dirfd, const char *name, const char *s
     return r;
 }
 
+/* What cannot be read may be sound: somebody else's, or on a disk that fails. */
+static bool is_readable(int dirfd, const char *name)
+{
+    _cleanup_buf_ struct buf text = {0};
+    int r = beneath_read(dirfd, name, INDEX_LARGEST, &text, NULL);
+
+    return r == 0 || r == -EFBIG;
+}
+
 static int fix_index(struct fix *f, const struct wp_index_status *s, struct wp_error *err)
 {
     const char *name;
@@ -96,6 +106,10 @@ static int fix_index(struct fix *f, const struct wp_index_status *s, struct wp_e
 
     if (dirfd < 0)
         return error_set(err, -dirfd, s->index, "cannot be reached");
+    if (!is_readable(dirfd, name)) {
+        report(f->o->report, WP_NOTE, s->index, "left: %s", s->reason);
+        return 0;
+    }
     /* The index first: without it, nobody reads its data. */
     r = remove_file(f, dirfd, name, s->index, s->reason, err);
     return r < 0 ? r : remove_data(f, dirfd, name, s->index, err);

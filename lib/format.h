@@ -75,7 +75,6 @@ struct format_reader {
     const struct format_reader_ops *ops;
     bool mark;         /* after the first next(): the archive says that a manifest follows */
     char *mark_path;   /* under that name; NULL: any; the format's */
-    bool is_tar;       /* entries are in a stream (hard links and symlinks as tar has them) */
     bool is_rounded;   /* times are rounded and owners left out: where there is a manifest, they
                           are taken from there */
     uint64_t consumed; /* bytes of the archive read so far, for progress */

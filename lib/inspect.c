@@ -15,8 +15,6 @@
 #include "overloads.h"
 #include "tree/walk.h"
 
-enum { LARGEST = 64 << 20 }; /* bytes of an index */
-
 /* Where the data files and the sources of an index may lie. */
 struct beside {
     const char *dir;                       /* of the index */
@@ -41,13 +39,16 @@ static int size_beside(void *ctx, const char *name, uint64_t *size)
     return 1;
 }
 
-/* Adds what is in TEXT to REPORT. S has index and source, and is taken over. */
+/* Adds what is in TEXT to REPORT; UNREAD, where that is not NULL, says why it could not be read. S
+ * has index and source, and is taken over. */
 static int add_index(struct wp_verify_report *report, struct wp_index_status *s,
-                     const struct buf *text, struct beside *beside, struct wp_error *err)
+                     const struct buf *text, const char *unread, struct beside *beside,
+                     struct wp_error *err)
 {
     struct wp_error why = {0};
     struct index index = {0};
-    int r = index_read(&index, text->data, text->size, &why);
+    int r = unread ? error_set(&why, 0, NULL, "%s", unread)
+                   : index_read(&index, text->data, text->size, &why);
 
     s->status = WP_VALID;
     if (r == 0) {
@@ -93,6 +94,7 @@ static int find_source(struct wp_index_status *s, const char *dir)
     return 0;
 }
 
+/* SHOWN is PATH, or points into it: then one that cannot be read is no reason to give up. */
 static int inspect_file(const char *path, const char *shown, struct wp_verify_report *report,
                         struct wp_error *err)
 {
@@ -100,10 +102,16 @@ static int inspect_file(const char *path, const char *shown, struct wp_verify_re
     _cleanup_buf_ struct buf text = {0};
     struct beside beside = {.dir = dir};
     struct wp_index_status s = {0};
-    int r = file_read(path, LARGEST, &text, NULL);
+    struct wp_error why = {0};
+    int r = file_read(path, INDEX_LARGEST, &text, NULL);
 
     if (r < 0)
-        return error_set(err, -r, path, "cannot read the index");
+        error_set(&why, -r, path == shown ? path : NULL, "cannot be read");
+    if (r == -ENOMEM || (r < 0 && path == shown)) {
+        if (err)
+            *err = why;
+        return r;
+    }
     s.index = strdup(path);
     if (!dir || !s.index || find_source(&s, dir) < 0) {
         judge_clear(&s);
@@ -117,7 +125,7 @@ static int inspect_file(const char *path, const char *shown, struct wp_verify_re
         if (s.source && strncmp(s.source, path, above) == 0)
             memmove(s.source, s.source + above, strlen(s.source + above) + 1);
     }
-    return add_index(report, &s, &text, &beside, err);
+    return add_index(report, &s, &text, r < 0 ? why.message : NULL, &beside, err);
 }
 
 static int inspect_tree(const char *dir, const struct walk_options *o,
@@ -186,7 +194,7 @@ static int inspect_met(const struct archive_indexes *found, const struct archive
     }
     if (!has_source)
         free(take_ptr(s.source));
-    return add_index(report, &s, &met->text, &beside, err);
+    return add_index(report, &s, &met->text, met->unread, &beside, err);
 }
 
 int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *result, struct wp_error *err)

@@ -188,6 +188,10 @@ static int wanted_place(const struct layout *l, const struct layout_record *r,
 {
     bool given = l->cache_dir != NULL;
 
+    if (r->zipped) { /* Numba looks nowhere else for it */
+        *place = WP_LAYOUT_USER_WIDE;
+        return 0;
+    }
     switch (l->kind) {
     case WP_LAYOUT_AUTO:
         if (r->kind == LAYOUT_INSIDE)
@@ -239,7 +243,7 @@ static int destinations(struct layout *l, const struct layout_record *r,
     case WP_LAYOUT_CACHE_DIR:
         return add_cache_dir(l, r, d, n, err);
     case WP_LAYOUT_USER_WIDE:
-        l->used_user_wide = true;
+        *(r->zipped ? &l->used_zipped : &l->used_user_wide) = true;
         return layout_user_root(l) ? add_hashed(l, d, n, LAYOUT_USER_WIDE, "", r->source, err)
                                    : error_nomem(err);
     case WP_LAYOUT_KEEP:
@@ -256,6 +260,7 @@ static int destinations(struct layout *l, const struct layout_record *r,
     default:
         break;
     }
+    l->used_in_tree = true;
     return add_destination(d, n, LAYOUT_TREE, path_join(r->source, "__pycache__"), err);
 }
 
@@ -391,9 +396,14 @@ static int tell_where(struct layout *l, struct wp_error *err)
     const char *runtime = l->roots[0];
     const char *below = l->used_cache_dir ? l->cache_below : l->inside_root;
 
+    bool only_zipped = l->used_zipped && !l->used_in_tree;
+
     l->where = l->used_inside || l->used_cache_dir ? WP_LAYOUT_CACHE_DIR
-               : l->used_user_wide                 ? WP_LAYOUT_USER_WIDE
+               : l->used_user_wide || only_zipped  ? WP_LAYOUT_USER_WIDE
                                                    : WP_LAYOUT_IN_TREE;
+    if (l->used_zipped && l->where != WP_LAYOUT_USER_WIDE)
+        report(l->report, WP_NOTE, layout_user_root(l),
+               "holds the caches of sources in zips, for which Numba looks nowhere else");
     if (l->where == WP_LAYOUT_CACHE_DIR)
         l->where_root = !below   ? path_absolute(l->cache_dir)
                         : *below ? path_join(runtime, below)

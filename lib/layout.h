@@ -52,6 +52,7 @@ struct layout_record {
     char *dir;    /* directory of the cache files; owned */
     char *source; /* source directory, "" is the tree itself; owned */
     char *inside; /* INSIDE: the cache root as a path in the tree; owned */
+    bool zipped;  /* the source directory lies in a zip */
     struct layout_file *files;
     size_t file_count;
     size_t tag; /* the caller's own; noted in laid indexes */
@@ -128,7 +129,8 @@ struct layout {
     char *user_root;   /* owned */
     char *inside_root; /* a cache root inside the tree; owned */
     bool used_inside, used_cache_dir, used_user_wide;
-    char **made; /* directories whose owner is set after the commit; owned */
+    bool used_in_tree, used_zipped; /* zipped: user-wide, too, but whatever the layout is */
+    char **made;                    /* directories whose owner is set after the commit; owned */
     size_t made_count;
     char **kept; /* paths that the staging borrows until the commit; owned */
     size_t kept_count;

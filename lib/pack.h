@@ -49,6 +49,18 @@ int pack_run(const struct wp_create_options *o, pack_planner *plan, void *ctx, s
  * the tree, and names everything. CTX is not used. */
 int pack_plan(struct pack *p, void *ctx, struct wp_error *err);
 
+/* Hashed names that Numba would give the directories of sources. */
+struct pack_names {
+    struct caches *dirs;
+    struct caches *zipped; /* those in zips, for which it looks in the user-wide place alone */
+};
+/* Fills NAMES, whose tables are there, from the walk of members; ENDS: how many items there are
+ * behind each member's own. Before anything else moves the items. */
+int pack_name_sources(struct pack *p, struct pack_names *names, const size_t *ends,
+                      struct wp_error *err);
+/* The directory that the member's archive name is relative to. */
+const char *pack_member_dir(const struct wp_member *m);
+
 /* The steps that a planner has: */
 /* The archive's roots for the manifest: the members' directories. */
 int pack_record_roots(struct pack *p, struct wp_error *err);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "caches.h"
+#include "numba/zipped.h"
 #include "pack.h"
 
 enum { MOST_LINKS = 40 };
@@ -16,8 +17,12 @@ enum { DROPPED, KEPT, ABSENT };
 
 static bool exists(void *ctx, const char *path)
 {
-    const struct walk_item *item = walk_find(&((const struct pack *)ctx)->walk, path);
+    const struct walk *walk = &((const struct pack *)ctx)->walk;
+    const struct walk_item *item = walk_find(walk, path);
+    _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
 
+    if (zip)
+        item = walk_find(walk, zip);
     return item && item->entry.type != ENTRY_DIR;
 }
 
@@ -54,6 +59,10 @@ static int tell_of(const struct pack *p, unsigned char *fates, const char *sourc
         _cleanup_free_ char *dir = NULL, *joined = NULL;
         unsigned char *fate;
 
+        if (!item && !links && zipped_length(path)) { /* it lies in a zip */
+            path[zipped_length(path)] = '\0';
+            item = walk_find(&p->walk, path);
+        }
         if (!item)
             return 0;
         fate = &fates[item - p->walk.items];

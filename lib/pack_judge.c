@@ -8,16 +8,19 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/path.h"
 #include "caches.h"
 #include "judge.h"
+#include "numba/zipped.h"
 #include "pack.h"
 
 enum { LONGEST_VERSION = 4096 };
 
 struct context {
     const struct pack *p;
-    const struct walk_item *source; /* or NULL */
+    const struct walk_item *source; /* or NULL; the zip of a source that lies in one */
+    const char *member;             /* of that zip; NULL: it is no zip */
     const char *dir;                /* the index's directory in the archive */
 };
 
@@ -46,9 +49,53 @@ static const struct walk_item *packed_file(const struct pack *p, const char *pat
                                                                                          : NULL;
 }
 
+/* The packed item whose time Numba would look at for source PATH. */
+static const struct walk_item *packed_source(const struct pack *p, const char *path)
+{
+    const struct walk_item *item = packed_file(p, path);
+    _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
+
+    return zip ? packed_file(p, zip) : item;
+}
+
 static bool exists(void *ctx, const char *path)
 {
-    return packed_file(ctx, path) != NULL;
+    return packed_source(ctx, path) != NULL;
+}
+
+/* Opens the source as it was packed; -EAGAIN where it has changed since. */
+static int open_source(const struct context *c, struct stat *st)
+{
+    const struct walk_item *item = c->source;
+    const char *name = item->name ? item->name : item->entry.path;
+    _cleanup_free_ char *path =
+        item->spooled ? NULL : path_join(c->p->walk.root_names[item->root], name);
+    _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+
+    if (!path)
+        return item->spooled ? -ENOTSUP : -ENOMEM;
+    if (fd < 0 || fstat(fd, st) < 0)
+        return -errno;
+    if (item->entry.type == ENTRY_FILE && ((uint64_t)st->st_size != item->entry.size ||
+                                           st->st_mtim.tv_sec != item->entry.mtime.tv_sec ||
+                                           st->st_mtim.tv_nsec != item->entry.mtime.tv_nsec))
+        return -EAGAIN;
+    return take_fd(&fd);
+}
+
+/* Of a source in a zip, or of what a symlink leads to, which may lie outside the tree: others have
+ * theirs already. */
+static int digest_fact(void *ctx, unsigned char out[32])
+{
+    struct context *c = ctx;
+    struct stat st;
+    _cleanup_close_ int fd = open_source(c, &st);
+
+    if (fd < 0)
+        return fd;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    return c->member ? zipped_digest(fd, c->member, out) : sha256_of_file(fd, out);
 }
 
 static int source_fact(void *ctx, struct judge_file *f)
@@ -68,8 +115,9 @@ static int source_fact(void *ctx, struct judge_file *f)
         *f = (struct judge_file){.mtime = st.st_mtim, .size = (uint64_t)st.st_size};
         return 1;
     }
-    *f = (struct judge_file){
-        .mtime = e->mtime, .size = e->size, .sha256 = e->has_sha256 ? e->sha256 : NULL};
+    *f = (struct judge_file){.mtime = e->mtime,
+                             .size = e->size,
+                             .sha256 = e->has_sha256 && !c->member ? e->sha256 : NULL};
     return 1;
 }
 
@@ -169,7 +217,8 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     const char *misplaced = NULL;
     _cleanup_free_ char *sources = dir ? pack_source_dir(p, dir, &misplaced) : NULL;
     struct context c = {.p = p, .dir = dir};
-    struct judge_facts facts = {.source = source_fact, .data = data_fact, .ctx = &c};
+    struct judge_facts facts = {
+        .source = source_fact, .digest = digest_fact, .data = data_fact, .ctx = &c};
     struct wp_index_status s = {0};
     struct wp_error why = {0};
     struct index index = {0};
@@ -184,7 +233,9 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
         judge_clear(&s);
         return error_nomem(err);
     }
-    c.source = found ? packed_file(p, s.source) : NULL;
+    c.source = found ? packed_source(p, s.source) : NULL;
+    if (c.source && !packed_file(p, s.source))
+        c.member = s.source + zipped_length(s.source) + 1;
     parsed = index_read(&index, packed->text.data, packed->text.size, &why);
     r = parsed < 0 ? 0 : check_pair(p, item, dir, &index, err);
     if (r == 0 &&

@@ -33,8 +33,7 @@ void pack_walk_options(const struct pack *p, struct walk_options *w)
         }
 }
 
-/* The directory that the member's archive name is relative to. */
-static const char *member_dir(const struct wp_member *m)
+const char *pack_member_dir(const struct wp_member *m)
 {
     return m->path[0] == '/' ? "/" : m->dir ? m->dir : ".";
 }
@@ -64,7 +63,7 @@ static int walk_members(struct pack *p, size_t *ends, struct wp_error *err)
             return error_set(err, ENOENT, "", "an empty name");
         if (path[0] == '/')
             report(p->o->report, WP_NOTE, path, "the leading slash is removed from the name");
-        root = root_of(p, member_dir(m), err);
+        root = root_of(p, pack_member_dir(m), err);
         if (root < 0)
             return root;
         while (*path == '/')
@@ -93,7 +92,7 @@ int pack_record_roots(struct pack *p, struct wp_error *err)
     if (!m->roots)
         return error_nomem(err);
     for (size_t i = 0; i < p->o->member_count; i++) {
-        const char *dir = member_dir(&p->o->members[i]);
+        const char *dir = pack_member_dir(&p->o->members[i]);
         _cleanup_free_ char *root = path_absolute(dir);
         bool known = false;
 
@@ -105,78 +104,6 @@ int pack_record_roots(struct pack *p, struct wp_error *err)
             m->roots[m->root_count++] = take_ptr(root);
     }
     return 0;
-}
-
-static bool is_source_name(const char *path)
-{
-    size_t n = strlen(path);
-
-    return n > 3 && strcmp(path + n - 3, ".py") == 0;
-}
-
-/* Adds the source directories of items FROM to TO under each of BASES, in which they are called as
- * in the archive, or as below their walk's root where ROOT is not negative. */
-static int hash_under(struct pack *p, struct caches *known, size_t from, size_t to, char **bases,
-                      int root, struct wp_error *err)
-{
-    _cleanup_free_ char *last = NULL;
-
-    for (size_t i = from; i < to; i++) {
-        const struct walk_item *item = &p->walk.items[i];
-        bool is_dir = item->entry.type == ENTRY_DIR;
-        _cleanup_free_ char *dir = NULL, *place = NULL;
-        int r = 0;
-
-        if (!(is_dir || is_source_name(item->entry.path)) ||
-            (root >= 0 && (item->root != (unsigned)root || !item->name)))
-            continue;
-        dir = is_dir ? strdup(item->entry.path) : path_dir(item->entry.path);
-        if (root >= 0)
-            place = is_dir ? strdup(item->name) : path_dir(item->name);
-        else
-            place = dir ? strdup(dir) : NULL;
-        if (!dir || !place)
-            return error_nomem(err);
-        if (last && strcmp(last, dir) == 0)
-            continue;
-        for (char **base = bases; *base && r == 0; base++)
-            r = caches_add(known, *base, place, dir, err);
-        if (r < 0)
-            return r;
-        free(last);
-        last = take_ptr(dir);
-    }
-    return 0;
-}
-
-/* Every directory in which a source may lie, by every path from which Python may have imported
- * it: below its own member's directory of -C, and, where the member's path leads through symlinks,
- * below where that leads. ENDS: see walk_members. */
-static int hash_sources(struct pack *p, struct caches *known, const size_t *ends,
-                        struct wp_error *err)
-{
-    size_t from = 0;
-    int r = 0;
-
-    for (size_t i = 0; i < p->o->member_count && r == 0; i++) {
-        const char *dir = member_dir(&p->o->members[i]);
-        char **bases;
-
-        if (i + 1 < p->o->member_count && strcmp(dir, member_dir(&p->o->members[i + 1])) == 0)
-            continue;
-        bases = caches_bases(dir, p->o->source_roots, err);
-        r = bases ? hash_under(p, known, from, ends[i], bases, -1, err) : -ENOENT;
-        caches_free_bases(bases);
-        from = ends[i];
-    }
-    for (unsigned root = 0; root < p->walk.root_count && r == 0; root++) {
-        char **bases = caches_bases(p->walk.root_names[root], NULL, err);
-
-        r = bases ? hash_under(p, known, 0, p->walk.count, bases, (int)root, err) : -ENOENT;
-        caches_free_bases(bases);
-    }
-    caches_sort(known);
-    return r;
 }
 
 int pack_record_cache(struct pack *p, const char *cache, const char *source,
@@ -301,7 +228,7 @@ static bool is_directory_at(int fd, const char *name)
     return fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int find_outside(struct pack *p, const struct caches *known, const char *dir,
+static int find_outside(struct pack *p, const struct pack_names *names, const char *dir,
                         struct wp_error *err)
 {
     _cleanup_free_ char *user_wide = wp_user_wide_cache_dir(NULL, NULL);
@@ -325,20 +252,23 @@ static int find_outside(struct pack *p, const struct caches *known, const char *
         return 0;
     while (errno = 0, (item = readdir(d))) {
         _cleanup_free_ char *where = path_join(dir, item->d_name);
-        const char *source;
+        const char *source, *zipped;
 
         if (!where)
             return error_nomem(err);
         if (!places_is_hash_name(item->d_name, &base) || !is_directory_at(dirfd(d), item->d_name))
             continue;
-        source = caches_find(known, item->d_name);
-        if (source) {
+        source = caches_find(names->dirs, item->d_name);
+        zipped = caches_find(names->zipped, item->d_name);
+        if (source || zipped) {
             if (root < 0)
                 root = walk_add_root(&p->walk, dir, err);
-            r = root < 0 ? root : take_outside(p, (unsigned)root, item->d_name, source, kind, err);
+            r = root < 0 ? root
+                         : take_outside(p, (unsigned)root, item->d_name, source ? source : zipped,
+                                        source ? kind : MANIFEST_CACHE_USER_WIDE, err);
             if (r < 0)
                 return r;
-        } else if (caches_knows_base(known, item->d_name)) {
+        } else if (caches_knows_base(names->dirs, item->d_name)) {
             warn_of_stranger(p, where, item->d_name);
         } else {
             report(p->o->report, WP_DETAIL, where,
@@ -456,12 +386,12 @@ static int compare_caches(const void *a, const void *b)
                   ((const struct manifest_cache *)b)->cache);
 }
 
-static int plan_caches(struct pack *p, struct caches *known, struct wp_error *err)
+static int plan_caches(struct pack *p, const struct pack_names *names, struct wp_error *err)
 {
-    int r = pack_find_inside(p, known, err);
+    int r = pack_find_inside(p, names->dirs, err);
 
     for (const char *const *dir = p->o->cache_dirs; dir && *dir && r == 0; dir++)
-        r = find_outside(p, known, *dir, err);
+        r = find_outside(p, names, *dir, err);
     return r;
 }
 
@@ -497,13 +427,13 @@ int pack_plan_end(struct pack *p, struct wp_error *err)
 }
 
 /* Walks what is to be packed, and learns the names of its cache directories. */
-static int plan_members(struct pack *p, struct caches *known, struct wp_error *err)
+static int plan_members(struct pack *p, struct pack_names *names, struct wp_error *err)
 {
     _cleanup_free_ size_t *ends = calloc(p->o->member_count, sizeof *ends);
     int r = ends ? walk_members(p, ends, err) : error_nomem(err);
 
     if (r == 0) /* before anything else moves the items */
-        r = hash_sources(p, known, ends, err);
+        r = pack_name_sources(p, names, ends, err);
     if (r == 0 && p->o->format->home == FORMAT_HOME_EGG)
         r = pack_egg(p, err);
     drop_temporaries(&p->walk);
@@ -512,15 +442,17 @@ static int plan_members(struct pack *p, struct caches *known, struct wp_error *e
 
 int pack_plan(struct pack *p, void *ctx, struct wp_error *err)
 {
-    struct caches *known = NULL;
+    struct pack_names names = {0};
     int r;
 
     (void)ctx;
     walk_init(&p->walk);
     p->walk.copies = p->o->format->no_hardlinks;
-    r = caches_new(&known, err);
+    r = caches_new(&names.dirs, err);
     if (r == 0)
-        r = plan_members(p, known, err);
+        r = caches_new(&names.zipped, err);
+    if (r == 0)
+        r = plan_members(p, &names, err);
     if (r == 0)
         r = pack_record_roots(p, err);
     if (r == 0)
@@ -528,8 +460,9 @@ int pack_plan(struct pack *p, void *ctx, struct wp_error *err)
     if (r == 0 && p->o->format->home == FORMAT_HOME_WHEEL)
         r = pack_wheel(p, err);
     if (r == 0)
-        r = plan_caches(p, known, err);
-    caches_free(known);
+        r = plan_caches(p, &names, err);
+    caches_free(names.dirs);
+    caches_free(names.zipped);
     return r < 0 ? r : pack_plan_end(p, err);
 }
 

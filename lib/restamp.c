@@ -160,6 +160,7 @@ int restamp_index(int fd, const char *path, const struct restamp_source *source,
     if (r < 0 || index_read(&index, text.data, text.size, NULL) < 0)
         return 0; /* whoever judges it says why it is of no use */
     if (stamp_matches(&index.stamp, source->now, e->size, e->sha256) == 1 ||
+        index.stamp.kind == WP_STAMP_CONTENT || /* of other content, or of a source in a zip */
         !is_known(&index, &text, source, line, packed))
         return 0;
     return rewrite(fd, path, &index, &text, source, packed, &st, dry_run, err);

@@ -36,6 +36,7 @@ struct restored {
 struct restore_dir {
     char *archived; /* in the archive; owned */
     char *path;     /* in the tree; owned */
+    bool zipped;    /* in a zip, or that itself */
 };
 
 /* What one manifest speaks of. */
@@ -92,8 +93,6 @@ void restore_tree_clear(struct restore_tree *t);
 int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err);
 /* What became of the file that PATH of the archive is, through links in it; NULL: none. */
 struct restored *restore_file_of(const struct restore_tree *t, const char *archived);
-/* SHA-256 of what FD holds. 0 or negative errno. */
-int restore_digest(int fd, unsigned char out[32]);
 
 /* ---- restore_caches.c: records for the layout, from where caches lie now */
 int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *err);

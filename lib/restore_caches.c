@@ -15,6 +15,7 @@
 #include "numba/places.h"
 #include "restore.h"
 #include "tree/beneath.h"
+#include "zipped_sources.h"
 
 /* A cache root, and a directory in it where caches may lie. */
 struct place {
@@ -35,7 +36,8 @@ static int compare_dirs(const void *a, const void *b)
 /* Takes ARCHIVED over. */
 static int add_dir(struct restore_tree *t, char *archived)
 {
-    struct restore_dir d = {.archived = archived};
+    struct restore_dir d = {.archived = archived,
+                            .zipped = archived && zipped_sources_dir(&t->m, archived)};
     bool gone;
 
     if (!archived)
@@ -132,9 +134,8 @@ static bool is_here(const struct restore *r, const struct restore_tree *t, const
 {
     bool gone;
     _cleanup_free_ char *path = restore_path(t, source, &gone);
-    struct stat st;
 
-    return path && beneath_stat(r->fd, path, &st) == 0;
+    return path && zipped_sources_exist(r->fd, path);
 }
 
 /* What the manifest and the source say of the index that R->files ends with. */
@@ -182,7 +183,8 @@ static int keep_valid(struct layout_record *r)
 static int add_place(const struct restore *run, struct restore_tree *t, const struct place *p,
                      const char *name, size_t dir)
 {
-    struct layout_record r = {.kind = p->kind, .root = p->root, .fd = p->fd, .tag = dir};
+    struct layout_record r = {
+        .kind = p->kind, .root = p->root, .fd = p->fd, .tag = dir, .zipped = t->dirs[dir].zipped};
     _cleanup_free_ char *path = path_join(p->below, name);
     _cleanup_close_ int fd = -1;
     _cleanup_closedir_ DIR *d = NULL;
@@ -369,6 +371,14 @@ static bool was_inside(struct restore *r, struct restore_tree *t)
     return false;
 }
 
+static bool has_zipped(const struct restore_tree *t)
+{
+    for (size_t i = 0; i < t->dir_count; i++)
+        if (t->dirs[i].zipped)
+            return true;
+    return false;
+}
+
 static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     struct layout *l = &t->layout;
@@ -382,7 +392,7 @@ static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error 
     bool has_old = t->old_root && open_root(r, t, t->old_root, LAYOUT_OLD, &old, &t->old_fd);
     bool has_cache =
         cache_dir && open_root(r, t, cache_dir, LAYOUT_CACHE_DIR, &cache, &t->cache_fd);
-    bool has_user = user_wide && layout_user_root(l) &&
+    bool has_user = (user_wide || has_zipped(t)) && layout_user_root(l) &&
                     open_root(r, t, layout_user_root(l), LAYOUT_USER_WIDE, &user, &t->user_fd);
 
     for (size_t i = 0; i < t->dir_count; i++) {
@@ -391,8 +401,10 @@ static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error 
 
         if (has_cache)
             res = add_hashed(r, t, &cache, r->roots, path, i);
-        if (has_user && res == 0)
+        if (has_user && (user_wide || t->dirs[i].zipped) && res == 0)
             res = add_hashed(r, t, &user, r->roots, path, i);
+        if (has_user && t->dirs[i].zipped && res == 0)
+            res = add_hashed(r, t, &user, t->old_bases, below_base(t, i), i);
         if (has_old && res == 0)
             res = add_hashed(r, t, &old, r->roots, path, i);
         if (has_old && res == 0)
@@ -438,9 +450,8 @@ static void settle_kinds(struct layout *l)
 static bool is_source(void *ctx, const char *path)
 {
     const struct restore *r = ctx;
-    struct stat st;
 
-    return beneath_stat(r->fd, path, &st) == 0 && !S_ISDIR(st.st_mode);
+    return zipped_sources_exist(r->fd, path);
 }
 
 int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *err)

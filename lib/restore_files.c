@@ -16,6 +16,7 @@
 #include "caches.h"
 #include "restore.h"
 #include "tree/beneath.h"
+#include "zipped_sources.h"
 
 enum { FILES_OF_A_JOB = 32, MOST_LINKS = 40 };
 
@@ -49,22 +50,6 @@ bool restore_interrupted(const struct restore *r)
 enum wp_severity restore_detail(const struct restore *r)
 {
     return r->o->dry_run ? WP_NOTE : WP_DETAIL;
-}
-
-int restore_digest(int fd, unsigned char out[32])
-{
-    struct sha256 *sha = sha256_new();
-    char block[65536];
-    ssize_t n;
-
-    if (!sha)
-        return -ENOMEM;
-    while ((n = read(fd, block, sizeof block)) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0)
-            sha256_add(sha, block, (size_t)n);
-    sha256_end(sha, out);
-    sha256_free(sha);
-    return n < 0 ? -errno : 0;
 }
 
 /* ---- One file ---------------------------------------------------------------------------- */
@@ -156,7 +141,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
                strerror(fd < 0 ? -fd : errno));
         return 0;
     }
-    r = restore_digest(fd, digest);
+    r = sha256_of_file(fd, digest);
     if (r < 0)
         return error_set(err, -r, f->path, "cannot be read");
     if (fstat(fd, &after) < 0)
@@ -227,7 +212,7 @@ static int check_all(struct restore *r, struct restore_tree *t, struct wp_error 
 
 struct restored *restore_file_of(const struct restore_tree *t, const char *archived)
 {
-    _cleanup_free_ char *path = strdup(archived);
+    _cleanup_free_ char *path = zipped_sources_entry(&t->m, archived);
 
     /* Python stamps a symlinked source by what it leads to. */
     for (int links = 0; path && links < MOST_LINKS; links++) {

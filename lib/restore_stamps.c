@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/path.h"
 #include "numba/index.h"
 #include "restamp.h"
@@ -30,7 +31,7 @@ static int has_content(int fd, const char *path, const struct entry *e)
     unsigned char digest[32];
     _cleanup_close_ int file = beneath_open(fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 
-    return file >= 0 && restore_digest(file, digest) == 0 &&
+    return file >= 0 && sha256_of_file(file, digest) == 0 &&
            memcmp(digest, e->sha256, sizeof digest) == 0;
 }
 

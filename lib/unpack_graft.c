@@ -9,12 +9,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/path.h"
 #include "caches.h"
 #include "numba/index.h"
 #include "restore.h"
 #include "tree/beneath.h"
 #include "unpack.h"
+#include "zipped_sources.h"
 
 enum { UNKNOWN, SAME, OTHER }; /* what a source in the target is */
 
@@ -27,7 +29,7 @@ bool unpack_is_cache(const struct entry *e)
 /* The file that source PATH of the archive is, or leads to within it; NULL: none. */
 static const struct entry *file_of(const struct manifest *m, const char *path)
 {
-    _cleanup_free_ char *at = strdup(path);
+    _cleanup_free_ char *at = zipped_sources_entry(m, path);
 
     for (int links = 0; at && links < 40; links++) {
         const struct entry *e = manifest_find(m, at);
@@ -57,7 +59,7 @@ static bool is_same(const struct unpack *u, const struct entry *e)
         return false;
     fd = beneath_open(staging_target(u->staging, 0), path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-           (uint64_t)st.st_size == e->size && restore_digest(fd, digest) == 0 &&
+           (uint64_t)st.st_size == e->size && sha256_of_file(fd, digest) == 0 &&
            memcmp(digest, e->sha256, sizeof digest) == 0;
 }
 

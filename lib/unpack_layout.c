@@ -9,8 +9,10 @@
 #include "base/path.h"
 #include "caches.h"
 #include "layout.h"
+#include "numba/zipped.h"
 #include "tree/beneath.h"
 #include "unpack.h"
+#include "zipped_sources.h"
 
 /* Cache files among what was unpacked, sorted by path. */
 struct cache_files {
@@ -106,6 +108,16 @@ static bool is_staged_dir(const struct unpack *u, const char *path)
     return !*path || (beneath_stat(u->tree, path, &st) == 0 && S_ISDIR(st.st_mode));
 }
 
+/* Is source directory ARCHIVED, which is SOURCE here, in the staged tree, or in a zip there? */
+static bool is_staged_source(const struct unpack *u, const char *archived, const char *source,
+                             bool *zipped)
+{
+    _cleanup_free_ char *below = path_join(source, "x");
+
+    *zipped = zipped_sources_dir(&u->manifest, archived);
+    return *zipped ? below && zipped_sources_exist(u->tree, below) : is_staged_dir(u, source);
+}
+
 static int find_hashed(struct unpack *u, const struct cache_files *files)
 {
     static const enum layout_kind kinds[] = {
@@ -125,7 +137,7 @@ static int find_hashed(struct unpack *u, const struct cache_files *files)
             return -ENOMEM;
         /* What was not selected has no sources here, and its caches no use. */
         if (gone_dir || gone_source || !is_staged_dir(u, dir) ||
-            !(is_staged_dir(u, source) || u->o->caches_only))
+            !(is_staged_source(u, c->source, source, &r.zipped) || u->o->caches_only))
             continue;
         r.inside = path_dir(dir);
         r.dir = take_ptr(dir);
@@ -173,10 +185,12 @@ static bool is_source(void *ctx, const char *path)
 {
     struct unpack *u = ctx;
     const struct unpacked *item = unpack_find(u, path);
-    struct stat st;
+    _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
 
     if (u->o->caches_only)
-        return beneath_stat(staging_target(u->staging, 0), path, &st) == 0 && !S_ISDIR(st.st_mode);
+        return zipped_sources_exist(staging_target(u->staging, 0), path);
+    if (zip)
+        item = unpack_find(u, zip);
     return item && !item->skipped && item->e.type != ENTRY_DIR;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "numba/zipped.h"
 #include "restamp.h"
 #include "tree/beneath.h"
 #include "unpack.h"
@@ -32,6 +33,10 @@ static const struct unpacked *source_of(const struct unpack *u, const char *path
         const struct unpacked *item = unpack_find(u, at);
         _cleanup_free_ char *dir = NULL, *joined = NULL;
 
+        if (!item && !links && zipped_length(at)) { /* it lies in a zip */
+            at[zipped_length(at)] = '\0';
+            item = unpack_find(u, at);
+        }
         if (!item || item->skipped || item->e.type == ENTRY_FILE)
             return item && !item->skipped ? item : NULL;
         if (item->e.type != ENTRY_HARDLINK &&

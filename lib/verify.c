@@ -14,12 +14,16 @@
 #include "base/error.h"
 #include "base/path.h"
 #include "judge.h"
+#include "numba/zipped.h"
 
 static bool exists_in_tree(void *ctx, const char *path)
 {
     struct verify_tree *t = ctx;
     const struct walk_item *item = walk_find(&t->walk, path);
+    _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
 
+    if (zip)
+        item = walk_find(&t->walk, zip);
     return item && item->entry.type != ENTRY_DIR;
 }
 
@@ -133,18 +137,23 @@ static int judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp
     return verify_judge_one(t, path, e->path, sources ? sources : parent, misplaced, err);
 }
 
-/* Indexes in hashed directory PATH outside the tree. */
-static int judge_hashed(struct verify_tree *t, const char *path, const char *sources,
-                        bool user_wide, struct wp_error *err)
+/* Why Numba does not look in the user-wide place for what is in directory SOURCES. Allocated. */
+static char *not_user_wide(struct verify_tree *t, const char *sources)
 {
     _cleanup_free_ char *source_dir = path_join(t->dir, sources);
-    _cleanup_free_ char *shadowed =
-        user_wide && source_dir ? verify_shadowed(&t->v, source_dir) : NULL;
+
+    if (t->cache_dir)
+        return strdup("NUMBA_CACHE_DIR is set, so Numba looks there");
+    return source_dir ? verify_shadowed(&t->v, source_dir) : NULL;
+}
+
+/* Indexes in hashed directory PATH outside the tree. */
+static int judge_hashed(struct verify_tree *t, const char *path, const char *sources,
+                        const char *misplaced, struct wp_error *err)
+{
     _cleanup_closedir_ DIR *d = opendir(path);
     struct dirent *item;
 
-    if (!source_dir)
-        return error_nomem(err);
     if (!d)
         return error_set(err, errno, path, "cannot read the cache directory");
     while (errno = 0, (item = readdir(d))) {
@@ -159,10 +168,7 @@ static int judge_hashed(struct verify_tree *t, const char *path, const char *sou
                 return error_nomem(err);
             continue;
         }
-        r = verify_judge_one(
-            t, index, index, sources,
-            user_wide && t->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba looks there" : shadowed,
-            err);
+        r = verify_judge_one(t, index, index, sources, misplaced, err);
         if (r < 0)
             return r;
     }
@@ -195,14 +201,16 @@ static int judge_root(struct verify_tree *t, const char *root, bool user_wide, s
         return 0;
     while (errno = 0, (item = readdir(d))) {
         const char *sources = caches_find(t->known, item->d_name);
-        _cleanup_free_ char *path = sources ? path_join(root, item->d_name) : NULL;
+        const char *zipped = user_wide ? caches_find(t->zipped, item->d_name) : NULL;
+        _cleanup_free_ char *path = sources || zipped ? path_join(root, item->d_name) : NULL;
+        _cleanup_free_ char *misplaced = user_wide && sources ? not_user_wide(t, sources) : NULL;
         int r;
 
-        if (!sources)
+        if (!sources && !zipped)
             continue;
         if (!path)
             return error_nomem(err);
-        r = judge_hashed(t, path, sources, user_wide, err);
+        r = judge_hashed(t, path, sources ? sources : zipped, misplaced, err);
         if (r < 0)
             return r;
     }
@@ -235,6 +243,24 @@ static int remember(struct verify_tree *t, struct wp_error *err)
     if (r < 0 && r != -ENOENT)
         report(t->o->report, WP_WARNING, NULL, "%s", why.message);
     return 0;
+}
+
+/* Names the directories in item E, if that is a zip. */
+static int know_zip(struct verify_tree *t, const struct entry *e, const char *base,
+                    struct wp_error *err)
+{
+    const char *bases[] = {base, NULL};
+    size_t n = strlen(e->path);
+    _cleanup_free_ char *path = NULL;
+    _cleanup_close_ int fd = -1;
+
+    if (e->type == ENTRY_DIR || n < 4 || strcmp(e->path + n - 4, ".zip") != 0)
+        return 0;
+    path = path_join(t->dir, e->path);
+    if (!path)
+        return error_nomem(err);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd < 0 ? 0 : caches_add_zip(t->zipped, fd, bases, e->path, e->path, err);
 }
 
 /* Where the tree is, or will be. NULL on failure. */
@@ -274,15 +300,21 @@ static int know_directories(struct verify_tree *t, struct wp_error *err)
         return -why.code;
     }
     r = caches_new(&t->known, err);
+    if (r == 0)
+        r = caches_new(&t->zipped, err);
     for (char **base = t->bases; *base && r == 0; base++) {
         r = caches_add(t->known, *base, "", "", err);
         for (size_t i = 0; i < t->walk.count && r == 0; i++)
             if (t->walk.items[i].entry.type == ENTRY_DIR)
                 r = caches_add(t->known, *base, t->walk.items[i].entry.path,
                                t->walk.items[i].entry.path, err);
+            else
+                r = know_zip(t, &t->walk.items[i].entry, *base, err);
     }
-    if (r == 0)
+    if (r == 0) {
         caches_sort(t->known);
+        caches_sort(t->zipped);
+    }
     if (r == 0)
         r = remember(t, err);
     return r;
@@ -354,6 +386,7 @@ int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
     leftovers_clear(&t.leftovers);
     remembered_clear(&t.remembered);
     caches_free(t.known);
+    caches_free(t.zipped);
     caches_free_bases(t.bases);
     walk_free(&t.walk);
     if (r < 0)

@@ -13,6 +13,8 @@
 #include "judge.h"
 #include "judge_keys.h"
 #include "manifest/manifest.h"
+#include "verify_notes.h"
+#include "zipped_sources.h"
 
 static const char NOT_VALID_THEN[] = "was not valid when it was packed";
 
@@ -26,6 +28,7 @@ struct context {
     const struct verify_archive *v;
     const struct entry *source;
     const char *dir;
+    bool zipped; /* the source lies in a zip, whose digest is not its own */
 };
 
 static int facts_of(const struct entry *e, struct judge_file *f)
@@ -39,7 +42,12 @@ static int facts_of(const struct entry *e, struct judge_file *f)
 
 static int source_fact(void *ctx, struct judge_file *f)
 {
-    return facts_of(((struct context *)ctx)->source, f);
+    const struct context *c = ctx;
+    int r = facts_of(c->source, f);
+
+    if (c->zipped)
+        f->sha256 = NULL;
+    return r;
 }
 
 static int data_fact(void *ctx, const char *name, struct judge_file *f, bool *whole)
@@ -103,6 +111,9 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
     enum wp_status status = WP_VALID;
     bool is_recorded = recorded_status(line, &status);
 
+    /* Of a source in a zip the digest is not recorded. */
+    outside |= line->source && line->has_stamp && line->stamp.kind == WP_STAMP_CONTENT &&
+               zipped_sources_lies_in(&v->found.m, line->source);
     s.index = strdup(line->index);
     s.source = line->source ? strdup(line->source) : NULL;
     s.numba = line->numba ? strdup(line->numba) : NULL;
@@ -164,7 +175,7 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
     struct wp_error why = {0};
     struct index index = {0};
     const struct manifest_index *line;
-    bool found, outside = false;
+    bool found, outside = false, recorded;
     int parsed, r = 0;
 
     s.index = strdup(met->path);
@@ -174,15 +185,19 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
         return error_nomem(err);
     }
     c.source = found ? archive_indexes_file(&v->found, s.source, &outside) : NULL;
-    line = outside ? manifest_find_index(&v->found.m, met->path) : NULL;
-    parsed = index_read(&index, met->text.data, met->text.size, &why);
+    c.zipped = found && zipped_sources_lies_in(&v->found.m, s.source);
+    parsed = met->unread ? error_set(&why, 0, NULL, "%s", met->unread)
+                         : index_read(&index, met->text.data, met->text.size, &why);
+    recorded = outside || (c.zipped && parsed == 0 && index.stamp.kind == WP_STAMP_CONTENT);
+    line = recorded ? manifest_find_index(&v->found.m, met->path) : NULL;
     if (judge_index(&s, parsed < 0 ? NULL : &index, why.message, misplaced, NULL, &facts) < 0)
         r = error_nomem(err);
-    if (r == 0 && line && s.status == WP_SOURCE_MISSING && take_recorded(&s, line) < 0)
+    if (r == 0 && line && (s.status == WP_SOURCE_MISSING || c.zipped) && s.status != WP_VALID &&
+        take_recorded(&s, line) < 0)
         r = error_nomem(err);
     if (r == 0 && v->expect)
         r = judge_keys(&s, parsed < 0 ? NULL : &index, v->expect, size_in_archive, &c, err);
-    if (r == 0 && judge_add(v->out, &s) < 0)
+    if (r == 0 && ((v->expect && note_unknown(v->out, &s) < 0) || judge_add(v->out, &s) < 0))
         r = error_nomem(err);
     judge_clear(&s);
     index_clear(&index);

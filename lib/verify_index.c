@@ -17,26 +17,34 @@
 #include "judge.h"
 #include "judge_keys.h"
 #include "numba/data.h"
+#include "numba/index.h"
+#include "numba/zipped.h"
 #include "verify_notes.h"
 
-enum { LARGEST = 1 << 28 }; /* bytes of an index or data file that are looked at */
+enum { LARGEST = 1 << 28 }; /* bytes of a data file that are looked at */
 
 struct disk {
     const struct verify_place *place;
     const struct verify *verify;
     const char *dir;         /* of the index */
+    bool zipped;             /* the source lies in a zip: that has its time and size */
     struct data_facts facts; /* of all data files looked at */
 };
 
 static int source_on_disk(void *ctx, struct judge_file *f)
 {
-    const struct disk *d = ctx;
+    struct disk *d = ctx;
     struct stat st;
 
     if (!d->place->source)
         return 0;
-    if (stat(d->place->source, &st) < 0)
-        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+    if (stat(d->place->source, &st) < 0) {
+        _cleanup_free_ char *zip = errno == ENOTDIR ? zipped_file(d->place->source) : NULL;
+
+        d->zipped = zip != NULL;
+        if (!zip || stat(zip, &st) < 0)
+            return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+    }
     if (!S_ISREG(st.st_mode))
         return 0;
     *f = (struct judge_file){.mtime = st.st_mtim, .size = (uint64_t)st.st_size};
@@ -46,22 +54,12 @@ static int source_on_disk(void *ctx, struct judge_file *f)
 static int digest_on_disk(void *ctx, unsigned char out[32])
 {
     const struct disk *d = ctx;
-    _cleanup_close_ int fd = open(d->place->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct sha256 *sha;
-    char block[65536];
-    ssize_t n;
+    _cleanup_close_ int fd =
+        d->zipped ? -1 : open(d->place->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-    if (fd < 0)
-        return -errno;
-    sha = sha256_new();
-    if (!sha)
-        return -ENOMEM;
-    while ((n = read(fd, block, sizeof block)) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0)
-            sha256_add(sha, block, (size_t)n);
-    sha256_end(sha, out);
-    sha256_free(sha);
-    return n < 0 ? -errno : 0;
+    if (d->zipped)
+        return zipped_digest_at(d->place->source, out);
+    return fd < 0 ? -errno : sha256_of_file(fd, out);
 }
 
 /* Is the data file whole? What else is found in it is added to what others had. */
@@ -179,7 +177,9 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
     if (!dir || !s->index || (place->source_shown && !s->source) ||
         judge_name(s, place->index) < 0 || remember_writable(v, dir) < 0)
         return error_nomem(err);
-    r = file_read(place->index, LARGEST, &text, &st);
+    r = file_read(place->index, INDEX_LARGEST, &text, &st);
+    if (r == -ENOMEM)
+        return error_nomem(err);
     if (r < 0)
         error_set(&why, -r, NULL, "cannot be read");
     else

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "numba/features.h"
 #include "numba/index.h"
 #include "settings.h"
 
@@ -17,10 +18,15 @@ extern char **environ;
 const char *wp_note_name(enum wp_note_kind kind)
 {
     static const char *const names[] = {
-        [WP_NOTE_GROWS] = "grows",       [WP_NOTE_CLOSURES] = "closures",
-        [WP_NOTE_OLD_ROOT] = "old-root", [WP_NOTE_SVML] = "svml",
-        [WP_NOTE_STICKY] = "sticky",     [WP_NOTE_ORPHAN] = "orphan",
-        [WP_NOTE_SETTINGS] = "settings", [WP_NOTE_ABSENT] = "absent",
+        [WP_NOTE_GROWS] = "grows",
+        [WP_NOTE_CLOSURES] = "closures",
+        [WP_NOTE_OLD_ROOT] = "old-root",
+        [WP_NOTE_SVML] = "svml",
+        [WP_NOTE_STICKY] = "sticky",
+        [WP_NOTE_ORPHAN] = "orphan",
+        [WP_NOTE_SETTINGS] = "settings",
+        [WP_NOTE_ABSENT] = "absent",
+        [WP_NOTE_UNKNOWN_CPU] = "unknown-cpu",
     };
 
     return (unsigned)kind < WP_NOTE_COUNT ? names[kind] : "unknown";
@@ -116,7 +122,43 @@ int note_index(struct wp_verify_report *r, const struct wp_index_status *s,
     if (!e && facts->has_text && old_root)
         e = note_add(r, WP_NOTE_OLD_ROOT, s->index,
                      "its code holds the path %s, where it was compiled", old_root);
-    return e;
+    return e ? e : note_unknown(r, s);
+}
+
+/* What of O's CPU is not known, as a text. Allocated. 1, 0 or -ENOMEM. */
+static int find_unknown(const struct wp_overload *o, char **out)
+{
+    struct features_code code;
+    int r = 0, n = 0;
+
+    if (!o->cpu || strncmp(o->triple, "x86_64-", strlen("x86_64-")) != 0)
+        return 0;
+    if (features_of_code(&code, o->cpu, o->features) < 0)
+        r = -ENOMEM;
+    else if (code.unknown.size)
+        n = asprintf(out, "it is compiled with %.200s", (char *)code.unknown.data);
+    else if (!code.knows_cpu && !features_is_full(o->features))
+        n = asprintf(out, "it is compiled for CPU %.200s", o->cpu);
+    features_code_clear(&code);
+    return r < 0 || n < 0 ? -ENOMEM : n > 0;
+}
+
+int note_unknown(struct wp_verify_report *r, const struct wp_index_status *s)
+{
+    for (size_t i = 0; i < s->overload_count; i++) {
+        char *text = NULL;
+        int e = find_unknown(&s->overloads[i], &text);
+
+        if (e > 0)
+            e = note_add(r, WP_NOTE_UNKNOWN_CPU, s->index,
+                         "%s, of which nothing is known here: where that runs cannot be told",
+                         text);
+        else if (e == 0)
+            continue;
+        free(text);
+        return e;
+    }
+    return 0;
 }
 
 int note_sticky(struct wp_verify_report *r, const char *dir, const char *shown, uid_t owner,

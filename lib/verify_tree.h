@@ -12,8 +12,9 @@ struct verify_tree {
     const struct wp_verify_options *o;
     const char *cache_dir; /* NUMBA_CACHE_DIR of who will load, or NULL */
     struct walk walk;
-    struct caches *known; /* hashed names of the tree's directories */
-    char **bases;         /* absolute paths by which Python may see the tree; owned */
+    struct caches *known;  /* hashed names of the tree's directories */
+    struct caches *zipped; /* and of those in its zips, which have caches in the user-wide place */
+    char **bases;          /* absolute paths by which Python may see the tree; owned */
     struct verify v;
     struct leftovers leftovers;   /* other files of caches */
     struct remembered remembered; /* of the packing */

@@ -140,14 +140,15 @@ struct wp_index_status {
 
 /* What verify tells besides: none of it makes an index invalid. */
 enum wp_note_kind {
-    WP_NOTE_GROWS,    /* an index that may get an overload in every run */
-    WP_NOTE_CLOSURES, /* overloads of closures: their keys may be bound to the path */
-    WP_NOTE_OLD_ROOT, /* object code with the path at which it was compiled */
-    WP_NOTE_SVML,     /* object code that needs Intel's SVML library */
-    WP_NOTE_STICKY,   /* a directory in which Numba fails to save */
-    WP_NOTE_ORPHAN,   /* a data file that no index names, or one half written */
-    WP_NOTE_SETTINGS, /* NUMBA_* settings that differ from those at packing */
-    WP_NOTE_ABSENT,   /* indexes that were packed and are nowhere */
+    WP_NOTE_GROWS,       /* an index that may get an overload in every run */
+    WP_NOTE_CLOSURES,    /* overloads of closures: their keys may be bound to the path */
+    WP_NOTE_OLD_ROOT,    /* object code with the path at which it was compiled */
+    WP_NOTE_SVML,        /* object code that needs Intel's SVML library */
+    WP_NOTE_STICKY,      /* a directory in which Numba fails to save */
+    WP_NOTE_ORPHAN,      /* a data file that no index names, or one half written */
+    WP_NOTE_SETTINGS,    /* NUMBA_* settings that differ from those at packing */
+    WP_NOTE_ABSENT,      /* indexes that were packed and are nowhere */
+    WP_NOTE_UNKNOWN_CPU, /* code for a CPU or with a feature of which nothing is known */
     WP_NOTE_COUNT
 };
 /* "grows", "old-root", ...: static. */
@@ -164,7 +165,7 @@ struct wp_verify_report {
     size_t count;
     size_t by_status[WP_STATUS_COUNT];
     bool keys;             /* the indexes' overloads were looked at */
-    struct wp_note *notes; /* owned; of trees */
+    struct wp_note *notes; /* owned */
     size_t note_count;
 };
 WP_API void wp_verify_report_clear(struct wp_verify_report *r);

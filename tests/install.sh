@@ -7,11 +7,12 @@ packages="build-essential cmake ninja-build pkg-config
   libarchive-dev libdeflate-dev libisal-dev libjansson-dev libssl-dev libzstd-dev zlib1g-dev
   libcmocka-dev python3 python3-numba python3-pynndescent tar gzip"
 if [ "${1-}" != demo ]; then
-  # The first line: for the static program and for completion. The last: other readers and writers
-  # of archives, which must understand ours.
-  packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh
-    python3-pytest python3-setuptools libnss-wrapper util-linux e2fsprogs clang-format mandoc
+  # The last line: other readers and writers of archives, which must understand ours.
+  packages="$packages python3-pytest python3-setuptools python3-venv libnss-wrapper util-linux
+    e2fsprogs clang-format mandoc clang libclang-rt-dev
     busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd"
+  # For the static program, and shells that complete.
+  packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh"
 fi
 
 missing=

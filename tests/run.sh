@@ -2,7 +2,8 @@
 # Installs what is needed, builds, runs every test and ends with one line:
 # "N passed, N failed, N skipped".
 # Usage: sh tests/run.sh [--all] [--asan]
-#   --all   also the longer tests with Numba, and what needs a Python package index
+#   --all   also the longer tests with Numba, other releases of Numba from the Python package
+#           index, and two minutes of fuzzing
 #   --asan  with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan
 set -eu
 
@@ -20,9 +21,11 @@ done
 
 cd "$(dirname "$0")/.."
 python=/usr/bin/python3 # Debian's Numba belongs to Debian's Python.
-longer_numba="restore verdicts env inspect amend" # tests/numba/test_NAME.py
-results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+longer_numba="restore verdicts env inspect amend versions" # tests/numba/test_NAME.py
+every_numba="versions egg inspect"                         # with each release of Numba
+results=$PWD/$build/reports # kept, for tests/numba/versions_table.py
+rm -rf "$results"
+mkdir -p "$results"
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -54,27 +57,58 @@ unit() {
   ctest --test-dir "$build" --output-on-failure --no-tests=error --timeout 300 \
     --output-junit "$results/unit.xml" || true
 }
-# pytest_part NAME: the tests in tests/NAME. What failed is counted from the report.
+# pytest_part NAME WORD...: the tests that the words name. What failed is counted from the report.
 pytest_part() {
-  parts="$parts $1"
-  echo "== $1"
-  longer=
-  if [ "$1" = numba ] && [ "$all" = no ]; then
-    for name in $longer_numba; do longer="$longer --ignore=tests/numba/test_$name.py"; done
-  fi
-  # shellcheck disable=SC2086 # The list is one word an option.
-  "$python" -m pytest -q -rs -p no:cacheprovider --rootdir=. --durations=5 --tb=short $longer \
-    --junit-xml="$results/$1.xml" "tests/$1" || true
+  part=$1
+  parts="$parts $part"
+  shift
+  echo "== $part"
+  "$python" -m pytest -q -rs -p no:cacheprovider --rootdir=. --durations=5 --tb=short \
+    -o junit_family=xunit1 --junit-xml="$results/$part.xml" "$@" || true
 }
+numba() {
+  set -- tests/numba
+  if [ "$all" = no ]; then
+    for name in $longer_numba; do set -- "$@" "--ignore=tests/numba/test_$name.py"; done
+  fi
+  pytest_part numba "$@"
+}
+# The main flows with other releases of Numba, each in an environment that is kept.
 package_index() {
-  : # Nothing yet: the tests so far need Debian's packages only.
+  set --
+  for name in $every_numba; do set -- "$@" "tests/numba/test_$name.py"; done
+  for release in $("$python" tests/numba/versions.py list); do
+    if WARMPACK_TEST_PYTHON=$("$python" tests/numba/versions.py python "$release"); then
+      export WARMPACK_TEST_PYTHON
+      pytest_part "numba-$release" "$@"
+    else
+      parts="$parts numba-$release" # without a report: counted as failed
+    fi
+  done
+  unset WARMPACK_TEST_PYTHON
+}
+# Without sanitizers of its own, since the targets have them.
+fuzz() {
+  if cmake --preset fuzz >"$results/log" 2>&1 && cmake --build --preset fuzz >>"$results/log" 2>&1
+  then
+    pytest_part fuzz tests/fuzz
+  else
+    cat "$results/log"
+    parts="$parts fuzz"
+  fi
 }
 
 unit
-for part in cli numba hostile faults python dist; do
-  [ ! -d "tests/$part" ] || pytest_part "$part"
-done
-[ "$all" = no ] || package_index
+pytest_part cli tests/cli
+numba
+pytest_part hostile tests/hostile
+pytest_part faults tests/faults
+pytest_part python tests/python
+pytest_part dist tests/dist
+if [ "$all" = yes ]; then
+  package_index
+  [ "$preset" = asan ] || fuzz
+fi
 
 # shellcheck disable=SC2086 # The list is one word a part.
 "$python" tests/tally.py "$results" tests/expected-skips $parts

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -25,10 +26,16 @@ struct codec {
     int (*pointer)(struct buf *out, uint64_t manifest_offset, struct wp_error *err);
 
     /* Reading. recognises: do the first N bytes (at most 16) of an archive begin with this
-     * codec's magic? find_manifest: the offset that `pointer` stored: 1 and *OFFSET; 0 where there
-     * is none (or FD cannot seek); never fails on damaged files: then there is none. */
+     * codec's magic? begins: could a piece with a manifest (of a plain tar: an entry)? */
     bool (*recognises)(const unsigned char *start, size_t n);
-    int (*find_manifest)(int fd, uint64_t *offset);
+    bool (*begins)(const unsigned char *start, size_t n);
+    /* Where the codec has pointers: are these, the last POINTER_SIZE bytes of an archive, one, made
+     * as `pointer` makes it? Then *OFFSET is what it stored. */
+    size_t pointer_size; /* 0: it has none */
+    bool (*read_pointer)(const unsigned char *bytes, uint64_t *offset);
+    /* The first bytes of the plain stream of FD's file: their number, at most N, or negative errno.
+     * FD's position stays. */
+    ssize_t (*peek)(int fd, void *out, size_t n);
     /* Decompresses what FD gives from where it stands (taken over, also on failure), PREFIX being
      * bytes already read from it; by POOL, in parallel where the pieces say how long they are.
      * Cut or damaged input is an error (-EBADMSG or -EINVAL) that says so and names NAME. */
@@ -49,3 +56,7 @@ void gzip_one_free(struct gzip_one *g);
 /* The codec that recognises the start of an archive; NULL: none of ours (libarchive's filters may
  * know it: bzip2, xz). */
 const struct codec *codec_recognise(const unsigned char *start, size_t n);
+
+/* Where FD's file says that its manifest lies: 1 and *OFFSET, where something can begin that has
+ * one; 0 where it does not say, is no regular file, or damaged. */
+int codec_find_manifest(const struct codec *c, int fd, uint64_t *offset);

@@ -126,27 +126,14 @@ static int gzip_pointer(struct buf *out, uint64_t manifest_offset, struct wp_err
     return buf_add(out, member, sizeof(member)) < 0 ? error_nomem(err) : 0;
 }
 
-static int gzip_find_manifest(int fd, uint64_t *offset)
+static bool gzip_read_pointer(const unsigned char *bytes, uint64_t *offset)
 {
-    unsigned char found[POINTER_SIZE], expected[POINTER_SIZE], start[4];
-    struct stat st;
+    unsigned char expected[POINTER_SIZE];
 
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < POINTER_SIZE)
-        return 0;
-    uint64_t end = (uint64_t)st.st_size - POINTER_SIZE;
-    if (pread(fd, found, sizeof(found), (off_t)end) != POINTER_SIZE)
-        return 0;
-    uint64_t at = get_le32(found + POINTER_OFFSET) | (uint64_t)get_le32(found + POINTER_OFFSET + 4)
-                                                         << 32;
-    make_pointer(expected, at);
-    if (memcmp(found, expected, POINTER_SIZE) != 0 || at >= end)
-        return 0;
-    /* It must lead to a member. */
-    if (pread(fd, start, sizeof(start), (off_t)at) != sizeof(start) || start[0] != GZIP_MAGIC_0 ||
-        start[1] != GZIP_MAGIC_1 || start[2] != GZIP_DEFLATE)
-        return 0;
-    *offset = at;
-    return 1;
+    *offset = get_le32(bytes + POINTER_OFFSET) | (uint64_t)get_le32(bytes + POINTER_OFFSET + 4)
+                                                     << 32;
+    make_pointer(expected, *offset);
+    return memcmp(bytes, expected, POINTER_SIZE) == 0;
 }
 
 static bool gzip_recognises(const unsigned char *start, size_t n)
@@ -166,6 +153,9 @@ const struct codec codec_gzip = {
     .drop = drop_packer,
     .pointer = gzip_pointer,
     .recognises = gzip_recognises,
-    .find_manifest = gzip_find_manifest,
+    .begins = gzip_recognises,
+    .pointer_size = POINTER_SIZE,
+    .read_pointer = gzip_read_pointer,
+    .peek = gzip_peek,
     .open = gzip_open,
 };

@@ -38,11 +38,14 @@ static inline void put_le32(unsigned char *p, uint32_t v)
         p[i] = (unsigned char)(v >> 8 * i);
 }
 
-/* codec.open of both gzip codecs. */
+/* codec.open and codec.peek of both gzip codecs. */
 int gzip_open(struct source **out, int fd, const void *prefix, size_t prefix_size, const char *name,
               struct pool *pool, struct wp_error *err);
 
+ssize_t gzip_peek(int fd, void *out, size_t n);
+
 /* Any gzip data as a stream; see struct piece_ops. */
 void *gzip_stream_new(struct input *in, bool had_pieces);
+const uint64_t *gzip_stream_place(const void *stream);
 int gzip_stream_fill(void *stream, unsigned char *out, size_t room, size_t *n, const char **what);
 void gzip_stream_free(void *stream);

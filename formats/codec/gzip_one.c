@@ -135,13 +135,6 @@ static bool one_recognises(const unsigned char *start, size_t n)
     return false; /* reading makes no difference between the two: codec_gzip */
 }
 
-static int one_find_manifest(int fd, uint64_t *offset)
-{
-    (void)fd;
-    (void)offset;
-    return 0;
-}
-
 const struct codec codec_gzip_one = {
     .name = "gzip",
     .block_size = 2 * 1024 * 1024,
@@ -152,6 +145,6 @@ const struct codec codec_gzip_one = {
     .drop = drop_packer,
     .pointer = one_pointer,
     .recognises = one_recognises,
-    .find_manifest = one_find_manifest,
+    .peek = gzip_peek,
     .open = gzip_open,
 };

@@ -85,6 +85,7 @@ static const struct piece_ops gzip_pieces = {
     .unpack = unpack_member,
     .drop_state = drop_decompressor,
     .stream_new = gzip_stream_new,
+    .stream_place = gzip_stream_place,
     .stream_fill = gzip_stream_fill,
     .stream_free = gzip_stream_free,
 };
@@ -93,4 +94,9 @@ int gzip_open(struct source **out, int fd, const void *prefix, size_t prefix_siz
               struct pool *pool, struct wp_error *err)
 {
     return pieces_open(out, &gzip_pieces, fd, prefix, prefix_size, name, pool, err);
+}
+
+ssize_t gzip_peek(int fd, void *out, size_t n)
+{
+    return pieces_peek(&gzip_pieces, fd, out, n);
 }

@@ -23,6 +23,7 @@ enum { LOOK_BACK = INFLATE_BEYOND };
 
 struct gzip_stream {
     struct input *in; /* not owned */
+    uint64_t place;   /* see piece_ops.stream_place */
     enum stage stage;
     bool had_members;
     uint32_t crc;                  /* of the member's plain bytes so far */
@@ -47,6 +48,11 @@ void *gzip_stream_new(struct input *in, bool had_pieces)
         return NULL;
     }
     return g;
+}
+
+const uint64_t *gzip_stream_place(const void *stream)
+{
+    return &((const struct gzip_stream *)stream)->place;
 }
 
 void gzip_stream_free(void *stream)
@@ -275,9 +281,13 @@ int gzip_stream_fill(void *stream, unsigned char *out, size_t room, size_t *n, c
     int r;
 
     *n = 0;
+    g->place = SOURCE_NO_PLACE;
     while (*n < room) {
         switch (g->stage) {
         case AT_HEADER:
+            if (*n > 0)
+                return 1; /* so that what is filled next begins with the member */
+            g->place = input_position(g->in) - g->back;
             r = read_header(g, what);
             if (r <= 0)
                 return r;

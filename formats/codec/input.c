@@ -9,6 +9,23 @@
 
 #include "base/file.h"
 
+/* Keeps the last bytes of all that was read. */
+static void note_read(struct input *in, const void *data, size_t n)
+{
+    const unsigned char *p = data;
+    size_t kept = n < INPUT_LAST ? INPUT_LAST - n : 0;
+
+    in->total += n;
+    memmove(in->last, in->last + INPUT_LAST - kept, kept);
+    if (n > 0)
+        memcpy(in->last + kept, p + n - (INPUT_LAST - kept), INPUT_LAST - kept);
+}
+
+uint64_t input_position(const struct input *in)
+{
+    return in->total - (in->front.size - in->front_pos) - (in->end - in->pos);
+}
+
 int input_init(struct input *in, int fd, const void *prefix, size_t prefix_size)
 {
     *in = (struct input){.fd = fd};
@@ -17,6 +34,7 @@ int input_init(struct input *in, int fd, const void *prefix, size_t prefix_size)
         input_free(in);
         return -ENOMEM;
     }
+    note_read(in, prefix, prefix_size);
     /* A hint only; what is no file refuses it. */
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     return 0;
@@ -45,6 +63,8 @@ static ssize_t read_some(struct input *in, void *data, size_t n)
     } while (r < 0 && errno == EINTR);
     if (r <= 0)
         in->ended = r < 0 ? -errno : 1;
+    else
+        note_read(in, data, (size_t)r);
     return r < 0 ? in->ended : r;
 }
 

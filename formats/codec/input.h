@@ -5,22 +5,28 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
 
+enum {
+    INPUT_CHUNK = 256 * 1024,
+    INPUT_LAST = 64, /* bytes: what may point at a manifest is shorter */
+};
+
 struct input {
-    int fd;              /* owned */
-    struct buf front;    /* bytes given back: they come first */
-    size_t front_pos;    /* of them, already taken */
-    unsigned char *data; /* INPUT_CHUNK bytes, owned */
-    size_t pos, end;     /* what is in use of DATA */
-    int ended;           /* 0; 1: the end was seen; negative errno: reading failed. Stays. */
+    int fd;                         /* owned */
+    struct buf front;               /* bytes given back: they come first */
+    size_t front_pos;               /* of them, already taken */
+    unsigned char *data;            /* INPUT_CHUNK bytes, owned */
+    size_t pos, end;                /* what is in use of DATA */
+    uint64_t total;                 /* bytes read so far, from FD and as PREFIX */
+    unsigned char last[INPUT_LAST]; /* the last ones, as far as there are so many */
+    int ended; /* 0; 1: the end was seen; negative errno: reading failed. Stays. */
     const volatile sig_atomic_t
         *interrupted; /* reading fails with -EINTR once it is set; or NULL */
 };
-
-enum { INPUT_CHUNK = 256 * 1024 };
 
 /* Takes FD over, also on failure; copies PREFIX, which comes first. 0 or negative errno. */
 int input_init(struct input *in, int fd, const void *prefix, size_t prefix_size);
@@ -29,6 +35,8 @@ void input_free(struct input *in);
 /* The bytes that are at hand, at least one: their number; 0 at the end; negative errno. Nothing is
  * consumed before input_skip, and they stay valid until the next other call. */
 ssize_t input_look(struct input *in, const unsigned char **data);
+/* How many bytes have been taken: where the next one stands in the archive. */
+uint64_t input_position(const struct input *in);
 void input_skip(struct input *in, size_t n); /* N: at most what input_look said */
 
 /* Appends N bytes to TO: 1; 0 where the end came first (what there was is appended); negative

@@ -1,10 +1,10 @@
 /* No compression: a plain tar. The pointer to the manifest is a block of its own behind the two
  * blocks of zeros that end the archive, where readers of tar no longer look. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -43,28 +43,28 @@ static int none_pointer(struct buf *out, uint64_t manifest_offset, struct wp_err
     return buf_add(out, block, sizeof(block)) < 0 ? error_nomem(err) : 0;
 }
 
-static int none_find_manifest(int fd, uint64_t *offset)
+static bool none_read_pointer(const unsigned char *bytes, uint64_t *offset)
 {
     static const char text[] = "warmpack-manifest-offset=";
-    char found[TAR_BLOCK], expected[TAR_BLOCK], header[TAR_BLOCK];
-    struct stat st;
+    char expected[TAR_BLOCK];
 
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < 2 * TAR_BLOCK)
-        return 0;
-    uint64_t end = (uint64_t)st.st_size - TAR_BLOCK;
-    if (pread(fd, found, TAR_BLOCK, (off_t)end) != TAR_BLOCK ||
-        memcmp(found, text, sizeof(text) - 1) != 0 || found[TAR_BLOCK - 1] != '\0')
-        return 0;
-    uint64_t at = strtoull(found + sizeof(text) - 1, NULL, 10);
-    make_pointer(expected, at); /* so the number is written in the one way there is */
-    if (memcmp(found, expected, TAR_BLOCK) != 0 || at >= end || at % TAR_BLOCK != 0)
-        return 0;
-    /* It must lead to a tar header. */
-    if (pread(fd, header, TAR_BLOCK, (off_t)at) != TAR_BLOCK ||
-        memcmp(header + MAGIC_AT, "ustar", 5) != 0)
-        return 0;
-    *offset = at;
-    return 1;
+    if (memcmp(bytes, text, sizeof(text) - 1) != 0 || bytes[TAR_BLOCK - 1] != '\0')
+        return false;
+    *offset = strtoull((const char *)bytes + sizeof(text) - 1, NULL, 10);
+    make_pointer(expected, *offset); /* so the number is written in the one way there is */
+    return memcmp(bytes, expected, TAR_BLOCK) == 0 && *offset % TAR_BLOCK == 0;
+}
+
+static bool begins_entry(const unsigned char *start, size_t n)
+{
+    return n >= MAGIC_AT + 5 && memcmp(start + MAGIC_AT, "ustar", 5) == 0;
+}
+
+static ssize_t none_peek(int fd, void *out, size_t n)
+{
+    ssize_t got = pread(fd, out, n, 0);
+
+    return got < 0 ? -errno : got;
 }
 
 /* The first bytes of a tar are a name: anything. Who opens an archive falls back to this codec. */
@@ -101,6 +101,9 @@ const struct codec codec_none = {
     .drop = none_drop,
     .pointer = none_pointer,
     .recognises = none_recognises,
-    .find_manifest = none_find_manifest,
+    .begins = begins_entry,
+    .pointer_size = TAR_BLOCK,
+    .read_pointer = none_read_pointer,
+    .peek = none_peek,
     .open = none_open,
 };

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "runahead.h"
 #include "stream/pipeline.h"
 
@@ -96,6 +97,7 @@ static void read_pieces_ahead(struct piece_source *s)
         buf_clear(&p->raw);
         p->body = 0;
         p->plain_size = 0;
+        p->place = input_position(&s->in);
         if (s->ops->scan(&s->in, p) == 1) {
             s->flying += weight(p);
             s->had_pieces = true;
@@ -144,6 +146,7 @@ static ssize_t pull_piece(struct piece_source *s, const void **data, struct wp_e
             return give_back_from(s, p) < 0 ? error_nomem(err) : 0;
         s->held = p;
         if (p->plain_size > 0) {
+            s->base.place = p->place;
             *data = p->plain;
             return (ssize_t)p->plain_size;
         }
@@ -161,7 +164,8 @@ static int begin_stream(struct piece_source *s, struct wp_error *err)
     s->stream = s->ops->stream_new(&s->in, s->had_pieces);
     if (!s->stream)
         return error_nomem(err);
-    s->ahead = runahead_new(s->pool, s->ops->stream_fill, s->stream);
+    s->ahead =
+        runahead_new(s->pool, s->ops->stream_fill, s->stream, s->ops->stream_place(s->stream));
     return s->ahead ? 0 : error_nomem(err);
 }
 
@@ -184,11 +188,24 @@ static ssize_t pull(struct source *base, const void **data, struct wp_error *err
         }
     }
     n = runahead_next(s->ahead, data, &what);
+    base->place = runahead_place(s->ahead);
     if (n < 0 && what)
         return damaged(s, what, err);
     if (n < 0)
         return error_set(err, (int)-n, s->name, "cannot read");
     return n;
+}
+
+/* Once the end has come nothing else reads. */
+static bool ending(struct source *base, void *out, size_t n, uint64_t *size)
+{
+    const struct input *in = &((struct piece_source *)base)->in;
+
+    if (n > INPUT_LAST || n > in->total)
+        return false;
+    memcpy(out, in->last + INPUT_LAST - n, n);
+    *size = in->total;
+    return true;
 }
 
 static void free_source(struct source *base)
@@ -216,7 +233,7 @@ int pieces_open(struct source **out, const struct piece_ops *ops, int fd, const 
 
     if (!s)
         return error_nomem(err);
-    s->base = (struct source){.pull = pull, .free = free_source};
+    s->base = (struct source){.pull = pull, .free = free_source, .ending = ending};
     s->ops = ops;
     s->pool = pool;
     s->budget = slots * 2 * ops->typical;
@@ -231,4 +248,23 @@ int pieces_open(struct source **out, const struct piece_ops *ops, int fd, const 
     }
     *out = &s->base;
     return 0;
+}
+
+ssize_t pieces_peek(const struct piece_ops *ops, int fd, void *out, size_t n)
+{
+    struct input in;
+    const char *what;
+    void *stream;
+    size_t got = 0;
+    int again = file_open_again(fd);
+    int r = again < 0 ? again : input_init(&in, again, NULL, 0);
+
+    if (r < 0)
+        return r;
+    stream = ops->stream_new(&in, false);
+    r = stream ? ops->stream_fill(stream, out, n, &got, &what) : -ENOMEM;
+    if (stream)
+        ops->stream_free(stream);
+    input_free(&in);
+    return r == -ENOMEM || (r < 0 && got == 0) ? r : (ssize_t)got;
 }

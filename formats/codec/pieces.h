@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -18,6 +20,7 @@
 
 struct piece {
     struct buf raw;       /* all of it, as it stands in the archive */
+    uint64_t place;       /* where in the archive it begins */
     size_t body;          /* where in RAW its payload begins */
     unsigned char *plain; /* PLAIN_SIZE bytes, in an allocation of PLAIN_ROOM */
     size_t plain_size;    /* as the piece says; set by scan */
@@ -43,6 +46,9 @@ struct piece_ops {
 
     /* The same as a stream. HAD_PIECES: some stood before. NULL: no memory. */
     void *(*stream_new)(struct input *in, bool had_pieces);
+    /* Where in the archive the piece begins with which the bytes of the last fill begin;
+     * SOURCE_NO_PLACE where they begin within one. A fill ends where a piece does. */
+    const uint64_t *(*stream_place)(const void *stream);
     /* Fills OUT, *N saying how far: 1 if there is more to come, 0 at the end, negative errno; and
      * *WHAT says what is wrong with the data, if it is that. Bytes before a fault count. One call
      * at a time, on any thread. */
@@ -53,6 +59,10 @@ struct piece_ops {
 /* FD is taken over, also on failure. */
 int pieces_open(struct source **out, const struct piece_ops *ops, int fd, const void *prefix,
                 size_t prefix_size, const char *name, struct pool *pool, struct wp_error *err);
+
+/* The first bytes that FD's file unpacks to, from its first byte on: their number, at most N, or
+ * negative errno. FD's position stays. */
+ssize_t pieces_peek(const struct piece_ops *ops, int fd, void *out, size_t n);
 
 /* What *WHAT says where the end comes too early. */
 #define TEXT_CUT "the archive is cut short"

@@ -14,6 +14,7 @@ struct ahead_buffer {
     size_t n;         /* bytes in it */
     int status;       /* what FILL returned */
     const char *what; /* and said */
+    uint64_t place;   /* see runahead_place */
 };
 
 struct runahead {
@@ -21,7 +22,8 @@ struct runahead {
     struct strand strand;
     int (*fill)(void *arg, unsigned char *out, size_t room, size_t *n, const char **what);
     void *arg;
-    bool is_over; /* FILL came to its end. The strand's jobs alone look at it. */
+    const uint64_t *place; /* or NULL */
+    bool is_over;          /* FILL came to its end. The strand's jobs alone look at it. */
 
     /* The consumer's: */
     unsigned buffers;
@@ -43,6 +45,8 @@ static void fill_buffer(struct pool_job *job)
     if (!r->is_over) {
         b->status = r->fill(r->arg, b->data, BUFFER_SIZE, &b->n, &b->what);
         r->is_over = b->status <= 0;
+        if (r->place)
+            b->place = *r->place;
     }
     atomic_store_explicit(&b->done, true, memory_order_release);
 }
@@ -63,7 +67,7 @@ static void submit(struct runahead *r, struct ahead_buffer *b)
 struct runahead *runahead_new(struct pool *pool,
                               int (*fill)(void *arg, unsigned char *out, size_t room, size_t *n,
                                           const char **what),
-                              void *arg)
+                              void *arg, const uint64_t *place)
 {
     struct runahead *r = calloc(1, sizeof(*r));
 
@@ -72,6 +76,7 @@ struct runahead *runahead_new(struct pool *pool,
     r->pool = pool;
     r->fill = fill;
     r->arg = arg;
+    r->place = place;
     r->status = 1;
     r->buffers = pool_threads(pool) > 1 ? BUFFERS : 1;
     strand_init(&r->strand, pool);
@@ -90,6 +95,11 @@ struct runahead *runahead_new(struct pool *pool,
     for (unsigned i = 0; i < r->buffers; i++)
         submit(r, &r->buffer[i]);
     return r;
+}
+
+uint64_t runahead_place(const struct runahead *r)
+{
+    return r->given ? r->given->place : 0;
 }
 
 ssize_t runahead_next(struct runahead *r, const void **data, const char **what)

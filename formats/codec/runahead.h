@@ -3,17 +3,22 @@
  * pool of one thread it runs when bytes are asked for. */
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "stream/pool.h"
 
 struct runahead;
 
-/* FILL: see piece_ops.stream_fill. NULL: no memory. */
+/* FILL: see piece_ops.stream_fill. PLACE, or NULL: what FILL leaves there is kept with the bytes,
+ * for runahead_place. NULL: no memory. */
 struct runahead *runahead_new(struct pool *pool,
                               int (*fill)(void *arg, unsigned char *out, size_t room, size_t *n,
                                           const char **what),
-                              void *arg);
+                              void *arg, const uint64_t *place);
+
+/* What was kept with the bytes that runahead_next gave last. */
+uint64_t runahead_place(const struct runahead *r);
 
 /* The next bytes, valid until the next call: their number; 0 at the end; negative errno, and *WHAT
  * as FILL said. Owner's thread. */

@@ -72,27 +72,19 @@ static int zstd_pointer(struct buf *out, uint64_t manifest_offset, struct wp_err
     return buf_add(out, frame, sizeof(frame)) < 0 ? error_nomem(err) : 0;
 }
 
-static int zstd_find_manifest(int fd, uint64_t *offset)
+static bool zstd_read_pointer(const unsigned char *bytes, uint64_t *offset)
 {
-    unsigned char found[POINTER_SIZE], expected[POINTER_SIZE], magic[4];
-    struct stat st;
+    unsigned char expected[POINTER_SIZE];
 
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < POINTER_SIZE)
-        return 0;
-    uint64_t end = (uint64_t)st.st_size - POINTER_SIZE;
-    if (pread(fd, found, sizeof(found), (off_t)end) != POINTER_SIZE)
-        return 0;
-    uint64_t at = get_le32(found + POINTER_OFFSET) | (uint64_t)get_le32(found + POINTER_OFFSET + 4)
-                                                         << 32;
-    make_pointer(expected, at);
-    if (memcmp(found, expected, POINTER_SIZE) != 0 || at >= end)
-        return 0;
-    /* It must lead to a frame. */
-    if (pread(fd, magic, sizeof(magic), (off_t)at) != sizeof(magic) ||
-        get_le32(magic) != FRAME_MAGIC)
-        return 0;
-    *offset = at;
-    return 1;
+    *offset = get_le32(bytes + POINTER_OFFSET) | (uint64_t)get_le32(bytes + POINTER_OFFSET + 4)
+                                                     << 32;
+    make_pointer(expected, *offset);
+    return memcmp(bytes, expected, POINTER_SIZE) == 0;
+}
+
+static bool begins_frame(const unsigned char *start, size_t n)
+{
+    return n >= 4 && get_le32(start) == FRAME_MAGIC;
 }
 
 static bool zstd_recognises(const unsigned char *start, size_t n)
@@ -111,6 +103,9 @@ const struct codec codec_zstd = {
     .drop = drop_packer,
     .pointer = zstd_pointer,
     .recognises = zstd_recognises,
-    .find_manifest = zstd_find_manifest,
+    .begins = begins_frame,
+    .pointer_size = POINTER_SIZE,
+    .read_pointer = zstd_read_pointer,
+    .peek = zstd_peek,
     .open = zstd_open,
 };

@@ -22,11 +22,14 @@ static inline bool is_skippable(uint32_t magic)
     return (magic & SKIPPABLE_MASK) == SKIPPABLE_MAGIC;
 }
 
-/* codec.open. */
+/* codec.open and codec.peek. */
 int zstd_open(struct source **out, int fd, const void *prefix, size_t prefix_size, const char *name,
               struct pool *pool, struct wp_error *err);
 
+ssize_t zstd_peek(int fd, void *out, size_t n);
+
 /* Any zstd data as a stream; see struct piece_ops. */
 void *zstd_stream_new(struct input *in, bool had_pieces);
+const uint64_t *zstd_stream_place(const void *stream);
 int zstd_stream_fill(void *stream, unsigned char *out, size_t room, size_t *n, const char **what);
 void zstd_stream_free(void *stream);

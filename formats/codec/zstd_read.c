@@ -113,6 +113,7 @@ static const struct piece_ops zstd_pieces = {
     .unpack = unpack_frame,
     .drop_state = drop_decompressor,
     .stream_new = zstd_stream_new,
+    .stream_place = zstd_stream_place,
     .stream_fill = zstd_stream_fill,
     .stream_free = zstd_stream_free,
 };
@@ -121,4 +122,9 @@ int zstd_open(struct source **out, int fd, const void *prefix, size_t prefix_siz
               struct pool *pool, struct wp_error *err)
 {
     return pieces_open(out, &zstd_pieces, fd, prefix, prefix_size, name, pool, err);
+}
+
+ssize_t zstd_peek(int fd, void *out, size_t n)
+{
+    return pieces_peek(&zstd_pieces, fd, out, n);
 }

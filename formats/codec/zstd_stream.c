@@ -20,6 +20,7 @@ enum { WINDOW_LOG_MAX = 27 };
 
 struct zstd_stream {
     struct input *in; /* not owned */
+    uint64_t place;   /* see piece_ops.stream_place */
     ZSTD_DStream *decoder;
     bool had_frames, in_frame;
 };
@@ -39,6 +40,11 @@ void *zstd_stream_new(struct input *in, bool had_pieces)
         return NULL;
     }
     return z;
+}
+
+const uint64_t *zstd_stream_place(const void *stream)
+{
+    return &((const struct zstd_stream *)stream)->place;
 }
 
 void zstd_stream_free(void *stream)
@@ -147,15 +153,19 @@ int zstd_stream_fill(void *stream, unsigned char *out, size_t room, size_t *n, c
     ZSTD_outBuffer to = {.dst = out, .size = room};
     int r = 1;
 
+    z->place = SOURCE_NO_PLACE;
     while (r >= 0 && to.pos < room) {
         if (z->in_frame) {
             r = decode_some(z, &to, what);
+        } else if (to.pos > 0) {
+            break; /* so that what is filled next begins with the frame */
         } else {
+            z->place = input_position(z->in);
             r = begin_frame(z, what);
             if (r == 0)
                 break;
         }
     }
     *n = to.pos;
-    return r < 0 ? r : to.pos == room;
+    return r < 0 ? r : r > 0 || to.pos > 0;
 }

@@ -13,6 +13,8 @@ struct tar_input {
     const struct codec *codec; /* what decompresses it; NULL: something that has no pointer */
     int fd;                    /* the archive itself, for its manifest and position; -1: unknown */
     bool is_file;              /* fd is a regular file and the archive begins at its first byte */
+    const char *mark;          /* the end alone of an archive with this mark; else NULL; borrowed */
+    uint64_t offset;           /* of such an end in the archive */
     bool is_raw;               /* nothing is compressed: `plain` reads on from where fd stands */
 };
 

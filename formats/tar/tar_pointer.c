@@ -1,25 +1,16 @@
 #include "tar_pointer.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "manifest/manifest.h"
 #include "tar.h"
 
 /* A manifest has some 200 bytes a file; this one would speak of ten million. */
 static const uint64_t max_manifest = UINT64_C(2) << 30;
-
-/* FD's file, open a second time: a duplicate would share the position with who is reading. */
-static int open_again(int fd)
-{
-    char self[64];
-
-    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-    return open(self, O_RDONLY | O_CLOEXEC);
-}
 
 static void free_reader(struct format_reader **r)
 {
@@ -38,7 +29,7 @@ static int read_manifest(struct format_reader *r, struct buf *path, struct buf *
 
     if (rc <= 0)
         return rc;
-    if (e->type != ENTRY_FILE || !manifest_is_path(e->path))
+    if (e->type != ENTRY_FILE || strcmp(e->path, r->mark_path) != 0 || !manifest_is_path(e->path))
         return 0;
     if (e->size > max_manifest)
         return error_set(err, EFBIG, e->path, "the manifest is too large");
@@ -50,29 +41,68 @@ static int read_manifest(struct format_reader *r, struct buf *path, struct buf *
         if (buf_add(text, data, n) < 0)
             return error_nomem(err);
     }
-    return rc < 0 ? rc : text->size == e->size;
+    if (rc < 0 || text->size != e->size)
+        return rc;
+    rc = r->ops->next(r, &e, err);
+    return rc < 0 ? rc : rc == 0; /* it is the last entry */
+}
+
+/* A reader of FD's file from OFFSET on. */
+static int open_at(struct format_reader **out, const struct codec *codec, int fd, uint64_t offset,
+                   const char *mark, const struct format_open_options *o, struct wp_error *err)
+{
+    _cleanup_close_ int again = file_open_again(fd);
+    struct tar_input in = {.fd = -1, .mark = mark, .offset = offset};
+    int rc;
+
+    if (again < 0 || lseek(again, (off_t)offset, SEEK_SET) < 0)
+        return -EIO;
+    rc = codec->open(&in.plain, take_fd(&again), NULL, 0, o->name, o->pool, err);
+    return rc < 0 ? rc : tar_open_reader(out, &in, o, err);
+}
+
+/* The name that the archive's first header gives its manifest: 1; 0: it gives none. */
+static int read_mark(const struct codec *codec, int fd, const struct format_open_options *o,
+                     char **name, struct wp_error *err)
+{
+    enum { ENOUGH = 16 << 10 }; /* bytes, for the header and the longest name */
+    _cleanup_(free_reader) struct format_reader *r = NULL;
+    _cleanup_free_ unsigned char *start = malloc(ENOUGH);
+    struct tar_input in = {.fd = -1};
+    const struct entry *e;
+    ssize_t n = start ? codec->peek(fd, start, ENOUGH) : -ENOMEM;
+    int rc;
+
+    if (n < 0)
+        return (int)n;
+    rc = source_with_prefix(&in.plain, start, (size_t)n, NULL, err);
+    if (rc == 0)
+        rc = tar_open_reader(&r, &in, o, err);
+    if (rc < 0)
+        return rc;
+    rc = r->ops->next(r, &e, NULL); /* the first entry may be cut off: it is not looked at */
+    if (rc == -ENOMEM || !r->mark)
+        return rc == -ENOMEM ? rc : 0;
+    *name = take_ptr(r->mark_path);
+    return 1;
 }
 
 int tar_pointed_manifest(const struct codec *codec, int fd, const char *name, struct pool *pool,
                          struct buf *path, struct buf *text, struct wp_error *err)
 {
     _cleanup_(free_reader) struct format_reader *r = NULL;
-    _cleanup_close_ int again = -1;
+    _cleanup_free_ char *marked = NULL;
     const struct format_open_options o = {.name = name, .pool = pool};
-    struct tar_input in = {.fd = -1};
     struct wp_error ignored = {0};
     uint64_t offset;
     int rc;
 
-    if (codec->find_manifest(fd, &offset) != 1 || offset > INT64_MAX)
+    if (codec_find_manifest(codec, fd, &offset) != 1 || offset > INT64_MAX)
         return 0;
-    again = open_again(fd);
-    if (again < 0 || lseek(again, (off_t)offset, SEEK_SET) < 0)
-        return 0;
-    rc = codec->open(&in.plain, take_fd(&again), NULL, 0, name, pool, &ignored);
-    if (rc == 0)
-        rc = tar_open_reader(&r, &in, &o, &ignored);
-    if (rc == 0)
+    rc = read_mark(codec, fd, &o, &marked, &ignored);
+    if (rc == 1)
+        rc = open_at(&r, codec, fd, offset, marked, &o, &ignored) < 0 ? -EIO : 1;
+    if (rc == 1)
         rc = read_manifest(r, path, text, &ignored);
     if (rc == 1)
         return 1;

@@ -17,6 +17,11 @@
 /* Extended headers are read whole: records of a hostile archive must not fill the memory. */
 enum { MAX_EXTENSION = 16 << 20 };
 
+/* Where something begins: in the tar, and in the archive that holds it packed. */
+struct place {
+    uint64_t plain, packed; /* SOURCE_NO_PLACE: not known, or not the beginning of a piece */
+};
+
 struct tar_reader {
     struct format_reader base;
     struct tar_stream in;
@@ -25,8 +30,13 @@ struct tar_reader {
     const struct codec *codec;      /* NULL: none that points at a manifest */
     struct pool *pool;              /* borrowed */
     int fd;                         /* the archive, shared with the source; -1: unknown */
+    bool is_raw;                    /* nothing is compressed */
     bool is_file;                   /* fd is a regular file that holds nothing before the archive */
 
+    uint64_t begin;              /* where in the archive the stream begins */
+    struct place place;          /* of the current entry, with its extended headers */
+    bool has_manifest;           /* under the name that the mark gives it */
+    struct place manifest_place; /* of the last one */
     struct pax global;
     struct tar_member member;
     struct entry entry;
@@ -69,24 +79,76 @@ static int explain(struct tar_reader *r, int rc, const char *what, struct wp_err
 
 /* ---- Headers ----------------------------------------------------------------------------- */
 
+static int leads_astray(const struct tar_reader *r, uint64_t offset, struct wp_error *err)
+{
+    return error_set(err, 0, r->name,
+                     "the archive is damaged: it says that its manifest begins at byte %llu, which "
+                     "is not so",
+                     (unsigned long long)offset);
+}
+
+/* Does the archive's codec point elsewhere than at the manifest? */
+static int check_pointer(struct tar_reader *r, struct wp_error *err)
+{
+    struct source *source = r->in.source;
+    const struct codec *c = r->codec;
+    unsigned char last[TAR_BLOCK];
+    uint64_t size, offset;
+
+    if (r->is_raw || !c || !c->pointer_size || !source->ending ||
+        !source->ending(source, last, c->pointer_size, &size) || !c->read_pointer(last, &offset))
+        return 0;
+    return r->has_manifest && offset != r->manifest_place.packed ? leads_astray(r, offset, err) : 0;
+}
+
+/* Who looks for the manifest at once, by the pointer, must find the one that the entries were held
+ * against; and behind the end of an archive of ours stands nothing else, whatever was joined to it:
+ * else one reader would see another archive than the next. A plain tar's pointer may be there, also
+ * where somebody has compressed it since. */
+static int check_own_end(struct tar_reader *r, uint64_t end, const struct tar_rest *rest,
+                         struct wp_error *err)
+{
+    uint64_t offset;
+    bool has_pointer = codec_none.read_pointer(rest->last, &offset);
+
+    if (rest->is_more || !(has_pointer || tar_is_zero_block(rest->last)))
+        return error_set(err, 0, r->name,
+                         "something follows the end of the archive, at byte %llu of the tar: "
+                         "refused (are these archives joined together?)",
+                         (unsigned long long)end);
+    if (has_pointer && r->has_manifest && offset != r->manifest_place.plain)
+        return leads_astray(r, offset, err);
+    return check_pointer(r, err);
+}
+
 /* The archive ends at the first block of zeros, as for GNU tar; there should be two. */
 static int read_end(struct tar_reader *r, struct wp_error *err)
 {
     unsigned char block[TAR_BLOCK];
     uint64_t at = r->in.offset;
+    struct tar_rest rest;
+    bool is_lone;
     int rc = tar_stream_read(&r->in, block, sizeof(block), err);
 
     if (rc < 0)
         return rc;
     if (r->member.has_extension)
         return damaged(r, at, "an extended header without its entry", err);
-    if (rc == 1 && !tar_is_zero_block(block))
-        report(r->report, WP_WARNING, r->name,
-               "a lone block of zeros ends the archive at byte %llu of the tar; what follows is "
-               "ignored",
-               (unsigned long long)(at - TAR_BLOCK));
+    is_lone = rc == 1 && !tar_is_zero_block(block);
     r->ended = true;
-    return tar_stream_drain(&r->in, err);
+    rc = tar_stream_drain(&r->in, &rest, err);
+    if (rc < 0)
+        return rc;
+    rest.is_more |= is_lone;
+    if (r->base.mark)
+        return check_own_end(r, at - TAR_BLOCK, &rest, err);
+    if (rest.is_more || !tar_is_zero_block(rest.last))
+        report(r->report, WP_WARNING, r->name,
+               "%s at byte %llu of the tar; what follows is ignored (are these archives joined "
+               "together?)",
+               is_lone ? "a lone block of zeros ends the archive" : "the archive ends",
+               (unsigned long long)(at - TAR_BLOCK));
+    return 0;
 }
 
 /* The next header into r->member: 1; 0 at the end of the archive. */
@@ -290,6 +352,10 @@ static int make_entry(struct tar_reader *r, struct wp_error *err)
         report(r->report, WP_WARNING, r->entry.path,
                "an entry of unknown type (byte %u), taken for a file",
                (unsigned char)m->header.type);
+    if (r->base.mark && strcmp(r->entry.path, r->base.mark_path) == 0) {
+        r->has_manifest = true;
+        r->manifest_place = r->place;
+    }
     return 1;
 }
 
@@ -299,6 +365,10 @@ static int read_entry(struct tar_reader *r, struct wp_error *err)
 
     if (rc < 0)
         return error_nomem(err);
+    r->place.plain = r->begin + r->in.offset;
+    rc = tar_stream_place(&r->in, &r->place.packed, err);
+    if (rc < 0)
+        return rc;
     do {
         rc = read_header(r, err);
         if (rc == 1)
@@ -412,16 +482,20 @@ int tar_open_reader(struct format_reader **out, const struct tar_input *in,
             close(in->fd);
         return error_nomem(err);
     }
-    r->base = (struct format_reader){.ops = &ops, .is_tar = true};
+    r->base = (struct format_reader){.ops = &ops};
     r->in.source = in->plain;
     r->fd = in->fd;
     r->is_file = in->is_file;
+    r->is_raw = in->is_raw;
     r->in.seek_fd = in->is_file && in->is_raw ? in->fd : -1;
     r->codec = in->codec;
     r->report = o->report;
     r->pool = o->pool;
+    r->begin = in->offset;
+    r->base.mark = in->mark != NULL;
+    r->base.mark_path = in->mark ? strdup(in->mark) : NULL;
     r->in.name = r->name = strdup(o->name);
-    if (!r->name) {
+    if (!r->name || (in->mark && !r->base.mark_path)) {
         reader_free(&r->base);
         return error_nomem(err);
     }

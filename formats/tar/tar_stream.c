@@ -86,13 +86,43 @@ int tar_stream_skip(struct tar_stream *s, uint64_t n, struct wp_error *err)
     return 0;
 }
 
-int tar_stream_drain(struct tar_stream *s, struct wp_error *err)
+int tar_stream_place(struct tar_stream *s, uint64_t *place, struct wp_error *err)
 {
-    const void *data;
+    const void *run = NULL;
     ssize_t got;
 
-    do
-        got = tar_stream_some(s, UINT64_MAX, &data, err);
-    while (got > 0);
+    *place = SOURCE_NO_PLACE;
+    if (s->left > 0)
+        return 0;
+    got = source_pull(s->source, &run, err);
+    if (got <= 0)
+        return (int)got;
+    s->run = run;
+    s->left = (size_t)got;
+    *place = s->source->place;
+    return 0;
+}
+
+static bool is_zero(const unsigned char *p, size_t n)
+{
+    return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
+}
+
+int tar_stream_drain(struct tar_stream *s, struct tar_rest *rest, struct wp_error *err)
+{
+    const unsigned char *data;
+    const void *run;
+    ssize_t got;
+
+    *rest = (struct tar_rest){.is_more = false};
+    while ((got = tar_stream_some(s, UINT64_MAX, &run, err)) > 0) {
+        size_t n = (size_t)got, kept = n < TAR_BLOCK ? TAR_BLOCK - n : 0;
+
+        data = run;
+        rest->is_more |=
+            !is_zero(rest->last, TAR_BLOCK - kept) || !is_zero(data, n - (TAR_BLOCK - kept));
+        memmove(rest->last, rest->last + TAR_BLOCK - kept, kept);
+        memcpy(rest->last + kept, data + n - (TAR_BLOCK - kept), TAR_BLOCK - kept);
+    }
     return (int)got;
 }

@@ -1,6 +1,7 @@
 #pragma once
 /* The plain bytes of a tar archive, in blocks or in runs as long as the source gives them. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "stream/source.h"
@@ -24,5 +25,14 @@ int tar_stream_read(struct tar_stream *s, void *to, size_t n, struct wp_error *e
 int tar_stream_skip(struct tar_stream *s, uint64_t n, struct wp_error *err);
 /* The error for a stream that ends too early. */
 int tar_stream_cut(const struct tar_stream *s, struct wp_error *err);
+/* Where in the archive the piece begins that the next byte begins; SOURCE_NO_PLACE where it begins
+ * none, or that is not known. */
+int tar_stream_place(struct tar_stream *s, uint64_t *place, struct wp_error *err);
+
+/* What stands behind the end of the archive. */
+struct tar_rest {
+    unsigned char last[TAR_BLOCK]; /* the last bytes, with zeros before them where there are less */
+    bool is_more;                  /* something other than zeros stands before those */
+};
 /* Reads to the end, so that the decompressor checks its last bytes. */
-int tar_stream_drain(struct tar_stream *s, struct wp_error *err);
+int tar_stream_drain(struct tar_stream *s, struct tar_rest *rest, struct wp_error *err);

@@ -325,6 +325,7 @@ int zip_directory_read(struct zip_archive *a, struct wp_error *err)
     if (r == 0) {
         struct window w = {.a = a, .data = data, .next = end.directory, .left = end.size};
 
+        a->shift = end.shift;
         r = read_records(a, &w, &end, err);
     }
     return r < 0 ? r : set_limits(a, end.directory, err);

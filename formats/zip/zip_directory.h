@@ -28,6 +28,7 @@ struct zip_archive {
     int fd;     /* a regular file; owned */
     char *name; /* for messages; owned */
     uint64_t size;
+    uint64_t shift;            /* bytes that stand in front of the archive */
     struct zip_entry *entries; /* in the directory's order; owned */
     size_t count;
     struct buf names;

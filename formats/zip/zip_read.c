@@ -164,7 +164,7 @@ static int open_stream(struct zip_reader *r, struct wp_error *err)
 
     if (status < 0)
         return bad_content(r, r->e, status, what, err);
-    r->run = runahead_new(r->pool, zip_stream_fill, r->stream);
+    r->run = runahead_new(r->pool, zip_stream_fill, r->stream, NULL);
     return r->run ? 0 : error_nomem(err);
 }
 
@@ -324,6 +324,7 @@ static void reader_free(struct format_reader *base)
 static int start(struct zip_reader *r, const struct format_open_options *o, struct wp_error *err)
 {
     unsigned threads = pool_threads(o->pool);
+    unsigned char magic[4];
     struct stat st;
     int rc;
 
@@ -336,6 +337,12 @@ static int start(struct zip_reader *r, const struct format_open_options *o, stru
     rc = zip_directory_read(&r->a, err);
     if (rc < 0)
         return rc;
+    /* A program that unpacks it is no archive itself. */
+    if (r->a.shift > 0 && zip_pread(r->a.fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+        zip_get32(magic) == ZIP_LOCAL)
+        report(o->report, WP_WARNING, o->name,
+               "another archive stands in front of the last one: it is ignored (are these archives "
+               "joined together?)");
     r->base.mark = r->a.mark != NULL;
     r->line = pipeline_new(o->pool, threads > 1 ? 2 * threads + 2 : 1, sizeof(struct zip_batch),
                            load_batch, drop_batch, r);

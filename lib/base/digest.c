@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* An EVP context per running digest. The one-shot calls below fetch nothing anew: OpenSSL 3
  * caches the implicit fetch of EVP_sha256() in the default library context. */
@@ -53,6 +54,22 @@ static void digest_of(const EVP_MD *md, const void *data, size_t n, unsigned cha
 void sha256_of(const void *data, size_t n, unsigned char out[SHA256_SIZE])
 {
     digest_of(EVP_sha256(), data, n, out);
+}
+
+int sha256_of_file(int fd, unsigned char out[SHA256_SIZE])
+{
+    struct sha256 *sha = sha256_new();
+    char block[65536];
+    ssize_t n;
+
+    if (!sha)
+        return -ENOMEM;
+    while ((n = read(fd, block, sizeof block)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0)
+            sha256_add(sha, block, (size_t)n);
+    sha256_end(sha, out);
+    sha256_free(sha);
+    return n < 0 ? -errno : 0;
 }
 
 void sha1_of(const void *data, size_t n, unsigned char out[SHA1_SIZE])

@@ -121,3 +121,13 @@ mode_t file_umask(void)
     umask(old);
     return old;
 }
+
+int file_open_again(int fd)
+{
+    char self[64];
+    int again;
+
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    again = open(self, O_RDONLY | O_CLOEXEC);
+    return again < 0 ? -errno : again;
+}

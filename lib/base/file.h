@@ -16,6 +16,9 @@ struct buf;
  * negative errno: -EFBIG where it is larger, -EINVAL where it is no regular file. */
 int file_read(const char *path, size_t max, struct buf *out, struct stat *st);
 
+/* FD's file once more, for reading from its first byte: a duplicate would share the position. A new
+ * descriptor, or negative errno. */
+int file_open_again(int fd);
 /* A file without a name, in $TMPDIR, else /tmp. Its descriptor, or negative errno. */
 int file_temporary(struct wp_error *err);
 /* Writes all of DATA to such a file at OFFSET. */

@@ -101,6 +101,16 @@ int features_of_code(struct features_code *out, const char *cpu, const char *lis
     return buf_terminate(&out->unknown);
 }
 
+bool features_is_full(const char *list)
+{
+    enum { FEW = 40 };
+    size_t names = 0;
+
+    for (; list && *list; list++)
+        names += *list == ',';
+    return names > FEW;
+}
+
 void features_code_clear(struct features_code *c)
 {
     buf_free(&c->unknown);

@@ -1,6 +1,6 @@
 #pragma once
 /* What x86-64 CPUs can do, in the names that LLVM has for it and Numba writes into keys.
- * Sources: the manuals of Intel and AMD for CPUID; LLVM 11 to 20, X86.td, X86TargetParser.def and
+ * Sources: the manuals of Intel and AMD for CPUID; LLVM 11 to 22, X86.td, X86TargetParser.def and
  * Host.cpp for the names. */
 
 #include <stdbool.h>
@@ -10,7 +10,7 @@
 #include "base/buf.h"
 
 struct features {
-    uint64_t bits[2]; /* by place in the table */
+    uint64_t bits[3]; /* by place in the table */
 };
 
 /* Is there a feature of this name ("avx2")? Then *ID is its place. */
@@ -42,6 +42,10 @@ void features_code_clear(struct features_code *c);
 /* One entry of a list after another: the name's length, 0 at the end. *SIGN is its sign, or NUL
  * where it has none; *AT is moved on. */
 size_t features_next(const char **at, char *sign, const char **name);
+
+/* Does LIST speak of all that a release of LLVM knows, as the one that Numba writes for the machine
+ * it runs on? */
+bool features_is_full(const char *list);
 
 /* The entries of LIST that say something other than the name does, in its order, parted by spaces;
  * where the name is not known, all. Appends to OUT. 0 or -ENOMEM. */

@@ -1,5 +1,5 @@
 /* What the names of CPUs stand for.
- * Source: LLVM 11 to 20, X86TargetParser.cpp. Where releases of LLVM differ, the larger set is
+ * Source: LLVM 11 to 22, X86TargetParser.cpp. Where releases of LLVM differ, the larger set is
  * given: code may have been compiled with it. */
 
 #include <string.h>
@@ -15,6 +15,7 @@ struct cpu {
 
 #define AVX512_SKYLAKE "avx512f avx512cd avx512dq avx512bw avx512vl evex512 "
 #define AVX512_ICELAKE "avx512bitalg avx512vbmi2 avx512vnni avx512vpopcntdq "
+#define APX "egpr zu ccmp push2pop2 ppx ndd nf "
 #define SKYLAKE "aes clflushopt xsavec xsaves sgx "
 
 /* A name stands behind the one it is like. */
@@ -54,6 +55,9 @@ static const struct cpu cpus[] = {
     {"emeraldrapids", "sapphirerapids", ""},
     {"graniterapids", "sapphirerapids", "amx-fp16 prefetchi"},
     {"graniterapids-d", "graniterapids", "amx-complex"},
+    {"diamondrapids", "graniterapids-d",
+     "avx10.2 cmpccxadd avxifma avxneconvert avxvnniint8 avxvnniint16 sha512 sm3 sm4 " APX
+     "movrs amx-movrs amx-avx512 amx-fp8 amx-tf32 amx-transpose usermsr"},
     {"knl", "broadwell", "aes avx512f avx512cd avx512er avx512pf prefetchwt1 evex512"},
     {"knm", "knl", "avx512vpopcntdq"},
 
@@ -76,6 +80,8 @@ static const struct cpu cpus[] = {
     {"arrowlake-s", "arrowlake", "avxvnniint16 sha512 sm3 sm4"},
     {"lunarlake", "arrowlake-s", ""},
     {"pantherlake", "arrowlake-s", "prefetchi"},
+    {"wildcatlake", "pantherlake", ""},
+    {"novalake", "pantherlake", "avx10.2 movrs " APX},
     {"clearwaterforest", "arrowlake-s", "usermsr prefetchi"},
 
     {"k8", "x86-64", "3dnowa"},
@@ -119,12 +125,22 @@ static void change(struct features *f, const char *text,
     }
 }
 
+/* LLVM takes "skylake_avx512" for "skylake-avx512". */
+static bool is_name(const char *name, const char *given)
+{
+    while (*name && (*name == *given || (*name == '-' && *given == '_'))) {
+        name++;
+        given++;
+    }
+    return *name == *given;
+}
+
 bool features_of_cpu(const char *name, struct features *out)
 {
     for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++) {
         const struct cpu *c = &cpus[i];
 
-        if (strcmp(c->name, name) != 0)
+        if (!is_name(c->name, name))
             continue;
         *out = (struct features){0};
         if (c->like && !features_of_cpu(c->like, out))

@@ -10,9 +10,11 @@
 static bool has_state(enum cpuid_state state)
 {
     enum { OSXSAVE = 1 << 27 };
-    enum { AVX = 0x6, AVX512 = 0xe6, AMX = 0x60000 };
+    enum { AVX = 0x6, AVX512 = 0xe6, AMX = 0x60000, APX = 0x80000 };
     static const uint32_t masks[] = {
-        [STATE_PLAIN] = 0, [STATE_AVX] = AVX, [STATE_AVX512] = AVX512, [STATE_AMX] = AMX};
+        [STATE_PLAIN] = 0, [STATE_AVX] = AVX, [STATE_AVX512] = AVX512,
+        [STATE_AMX] = AMX, [STATE_APX] = APX,
+    };
     uint32_t a, b, c, d;
 
     if (state == STATE_PLAIN)
@@ -23,6 +25,12 @@ static bool has_state(enum cpuid_state state)
     return (a & masks[state]) == masks[state];
 }
 
+/* Does the register's answer say that there is ROW's feature? */
+static bool says(const struct features_row *row, uint32_t answer)
+{
+    return row->version ? (answer & 0xff) >= row->version : answer >> row->bit & 1;
+}
+
 bool features_of_host(struct features *out)
 {
     *out = (struct features){0};
@@ -31,7 +39,7 @@ bool features_of_host(struct features *out)
         uint32_t regs[4];
 
         if (__get_cpuid_count(row->leaf, row->subleaf, &regs[0], &regs[1], &regs[2], &regs[3]) &&
-            regs[row->reg] >> row->bit & 1 && has_state(row->state))
+            says(row, regs[row->reg]) && has_state(row->state))
             out->bits[i / 64] |= UINT64_C(1) << i % 64;
     }
     return true;

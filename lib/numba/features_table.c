@@ -1,7 +1,19 @@
 #include "numba/features_table.h"
 
-enum { BASIC = 1, EXTENDED = 7, SAVING = 0xd, AMD = 0x80000001, AMD_MORE = 0x80000008 };
+enum {
+    BASIC = 1,
+    EXTENDED = 7,
+    SAVING = 0xd,
+    TILES = 0x1e,
+    AVX10 = 0x24,
+    AMD = 0x80000001,
+    AMD_MORE = 0x80000008
+};
 enum { BY_HAND = true };
+
+#define AVX10_1                                                                                    \
+    "avx512bf16 avx512bitalg avx512cd avx512dq avx512fp16 avx512ifma avx512vbmi avx512vbmi2 "      \
+    "avx512vl avx512vnni avx512vpopcntdq"
 
 const struct features_row features_rows[] = {
     {"x87", "", BASIC, 0, CPUID_EDX, 0, STATE_PLAIN},
@@ -68,14 +80,14 @@ const struct features_row features_rows[] = {
     {"enqcmd", "", EXTENDED, 0, CPUID_ECX, 29, STATE_PLAIN, BY_HAND},
 
     {"uintr", "", EXTENDED, 0, CPUID_EDX, 5, STATE_PLAIN, BY_HAND},
-    {"avx512vp2intersect", "avx512f", EXTENDED, 0, CPUID_EDX, 8, STATE_AVX512},
+    {"avx512vp2intersect", "avx512f", EXTENDED, 0, CPUID_EDX, 8, STATE_AVX512, BY_HAND},
     {"serialize", "", EXTENDED, 0, CPUID_EDX, 14, STATE_PLAIN, BY_HAND},
     {"tsxldtrk", "", EXTENDED, 0, CPUID_EDX, 16, STATE_PLAIN, BY_HAND},
     {"pconfig", "", EXTENDED, 0, CPUID_EDX, 18, STATE_PLAIN, BY_HAND},
-    {"amx-bf16", "amx-tile", EXTENDED, 0, CPUID_EDX, 22, STATE_AMX},
+    {"amx-bf16", "amx-tile", EXTENDED, 0, CPUID_EDX, 22, STATE_AMX, BY_HAND},
     {"avx512fp16", "avx512bw avx512dq avx512vl", EXTENDED, 0, CPUID_EDX, 23, STATE_AVX512},
-    {"amx-tile", "", EXTENDED, 0, CPUID_EDX, 24, STATE_AMX},
-    {"amx-int8", "amx-tile", EXTENDED, 0, CPUID_EDX, 25, STATE_AMX},
+    {"amx-tile", "", EXTENDED, 0, CPUID_EDX, 24, STATE_AMX, BY_HAND},
+    {"amx-int8", "amx-tile", EXTENDED, 0, CPUID_EDX, 25, STATE_AMX, BY_HAND},
 
     {"sha512", "avx2", EXTENDED, 1, CPUID_EAX, 0, STATE_AVX},
     {"sm3", "avx", EXTENDED, 1, CPUID_EAX, 1, STATE_AVX},
@@ -84,16 +96,36 @@ const struct features_row features_rows[] = {
     {"avxvnni", "avx2", EXTENDED, 1, CPUID_EAX, 4, STATE_AVX},
     {"avx512bf16", "avx512bw", EXTENDED, 1, CPUID_EAX, 5, STATE_AVX512},
     {"cmpccxadd", "", EXTENDED, 1, CPUID_EAX, 7, STATE_PLAIN},
-    {"amx-fp16", "amx-tile", EXTENDED, 1, CPUID_EAX, 21, STATE_AMX},
+    {"amx-fp16", "amx-tile", EXTENDED, 1, CPUID_EAX, 21, STATE_AMX, BY_HAND},
     {"hreset", "", EXTENDED, 1, CPUID_EAX, 22, STATE_PLAIN, BY_HAND},
     {"avxifma", "avx2", EXTENDED, 1, CPUID_EAX, 23, STATE_AVX},
     {"avxvnniint8", "avx2", EXTENDED, 1, CPUID_EDX, 4, STATE_AVX},
     {"avxneconvert", "avx2", EXTENDED, 1, CPUID_EDX, 5, STATE_AVX},
-    {"amx-complex", "amx-tile", EXTENDED, 1, CPUID_EDX, 8, STATE_AMX},
+    {"amx-complex", "amx-tile", EXTENDED, 1, CPUID_EDX, 8, STATE_AMX, BY_HAND},
     {"avxvnniint16", "avx2", EXTENDED, 1, CPUID_EDX, 10, STATE_AVX},
     {"prefetchi", "", EXTENDED, 1, CPUID_EDX, 14, STATE_PLAIN, BY_HAND},
     {"usermsr", "", EXTENDED, 1, CPUID_EDX, 15, STATE_PLAIN, BY_HAND},
-    {"avx10.1-256", "", EXTENDED, 1, CPUID_EDX, 19, STATE_AVX512},
+    {"avx10.1-256", AVX10_1, EXTENDED, 1, CPUID_EDX, 19, STATE_AVX512},
+    {"movrs", "", EXTENDED, 1, CPUID_EAX, 31, STATE_PLAIN, BY_HAND},
+    {"egpr", "", EXTENDED, 1, CPUID_EDX, 21, STATE_APX},
+    {"push2pop2", "", EXTENDED, 1, CPUID_EDX, 21, STATE_APX},
+    {"ppx", "", EXTENDED, 1, CPUID_EDX, 21, STATE_APX},
+    {"ndd", "", EXTENDED, 1, CPUID_EDX, 21, STATE_APX},
+    {"ccmp", "", EXTENDED, 1, CPUID_EDX, 21, STATE_APX},
+    {"nf", "", EXTENDED, 1, CPUID_EDX, 21, STATE_APX},
+    {"cf", "", EXTENDED, 1, CPUID_EDX, 21, STATE_APX},
+    {"zu", "", EXTENDED, 1, CPUID_EDX, 21, STATE_APX},
+    {"amx-fp8", "amx-tile", TILES, 1, CPUID_EAX, 4, STATE_AMX, BY_HAND},
+    {"amx-transpose", "amx-tile", TILES, 1, CPUID_EAX, 5, STATE_AMX, BY_HAND},
+    {"amx-tf32", "amx-tile", TILES, 1, CPUID_EAX, 6, STATE_AMX, BY_HAND},
+    {"amx-avx512", "amx-tile", TILES, 1, CPUID_EAX, 7, STATE_AMX, BY_HAND},
+    {"amx-movrs", "amx-tile", TILES, 1, CPUID_EAX, 8, STATE_AMX, BY_HAND},
+    /* One thing, whose name LLVM has changed from release to release. */
+    {"avx10.1", AVX10_1, AVX10, 0, CPUID_EBX, 0, STATE_AVX512, .version = 1},
+    {"avx10.1-512", AVX10_1, AVX10, 0, CPUID_EBX, 18, STATE_AVX512},
+    {"avx10.2", AVX10_1, AVX10, 0, CPUID_EBX, 0, STATE_AVX512, .version = 2},
+    {"avx10.2-256", AVX10_1, AVX10, 0, CPUID_EBX, 0, STATE_AVX512, .version = 2},
+    {"avx10.2-512", AVX10_1, AVX10, 0, CPUID_EBX, 0, STATE_AVX512, .version = 2},
 
     {"xsaveopt", "xsave", SAVING, 1, CPUID_EAX, 0, STATE_AVX, BY_HAND},
     {"xsavec", "xsave", SAVING, 1, CPUID_EAX, 1, STATE_AVX, BY_HAND},

@@ -6,6 +6,9 @@
 #include "numba/pickle.h"
 #include "numba/stamp.h"
 
+/* Bytes of an index that is looked at: real ones have some kilobytes. */
+enum { INDEX_LARGEST = 64 << 20 };
+
 /* The parts of "MODULE.QUALNAME-LINE.pyXYABI.nbi". */
 struct index_name {
     size_t stem;     /* length of what index and data files share: up to ".nbi" */

@@ -93,7 +93,7 @@ static ssize_t prefix_pull(struct source *base, const void **data, struct wp_err
         *data = s->prefix;
         return (ssize_t)s->size;
     }
-    return source_pull(s->below, data, err);
+    return s->below ? source_pull(s->below, data, err) : 0;
 }
 
 static void prefix_free(struct source *base)

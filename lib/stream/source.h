@@ -3,6 +3,7 @@
  * Sources stack: each owns the one below it. */
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,7 +18,14 @@ struct source {
     /* Of a source that reads a file: pulling fails with -EINTR once this is set. May be given
      * before the first pull. NULL: never looked at. */
     const volatile sig_atomic_t *interrupted;
+    /* Of a source that unpacks pieces (gzip members, zstd frames): where in the archive the piece
+     * begins with which the last run begins; SOURCE_NO_PLACE where it begins within one. */
+    uint64_t place;
+    /* Of such a source, may be NULL: copies the last N bytes read of the archive, which has *SIZE
+     * up to here. False: it has not as many, or they are not kept. */
+    bool (*ending)(struct source *s, void *out, size_t n, uint64_t *size);
 };
+#define SOURCE_NO_PLACE UINT64_MAX
 
 static inline ssize_t source_pull(struct source *s, const void **data, struct wp_error *err)
 {
@@ -30,6 +38,6 @@ void source_free(struct source *s); /* NULL is fine */
 int source_file(struct source **out, int fd, const char *name, struct wp_error *err);
 
 /* Gives the first bytes again: what has been looked at to recognise a format, and then the
- * rest of BELOW (taken over on success). PREFIX is copied. */
+ * rest of BELOW (taken over on success; NULL: nothing). PREFIX is copied. */
 int source_with_prefix(struct source **out, const void *prefix, size_t n, struct source *below,
                        struct wp_error *err);

@@ -271,28 +271,124 @@ def test_a_foreign_archive_with_a_manifest_file_is_just_files(arena, ours):
     arena.contained(tar(ours.entries(), ours.manifest()))
 
 
-@pytest.mark.parametrize("offset", ["0", "1", "99999999999", "-1", "x", "18446744073709551616", ""])
-def test_a_pointer_is_only_a_hint(arena, ours, offset):
-    pointer = padded(f"warmpack-manifest-offset={offset}\n".encode())
-    path = arena.archive(ours.tar() + bytes(9 * 1024) + pointer)
-    listed = arena.run.ok("list", "-f", path).stdout
-    assert b"app/k.py\n" in listed
-    arena.run.ok("verify", "-f", path)
-    arena.run.ok("extract", "-f", path, "-C", arena.out)
+def pointer(offset):
+    """The block that ends a plain tar of ours."""
+    return padded(f"warmpack-manifest-offset={offset}\n".encode())
 
 
-def test_a_pointer_to_another_manifest_does_not_change_what_is_unpacked(arena, ours):
-    """A second manifest hides in the content of a file; only the one at the end counts."""
+def gzip_pointer(offset):
+    """The member that ends a .tgz of ours."""
+    return (b"\x1f\x8b\x08\x04" + bytes(5) + b"\xff\x14\0MZ\4\0\2\0\0\0WP\x08\0"
+            + offset.to_bytes(8, "little") + b"\3\0" + bytes(8))
+
+
+def with_extra(member, extra):
+    """A gzip member with an extra field before its data."""
+    return member[:3] + b"\4" + member[4:10] + len(extra).to_bytes(2, "little") + extra + member[10:]
+
+
+@pytest.fixture
+def other_text(ours):
+    """A manifest that says other things."""
+    return ours.text().replace(b'"app/data"', b'"app/DATA"')
+
+
+def both_ways(arena, data, name, *said):
+    """Extract refuses it from a file and from a pipe."""
+    arena.refused(data, *said, name=name)
+    arena.refused(data, *said, name=name, pipe=True)
+
+
+@pytest.mark.parametrize("offset", ["0", "512", "1", "99999999999", "-1", "x",
+                                    "18446744073709551616", ""])
+@pytest.mark.parametrize("wrap", [bytes, gz])
+def test_a_pointer_that_leads_astray_is_refused(arena, ours, offset, wrap):
+    both_ways(arena, wrap(ours.tar() + bytes(9 * 1024) + pointer(offset)), "a.tar", "manifest",
+              "follows")
+    both_ways(arena, gz(ours.tar()) + gzip_pointer(7), "a.tgz", "manifest")
+
+
+def test_a_pointer_that_leads_to_the_manifest_is_right(arena, ours):
+    """Else the tests here prove nothing."""
+    front = ours.mark + ours.entries()
+    parts = {"a.tar": front + ours.manifest() + END + pointer(len(front)),
+             "a.tar.gz": gz(front + ours.manifest() + END + pointer(len(front))),
+             "a.tgz": gz(front) + gz(ours.manifest()) + gz(END) + gzip_pointer(len(gz(front))),
+             "b.tgz": gz(front[:700]) + gz(front[700:]) + gz(ours.manifest() + END)
+             + gzip_pointer(len(gz(front[:700]) + gz(front[700:])))}
+    for name, data in parts.items():
+        path = arena.archive(data, name)
+        arena.run.ok("extract", "-f", path, "-C", arena.base / name.replace(".", "-"))
+        arena.run.ok("extract", "-f", "-", "-C", arena.base / ("p" + name), stdin=data)
+
+
+def test_a_manifest_behind_the_end_is_not_the_one_that_is_listed(arena, ours):
     real = ours.tar()
-    text = ours.text().replace(b'"app/k.py"', b'"app/k.xx"')
-    fake = file("x", text)
-    at = len(real)
-    pointer = padded(f"warmpack-manifest-offset={at}\n".encode())
-    arena.contained(real + fake + END + pointer)
+    fake = file(ours.manifest_name, ours.text().replace(b'"app/k.py"', b'"app/k.xx"'))
+    both_ways(arena, real + fake + END + pointer(len(real)), "a.tar", "follows")
     names = arena.run("list", "-f", "a.tar")
     arena.sane(names)
-    assert b"k.xx" not in names.stdout
-    assert not (arena.out / "app/k.xx").exists()
+    assert names.returncode == 2
+
+
+@pytest.mark.parametrize("ending", [b"", END])
+def test_a_manifest_in_the_content_of_a_file_is_not_the_one_that_is_listed(arena, ours, other_text,
+                                                                           ending):
+    hidden = file(ours.manifest_name, other_text) + ending
+    part = [x for x in ours.parts if x[1] == "app/data"][0]
+    ours.line(path="app/data").update(size=len(hidden), sha256=hashlib.sha256(hidden).hexdigest())
+    part[0], part[2] = b"", file("app/data", hidden, mode=0o644, mtime=5)
+    ours.line(path="app/data").update(mtime="5.000000000", mode="0644")
+    at = len(ours.mark) + ours.entries().index(hidden)
+    data = ours.tar() + pointer(at)
+    both_ways(arena, data, "a.tar", "manifest")
+    for verb in ("list", "verify"):
+        result = arena.run(verb, "-f", "a.tar")
+        assert result.returncode == 2 and b"DATA" not in result.stdout
+
+
+def test_a_manifest_that_only_the_pointer_finds_makes_extract_refuse(arena, ours, other_text):
+    """It hides in a gzip header, with an end of its own: for a moment it looks real."""
+    front = gz(ours.mark + ours.entries())
+    hidden = gz(file(ours.manifest_name, other_text)) + gz(END)
+    tail = with_extra(gz(b""), b"XX" + (len(gz(ours.manifest()) + gz(END))).to_bytes(2, "little"))
+    tail = tail[:-len(gz(b"")[10:])]  # its data come behind the real manifest
+    extra_at = len(front) + 12 + 4
+    body = hidden + tail
+    hiding = with_extra(gz(b""), b"YY" + len(body).to_bytes(2, "little") + body)
+    data = front + hiding + gz(ours.manifest()) + gz(END)
+    data += gzip_pointer(extra_at)
+    both_ways(arena, data, "a.tgz", "manifest")
+
+
+@pytest.mark.parametrize("name", ["a.tgz", "a.tar", "a.tar.zst"])
+def test_archives_of_ours_that_were_joined_are_refused(arena, packed, name):
+    Runner(packed).ok("-caf", name, "--cache-dir", "caches", "app")
+    one = (packed / name).read_bytes()
+    other = gz(tar(file("other", "x"))) if name == "a.tgz" else one
+    for data in (one + one, one + other, one + one + one):
+        both_ways(arena, data, name, "follows")
+        for verb in ("list", "verify"):
+            assert arena.run(verb, "-f", name).returncode == 2
+
+
+@pytest.mark.parametrize("wrap", [bytes, gz])
+def test_foreign_archives_that_were_joined_are_cut_with_a_warning(arena, wrap):
+    """As by GNU tar, which says nothing."""
+    first, second = wrap(tar(file("app/one", "1"))), wrap(tar(file("app/two", "2")))
+    result = arena.run.ok("extract", "-f", arena.archive(first + second), "-C", arena.out)
+    assert b"a.tar: the archive ends at byte 1024 of the tar; what follows" in result.stderr
+    assert (arena.out / "app/one").exists() and not (arena.out / "app/two").exists()
+    quiet = arena.run.ok("list", "-f", arena.archive(first + bytes(20480), "b.tar"))
+    assert quiet.stderr == b""
+
+
+def test_zips_that_were_joined_are_read_as_the_last_with_a_warning(arena, packed):
+    Runner(packed).ok("-caf", "a.zip", "--cache-dir", "caches", "app")
+    one = (packed / "a.zip").read_bytes()
+    result = arena.run.ok("extract", "-f", arena.archive(one + one, "a.zip"), "-C", arena.out)
+    assert b"joined" in result.stderr
+    arena.run.ok("extract", "-f", arena.archive(b"#!/bin/sh\n" + one, "b.zip"), "-C", arena.out)
 
 
 # ---- What was there before ---------------------------------------------------------------------

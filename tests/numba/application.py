@@ -325,6 +325,14 @@ PARTS = ("lazy", "eager", "closures", "threads", "ufuncs", "generators", "stenci
          "recursion", "records", "objects")
 
 
+def few():
+    """A tenth of it, for where it matters only whether anything is loaded at all."""
+    import warmapp
+    import warmapp.lazy
+
+    return [("package", repr(warmapp.twice(4))), ("lazy", repr(warmapp.lazy.add(1, 2)))]
+
+
 def application():
     import warmapp
     import warmapp.warmapp as same_name

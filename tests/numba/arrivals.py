@@ -1,8 +1,10 @@
 """Unpacking a warm tree somewhere else, and judging what Numba made of it."""
 
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from facts import facts
 from harness import Done, run_numba, warmpack
 
 
@@ -38,6 +40,24 @@ def arrive(warm, here, *words, home, suffix=".tgz", cache_dir=None, inside=None,
 def own_place(warm, here):
     """What keeps each place's caches of the same kind where another path is given."""
     return {"cache_dir": here / "new caches"} if warm.place == "outside" else {}
+
+
+def unpacked_by_tar(warm, flavour, here):
+    """Unpacks what GNU tar packed; returns the root and what the consumer sets."""
+    root = here / "unpacked" / "app"
+    caches = here / "caches"
+    for archive, directory in zip(warm.tars[flavour], (root.parent, caches)):
+        directory.mkdir()
+        subprocess.run(["tar", "-xzf", archive, "-C", directory], check=True)
+    if warm.place == "inside":
+        caches = root / ".numba_cache"
+    return root, {} if warm.place == "in-tree" else {"NUMBA_CACHE_DIR": caches}
+
+
+def kept_by_tar(warm, part="application"):
+    """How many loads tar's whole seconds leave: none, but where Numba looks at content alone."""
+    is_kept = facts().content_stamps and warm.place == "in-tree"
+    return warm.in_place[part].loads if is_kept else 0
 
 
 def assert_as_in_place(run, warm, beneath, part="application"):

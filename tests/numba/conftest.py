@@ -1,4 +1,4 @@
-"""Warm trees, made once for all tests: one for each place where a cache can lie."""
+"""Warm trees, made once for the tests that run: one for each place where a cache can lie."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from application import write_application
+from facts import facts
 from harness import (
     NOBODY,
     WARMPACK,
@@ -24,14 +25,49 @@ from harness import (
 
 PLACES = ("in-tree", "outside", "inside", "user-wide")
 # pynndescent's own index takes a quarter of a minute a run, so one place must do.
-PARTS = {place: ("application", "neighbours") for place in PLACES}
-PARTS["outside"] += ("descent",)
+PYNNDESCENT = {place: ("neighbours",) for place in PLACES}
+PYNNDESCENT["outside"] += ("descent",)
 SUFFIXES = (".tgz", ".tar", ".tar.zst", ".zip")
 
 
 def pytest_sessionstart(session):
     if not os.access(WARMPACK, os.X_OK):
         pytest.exit("no program at %s: build it, or set WARMPACK" % WARMPACK, returncode=2)
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "numba_with(*names): for a Numba of which all of these facts are true"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """What the Numba at hand does not have cannot be tested with it; that is no skipped promise."""
+
+    def fits(item):
+        return all(
+            getattr(facts(), name)
+            for marker in item.iter_markers("numba_with")
+            for name in marker.args
+        )
+
+    unfit = [item for item in items if not fits(item)]
+    config.hook.pytest_deselected(items=unfit)
+    items[:] = [item for item in items if fits(item)]
+
+
+def places_of(item):
+    """The places whose warm trees this test takes."""
+    given = item.callspec.params.get("warm") if hasattr(item, "callspec") else None
+    return {
+        place
+        for place in PLACES
+        if place == given or place.replace("-", "_") in item.fixturenames
+    }
+
+
+def parts_of(place):
+    return ("application", *(PYNNDESCENT[place] if facts().pynndescent else ()))
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +134,7 @@ def prepare(workspace, place):
 def make_warm(workspace, place):
     root, person, variables, caches = prepare(workspace, place)
     base = workspace / place
-    parts = PARTS[place]
+    parts = parts_of(place)
     warmed = {part: run_numba(root, person, part, **variables) for part in parts}
     in_place = {part: run_numba(root, person, part, **variables) for part in parts}
 
@@ -153,10 +189,11 @@ def make_warm(workspace, place):
 
 
 @pytest.fixture(scope="session")
-def warm_trees(workspace):
+def warm_trees(workspace, request):
     """All places at once, as most of the time is spent in compilers of one thread each."""
+    places = set().union(*map(places_of, request.session.items))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        longest_first = sorted(PLACES, key=lambda place: -len(PARTS[place]))
+        longest_first = sorted(places, key=lambda place: -len(parts_of(place)))
         jobs = {place: pool.submit(make_warm, workspace, place) for place in longest_first}
     # What went wrong with one place is the failure of that place's tests alone.
     return jobs

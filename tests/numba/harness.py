@@ -12,8 +12,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 WARMPACK = os.path.abspath(os.environ.get("WARMPACK") or REPOSITORY / "build" / "warmpack")
-# Debian's Numba belongs to Debian's Python, whatever python3 comes first on PATH.
-PYTHON = "/usr/bin/python3"
+# Debian's Numba belongs to Debian's Python, whatever python3 comes first on PATH. For another Numba
+# (versions.py), its interpreter is named.
+PYTHON = os.environ.get("WARMPACK_TEST_PYTHON") or "/usr/bin/python3"
 
 NOBODY = 65534
 

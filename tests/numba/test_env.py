@@ -172,6 +172,59 @@ def test_check_says_for_each_probe_whether_caches_load_and_run(machines, here, m
     assert "that machine lacks" in by_name["weak.json"]["reasons"]["unsafe-cpu"]
 
 
+def test_check_counts_what_cannot_be_read_as_neither_loading_nor_running(machines, here, me):
+    probe = here / "p.json"
+    probe.write_text(warmpack("env", "--probe", "--python", PYTHON, home=me.home).out)
+    next(machines[0].rglob("*.nbi")).write_bytes(b"")
+    done = warmpack("env", "--check", "--json", probe, machines[0], home=me.home, expect=1)
+    check = json.loads(done.out)["checks"][0]
+    assert check["total"] == 3 and check["run"] <= 2 and "corrupt" in check["reasons"]
+
+
+def test_a_cpu_of_which_nothing_is_known_is_named_as_such(here, me):
+    probe = here / "p.json"
+    probe.write_text(warmpack("env", "--probe", "--python", PYTHON, home=me.home).out)
+    source = here / "app" / "m.py"
+    (here / "app" / "__pycache__").mkdir(parents=True)
+    source.write_text("")
+    for cpu, features, said in (
+        ("znver99", "", "compiled for CPU znver99"),
+        ("x86-64", "+warp", "compiled with warp"),
+        ("znver99", "+64bit,+sse2", "compiled for CPU znver99"),
+        ("znver99", BROADWELL, None),  # that says it all
+        ("x86-64", "-warp", None),
+    ):
+        crafted(here / "app" / "__pycache__" / "m.f-1.py311.nbi", "x86_64-pc-linux-gnu", cpu, features)
+        done = warmpack("env", "--check", "--json", probe, here / "app", home=me.home, expect=1)
+        reasons = json.loads(done.out)["checks"][0]["reasons"]
+        assert (said or "") in reasons.get("unknown-cpu", "") and ("unknown-cpu" in reasons) == bool(said)
+        done = warmpack("verify", here / "app", home=me.home, expect=1)
+        assert ("unknown-cpu" in done.out) == bool(said)
+    done = warmpack("env", "--common", here / "app", home=me.home)
+    crafted(here / "app" / "__pycache__" / "m.f-1.py311.nbi", "x86_64-pc-linux-gnu", "znver99", "")
+    done = warmpack("env", "--common", here / "app", home=me.home, expect=2)
+    assert "znver99, which is not known here" in done.err
+
+
+@pytest.mark.parametrize("cpu, has, lacks", [
+    ("diamondrapids", "+avx10.2", "-xop"),
+    ("novalake", "+egpr", "-avx512er"),
+    ("emeraldrapids", "+avx512fp16", "-avx10.2"),
+    ("znver5", "+avx512vp2intersect", "-egpr"),
+    ("lunarlake", "+sm4", "-avx512f"),
+])
+def test_common_knows_CPUs_that_are_newer_than_this_numba(here, me, cpu, has, lacks):
+    """Named without a list, so that only the name says what they have."""
+    new = crafted(here / "m.f-1.py311.nbi", "x86_64-pc-linux-gnu", cpu, "")
+    listed = crafted(
+        here / "m.g-1.py311.nbi", "x86_64-pc-linux-gnu", "generic", "+%s,+%s" % (has[1:], lacks[1:])
+    )
+    said = settings(warmpack("env", "--common", "--json", new, listed, home=me.home).out)
+    features = said["NUMBA_CPU_FEATURES"].split(",")
+    assert lacks in features
+    assert (has in features) == (has != "+avx512vp2intersect")  # only hand-written code has it
+
+
 @pytest.mark.parametrize(
     "text, said",
     [

@@ -17,12 +17,14 @@ def test_moved_tree_loads_as_in_place(warm, here, me, suffix):
     assert_as_in_place(run_there(arrival, me), warm, beneath(arrival))
 
 
+@pytest.mark.numba_with("pynndescent")
 def test_moved_pynndescent_loads_as_in_place(warm, here, me):
     arrival = arrive(warm, here, home=me.home, **own_place(warm, here))
     run = run_there(arrival, me, "neighbours")
     assert_as_in_place(run, warm, beneath(arrival), "neighbours")
 
 
+@pytest.mark.numba_with("pynndescent")
 def test_indexes_that_grow_in_place_grow_no_more_after_a_move(outside, here, me):
     """Closures over dispatchers never hit, even in place; each run adds an overload."""
     assert outside.in_place["descent"].saves > 0

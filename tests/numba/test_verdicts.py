@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from harness import PYTHON, environment, warmpack
+from harness import PYTHON, Person, environment, warmpack
 from small import cache_of, cpu_flags, old, run_small, write_small
 
 
@@ -366,6 +366,23 @@ def test_a_relative_runtime_root_counts_from_the_working_directory(here, me):
     for name in ("app", "./app/", root):
         assert warmpack(*words, name, root, home=me.home, cwd=here).counts == (3, 3)
     assert warmpack(*words, "other", root, home=me.home, cwd=here).counts == (0, 0)
+
+
+def test_fix_leaves_an_index_that_cannot_be_read(tree, here, me):
+    index = next(cache_of(tree).glob("k.add-*.nbi"))
+    if os.geteuid() == 0:
+        for path in (tree, *tree.rglob("*")):
+            os.chown(path, 65534, 65534)
+        index.chmod(0)
+        os.chown(index, 0, 0)
+        nobody = Person(here / "nobody", 65534)
+        nobody.home.mkdir()
+        nobody.own(nobody.home)
+    else:
+        nobody = me
+        index.chmod(0)
+    done = warmpack("verify", "--fix", tree, home=nobody.home, person=nobody, expect=1)
+    assert "left: cannot be read: Permission denied" in done.err and index.exists()
 
 
 def test_fix_leaves_what_somebody_may_be_writing(tree, me):

@@ -6,17 +6,33 @@ import sys
 from pathlib import Path
 
 
+def describe_stamp(stamp):
+    """Content is a digest; times are compared to the last bit."""
+    if isinstance(stamp, bytes):
+        return stamp.hex()
+    return [float(stamp[0]).hex(), stamp[1]]
+
+
+def signature(key):
+    """Types by their names, as str() gives them: since 0.57 some have another repr()."""
+    if isinstance(key, tuple):
+        return "(" + ", ".join(map(str, key)) + (",)" if len(key) == 1 else ")")
+    if hasattr(key, "args"):
+        return signature(key.args) + " -> " + str(key.return_type)
+    return str(key)
+
+
 def describe(path):
     with open(path, "rb") as f:
         version = pickle.load(f)
         stamp, overloads = pickle.load(f)
     return {
         "numba": version,
-        "stamp": [stamp[0].hex() if isinstance(stamp[0], float) else stamp[0], stamp[1]],
+        "stamp": describe_stamp(stamp),
         "overloads": [
             {
                 "form": type(key[0]).__name__,
-                "signature": str(key[0]),
+                "signature": signature(key[0]),
                 "magic": list(key[1]),
                 "code": list(key[2]),
                 "data": data,

@@ -196,7 +196,7 @@ static inline int find_manifest(const struct codec *c, const struct buf *archive
     int fd = file_of(archive->data, archive->size);
 
     assert_int_equal(lseek(fd, 3, SEEK_SET), 3);
-    int r = c->find_manifest(fd, offset);
+    int r = codec_find_manifest(c, fd, offset);
     assert_int_equal(lseek(fd, 0, SEEK_CUR), 3);
     close(fd);
     return r;
