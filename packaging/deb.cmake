@@ -50,7 +50,7 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "pack Python trees so that their Numba caches arrive warm")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
     "Numba throws away what it compiled when the time of a source file differs in
-the last nanosecond, or when the file lies at another path. warmpack is used in
-place of tar: it keeps exact times, gives cache directories the names that Numba
-computes for the new place, and proves that every index is valid there.")
+the last nanosecond, or when the file lies at another path. warmpack is used
+in place of tar: it keeps exact times, gives cache directories the names that
+Numba computes for the new place, and proves that every index is valid there.")
 include(CPack)
