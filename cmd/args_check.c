@@ -222,5 +222,5 @@ void args_warn_layout(const struct args *a)
     if (set && *set && (a->layout == WP_LAYOUT_IN_TREE || a->layout == WP_LAYOUT_USER_WIDE))
         message_warning("NUMBA_CACHE_DIR is set: whoever runs Python with it will not find caches "
                         "that --layout %s puts elsewhere",
-                        show_layout(a->layout));
+                        wp_layout_name(a->layout));
 }

@@ -22,7 +22,7 @@ static void print_json(const struct wp_extract_result *r)
     document_member("files", document_count(r->files));
     document_member("manifest", json_boolean(r->has_manifest));
     document_member("unchanged", json_boolean(r->unchanged));
-    document_member("layout", json_string(show_layout(r->layout)));
+    document_member("layout", json_string(wp_layout_name(r->layout)));
     document_name("cache_dir", r->cache_dir);
     document_member("set_cache_dir", json_boolean(r->set_cache_dir));
     document_member("renamed", document_count(r->renamed));

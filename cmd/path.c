@@ -9,17 +9,10 @@
 #include "show.h"
 #include "verbs.h"
 
-static const char *kind_name(enum wp_layout kind)
-{
-    return kind == WP_LAYOUT_CACHE_DIR ? "cache-dir"
-           : kind == WP_LAYOUT_IN_TREE ? "in-tree"
-                                       : "user-wide";
-}
-
 /* "* in-tree    /srv/app/pkg/__pycache__": the one that Numba uses is marked. */
 static void print_place(const struct wp_cache_place *p)
 {
-    printf("%c %-9s  ", p->used ? '*' : ' ', kind_name(p->kind));
+    printf("%c %-9s  ", p->used ? '*' : ' ', wp_layout_name(p->kind));
     show_name(p->dir);
     if (p->why_not) {
         fputs("  (", stdout);
@@ -33,7 +26,7 @@ static json_t *place_object(const struct wp_cache_place *p)
 {
     json_t *o = json_object();
 
-    json_object_set_new(o, "kind", json_string(kind_name(p->kind)));
+    json_object_set_new(o, "kind", json_string(wp_layout_name(p->kind)));
     document_set_name(o, "dir", p->dir);
     json_object_set_new(o, "used", json_boolean(p->used));
     document_set_name(o, "reason", p->why_not);

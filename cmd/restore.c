@@ -20,13 +20,15 @@ static void print_json(const struct args *a, const struct wp_restore_result *r)
     document_member("files", document_count(r->files));
     document_member("missing", document_count(r->missing));
     document_member("changed", document_count(r->changed));
+    document_member("extra", document_count(r->extra));
     document_member("sources", document_count(r->sources));
     document_member("matched", document_count(r->matched));
     document_member("times", document_count(r->times));
     document_member("modes", document_count(r->modes));
+    document_member("links", document_count(r->links));
     document_member("restamped", document_count(r->restamped));
     document_member("pycs", document_count(r->pycs));
-    document_member("layout", json_string(show_layout(r->layout)));
+    document_member("layout", json_string(wp_layout_name(r->layout)));
     document_name("cache_dir", r->cache_dir);
     document_member("set_cache_dir", json_boolean(r->set_cache_dir));
     document_member("renamed", document_count(r->renamed));
@@ -52,8 +54,10 @@ static int add_deeds(struct buf *line, const struct args *a, const struct wp_res
 
     rc = rc ? rc : add_count(line, r->missing, "file", "files", "missing");
     rc = rc ? rc : add_count(line, r->changed, "file", "files", "changed");
+    rc = rc ? rc : add_count(line, r->extra, "file", "files", "not packed");
     rc = rc ? rc : add_count(line, r->times, "time", "times", would ? "to set" : "set");
     rc = rc ? rc : add_count(line, r->modes, "mode", "modes", would ? "to set" : "set");
+    rc = rc ? rc : add_count(line, r->links, "link", "links", would ? "to make" : "made");
     rc = rc ? rc
             : add_count(line, r->restamped, "index", "indexes", would ? "to restamp" : "restamped");
     rc = rc ? rc

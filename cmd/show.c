@@ -78,13 +78,6 @@ char *show_verdict(const struct wp_verify_report *r)
     return (char *)take_ptr(text.data);
 }
 
-const char *show_layout(enum wp_layout l)
-{
-    static const char *const names[] = {"auto", "keep", "in-tree", "cache-dir", "user-wide"};
-
-    return names[l];
-}
-
 int show_add_place(struct buf *line, enum wp_layout layout, const char *cache_dir, bool set,
                    size_t count)
 {

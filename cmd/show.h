@@ -23,8 +23,6 @@ void show_name(const char *text);
 /* "32 of 33 cache indexes valid (1 stale)", or "no cache indexes". Allocated; NULL: no memory. */
 char *show_verdict(const struct wp_verify_report *r);
 
-/* "auto", "in-tree", ... */
-const char *show_layout(enum wp_layout l);
 /* Where the caches are, and what the consumer must set: the end of a summary. COUNT indexes. */
 struct buf;
 int show_add_place(struct buf *line, enum wp_layout layout, const char *cache_dir, bool set,

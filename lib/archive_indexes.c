@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "caches.h"
+#include "judge.h"
 #include "numba/index.h"
 #include "zipped_sources.h"
 
@@ -49,18 +50,6 @@ static bool exists(void *ctx, const char *path)
     bool outside;
 
     return archive_indexes_file(ctx, path, &outside) != NULL || outside;
-}
-
-/* The source directory of an index in directory DIR of the archive. Allocated. */
-static char *source_dir(const struct archive_indexes *v, const char *dir, const char **misplaced)
-{
-    *misplaced = NULL;
-    for (size_t i = 0; i < v->m.cache_count; i++)
-        if (strcmp(v->m.caches[i].cache, dir) == 0)
-            return strdup(v->m.caches[i].source);
-    if (strcmp(path_base(dir), "__pycache__") != 0)
-        *misplaced = "its directory is not one where Numba looks for a source of this tree";
-    return path_dir(dir);
 }
 
 static int keep_entry(struct archive_indexes *v, const struct entry *e, struct wp_error *err)
@@ -193,6 +182,7 @@ int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, stru
         r = take_exact_times(out, &recorded, err);
     if (r == 0) { /* which hashed directory belongs where, only the manifest knows; so it is with
                      sources that are not in the archive */
+        out->has_manifest = path != NULL;
         out->m.indexes = recorded.indexes;
         out->m.index_count = recorded.index_count;
         recorded.indexes = NULL;
@@ -201,6 +191,9 @@ int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, stru
         out->m.cache_count = recorded.cache_count;
         recorded.caches = NULL;
         recorded.cache_count = 0;
+        out->m.env = take_ptr(recorded.env);
+        out->m.env_count = recorded.env_count;
+        recorded.env_count = 0;
     }
     manifest_clear(&recorded);
     return r;
@@ -210,7 +203,7 @@ char *archive_indexes_source(const struct archive_indexes *v, const struct archi
                              const char **misplaced, bool *found)
 {
     _cleanup_free_ char *dir = path_dir(i->path);
-    _cleanup_free_ char *sources = dir ? source_dir(v, dir, misplaced) : NULL;
+    _cleanup_free_ char *sources = dir ? judge_source_dir(&v->m, dir, misplaced) : NULL;
 
     return sources ? caches_source_of(path_base(i->path), sources, exists, (void *)v, found) : NULL;
 }

@@ -12,7 +12,8 @@ struct archive_index {
 
 struct archive_indexes {
     struct wp_archive *a;
-    struct manifest m;           /* entries as met, sorted; caches and indexes as recorded */
+    struct manifest m; /* entries as met, sorted; all else as recorded */
+    bool has_manifest;
     struct archive_index *items; /* in the archive's order */
     size_t count;
     uint64_t held; /* bytes of their texts */

@@ -45,60 +45,16 @@ const char *layout_user_root(struct layout *l)
     return l->user_root;
 }
 
-/* Directories of PATH that are not there yet will be the user's. */
-static int note_missing(struct layout *l, const char *path, struct wp_error *err)
-{
-    _cleanup_free_ char *p = path_absolute(path);
-
-    for (;;) {
-        struct stat st;
-        char *slash;
-
-        if (!p)
-            return error_nomem(err);
-        if (stat(p, &st) == 0 || errno != ENOENT)
-            return 0;
-        if (layout_grow((void **)&l->made, l->made_count, sizeof *l->made) < 0 ||
-            !(l->made[l->made_count] = strdup(p)))
-            return error_nomem(err);
-        l->made_count++;
-        slash = strrchr(p, '/');
-        if (!slash || slash == p)
-            return 0;
-        *slash = '\0';
-    }
-}
-
-/* Below another user's home his own symlinks could lead root, who makes directories there and gives
- * them to him, to anywhere. */
-static int refuse_symlinks(const char *path, struct wp_error *err)
-{
-    _cleanup_free_ char *p = path_absolute(path);
-
-    if (!p)
-        return error_nomem(err);
-    for (char *slash = strchr(p + 1, '/');; slash = strchr(slash + 1, '/')) {
-        struct stat st;
-        int r;
-
-        if (slash)
-            *slash = '\0';
-        r = lstat(p, &st);
-        if (r == 0 && S_ISLNK(st.st_mode) && st.st_uid != 0)
-            return error_set(err, 0, p,
-                             "is a symbolic link of the user's: root does not follow it");
-        if (r < 0 || !slash)
-            return 0;
-        *slash = '/';
-    }
-}
-
 int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
 {
     const char *path = root == LAYOUT_TREE        ? l->dir
                        : root == LAYOUT_CACHE_DIR ? l->cache_dir
                        : root == LAYOUT_OLD       ? l->old_root
                                                   : layout_user_root(l);
+    bool given = l->give && (root == LAYOUT_CACHE_DIR || root == LAYOUT_USER_WIDE);
+    struct staging_owner owner = {.uid = l->verify->user.uid,
+                                  .gid = l->verify->user.gid,
+                                  .guarded = root == LAYOUT_USER_WIDE};
     int r = 0;
 
     if (l->has_area[root])
@@ -107,20 +63,13 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
         return error_set(err, 0, NULL, "the user has no name, and so no home directory for caches");
     if (!path)
         return error_nomem(err);
-    if (root == LAYOUT_USER_WIDE && l->give) {
-        r = refuse_symlinks(path, err);
-        if (r < 0)
-            return r;
-    }
     if (!*l->staging)
         r = staging_new(l->staging, &l->staging_options, err);
     /* The tree is always the first. */
     if (r == 0 && root != LAYOUT_TREE)
         r = layout_area(l, LAYOUT_TREE, err);
-    if (r >= 0 && (root == LAYOUT_CACHE_DIR || root == LAYOUT_USER_WIDE) && l->give)
-        r = note_missing(l, path, err);
     if (r >= 0)
-        r = staging_add_area(*l->staging, path, err);
+        r = staging_add_area_for(*l->staging, path, given ? &owner : NULL, err);
     if (r < 0)
         return r;
     l->has_area[root] = true;
@@ -182,9 +131,24 @@ static bool can_be_in_tree(const struct layout *l, const char *source)
     return beneath_stat(l->target_fd, path, &st) != 0 || S_ISDIR(st.st_mode);
 }
 
+/* Says why caches cannot go beside their sources, where that is not plain. */
+static void warn_of_link(const struct layout *l, const char *source)
+{
+    _cleanup_free_ char *path = path_join(source, "__pycache__");
+    struct stat st;
+
+    if (path &&
+        (beneath_stat(l->tree_fd, path, &st) == 0 || beneath_stat(l->target_fd, path, &st) == 0) &&
+        S_ISLNK(st.st_mode))
+        report(
+            l->report, WP_WARNING, path,
+            "is a symbolic link, through which nothing is written: where it leads to a directory, "
+            "Numba looks there; name a place with --cache-dir, or make it a directory");
+}
+
 /* Where the layout wants R: the kind of place. KEEP: of the kind where it lies. */
-static int wanted_place(const struct layout *l, const struct layout_record *r,
-                        enum wp_layout *place, struct wp_error *err)
+static int wanted_place(const struct layout *l, struct layout_record *r, enum wp_layout *place,
+                        struct wp_error *err)
 {
     bool given = l->cache_dir != NULL;
 
@@ -202,6 +166,9 @@ static int wanted_place(const struct layout *l, const struct layout_record *r,
             *place = WP_LAYOUT_KEEP;
         else
             *place = can_be_in_tree(l, r->source) ? WP_LAYOUT_IN_TREE : WP_LAYOUT_USER_WIDE;
+        if (*place == WP_LAYOUT_USER_WIDE && !r->warned)
+            warn_of_link(l, r->source);
+        r->warned = true;
         return 0;
     case WP_LAYOUT_KEEP:
         *place = r->kind == LAYOUT_HASHED             ? WP_LAYOUT_CACHE_DIR
@@ -216,8 +183,10 @@ static int wanted_place(const struct layout *l, const struct layout_record *r,
                          "this layout puts caches into a cache directory: name it with --cache-dir "
                          "or NUMBA_CACHE_DIR");
     if (*place == WP_LAYOUT_IN_TREE && !can_be_in_tree(l, r->source)) {
-        report(l->report, WP_WARNING, *r->source ? r->source : ".",
-               "its __pycache__ is not a directory: the caches go to the user-wide place");
+        if (!r->warned)
+            report(l->report, WP_WARNING, *r->source ? r->source : ".",
+                   "its __pycache__ is not a directory: the caches go to the user-wide place");
+        r->warned = true;
         *place = WP_LAYOUT_USER_WIDE;
     }
     return 0;
@@ -231,8 +200,8 @@ static int add_cache_dir(struct layout *l, const struct layout_record *r,
                           : add_hashed(l, d, n, LAYOUT_CACHE_DIR, "", r->source, err);
 }
 
-static int destinations(struct layout *l, const struct layout_record *r,
-                        struct layout_destination **d, size_t *n, struct wp_error *err)
+static int destinations(struct layout *l, struct layout_record *r, struct layout_destination **d,
+                        size_t *n, struct wp_error *err)
 {
     enum wp_layout place;
     int res = wanted_place(l, r, &place, err);
@@ -284,8 +253,12 @@ static char *final_path(struct layout *l, enum layout_root root, const char *pat
 static int note_laid(struct layout *l, const struct layout_record *r, const struct layout_file *f,
                      const struct layout_destination *d, bool own, struct wp_error *err)
 {
-    struct laid_index laid = {
-        .was_valid = f->was_valid, .tag = r->tag, .user_wide = d->root == LAYOUT_USER_WIDE};
+    struct laid_index laid = {.was_valid = f->was_valid,
+                              .tag = r->tag,
+                              .user_wide = d->root == LAYOUT_USER_WIDE,
+                              .root = d->root,
+                              .record = r,
+                              .file = f};
     bool found;
 
     laid.path = path_join(d->path, f->name);
@@ -346,19 +319,24 @@ static int lay_elsewhere(struct layout *l, struct layout_record *r, const struct
         if (res == 0)
             res = note_laid(l, r, f, &d[i], false, err);
     }
-    if (res == 0 && left_out && !stays)
+    if (res < 0 || stays)
+        return res;
+    if (left_out) {
         report(l->report, WP_DETAIL, r->dir,
                "%s is left out: the same index has come from another place", f->name);
-    if (res == 0 && !left_out && !stays)
-        res = layout_remove_index(l, r, f, err);
-    return res;
+        if (r->root != LAYOUT_TREE)
+            return 0;
+        /* In the tree it would be found where Numba does not look for it. */
+        r->thinned = true;
+    }
+    return layout_remove_index(l, r, f, left_out, err);
 }
 
 /* Those that stay where they are; those that come; copies that a cache root inside the tree gets
  * of what is in the tree, as Numba looks for all in the root once it is set. */
 enum lay_pass { LAY_OWN, LAY_ELSEWHERE, LAY_INSIDE_COPIES, LAY_PASSES };
 
-static int copy_destinations(struct layout *l, const struct layout_record *r,
+static int copy_destinations(struct layout *l, struct layout_record *r,
                              struct layout_destination **d, size_t *n, struct wp_error *err)
 {
     int res;
@@ -443,12 +421,9 @@ void layout_clear(struct layout *l)
         free(l->laid[i].source_dir);
         free(l->laid[i].path);
     }
-    for (size_t i = 0; i < l->made_count; i++)
-        free(l->made[i]);
     for (size_t i = 0; i < l->kept_count; i++)
         free(l->kept[i]);
     free(l->laid);
-    free(l->made);
     free(l->kept);
     free(l->cache_below);
     free(l->user_root);

@@ -55,8 +55,10 @@ struct layout_record {
     bool zipped;  /* the source directory lies in a zip */
     struct layout_file *files;
     size_t file_count;
-    size_t tag; /* the caller's own; noted in laid indexes */
-    bool moved; /* at least one index lies elsewhere now */
+    size_t tag;   /* the caller's own; noted in laid indexes */
+    bool moved;   /* at least one index lies elsewhere now */
+    bool warned;  /* of the place of its caches */
+    bool thinned; /* at least one was a duplicate, and goes */
 };
 
 /* An index in its final place. */
@@ -66,6 +68,9 @@ struct laid_index {
     char *shown, *source_shown; /* for the report; owned */
     bool was_valid;             /* when packed */
     bool user_wide;
+    enum layout_root root;              /* where it lies now */
+    const struct layout_record *record; /* that it came with */
+    const struct layout_file *file;
     size_t tag;       /* of the record */
     char *source_dir; /* absolute, as Python sees it here; owned */
     /* Where the file is until the commit: PATH beneath FD. */
@@ -130,9 +135,7 @@ struct layout {
     char *inside_root; /* a cache root inside the tree; owned */
     bool used_inside, used_cache_dir, used_user_wide;
     bool used_in_tree, used_zipped; /* zipped: user-wide, too, but whatever the layout is */
-    char **made;                    /* directories whose owner is set after the commit; owned */
-    size_t made_count;
-    char **kept; /* paths that the staging borrows until the commit; owned */
+    char **kept;                    /* paths that the staging borrows until the commit; owned */
     size_t kept_count;
 
     /* Results. */
@@ -166,8 +169,8 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err);
 
 /* Lays all records. Nothing is visible before the commit. */
 int layout_run(struct layout *l, struct wp_error *err);
-/* After the commit: owners of what was made, and directories that are empty now. */
-int layout_finish(struct layout *l, struct wp_error *err);
+/* After the commit: directories that are empty now. */
+void layout_finish(struct layout *l);
 /* After the commit: judges the laid indexes, and counts those that were valid when packed, and of
  * them those that are not now. */
 int layout_verify(struct layout *l, struct wp_verify_report *verify, size_t *was_valid,
@@ -198,7 +201,8 @@ int layout_give_own(struct layout *l, const struct layout_record *r,
                     const struct layout_destination *d, struct wp_error *err);
 /* Data files and directories that nothing needs any more. */
 int layout_remove_leftovers(struct layout *l, struct wp_error *err);
-/* Index F of R with its data files has gone elsewhere: removes its old names at the commit. */
+/* Index F of R with its data files has gone elsewhere, or is LEFT_OUT, as another one of its name
+ * has: removes its old names at the commit. */
 int layout_remove_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
-                        struct wp_error *err);
+                        bool left_out, struct wp_error *err);
 void layout_listings_clear(struct layout *l);

@@ -392,13 +392,13 @@ static int remove_file(struct layout *l, const struct layout_record *r, const ch
 }
 
 int layout_remove_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
-                        struct wp_error *err)
+                        bool left_out, struct wp_error *err)
 {
     size_t count;
     const struct layout_file *files = layout_stem(r, f, &count);
     int res = 0;
 
-    if (l->staged || l->dry_run || r->root == LAYOUT_FOREIGN)
+    if ((l->staged && !left_out) || l->dry_run || r->root == LAYOUT_FOREIGN)
         return 0; /* moved, or not ours to remove */
     for (size_t i = 0; i < count && res == 0; i++)
         res = remove_file(l, r, files[i].name, err);
@@ -425,7 +425,7 @@ static int remove_orphans(struct layout *l, const struct layout_record *r, struc
 
 static bool may_vanish(const struct layout_record *r)
 {
-    return r->moved && r->kind != LAYOUT_IN_TREE && r->root != LAYOUT_FOREIGN;
+    return (r->moved || r->thinned) && r->kind != LAYOUT_IN_TREE && r->root != LAYOUT_FOREIGN;
 }
 
 /* Removes a directory where it is empty. */
@@ -456,14 +456,10 @@ int layout_remove_leftovers(struct layout *l, struct wp_error *err)
     return 0;
 }
 
-int layout_finish(struct layout *l, struct wp_error *err)
+void layout_finish(struct layout *l)
 {
-    for (size_t i = 0; i < l->made_count && l->give; i++)
-        if (lchown(l->made[i], l->verify->user.uid, l->verify->user.gid) < 0)
-            return error_set(err, errno, l->made[i], "cannot give the directory to its user");
     /* Best effort: an empty directory harms nobody. */
     for (size_t i = 0; i < l->record_count && !l->staged; i++)
         if (may_vanish(&l->records[i]))
             (void)remove_emptied(&l->records[i]);
-    return 0;
 }

@@ -105,8 +105,4 @@ int pack_write(struct format_writer *w, struct output *out, struct format_block 
  * -EAGAIN where an index or its data files changed since they were read. */
 int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error *err);
 
-/* The source directory of cache directory DIR of the archive; *MISPLACED says why that is not one
- * where Numba looks, or is NULL. Allocated; NULL on no memory. */
-char *pack_source_dir(const struct pack *p, const char *dir, const char **misplaced);
-
 void pack_clear(struct pack *p);

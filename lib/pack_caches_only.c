@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "caches.h"
+#include "judge.h"
 #include "numba/zipped.h"
 #include "pack.h"
 
@@ -94,7 +95,7 @@ static int decide(struct pack *p, unsigned char *fates)
             !(index || caches_is_data(e->path)))
             continue;
         dir = path_dir(e->path);
-        sources = dir ? pack_source_dir(p, dir, &misplaced) : NULL;
+        sources = dir ? judge_source_dir(&p->manifest, dir, &misplaced) : NULL;
         if (!sources)
             return -ENOMEM;
         if (misplaced)

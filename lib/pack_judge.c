@@ -136,17 +136,6 @@ static int data_fact(void *ctx, const char *name, struct judge_file *f, bool *wh
     return 1;
 }
 
-char *pack_source_dir(const struct pack *p, const char *dir, const char **misplaced)
-{
-    *misplaced = NULL;
-    for (size_t i = 0; i < p->manifest.cache_count; i++)
-        if (strcmp(p->manifest.caches[i].cache, dir) == 0)
-            return strdup(p->manifest.caches[i].source);
-    if (strcmp(path_base(dir), "__pycache__") != 0)
-        *misplaced = "its directory is not one where Numba looks for a source of this tree";
-    return path_dir(dir);
-}
-
 /* Did the index or its data files change since they were read? Numba may be at work. */
 static bool is_as_packed(const struct pack *p, const struct walk_item *item)
 {
@@ -215,7 +204,7 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     const struct walk_item *item = &p->walk.items[packed->item];
     _cleanup_free_ char *dir = path_dir(item->entry.path);
     const char *misplaced = NULL;
-    _cleanup_free_ char *sources = dir ? pack_source_dir(p, dir, &misplaced) : NULL;
+    _cleanup_free_ char *sources = dir ? judge_source_dir(&p->manifest, dir, &misplaced) : NULL;
     struct context c = {.p = p, .dir = dir};
     struct judge_facts facts = {
         .source = source_fact, .digest = digest_fact, .data = data_fact, .ctx = &c};

@@ -158,21 +158,6 @@ int pack_find_inside(struct pack *p, const struct caches *known, struct wp_error
     return 0;
 }
 
-static bool is_walked(const struct pack *p, int fd)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0)
-        return false;
-    for (size_t i = 0; i < p->walk.count; i++) {
-        const struct walk_item *item = &p->walk.items[i];
-
-        if (item->entry.type == ENTRY_DIR && item->dev == st.st_dev && item->ino == st.st_ino)
-            return true;
-    }
-    return false;
-}
-
 /* Packs hashed directory NAME of a cache root outside the tree. Two roots may each have one of
  * that name: the later gets a number behind its name. */
 static int take_outside(struct pack *p, unsigned root, const char *name, const char *source,
@@ -248,7 +233,7 @@ static int find_outside(struct pack *p, const struct pack_names *names, const ch
     }
     if (!d)
         return error_set(err, errno, dir, "cannot read the cache directory");
-    if (is_walked(p, dirfd(d)))
+    if (walk_has_dir(&p->walk, dirfd(d)))
         return 0;
     while (errno = 0, (item = readdir(d))) {
         _cleanup_free_ char *where = path_join(dir, item->d_name);

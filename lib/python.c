@@ -35,7 +35,8 @@ static const char script[] =
     "json.dump({'python': '%d%d%s' % (sys.version_info[0], sys.version_info[1],\n"
     "                                 getattr(sys, 'abiflags', '')),\n"
     "           'numba': numba.__version__, 'triple': triple, 'cpu': cpu,\n"
-    "           'features': features, 'cache_dir': getattr(config, 'CACHE_DIR', '') or None},\n"
+    "           'features': features, 'cache_dir': getattr(config, 'CACHE_DIR', '') or None,\n"
+    "           'locators': getattr(config, 'CACHE_LOCATOR_CLASSES', '') or None},\n"
     "          out)\n"
     "out.close()\n";
 
@@ -181,7 +182,8 @@ static int understand(struct asked *a, struct wp_python *out, struct wp_error *e
     }
     r = member(&out->python, o, "python") || member(&out->numba, o, "numba") ||
                 member(&out->triple, o, "triple") || member(&out->cpu, o, "cpu") ||
-                member(&out->features, o, "features") || member(&out->cache_dir, o, "cache_dir")
+                member(&out->features, o, "features") || member(&out->cache_dir, o, "cache_dir") ||
+                member(&out->locators, o, "locators")
             ? error_nomem(err)
             : 0;
     json_decref(o);
@@ -232,5 +234,6 @@ void wp_python_clear(struct wp_python *p)
     free(p->cpu);
     free(p->features);
     free(p->cache_dir);
+    free(p->locators);
     *p = (struct wp_python){0};
 }

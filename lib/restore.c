@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "caches.h"
+#include "tree/beneath.h"
 
 /* ---- The tree ---------------------------------------------------------------------------- */
 
@@ -115,6 +116,17 @@ static void tell_result(struct restore *r, const struct restore_tree *t)
     }
 }
 
+/* The home's cache directory that nothing lies in any more. */
+static void remove_empty_cache(const struct restore *r, const struct restore_tree *t)
+{
+    _cleanup_free_ char *cache = t->home ? path_join(t->home, "cache") : NULL;
+    const char *name;
+    _cleanup_close_ int parent = cache ? beneath_parent(r->fd, cache, &name) : -1;
+
+    if (parent >= 0)
+        unlinkat(parent, name, AT_REMOVEDIR); /* where it is empty */
+}
+
 static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     struct wp_restore_result *result = r->result;
@@ -132,9 +144,13 @@ static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_err
         res = staging_commit(t->staging, err);
     staging_free(take_ptr(t->staging));
     if (res == 0 && !r->o->dry_run)
-        res = layout_finish(&t->layout, err);
+        layout_finish(&t->layout);
+    if (res == 0 && !r->o->dry_run)
+        res = restore_record(r, t, err);
     if (res < 0)
         return res;
+    if (!r->o->dry_run)
+        remove_empty_cache(r, t);
     tell_result(r, t);
     count_missing(r, t);
     return r->o->dry_run
@@ -160,8 +176,17 @@ static int run(struct restore *r, struct wp_error *err)
     res = recover(r, err);
     if (res == 0)
         res = restore_find(r, err);
+    for (size_t i = 0; i < r->tree_count && res == 0; i++) {
+        res = restore_links(r, &r->trees[i], err);
+        if (res == 0)
+            res = restore_plan(r, &r->trees[i], err);
+    }
+    if (res == 0)
+        res = restore_share(r, err);
     for (size_t i = 0; i < r->tree_count && res == 0; i++)
         res = restore_tree(r, &r->trees[i], err);
+    if (res == 0)
+        res = restore_extra(r, err);
     r->result->manifests = r->tree_count;
     return res;
 }
@@ -181,6 +206,7 @@ static int restore(const struct wp_restore_options *o, bool grafting,
     verify_end(&r.verify);
     caches_free_bases(r.roots);
     free(r.trees);
+    free(r.owners);
     free(r.dir_path);
     if (res < 0)
         wp_restore_result_clear(result);

@@ -1,11 +1,12 @@
 #pragma once
 /* What the steps of repairing share. Private to lib/restore*.c.
  *
- * The way of a tree: its manifest and state (restore_find.c) → is each file what was packed, and
- * with its time and mode? (restore_files.c) → where its caches lie now (restore_caches.c) → the
- * layout, into staged trees → stamps of what could not be given its time (restore_stamps.c) →
- * commit → verification (restore.c). Every step may be repeated, so a run that was killed is
- * finished by the next one. */
+ * The way of a tree: its manifest and state (restore_find.c) → links that are missing
+ * (restore_links.c) → which files are its own (restore_share.c) → is each what was packed, and with
+ * its time and mode? (restore_files.c) → where its caches lie now (restore_caches.c) → the layout,
+ * into staged trees → stamps of what could not be given its time (restore_stamps.c) → commit →
+ * verification (restore.c). Every step may be repeated, so a run that was killed is finished by the
+ * next one. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,7 +29,8 @@ struct restored {
     char *path;                /* in the tree; NULL: it has none; owned */
     const struct entry *facts; /* a hard link's are its target's; NULL: none */
     enum restored_status status;
-    bool is_source; /* of an index that was valid when packed, or may have others */
+    bool superseded; /* another manifest of the tree speaks for it; no facts */
+    bool is_source;  /* of an index that was valid when packed, or may have others */
     struct timespec before, now;
 };
 
@@ -43,6 +45,7 @@ struct restore_dir {
 struct restore_tree {
     char *home; /* beneath the tree; NULL: the manifest lies elsewhere; owned */
     char *name; /* of the manifest, for messages; owned */
+    bool info;  /* it lies in EGG-INFO or NAME.dist-info: the directory is shared with others */
     char *base; /* directory of the tree that names of the archive, stripped, lie in; owned */
     unsigned strip;
     int foreign;        /* directory that holds an unpacked archive elsewhere, or -1 */
@@ -56,12 +59,20 @@ struct restore_tree {
     struct restored *files;   /* one for each entry of the manifest; owned */
     struct restore_dir *dirs; /* sorted by archived; owned */
     size_t dir_count;
+    char **insides; /* cache roots inside the tree, as paths of it; owned */
+    size_t inside_count;
     char **old_bases; /* absolute paths that the base had for Python earlier; owned, NULL-ended */
     char *old_root;   /* the cache root of earlier times, where it is now; owned */
     int old_fd, cache_fd, user_fd; /* cache roots outside the tree; -1: none */
     char *state_cache_dir;         /* old_root where the layout stays with it; owned */
     struct layout layout;
     struct staging *staging;
+};
+
+/* The manifest that speaks for a file. */
+struct restore_owner {
+    const char *path; /* in the tree; the tree's file's own */
+    size_t tree, file;
 };
 
 struct restore {
@@ -77,6 +88,8 @@ struct restore {
     mode_t umask;
     struct restore_tree *trees; /* owned */
     size_t tree_count;
+    struct restore_owner *owners; /* sorted by path; owned */
+    size_t owner_count;
 };
 
 bool restore_interrupted(const struct restore *r);
@@ -90,9 +103,24 @@ char *restore_path(const struct restore_tree *t, const char *archived, bool *gon
 void restore_tree_clear(struct restore_tree *t);
 
 /* ---- restore_files.c */
+/* Which files there should be, and where. */
+int restore_plan(struct restore *r, struct restore_tree *t, struct wp_error *err);
+/* Compares them, and sets what may be set. */
 int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err);
 /* What became of the file that PATH of the archive is, through links in it; NULL: none. */
 struct restored *restore_file_of(const struct restore_tree *t, const char *archived);
+
+/* ---- restore_links.c: symbolic links that another tool has not made; before anything is planned,
+ * as what stands in their place is no file of the archive */
+int restore_links(struct restore *r, struct restore_tree *t, struct wp_error *err);
+
+/* ---- restore_extra.c: counts files that no manifest names */
+int restore_extra(struct restore *r, struct wp_error *err);
+
+/* ---- restore_share.c: several manifests in one tree. After restore_plan of all of them. */
+int restore_share(struct restore *r, struct wp_error *err);
+/* The tree whose manifest speaks for PATH of the tree, or NULL. */
+const struct restore_tree *restore_owner(const struct restore *r, const char *path);
 
 /* ---- restore_caches.c: records for the layout, from where caches lie now */
 int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *err);
@@ -102,6 +130,9 @@ const struct manifest_index *restore_index_line(const struct restore_tree *t, si
 
 /* ---- restore_stamps.c */
 int restore_stamps(struct restore *r, struct restore_tree *t, struct wp_error *err);
+
+/* ---- restore_record.c: RECORD of an installed wheel, after the commit */
+int restore_record(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
 /* ---- restore_state.c: state.jsonl, where it says something else now */
 int restore_state_write(struct restore *r, struct restore_tree *t, struct wp_error *err);

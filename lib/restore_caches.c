@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -13,6 +14,7 @@
 #include "caches.h"
 #include "numba/index.h"
 #include "numba/places.h"
+#include "numba/zipped.h"
 #include "restore.h"
 #include "tree/beneath.h"
 #include "zipped_sources.h"
@@ -149,7 +151,8 @@ static void judge_file(const struct restore *run, const struct restore_tree *t,
     /* A source that is not here is nobody's loss, nor is one whose symbolic link is not. */
     if (source && !is_here(run, t, line->source))
         source = NULL;
-    f->was_valid = line && line->valid && source && source->status != RESTORED_MISSING;
+    f->was_valid = line && line->valid && source &&
+                   (source->status == RESTORED_SAME || source->status == RESTORED_CHANGED);
     f->valid = line && line->valid && source && source->status == RESTORED_SAME;
 }
 
@@ -179,8 +182,33 @@ static int keep_valid(struct layout_record *r)
     return 0;
 }
 
+static bool is_source(void *ctx, const char *path)
+{
+    const struct restore *r = ctx;
+
+    return zipped_sources_exist(r->fd, path);
+}
+
+/* Does cache file NAME in a directory of DIR's caches belong to a source that T speaks for? In a
+ * directory that is shared, what nobody knows is somebody else's. 1, 0 or -ENOMEM. */
+static int is_own(struct restore *r, const struct restore_tree *t, const char *name, size_t dir)
+{
+    _cleanup_free_ char *source = NULL, *zip = NULL;
+    const struct restore_tree *owner;
+    bool found;
+
+    if (!t->info && r->tree_count < 2)
+        return 1;
+    source = caches_source_of(name, t->dirs[dir].path, is_source, r, &found);
+    if (!source)
+        return -ENOMEM;
+    zip = zipped_file(source);
+    owner = restore_owner(r, zip ? zip : source);
+    return owner ? owner == t : !t->info;
+}
+
 /* Adds the directory NAME in a cache root, for source directory DIR, if caches lie there. */
-static int add_place(const struct restore *run, struct restore_tree *t, const struct place *p,
+static int add_place(struct restore *run, struct restore_tree *t, const struct place *p,
                      const char *name, size_t dir)
 {
     struct layout_record r = {
@@ -201,7 +229,11 @@ static int add_place(const struct restore *run, struct restore_tree *t, const st
         return 0;
     take_fd(&fd);
     while (res >= 0 && (item = readdir(d))) {
-        res = layout_add_file(&r, item->d_name, false);
+        res = caches_is_index(item->d_name) || caches_is_data(item->d_name)
+                  ? is_own(run, t, item->d_name, dir)
+                  : 0;
+        if (res > 0)
+            res = layout_add_file(&r, item->d_name, false);
         if (res > 0)
             judge_file(run, t, &r);
     }
@@ -222,7 +254,7 @@ static int add_place(const struct restore *run, struct restore_tree *t, const st
 }
 
 /* The names that DIR's caches have in root P, by each of BASES. RELATIVE is DIR below them. */
-static int add_hashed(const struct restore *r, struct restore_tree *t, const struct place *p,
+static int add_hashed(struct restore *r, struct restore_tree *t, const struct place *p,
                       char **bases, const char *relative, size_t dir)
 {
     for (char **base = bases; base && *base; base++) {
@@ -293,9 +325,44 @@ static int add_archived(struct restore *r, struct restore_tree *t, size_t dir)
         p.below = below;
         if (!path_is_safe(path) || add_place(r, t, &p, path_base(path), dir) < 0)
             return -ENOMEM;
-        if (!elsewhere && p.kind == LAYOUT_INSIDE &&
-            (add_hashed(r, t, &p, t->old_bases, below_base(t, dir), dir) < 0 ||
-             add_hashed(r, t, &p, r->roots, t->dirs[dir].path, dir) < 0))
+    }
+    return 0;
+}
+
+/* The cache roots inside the tree; who sets one finds copies of what lies in the tree there, too,
+ * so any directory may have caches in it. */
+static int find_insides(struct restore_tree *t)
+{
+    for (size_t i = 0; i < t->m.cache_count && t->foreign < 0; i++) {
+        bool gone, known = false;
+        _cleanup_free_ char *path = t->m.caches[i].kind == MANIFEST_CACHE_INSIDE
+                                        ? restore_path(t, t->m.caches[i].cache, &gone)
+                                        : strdup("");
+        _cleanup_free_ char *root = path && *path ? path_dir(path) : NULL;
+
+        if (!path && !gone)
+            return -ENOMEM;
+        if (!root || !path_is_safe(path))
+            continue;
+        for (size_t k = 0; k < t->inside_count && !known; k++)
+            known = strcmp(t->insides[k], root) == 0;
+        if (known)
+            continue;
+        if (layout_grow((void **)&t->insides, t->inside_count, sizeof *t->insides) < 0)
+            return -ENOMEM;
+        t->insides[t->inside_count++] = take_ptr(root);
+    }
+    return 0;
+}
+
+static int add_inside(struct restore *r, struct restore_tree *t, size_t dir)
+{
+    for (size_t i = 0; i < t->inside_count; i++) {
+        struct place p = {
+            .kind = LAYOUT_INSIDE, .root = LAYOUT_TREE, .fd = r->fd, .below = t->insides[i]};
+
+        if (add_hashed(r, t, &p, r->roots, t->dirs[dir].path, dir) < 0 ||
+            add_hashed(r, t, &p, t->old_bases, below_base(t, dir), dir) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -357,18 +424,41 @@ static int open_root(struct restore *r, struct restore_tree *t, const char *path
 /* Does the cache root of earlier times lie where the archive had one inside the tree? */
 static bool was_inside(struct restore *r, struct restore_tree *t)
 {
-    for (size_t i = 0; i < t->m.cache_count; i++) {
-        bool gone;
-        _cleanup_free_ char *path = t->m.caches[i].kind == MANIFEST_CACHE_INSIDE
-                                        ? restore_path(t, t->m.caches[i].cache, &gone)
-                                        : NULL;
-        _cleanup_free_ char *root = path ? path_dir(path) : NULL;
-        _cleanup_free_ char *whole = root ? path_join(r->dir_path, root) : NULL;
+    for (size_t i = 0; i < t->inside_count; i++) {
+        _cleanup_free_ char *whole = path_join(r->dir_path, t->insides[i]);
 
         if (same_path(whole, t->old_root))
             return true;
     }
     return false;
+}
+
+/* The names by the paths that the tree had. Where something has taken its place there, they are
+ * the caches of that now (a copy was made, or another release has come): they are only read. */
+static int add_old_names(struct restore *r, struct restore_tree *t, const struct place *old,
+                         size_t dir)
+{
+    for (char **base = t->old_bases; base && *base; base++) {
+        char *one[] = {*base, NULL};
+        struct place p = *old;
+        bool is_now = false;
+        struct stat st;
+
+        for (char **root = r->roots; *root && !is_now; root++) {
+            _cleanup_free_ char *now = *t->base ? path_join(*root, t->base) : strdup(*root);
+
+            if (!now)
+                return -ENOMEM;
+            is_now = strcmp(now, *base) == 0;
+        }
+        if (is_now)
+            continue;
+        if (stat(*base, &st) == 0 && p.root != LAYOUT_TREE)
+            p.root = LAYOUT_FOREIGN;
+        if (add_hashed(r, t, &p, one, below_base(t, dir), dir) < 0)
+            return -ENOMEM;
+    }
+    return 0;
 }
 
 static bool has_zipped(const struct restore_tree *t)
@@ -408,7 +498,7 @@ static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error 
         if (has_old && res == 0)
             res = add_hashed(r, t, &old, r->roots, path, i);
         if (has_old && res == 0)
-            res = add_hashed(r, t, &old, t->old_bases, below_base(t, i), i);
+            res = add_old_names(r, t, &old, i);
         if (res < 0)
             return error_nomem(err);
     }
@@ -447,13 +537,6 @@ static void settle_kinds(struct layout *l)
             l->records[i].kind = LAYOUT_HASHED_USER_WIDE;
 }
 
-static bool is_source(void *ctx, const char *path)
-{
-    const struct restore *r = ctx;
-
-    return zipped_sources_exist(r->fd, path);
-}
-
 int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     struct layout *l = &t->layout;
@@ -473,16 +556,14 @@ int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *e
     l->staging = &t->staging;
     l->staging_options =
         (struct staging_options){.report = r->o->report, .interrupted = r->o->interrupted};
-    res = choose_layout(r, t, err);
-    if (res == 0 && find_dirs(t) < 0)
-        res = error_nomem(err);
+    res = find_dirs(t) < 0 || find_insides(t) < 0 ? error_nomem(err) : choose_layout(r, t, err);
     for (size_t i = 0; i < t->dir_count && res == 0; i++)
         if (add_in_tree(r, t, i) < 0)
             res = error_nomem(err);
     if (res == 0)
         res = add_roots(r, t, err);
     for (size_t i = 0; i < t->dir_count && res == 0; i++)
-        if (add_archived(r, t, i) < 0)
+        if (add_inside(r, t, i) < 0 || add_archived(r, t, i) < 0)
             res = error_nomem(err);
     settle_kinds(l);
     return res;

@@ -62,16 +62,17 @@ static bool wants_time(const struct restore *r, const struct restored *f)
            caches_is_data(f->path);
 }
 
-/* May modes be put back? Where warmpack has been before, they were right then, and what has
- * changed since was meant to. */
-static bool wants_mode(const struct restore *r, const struct restore_tree *t)
+/* Is the mode to be put back, to *MODE? Where warmpack has been before it was right then, and what
+ * has changed since was meant to; unless the time is wrong, too: then another tool has been here
+ * since. A tool that keeps modes may have obeyed the umask, or not. */
+static bool wants_mode(const struct restore *r, const struct restore_tree *t, const struct entry *e,
+                       const struct stat *st, mode_t *mode)
 {
-    return !r->grafting && !r->o->keep_modes && !t->has_state;
-}
+    mode_t now = st->st_mode & 0777;
 
-static mode_t wanted_mode(const struct restore *r, const struct entry *e)
-{
-    return e->mode & 0777 & ~(geteuid() == 0 ? 0 : r->umask);
+    *mode = e->mode & 0777 & ~r->umask;
+    return !r->grafting && !r->o->keep_modes && now != *mode && now != (e->mode & 0777) &&
+           (!t->has_state || !same_time(st->st_mtim, e->mtime));
 }
 
 /* Sets what is wrong and may be set; F->now is what came of it. 0 or negative errno. */
@@ -80,9 +81,9 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
 {
     const struct restore *r = c->r;
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->facts->mtime};
-    mode_t mode = wanted_mode(r, f->facts);
+    mode_t mode;
     bool set_time = wants_time(r, f) && !same_time(st->st_mtim, f->facts->mtime);
-    bool set_mode = wants_mode(r, c->t) && (st->st_mode & 0777) != mode;
+    bool set_mode = wants_mode(r, c->t, f->facts, st, &mode);
     struct stat after;
 
     if (r->o->dry_run) {
@@ -119,6 +120,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     unsigned char digest[SHA256_SIZE];
     _cleanup_close_ int fd = -1;
     struct stat st, after;
+    mode_t mode;
     int r;
 
     f->status = RESTORED_MISSING;
@@ -131,7 +133,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     /* Who has the time and size to the nanosecond is not read, but for sources: what an index
      * would run must be known. */
     if (!f->is_source && same_time(st.st_mtim, e->mtime) &&
-        (!wants_mode(c->r, c->t) || (st.st_mode & 0777) == wanted_mode(c->r, e))) {
+        !wants_mode(c->r, c->t, e, &st, &mode)) {
         f->status = RESTORED_SAME;
         return 0;
     }
@@ -296,7 +298,7 @@ static int count_sources(struct restore *r, struct restore_tree *t)
         const struct restored *f =
             line->valid && line->source ? restore_file_of(t, line->source) : NULL;
 
-        if (!f || seen[f - t->files])
+        if (!f || f->superseded || seen[f - t->files])
             continue;
         seen[f - t->files] = true;
         r->result->sources++;
@@ -315,14 +317,19 @@ static bool is_ours(const struct restore_tree *t, const char *path)
            (t->m.home && path_is_under(path, t->m.home));
 }
 
-int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err)
+int restore_plan(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     int res = plan_files(r, t, err);
 
-    if (res < 0)
-        return res;
-    mark_sources(t);
-    res = check_all(r, t, err);
+    if (res == 0)
+        mark_sources(t);
+    return res;
+}
+
+int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    int res = check_all(r, t, err);
+
     if (res < 0)
         return res;
     if (count_sources(r, t) < 0)

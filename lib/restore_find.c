@@ -42,6 +42,15 @@ static int home_prefix(const char *path)
     return info == path ? 0 : (int)(info - path) - 1;
 }
 
+/* Is it warmpack's own directory, and not one in a distribution's metadata? */
+static bool is_own_place(const char *home)
+{
+    const char *place = path_base(home) - 1;
+    size_t n = strlen(MANIFEST_DIR);
+
+    return (size_t)(place - home) >= n && strncmp(place - n, MANIFEST_DIR, n) == 0;
+}
+
 static unsigned depth_of(const char *path)
 {
     unsigned n = *path ? 1 : 0;
@@ -76,11 +85,30 @@ static char *archive_prefix(const struct manifest *m)
     return n >= 0 ? strndup(m->home, (size_t)n) : single_top(m);
 }
 
+/* What installers make of "NAME.data/purelib/PATH" of a wheel: PATH. Scripts, headers and data go
+ * out of the tree: NULL. Other names stay. */
+static const char *installed_name(const struct restore_tree *t, const char *archived)
+{
+    size_t n = strcspn(archived, "/");
+
+    if (!t->info || n <= 5 || strncmp(archived + n - 5, ".data", 5) != 0)
+        return archived;
+    archived += n + (archived[n] == '/');
+    if (strncmp(archived, "purelib/", 8) == 0 || strncmp(archived, "platlib/", 8) == 0)
+        return archived + 8;
+    return NULL;
+}
+
 char *restore_path(const struct restore_tree *t, const char *archived, bool *gone)
 {
-    unsigned depth = depth_of(archived);
+    unsigned depth;
     const char *left;
 
+    archived = installed_name(t, archived);
+    *gone = !archived;
+    if (*gone)
+        return NULL;
+    depth = depth_of(archived);
     *gone = t->strip > depth;
     if (*gone)
         return NULL;
@@ -164,6 +192,9 @@ void restore_tree_clear(struct restore_tree *t)
     }
     for (char **b = t->old_bases; b && *b; b++)
         free(*b);
+    for (size_t i = 0; i < t->inside_count; i++)
+        free(t->insides[i]);
+    free(t->insides);
     cleanup_close(&t->foreign);
     cleanup_close(&t->old_fd);
     cleanup_close(&t->cache_fd);
@@ -227,6 +258,7 @@ static int take_home(struct restore *r, const char *home, struct wp_error *err)
     t->home = strdup(home);
     t->name = path_join(r->dir, path);
     t->base = strndup(home, (size_t)home_prefix(home));
+    t->info = !is_own_place(home);
     if (!t->home || !t->name || !t->base)
         return error_nomem(err);
     res = read_manifest(r, t, r->fd, path, err);

@@ -61,14 +61,9 @@ static int put(struct restore *r, struct restore_tree *t, const char *path, cons
 
 int restore_state_write(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
-    static const char *const layouts[] = {
-        [WP_LAYOUT_IN_TREE] = "in-tree",
-        [WP_LAYOUT_CACHE_DIR] = "cache-dir",
-        [WP_LAYOUT_USER_WIDE] = "user-wide",
-    };
     struct manifest_state now = {.action = (char *)"restore",
                                  .strip = t->strip,
-                                 .layout = (char *)layouts[t->layout.where],
+                                 .layout = (char *)wp_layout_name(t->layout.where),
                                  .cache_root = t->layout.where_root,
                                  .archive = t->archive};
     _cleanup_free_ char *path = t->home ? path_join(t->home, STATE_NAME) : NULL;

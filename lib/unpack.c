@@ -305,6 +305,8 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
         r = staging_add_area(u->staging, u->dir, err);
     if (r >= 0) {
         u->tree = staging_tree(u->staging, 0);
+        if (geteuid() != 0)
+            u->umask = u->policy.umask = staging_umask(u->staging, 0);
         r = unpack_add_physical_root(u, err);
     }
     if (r == 0)
@@ -320,7 +322,7 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
     staging_free(u->staging);
     u->staging = NULL;
     if (r == 0)
-        r = layout_finish(&u->layout, err);
+        layout_finish(&u->layout);
     for (size_t i = 0; i < u->count; i++)
         u->result->files += !u->items[i]->skipped && manifest_home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;

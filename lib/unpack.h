@@ -80,6 +80,8 @@ bool unpack_is_manifest(const struct unpack *u, const char *archived);
 /* Reads the current entry's whole content. */
 int unpack_pull(struct unpack *u, const struct entry *e, struct buf *text, struct wp_error *err);
 bool unpack_interrupted(const struct unpack *u);
+/* Takes a file out of the staged tree, and directories that are empty then. */
+int unpack_take_out(struct unpack *u, struct unpacked *item, struct wp_error *err);
 
 /* ---- unpack.c */
 /* Stages, checks, lays out, commits and verifies. */

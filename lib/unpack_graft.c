@@ -86,27 +86,6 @@ static const char *archived_path(const struct unpacked *item)
     return item->archived ? item->archived : item->e.path;
 }
 
-/* Takes a file out of the staged tree, and directories that are empty then. */
-static int take_out(struct unpack *u, struct unpacked *item, struct wp_error *err)
-{
-    _cleanup_free_ char *path = strdup(item->e.path);
-    int r = path ? beneath_remove(u->tree, path) : -ENOMEM;
-
-    if (r < 0)
-        return error_set(err, -r, item->e.path, "cannot be removed");
-    item->skipped = true;
-    for (char *slash; (slash = strrchr(path, '/'));) {
-        const char *name;
-        _cleanup_close_ int parent = -1;
-
-        *slash = '\0';
-        parent = beneath_parent(u->tree, path, &name);
-        if (parent < 0 || unlinkat(parent, name, AT_REMOVEDIR) < 0)
-            break;
-    }
-    return 0;
-}
-
 /* The index that data file ITEM belongs to. */
 static struct unpacked *index_of(const struct unpack *u, const struct unpacked *item)
 {
@@ -135,7 +114,7 @@ int unpack_graft(struct unpack *u, struct wp_error *err)
 
         if (!item->skipped && caches_is_index(item->e.path) &&
             !(line && line->valid && fits(u, known, line)))
-            r = take_out(u, item, err);
+            r = unpack_take_out(u, item, err);
     }
     for (size_t i = 0; i < u->count && r == 0; i++) {
         struct unpacked *item = u->items[i], *index;
@@ -144,7 +123,7 @@ int unpack_graft(struct unpack *u, struct wp_error *err)
             continue;
         index = index_of(u, item);
         if (!index || index->skipped)
-            r = take_out(u, item, err);
+            r = unpack_take_out(u, item, err);
     }
     if (r == 0 && !u->result->matched)
         return error_set(err, 0, u->dir,

@@ -1,11 +1,14 @@
 /* Unpacking, the entries: their names here, which are wanted, and the table of them. */
 
+#include "tree/beneath.h"
 #include "unpack.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
@@ -288,4 +291,24 @@ int unpack_pull(struct unpack *u, const struct entry *e, struct buf *text, struc
 bool unpack_interrupted(const struct unpack *u)
 {
     return u->o->interrupted && *u->o->interrupted;
+}
+
+int unpack_take_out(struct unpack *u, struct unpacked *item, struct wp_error *err)
+{
+    _cleanup_free_ char *path = strdup(item->e.path);
+    int r = path ? beneath_remove(u->tree, path) : -ENOMEM;
+
+    if (r < 0)
+        return error_set(err, -r, item->e.path, "cannot be removed");
+    item->skipped = true;
+    for (char *slash; (slash = strrchr(path, '/'));) {
+        const char *name;
+        _cleanup_close_ int parent = -1;
+
+        *slash = '\0';
+        parent = beneath_parent(u->tree, path, &name);
+        if (parent < 0 || unlinkat(parent, name, AT_REMOVEDIR) < 0)
+            break;
+    }
+    return 0;
 }

@@ -108,6 +108,70 @@ static bool is_staged_dir(const struct unpack *u, const char *path)
     return !*path || (beneath_stat(u->tree, path, &st) == 0 && S_ISDIR(st.st_mode));
 }
 
+static bool is_source(void *ctx, const char *path)
+{
+    struct unpack *u = ctx;
+    const struct unpacked *item = unpack_find(u, path);
+    _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
+
+    if (u->o->caches_only)
+        return zipped_sources_exist(staging_target(u->staging, 0), path);
+    if (zip)
+        item = unpack_find(u, zip);
+    return item && !item->skipped && item->e.type != ENTRY_DIR;
+}
+
+/* Is there a selection, so that caches may have come without their sources? Those beside the
+ * manifest always come. */
+static bool is_selection(const struct unpack *u)
+{
+    return !u->o->caches_only && ((u->o->patterns && *u->o->patterns) ||
+                                  (u->o->exclude && *u->o->exclude) || u->o->strip_components);
+}
+
+/* Takes out what lies in directory DIR for sources in SOURCE (NULL: nowhere) that have not come. */
+static int drop_unselected(struct unpack *u, const struct cache_files *files, const char *dir,
+                           const char *source, struct wp_error *err)
+{
+    size_t n = strlen(dir);
+    int r = 0;
+
+    for (size_t i = first_below(files, dir); i < files->count && r == 0; i++) {
+        struct unpacked *item = files->items[i];
+        _cleanup_free_ char *path = NULL;
+        bool found = false;
+
+        if (!is_below(item->e.path, dir, n))
+            break;
+        if (source &&
+            !(path = caches_source_of(path_base(item->e.path), source, is_source, u, &found)))
+            return error_nomem(err);
+        if (!found)
+            r = unpack_take_out(u, item, err);
+    }
+    return r;
+}
+
+static int drop_all_unselected(struct unpack *u, struct wp_error *err)
+{
+    struct cache_files files = {0};
+    int r = find_files(u, &files) < 0 ? error_nomem(err) : 0;
+
+    for (size_t i = 0; i < u->manifest.cache_count && r == 0; i++) {
+        const struct manifest_cache *c = &u->manifest.caches[i];
+        bool gone_dir, gone_source;
+        _cleanup_free_ char *dir = unpack_dir_name(u, c->cache, &gone_dir);
+        _cleanup_free_ char *source = unpack_dir_name(u, c->source, &gone_source);
+
+        if ((!dir && !gone_dir) || (!source && !gone_source))
+            r = error_nomem(err);
+        else if (dir && path_is_under(dir, u->home))
+            r = drop_unselected(u, &files, dir, source, err);
+    }
+    free(files.items);
+    return r;
+}
+
 /* Is source directory ARCHIVED, which is SOURCE here, in the staged tree, or in a zip there? */
 static bool is_staged_source(const struct unpack *u, const char *archived, const char *source,
                              bool *zipped)
@@ -181,19 +245,6 @@ static const struct entry *dir_entry(void *ctx, const char *path)
     return item ? &item->e : NULL;
 }
 
-static bool is_source(void *ctx, const char *path)
-{
-    struct unpack *u = ctx;
-    const struct unpacked *item = unpack_find(u, path);
-    _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
-
-    if (u->o->caches_only)
-        return zipped_sources_exist(staging_target(u->staging, 0), path);
-    if (zip)
-        item = unpack_find(u, zip);
-    return item && !item->skipped && item->e.type != ENTRY_DIR;
-}
-
 /* The cache directory that holds nothing of ours any more. */
 static void remove_empty_cache(const struct unpack *u)
 {
@@ -209,7 +260,10 @@ int unpack_layout(struct unpack *u, struct wp_error *err)
 {
     struct cache_files files = {0};
     struct layout *l = &u->layout;
-    int r;
+    int r = is_selection(u) ? drop_all_unselected(u, err) : 0;
+
+    if (r < 0)
+        return r;
 
     l->report = u->o->report;
     l->kind = u->o->layout;

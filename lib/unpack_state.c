@@ -13,16 +13,11 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "numba/places.h"
 #include "tree/beneath.h"
 #include "unpack.h"
 
 enum { LARGEST_STATE = 16 << 20, LARGEST_MANIFEST = 1 << 30 };
-
-static const char *const layouts[] = {
-    [WP_LAYOUT_IN_TREE] = "in-tree",
-    [WP_LAYOUT_CACHE_DIR] = "cache-dir",
-    [WP_LAYOUT_USER_WIDE] = "user-wide",
-};
 
 static void add_text(struct sha256 *sha, const char *text)
 {
@@ -94,7 +89,7 @@ int unpack_state_write(struct unpack *u, struct wp_error *err)
     struct manifest_state state = {.action = (char *)"extract",
                                    .roots = u->roots,
                                    .strip = u->o->strip_components,
-                                   .layout = (char *)layouts[u->result->layout],
+                                   .layout = (char *)wp_layout_name(u->result->layout),
                                    .cache_root = u->result->cache_dir,
                                    .options = u->state,
                                    .archive = archive};
@@ -118,9 +113,9 @@ int unpack_state_write(struct unpack *u, struct wp_error *err)
 /* What was done then is what a run that did it would tell now. */
 static void tell_result(struct wp_extract_result *result, const struct manifest_state *state)
 {
-    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
-        if (layouts[i] && state->layout && strcmp(layouts[i], state->layout) == 0)
-            result->layout = (enum wp_layout)i;
+    for (enum wp_layout l = WP_LAYOUT_IN_TREE; state->layout && wp_layout_name(l); l++)
+        if (strcmp(wp_layout_name(l), state->layout) == 0)
+            result->layout = l;
     result->has_manifest = true;
     result->set_cache_dir = result->layout == WP_LAYOUT_CACHE_DIR;
     result->cache_dir = state->cache_root ? strdup(state->cache_root) : NULL;
@@ -168,6 +163,90 @@ static bool have_common_file(const struct unpack *u, const struct manifest *othe
     return false;
 }
 
+/* Cache roots inside the tree as M has them and STATE says of them; NULL-ended, owned by the
+ * caller. */
+static char **inside_roots(const struct manifest *m, const struct manifest_state *state)
+{
+    char **roots = calloc(m->cache_count + 2, sizeof *roots);
+    size_t n = 0;
+
+    for (size_t i = 0; roots && i <= m->cache_count; i++) {
+        const struct manifest_cache *c = i < m->cache_count ? &m->caches[i] : NULL;
+        const char *base = state->root_count ? state->roots[0] : NULL, *below = NULL;
+        _cleanup_free_ char *root = NULL;
+
+        if (c && c->kind == MANIFEST_CACHE_INSIDE && (below = path_strip(c->cache, state->strip)))
+            root = path_dir(below);
+        else if (!c && base && state->cache_root && path_is_under(state->cache_root, base)) {
+            below = state->cache_root + strlen(base);
+            root = strdup(below + strspn(below, "/"));
+        }
+        if (root && (!n || strcmp(roots[n - 1], root) != 0))
+            roots[n++] = take_ptr(root);
+    }
+    return roots;
+}
+
+/* Is it a path that the tree has now, where caches of a cache root stay? */
+static bool names_stay(const struct unpack *u, const char *root)
+{
+    for (char **now = u->roots; *now; now++)
+        if (strcmp(*now, root) == 0)
+            return u->o->layout == WP_LAYOUT_AUTO || u->o->layout == WP_LAYOUT_KEEP;
+    return false;
+}
+
+/* Removes what lies in cache root INSIDE under the names that STATE's paths give to directory
+ * SOURCE, unless this archive brings it. */
+static int remove_names(struct unpack *u, const struct manifest_state *state, const char *inside,
+                        const char *source)
+{
+    for (size_t i = 0; i < state->root_count; i++) {
+        const char *root = state->roots[i];
+        _cleanup_free_ char *whole = *source ? path_join(root, source) : strdup(root);
+        _cleanup_free_ char *name = whole ? places_hash_name(whole) : NULL;
+        _cleanup_free_ char *path = name ? path_join(inside, name) : NULL;
+        struct stat st;
+
+        if (!path && !(whole && !name && errno == EILSEQ))
+            return -ENOMEM;
+        if (path && !names_stay(u, root) && path_is_safe(path) &&
+            beneath_stat(u->tree, path, &st) < 0 &&
+            beneath_stat(staging_target(u->staging, 0), path, &st) == 0 && S_ISDIR(st.st_mode) &&
+            staging_set_remove(u->staging, 0, path) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* The tree was unpacked before, and moved, or its caches go elsewhere now: what was named for then
+ * would never be found. */
+static int remove_old_names(struct unpack *u, const struct manifest *m,
+                            const struct manifest_state *state)
+{
+    char **insides = inside_roots(m, state);
+    _cleanup_free_ char *last = NULL;
+    int r = insides ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < m->entry_count && r == 0 && *insides; i++) {
+        const char *path = path_strip(m->entries[i].path, state->strip);
+        size_t n = path ? strlen(path) : 0;
+        _cleanup_free_ char *dir =
+            n > 3 && strcmp(path + n - 3, ".py") == 0 ? path_dir(path) : NULL;
+
+        if (!dir || (last && strcmp(last, dir) == 0))
+            continue;
+        for (char **inside = insides; *inside && r == 0; inside++)
+            r = remove_names(u, state, *inside, dir);
+        free(last);
+        last = take_ptr(dir);
+    }
+    for (char **inside = insides; inside && *inside; inside++)
+        free(*inside);
+    free(insides);
+    return r;
+}
+
 /* Judges the manifest in directory ID of HOMES, opened as FD. */
 static int supersede_one(struct unpack *u, int fd, const char *homes, const char *id,
                          struct wp_error *err)
@@ -177,18 +256,20 @@ static int supersede_one(struct unpack *u, int fd, const char *homes, const char
     _cleanup_buf_ struct buf text = {0}, state_text = {0};
     struct manifest_state state = {0};
     struct manifest other = {0};
+    bool is_own;
     int r = 0;
 
     if (!state_path)
         return error_nomem(err);
-    if ((u->home && strcmp(dir, u->home) == 0) ||
-        read_beneath(fd, id, MANIFEST_NAME, LARGEST_MANIFEST, &text) < 0 ||
+    if (read_beneath(fd, id, MANIFEST_NAME, LARGEST_MANIFEST, &text) < 0 ||
         manifest_read(&other, text.data, text.size, MANIFEST_NAME, u->a->pool, NULL) < 0)
         return 0;
     if (read_beneath(fd, id, STATE_NAME, LARGEST_STATE, &state_text) == 0)
         manifest_state_read(&state, state_text.data, state_text.size, STATE_NAME, NULL);
-    if (have_common_file(u, &other, state.strip) &&
-        staging_set_remove(u->staging, 0, u->has_manifest ? dir : state_path) < 0)
+    is_own = u->home && strcmp(dir, u->home) == 0;
+    if ((is_own || have_common_file(u, &other, state.strip)) &&
+        (remove_old_names(u, &other, &state) < 0 ||
+         (!is_own && staging_set_remove(u->staging, 0, u->has_manifest ? dir : state_path) < 0)))
         r = error_nomem(err);
     manifest_state_clear(&state);
     manifest_clear(&other);

@@ -175,19 +175,6 @@ static int judge_hashed(struct verify_tree *t, const char *path, const char *sou
     return errno ? error_set(err, errno, path, "cannot read the cache directory") : 0;
 }
 
-static bool is_walked(const struct verify_tree *t, int fd)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0)
-        return false;
-    for (size_t i = 0; i < t->walk.count; i++)
-        if (t->walk.items[i].entry.type == ENTRY_DIR && t->walk.items[i].dev == st.st_dev &&
-            t->walk.items[i].ino == st.st_ino)
-            return true;
-    return false;
-}
-
 static int judge_root(struct verify_tree *t, const char *root, bool user_wide, struct wp_error *err)
 {
     _cleanup_closedir_ DIR *d = opendir(root);
@@ -197,7 +184,7 @@ static int judge_root(struct verify_tree *t, const char *root, bool user_wide, s
         return 0; /* nobody has cached anything there */
     if (!d)
         return error_set(err, errno, root, "cannot read the cache directory");
-    if (is_walked(t, dirfd(d)))
+    if (walk_has_dir(&t->walk, dirfd(d)))
         return 0;
     while (errno = 0, (item = readdir(d))) {
         const char *sources = caches_find(t->known, item->d_name);
@@ -343,7 +330,9 @@ static int judge_all(struct verify_tree *t, struct wp_error *err)
         r = judge_root(t, user_wide, true, err);
     if (r == 0)
         r = verify_absent(t, err);
-    if (r == 0 && note_leftovers(t->out, &t->leftovers) < 0)
+    if (r == 0 && (note_leftovers(t->out, &t->leftovers) < 0 ||
+                   note_locators(t->out, t->o->python ? t->v.expect->asked.locators
+                                                      : getenv("NUMBA_CACHE_LOCATOR_CLASSES")) < 0))
         r = error_nomem(err);
     for (size_t i = 0; i < t->remembered.found.tree_count && r == 0; i++)
         if (note_settings(t->out, &t->remembered.found.trees[i].m) < 0)

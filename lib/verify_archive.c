@@ -227,6 +227,7 @@ static int judge_recorded(struct verify_archive *v, struct wp_archive *a, struct
     if (buf_terminate(&path) < 0)
         return error_nomem(err);
     r = manifest_read(m, text.data, text.size, (char *)path.data, a->pool, err);
+    v->found.has_manifest = r == 0;
     for (size_t i = 0; i < m->index_count && r == 0; i++)
         r = judge_line(v, &m->indexes[i], err);
     return r < 0 ? r : 1;
@@ -249,6 +250,8 @@ int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
         r = judge_recorded(&v, a, err);
     if (r == 0)
         r = verify_stream(&v, a, err);
+    if (r >= 0 && v.found.has_manifest && note_settings(result, &v.found.m) < 0)
+        r = error_nomem(err);
     judge_sort(result);
     archive_indexes_clear(&v.found);
     judge_expect_end(&expect);

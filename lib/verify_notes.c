@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "numba/features.h"
@@ -97,19 +98,41 @@ static size_t grows(const struct wp_index_status *s, const char **signature)
     return 0;
 }
 
+/* "(int64,), (float64,) and 3 more": the signatures of those that are closures. 0 or -ENOMEM. */
+static int name_closures(const struct wp_index_status *s, size_t closures, struct buf *out)
+{
+    enum { NAMED = 4 };
+    size_t named = 0;
+    int e = 0;
+
+    for (size_t i = 0; i < s->overload_count && named < NAMED && !e; i++) {
+        const char *signature = s->overloads[i].signature;
+
+        if (s->overloads[i].closure)
+            e = buf_printf(out, "%s%.200s", named++ ? ", " : "",
+                           signature ? signature : "a key of another form");
+    }
+    if (!e && named < closures)
+        e = buf_printf(out, " and %zu more", closures - named);
+    return e < 0 ? e : buf_terminate(out);
+}
+
 int note_index(struct wp_verify_report *r, const struct wp_index_status *s,
                const struct data_facts *facts, const char *old_root)
 {
     const char *signature = NULL;
     size_t closures = 0, alike = grows(s, &signature);
+    _cleanup_buf_ struct buf named = {0};
     int e = 0;
 
     for (size_t i = 0; i < s->overload_count; i++)
         closures += s->overloads[i].closure;
+    if (closures && name_closures(s, closures, &named) < 0)
+        return -ENOMEM;
     if (closures)
         e = note_add(r, WP_NOTE_CLOSURES, s->index,
-                     "%zu of %zu overloads are closures, whose keys may be bound to the path",
-                     closures, s->overload_count);
+                     "%zu of %zu overloads are closures, whose keys may be bound to the path: %s",
+                     closures, s->overload_count, (char *)named.data);
     if (!e && alike)
         e = note_add(r, WP_NOTE_GROWS, s->index,
                      "%zu overloads for %.200s differ in their closure alone: it may get another "
@@ -278,6 +301,17 @@ static bool has_variable(char *const *list, size_t count, const char *variable)
         if (strncmp(list[i], variable, n + 1) == 0)
             return true;
     return false;
+}
+
+int note_locators(struct wp_verify_report *r, const char *locators)
+{
+    if (!locators || !*locators)
+        return 0;
+    return note_add(
+        r, WP_NOTE_SETTINGS, NULL,
+        "NUMBA_CACHE_LOCATOR_CLASSES=%.200s: Numba looks where these say, and not in the "
+        "places that are judged here",
+        locators);
 }
 
 int note_settings(struct wp_verify_report *r, const struct manifest *m)

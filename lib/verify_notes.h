@@ -30,5 +30,7 @@ int leftovers_add(struct leftovers *l, const char *file);
 int note_leftovers(struct wp_verify_report *r, struct leftovers *l);
 void leftovers_clear(struct leftovers *l);
 
+/* LOCATORS (NULL: not set) take the place of what is judged here. */
+int note_locators(struct wp_verify_report *r, const char *locators);
 /* Settings of this environment that differ from those at packing, as manifest M has them. */
 int note_settings(struct wp_verify_report *r, const struct manifest *m);

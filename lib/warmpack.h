@@ -168,6 +168,7 @@ struct wp_verify_report {
     struct wp_note *notes; /* owned */
     size_t note_count;
 };
+/* Frees what R owns and leaves zeros; R may be zeros already. */
 WP_API void wp_verify_report_clear(struct wp_verify_report *r);
 
 /* ---- Create ------------------------------------------------------------------------------ */
@@ -228,6 +229,8 @@ enum wp_layout {
     WP_LAYOUT_CACHE_DIR,
     WP_LAYOUT_USER_WIDE
 };
+/* "auto", "keep", "in-tree", ...: static; NULL behind the last one. */
+WP_API const char *wp_layout_name(enum wp_layout l);
 
 /* Sources get the times that their indexes remember; where they cannot have them, the indexes are
  * changed instead. */
@@ -325,12 +328,13 @@ struct wp_restore_options {
 struct wp_restore_result {
     size_t manifests;
     uint64_t files, missing, changed; /* of the manifests: as packed, not there, other content */
-    size_t sources, matched;          /* of indexes that were valid when packed; there and same */
-    uint64_t times, modes;            /* set */
-    size_t restamped, pycs;           /* indexes and .pyc files changed instead */
-    size_t renamed;                   /* cache directories that got another name or place */
-    enum wp_layout layout;            /* where caches are: never AUTO */
-    char *cache_dir;                  /* as in wp_extract_result */
+    uint64_t extra;          /* beside them in their directories, and not packed; caches apart */
+    size_t sources, matched; /* of indexes that were valid when packed; there and same */
+    uint64_t times, modes, links; /* set; symbolic links made again */
+    size_t restamped, pycs;       /* indexes and .pyc files changed instead */
+    size_t renamed;               /* cache directories that got another name or place */
+    enum wp_layout layout;        /* where caches are: never AUTO */
+    char *cache_dir;              /* as in wp_extract_result */
     bool set_cache_dir;
     size_t was_valid, lost;
     struct wp_verify_report verify;
@@ -349,6 +353,7 @@ struct wp_python {
     char *numba;  /* its version */
     char *triple, *cpu, *features;
     char *cache_dir; /* NUMBA_CACHE_DIR, from wherever it is set; NULL: not set */
+    char *locators;  /* likewise NUMBA_CACHE_LOCATOR_CLASSES */
 };
 /* Runs the interpreter PYTHON (a path, or a name to be looked up in $PATH) with a fixed script that
  * imports Numba, in this environment. It is killed if it takes longer than two minutes.
@@ -372,6 +377,11 @@ struct wp_verify_options {
     const struct wp_report *report;
     const volatile sig_atomic_t *interrupted;
 };
+/* Judges each index of the tree DIR, in it and where caches for it lie outside, and takes notes.
+ * RESULT is overwritten, and the caller's to clear; zeros after an error. That indexes are not
+ * valid is no error. Errors: -ENOENT, -ENOTDIR, -EACCES where DIR, a directory in it or a cache
+ * root cannot be read; -EINVAL where there is no such user or the given manifest is none; those of
+ * wp_python_ask; -EINTR. */
 WP_API int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
                           struct wp_verify_report *result, struct wp_error *err);
 
@@ -391,16 +401,20 @@ struct wp_fix_result {
 WP_API int wp_verify_fix(const char *dir, const struct wp_verify_options *o, bool dry_run,
                          struct wp_verify_report *report, struct wp_fix_result *done,
                          struct wp_error *err);
-/* Judges an archive without unpacking it: stamps against the recorded times. */
+/* Judges an archive without unpacking it: stamps against the recorded times. Of O, python,
+ * cpu_name, cpu_features and keys count. RESULT as in wp_verify_tree. Errors: what reading gives;
+ * -EBADMSG where the archive is cut or damaged; those of wp_python_ask. A can be read once. */
 WP_API int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
                              struct wp_verify_report *result, struct wp_error *err);
 
 /* Says what is in the indexes without judging them: in PATH, a file or all beneath a directory.
- * Those that can be read are valid, the others corrupt. */
+ * Those that can be read are valid, the others corrupt, with the reason. RESULT as in
+ * wp_verify_tree. REPORT and INTERRUPTED may be NULL. Errors: what opening PATH gives, -EFBIG for a
+ * file of more than 64 MiB; what walking the directory gives; -EINTR. */
 WP_API int wp_inspect_path(const char *path, const struct wp_report *report,
                            const volatile sig_atomic_t *interrupted,
                            struct wp_verify_report *result, struct wp_error *err);
-/* The same for the indexes in an archive, without unpacking it. */
+/* The same for the indexes in an archive, without unpacking it. Errors as in wp_verify_archive. */
 WP_API int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *result,
                               struct wp_error *err);
 
@@ -411,14 +425,16 @@ struct wp_probe {
     char *machine; /* "+adx,+aes,...": what its CPU has and its system lets programs use */
     struct wp_python python;
 };
-/* Of this machine; PYTHON NULL: without asking an interpreter. */
+/* Of this machine; PYTHON NULL: without asking an interpreter. *OUT is the caller's to clear; zeros
+ * after an error. Errors: those of wp_python_ask. */
 WP_API int wp_probe_here(const char *python, struct wp_probe *out,
                          const volatile sig_atomic_t *interrupted, struct wp_error *err);
 /* As JSON, on one line. Allocated; NULL: no memory. */
 WP_API char *wp_probe_text(const struct wp_probe *p);
 WP_API void wp_probe_clear(struct wp_probe *p);
 
-/* What NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are to be. */
+/* What NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are to be. Strings are owned, of characters that a
+ * shell takes as they are; TRIPLE is NULL where not known. */
 struct wp_cpu {
     char *triple, *name, *features;
 };
@@ -428,15 +444,22 @@ struct wp_env; /* caches and probes, gathered from several places */
 
 WP_API int wp_env_new(struct wp_env **out, struct wp_error *err);
 WP_API void wp_env_free(struct wp_env *e);
-/* Adds a directory, an index or a probe. 1: a file that is none of these, perhaps an archive. */
+/* Adds a directory, an index or a probe. 1: a file that is none of these, perhaps an archive.
+ * Indexes that cannot be read are told to REPORT and left out. Errors: those of wp_inspect_path;
+ * -EINVAL where there is no index that can be read, or a probe is malformed. What was added before
+ * stays. */
 WP_API int wp_env_add_path(struct wp_env *e, const char *path, const struct wp_report *report,
                            const volatile sig_atomic_t *interrupted, struct wp_error *err);
+/* The same for an archive; NAME is for messages. Errors: those of wp_inspect_archive; -EINVAL. */
 WP_API int wp_env_add_archive(struct wp_env *e, const char *name, struct wp_archive *a,
                               struct wp_error *err);
-/* The settings with which Numba loads all that was added. -EINVAL names what differs. */
+/* The settings with which Numba loads all that was added. *OUT is the caller's to clear; zeros
+ * after an error. -EINVAL: there is nothing for a CPU, or for several (the message names two), or
+ * the name of one has characters that no CPU's name has. */
 WP_API int wp_env_settings(const struct wp_env *e, struct wp_cpu *out, struct wp_error *err);
 /* Settings that every machine added can use, for caches that they are to share: a generic CPU with
- * the features that all have. -EINVAL where they are not of one triple. */
+ * the features that all have. *OUT as in wp_env_settings. -EINVAL: they are not of one triple, or
+ * of one it is not known what it has. */
 WP_API int wp_env_common(const struct wp_env *e, struct wp_cpu *out, struct wp_error *err);
 
 /* The caches added, held against one of the probes added. */
@@ -445,7 +468,10 @@ struct wp_env_check {
     size_t total, load, run;        /* indexes; those that would load, those that could run */
     struct wp_verify_report verify; /* each index, as it would be judged there; clear it */
 };
+/* How many probes were added. */
 WP_API size_t wp_env_probes(const struct wp_env *e);
+/* Holds all caches against probe number PROBE. The notes of OUT->verify name what is not known. OUT
+ * is zeros after an error. -EINVAL: there are no caches, or the probe says nothing of Numba. */
 WP_API int wp_env_check(const struct wp_env *e, size_t probe, struct wp_env_check *out,
                         struct wp_error *err);
 

@@ -60,6 +60,11 @@ static int add_line(struct buf *out, const char *path, const unsigned char *sha2
     return buf_printf(out, ",%llu\n", (unsigned long long)size);
 }
 
+int wheel_record_add(struct buf *out, const char *path)
+{
+    return add_line(out, path, NULL, 0);
+}
+
 int wheel_record_write(const struct manifest *m, const char *home, const struct buf *text,
                        struct buf *out)
 {

@@ -10,6 +10,8 @@
  * or HOME lies elsewhere (errno 0). */
 char *wheel_record_path(const char *home);
 
+/* Appends the line of a file that changes, without a digest. 0 or -ENOMEM. */
+int wheel_record_add(struct buf *out, const char *path);
 /* Appends what RECORD says for the files of M, whose entries are sorted, and for the manifest
  * itself, TEXT, that lies in HOME. 0 or -ENOMEM. */
 int wheel_record_write(const struct manifest *m, const char *home, const struct buf *text,

@@ -1,16 +1,21 @@
 #!/bin/sh
 # Installs the Debian packages with which warmpack is built, shown and tested (Debian 12 or newer).
-# Usage: sh tests/install.sh [demo]     demo: only what the build and tests/demo.sh need.
+# Usage: sh tests/install.sh [demo | bench]
+#   demo: only what the build and tests/demo.sh need; bench: what the build and tests/bench need.
 set -eu
 
 packages="build-essential cmake ninja-build pkg-config
   libarchive-dev libdeflate-dev libisal-dev libjansson-dev libssl-dev libzstd-dev zlib1g-dev
   libcmocka-dev python3 python3-numba python3-pynndescent tar gzip"
-if [ "${1-}" != demo ]; then
+if [ "${1-}" = bench ]; then
+  packages="$packages python3-scipy python3-sklearn python3-pandas umap-learn python3-venv
+    libarchive-tools openssl pigz unzip zip zstd"
+elif [ "${1-}" != demo ]; then
   # The last line: other readers and writers of archives, which must understand ours.
   packages="$packages python3-pytest python3-setuptools python3-venv libnss-wrapper util-linux
     e2fsprogs clang-format mandoc clang libclang-rt-dev
-    busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd"
+    busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd
+    acl git python3-pip python3-wheel unzip zip"
   # For the static program, and shells that complete.
   packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh"
 fi

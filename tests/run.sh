@@ -2,8 +2,8 @@
 # Installs what is needed, builds, runs every test and ends with one line:
 # "N passed, N failed, N skipped".
 # Usage: sh tests/run.sh [--all] [--asan]
-#   --all   also the longer tests with Numba, other releases of Numba from the Python package
-#           index, and two minutes of fuzzing
+#   --all   also the longer tests with Numba, other releases of Numba, Spark, Dask and the newest
+#           setuptools from the Python package index, and two minutes of fuzzing
 #   --asan  with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan
 set -eu
 
@@ -78,14 +78,43 @@ package_index() {
   set --
   for name in $every_numba; do set -- "$@" "tests/numba/test_$name.py"; done
   for release in $("$python" tests/numba/versions.py list); do
-    if WARMPACK_TEST_PYTHON=$("$python" tests/numba/versions.py python "$release"); then
+    report=$results/numba-$release.xml
+    if WARMPACK_TEST_PYTHON=$("$python" tests/numba/versions.py python "$release" "$report"); then
       export WARMPACK_TEST_PYTHON
       pytest_part "numba-$release" "$@"
     else
-      parts="$parts numba-$release" # without a report: counted as failed
+      parts="$parts numba-$release" # without a report it counts as failed
     fi
   done
   unset WARMPACK_TEST_PYTHON
+}
+# environment_part NAME WORD...: with the Python of an environment; see tests/environments.py.
+environment_part() {
+  if WARMPACK_TEST_PYTHON=$("$python" tests/environments.py "$1"); then
+    export WARMPACK_TEST_PYTHON
+    "$@"
+  else
+    parts="$parts $1" # without a report: counted as failed
+  fi
+  unset WARMPACK_TEST_PYTHON
+}
+# The newest setuptools; the wheel, which needs the static program.
+newest() {
+  pytest_part newest tests/python/test_setuptools.py tests/python/test_wheel.py
+}
+# What goes to executors is the static program.
+spark() {
+  shared_program=$WARMPACK
+  if cmake --preset static >"$results/log" 2>&1 &&
+    cmake --build --preset static --target warmpack >>"$results/log" 2>&1
+  then
+    export WARMPACK="$PWD/build-static/warmpack"
+  else
+    cat "$results/log"
+  fi
+  python=$WARMPACK_TEST_PYTHON pytest_part spark tests/spark
+  python=/usr/bin/python3
+  export WARMPACK="$shared_program"
 }
 # Without sanitizers of its own, since the targets have them.
 fuzz() {
@@ -103,10 +132,12 @@ pytest_part cli tests/cli
 numba
 pytest_part hostile tests/hostile
 pytest_part faults tests/faults
-pytest_part python tests/python
+pytest_part python tests/python --ignore=tests/python/test_wheel.py
 pytest_part dist tests/dist
 if [ "$all" = yes ]; then
   package_index
+  environment_part newest
+  environment_part spark
   [ "$preset" = asan ] || fuzz
 fi
 

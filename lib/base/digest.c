@@ -88,26 +88,22 @@ void hex_encode(const unsigned char *data, size_t n, char *out)
     *out = '\0';
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+/* Of each character its value as a digit and 1, or 0. */
+static const unsigned char hex_digits[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 int hex_decode(const char *text, unsigned char *out, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        int high = hex_digit(text[2 * i]);
-        int low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+        unsigned high = hex_digits[(unsigned char)text[2 * i]];
+        unsigned low = high ? hex_digits[(unsigned char)text[2 * i + 1]] : 0;
 
-        if (low < 0)
+        if (!low)
             return -EINVAL;
-        out[i] = (unsigned char)(high << 4 | low);
+        out[i] = (unsigned char)((high - 1) << 4 | (low - 1));
     }
     return text[2 * n] ? -EINVAL : 0;
 }

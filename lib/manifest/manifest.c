@@ -65,9 +65,10 @@ void manifest_clear(struct manifest *m)
     free(m->home);
     free_strings(m->roots, m->root_count);
     free_strings(m->env, m->env_count);
-    for (size_t i = 0; i < m->entry_count; i++)
+    for (size_t i = 0; i < m->entry_count && !m->is_read; i++)
         entry_clear(&m->entries[i]);
     free(m->entries);
+    texts_free(&m->texts);
     for (size_t i = 0; i < m->cache_count; i++) {
         free(m->caches[i].cache);
         free(m->caches[i].source);

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "base/texts.h"
 #include "entry.h"
 #include "warmpack.h"
 
@@ -50,6 +51,8 @@ struct manifest {
     size_t env_count;
     struct entry *entries; /* sorted bytewise by path */
     size_t entry_count;
+    bool is_read; /* the texts of the entries are not their own, but in TEXTS */
+    struct texts texts;
     struct manifest_cache *caches; /* sorted by cache */
     size_t cache_count;
     struct manifest_index *indexes; /* sorted by index */

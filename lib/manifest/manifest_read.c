@@ -21,6 +21,7 @@ struct reading {
     size_t body, end_line; /* offsets of the records and of the end line */
     struct piece *pieces;
     size_t piece_count;
+    struct entry *entries;    /* each piece has room here for its own */
     atomic_size_t unfinished; /* pieces */
 };
 
@@ -38,10 +39,12 @@ struct piece {
 static void reading_clear(struct reading *r)
 {
     for (size_t i = 0; i < r->piece_count; i++) {
+        r->pieces[i].records.m.entries = NULL; /* R's */
         manifest_clear(&r->pieces[i].records.m);
         free(r->pieces[i].why);
     }
     free(r->pieces);
+    free(r->entries);
 }
 
 static struct json_line line_at(const struct reading *r, const char *text, struct wp_error *err)
@@ -72,8 +75,7 @@ static int parse_piece(struct piece *p, struct wp_error *err)
 
         if (size > MANIFEST_LINE_MAX)
             return json_line_wrong(&l, "longer than %d bytes", MANIFEST_LINE_MAX);
-        r = json_line_parse(&l, size);
-        r = r < 0 ? r : records_add_line(&p->records, &l);
+        r = records_add_line(&p->records, &l, size);
         if (r < 0)
             return r;
         note_first(p, at);
@@ -101,6 +103,40 @@ static bool all_finished(void *arg)
     return atomic_load(&((struct reading *)arg)->unfinished) == 0;
 }
 
+/* At most so many entries stand in SIZE bytes of TEXT. */
+static size_t most_entries(const char *text, size_t size)
+{
+    const char *end = text + size;
+    size_t lines = 0, most = size / RECORDS_LEAST;
+
+    for (; text < end && lines < most; lines++)
+        text = (const char *)memchr(text, '\n', (size_t)(end - text)) + 1;
+    return lines;
+}
+
+/* The entries go where they will stay, since there may be many. */
+static int give_room(struct reading *r)
+{
+    size_t room = 0;
+
+    for (size_t i = 0; i < r->piece_count; i++) {
+        struct piece *p = &r->pieces[i];
+
+        p->records.entry_room = most_entries(p->text, p->size);
+        room += p->records.entry_room;
+    }
+    r->entries = reallocarray(NULL, room + 1, sizeof *r->entries);
+    if (!r->entries)
+        return -ENOMEM;
+    room = 0;
+    for (size_t i = 0; i < r->piece_count; i++) {
+        r->pieces[i].records.m.entries = r->entries + room;
+        r->pieces[i].records.m.is_read = true;
+        room += r->pieces[i].records.entry_room;
+    }
+    return 0;
+}
+
 /* Cuts the records into pieces of whole lines. */
 static int cut(struct reading *r)
 {
@@ -122,7 +158,7 @@ static int cut(struct reading *r)
         at += size;
     }
     atomic_init(&r->unfinished, r->piece_count);
-    return 0;
+    return give_room(r);
 }
 
 /* The digest of all before the end line is taken while the pool parses. */
@@ -192,28 +228,44 @@ static void move_records(void *to, size_t *have, void *from, size_t *count, size
     *count = 0;
 }
 
+/* A piece's entries close up to those before them, where its other lines left a gap. */
+static void join_entries(struct manifest *m, struct manifest *p)
+{
+    struct entry *to = m->entries + m->entry_count;
+
+    if (to != p->entries)
+        memmove(to, p->entries, p->entry_count * sizeof *to);
+    m->entry_count += p->entry_count;
+    p->entries = NULL;
+    p->entry_count = 0;
+    texts_join(&m->texts, &p->texts);
+}
+
 static int join_pieces(struct manifest *m, struct reading *r, struct wp_error *err)
 {
-    size_t entries = 0, caches = 0, indexes = 0;
+    size_t caches = 0, indexes = 0;
+    struct entry *exact;
 
     for (size_t i = 0; i < r->piece_count; i++) {
-        entries += r->pieces[i].records.m.entry_count;
         caches += r->pieces[i].records.m.cache_count;
         indexes += r->pieces[i].records.m.index_count;
     }
-    m->entries = calloc(entries + 1, sizeof *m->entries);
     m->caches = calloc(caches + 1, sizeof *m->caches);
     m->indexes = calloc(indexes + 1, sizeof *m->indexes);
-    if (!m->entries || !m->caches || !m->indexes)
+    if (!m->caches || !m->indexes)
         return error_nomem(err);
+    m->entries = take_ptr(r->entries);
+    m->is_read = true;
     for (size_t i = 0; i < r->piece_count; i++) {
         struct manifest *p = &r->pieces[i].records.m;
 
-        move_records(m->entries, &m->entry_count, p->entries, &p->entry_count, sizeof *m->entries);
+        join_entries(m, p);
         move_records(m->caches, &m->cache_count, p->caches, &p->cache_count, sizeof *m->caches);
         move_records(m->indexes, &m->index_count, p->indexes, &p->index_count, sizeof *m->indexes);
         manifest_clear(p);
     }
+    exact = reallocarray(m->entries, m->entry_count + 1, sizeof *exact);
+    m->entries = exact ? exact : m->entries;
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "manifest/entry_line.h"
 #include "manifest/manifest_private.h"
 
 /* LIST with room for one record more behind COUNT of them, or NULL (and LIST is as it was). */
@@ -153,26 +154,52 @@ static int read_entry(const struct json_line *l, struct entry *e)
     return r < 0 ? r : read_content(l, e);
 }
 
-static int add_entry(struct records *r, const struct json_line *l)
+/* *TEXT, which is malloc's, becomes one of T's. */
+static int settle(struct texts *t, char **text, char *like)
+{
+    _cleanup_free_ char *own = *text;
+
+    *text = own ? entry_line_share(t, own, strlen(own), like) : NULL;
+    return own && !*text ? -ENOMEM : 0;
+}
+
+static int parse_entry(const struct json_line *l, struct entry *e, const struct entry *before,
+                       struct texts *t)
+{
+    int r;
+
+    *e = (struct entry){0};
+    r = read_entry(l, e);
+    if (r < 0) {
+        entry_clear(e);
+        return r;
+    }
+    r = settle(t, &e->path, NULL) | settle(t, &e->target, NULL) |
+        settle(t, &e->uname, before ? before->uname : NULL) |
+        settle(t, &e->gname, before ? before->gname : NULL);
+    return r < 0 ? error_nomem(l->err) : 0;
+}
+
+/* A line that is not as manifest_write writes it is parsed as what it is: L->object, then. */
+static int add_entry(struct records *r, const struct json_line *l, size_t size)
 {
     struct manifest *m = &r->m;
-    struct entry *list = with_room(m->entries, m->entry_count, &r->entry_room, sizeof *list), *e;
-    int result;
+    const struct entry *before = m->entry_count ? &m->entries[m->entry_count - 1] : NULL;
+    struct entry e;
+    int result = 0;
 
-    if (!list)
-        return error_nomem(l->err);
-    m->entries = list;
-    e = &list[m->entry_count];
-    *e = (struct entry){0};
-    result = read_entry(l, e);
-    if (result == 0 && m->entry_count)
-        result = check_order(l, e[-1].path, e->path);
-    if (result < 0) {
-        entry_clear(e);
+    if (l->object)
+        result = parse_entry(l, &e, before, &m->texts);
+    else if (!entry_line_read(&e, l->text, size, before, &m->texts))
+        return 0;
+    if (result == 0 && before)
+        result = check_order(l, before->path, e.path);
+    if (result == 0 && m->entry_count == r->entry_room)
+        result = json_line_wrong(l, "too short for an entry");
+    if (result < 0)
         return result;
-    }
-    m->entry_count++;
-    return 0;
+    m->entries[m->entry_count++] = e;
+    return 1;
 }
 
 static int read_cache(const struct json_line *l, struct manifest_cache *c)
@@ -293,17 +320,27 @@ static int add_index(struct records *r, const struct json_line *l)
     return 0;
 }
 
-int records_add_line(struct records *r, const struct json_line *l)
+int records_add_line(struct records *r, struct json_line *l, size_t size)
 {
-    bool entry = json_line_has(l, "path"), cache = json_line_has(l, "cache");
-    bool index = json_line_has(l, "index");
+    bool entry, cache, index;
+    int added = add_entry(r, l, size);
 
+    if (added != 0)
+        return added < 0 ? added : 0;
+    added = json_line_parse(l, size);
+    if (added < 0)
+        return added;
+    entry = json_line_has(l, "path");
+    cache = json_line_has(l, "cache");
+    index = json_line_has(l, "index");
     if (json_object_get(l->object, "end") || json_object_get(l->object, "format"))
         return json_line_wrong(l, "a first or last line in the middle");
     if (entry + cache + index > 1)
         return json_line_wrong(l, "an entry, a cache and an index are lines of their own");
-    if (entry)
-        return add_entry(r, l);
+    if (entry) {
+        added = add_entry(r, l, size);
+        return added < 0 ? added : 0;
+    }
     if (cache)
         return add_cache(r, l);
     return index ? add_index(r, l) : 0;

@@ -230,10 +230,12 @@ static int make_component(int dirfd, const char *name, mode_t mode)
     _cleanup_close_ int fd = open_component(dirfd, name, O_PATH | O_DIRECTORY, 0);
     if (fd < 0 || !made)
         return take_fd(&fd);
-    /* The umask may have taken bits off, and a setgid bit may have been inherited. */
+    /* The umask may have taken bits off. An inherited setgid bit stays, so that what is made in the
+     * directory has its group, too. */
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -errno;
+    mode |= st.st_mode & S_ISGID;
     int r = (st.st_mode & 07777) == mode ? 0 : chmod_path_fd(fd, mode);
     return r < 0 ? r : take_fd(&fd);
 }

@@ -41,6 +41,12 @@ static int prepare_area(struct staging *s, struct staging_area *a, const char *t
 
 int staging_add_area(struct staging *s, const char *target, struct wp_error *err)
 {
+    return staging_add_area_for(s, target, NULL, err);
+}
+
+int staging_add_area_for(struct staging *s, const char *target, const struct staging_owner *owner,
+                         struct wp_error *err)
+{
     if (s->area_count == STAGING_MAX_AREAS)
         return error_set(err, EMFILE, target, "too many directories to unpack into");
     struct staging_area *areas = reallocarray(s->areas, (size_t)s->area_count + 1, sizeof *areas);
@@ -50,7 +56,9 @@ int staging_add_area(struct staging *s, const char *target, struct wp_error *err
 
     struct staging_area *a = &areas[s->area_count];
     staging_area_init(a);
+    a->owner = owner;
     int r = prepare_area(s, a, target, err);
+    a->owner = NULL; /* the caller's */
     if (r < 0) {
         staging_area_undo(a);
         staging_area_clear(a, true);
@@ -62,6 +70,11 @@ int staging_add_area(struct staging *s, const char *target, struct wp_error *err
 int staging_tree(const struct staging *s, int area)
 {
     return s->areas[area].new_fd;
+}
+
+mode_t staging_umask(const struct staging *s, int area)
+{
+    return s->areas[area].umask;
 }
 
 int staging_target(const struct staging *s, int area)

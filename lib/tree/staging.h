@@ -51,9 +51,22 @@ int staging_new(struct staging **out, const struct staging_options *o, struct wp
  * dead runs left there. Returns the area's number, 0 for the first. */
 int staging_add_area(struct staging *s, const char *target, struct wp_error *err);
 
+/* Likewise, on another user's ground: missing directories are made that user's own at once. */
+struct staging_owner {
+    uid_t uid;
+    gid_t gid;
+    bool guarded; /* symlinks that the user may have made are refused */
+};
+int staging_add_area_for(struct staging *s, const char *target, const struct staging_owner *owner,
+                         struct wp_error *err);
+
 /* Descriptors of the staged tree (empty at first, mode 0700) and of the target. The staging's. */
 int staging_tree(const struct staging *s, int area);
 int staging_target(const struct staging *s, int area);
+
+/* What modes of new files lose in AREA: the umask, or where the target has a default ACL, which
+ * takes its place, what that does not grant. */
+mode_t staging_umask(const struct staging *s, int area);
 
 /* Directories not named here are merged into existing ones silently and get 0755 & ~umask when
  * new. An existing directory keeps its mode, owner and labels unless named; named ones get mode

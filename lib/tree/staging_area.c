@@ -89,20 +89,56 @@ static int remember_made(struct staging_area *a, int parent, const char *name, i
     return 0;
 }
 
-/* Opens directory NAME of PARENT, following symlinks, and makes it where it is missing. */
+/* Opens directory NAME of PARENT. A symlink on a user's ground could lead root anywhere: it is
+ * followed only where nobody but root can have made it. */
+static int open_dir(const struct staging_area *a, int parent, const char *name)
+{
+    bool guarded = a->owner && a->owner->guarded;
+    struct stat above, st;
+    int fd = openat(parent, name, O_PATH | O_CLOEXEC | (guarded ? O_NOFOLLOW : O_DIRECTORY));
+    if (fd < 0 || !guarded)
+        return fd < 0 ? -errno : fd;
+    int r = fstat(fd, &st) < 0 || fstat(parent, &above) < 0 ? -errno : 0;
+    if (r == 0 && S_ISDIR(st.st_mode))
+        return fd;
+    close(fd);
+    if (r < 0 || !S_ISLNK(st.st_mode))
+        return r < 0 ? r : -ENOTDIR;
+    if (st.st_uid != 0 || above.st_uid != 0 || (above.st_mode & 022))
+        return -ELOOP;
+    fd = openat(parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* What was made just now as FD becomes its owner's, before anybody but the owner can use it. */
+static int give_made(const struct staging_area *a, int fd)
+{
+    struct stat st;
+    if (!a->owner)
+        return 0;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    /* Something else has taken its place: whose ever it is, it is not for us to give. */
+    if (st.st_uid != geteuid() || st.st_nlink > 2)
+        return 0;
+    return fchownat(fd, "", a->owner->uid, a->owner->gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+/* Opens directory NAME of PARENT, and makes it where it is missing. */
 static int enter(struct staging_area *a, int parent, const char *name)
 {
-    int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-    int fd = openat(parent, name, flags);
-    if (fd >= 0 || errno != ENOENT)
-        return fd >= 0 ? fd : -errno;
+    int fd = open_dir(a, parent, name);
+    if (fd != -ENOENT)
+        return fd;
     bool made = mkdirat(parent, name, 0777) == 0;
     if (!made && errno != EEXIST)
         return -errno;
-    fd = openat(parent, name, flags);
+    fd = open_dir(a, parent, name);
     if (fd < 0)
-        return -errno;
+        return fd;
     int r = made ? remember_made(a, parent, name, fd) : 0;
+    if (r == 0 && made)
+        r = give_made(a, fd);
     if (r < 0) {
         (void)!unlinkat(parent, name, AT_REMOVEDIR);
         close(fd);
@@ -144,6 +180,9 @@ int staging_area_open_target(struct staging_area *a, const char *target, struct 
     if (!a->target)
         return error_nomem(err);
     a->target_fd = walk_target(a, target);
+    if (a->target_fd == -ELOOP && a->owner)
+        return error_set(err, 0, target,
+                         "lies behind a symbolic link of the user's: root does not follow it");
     if (a->target_fd < 0)
         return error_set(err, -a->target_fd, target, "cannot open directory");
     if (fstat(a->target_fd, &st) < 0)
@@ -154,6 +193,9 @@ int staging_area_open_target(struct staging_area *a, const char *target, struct 
     a->physical = path_physical(target);
     if (!a->physical)
         return error_set(err, errno, target, "cannot find the physical path");
+    /* A run that is killed is completed by that path. */
+    if (stat(a->physical, &st) < 0 || st.st_dev != a->dev || st.st_ino != a->ino)
+        return error_set(err, 0, target, "was replaced by another directory meanwhile");
     return 0;
 }
 
@@ -242,15 +284,19 @@ static int furnish(struct staging_area *a)
         return -errno;
     if (st.st_dev != a->dev)
         return -EXDEV;
+    /* On a user's ground, one of his may have taken its place. */
+    if (a->owner && a->owner->guarded && st.st_uid != geteuid())
+        return -EPERM;
     if ((st.st_mode & 0777) != 0700 && fchmod(a->stage_fd, (st.st_mode & 07000) | 0700) < 0)
         return -errno;
     if (fchmod(a->lock_fd, 0600) < 0)
         return -errno;
-    if (mkdirat(a->stage_fd, "new", 0755) < 0 || mkdirat(a->stage_fd, "old", 0700) < 0)
+    if (mkdirat(a->stage_fd, "new", 0777) < 0 || mkdirat(a->stage_fd, "old", 0700) < 0)
         return -errno;
     if (fstatat(a->stage_fd, "new", &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
-    a->dir_mode = st.st_mode & 07777;
+    a->umask = ~st.st_mode & 0777;
+    a->dir_mode = st.st_mode & ~(mode_t)022 & 07777;
     if (fchmodat(a->stage_fd, "new", (st.st_mode & 07000) | 0700, 0) < 0 ||
         fchmodat(a->stage_fd, "old", (st.st_mode & 07000) | 0700, 0) < 0)
         return -errno;

@@ -141,7 +141,13 @@ static int set_attributes(const struct staging_area *a, const char *path, struct
     if (named && (named->uid != (uid_t)-1 || named->gid != (gid_t)-1) &&
         fchown(fd, named->uid, named->gid) < 0)
         return staging_error(err, errno, a, path, "cannot change the owner");
-    if (fchmod(fd, named ? named->mode : a->dir_mode) < 0)
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return staging_error(err, errno, a, path, "cannot stat what is staged");
+    /* In a setgid directory, what is made inherits the bit, and tar leaves it; but for root, who
+     * sets modes as they were packed. */
+    mode_t inherited = geteuid() != 0 ? st.st_mode & S_ISGID : 0;
+    if (fchmod(fd, (named ? named->mode : a->dir_mode) | inherited) < 0)
         return staging_error(err, errno, a, path, "cannot change the mode");
     if (named) {
         struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, named->mtime};
@@ -149,6 +155,37 @@ static int set_attributes(const struct staging_area *a, const char *path, struct
             return staging_error(err, errno, a, path, "cannot set the time");
     }
     return 0;
+}
+
+/* Gives NAME of AT group GID, and directories the setgid bit. Adds directories to P. */
+static void inherit(struct paths *p, int at, const char *name, const char *path, gid_t gid)
+{
+    struct stat st;
+    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+        fchownat(at, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+        return;
+    if (fchmodat(at, name, (st.st_mode & 07777) | S_ISGID, 0) == 0)
+        (void)paths_add(p, strdup(path));
+}
+
+void staging_dirs_inherit(int at, const char *name, gid_t gid)
+{
+    _cleanup_(paths_clear) struct paths p = {0};
+
+    inherit(&p, at, name, name, gid);
+    for (size_t i = 0; i < p.count; i++) {
+        int fd = beneath_open(at, p.list[i], O_RDONLY | O_DIRECTORY, 0);
+        _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+        for (struct dirent *e; d && (e = readdir(d));) {
+            if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+                continue;
+            _cleanup_free_ char *path = path_join(p.list[i], e->d_name);
+            if (path)
+                inherit(&p, dirfd(d), e->d_name, path, gid);
+        }
+        if (!d && fd >= 0)
+            close(fd);
+    }
 }
 
 int staging_dirs_prepare(const struct staging_area *a, const char *path, bool *defer,

@@ -113,6 +113,10 @@ static int add_put(struct planner *p, struct pair *d, const char *path, const st
             return r;
         d->writable = true;
     }
+    /* The top of the target has given its group on already, as staging lies in it. */
+    if (*d->w->path && !d->w->staged && geteuid() != 0 && (d->other.st_mode & S_ISGID) &&
+        d->other.st_gid != st->st_gid)
+        staging_dirs_inherit(d->new_fd, path_base(path), d->other.st_gid);
     struct staging_op *op = staging_plan_add(p->plan, OP_PUT, d->w->area, path);
     if (!op)
         return error_nomem(p->err);

@@ -51,15 +51,17 @@ struct staging_named {
 };
 
 struct staging_area {
-    char *target;                 /* as typed, for messages; owned */
-    char *physical;               /* absolute, without symlinks; owned */
-    char name[STAGING_NAME_SIZE]; /* of the staging directory; "" while there is none */
-    dev_t dev;                    /* of the target and everything staged for it */
-    ino_t ino;                    /* of the target */
+    char *target;                      /* as typed, for messages; owned */
+    const struct staging_owner *owner; /* of directories that are made; NULL: who calls */
+    char *physical;                    /* absolute, without symlinks; owned */
+    char name[STAGING_NAME_SIZE];      /* of the staging directory; "" while there is none */
+    dev_t dev;                         /* of the target and everything staged for it */
+    ino_t ino;                         /* of the target */
     int target_fd, stage_fd, lock_fd, new_fd, old_fd; /* -1: not open */
     /* The target's time before the staging directory was made, and after: as long as it is the
      * latter, nobody else has changed the target. */
     struct timespec time_before, time_staged;
+    mode_t umask;       /* what is taken off here: by the umask, or by a default ACL instead */
     mode_t dir_mode;    /* what mkdir(0755) gives here: umask, setgid and default ACLs */
     bool target_locked; /* target_fd is flock()ed by us */
     struct staging_made *made;
@@ -167,6 +169,9 @@ void staging_dirs_sort(struct staging_area *a);
 const struct staging_dir *staging_dir_find(const struct staging_area *a, const char *path);
 /* Checks that nothing in the tree NAME of directory AT is a mount point; 0, -EBUSY, ... */
 int staging_find_mounts(int at, const char *name);
+/* Gives NAME of AT, staged elsewhere, the group that it would have got where it goes, in a setgid
+ * directory of group GID. As far as that is allowed. */
+void staging_dirs_inherit(int at, const char *name, gid_t gid);
 /* Gives the directories of a staged subtree, PATH included, their attributes. Where the top must
  * stay writable until it has been renamed, *DEFER is set. */
 int staging_dirs_prepare(const struct staging_area *a, const char *path, bool *defer,

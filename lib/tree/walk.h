@@ -64,6 +64,8 @@ int walk_add(struct walk *w, unsigned root, const char *path, const char *as,
 int walk_finish(struct walk *w, struct wp_error *err);
 /* After walk_finish: the item with archive path PATH, or NULL. */
 struct walk_item *walk_find(const struct walk *w, const char *path);
+/* Is the directory FD one of the walked ones? */
+bool walk_has_dir(const struct walk *w, int fd);
 /* Opens what an item names as openat(2) does: beneath its root, and through symlinks only with
  * `follow`. A descriptor or a negative errno. */
 int walk_open(const struct walk *w, const struct walk_item *i, int flags);

@@ -116,3 +116,18 @@ struct walk_item *walk_find(const struct walk *w, const char *path)
 {
     return w->count ? bsearch(path, w->items, w->count, sizeof *w->items, compare_with_path) : NULL;
 }
+
+bool walk_has_dir(const struct walk *w, int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return false;
+    for (size_t i = 0; i < w->count; i++) {
+        const struct walk_item *item = &w->items[i];
+
+        if (item->entry.type == ENTRY_DIR && item->dev == st.st_dev && item->ino == st.st_ino)
+            return true;
+    }
+    return false;
+}

@@ -8,10 +8,7 @@ from ._program import Error, arguments_of, find_program
 
 def main() -> int:
     try:
-        # The script that pip makes of this function is called warmpack, too: it is not what it
-        # looks for.
-        program = find_program(but_not=sys.argv[0])
-        with arguments_of(program, inherit=True) as path:
+        with arguments_of(find_program(), inherit=True) as path:
             os.execv(path, ["warmpack", *sys.argv[1:]])
     except (Error, OSError) as error:
         print("warmpack: %s" % error, file=sys.stderr)

@@ -43,26 +43,32 @@ def _beside_package() -> Optional[str]:
     return None
 
 
-def _on_path(but_not: Optional[str]) -> Optional[str]:
+def _is_front(path: str) -> bool:
+    """Is it the script that pip makes of this package, which looks for the program itself?"""
+    try:
+        with open(path, "rb") as file:
+            return b"warmpack.__main__" in file.read(1024)
+    except OSError:
+        return False
+
+
+def _on_path() -> Optional[str]:
     for folder in os.get_exec_path():
         path = shutil.which("warmpack", path=folder) if folder else None
-        if path and not (but_not and os.path.exists(but_not) and os.path.samefile(path, but_not)):
+        if path and not _is_front(path):
             return path
     return None
 
 
-def find_program(but_not: Optional[str] = None) -> str:
-    """The path of the program: $WARMPACK, else the one beside this package, else by PATH.
-
-    BUT_NOT is a file that is passed over on PATH.
-    """
+def find_program() -> str:
+    """The path of the program: $WARMPACK, else the one beside this package, else by PATH."""
     named = os.environ.get("WARMPACK")
     if named:
         path = shutil.which(named) or named
         if not os.path.isfile(path):
             raise Error("%s: there is no such program (from WARMPACK)" % named)
         return os.path.abspath(path)
-    path = _beside_package() or _on_path(but_not)
+    path = _beside_package() or _on_path()
     if not path:
         raise Error("the program warmpack was found neither beside the Python package nor by "
                     "PATH; install it, or set WARMPACK to its path")

@@ -185,6 +185,16 @@ def test_inspect_says_of_a_large_application_what_python_says(copied, me):
     assert sum(forms.values()) > (50 if facts().pynndescent else 30)
 
 
+def test_inspect_says_of_all_of_pynndescent_what_python_says(outside, me):
+    """Its own index calls nearly everything; the caches lie in directories named by hash."""
+    caches = outside.copies["caches"]
+    done = warmpack("inspect", "--json", caches, home=me.home)
+    said, python = by_inspect(done.out), by_python(caches)
+    assert_agree(said, python)
+    assert len(python) == outside.indexes
+    assert sum(name.startswith("pynndescent_") for name in python) > 40
+
+
 def test_inspect_says_of_types_of_every_kind_what_python_says(kinds):
     done = warmpack("inspect", "--json", kinds, home=kinds / "home")
     forms = assert_agree(by_inspect(done.out), by_python(kinds))

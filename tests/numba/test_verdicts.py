@@ -163,8 +163,22 @@ def test_settings_that_differ_from_packing_are_noted(tree, here, me):
     done = warmpack("verify", here / "new" / "app", home=me.home, NUMBA_OPT=1)
     assert "it was packed with NUMBA_BOUNDSCHECK=1, and now NUMBA_BOUNDSCHECK is not set" in done.out
     assert "it was packed without NUMBA_OPT, and now NUMBA_OPT=1" in done.out
-    done = warmpack("verify", here / "new" / "app", home=me.home, NUMBA_BOUNDSCHECK=1)
+    for words in ([here / "new" / "app"], ["-f", here / "a.tgz"], ["--json", "-f", here / "a.tgz"]):
+        done = warmpack("verify", *words, home=me.home, NUMBA_BOUNDSCHECK=1)
+        assert "settings" not in done.out
+        assert "BOUNDSCHECK is not set" in warmpack("verify", *words, home=me.home).out
+    subprocess.run(["tar", "--format=pax", "--exclude=.warmpack", "-czf", here / "tree.tgz", "app"],
+                   cwd=here, check=True)
+    done = warmpack("verify", "-f", here / "tree.tgz", home=me.home, NUMBA_BOUNDSCHECK=1)
     assert "settings" not in done.out
+
+
+def test_locators_that_replace_numbas_are_named(tree, here, me):
+    done = warmpack("verify", tree, home=me.home, NUMBA_CACHE_LOCATOR_CLASSES="UserWide")
+    assert "NUMBA_CACHE_LOCATOR_CLASSES=UserWide: Numba looks where these say" in done.out
+    python = interpreter(here / "python", **{"numba.core.config.CACHE_LOCATOR_CLASSES": "Mine"})
+    done = warmpack("verify", "--python", python, tree, home=me.home)
+    assert "NUMBA_CACHE_LOCATOR_CLASSES=Mine" in done.out
 
 
 def test_an_index_that_grows_is_noted(here, me):
@@ -189,7 +203,8 @@ def test_an_index_that_grows_is_noted(here, me):
         )
     done = warmpack("verify", root, home=me.home)
     assert done.out.startswith("grows  __pycache__/g.make.locals.call-") and "3 overloads" in done.out
-    assert "closures" in warmpack("verify", "-v", root, home=me.home).out
+    said = warmpack("verify", "-v", root, home=me.home).out
+    assert "3 of 3 overloads are closures, whose keys may be bound to the path: (int64,), " in said
 
 
 def test_a_sticky_directory_with_indexes_of_others_is_noted(tree, me, another_user):

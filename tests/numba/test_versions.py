@@ -5,13 +5,15 @@ What was counted is recorded in the report, for the table in README.md (versions
 
 import json
 import os
+import shutil
 import subprocess
+import zipfile
 
 import pytest
 from arrivals import arrive, assert_all_valid, assert_as_in_place, own_place, run_there
 from arrivals import kept_by_tar, unpacked_by_tar
 from facts import facts
-from harness import PYTHON, run_numba, shell, warmpack
+from harness import PYTHON, remove_tree, run_numba, shell, warmpack
 from small import run_small, write_small
 
 FS_AGNOSTIC = {"NUMBA_CACHE_LOCATOR_CLASSES": "InTreeCacheLocatorFsAgnostic"}
@@ -86,14 +88,46 @@ def test_another_numba_is_told_apart(copied, in_tree, here, me):
     assert said == {"wrong-numba"}
 
 
+def zip_with_sources(path):
+    """A zip from which Python imports what run_small runs."""
+    tree = write_small(path.parent / "tree")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
+        for source in sorted((tree / "pkg").iterdir()):
+            z.write(source, "pkg/" + source.name)
+    shutil.rmtree(tree)
+    give_new_time(path)
+
+
+@pytest.mark.numba_with("zip_sources")
+def test_caches_of_sources_in_a_zip_arrive(here, me, record_property):
+    zipped = here / "first" / "app" / "lib.zip"
+    zipped.parent.mkdir(parents=True)
+    zip_with_sources(zipped)
+    assert run_small(zipped, me.home) == (0, 3)
+    assert run_small(zipped, me.home) == (3, 0)
+    archive = here / "app.tgz"
+    warmpack("create", "-f", archive, "-C", here / "first", "app", home=me.home)
+    remove_tree(me.home / ".cache")
+    remove_tree(here / "first")
+    done = warmpack("extract", "-f", archive, "-C", here / "second", home=me.home)
+    assert done.counts == (3, 3)
+    loads, saves = run_small(here / "second" / "app" / "lib.zip", me.home)
+    record_property("loaded", "%d of %d" % (loads, loads + saves))
+    assert (loads, saves) == (3, 0)
+
+
 def kinds_of_stamps(root, home):
     said = json.loads(warmpack("inspect", "--json", root, home=home).out)["indexes"]
     return {index["stamp"]["kind"] for index in said}
 
 
+def give_new_time(path):
+    os.utime(path, ns=(1_600_000_000_123_456_789, 1_600_000_000_123_456_789))
+
+
 def give_new_times(root):
     for path in root.rglob("*.py"):
-        os.utime(path, ns=(1_600_000_000_123_456_789, 1_600_000_000_123_456_789))
+        give_new_time(path)
 
 
 @pytest.mark.numba_with("fs_agnostic")

@@ -28,6 +28,7 @@ def describe(path):
         stamp, overloads = pickle.load(f)
     return {
         "numba": version,
+        "python": "%d%d%s" % (*sys.version_info[:2], sys.abiflags),
         "stamp": describe_stamp(stamp),
         "overloads": [
             {

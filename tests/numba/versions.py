@@ -1,7 +1,10 @@
 """The releases of Numba to test with, each in a virtual environment that is kept between runs.
 
-    versions.py list            their numbers
-    versions.py python RELEASE  the interpreter that has it; made where it is not there yet
+    versions.py list                    their numbers
+    versions.py python RELEASE REPORT   the interpreter that has it; made where it is not there yet
+
+Where there is no Python for a release, or no way to a package index, REPORT is a JUnit report of one
+skipped test, and the exit status 1. Whatever else goes wrong leaves no report.
 
 They lie in $WARMPACK_VENVS, by default in a place that every user may enter, because a test runs
 Numba as another user: /var/cache/warmpack-tests for root, else ~/.cache/warmpack-tests.
@@ -10,13 +13,24 @@ Numba as another user: /var/cache/warmpack-tests for root, else ~/.cache/warmpac
 import fcntl
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from xml.sax.saxutils import quoteattr
 
+REPORT = """\
+<testsuites><testsuite name="versions"><testcase classname="tests.numba.versions" name="release_%s">
+<skipped message=%s/></testcase></testsuite></testsuites>
+"""
+NO_INDEX = re.compile("from versions: none|ProxyError|NewConnectionError|timed out")
 LIST = Path(__file__).with_name("versions.txt")
+
+
+class Unavailable(Exception):
+    """What is missing here, and nobody's fault."""
 
 
 def releases():
@@ -64,7 +78,7 @@ def interpreter_for(release):
         if said and release.pythons[0] <= tuple(map(int, said.split())) <= release.pythons[1]:
             return python
     wanted = " to ".join(".".join(map(str, v)) for v in release.pythons)
-    sys.exit("versions.py: Numba %s needs a Python from %s with venv" % (release.number, wanted))
+    raise Unavailable("needs a Python from %s with venv" % wanted)
 
 
 def make(release, directory):
@@ -74,7 +88,11 @@ def make(release, directory):
     pip = [str(directory / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
     # Exactly these packages, none built here.
     words = ["install", "-q", "--no-deps", "--only-binary=:all:", *release.packages]
-    subprocess.run(pip + words, check=True, stdout=sys.stderr)
+    done = subprocess.run(pip + words, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
+    sys.stderr.write(done.stderr)
+    if done.returncode != 0 and NO_INDEX.search(done.stderr):
+        raise Unavailable("needs a Python package index")
+    done.check_returncode()
 
 
 def python_of(release):
@@ -98,9 +116,12 @@ def main():
     known = releases()
     if command == "list" and not words:
         print(*known)
-    elif command == "python" and len(words) == 1 and words[0] in known:
+    elif command == "python" and len(words) == 2 and words[0] in known:
         try:
             print(python_of(known[words[0]]))
+        except Unavailable as error:
+            Path(words[1]).write_text(REPORT % (words[0], quoteattr(str(error))))
+            sys.exit("versions.py: Numba %s %s" % (words[0], error))
         except (OSError, subprocess.CalledProcessError) as error:
             sys.exit("versions.py: Numba %s: %s" % (words[0], error))
     else:

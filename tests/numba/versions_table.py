@@ -10,7 +10,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 BEGIN, END = "<!-- versions_table.py -->\n", "<!-- /versions_table.py -->\n"
 HEAD = (
-    "Numba", "LLVM", "stamp", "in tree", "`NUMBA_CACHE_DIR`", "user-wide", "egg",
+    "Numba", "LLVM", "stamp", "in tree", "`NUMBA_CACHE_DIR`", "user-wide", "egg", "zip that is imported",
     "GNU tar: in tree", "elsewhere", "inspect, verify",
 )  # fmt: skip
 
@@ -31,7 +31,9 @@ class Release:
     def cell(self, *beginnings):
         """The one thing that these tests say, or that they do not agree on success."""
         said = [v for k, v in self.cases.items() if k.startswith(beginnings)]
-        if not said or None in said:
+        if not said:
+            return "-"
+        if None in said:
             return "**no**"
         return said[0] if len(set(said)) == 1 else "yes"
 
@@ -46,6 +48,7 @@ class Release:
             self.cell(moved % "outside"),
             self.cell(moved % "user-wide"),
             self.cell("test_unpacked_egg"),
+            self.cell("test_caches_of_sources_in_a_zip"),
             self.cell(tar % "in-tree"),
             self.cell(tar % "outside", tar % "user-wide"),
             "yes" if "**no**" not in (self.cell("test_inspect"), self.cell("test_this_interp"))

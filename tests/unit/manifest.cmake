@@ -1,3 +1,4 @@
 unit_test(manifest base stream manifest)
 unit_test(manifest_numbers base stream manifest)
 unit_test(manifest_refusals base stream manifest)
+unit_test(manifest_lines base stream manifest)

@@ -121,6 +121,9 @@ static void real_files_have_the_time_that_os_stat_gives(void **state)
                  (unsigned long long)bits_of(stamp_mtime(st[i].st_mtim)));
         assert_string_equal(hex, want);
     }
+    /* To the end: Python must not find the pipe closed before the last newline. */
+    assert_int_equal(fgetc(f), '\n');
+    assert_int_equal(fgetc(f), EOF);
     assert_int_equal(pclose(f), 0);
     snprintf(command, sizeof(command), "rm -rf %s", dir);
     assert_int_equal(system(command), 0);

@@ -1,0 +1,108 @@
+/* Repairing, what was not packed: files in the directories of an archive that no manifest names.
+ * They do not matter to caches, and are counted only. */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "caches.h"
+#include "numba/index.h"
+#include "restore.h"
+#include "tree/beneath.h"
+
+struct dirs {
+    char **paths; /* owned */
+    size_t count;
+};
+
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void clear(struct dirs *d)
+{
+    for (size_t i = 0; i < d->count; i++)
+        free(d->paths[i]);
+    free(d->paths);
+}
+
+/* The directories of T's entries; those in metadata share theirs with others. */
+static int add_dirs(struct dirs *d, const struct restore_tree *t)
+{
+    for (size_t i = 0; i < t->m.entry_count && !t->info; i++) {
+        const char *path = t->files[i].path;
+        _cleanup_free_ char *dir = path && path_is_safe(path) ? path_dir(path) : NULL;
+
+        if (!path || !path_is_safe(path))
+            continue;
+        if (!dir)
+            return -ENOMEM;
+        if (d->count && strcmp(d->paths[d->count - 1], dir) == 0)
+            continue;
+        if (layout_grow((void **)&d->paths, d->count, sizeof *d->paths) < 0)
+            return -ENOMEM;
+        d->paths[d->count++] = take_ptr(dir);
+    }
+    return 0;
+}
+
+static bool is_compiled(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n > 4 && strcmp(name + n - 4, ".pyc") == 0;
+}
+
+/* Caches of Python and Numba come and go; what begins with our own name is ours. */
+static bool is_nobodys(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+           strncmp(name, MANIFEST_DIR, strlen(MANIFEST_DIR)) == 0 || is_compiled(name) ||
+           caches_is_index(name) || caches_is_data(name) || index_is_temporary(name);
+}
+
+static int count_in(struct restore *r, const char *dir)
+{
+    _cleanup_close_ int fd = beneath_open(r->fd, dir, O_RDONLY | O_DIRECTORY, 0);
+    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *item;
+
+    if (!d)
+        return 0;
+    take_fd(&fd);
+    while ((item = readdir(d))) {
+        _cleanup_free_ char *path = NULL;
+        struct stat st;
+
+        if (is_nobodys(item->d_name))
+            continue;
+        path = path_join(dir, item->d_name);
+        if (!path)
+            return -1;
+        if (!restore_owner(r, path) &&
+            fstatat(dirfd(d), item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+            r->result->extra++;
+    }
+    return 0;
+}
+
+int restore_extra(struct restore *r, struct wp_error *err)
+{
+    struct dirs d = {0};
+    int res = 0;
+
+    for (size_t i = 0; i < r->tree_count && res == 0 && !r->grafting; i++)
+        res = add_dirs(&d, &r->trees[i]);
+    if (d.count)
+        qsort(d.paths, d.count, sizeof *d.paths, compare_paths);
+    for (size_t i = 0; i < d.count && res == 0; i++)
+        if (!i || strcmp(d.paths[i - 1], d.paths[i]) != 0)
+            res = count_in(r, d.paths[i]);
+    clear(&d);
+    return res < 0 ? error_nomem(err) : 0;
+}

@@ -1,0 +1,105 @@
+/* Repairing, symbolic links: tools that cannot make them leave them out, or write their targets
+ * into files. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "restore.h"
+#include "tree/beneath.h"
+
+/* Is NAME in DIR a file that holds the link's target and nothing else? */
+static bool holds_target(int dir, const char *name, const char *target)
+{
+    _cleanup_buf_ struct buf text = {0};
+    size_t n = strlen(target);
+
+    return beneath_read(dir, name, n, &text, NULL) == 0 && text.size == n &&
+           memcmp(text.data, target, n) == 0;
+}
+
+/* A link of another name, then renamed: there is never nothing, and nothing else is replaced than
+ * what was looked at, but for a moment. */
+static int make_link(int dir, const char *name, const struct entry *e, bool replace)
+{
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, e->mtime};
+    _cleanup_free_ char *temporary = NULL;
+    uint64_t number = 0;
+    struct stat st;
+
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) < 0 ||
+        asprintf(&temporary, "%s.tmp.%016llx", name, (unsigned long long)number) < 0)
+        return -ENOMEM;
+    if (symlinkat(e->target, dir, temporary) < 0)
+        return -errno;
+    /* As the neighbours are: whoever unpacked is not always who repairs. */
+    if (geteuid() == 0 && fstat(dir, &st) == 0)
+        (void)!fchownat(dir, temporary, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
+    (void)utimensat(dir, temporary, times, AT_SYMLINK_NOFOLLOW);
+    if (renameat2(dir, temporary, dir, name, replace ? 0 : RENAME_NOREPLACE) < 0) {
+        int res = -errno;
+
+        unlinkat(dir, temporary, 0);
+        return res;
+    }
+    return 0;
+}
+
+/* Where warmpack has been before, a link that is not there was removed since. */
+static int repair_link(struct restore *r, const struct restore_tree *t, const struct entry *e,
+                       const char *path, struct wp_error *err)
+{
+    const char *name;
+    _cleanup_close_ int dir = beneath_parent(r->fd, path, &name);
+    bool missing;
+    struct stat st;
+    int res;
+
+    if (dir < 0)
+        return 0; /* its directory has not come */
+    missing = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+    if (missing ? t->has_state : !S_ISREG(st.st_mode) || !holds_target(dir, name, e->target))
+        return 0;
+    res = r->o->dry_run ? 0 : make_link(dir, name, e, !missing);
+    if (res == -ENOMEM)
+        return error_nomem(err);
+    if (res < 0) {
+        report(r->o->report, WP_WARNING, path, "cannot be made a symbolic link again: %s",
+               strerror(-res));
+        return 0;
+    }
+    r->result->links++;
+    report(r->o->report, restore_detail(r), path,
+           r->o->dry_run ? "would be made a symbolic link again" : "is a symbolic link again");
+    return 0;
+}
+
+int restore_links(struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    int res = 0;
+
+    /* Wheels have none, and onto a tree that came another way only caches are put. */
+    for (size_t i = 0;
+         i < t->m.entry_count && res == 0 && !r->grafting && !t->info && !r->o->keep_modes; i++) {
+        const struct entry *e = &t->m.entries[i];
+        _cleanup_free_ char *path = NULL;
+        bool gone = false;
+
+        if (e->type != ENTRY_SYMLINK)
+            continue;
+        path = restore_path(t, e->path, &gone);
+        if (!path && !gone)
+            return error_nomem(err);
+        if (path && path_is_safe(path))
+            res = repair_link(r, t, e, path, err);
+    }
+    return res;
+}

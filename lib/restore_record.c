@@ -1,0 +1,163 @@
+/* Repairing an installed wheel: installers remove what RECORD lists. The state beside the manifest,
+ * and caches that lie beside their sources now, are listed like what was installed. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "restamp.h"
+#include "restore.h"
+#include "tree/beneath.h"
+#include "wheel_record.h"
+
+enum { LARGEST_RECORD = 256 << 20 };
+
+struct record {
+    const struct restore_tree *t;
+    char **lines; /* sorted, into the text; owned */
+    size_t count;
+    struct buf more;
+};
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* TEXT ends in NUL, and is cut up into lines. */
+static int split(struct record *rec, char *text)
+{
+    char *rest = NULL;
+
+    for (char *line = strtok_r(text, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
+        if (layout_grow((void **)&rec->lines, rec->count, sizeof *rec->lines) < 0)
+            return -ENOMEM;
+        rec->lines[rec->count++] = line;
+    }
+    if (rec->count)
+        qsort(rec->lines, rec->count, sizeof *rec->lines, compare_lines);
+    return 0;
+}
+
+/* Is there a line that begins with LINE's name, up to its first separating comma at N? */
+static bool is_listed(const struct record *rec, const char *line, size_t n)
+{
+    size_t low = 0, high = rec->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strncmp(rec->lines[middle], line, n);
+
+        if (order == 0)
+            return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+/* Lists PATH of the tree, which is known to be there. 1: it is listed already. */
+static int list_file(struct record *rec, const char *path)
+{
+    size_t above = strlen(rec->t->base), before = rec->more.size;
+    const char *relative = path;
+
+    if (above) {
+        if (!path_is_under(path, rec->t->base) || !path[above])
+            return 0; /* of the tree, but not where the distribution is */
+        relative = path + above + 1;
+    }
+    if (wheel_record_add(&rec->more, relative) < 0)
+        return -ENOMEM;
+    /* "PATH,,\n": what it shares with a line that has a digest ends at its first comma. */
+    if (!is_listed(rec, (const char *)rec->more.data + before, rec->more.size - before - 2))
+        return 0;
+    rec->more.size = before;
+    return 1;
+}
+
+static int list_index(struct record *rec, const struct laid_index *laid)
+{
+    _cleanup_free_ char *dir = path_dir(laid->path);
+    size_t count;
+    const struct layout_file *files = layout_stem(laid->record, laid->file, &count);
+
+    if (!dir)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        _cleanup_free_ char *path = path_join(dir, files[i].name);
+
+        if (!path || list_file(rec, path) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int list_all(struct record *rec, struct restore *r, const char *state)
+{
+    const struct layout *l = &rec->t->layout;
+    struct stat st;
+
+    if (beneath_stat(r->fd, state, &st) == 0 && list_file(rec, state) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < l->laid_count; i++)
+        if (l->laid[i].root == LAYOUT_TREE && list_index(rec, &l->laid[i]) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+static int append(struct restore *r, const char *path, const struct buf *text,
+                  const struct buf *more, const struct stat *like)
+{
+    _cleanup_buf_ struct buf whole = {0};
+    bool cut = text->size && text->data[text->size - 1] != '\n';
+    int res;
+
+    if (buf_add(&whole, text->data, text->size) < 0 || (cut && buf_add_str(&whole, "\n") < 0) ||
+        buf_add(&whole, more->data, more->size) < 0)
+        return -ENOMEM;
+    res = restamp_replace(r->fd, path, whole.data, whole.size, like, NULL);
+    /* What is repaired is repaired; only a later removal will leave something behind. */
+    if (res < 0 && res != -ENOMEM)
+        report(r->o->report, WP_WARNING, path, "cannot be written: %s", strerror(-res));
+    return res == -ENOMEM ? res : 0;
+}
+
+int restore_record(struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    _cleanup_free_ char *place = t->info ? path_dir(t->home) : NULL;
+    _cleanup_free_ char *info = place ? path_dir(place) : NULL;
+    _cleanup_free_ char *path = info ? path_join(info, WHEEL_RECORD) : NULL;
+    _cleanup_free_ char *state = info ? path_join(t->home, STATE_NAME) : NULL;
+    _cleanup_free_ char *manifest = info ? path_join(t->home, MANIFEST_NAME) : NULL;
+    _cleanup_buf_ struct buf text = {0}, lines = {0};
+    struct record rec = {.t = t};
+    struct stat st;
+    int res;
+
+    if (!t->info)
+        return 0;
+    if (!path || !state || !manifest)
+        return error_nomem(err);
+    if (beneath_read(r->fd, path, LARGEST_RECORD, &text, &st) < 0 || !text.size)
+        return 0; /* an egg, or no installer was here */
+    if (memchr(text.data, '\0', text.size))
+        return 0; /* no RECORD that any installer reads */
+    res = buf_add(&lines, text.data, text.size) < 0 || buf_terminate(&lines) < 0
+              ? -ENOMEM
+              : split(&rec, (char *)lines.data);
+    /* Where the manifest itself is not in it, nothing of ours is anybody's to remove. */
+    if (res == 0 && (res = list_file(&rec, manifest)) == 1) {
+        res = list_all(&rec, r, state);
+        if (res == 0 && rec.more.size)
+            res = append(r, path, &text, &rec.more, &st);
+    }
+    buf_free(&rec.more);
+    free(rec.lines);
+    return res < 0 ? error_nomem(err) : 0;
+}

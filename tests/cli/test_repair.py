@@ -1,0 +1,385 @@
+"""Trees that other tools unpacked, or that were moved, are repaired: what comes of files, links,
+modes and cache directories. Whether Numba loads what it should is tests/numba/test_restore.py's."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import trees
+from trees import index, look, run, set_time, write
+
+PYTHON = "/usr/bin/python3"
+OLD = 1_600_000_000 * 10**9 + 123_456_789
+
+
+@pytest.fixture
+def warmpack(tmp_path):
+    return trees.Runner(tmp_path)
+
+
+def hashed(root, source):
+    name = os.path.basename(source) + "_" + hashlib.sha1(os.fspath(source).encode()).hexdigest()
+    return root / name
+
+
+def source(path, text="x = 1\n"):
+    """A source with an index."""
+    write(path, text, ns=OLD)
+    index(path)
+    return path
+
+
+def restore(warmpack, *words, status=0):
+    """What --json says of a repair."""
+    return json.loads(warmpack.ok("restore", "--json", *words, status=status).stdout)
+
+
+def judge(warmpack, directory, *words, status=0):
+    """What verify --json says: status of each index."""
+    said = json.loads(warmpack.ok("verify", "--json", directory, *words, status=status).stdout)
+    return {found["index"]: found["status"] for found in said["indexes"]}
+
+
+def assert_valid(said, count):
+    assert (said["summary"]["valid"], said["summary"]["total"]) == (count, count), said
+    assert said["lost"] == 0
+
+
+def pyc_is_valid(path):
+    """As importlib judges it: the source's whole-second time and size are in its header."""
+    cached = importlib.util.cache_from_source(os.fspath(path))
+    with open(cached, "rb") as f:
+        header = f.read(16)
+    st = path.stat()
+    return (header[4:8] == bytes(4) and
+            int.from_bytes(header[8:12], "little") == int(st.st_mtime) & 0xffffffff and
+            int.from_bytes(header[12:16], "little") == st.st_size)
+
+
+# ---- Several distributions in one directory --------------------------------------------------
+
+def distribution(root, name, modules):
+    """What a wheel of NAME is made of."""
+    for module in modules:
+        source(root / module, f"name = '{name} {module}'\n")
+    info = root / f"{name}-1.0.dist-info"
+    write(info / "METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    write(info / "WHEEL",
+          "Wheel-Version: 1.0\nGenerator: none\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    write(info / "RECORD", "")
+    return root
+
+
+@pytest.fixture(name="site")
+def two_wheels_installed_by_pip(warmpack, tmp_path):
+    """alpha and beta, which share a directory; each has two indexes."""
+    wheels = []
+    for name in ("alpha", "beta"):
+        built = distribution(tmp_path / "build" / name, name, [f"{name}/k.py", f"shared/{name}.py"])
+        wheels.append(tmp_path / f"{name}-1.0-py3-none-any.whl")
+        warmpack.ok("create", "-qf", wheels[-1], "-C", built, ".")
+    site = tmp_path / "site"
+    run(PYTHON, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", site, *wheels,
+        home=warmpack.home)
+    return site
+
+
+def test_wheels_that_pip_installed_are_each_repaired(warmpack, site):
+    sources = sorted(site.rglob("*.py"))
+    assert len(sources) == 4
+    assert all(path.stat().st_mtime_ns != OLD for path in sources)
+    assert all(pyc_is_valid(path) for path in sources)  # pip compiles
+    assert set(judge(warmpack, site, status=1).values()) == {"stale"}
+    said = restore(warmpack, site)
+    assert_valid(said, 4)
+    assert said["manifests"] == 2
+    assert (said["missing"], said["changed"], said["sources"], said["matched"]) == (0, 0, 4, 4)
+    assert all(path.stat().st_mtime_ns == OLD for path in sources)
+    assert all(pyc_is_valid(path) for path in sources)
+    assert set(judge(warmpack, site).values()) == {"valid"}
+    before = look(site, ours=True)
+    assert_valid(restore(warmpack, site), 4)
+    trees.assert_same(before, look(site, ours=True))
+
+
+def test_a_distributions_manifest_leaves_alone_what_is_not_its_own(warmpack, site):
+    strangers = [source(site / "shared/stranger.py"), source(site / "alpha/late.py")]
+    for path in strangers:
+        set_time(path, OLD + 10**9)
+    strange = {p: e for p, e in look(site).items() if b"stranger" in p or b"late" in p}
+    (site / "shared/beta.py").write_text("changed\n")
+    said = restore(warmpack, site, "--layout", "cache-dir", "--cache-dir", site / "caches",
+                   status=1)
+    # Of beta's two indexes one is lost; nobody else's are counted, or moved.
+    assert (said["summary"]["valid"], said["summary"]["total"], said["lost"]) == (3, 4, 1)
+    assert said["changed"] == 1
+    trees.assert_same(strange, {p: e for p, e in look(site).items()
+                                if b"stranger" in p or b"late" in p})
+
+
+def test_an_uninstalled_distribution_leaves_nothing_behind(warmpack, site, tmp_path):
+    """What a repair adds and moves is in RECORD, from which installers remove."""
+    restore(warmpack, site)
+    env = trees.environment(warmpack.home, PYTHONPATH=str(site))
+    run(PYTHON, "-m", "pip", "uninstall", "--break-system-packages", "-qy", "alpha", env=env)
+    left = {os.fsdecode(p) for p in look(site, ours=True)}
+    assert not [p for p in left if p.startswith("alpha")], sorted(left)
+    assert not [p for p in left if "shared" in p and "alpha" in p], sorted(left)
+    assert_valid(restore(warmpack, site), 2)
+
+
+def test_two_manifests_for_one_file_do_not_quarrel(warmpack, tmp_path):
+    """A later release over an earlier one, by tar: the manifest that knows the content rules."""
+    for number, text in ((1, "x = 1\n"), (2, "x = 2\n")):
+        app = tmp_path / str(number) / "app"
+        source(app / "same.py")
+        source(app / "other.py", text)
+        set_time(app / "same.py", OLD + number)
+        index(app / "same.py")
+        warmpack.ok("-czqf", f"{number}.tgz", "-C", str(number), "app")
+        (tmp_path / "out").mkdir(exist_ok=True)
+        run("tar", "-xzf", f"{number}.tgz", "-C", "out", cwd=tmp_path)
+    run("sh", "-c", "find out -name '*.py' -exec touch {} +", cwd=tmp_path)
+    said = restore(warmpack, "out")
+    assert_valid(said, 2)
+    assert said["manifests"] == 2
+    assert said["changed"] == 0
+    assert (tmp_path / "out/app/same.py").stat().st_mtime_ns == OLD + 2
+    before = look(tmp_path / "out", ours=True)
+    assert_valid(restore(warmpack, "out"), 2)
+    trees.assert_same(before, look(tmp_path / "out", ours=True))
+
+
+def test_two_archives_in_one_directory_are_both_repaired(warmpack, tmp_path):
+    """Neither has a top-level directory of its own."""
+    for name in ("one", "two"):
+        build = tmp_path / "build" / name
+        source(build / f"only_{name}" / "k.py", f"{name} = 1\n")
+        source(build / "common" / f"{name}.py", f"{name} = 2\n")
+        warmpack.ok("-czqf", f"{name}.tgz", "-C", build, f"only_{name}", "common")
+        (tmp_path / "out").mkdir(exist_ok=True)
+        run("tar", "-xzf", f"{name}.tgz", "-C", "out", cwd=tmp_path)
+        warmpack.ok("create", "-qf", f"{name}.zip", "-C", build, f"only_{name}", "common")
+        run("unzip", "-qo", f"{name}.zip", "-d", "unzipped", cwd=tmp_path)
+    run("sh", "-c", "find out -name '*.py' -exec touch {} +", cwd=tmp_path)
+    for there in ("out", "unzipped"):
+        said = restore(warmpack, there)
+        assert said["manifests"] == 2
+        assert_valid(said, 4)
+        assert set(judge(warmpack, there).values()) == {"valid"}
+
+
+# ---- Cache directories -----------------------------------------------------------------------
+
+def all_indexes(*roots):
+    return sorted(path for root in roots for path in root.rglob("*.nbi"))
+
+
+@pytest.fixture(name="inside")
+def tree_with_a_cache_root_inside(warmpack, tmp_path):
+    """app/k has its caches in app/.nc; app and app/l in the tree. Returns the archive."""
+    app = tmp_path / "src" / "app"
+    for name in ("m.py", "l/l.py", "k/k.py"):
+        source(app / name)
+    shutil.copytree(app / "k/__pycache__", hashed(app / ".nc", app / "k"))
+    shutil.rmtree(app / "k/__pycache__")
+    warmpack.ok("-czqf", "inside.tgz", "-C", "src", "app")
+    shutil.rmtree(tmp_path / "src")
+    return tmp_path / "inside.tgz"
+
+
+def assert_only_names_for(root, caches, sources):
+    assert ({path.name for path in caches.iterdir()} ==
+            {hashed(caches, root / source).name for source in sources})
+
+
+def test_copies_in_a_root_inside_the_tree_move_with_it(warmpack, inside, tmp_path):
+    warmpack.ok("-xqf", inside, "-C", "a")
+    root = tmp_path / "a/app"
+    assert_only_names_for(root, root / ".nc", ["", "k", "l"])
+    for name in ("b", "c"):
+        os.rename(root.parent, tmp_path / name)
+        root = tmp_path / name / "app"
+        said = restore(warmpack, root)
+        assert_valid(said, 5)
+        assert_only_names_for(root, root / ".nc", ["", "k", "l"])
+        assert set(judge(warmpack, root, "--cache-dir", root / ".nc").values()) == {"valid"}
+
+
+@pytest.mark.parametrize("how", ["unpacked again", "restored"])
+def test_caches_that_go_into_the_tree_leave_nothing_elsewhere_in_it(
+        warmpack, inside, tmp_path, how):
+    """Not in a root inside the tree, and no duplicates beside the manifest."""
+    warmpack.ok("-xqf", inside, "-C", "a")
+    if how == "restored":
+        assert_valid(restore(warmpack, "a", "--layout", "in-tree"), 3)
+    else:
+        warmpack.ok("-xqf", inside, "-C", "a", "--layout", "in-tree")
+    places = {path.parent.name for path in all_indexes(tmp_path / "a")}
+    assert places == {"__pycache__"}, places
+    assert len(judge(warmpack, "a")) == 3
+
+
+def test_duplicates_beside_the_manifest_go(warmpack, tmp_path):
+    """Another tool unpacked; Numba, or an earlier run, has filled __pycache__ meanwhile."""
+    app = source(tmp_path / "src/app/k.py").parent
+    shutil.copytree(app / "__pycache__", hashed(tmp_path / "caches", app))
+    shutil.rmtree(app / "__pycache__")
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "--cache-dir", "caches", "app")
+    (tmp_path / "out").mkdir()
+    run("tar", "-xzf", "a.tgz", "-C", "out", cwd=tmp_path)
+    found = all_indexes(tmp_path / "out")
+    assert len(found) == 1 and "cache" in found[0].parts
+    shutil.copytree(found[0].parent, tmp_path / "out/app/__pycache__")
+    assert_valid(restore(warmpack, "out", "--layout", "in-tree"), 1)
+    assert all_indexes(tmp_path / "out") == [tmp_path / "out/app/__pycache__" / found[0].name]
+    assert not list((tmp_path / "out/app/.warmpack").rglob("cache"))
+    assert judge(warmpack, "out") == {f"app/__pycache__/{found[0].name}": "valid"}
+
+
+def test_unpacking_again_in_a_moved_tree_leaves_no_old_names(warmpack, inside, tmp_path):
+    warmpack.ok("-xqf", inside, "-C", "a")
+    os.rename(tmp_path / "a", tmp_path / "b")
+    warmpack.ok("-xqf", inside, "-C", "b")
+    root = tmp_path / "b/app"
+    assert_only_names_for(root, root / ".nc", ["", "k", "l"])
+
+
+def test_a_selection_brings_no_caches_of_what_was_not_selected(warmpack, tmp_path):
+    app = tmp_path / "src" / "app"
+    for name in ("k/k.py", "k/other.py", "l/l.py"):
+        path = source(app / name)
+        place = hashed(tmp_path / "caches", path.parent)
+        shutil.copytree(path.parent / "__pycache__", place, dirs_exist_ok=True)
+        shutil.rmtree(path.parent / "__pycache__")
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "--cache-dir", "caches", "app")
+    warmpack.ok("-xqf", "a.tgz", "-C", "out", "app/k/k.py")
+    assert [p.name for p in all_indexes(tmp_path / "out")] == ["k.add-3.py311.nbi"]
+    assert not list((tmp_path / "out").rglob("*other*"))
+    assert not list((tmp_path / "out").rglob("l_*"))
+    assert set(judge(warmpack, "out").values()) == {"valid"}
+
+
+def test_a_copied_tree_takes_no_caches_from_the_first(warmpack, tmp_path):
+    """After cp -a, both trees have their caches in the same root outside of them."""
+    source(tmp_path / "src/app/k.py")
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "app")
+    warmpack.ok("-xqf", "a.tgz", "-C", "one", "--cache-dir", "caches")
+    run("cp", "-a", "one", "two", cwd=tmp_path)
+    assert_valid(restore(warmpack, "two"), 1)
+    for name in ("one", "two"):
+        assert len(all_indexes(hashed(tmp_path / "caches", tmp_path / name / "app"))) == 1, name
+    shutil.rmtree(tmp_path / "one")
+    os.rename(tmp_path / "two", tmp_path / "three")
+    assert_valid(restore(warmpack, "three"), 1)
+    assert not hashed(tmp_path / "caches", tmp_path / "two/app").exists()
+
+
+def test_a_link_in_place_of_pycache_is_told_and_not_followed(warmpack, tmp_path):
+    app = source(tmp_path / "src/app/k.py").parent
+    shutil.copytree(app / "__pycache__", hashed(tmp_path / "caches", app))
+    shutil.rmtree(app / "__pycache__")
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "--cache-dir", "caches", "app")
+    (tmp_path / "out/app").mkdir(parents=True)
+    (tmp_path / "out/elsewhere").mkdir()
+    (tmp_path / "out/app/__pycache__").symlink_to("../elsewhere")
+    done = warmpack("-xf", "a.tgz", "-C", "out")
+    assert done.returncode == 1
+    assert b"app/__pycache__: is a symbolic link" in done.stderr, done.stderr
+    assert not list((tmp_path / "out/elsewhere").iterdir())
+    assert warmpack("-xf", "a.tgz", "-C", "out", "--cache-dir", "here").returncode == 0
+
+
+# ---- Files, modes and links ------------------------------------------------------------------
+
+ZIPFILE = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])"
+UNPACKERS = {
+    "unzip": ["unzip", "-q", "{archive}", "-d", "{there}"],
+    "zipfile": [PYTHON, "-c", ZIPFILE, "{archive}", "{there}"],
+    "bsdtar": ["bsdtar", "-xf", "{archive}", "-C", "{there}"],
+    "jar": ["sh", "-c", 'cd "$1" && jar xf "$0"', "{archive}", "{there}"],
+}
+
+
+@pytest.fixture(name="zipped")
+def tree_with_links_and_modes(warmpack, tmp_path):
+    app = tmp_path / "src" / "app"
+    source(app / "k.py")
+    source(app / "lib/deep.py")
+    write(app / "tool", "#!/bin/sh\n", mode=0o755, ns=OLD)
+    write(app / "secret", "s", mode=0o600, ns=OLD)
+    (app / "current").symlink_to("tool")
+    (app / "dir").symlink_to("lib")
+    (app / "dangling").symlink_to("/nonexistent/été")
+    (app / "alias.py").symlink_to("k.py")
+    index(app / "alias.py")
+    warmpack.ok("create", "-qf", "a.zip", "-C", "src", "app")
+    return tmp_path / "a.zip"
+
+
+def unpack(tool, archive, there):
+    if shutil.which(UNPACKERS[tool][0]) is None or shutil.which(tool.replace("zipfile", "sh")) is None:
+        pytest.skip(tool + " is not installed")
+    there.mkdir()
+    run(*[word.format(archive=archive, there=there) for word in UNPACKERS[tool]])
+    return there
+
+
+@pytest.mark.parametrize("tool", UNPACKERS)
+def test_a_zip_that_any_tool_unpacked_is_what_was_packed(warmpack, zipped, tmp_path, tool):
+    there = unpack(tool, zipped, tmp_path / "out")
+    said = restore(warmpack, there)
+    assert_valid(said, 3)
+    assert (said["missing"], said["changed"], said["extra"]) == (0, 0, 0)
+    packed, found = look(tmp_path / "src"), look(there)
+    for path, entry in packed.items():
+        if entry["type"] == found[path]["type"] and not path.endswith(b"__pycache__"):
+            wanted = {"content", "target", "mode"} | ({"mtime"} if b"content" in entry else set())
+            for member in wanted & entry.keys():
+                if entry["type"] != 0o040000:
+                    assert entry[member] == found[path][member], (path, member)
+    for name in ("current", "dir", "dangling", "alias.py"):
+        assert (there / "app" / name).is_symlink(), name
+    before = look(there, ours=True)
+    said = restore(warmpack, there)
+    assert (said["times"], said["modes"], said["links"]) == (0, 0, 0)
+    trees.assert_same(before, look(there, ours=True))
+
+
+def test_what_was_changed_after_a_repair_is_left_alone(warmpack, zipped, tmp_path):
+    there = unpack("zipfile", zipped, tmp_path / "out")
+    assert restore(warmpack, there)["links"] == 4
+    (there / "app/tool").chmod(0o700)
+    (there / "app/current").unlink()
+    said = restore(warmpack, there)
+    assert (said["modes"], said["links"]) == (0, 0)
+    assert (there / "app/tool").stat().st_mode & 0o777 == 0o700
+    assert not os.path.lexists(there / "app/current")
+    # Packed and unpacked by others once more, with the record of the first repair in it.
+    run("sh", "-c", "cd out && zip -qr ../again.zip .", cwd=tmp_path)
+    again = unpack("zipfile", tmp_path / "again.zip", tmp_path / "again")
+    assert_valid(restore(warmpack, again), 3)
+    assert (again / "app/tool").stat().st_mode & 0o777 == 0o755
+
+
+def test_files_that_were_not_packed_are_counted_and_left(warmpack, zipped, tmp_path):
+    there = unpack("unzip", zipped, tmp_path / "out")
+    for name in ("app/new.txt", "app/lib/new.txt", "app/fresh/deep.txt", "beside.txt"):
+        write(there / name, "new")
+    said = restore(warmpack, there)
+    assert said["extra"] == 2  # in directories of the archive
+    assert (there / "app/new.txt").read_text() == "new"
+    (there / "app/secret").unlink()
+    assert restore(warmpack, there)["missing"] == 1
+
+
+def test_a_file_of_its_own_is_no_link(warmpack, zipped, tmp_path):
+    there = unpack("zipfile", zipped, tmp_path / "out")
+    (there / "app/current").write_text("another text")
+    assert restore(warmpack, there)["links"] == 3
+    assert (there / "app/current").read_text() == "another text"

@@ -1,0 +1,60 @@
+"""Directories that a group shares: what is unpacked there gets the group and the rights that GNU
+tar gives it, though it is made in a staging directory of its own."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+import trees
+from trees import NOBODY, needs_root, run, write
+
+GROUP = 100  # nobody is made a member
+
+
+@pytest.fixture(name="place")
+def directory_for_all():
+    path = trees.public_directory()
+    yield path
+    trees.remove_tree(path)
+
+
+def shared(path):
+    path.mkdir()
+    os.chown(path, NOBODY, GROUP)
+    path.chmod(0o2775)
+
+
+def with_acl(path):
+    shared(path)
+    if shutil.which("setfacl") is None:
+        pytest.skip("setfacl is not installed")
+    subprocess.run(["setfacl", "-d", "-m", f"g:{GROUP}:rwx,o::r", path], check=True)
+
+
+def with_shared_below(path):
+    path.mkdir()
+    os.chown(path, NOBODY, NOBODY)
+    shared(path / "app")
+
+
+def rights(root):
+    acls = run("getfacl", "-Rpcn", ".", cwd=root) if shutil.which("getfacl") else b""
+    return sorted((os.fsdecode(p), oct(e["mode"]), e["owner"])
+                  for p, e in trees.look(root, owners=True).items()), acls
+
+
+@needs_root
+@pytest.mark.parametrize("make", [shared, with_acl, with_shared_below])
+def test_what_a_user_unpacks_belongs_to_the_group_as_with_tar(place, make):
+    write(place / "src/app/sub/file.py", "x = 1\n", mode=0o664)
+    write(place / "src/app/tool", "x", mode=0o775)
+    (place / "src/app/sub/link").symlink_to("file.py")
+    warmpack = trees.Runner(place)
+    run("tar", "-czf", "a.tgz", "-C", "src", "app", cwd=place)
+    member = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", f"--groups={NOBODY},{GROUP}"]
+    for name, command in (("by tar", ["tar"]), ("by us", [trees.BINARY, "-q"])):
+        make(place / name)
+        run(*member, *command, "-xzf", "a.tgz", "-C", name, cwd=place,
+            env=warmpack.variables())
+    assert rights(place / "by tar") == rights(place / "by us")

@@ -1,0 +1,174 @@
+"""Code that is for no CPU, and code that needs a library: as Numba itself writes both."""
+
+import json
+import re
+import subprocess
+
+import pytest
+from application import give_exact_times
+from harness import PYTHON, environment, warmpack
+
+KERNELS = '''\
+from numba import cuda
+
+
+@cuda.jit(cache=True)
+def scale(values, by):
+    i = cuda.grid(1)
+    if i < values.size:
+        values[i] *= by
+'''
+
+# The dispatcher, the cache, the kernel and the library are Numba's own. There is no GPU, so the
+# two things that only a driver can say are said here, and the machine code is some ELF file.
+GPU = '''\
+import sys
+from types import SimpleNamespace
+
+from numba import float32, float64, types
+from numba.cuda import dispatcher
+from numba.cuda.codegen import CUDACodeLibrary
+from numba.cuda.cudadrv import devices, runtime
+
+from kernels import scale
+
+capability = (8, 6)
+devices.get_context = lambda: SimpleNamespace(device=SimpleNamespace(compute_capability=capability))
+runtime.runtime.get_version = lambda: (11, 8)
+
+
+def kernel(name):
+    library = CUDACodeLibrary._rebuild(
+        None, name, name, ["; ModuleID"], {capability: [".version 7.8"]},
+        {capability: open(sys.argv[1], "rb").read()}, {capability: ""}, None, {})
+    made = dispatcher._Kernel._rebuild(
+        cooperative=False, name=name, signature=types.void(), codelibrary=library, debug=False,
+        lineinfo=False, call_helper=None, extensions=[])
+    made.target_context = scale.targetctx
+    return made
+
+
+for element in (float32, float64):
+    arguments = (element[::1], element)
+    if sys.argv[2] == "save":
+        scale._cache.save_overload(arguments, kernel("scale"))
+    else:
+        loaded = scale._cache.load_overload(arguments, scale.targetctx)
+        assert loaded.entry_name == "scale", loaded
+'''
+
+SVML = '''\
+import ctypes
+import ctypes.util
+import sys
+
+from llvmlite import binding
+from numba import njit, types
+
+sine = types.ExternalFunction("__svml_sin1", types.float64(types.float64))
+
+
+@njit("float64(float64)", cache=True)
+def plain(x):
+    return x + 1
+
+
+if __name__ != "waves" or len(sys.argv) > 1:
+    libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    binding.add_symbol("__svml_sin1", ctypes.cast(libm.sin, ctypes.c_void_p).value)
+
+
+@njit("float64(float64)", cache=True)
+def wave(x):
+    return sine(x)
+
+
+assert wave(0.0) == 0.0
+'''
+
+
+@pytest.fixture
+def cuda(here, me):
+    """A tree with the cache of a kernel, and what runs Numba on it."""
+    root = here / "app"
+    root.mkdir()
+    (root / "kernels.py").write_text(KERNELS)
+    give_exact_times(root)
+    program = here / "gpu.py"
+    program.write_text(GPU)
+
+    def run(root, what):
+        return subprocess.run(
+            [PYTHON, "-B", program, "/usr/bin/true", what],
+            env=environment(me.home, PYTHONPATH=root, NUMBA_DEBUG_CACHE=1),
+            cwd=me.home,
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+        ).stdout
+
+    assert run(root, "save").count("data saved") == 2
+    return root, run
+
+
+def test_a_cuda_index_is_shown_with_its_own_key(cuda, here, me):
+    root, _ = cuda
+    index = next(root.rglob("*.nbi"))
+    script = (
+        "import pickle, sys; f = open(sys.argv[1], 'rb'); pickle.load(f)\n"
+        "for key, data in pickle.load(f)[1].items():\n"
+        "    print(str(key[0]), repr(key[1]), *key[2], data, sep='|')"
+    )
+    python = subprocess.check_output([PYTHON, "-c", script, index], text=True).splitlines()
+    document = json.loads(warmpack("inspect", "--json", root, home=me.home).out)
+    overloads = document["indexes"][0]["overloads"]
+    assert [
+        "|".join([o["signature"], o["target"], *o["code"], o["data"]]) for o in overloads
+    ] == python
+    assert [o["target"] for o in overloads] == ["((11, 8), (8, 6))"] * 2
+    assert all(o["triple"] is o["cpu"] is o["features"] is None for o in overloads)
+    assert all(o["size"] for o in overloads)
+    table = warmpack("inspect", root, home=me.home).out
+    assert table.count("    for     ((11, 8), (8, 6))\n") == 2 and "    cpu " not in table
+
+
+def test_cuda_indexes_are_judged_by_place_and_stamp_and_survive_a_move(cuda, here, me):
+    root, run = cuda
+    # No setting of a CPU is about them.
+    assert warmpack("verify", root, home=me.home, NUMBA_CPU_NAME="generic").counts == (1, 1)
+    warmpack("verify", "--python", PYTHON, root, home=me.home)
+    warmpack("create", "-f", here / "a.tgz", "-C", here, "app", home=me.home)
+    warmpack("extract", "-f", here / "a.tgz", "-C", here / "new", home=me.home)
+    assert warmpack("verify", here / "new" / "app", home=me.home).counts == (1, 1)
+    assert run(here / "new" / "app", "load").count("data loaded") == 2
+    done = warmpack("env", root, home=me.home, expect=2)
+    assert "no overload in these caches is for a CPU" in done.err
+
+
+def test_code_that_calls_svml_is_noted_with_the_symbol(here, me):
+    root = here / "app"
+    root.mkdir()
+    (root / "waves.py").write_text(SVML)
+    give_exact_times(root)
+
+    def run(*words):
+        return subprocess.run(
+            [PYTHON, "-B", "-c", "import waves", *words],
+            env=environment(me.home, PYTHONPATH=root, NUMBA_DEBUG_CACHE=1),
+            cwd=me.home,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    done = run("with the library")
+    assert done.returncode == 0 and done.stdout.count("data saved") == 2, done.stderr
+    assert run("with the library").stdout.count("data loaded") == 2
+    done = warmpack("verify", root, home=me.home)
+    assert done.counts == (2, 2)
+    assert re.findall(r"^svml  __pycache__/(\S+?)-.* calls (\S+) of", done.out, re.M) == [
+        ("waves.wave", "__svml_sin1")
+    ]
+    assert "hint: svml: install the library" in done.err
+    # What the note warns of: without the library the process ends at the load.
+    assert run().returncode < 0

@@ -1,0 +1,83 @@
+"""pip install . gives a package with the program inside, for machines without a compiler."""
+
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+import warmpack
+from conftest import ROOT
+from harness import PYTHON
+
+# Has scikit-build-core, so that nothing is fetched.
+BUILDER = os.environ.get("WARMPACK_TEST_PYTHON") or PYTHON
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    place = tmp_path_factory.mktemp("wheel")
+    source = place / "source"
+    # Nothing that was built before.
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns("build*", ".git", "__pycache__"))
+    environ = {**os.environ, "PATH": "/usr/bin:/bin", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environ.pop("WARMPACK", None)
+    done = subprocess.run([BUILDER, "-m", "pip", "wheel", "-q", "--no-deps", "--no-index",
+                           "--no-build-isolation", "-w", place, source],
+                          env=environ, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (made,) = place.glob("*.whl")
+    return made
+
+
+@pytest.fixture
+def installed(wheel, tmp_path, monkeypatch):
+    """An environment that has the wheel and nothing else, and sees no other program."""
+    monkeypatch.delenv("WARMPACK")
+    subprocess.run([PYTHON, "-m", "venv", tmp_path / "env"], check=True)
+    python = tmp_path / "env" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-index", wheel], check=True,
+                   env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    monkeypatch.setenv("PATH", str(python.parent))
+    return python
+
+
+def test_the_wheel_is_for_every_python_3_of_this_machine(wheel):
+    assert wheel.name.startswith("warmpack-%s-py3-none-linux_" % warmpack.__version__)
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert "warmpack/py.typed" in names and "warmpack/spark.py" in names
+    assert [name for name in names if "/bin/" in name] == ["warmpack/bin/warmpack"]
+    assert not [name for name in names if name.endswith((".h", ".a", ".so", ".1"))]
+
+
+def test_the_program_in_the_wheel_needs_no_libraries(installed):
+    path = subprocess.check_output([installed, "-c", "import warmpack; print("
+                                    "warmpack.find_program())"], text=True).strip()
+    assert path.endswith("/site-packages/warmpack/bin/warmpack")
+    said = subprocess.check_output(["/usr/bin/readelf", "-dl", path], text=True)
+    assert "NEEDED" not in said and "INTERP" not in said
+    assert Path(path).stat().st_size < 8 << 20
+
+
+def test_what_was_installed_packs_and_unpacks(installed, warm_tree, tmp_path):
+    code = ("import warmpack\n"
+            "warmpack.create('app.tgz', 'app', directory=%r, cache_dir=%r)\n"
+            "print(warmpack.extract('app.tgz', 'there')['summary'])"
+            % (str(warm_tree / "build"), str(warm_tree / "caches")))
+    said = subprocess.check_output([installed, "-c", code], cwd=tmp_path, text=True)
+    assert said == "{'total': 3, 'valid': 3}\n"
+    words = ["verify", "there"]
+    for command in ([installed, "-m", "warmpack"], [installed.parent / "warmpack"]):
+        done = subprocess.run([*command, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+                              check=False)
+        assert done.returncode == 0 and "3 of 3 cache indexes valid" in done.stderr
+
+
+def test_the_package_and_the_program_have_one_version(installed):
+    code = ("import warmpack, importlib.metadata as m;"
+            " print(warmpack.__version__, m.version('warmpack'))")
+    versions = subprocess.check_output([installed, "-c", code], text=True).split()
+    program = subprocess.check_output([installed.parent / "warmpack", "--version"], text=True)
+    assert versions == [program.split()[1]] * 2

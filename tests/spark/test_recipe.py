@@ -1,0 +1,110 @@
+"""What README tells people to paste, as it stands."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import warmpack
+from conftest import ROOT, spark_home
+from small import run_small, write_small
+
+
+def recipe(name):
+    """The block of code after <!-- recipe: NAME -->."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- recipe: %s -->\n+```\w*\n(.*?)```" % name, text, re.S)
+    assert found, "README has no recipe named " + name
+    assert found.group(1).count("\n") <= 20
+    return found.group(1)
+
+
+def write_warm_sources(place, home):
+    """src/app with the package pkg, and its caches in a directory of their own."""
+    write_small(place / "src" / "app")
+    assert run_small(place / "src" / "app", home, NUMBA_CACHE_DIR=place / "caches") == (0, 3)
+
+
+@pytest.fixture
+def worked_in(tmp_path, home):
+    place = tmp_path / "project"
+    place.mkdir()
+    write_warm_sources(place, home)
+    return place
+
+
+@pytest.mark.parametrize("mounted", ("exec", "noexec"))
+def test_the_recipe_for_spark_runs_as_it_stands(worked_in, home, tmp_path, mounted):
+    """Also where executors work on a filesystem from which nothing may be executed."""
+    if mounted == "noexec" and os.geteuid() != 0:
+        pytest.skip("needs root")
+    place = spark_home(tmp_path / "spark")
+    (worked_in / "job.py").write_text(recipe("spark"))
+    settings = {
+        "spark.executorEnv.NUMBA_DEBUG_CACHE": "1",
+        "spark.executorEnv.HOME": home,
+        "spark.ui.enabled": "false",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.local.dir": tmp_path / "local",
+    }
+    words = [word for setting in settings.items() for word in ("--conf", "%s=%s" % setting)]
+    env = dict(os.environ, SPARK_HOME=str(place), PYSPARK_PYTHON=sys.executable,
+               PYTHONPATH=str(Path(warmpack.__file__).parents[1]))
+    command = [place / "bin" / "spark-submit", "--master", "local-cluster[1,1,1024]", *words,
+               "job.py"]
+    # Gone with the namespace: nothing is left mounted, and what executors said goes to a copy.
+    script = 'mount -t tmpfs -o noexec none "$1" || exit 77; shift; d=$1; shift; "$@"; r=$?; '
+    script += 'mkdir -p "$d"; cp -r "$SPARK_HOME/work" "$d"; exit $r'
+    if mounted == "noexec":
+        command = ["unshare", "--mount", "sh", "-c", script, "sh", place / "work",
+                   tmp_path / "said", *command]
+    done = subprocess.run(command, env=env, cwd=worked_in, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode == 77 and mounted == "noexec":
+        pytest.skip("needs mount: " + done.stderr.strip())
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert str([number + 1 for number in range(8)]) in done.stdout
+    work = tmp_path / "said" / "work" if mounted == "noexec" else place / "work"
+    said = "".join(p.read_text() for p in work.glob("*/*/std*"))
+    assert "[cache] data loaded" in said and "[cache] data saved" not in said
+
+
+def test_the_recipe_for_dask_runs_as_it_stands(worked_in, home, tmp_path):
+    pytest.importorskip("distributed")
+    warmpack.create(worked_in / "app.tgz", "app", directory=worked_in / "src",
+                    cache_dir=worked_in / "caches")
+    (worked_in / "job.py").write_text(
+        recipe("dask") + """
+
+def work(_):
+    import contextlib, io, os, sys
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        import pkg.k
+    return os.getpid(), pkg.k.__file__, pkg.k.add(20, 22), said.getvalue()
+
+
+if __name__ == "__main__":
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True,
+                      dashboard_address=None) as cluster, Client(cluster) as client:
+        client.register_plugin(Warm("app.tgz"))
+        late = cluster.scale(3)
+        client.wait_for_workers(3)
+        for worker in client.scheduler_info()["workers"]:
+            print(client.submit(work, 0, workers=[worker], pure=False).result())
+""")
+    env = dict(os.environ, NUMBA_DEBUG_CACHE="1", HOME=str(home),
+               PYTHONPATH=str(Path(warmpack.__file__).parents[1]))
+    done = subprocess.run([sys.executable, "job.py"], env=env, cwd=worked_in,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    reports = [eval(line) for line in done.stdout.splitlines() if line.startswith("(")]
+    assert len({report[0] for report in reports}) == 3
+    for _, path, result, said in reports:
+        assert result == 42 and not path.startswith(str(worked_in / "src"))
+        assert said.count("data loaded") == 3 and "data saved" not in said

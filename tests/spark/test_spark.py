@@ -1,0 +1,199 @@
+"""An application arrives warm on every executor, whatever happens to executors."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import jobs
+import pytest
+import warmpack
+import warmpack.spark
+from application import give_exact_times
+from small import run_small
+
+
+def on_executors(sc, task, partitions=2):
+    return sc.parallelize(range(partitions), partitions).mapPartitions(task).collect()
+
+
+@pytest.fixture(scope="module")
+def tiny(sc, small):
+    return warmpack.spark.add_app(sc, small)
+
+
+def assert_small_was_loaded(reports, root="tiny"):
+    for report in reports:
+        assert (report["loads"], report["saves"]) == (3, 0), report
+        assert report["result"][1] == 42
+        # Nothing but what was brought: not the driver's tree.
+        assert report["result"][0].startswith(report["executor"] + "/")
+        assert "/%s/" % root in report["result"][0]
+
+
+def test_every_executor_loads_all_and_saves_nothing_beyond_a_run_in_place(sc, warm):
+    app = warmpack.spark.add_app(sc, warm["tree"], cache_dir=warm["caches"])
+    reports = on_executors(sc, app.wrap(jobs.reporting(jobs.run_application())))
+    print(reports)
+    assert len({report["executor"] for report in reports}) == 2
+    for report in reports:
+        assert report["loads"] == warm["loads"] > 40
+        assert report["saves"] == warm["saves"]
+        assert report["result"].startswith(report["executor"] + "/")
+        assert ".zip/" in report["package"], "the package came with the job"
+
+
+def test_the_same_job_with_a_file_of_gnu_tar_compiles_everything(sc, gnu_tar):
+    sc.addFile(str(gnu_tar))
+    task = jobs.reporting(jobs.from_gnu_tar(gnu_tar.name))
+    (report,) = on_executors(sc, task, partitions=1)
+    print(report)
+    assert report["loads"] == 0 and report["saves"] > 40
+
+
+def test_a_task_activates_by_itself_and_is_told_the_place_and_the_verdict(sc, tiny):
+    def make(app):
+        def call():
+            done = app.activate()
+            again = app.activate()
+            import pkg.k
+
+            return [pkg.k.__file__, pkg.k.add(20, 22), done.path, done.summary, again == done]
+
+        return call
+
+    reports = on_executors(sc, jobs.reporting(make(tiny)))
+    assert_small_was_loaded(reports)
+    for report in reports:
+        assert report["result"][2] == os.path.dirname(os.path.dirname(report["result"][0]))
+        assert report["result"][3:] == [{"total": 3, "valid": 3}, True]
+
+
+def test_two_applications_in_one_job(sc, warm, tiny):
+    app = warmpack.spark.add_app(sc, warm["tree"], cache_dir=warm["caches"])
+
+    def make(first, second):
+        def call():
+            for one in (first, second):
+                one.activate()
+            import pkg.k
+            from warmapp import lazy
+
+            return [pkg.k.__file__, pkg.k.add(20, 22), len(list(lazy.run()))]
+
+        return call
+
+    for pair in ((app, tiny), (tiny, app)):
+        for report in on_executors(sc, jobs.reporting(make(*pair))):
+            assert report["saves"] == 0 and report["loads"] == 3 + 6
+            assert report["result"][1:] == [42, 6]
+
+
+def test_an_updated_archive_has_a_new_name_and_old_handles_keep_the_old(sc, small, tiny, home,
+                                                                        tmp_path):
+    tree = tmp_path / "tiny"
+    subprocess.run(["cp", "-a", small, tree], check=True)
+    shutil.rmtree(tree / "pkg" / "__pycache__")
+    source = tree / "pkg" / "k.py"
+    source.write_text(source.read_text().replace("return a + b", "return a + b + 1000"))
+    give_exact_times(tree)
+    assert run_small(tree, home) == (0, 3)
+    new = warmpack.spark.add_app(sc, tree)
+    assert new.name == tiny.name and repr(new) != repr(tiny)
+
+    (report,) = on_executors(sc, new.wrap(jobs.reporting(jobs.run_small())), 1)
+    assert (report["loads"], report["saves"]) == (3, 0) and report["result"][1] == 1042
+    assert_small_was_loaded(on_executors(sc, tiny.wrap(jobs.reporting(jobs.run_small())), 1))
+
+
+def test_the_same_archive_twice_is_no_error(sc, small, tiny, tmp_path):
+    archive = tmp_path / "own.tgz"
+    warmpack.create(archive, small.name, directory=small.parent)
+    apps = [warmpack.spark.add_app(sc.getOrCreate(), archive) for _ in range(2)]
+    assert_small_was_loaded(on_executors(sc, apps[1].wrap(jobs.reporting(jobs.run_small())), 1))
+
+
+@pytest.mark.parametrize("suffix", ("tgz", "zip"))
+def test_a_tree_that_spark_unpacked_is_adopted(sc, small, tmp_path, suffix):
+    archive = tmp_path / ("spark-unpacks." + suffix)
+    warmpack.create(archive, small.name, directory=small.parent)
+    sc.addArchive("%s#unpacked-%s" % (archive, suffix))
+    app = warmpack.spark.adopt("unpacked-" + suffix)
+    reports = on_executors(sc, app.wrap(jobs.reporting(jobs.run_small())))
+    assert_small_was_loaded(reports, "unpacked-%s/tiny" % suffix)
+
+
+def test_pandas_functions_can_be_wrapped(sc, tiny):
+    pandas = pytest.importorskip("pandas")
+    from pyspark.sql import SparkSession
+    from pyspark.sql.functions import pandas_udf
+
+    session = SparkSession(sc)
+    frame = session.range(6).selectExpr("id % 2 as k", "id as v")
+
+    def plus(v: pandas.Series, k: pandas.Series) -> pandas.Series:
+        from pkg.k import add
+
+        return v.map(lambda x: add(x, 1)) + k
+
+    def of_group(key, rows):
+        from pkg.k import total
+
+        return rows.assign(v=int(total(rows.v.to_numpy("float64"))))[:1]
+
+    def of_batches(batches):
+        import pkg.k
+
+        for rows in batches:
+            yield rows.assign(v=pkg.k.add(1, 1))
+
+    column = pandas_udf(tiny.wrap(plus), "long")("v", "k")
+    assert [row[0] for row in frame.select(column).collect()] == [1, 3, 3, 5, 5, 7]
+    grouped = frame.groupBy("k").applyInPandas(tiny.wrap(of_group), frame.schema)
+    assert sorted(map(tuple, grouped.collect())) == [(0, 20), (1, 35)]
+    mapped = frame.mapInPandas(tiny.wrap(of_batches), frame.schema)
+    assert {row.v for row in mapped.collect()} == {2}
+
+
+def executors(sc):
+    return dict(on_executors(sc, jobs.pids(), 4))
+
+
+def test_an_executor_started_later_is_warm(sc, tiny):
+    before = executors(sc)
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    after = {}
+    while not after and time.monotonic() < deadline:
+        reports = on_executors(sc, tiny.wrap(jobs.reporting(jobs.run_small())))
+        after = {r["executor"] for r in reports} - set(before)
+    assert after, "no executor was started later"
+    assert_small_was_loaded(reports)
+
+
+def test_an_executor_killed_while_it_unpacks_leaves_no_harm(sc, small, tmp_path):
+    tree = tmp_path / "tiny"
+    subprocess.run(["cp", "-a", small, tree], check=True)
+    # So that unpacking takes a while.
+    for number in range(8):
+        (tree / ("ballast%d" % number)).write_bytes(os.urandom(16 << 20))
+    app = warmpack.spark.add_app(sc, tree)
+    marker = tmp_path / "marker"
+    task = jobs.reporting(jobs.killed_while_unpacking(app, str(marker)))
+    assert_small_was_loaded(on_executors(sc, task, 2))
+    staging = Path(marker.read_text())
+    assert staging.name.startswith(".warmpack-"), "it was killed in the middle"
+
+
+def test_settings_for_executors_are_those_that_the_caches_need(small):
+    settings = warmpack.spark.conf(small, cache_dir="/var/cache/numba")
+    needed = warmpack.env(small)
+    assert settings == {
+        "spark.executorEnv.NUMBA_CPU_NAME": needed["NUMBA_CPU_NAME"],
+        "spark.executorEnv.NUMBA_CPU_FEATURES": needed["NUMBA_CPU_FEATURES"],
+        "spark.executorEnv.NUMBA_CACHE_DIR": "/var/cache/numba",
+    }
+    assert warmpack.spark.conf() == {}
