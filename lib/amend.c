@@ -17,6 +17,13 @@ bool amend_is_source(const struct entry *e)
            strcmp(e->path + n - 3, ".py") == 0;
 }
 
+bool amend_is_zip(const struct entry *e)
+{
+    size_t n = strlen(e->path);
+
+    return e->type == ENTRY_FILE && n > 4 && strcmp(e->path + n - 4, ".zip") == 0;
+}
+
 static void tell(const struct amend *a)
 {
     const struct wp_amend_result *r = a->result;
@@ -45,6 +52,19 @@ static int finish(struct amend *a, struct output *out, struct wp_error *err)
     return r;
 }
 
+/* What would not be in the new archive. */
+static int check_archive(const struct wp_archive *archive, const struct wp_report *to,
+                         struct wp_error *err)
+{
+    if (archive->reader->has_program)
+        return error_set(err, 0, archive->name,
+                         "begins with something else, such as a program that unpacks it, which "
+                         "would be lost: refused");
+    if (archive->reader->has_comment)
+        report(to, WP_WARNING, archive->name, "its comment gives way to the one of the manifest");
+    return 0;
+}
+
 int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
              struct wp_amend_result *result, struct wp_error *err)
 {
@@ -66,7 +86,9 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
                                            .level_set = o->level_set,
                                            .report = o->report,
                                            .interrupted = o->interrupted};
-    r = spool_read(&a.spool, archive, o->interrupted, err);
+    r = check_archive(archive, o->report, err);
+    if (r == 0)
+        r = spool_read(&a.spool, archive, o->interrupted, err);
     if (r == 0)
         r = pack_run(&a.options, amend_plan, &a, archive->pool, &out, &made, err);
     result->made = made; /* planning clears what it finds there */

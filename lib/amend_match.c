@@ -196,6 +196,18 @@ static int note_unmatched(struct amend *a, const char *path, struct wp_error *er
     return 0;
 }
 
+/* Zips matter where sources in them have caches, which are bound to no name outside of them. */
+static void match_zip(struct amend *a, const struct candidates *c, size_t spooled)
+{
+    const struct entry *e = &a->spool.items[spooled].entry;
+    const struct walk_item *all = a->survey.pack.walk.items;
+    const struct walk_item *found = best(a, c, e->path, e->sha256);
+
+    if (found && a->survey.valid[found - all])
+        a->matches[a->match_count++] =
+            (struct match){.spooled = spooled, .source = (size_t)(found - all), .same_name = true};
+}
+
 static int match_all(struct amend *a, const struct candidates *c, const struct paths *paths,
                      struct wp_error *err)
 {
@@ -206,8 +218,10 @@ static int match_all(struct amend *a, const struct candidates *c, const struct p
         const struct entry *e = &a->spool.items[i].entry;
         const struct walk_item *found;
         const struct entry *file;
-        struct match *m = &a->matches[a->match_count];
+        struct match *m;
 
+        if (amend_is_zip(e))
+            match_zip(a, c, i);
         if (!amend_is_source(e))
             continue;
         a->result->sources += e->type == ENTRY_FILE;
@@ -217,6 +231,7 @@ static int match_all(struct amend *a, const struct candidates *c, const struct p
             r = note_unmatched(a, e->path, err);
         if (!found)
             continue;
+        m = &a->matches[a->match_count];
         *m = (struct match){.spooled = i, .source = (size_t)(found - walk->items)};
         m->same_name = has_same_name(a, paths, e->path, found->entry.path);
         if (!m->same_name && a->survey.valid[m->source])
@@ -246,7 +261,8 @@ int amend_match(struct amend *a, struct wp_error *err)
     if (!items || !v || !a->matches)
         return error_nomem(err);
     for (size_t i = 0; i < walk->count; i++)
-        if (amend_is_source(&walk->items[i].entry) && walk->items[i].entry.has_sha256)
+        if ((amend_is_source(&walk->items[i].entry) || amend_is_zip(&walk->items[i].entry)) &&
+            walk->items[i].entry.has_sha256)
             items[c.count++] = &walk->items[i];
     if (c.count)
         qsort(items, c.count, sizeof *items, compare_digests);

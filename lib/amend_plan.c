@@ -80,6 +80,21 @@ static char *source_dir_of(const struct amend *a, const struct match *m)
     return path_dir(a->spool.items[m->spooled].entry.path);
 }
 
+/* The directory in the archive of what is SOURCE in the tree, or lies in the zip that M matches. */
+static char *source_dir_for(const struct amend *a, const struct match *m, const char *source)
+{
+    const char *zip = a->survey.pack.walk.items[m->source].entry.path;
+    _cleanup_free_ char *within = NULL;
+
+    if (strcmp(zip, source) == 0)
+        return source_dir_of(a, m);
+    within = path_dir(source + strlen(zip) + 1);
+    if (!within)
+        return NULL;
+    return *within ? path_join(a->spool.items[m->spooled].entry.path, within)
+                   : strdup(a->spool.items[m->spooled].entry.path);
+}
+
 /* Hashed directories that the archive has itself, by the paths that the tree's sources have. */
 static int find_own_caches(struct pack *p, const struct amend *a, struct wp_error *err)
 {
@@ -258,7 +273,7 @@ static int add_index_for(struct pack *p, struct amend *a, struct destinations *d
 {
     const struct wp_index_status *s = &a->survey.verify.indexes[i];
     const struct walk_item *all = a->survey.pack.walk.items;
-    const struct walk_item *source = s->source ? walk_find(&a->survey.pack.walk, s->source) : NULL;
+    const struct walk_item *source = s->source ? amend_surveyed(&a->survey, s->source) : NULL;
     const struct walk_item *index = walk_find(&a->survey.pack.walk, s->index);
     _cleanup_free_ char *from = path_dir(s->index);
     bool told = false;
@@ -279,7 +294,7 @@ static int add_index_for(struct pack *p, struct amend *a, struct destinations *d
             told = true;
             continue;
         }
-        dir = source_dir_of(a, m);
+        dir = source_dir_for(a, m, s->source);
         to = dir ? destination(p, a, d, from, dir, err) : NULL;
         if (!to)
             return error_nomem(err);

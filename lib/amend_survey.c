@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "numba/zipped.h"
 #include "tree/beneath.h"
 
 enum { LARGEST_FILE = 64 << 20 }; /* of sources and indexes */
@@ -77,7 +78,9 @@ static int digest_sources(struct amend *a, struct wp_error *err)
     if (!sizes)
         return error_nomem(err);
     for (size_t i = 0; i < most; i++)
-        if (a->spool.items[i].entry.type == ENTRY_FILE && amend_is_source(&a->spool.items[i].entry))
+        if ((a->spool.items[i].entry.type == ENTRY_FILE &&
+             amend_is_source(&a->spool.items[i].entry)) ||
+            amend_is_zip(&a->spool.items[i].entry))
             sizes[count++] = a->spool.items[i].entry.size;
     if (count)
         qsort(sizes, count, sizeof *sizes, compare_sizes);
@@ -87,8 +90,9 @@ static int digest_sources(struct amend *a, struct wp_error *err)
 
         if (a->o->interrupted && *a->o->interrupted)
             return error_set(err, EINTR, NULL, "interrupted");
-        if (!amend_is_source(&item->entry) || !size_of(p, item, &size) || size > LARGEST_FILE ||
-            !count || !bsearch(&size, sizes, count, sizeof *sizes, compare_sizes))
+        if (!(amend_is_source(&item->entry) || amend_is_zip(&item->entry)) ||
+            !size_of(p, item, &size) || size > LARGEST_FILE || !count ||
+            !bsearch(&size, sizes, count, sizeof *sizes, compare_sizes))
             continue;
         r = read_item(p, item, &text, err);
     }
@@ -104,6 +108,14 @@ static int read_indexes(struct pack *p, struct wp_error *err)
     return r;
 }
 
+const struct walk_item *amend_surveyed(const struct survey *s, const char *source)
+{
+    const struct walk_item *item = walk_find(&s->pack.walk, source);
+    _cleanup_free_ char *zip = item ? NULL : zipped_file(source);
+
+    return zip ? walk_find(&s->pack.walk, zip) : item;
+}
+
 static int count_valid(struct survey *s, struct wp_error *err)
 {
     const struct pack *p = &s->pack;
@@ -114,7 +126,7 @@ static int count_valid(struct survey *s, struct wp_error *err)
     for (size_t i = 0; i < p->manifest.index_count; i++) {
         const struct manifest_index *index = &p->manifest.indexes[i];
         const struct walk_item *item =
-            index->valid && index->source ? walk_find(&p->walk, index->source) : NULL;
+            index->valid && index->source ? amend_surveyed(s, index->source) : NULL;
 
         if (item)
             s->valid[item - p->walk.items]++;

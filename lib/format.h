@@ -77,6 +77,8 @@ struct format_reader {
     char *mark_path;   /* under that name; NULL: any; the format's */
     bool is_rounded;   /* times are rounded and owners left out: where there is a manifest, they
                           are taken from there */
+    bool has_program;  /* zip: something stands before the archive, such as what unpacks it */
+    bool has_comment;  /* zip: one that is not ours */
     uint64_t consumed; /* bytes of the archive read so far, for progress */
 };
 

@@ -89,8 +89,12 @@ static int digest_fact(void *ctx, unsigned char out[32])
 {
     struct context *c = ctx;
     struct stat st;
-    _cleanup_close_ int fd = open_source(c, &st);
+    _cleanup_close_ int fd = -1;
 
+    if (c->member && c->source->spooled)
+        return zipped_digest_within(c->p->spool, c->source->spool_at, c->source->entry.size,
+                                    c->member, out);
+    fd = open_source(c, &st);
     if (fd < 0)
         return fd;
     if (!S_ISREG(st.st_mode))

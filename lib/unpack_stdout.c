@@ -9,21 +9,14 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/path.h"
 
 static int print_bytes(const char *data, size_t n, struct wp_error *err)
 {
-    while (n) {
-        ssize_t r = write(STDOUT_FILENO, data, n);
+    int r = file_write(STDOUT_FILENO, data, n);
 
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0)
-            return error_set(err, errno, "standard output", "cannot write");
-        data += r;
-        n -= (size_t)r;
-    }
-    return 0;
+    return r < 0 ? error_set(err, -r, "standard output", "cannot write") : 0;
 }
 
 /* HOLE zero bytes, then DATA. */

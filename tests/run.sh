@@ -21,8 +21,9 @@ done
 
 cd "$(dirname "$0")/.."
 python=/usr/bin/python3 # Debian's Numba belongs to Debian's Python.
-longer_numba="restore verdicts env inspect amend versions" # tests/numba/test_NAME.py
-every_numba="versions egg inspect"                         # with each release of Numba
+longer_numba="restore verdicts env inspect amend amend_tools versions" # tests/numba/test_NAME.py
+every_numba="versions egg inspect zipped"                              # with each release of Numba
+python_index="wheel types" # tests/python/test_NAME.py, with what a package index has
 results=$PWD/$build/reports # kept, for tests/numba/versions_table.py
 rm -rf "$results"
 mkdir -p "$results"
@@ -88,19 +89,26 @@ package_index() {
   done
   unset WARMPACK_TEST_PYTHON
 }
-# environment_part NAME WORD...: with the Python of an environment; see tests/environments.py.
+python_package() {
+  set -- tests/python
+  for name in $python_index; do set -- "$@" "--ignore=tests/python/test_$name.py"; done
+  pytest_part python "$@"
+}
+# environment_part NAME: part NAME with the Python of an environment; see tests/environments.py.
 environment_part() {
   if WARMPACK_TEST_PYTHON=$("$python" tests/environments.py "$1"); then
     export WARMPACK_TEST_PYTHON
-    "$@"
+    "$1"
   else
     parts="$parts $1" # without a report: counted as failed
   fi
   unset WARMPACK_TEST_PYTHON
 }
-# The newest setuptools; the wheel, which needs the static program.
+# The newest setuptools; the wheel, which has the static program; types.
 newest() {
-  pytest_part newest tests/python/test_setuptools.py tests/python/test_wheel.py
+  set -- tests/python/test_setuptools.py
+  for name in $python_index; do set -- "$@" "tests/python/test_$name.py"; done
+  pytest_part newest "$@"
 }
 # What goes to executors is the static program.
 spark() {
@@ -132,7 +140,7 @@ pytest_part cli tests/cli
 numba
 pytest_part hostile tests/hostile
 pytest_part faults tests/faults
-pytest_part python tests/python --ignore=tests/python/test_wheel.py
+python_package
 pytest_part dist tests/dist
 if [ "$all" = yes ]; then
   package_index

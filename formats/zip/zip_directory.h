@@ -32,7 +32,9 @@ struct zip_archive {
     struct zip_entry *entries; /* in the directory's order; owned */
     size_t count;
     struct buf names;
-    char *mark; /* the path that our comment names, or NULL; owned */
+    char *mark;       /* the path that our comment names, or NULL; owned */
+    bool has_comment; /* another one */
+    bool has_program; /* something stands before the first entry */
 };
 
 /* Reads end and directory of A->fd into the rest of A. */

@@ -9,7 +9,10 @@
 #include "base/cleanup.h"
 #include "zip.h"
 
-enum { LONGEST_TAIL = ZIP_END_SIZE + 65535 };
+enum {
+    MOST_PADDING = 65536, /* zeros behind the archive: bsdtar fills its last block of a pipe */
+    LONGEST_TAIL = ZIP_END_SIZE + 65535 + MOST_PADDING,
+};
 
 ssize_t zip_pread(int fd, void *to, size_t n, uint64_t offset)
 {
@@ -29,13 +32,19 @@ ssize_t zip_pread(int fd, void *to, size_t n, uint64_t offset)
     return (ssize_t)done;
 }
 
-/* The end record in the N bytes that end the file: the last one whose comment ends there, too. */
+/* The end record in the N bytes that end the file: the last one whose comment ends there, too, but
+ * for zeros. */
 static const unsigned char *find_end(const unsigned char *tail, size_t n)
 {
+    size_t filled = n;
+
+    while (filled > 0 && n - filled < MOST_PADDING && !tail[filled - 1])
+        filled--;
     for (size_t at = n >= ZIP_END_SIZE ? n - ZIP_END_SIZE + 1 : 0; at-- > 0;) {
         const unsigned char *p = tail + at;
+        size_t end = at + ZIP_END_SIZE + zip_get16(p + 20);
 
-        if (zip_get32(p) == ZIP_END && zip_get16(p + 20) == n - at - ZIP_END_SIZE)
+        if (zip_get32(p) == ZIP_END && end <= n && end >= filled)
             return p;
     }
     return NULL;
@@ -52,8 +61,10 @@ static int take_mark(struct zip_archive *a, const unsigned char *comment, size_t
     static const char mark[] = ZIP_MARK;
     const size_t start = sizeof mark - 1;
 
+    a->has_comment = n > 0;
     if (n <= start || memcmp(comment, mark, start) != 0 || memchr(comment, 0, n))
         return 0;
+    a->has_comment = false;
     a->mark = strndup((const char *)comment + start, n - start);
     return a->mark ? 0 : error_nomem(err);
 }

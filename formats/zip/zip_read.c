@@ -344,6 +344,8 @@ static int start(struct zip_reader *r, const struct format_open_options *o, stru
                "another archive stands in front of the last one: it is ignored (are these archives "
                "joined together?)");
     r->base.mark = r->a.mark != NULL;
+    r->base.has_program = r->a.has_program;
+    r->base.has_comment = r->a.has_comment;
     r->line = pipeline_new(o->pool, threads > 1 ? 2 * threads + 2 : 1, sizeof(struct zip_batch),
                            load_batch, drop_batch, r);
     return r->line ? 0 : error_nomem(err);

@@ -35,6 +35,12 @@ struct member {
     uint64_t at; /* of its local header in the file */
 };
 
+/* A zip: a file, or a part of one. */
+struct zip {
+    int fd;
+    uint64_t base, size; /* where it begins in the file; bytes */
+};
+
 struct directory {
     struct buf text;
     uint64_t shift; /* bytes that stand before the zip itself */
@@ -82,13 +88,27 @@ static uint32_t get_u32(const unsigned char *p)
     return get_u16(p) | (uint32_t)get_u16(p + 2) << 16;
 }
 
-/* All of N bytes at OFFSET: 0, or negative errno; -EBADMSG where the file ends before. */
-static int read_at(int fd, void *to, size_t n, uint64_t offset)
+/* Z for all of a regular file. 0 or negative errno. */
+static int whole_file(struct zip *z, int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    *z = (struct zip){.fd = fd, .size = (uint64_t)st.st_size};
+    return S_ISREG(st.st_mode) ? 0 : -EBADMSG;
+}
+
+/* All of N bytes at OFFSET: 0, or negative errno; -EBADMSG where the zip ends before. */
+static int read_at(const struct zip *z, void *to, size_t n, uint64_t offset)
 {
     unsigned char *p = to;
 
+    if (offset > z->size || n > z->size - offset)
+        return -EBADMSG;
+    offset += z->base;
     while (n) {
-        ssize_t got = pread(fd, p, n, (off_t)offset);
+        ssize_t got = pread(z->fd, p, n, (off_t)offset);
 
         if (got < 0 && errno == EINTR)
             continue;
@@ -103,24 +123,20 @@ static int read_at(int fd, void *to, size_t n, uint64_t offset)
 
 /* Reads the directory as zipimport does: the last end record counts, and what stands before the
  * first entry does not matter. */
-static int read_directory(int fd, struct directory *d)
+static int read_directory(const struct zip *z, struct directory *d)
 {
     _cleanup_buf_ struct buf tail = {0};
-    struct stat st;
     uint64_t from, end_at, size, offset;
     size_t at;
     int r;
 
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode) || st.st_size < END_SIZE)
+    if (z->size < END_SIZE)
         return -EBADMSG;
     if (buf_reserve(&tail, END_SIZE + LONGEST_COMMENT) < 0)
         return -ENOMEM;
-    tail.size =
-        st.st_size < END_SIZE + LONGEST_COMMENT ? (size_t)st.st_size : END_SIZE + LONGEST_COMMENT;
-    from = (uint64_t)st.st_size - tail.size;
-    r = read_at(fd, tail.data, tail.size, from);
+    tail.size = z->size < END_SIZE + LONGEST_COMMENT ? (size_t)z->size : END_SIZE + LONGEST_COMMENT;
+    from = z->size - tail.size;
+    r = read_at(z, tail.data, tail.size, from);
     if (r < 0)
         return r;
     for (at = tail.size - END_SIZE; memcmp(tail.data + at, "PK\5\6", 4) != 0; at--)
@@ -137,7 +153,7 @@ static int read_directory(int fd, struct directory *d)
     if (buf_reserve(&d->text, (size_t)size + 1) < 0)
         return -ENOMEM;
     d->text.size = (size_t)size;
-    return read_at(fd, d->text.data, d->text.size, end_at - size);
+    return read_at(z, d->text.data, d->text.size, end_at - size);
 }
 
 /* The entry at *POS, which is stepped over: 1; 0 at the end; -EBADMSG. */
@@ -178,8 +194,12 @@ int zipped_sources(int fd, int (*each)(void *ctx, const char *member), void *ctx
 {
     struct directory d = {0};
     struct member m;
+    struct zip z;
     size_t pos = 0;
-    int r = read_directory(fd, &d);
+    int r = whole_file(&z, fd);
+
+    if (r == 0)
+        r = read_directory(&z, &d);
 
     while (r == 0 && (r = next_member(&d, &pos, &m)) > 0) {
         _cleanup_free_ char *name = NULL;
@@ -213,7 +233,8 @@ static void take(struct content *c, const unsigned char *data, size_t n)
 }
 
 /* Inflates LEFT bytes at OFFSET; no more than SIZE are looked at. */
-static int inflate_member(int fd, uint64_t offset, uint64_t left, uint64_t size, struct content *c)
+static int inflate_member(const struct zip *zip, uint64_t offset, uint64_t left, uint64_t size,
+                          struct content *c)
 {
     unsigned char in[16384], out[65536];
     z_stream z = {0};
@@ -225,7 +246,7 @@ static int inflate_member(int fd, uint64_t offset, uint64_t left, uint64_t size,
         if (!z.avail_in && left) {
             size_t n = left < sizeof in ? (size_t)left : sizeof in;
 
-            r = read_at(fd, in, n, offset);
+            r = read_at(zip, in, n, offset);
             offset += n;
             left -= n;
             z.next_in = in;
@@ -242,7 +263,7 @@ static int inflate_member(int fd, uint64_t offset, uint64_t left, uint64_t size,
     return r < 0 ? r : status == Z_STREAM_END ? 0 : status == Z_MEM_ERROR ? -ENOMEM : -EBADMSG;
 }
 
-static int copy_member(int fd, uint64_t offset, uint64_t left, struct content *c)
+static int copy_member(const struct zip *z, uint64_t offset, uint64_t left, struct content *c)
 {
     unsigned char block[65536];
     int r = 0;
@@ -250,7 +271,7 @@ static int copy_member(int fd, uint64_t offset, uint64_t left, struct content *c
     while (left && r == 0) {
         size_t n = left < sizeof block ? (size_t)left : sizeof block;
 
-        r = read_at(fd, block, n, offset);
+        r = read_at(z, block, n, offset);
         if (r == 0)
             take(c, block, n);
         offset += n;
@@ -259,7 +280,7 @@ static int copy_member(int fd, uint64_t offset, uint64_t left, struct content *c
     return r;
 }
 
-static int digest_member(int fd, const struct member *m, unsigned char out[32])
+static int digest_member(const struct zip *z, const struct member *m, unsigned char out[32])
 {
     unsigned char local[LOCAL_SIZE];
     struct content c = {0};
@@ -270,7 +291,7 @@ static int digest_member(int fd, const struct member *m, unsigned char out[32])
         return -ENOTSUP;
     if (m->size > LARGEST_SOURCE)
         return -EFBIG;
-    r = read_at(fd, local, sizeof local, m->at);
+    r = read_at(z, local, sizeof local, m->at);
     if (r < 0)
         return r;
     if (memcmp(local, "PK\3\4", 4) != 0 || (m->method == 0 && m->packed != m->size))
@@ -280,20 +301,20 @@ static int digest_member(int fd, const struct member *m, unsigned char out[32])
     c.crc = crc32(0, NULL, 0);
     if (!c.sha)
         return -ENOMEM;
-    r = m->method ? inflate_member(fd, offset, m->packed, m->size, &c)
-                  : copy_member(fd, offset, m->packed, &c);
+    r = m->method ? inflate_member(z, offset, m->packed, m->size, &c)
+                  : copy_member(z, offset, m->packed, &c);
     sha256_end(c.sha, out);
     sha256_free(c.sha);
     return r < 0 ? r : c.size == m->size && c.crc == m->crc ? 0 : -EBADMSG;
 }
 
-int zipped_digest(int fd, const char *member, unsigned char out[32])
+static int digest_in(const struct zip *z, const char *member, unsigned char out[32])
 {
     const size_t n = strlen(member);
     struct directory d = {0};
     struct member m, found = {0};
     size_t pos = 0;
-    int r = read_directory(fd, &d);
+    int r = read_directory(z, &d);
 
     /* Of two with one name Python takes the last. */
     while (r == 0 && (r = next_member(&d, &pos, &m)) > 0) {
@@ -302,9 +323,23 @@ int zipped_digest(int fd, const char *member, unsigned char out[32])
         r = 0;
     }
     if (r == 0)
-        r = found.name ? digest_member(fd, &found, out) : -ENOENT;
+        r = found.name ? digest_member(z, &found, out) : -ENOENT;
     buf_free(&d.text);
     return r;
+}
+
+int zipped_digest(int fd, const char *member, unsigned char out[32])
+{
+    struct zip z;
+    int r = whole_file(&z, fd);
+
+    return r < 0 ? r : digest_in(&z, member, out);
+}
+
+int zipped_digest_within(int fd, uint64_t at, uint64_t size, const char *member,
+                         unsigned char out[32])
+{
+    return digest_in(&(struct zip){.fd = fd, .base = at, .size = size}, member, out);
 }
 
 int zipped_digest_at(const char *path, unsigned char out[32])

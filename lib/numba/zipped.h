@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Length of the part of PATH that names a zip, where more of PATH lies in that: Numba takes the
  * first component that ends in ".zip". 0: there is none. Looks at the name only. */
@@ -20,6 +21,10 @@ int zipped_sources(int fd, int (*each)(void *ctx, const char *member), void *ctx
 /* SHA-256 of MEMBER's content. -ENOENT: there is none; -EBADMSG: damaged; -ENOTSUP: compressed in
  * a way that Python cannot import from; -EFBIG. */
 int zipped_digest(int fd, const char *member, unsigned char out[32]);
+
+/* Likewise where the zip is the part of FD that begins AT and has SIZE bytes. */
+int zipped_digest_within(int fd, uint64_t at, uint64_t size, const char *member,
+                         unsigned char out[32]);
 
 /* Likewise of the source at PATH, "/srv/app/lib.zip/pkg/k.py", on disk. */
 int zipped_digest_at(const char *path, unsigned char out[32]);

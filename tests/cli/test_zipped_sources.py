@@ -256,3 +256,32 @@ def test_path_names_the_user_wide_place_whatever_the_variable_says(warmpack, tmp
     refused(warmpack("path", "a.zip/pkg/none.py"), "a.zip/pkg/none.py")
     write(tmp_path / "b.zip", "no zip")
     refused(warmpack("path", "b.zip/pkg/k.py"), "b.zip/pkg/k.py")
+
+
+@pytest.mark.parametrize("suffix", [".tgz", ".zip"])
+def test_amend_gives_a_zip_in_an_archive_its_time_and_caches(warmpack, tmp_path, tree, user_wide,
+                                                             suffix):
+    import subprocess
+
+    archive = tmp_path / ("a" + suffix)
+    words = {".tgz": ["tar", "--format=gnu", "-czf"], ".zip": ["bsdtar", "--format=zip", "-cf"]}
+    subprocess.run([*words[suffix], archive, "-C", tree, "app"], check=True)
+    done = warmpack.ok("amend", "-f", archive, "--source", tree)
+    assert b"1 of 1 sources matched, 6 cache files added; 3 of 3" in done.stderr
+    first = archive.read_bytes()
+    warmpack.ok("amend", "-f", archive, "--source", tree)
+    assert archive.read_bytes() == first
+    user_wide.rename(tmp_path / "home/before")
+    done = warmpack.ok("extract", "-f", archive, "-C", "out")
+    assert b"3 of 3 cache indexes valid" in done.stderr
+    assert names_of(user_wide) == expected_names(tmp_path / "out/app/lib.zip")
+    assert (tmp_path / "out/app/lib.zip").stat().st_mtime_ns == TIME
+    assert b"3 of 3" in warmpack.ok("verify", "out").stderr
+
+
+def test_amend_adds_no_caches_of_another_zip(warmpack, tmp_path, tree):
+    make_zip(tmp_path / "b/app/lib.zip", {**MODULES, "pkg/k.py": "# other\n"})
+    write(tmp_path / "b/app/main.py", "# main\n")
+    warmpack.ok("create", "-f", "b.tgz", "-C", "b", "app")
+    done = warmpack.ok("amend", "-f", "b.tgz", "--source", tree, status=1)
+    assert b"not written" in done.stderr
