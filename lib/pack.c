@@ -77,6 +77,8 @@ static void return_entries(struct pack *p)
 static int write_both(struct pack *p, struct made_file *record, struct buf *text,
                       struct wp_error *err)
 {
+    unsigned char digest[SHA256_SIZE];
+
     for (;;) {
         int r = borrow_entries(p, err);
 
@@ -84,7 +86,9 @@ static int write_both(struct pack *p, struct made_file *record, struct buf *text
         buf_clear(&record->text);
         if (r == 0)
             r = manifest_write(&p->manifest, text, err);
-        if (r == 0 && wheel_record_write(&p->manifest, p->home, text, &record->text) < 0)
+        sha256_of(text->data, text->size, digest);
+        if (r == 0 &&
+            wheel_record_write(&p->manifest, p->home, digest, text->size, &record->text) < 0)
             r = error_nomem(err);
         return_entries(p);
         if (r < 0 || record->entry.size == record->text.size)

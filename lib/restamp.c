@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "numba/index.h"
 #include "tree/beneath.h"
@@ -21,26 +22,11 @@ enum { LARGEST = 1 << 28 }; /* bytes of an index or .pyc that are looked at */
 
 /* ---- A new file in place of an old one --------------------------------------------------- */
 
-static int write_all(int fd, const unsigned char *data, size_t n)
-{
-    while (n) {
-        ssize_t r = write(fd, data, n);
-
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0)
-            return -errno;
-        data += r;
-        n -= (size_t)r;
-    }
-    return 0;
-}
-
 static int fill(int fd, const void *data, size_t n, const struct stat *like,
                 const struct timespec *mtime)
 {
     struct timespec times[2] = {like->st_atim, mtime ? *mtime : like->st_mtim};
-    int r = write_all(fd, data, n);
+    int r = file_write(fd, data, n);
 
     if (r < 0)
         return r;

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -59,49 +58,6 @@ static int replace_earlier(struct unpack *u, struct unpack_files *files, struct 
     return r < 0 ? error_set(err, -r, item->e.path, "cannot be replaced") : 0;
 }
 
-int unpack_take_manifest(struct unpack *u, const struct entry *e, struct buf *text,
-                         struct wp_error *err)
-{
-    bool gone;
-    _cleanup_free_ char *name = unpack_name(u, e->path, &gone);
-    int r;
-
-    if (u->has_manifest)
-        return error_set(err, EBADMSG, e->path, "the archive has a second manifest");
-    if (!name || !(u->home = path_dir(name)))
-        return error_nomem(err);
-    r = unpack_pull(u, e, text, err);
-    if (r == 0 && u->recorded.data &&
-        (text->size != u->recorded.size || memcmp(text->data, u->recorded.data, text->size) != 0))
-        r = error_set(err, EBADMSG, e->path, "the archive has a second manifest");
-    if (r == 0 && !u->recorded.data)
-        r = manifest_read(&u->manifest, text->data, text->size, e->path, u->a->pool, err);
-    u->has_manifest = r == 0;
-    return r;
-}
-
-static int stage_manifest(struct unpack *u, const struct entry *e, struct wp_error *err)
-{
-    _cleanup_buf_ struct buf text = {0};
-    _cleanup_free_ char *name = NULL;
-    /* It is the packer's; who unpacks as an ordinary user cannot give it away. */
-    struct create_policy policy = u->policy;
-    struct entry file = *e;
-    int r = unpack_take_manifest(u, e, &text, err);
-
-    if (r == 0)
-        r = create_dir(u->tree, u->home, err);
-    if (r < 0)
-        return r;
-    name = path_join(u->home, MANIFEST_NAME);
-    if (!name)
-        return error_nomem(err);
-    file.path = name;
-    file.size = text.size;
-    policy.owner &= policy.superuser;
-    return create_file(u->tree, &policy, &file, text.data, text.size, err);
-}
-
 static int stage_entry(struct unpack *u, struct unpack_files *files, struct unpacked *item,
                        struct wp_error *err)
 {
@@ -120,7 +76,7 @@ static int stage_entry(struct unpack *u, struct unpack_files *files, struct unpa
 }
 
 static int next_entry(struct unpack *u, struct unpack_files *files, const struct entry *e,
-                      bool *used, struct wp_error *err)
+                      struct wp_error *err)
 {
     struct unpacked *item = NULL;
     int r;
@@ -131,10 +87,10 @@ static int next_entry(struct unpack *u, struct unpack_files *files, const struct
     if (r < 0)
         return r;
     if (unpack_is_manifest(u, e->path)) {
-        unpack_selected(u, e->path, used); /* a pattern may name it */
-        return stage_manifest(u, e, err);
+        unpack_selected(u, e->path); /* a pattern may name it */
+        return unpack_stage_manifest(u, e, err);
     }
-    r = unpack_make_item(u, e, used, &item, err);
+    r = unpack_make_item(u, e, &item, err);
     if (r == 0 && !item->skipped) {
         r = stage_entry(u, files, item, err);
         if (r == 0)
@@ -154,35 +110,14 @@ static void tell_progress(const struct unpack *u)
     report_progress(u->o->report, u->a->reader->consumed, u->a->size);
 }
 
-/* A format that rounds times has its manifest where it can be read first. */
-int unpack_read_recorded(struct unpack *u, struct wp_error *err)
-{
-    _cleanup_buf_ struct buf path = {0};
-    int r = u->a->reader->is_rounded
-                ? u->a->reader->ops->manifest(u->a->reader, &path, &u->recorded, err)
-                : 0;
-
-    if (r <= 0) {
-        buf_free(&u->recorded);
-        return r;
-    }
-    if (buf_terminate(&path) < 0)
-        return error_nomem(err);
-    return manifest_read(&u->manifest, u->recorded.data, u->recorded.size, (const char *)path.data,
-                         u->a->pool, err);
-}
-
 /* The stream into the staged tree, files only: links come when all files are there. */
 static int stage_all(struct unpack *u, struct wp_error *err)
 {
     struct format_reader *reader = u->a->reader;
-    _cleanup_free_ bool *used = unpack_new_used(u);
     struct unpack_files *files = NULL;
     const struct entry *e = NULL;
     int r, made;
 
-    if (!used)
-        return error_nomem(err);
     r = unpack_read_recorded(u, err);
     if (r == 0)
         r = reader->ops->next(reader, &e, err);
@@ -191,7 +126,7 @@ static int stage_all(struct unpack *u, struct wp_error *err)
         return made;
     while (r > 0) {
         r = unpack_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
-                                  : next_entry(u, files, e, used, err);
+                                  : next_entry(u, files, e, err);
         tell_progress(u);
         if (r == 0)
             r = reader->ops->next(reader, &e, err);
@@ -199,7 +134,9 @@ static int stage_all(struct unpack *u, struct wp_error *err)
     if (r == 0)
         r = unpack_files_finish(files, err);
     unpack_files_free(files);
-    return r < 0 ? r : unpack_warn_unmatched(u, used);
+    if (r == 0)
+        patterns_tell_unused(&u->patterns, u->o->report);
+    return r;
 }
 
 static int set_directories(struct unpack *u)
@@ -261,6 +198,15 @@ int unpack_add_physical_root(struct unpack *u, struct wp_error *err)
     return 0;
 }
 
+/* Is it the manifest of an archive of caches alone? */
+static bool has_absent(const struct manifest *m)
+{
+    for (size_t i = 0; i < m->entry_count; i++)
+        if (m->entries[i].absent)
+            return true;
+    return false;
+}
+
 static int finish_manifest(struct unpack *u, struct wp_error *err)
 {
     _cleanup_free_ char *manifest = NULL, *state = NULL;
@@ -272,12 +218,13 @@ static int finish_manifest(struct unpack *u, struct wp_error *err)
         return u->a->reader->mark ? error_set(err, EBADMSG, u->a->name,
                                               "the archive is cut: its manifest is missing")
                                   : unpack_state_supersede(u, err);
+    u->grafts = u->o->caches_only || has_absent(&u->manifest);
     r = unpack_check(u, err);
-    if (r == 0 && u->o->caches_only)
+    if (r == 0 && u->grafts)
         r = unpack_graft(u, err);
     if (r == 0)
         r = unpack_layout(u, err);
-    if (r == 0 && !u->o->caches_only && u->o->restamp != WP_RESTAMP_NEVER)
+    if (r == 0 && !u->grafts && u->o->restamp != WP_RESTAMP_NEVER)
         r = unpack_restamp(u, err);
     if (r == 0)
         r = unpack_state_write(u, err);
@@ -327,9 +274,9 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
         u->result->files += !u->items[i]->skipped && manifest_home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;
     if (r == 0)
-        r = !u->has_manifest    ? unpack_warn_stale(u, err)
-            : u->o->caches_only ? unpack_graft_finish(u, err)
-                                : unpack_verify(u, err);
+        r = !u->has_manifest ? unpack_warn_stale(u, err)
+            : u->grafts      ? unpack_graft_finish(u, err)
+                             : unpack_verify(u, err);
     return r;
 }
 
@@ -337,7 +284,8 @@ static void clear(struct unpack *u)
 {
     for (size_t i = 0; i < u->count; i++)
         unpack_item_free(u->items[i]);
-    buf_free(&u->recorded);
+    texts_free(&u->texts);
+    patterns_end(&u->patterns);
     layout_clear(&u->layout);
     caches_free_bases(u->roots);
     manifest_clear(&u->manifest);
@@ -365,6 +313,8 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                                .superuser = geteuid() == 0,
                                .umask = geteuid() == 0 ? 0 : u.umask};
     r = verify_begin(&u.verify, o->user, err);
+    if (r == 0 && patterns_begin(&u.patterns, o->patterns) < 0)
+        r = error_nomem(err);
     if (r == 0)
         r = plan_roots(&u, err);
     if (r == 0)

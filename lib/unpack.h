@@ -12,6 +12,7 @@
 #include "entry.h"
 #include "layout.h"
 #include "manifest/manifest.h"
+#include "patterns.h"
 #include "tree/create.h"
 #include "tree/staging.h"
 #include "verify.h"
@@ -19,8 +20,8 @@
 
 /* An entry of the archive, in the order of the archive. */
 struct unpacked {
-    struct entry e; /* path and target as unpacked, after --strip-components; owned */
-    char *archived; /* path in the archive; NULL: the same; owned */
+    struct entry e; /* path and target as unpacked, after --strip-components; in unpack.texts */
+    char *archived; /* path in the archive; NULL: the same; there, too */
     bool skipped;   /* not selected, or of a kind that is not unpacked */
     uint32_t inode; /* unpack_links.c: of a file that has hard links, and of those */
 };
@@ -31,12 +32,14 @@ struct unpack {
     const struct wp_extract_options *o;
     struct wp_archive *a;
     struct wp_extract_result *result;
+    struct patterns patterns; /* what is to be unpacked */
     struct create_policy policy;
     mode_t umask;    /* of the process; the policy's is 0 for root, as in tar */
     const char *dir; /* -C */
     char *dir_path;  /* absolute, lexical; owned */
     struct staging *staging;
     int tree;                /* descriptor of the staged tree of DIR: area 0 */
+    struct texts texts;      /* of the items */
     struct unpacked **items; /* owned, as are the structs */
     size_t count, room;
     size_t *slots; /* hash table over items' paths: number + 1, or 0; owned */
@@ -44,7 +47,10 @@ struct unpack {
     struct unpack_links *links; /* hard links; NULL: none yet; owned */
     struct manifest manifest;
     bool has_manifest;
-    struct buf recorded;  /* text of MANIFEST where it was read before the entries; owned */
+    bool grafts;                   /* caches alone, onto sources that are there */
+    bool is_recorded;              /* it was read before the entries */
+    unsigned char text_sha256[32]; /* of its text */
+    uint64_t text_size;
     char *home;           /* as unpacked: "TOP/.warmpack/ID"; NULL: none; owned */
     char **roots;         /* absolute paths that DIR will have for Python; NULL-ended; owned */
     struct verify verify; /* the user who runs Python */
@@ -61,24 +67,17 @@ char *unpack_dir_name(const struct unpack *u, const char *archived, bool *gone);
 struct unpacked *unpack_find(const struct unpack *u, const char *path);
 
 /* ---- unpack_items.c: the entries */
-/* Is the entry of that archive name wanted? USED, from unpack_new_used, notes which patterns
- * matched something. */
-bool unpack_selected(const struct unpack *u, const char *path, bool *used);
-bool *unpack_new_used(const struct unpack *u);
-/* WP_FAILED for each pattern that matched nothing. 0. */
-int unpack_warn_unmatched(const struct unpack *u, const bool *used);
+/* Is the entry of that archive name wanted? */
+bool unpack_selected(const struct unpack *u, const char *path);
 /* A copy of the archive's entry with its name as unpacked, not in the table yet; *OUT is the
  * caller's also on failure. */
-int unpack_make_item(struct unpack *u, const struct entry *e, bool *used, struct unpacked **out,
+int unpack_make_item(struct unpack *u, const struct entry *e, struct unpacked **out,
                      struct wp_error *err);
 /* Refuses names that would lead out of DIR. */
 int unpack_check_safe(const struct entry *e, struct wp_error *err);
 void unpack_item_free(struct unpacked *item);
 /* Appends ITEM (taken over on success), which becomes the one that its path finds. 0 or -ENOMEM. */
 int unpack_add_item(struct unpack *u, struct unpacked *item);
-bool unpack_is_manifest(const struct unpack *u, const char *archived);
-/* Reads the current entry's whole content. */
-int unpack_pull(struct unpack *u, const struct entry *e, struct buf *text, struct wp_error *err);
 bool unpack_interrupted(const struct unpack *u);
 /* Takes a file out of the staged tree, and directories that are empty then. */
 int unpack_take_out(struct unpack *u, struct unpacked *item, struct wp_error *err);
@@ -86,11 +85,6 @@ int unpack_take_out(struct unpack *u, struct unpacked *item, struct wp_error *er
 /* ---- unpack.c */
 /* Stages, checks, lays out, commits and verifies. */
 int unpack_staged(struct unpack *u, struct wp_error *err);
-/* Takes the current entry, the manifest, and leaves its bytes in TEXT. */
-int unpack_take_manifest(struct unpack *u, const struct entry *e, struct buf *text,
-                         struct wp_error *err);
-/* Where the format holds less than the manifest, reads that first. */
-int unpack_read_recorded(struct unpack *u, struct wp_error *err);
 /* Where DIR is reached through a symlink, Python may see either path. */
 int unpack_add_physical_root(struct unpack *u, struct wp_error *err);
 
@@ -109,6 +103,16 @@ int unpack_files_add(struct unpack_files *f, struct unpacked *item, struct wp_er
 /* Waits until all is written. */
 int unpack_files_finish(struct unpack_files *f, struct wp_error *err);
 void unpack_files_free(struct unpack_files *f); /* waits; NULL is fine */
+
+/* ---- unpack_manifest.c: the last entry */
+bool unpack_is_manifest(const struct unpack *u, const char *archived);
+/* Takes the current entry, the manifest, and leaves its bytes in TEXT. */
+int unpack_take_manifest(struct unpack *u, const struct entry *e, struct buf *text,
+                         struct wp_error *err);
+/* Takes it into the staged tree. */
+int unpack_stage_manifest(struct unpack *u, const struct entry *e, struct wp_error *err);
+/* Where the format holds less than the manifest, reads that first. */
+int unpack_read_recorded(struct unpack *u, struct wp_error *err);
 
 /* ---- unpack_links.c: hard links and symlinks */
 /* Notes hard link ITEM, whose target is what has that name now. Where EARLIER, which has ITEM's own

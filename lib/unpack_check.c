@@ -38,7 +38,7 @@ static int make_record(const struct unpack *u, struct record *record, struct wp_
     record->path = wheel_record_path(u->home);
     if (!record->path)
         return errno ? error_nomem(err) : 0;
-    if (wheel_record_write(&u->manifest, u->home, &u->recorded, &text) < 0)
+    if (wheel_record_write(&u->manifest, u->home, u->text_sha256, u->text_size, &text) < 0)
         return error_nomem(err);
     sha256_of(text.data, text.size, record->sha256);
     return 0;

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "stream/pool.h"
 #include "unpack.h"
 
@@ -105,22 +106,6 @@ static void write_small(struct work *w)
     }
 }
 
-static int write_at(int fd, const unsigned char *data, size_t n, uint64_t offset)
-{
-    while (n) {
-        ssize_t r = pwrite(fd, data, n, (off_t)offset);
-
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0)
-            return -errno;
-        data += r;
-        n -= (size_t)r;
-        offset += (uint64_t)r;
-    }
-    return 0;
-}
-
 static void large_free(struct large *l)
 {
     if (l->fd >= 0)
@@ -155,7 +140,7 @@ static int write_piece(struct work *w, struct large *l, struct wp_error *why)
         if (l->fd < 0)
             return l->fd;
     }
-    r = write_at(l->fd, w->data.data, w->data.size, w->offset);
+    r = file_write_at(l->fd, w->data.data, w->data.size, w->offset);
     if (r < 0)
         return error_set(why, -r, e->path, "cannot write");
     if (l->sha)

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +14,6 @@
 #include "tree/walk.h"
 
 enum {
-    LARGEST_MANIFEST = 1 << 30,
     DEEPEST = 2048, /* levels of directories: each costs a walk through those above it */
 };
 
@@ -117,30 +115,15 @@ int unpack_add_item(struct unpack *u, struct unpacked *item)
 
 void unpack_item_free(struct unpacked *item)
 {
-    if (!item)
-        return;
-    entry_clear(&item->e);
-    free(item->archived);
     free(item);
 }
 
 /* ---- Selection --------------------------------------------------------------------------- */
 
-static bool matches(const char *path, const char *pattern)
+bool unpack_selected(const struct unpack *u, const char *path)
 {
-    _cleanup_free_ char *clean = path_clean(pattern);
+    bool yes = patterns_match(&u->patterns, path);
 
-    return clean && (fnmatch(clean, path, FNM_LEADING_DIR) == 0 || path_is_under(path, clean));
-}
-
-/* Is the entry wanted? USED notes which patterns matched something. */
-bool unpack_selected(const struct unpack *u, const char *path, bool *used)
-{
-    bool yes = !u->o->patterns;
-
-    for (size_t i = 0; u->o->patterns && u->o->patterns[i]; i++)
-        if (matches(path, u->o->patterns[i]))
-            yes = used[i] = true;
     if (u->a->reader->mark &&
         manifest_home_at(path) >= 0) /* the manifest, caches of what was selected */
         return !u->o->to_stdout || (yes && u->o->patterns);
@@ -188,104 +171,95 @@ int unpack_check_safe(const struct entry *e, struct wp_error *err)
     return 0;
 }
 
-/* What the format cannot hold the manifest does. */
-static int take_recorded(const struct unpack *u, struct entry *e)
+static char *keep(struct unpack *u, const char *text, char *like)
 {
-    const struct entry *m = u->recorded.data ? manifest_find(&u->manifest, e->path) : NULL;
-
-    return m && m->type == e->type ? entry_take_attributes(e, m) : 0;
+    return texts_share(&u->texts, text, strlen(text), like);
 }
 
-/* A copy of the archive's entry with its name as unpacked. *OUT NULL: nothing is left of it. */
-int unpack_make_item(struct unpack *u, const struct entry *e, bool *used, struct unpacked **out,
+/* E with texts that live as long as U. The owners are mostly those of the entry before. */
+static int copy_entry(struct unpack *u, struct entry *to, const struct entry *e)
+{
+    const struct entry *before = u->count ? &u->items[u->count - 1]->e : NULL;
+
+    *to = *e;
+    to->path = keep(u, e->path, NULL);
+    to->target = e->target ? keep(u, e->target, NULL) : NULL;
+    to->uname = e->uname ? keep(u, e->uname, before ? before->uname : NULL) : NULL;
+    to->gname = e->gname ? keep(u, e->gname, before ? before->gname : NULL) : NULL;
+    return !to->path || !to->target != !e->target || !to->uname != !e->uname ||
+                   !to->gname != !e->gname
+               ? -ENOMEM
+               : 0;
+}
+
+/* What the format cannot hold the manifest does, which lives as long as the item. */
+static void take_recorded(const struct unpack *u, struct entry *e)
+{
+    const struct entry *m = u->is_recorded ? manifest_find(&u->manifest, e->path) : NULL;
+
+    if (!m || m->type != e->type)
+        return;
+    e->mtime = m->mtime;
+    e->mode = m->mode;
+    e->uid = m->uid;
+    e->gid = m->gid;
+    e->uname = m->uname;
+    e->gname = m->gname;
+}
+
+/* TEXT of the item as unpacked: *TEXT NULL and *GONE where nothing is left. */
+static int strip(struct unpack *u, const char *archived, char **text, bool *gone)
+{
+    _cleanup_free_ char *name = unpack_name(u, archived, gone);
+
+    *text = name ? keep(u, name, NULL) : NULL;
+    return *text || (!name && *gone) ? 0 : -ENOMEM;
+}
+
+static int strip_item(struct unpack *u, struct unpacked *item, struct wp_error *err)
+{
+    struct entry *e = &item->e;
+    bool gone;
+    char *name;
+
+    if (strip(u, e->path, &name, &gone) < 0)
+        return error_nomem(err);
+    item->skipped |= gone;
+    if (name) {
+        item->archived = e->path;
+        e->path = name;
+    }
+    if (e->type != ENTRY_HARDLINK || item->skipped)
+        return 0;
+    if (strip(u, e->target, &name, &gone) < 0)
+        return error_nomem(err);
+    if (gone) {
+        report(u->o->report, WP_FAILED, item->archived,
+               "is a hard link to a name that --strip-components takes away: left out");
+        item->skipped = true;
+        return 0;
+    }
+    e->target = name;
+    return 0;
+}
+
+/* A copy of the archive's entry with its name as unpacked. */
+int unpack_make_item(struct unpack *u, const struct entry *e, struct unpacked **out,
                      struct wp_error *err)
 {
     struct unpacked *item = calloc(1, sizeof *item);
-    bool gone = false;
-    char *name;
 
     *out = item;
-    if (!item || entry_copy(&item->e, e) < 0)
+    if (!item || copy_entry(u, &item->e, e) < 0)
         return error_nomem(err);
-    if (take_recorded(u, &item->e) < 0)
-        return error_nomem(err);
-    item->skipped =
-        !unpack_selected(u, e->path, used) || (u->o->caches_only && !unpack_is_cache(e));
+    take_recorded(u, &item->e);
+    item->skipped = !unpack_selected(u, e->path) || (u->o->caches_only && !unpack_is_cache(e));
     if (e->type == ENTRY_OTHER) {
         if (!item->skipped)
             report(u->o->report, WP_WARNING, e->path, "is a device or FIFO: skipped");
         item->skipped = true;
     }
-    if (!u->o->strip_components)
-        return 0;
-    name = unpack_name(u, e->path, &gone);
-    if (!name && !gone)
-        return error_nomem(err);
-    item->skipped |= gone;
-    if (name) {
-        item->archived = item->e.path;
-        item->e.path = name;
-    }
-    if (e->type == ENTRY_HARDLINK && !item->skipped) {
-        name = unpack_name(u, e->target, &gone);
-        if (!name && !gone)
-            return error_nomem(err);
-        if (gone) {
-            report(u->o->report, WP_FAILED, e->path,
-                   "is a hard link to a name that --strip-components takes away: left out");
-            item->skipped = true;
-            return 0;
-        }
-        free(item->e.target);
-        item->e.target = name;
-    }
-    return 0;
-}
-
-bool *unpack_new_used(const struct unpack *u)
-{
-    size_t n = 0;
-
-    while (u->o->patterns && u->o->patterns[n])
-        n++;
-    return calloc(n + 1, sizeof(bool));
-}
-
-int unpack_warn_unmatched(const struct unpack *u, const bool *used)
-{
-    for (size_t i = 0; u->o->patterns && u->o->patterns[i]; i++)
-        if (!used[i])
-            report(u->o->report, WP_FAILED, u->o->patterns[i], "not found in the archive");
-    return 0;
-}
-
-bool unpack_is_manifest(const struct unpack *u, const char *archived)
-{
-    const char *marked = u->a->reader->mark_path;
-
-    return u->a->reader->mark && manifest_is_path(archived) &&
-           (!marked || strcmp(marked, archived) == 0);
-}
-
-/* Reads the entry's whole content. */
-int unpack_pull(struct unpack *u, const struct entry *e, struct buf *text, struct wp_error *err)
-{
-    const void *data;
-    uint64_t offset;
-    size_t n;
-    int r;
-
-    if (e->size > LARGEST_MANIFEST)
-        return error_set(err, EFBIG, e->path, "is too large for a manifest");
-    while ((r = u->a->reader->ops->data(u->a->reader, &data, &n, &offset, err)) > 0) {
-        if (offset != text->size || n > e->size - text->size)
-            return error_set(err, EBADMSG, e->path, "has another size than its header says");
-        if (buf_add(text, data, n) < 0)
-            return error_nomem(err);
-        if (!manifest_may_grow(text, n))
-            return error_set(err, 0, e->path, "is no manifest");
-    }
-    return r;
+    return u->o->strip_components ? strip_item(u, item, err) : 0;
 }
 
 bool unpack_interrupted(const struct unpack *u)

@@ -83,7 +83,7 @@ static int read_beneath(int fd, const char *dir, const char *name, size_t max, s
 
 int unpack_state_write(struct unpack *u, struct wp_error *err)
 {
-    _cleanup_buf_ struct buf text = {0}, line = {0};
+    _cleanup_buf_ struct buf line = {0};
     _cleanup_free_ char *path = path_join(u->home, STATE_NAME);
     char archive[2 * SHA256_SIZE + 1];
     struct manifest_state state = {.action = (char *)"extract",
@@ -95,15 +95,11 @@ int unpack_state_write(struct unpack *u, struct wp_error *err)
                                    .archive = archive};
     struct create_policy plain = {.permissions = true};
     struct entry e = {.path = path, .mode = 0644};
-    int r;
 
     while (u->roots[state.root_count])
         state.root_count++;
-    r = path ? read_beneath(u->tree, u->home, MANIFEST_NAME, LARGEST_MANIFEST, &text) : -ENOMEM;
-    if (r < 0)
-        return error_set(err, -r, u->home, "cannot read the manifest");
-    archive_digest(text.data, text.size, archive);
-    if (manifest_state_write(&state, &line) < 0)
+    hex_encode(u->text_sha256, SHA256_SIZE, archive);
+    if (!path || manifest_state_write(&state, &line) < 0)
         return error_nomem(err);
     e.size = line.size;
     clock_gettime(CLOCK_REALTIME, &e.mtime);

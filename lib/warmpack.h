@@ -12,7 +12,12 @@
  *   - Nothing here prints. What a user should hear of comes through struct wp_report.
  *   - Signals: a job watches options->interrupted (a sig_atomic_t that a handler may set) and
  *     returns -EINTR, with nothing half-done.
- *   - The library keeps no global state; different jobs may run in different threads.
+ *   - Different jobs may run in different threads at once. What the library keeps between them
+ *     changes no result: names of owners for a few seconds, and what the kernel can do. Reports are
+ *     made one at a time in the whole process.
+ *   - -EINVAL also means that what was read is wrong: a damaged or hostile archive, a manifest that
+ *     is none. The message says what; -EBADMSG is used for content that differs from what a
+ *     checksum or a manifest says. -ENOMEM and -EINTR can come from everything.
  */
 
 #include <signal.h>
@@ -191,7 +196,8 @@ struct wp_create_options {
     const struct wp_member *members;
     size_t member_count;
     const char *const *cache_dirs;   /* roots of hashed caches to look into; NULL: none */
-    const char *const *source_roots; /* --source-root, for the first member's directory */
+    const char *const *source_roots; /* --source-root: other paths by which Python imported what a
+                                        member's directory names */
     const char *const *exclude;      /* patterns as GNU tar has them */
     bool follow;                     /* -h: pack what symlinks point to */
     bool caches_only;                /* caches and manifest without the sources */
@@ -217,6 +223,12 @@ struct wp_create_result {
     bool changed;                   /* a file changed while being read: exit status 1 */
     char id[17];
 };
+/* Packs the members, in whatever order they are given, and the caches that belong to them. An
+ * existing archive is replaced in one step at the end, and stays as it is after an error. RESULT is
+ * overwritten; its report is the caller's to clear, zeros after an error. Errors: -ENOENT, -EACCES
+ * and the like where a member cannot be read; -EINVAL where options do not go together, names
+ * cannot be packed, or with `strict` an index is stale; what writing gave (-ENOSPC, -EPIPE). A file
+ * that changes meanwhile is no error: see `changed`. */
 WP_API int wp_create(const struct wp_create_options *o, struct wp_create_result *result,
                      struct wp_error *err);
 
@@ -240,11 +252,14 @@ enum wp_restamp {
     WP_RESTAMP_ALWAYS /* leave times as they are, change indexes */
 };
 
-struct wp_archive; /* an archive opened for reading */
+/* An archive opened for reading. It serves one job (wp_list, wp_extract, wp_verify_archive and the
+ * like) and is then to be closed, since a pipe is not read twice. */
+struct wp_archive;
 
 /* PATH "-" is standard input. THREADS as above, for all that is done with it. REPORT must live as
  * long as the archive, and so must INTERRUPTED (may be NULL): once it is set, whatever reads the
- * archive returns -EINTR, also where it waits for a pipe. */
+ * archive returns -EINTR, also where it waits for a pipe. Errors: what opening and reading gave;
+ * -EINVAL where it is no archive that can be read. *OUT is only set on success. */
 WP_API int wp_archive_open(struct wp_archive **out, const char *path, unsigned threads,
                            const struct wp_report *report, const volatile sig_atomic_t *interrupted,
                            struct wp_error *err);
@@ -262,7 +277,9 @@ struct wp_list_entry {
     const unsigned char *sha256; /* 32 bytes, or NULL where no manifest gives it */
 };
 /* Calls EACH for every entry (all of the archive where PATTERNS is NULL). A value other than 0
- * from EACH ends the listing and is returned. Uses the manifest alone where that is possible. */
+ * from EACH ends the listing and is returned. Uses the manifest alone where that is possible. A
+ * pattern that matches nothing is told as WP_FAILED. Errors: -EINVAL or -EBADMSG where the archive
+ * is cut or damaged, maybe after EACH has been called for what stands before that. */
 WP_API int wp_list(struct wp_archive *a, const char *const *patterns,
                    int (*each)(void *ctx, const struct wp_list_entry *e), void *ctx,
                    struct wp_error *err);
@@ -305,6 +322,14 @@ struct wp_extract_result {
     struct wp_verify_report verify;
 };
 WP_API void wp_extract_result_clear(struct wp_extract_result *r);
+/* Unpacks into DIR, lays the caches where Numba looks for them from there, and judges each index.
+ * RESULT is overwritten and the caller's to clear; zeros after an error, when DIR is as it was
+ * (with `to_stdout` some of it may have been written). Indexes that are not valid are no error: see
+ * `lost`. A member that fails alone (an existing file with `keep_old`, a pattern that matches
+ * nothing, a hard link whose target is left out) is told as WP_FAILED. Errors: -EINVAL, -EBADMSG
+ * where the archive is cut, damaged, hostile or not what its manifest says; -EPERM where owners
+ * cannot be set; -EBUSY where another process does not finish with DIR for ten minutes; -EISDIR,
+ * -EXDEV where something in DIR is in the way; what writing gave (-ENOSPC, -EACCES). */
 WP_API int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                       struct wp_extract_result *result, struct wp_error *err);
 

@@ -65,20 +65,18 @@ int wheel_record_add(struct buf *out, const char *path)
     return add_line(out, path, NULL, 0);
 }
 
-int wheel_record_write(const struct manifest *m, const char *home, const struct buf *text,
-                       struct buf *out)
+int wheel_record_write(const struct manifest *m, const char *home,
+                       const unsigned char digest[SHA256_SIZE], uint64_t size, struct buf *out)
 {
     _cleanup_free_ char *path = path_join(home, MANIFEST_NAME);
-    unsigned char digest[SHA256_SIZE];
     bool is_listed = false;
     int r = path ? 0 : -ENOMEM;
 
-    sha256_of(text->data, text->size, digest);
     for (size_t i = 0; i <= m->entry_count && r == 0; i++) {
         const struct entry *e = i < m->entry_count ? &m->entries[i] : NULL;
 
         if (!is_listed && (!e || strcmp(path, e->path) < 0)) {
-            r = add_line(out, path, digest, text->size);
+            r = add_line(out, path, digest, size);
             is_listed = true;
         }
         if (r == 0 && e && e->type == ENTRY_FILE)

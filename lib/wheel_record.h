@@ -2,6 +2,7 @@
 /* RECORD, the list of a wheel's files with their digests (PEP 376 and 427). */
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "manifest/manifest.h"
 
 #define WHEEL_RECORD "RECORD"
@@ -13,6 +14,6 @@ char *wheel_record_path(const char *home);
 /* Appends the line of a file that changes, without a digest. 0 or -ENOMEM. */
 int wheel_record_add(struct buf *out, const char *path);
 /* Appends what RECORD says for the files of M, whose entries are sorted, and for the manifest
- * itself, TEXT, that lies in HOME. 0 or -ENOMEM. */
-int wheel_record_write(const struct manifest *m, const char *home, const struct buf *text,
-                       struct buf *out);
+ * itself, whose text of SIZE bytes has DIGEST, and which lies in HOME. 0 or -ENOMEM. */
+int wheel_record_write(const struct manifest *m, const char *home,
+                       const unsigned char digest[SHA256_SIZE], uint64_t size, struct buf *out);

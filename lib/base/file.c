@@ -71,23 +71,44 @@ int file_temporary(struct wp_error *err)
     return fd;
 }
 
-int file_temporary_write(int fd, uint64_t offset, const void *data, size_t n, struct wp_error *err)
+int file_write(int fd, const void *data, size_t n)
 {
-    const char *p = data;
+    for (const char *p = data; n > 0;) {
+        ssize_t done = write(fd, p, n);
 
-    while (n) {
-        ssize_t r = pwrite(fd, p, n, (off_t)offset);
-
-        if (r < 0 && errno == EINTR)
+        if (done < 0 && errno == EINTR)
             continue;
-        if (r < 0)
-            return error_set(err, errno, temporary_dir(),
-                             "cannot keep the archive in a temporary file");
-        p += r;
-        offset += (uint64_t)r;
-        n -= (size_t)r;
+        if (done < 0)
+            return -errno;
+        p += done;
+        n -= (size_t)done;
     }
     return 0;
+}
+
+int file_write_at(int fd, const void *data, size_t n, uint64_t offset)
+{
+    for (const char *p = data; n > 0;) {
+        ssize_t done = pwrite(fd, p, n, (off_t)offset);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return -errno;
+        p += done;
+        offset += (uint64_t)done;
+        n -= (size_t)done;
+    }
+    return 0;
+}
+
+int file_temporary_write(int fd, uint64_t offset, const void *data, size_t n, struct wp_error *err)
+{
+    int r = file_write_at(fd, data, n, offset);
+
+    return r < 0
+               ? error_set(err, -r, temporary_dir(), "cannot keep the archive in a temporary file")
+               : 0;
 }
 
 int file_wait(int fd, short events, const volatile sig_atomic_t *interrupted)

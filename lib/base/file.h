@@ -19,6 +19,10 @@ int file_read(const char *path, size_t max, struct buf *out, struct stat *st);
 /* FD's file once more, for reading from its first byte: a duplicate would share the position. A new
  * descriptor, or negative errno. */
 int file_open_again(int fd);
+/* All N bytes of DATA, where FD stands or at OFFSET: 0 or negative errno. */
+int file_write(int fd, const void *data, size_t n);
+int file_write_at(int fd, const void *data, size_t n, uint64_t offset);
+
 /* A file without a name, in $TMPDIR, else /tmp. Its descriptor, or negative errno. */
 int file_temporary(struct wp_error *err);
 /* Writes all of DATA to such a file at OFFSET. */

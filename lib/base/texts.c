@@ -39,6 +39,13 @@ char *texts_add(struct texts *t, const void *text, size_t n)
     return at;
 }
 
+char *texts_share(struct texts *t, const char *text, size_t n, char *like)
+{
+    if (like && strncmp(like, text, n) == 0 && !like[n])
+        return like;
+    return texts_add(t, text, n);
+}
+
 void texts_join(struct texts *t, struct texts *from)
 {
     struct texts_block *last = from->blocks;

@@ -99,13 +99,6 @@ static bool read_digest(struct cursor *c, struct entry *e)
     return e->has_sha256;
 }
 
-char *entry_line_share(struct texts *t, const char *text, size_t n, char *like)
-{
-    if (like && strncmp(like, text, n) == 0 && !like[n])
-        return like;
-    return texts_add(t, text, n);
-}
-
 static bool read_owner(struct cursor *c, struct entry *e, const struct entry *before,
                        struct texts *t)
 {
@@ -121,14 +114,14 @@ static bool read_owner(struct cursor *c, struct entry *e, const struct entry *be
     if (SKIP(c, ", \"user\": \"")) {
         if (!read_text(c, &text, &n))
             return false;
-        e->uname = entry_line_share(t, text, n, before ? before->uname : NULL);
+        e->uname = texts_share(t, text, n, before ? before->uname : NULL);
         if (!e->uname)
             return false;
     }
     if (SKIP(c, ", \"group\": \"")) {
         if (!read_text(c, &text, &n))
             return false;
-        e->gname = entry_line_share(t, text, n, before ? before->gname : NULL);
+        e->gname = texts_share(t, text, n, before ? before->gname : NULL);
         if (!e->gname)
             return false;
     }

@@ -13,6 +13,3 @@
  * T's, too; its owners' names are shared. */
 bool entry_line_read(struct entry *e, const char *line, size_t size, const struct entry *before,
                      struct texts *t);
-
-/* TEXT (N bytes) as a text of T; LIKE where that is the same. NULL: no memory. */
-char *entry_line_share(struct texts *t, const char *text, size_t n, char *like);

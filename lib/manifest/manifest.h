@@ -72,6 +72,10 @@ struct pool;
 int manifest_read(struct manifest *out, const void *text, size_t size, const char *name,
                   struct pool *pool, struct wp_error *err);
 
+/* The same of FD, a file of SIZE bytes that nobody changes meanwhile: its text is not held. */
+int manifest_read_file(struct manifest *out, int fd, size_t size, const char *name,
+                       struct pool *pool, struct wp_error *err);
+
 /* Could TEXT, to which N bytes have just been added, still become a manifest? Asked while one is
  * read, so that not all of a hostile one is held before its first line is looked at. */
 bool manifest_may_grow(const struct buf *text, size_t n);

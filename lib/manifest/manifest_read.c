@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/digest.h"
@@ -18,6 +20,7 @@ struct reading {
     const char *name; /* of the manifest, for messages */
     const char *text;
     size_t size;
+    bool is_mapped;        /* the text is a file's: what has been read need not stay in memory */
     size_t body, end_line; /* offsets of the records and of the end line */
     struct piece *pieces;
     size_t piece_count;
@@ -84,12 +87,24 @@ static int parse_piece(struct piece *p, struct wp_error *err)
     return 0;
 }
 
+/* The next look at what is dropped costs reading it again, and nothing else. */
+static void drop(const struct reading *r, const char *text, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)text + page - 1) / page * page;
+    uintptr_t to = ((uintptr_t)text + size) / page * page;
+
+    if (r->is_mapped && from < to)
+        (void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 static void run_piece(struct pool_job *job)
 {
     struct piece *p = (struct piece *)((char *)job - offsetof(struct piece, job));
     struct wp_error err = {0};
 
     p->error = parse_piece(p, &err);
+    drop(p->reading, p->text, p->size);
     if (p->error < 0) {
         p->why = malloc(sizeof *p->why);
         if (p->why)
@@ -162,17 +177,28 @@ static int cut(struct reading *r)
 }
 
 /* The digest of all before the end line is taken while the pool parses. */
-static void parse_and_digest(struct reading *r, struct pool *pool, unsigned char digest[32])
+static int parse_and_digest(struct reading *r, struct pool *pool, unsigned char digest[32])
 {
+    struct sha256 *sha = sha256_new();
+
     for (size_t i = 0; i < r->piece_count; i++) {
         if (pool)
             pool_submit(pool, &r->pieces[i].job);
         else
             run_piece(&r->pieces[i].job);
     }
-    sha256_of(r->text, r->end_line, digest);
+    if (sha)
+        sha256_add(sha, r->text, r->body);
+    for (size_t i = 0; i < r->piece_count && sha; i++) {
+        sha256_add(sha, r->pieces[i].text, r->pieces[i].size);
+        drop(r, r->pieces[i].text, r->pieces[i].size);
+    }
+    if (sha)
+        sha256_end(sha, digest);
     if (pool)
         pool_help_until(pool, all_finished, r);
+    sha256_free(sha);
+    return sha ? 0 : -ENOMEM;
 }
 
 /* The order was checked within each piece; this checks it from one to the next. */
@@ -343,7 +369,8 @@ static int read_all(struct manifest *m, struct reading *r, struct pool *pool, st
         return result;
     if (cut(r) < 0)
         return error_nomem(err);
-    parse_and_digest(r, pool, m->digest);
+    if (parse_and_digest(r, pool, m->digest) < 0)
+        return error_nomem(err);
     if (memcmp(told, m->digest, SHA256_SIZE) != 0)
         return error_set(err, 0, r->name, "the manifest is damaged: its digest differs");
     for (size_t i = 0; i < r->piece_count; i++)
@@ -360,16 +387,39 @@ static int read_all(struct manifest *m, struct reading *r, struct pool *pool, st
     return result;
 }
 
+static int read_text(struct manifest *out, struct reading *r, struct pool *pool,
+                     struct wp_error *err)
+{
+    int result;
+
+    *out = (struct manifest){0};
+    result = read_all(out, r, pool, err);
+    if (result < 0)
+        manifest_clear(out);
+    return result;
+}
+
 int manifest_read(struct manifest *out, const void *text, size_t size, const char *name,
                   struct pool *pool, struct wp_error *err)
 {
     _cleanup_(reading_clear) struct reading r = {.name = name, .text = text, .size = size};
+
+    return read_text(out, &r, pool, err);
+}
+
+int manifest_read_file(struct manifest *out, int fd, size_t size, const char *name,
+                       struct pool *pool, struct wp_error *err)
+{
+    _cleanup_(reading_clear) struct reading r = {.name = name, .size = size, .is_mapped = true};
+    void *text = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
     int result;
 
-    *out = (struct manifest){0};
-    result = read_all(out, &r, pool, err);
-    if (result < 0)
-        manifest_clear(out);
+    if (text == MAP_FAILED)
+        return error_set(err, errno, name, "cannot be read");
+    r.text = text;
+    result = read_text(out, &r, pool, err);
+    if (text)
+        munmap(text, size);
     return result;
 }
 

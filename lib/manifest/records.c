@@ -159,7 +159,7 @@ static int settle(struct texts *t, char **text, char *like)
 {
     _cleanup_free_ char *own = *text;
 
-    *text = own ? entry_line_share(t, own, strlen(own), like) : NULL;
+    *text = own ? texts_share(t, own, strlen(own), like) : NULL;
     return own && !*text ? -ENOMEM : 0;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "beneath.h"
 #include "names.h"
@@ -116,15 +117,9 @@ int create_file(int tree, const struct create_policy *p, const struct entry *e, 
     _cleanup_close_ int fd = create_open(tree, e, err);
     if (fd < 0)
         return fd;
-    for (const char *at = data; n > 0;) {
-        ssize_t done = write(fd, at, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return error_set(err, errno, e->path, "cannot write");
-        at += done;
-        n -= (size_t)done;
-    }
+    int r = file_write(fd, data, n);
+    if (r < 0)
+        return error_set(err, -r, e->path, "cannot write");
     return finish(&fd, p, e, err);
 }
 

@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "beneath.h"
 #include "staging_private.h"
@@ -92,20 +93,6 @@ static int compose(struct buf *b, const struct staging_area *areas, size_t n,
     return buf_printf(b, "end %zu %s\n", plan->count, hex);
 }
 
-static int write_all(int fd, const void *data, size_t n)
-{
-    for (const char *p = data; n > 0;) {
-        ssize_t done = write(fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return -errno;
-        p += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
 /* EINVAL: the filesystem has no fsync. */
 static int sync_fd(int fd)
 {
@@ -124,7 +111,7 @@ static int write_file(int dir, const char *name, const void *data, size_t n)
         openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    int r = write_all(fd, data, n);
+    int r = file_write(fd, data, n);
     if (r == 0)
         r = sync_fd(fd);
     if (r == 0 && close(take_fd(&fd)) < 0 && errno != EINTR)

@@ -74,14 +74,17 @@ def _root(directory: str) -> str:
     return top if os.path.isdir(top) and not package else directory
 
 
-def _cpu_settings(directory: str, program: Optional[str]) -> Dict[str, str]:
+def _cpu_settings(indexes: Sequence[Dict[str, Any]]) -> Dict[str, str]:
     """What makes the caches load; nothing where there are none, or for more than one CPU."""
-    try:
-        settings = run(["env", "--", directory], program=program)
-    except Error as error:
-        _log.info("no NUMBA_CPU_ settings: %s", error)
+    cpus = {(overload.get("cpu"), overload.get("features"))
+            for index in indexes for overload in index.get("overloads", ())
+            if "target" not in overload}
+    if len(cpus) != 1:
         return {}
-    return {name: value for name, value in settings.items() if isinstance(value, str)}
+    ((name, features),) = cpus
+    if not name or features is None:
+        return {}
+    return {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
 
 
 def _warn_of_other_versions(indexes: Sequence[Dict[str, Any]]) -> None:
@@ -94,23 +97,19 @@ def _warn_of_other_versions(indexes: Sequence[Dict[str, Any]]) -> None:
         _log.warning("there is no Numba for %s", sys.executable)
         return
     python = "%d%d%s" % (*sys.version_info[:2], getattr(sys, "abiflags", ""))
-    others = [i for i in indexes if i["numba"] not in (None, numba)
-              or i["python"] not in (None, python)]
+    others = [i for i in indexes if i.get("numba") not in (None, numba)
+              or i.get("python") not in (None, python)]
     if others:
         _log.warning("%d of %d cache indexes were made by another version, such as Numba %s for "
                      "Python %s; here are %s and %s", len(others), len(indexes),
-                     others[0]["numba"], others[0]["python"], numba, python)
+                     others[0].get("numba"), others[0].get("python"), numba, python)
 
 
 def _judge(directory: str, cache_dir: Optional[str], cpu: bool,
            program: Optional[str]) -> Dict[str, Any]:
     """The record of a tree that is in place: where it is, its indexes, and what to set."""
-    environ = dict(os.environ)
-    settings = _cpu_settings(directory, program) if cpu else {}
-    environ.update(settings)
-    verdict = run(["verify", *options(cache_dir=cache_dir), "--", directory], environ,
-                  program=program)
-    summary = verdict["summary"]
+    verdict = run(["verify", *options(cache_dir=cache_dir), "--", directory], program=program)
+    summary, settings = verdict["summary"], _cpu_settings(verdict["indexes"]) if cpu else {}
     if summary.get("unsafe-cpu"):
         _log.warning("%d of %d cache indexes hold code that this machine's CPU cannot run; Numba "
                      "will compile it again", summary["unsafe-cpu"], summary["total"])
@@ -123,12 +122,12 @@ def _numba_value(name: str) -> Optional[str]:
     """What the Numba that is imported already uses for the variable NAME; None: not known."""
     config = sys.modules["numba"].config
     value = getattr(config, name[len("NUMBA_"):], None)
-    if value or name == "NUMBA_CACHE_DIR":
-        return value or ""
+    if value is not None or name == "NUMBA_CACHE_DIR":
+        return str(value or "")
     try:
         if name == "NUMBA_CPU_NAME":
-            return importlib.import_module("llvmlite.binding").get_host_cpu_name()
-        return importlib.import_module("numba.core.codegen").get_host_cpu_features()
+            return str(importlib.import_module("llvmlite.binding").get_host_cpu_name())
+        return str(importlib.import_module("numba.core.codegen").get_host_cpu_features())
     except (ImportError, AttributeError):
         return None
 

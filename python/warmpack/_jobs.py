@@ -33,7 +33,7 @@ def create(archive: PathLike, *paths: PathLike, directory: Optional[PathLike] = 
                     dereference=dereference, caches_only=caches_only, strict=strict,
                     gzip_members=gzip_members, numeric_owner=numeric_owner, owner=owner,
                     group=group, threads=threads, file=archive, directory=directory)
-    return cast(CreateResult, run(["create", *words, "--", *map(os.fspath, paths)], env))
+    return cast(CreateResult, run(["create", *words, "--", *(os.fspath(path) for path in paths)], env))
 
 
 def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: str,
@@ -108,4 +108,4 @@ def inspect(path: Optional[PathLike] = None, *, archive: Optional[PathLike] = No
 def env(*paths: PathLike, env: Optional[Mapping[str, str]] = None) -> Dict[str, Any]:
     """The settings NUMBA_CPU_NAME and NUMBA_CPU_FEATURES with which the caches of trees, indexes
     and archives load."""
-    return run(["env", "--", *map(os.fspath, paths)], env)
+    return run(["env", "--", *(os.fspath(path) for path in paths)], env)

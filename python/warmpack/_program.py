@@ -68,11 +68,11 @@ def find_program() -> str:
         if not os.path.isfile(path):
             raise Error("%s: there is no such program (from WARMPACK)" % named)
         return os.path.abspath(path)
-    path = _beside_package() or _on_path()
-    if not path:
+    found = _beside_package() or _on_path()
+    if not found:
         raise Error("the program warmpack was found neither beside the Python package nor by "
                     "PATH; install it, or set WARMPACK to its path")
-    return os.path.abspath(path)
+    return os.path.abspath(found)
 
 
 def _copy_in_memory(path: str) -> int:
@@ -145,6 +145,7 @@ def run(words: Sequence[str], env: Optional[Mapping[str, str]] = None,
     if done.returncode not in (0, 1):
         raise Error(_without_prefix(said) or "%s ended with status %d" % (program, done.returncode),
                     done.returncode)
+    document: Dict[str, Any]
     try:
         document = json.loads(done.stdout.decode("utf-8"))
     except ValueError as error:

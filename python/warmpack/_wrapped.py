@@ -1,5 +1,6 @@
 """A function that activates an application before it runs, wherever it was sent to."""
 
+import importlib
 import inspect
 import pickle
 import typing
@@ -10,9 +11,10 @@ def _dumps(value: Any) -> bytes:
     """By value where a pickler that can is there: Spark's, or the one that it is made from."""
     for name in ("pyspark.cloudpickle", "cloudpickle"):
         try:
-            return __import__(name, fromlist=["dumps"]).dumps(value)
+            module = importlib.import_module(name)
         except ImportError:
             continue
+        return bytes(module.dumps(value))
     return pickle.dumps(value)
 
 

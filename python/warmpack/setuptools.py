@@ -54,7 +54,7 @@ def _settings() -> Optional[Dict[str, Any]]:
         return None
     if b"warmpack" not in text:  # most projects
         return None
-    table = _toml().loads(text.decode("utf-8")).get("tool", {}).get("warmpack")
+    table: Optional[Dict[str, Any]] = _toml().loads(text.decode("utf-8")).get("tool", {}).get("warmpack")
     unknown = sorted(set(table or ()) - set(_KEYS))
     if unknown:
         raise Error("pyproject.toml: tool.warmpack has no key '%s'" % unknown[0])
@@ -64,7 +64,7 @@ def _settings() -> Optional[Dict[str, Any]]:
 def _source(distribution: Any, settings: Dict[str, Any]) -> str:
     """The directory that holds the packages as they lie in the archive."""
     if "source" in settings:
-        return settings["source"]
+        return str(settings["source"])
     package_dir = distribution.package_dir or {}
     found = {package_dir.get("", ".") or "."}
     for package, folder in package_dir.items():
@@ -81,7 +81,7 @@ def _source(distribution: Any, settings: Dict[str, Any]) -> str:
     if len(found) > 1:
         raise Error("package_dir: the packages lie in several directories (%s); name one as "
                     "tool.warmpack.source" % ", ".join(sorted(found)))
-    return found.pop()
+    return str(found.pop())
 
 
 def _warm_up(command: Any, source: str) -> None:
@@ -145,9 +145,10 @@ def _base(name: str) -> Optional[Type[Any]]:
               "bdist_wheel": ("setuptools.command.bdist_wheel", "wheel.bdist_wheel")}
     for module in places[name]:
         try:
-            return getattr(importlib.import_module(module), name)
+            base: Type[Any] = getattr(importlib.import_module(module), name)
         except ImportError:
             continue
+        return base
     return None
 
 

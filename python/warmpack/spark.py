@@ -105,10 +105,10 @@ class Adopted(_Handle):
 
 def _spark_file(name: str) -> str:
     """Where Spark put the file NAME for this executor."""
-    from pyspark import SparkFiles
+    from pyspark import SparkFiles  # type: ignore[import-not-found,unused-ignore]
 
     # Executors say ".", and a task may change its working directory later.
-    path = os.path.abspath(SparkFiles.get(name))
+    path = os.path.abspath(str(SparkFiles.get(name)))
     if not os.path.exists(path):
         raise Error("%s: is not among the files that Spark brought here" % path)
     return path

@@ -50,11 +50,13 @@ def test_numba_loads_everything_and_saves_nothing(archive, tmp_path):
 def test_caches_go_where_they_are_told_and_are_found_there(archive, tmp_path, given):
     caches = tmp_path / "caches"
     if given == "variable":
-        counts, (_, summary, _, _) = activated(archive, tmp_path / "there",
-                                               variables={"NUMBA_CACHE_DIR": caches})
+        counts, (_, summary, settings, _) = activated(archive, tmp_path / "there",
+                                                      variables={"NUMBA_CACHE_DIR": caches})
     else:
-        counts, (_, summary, _, _) = activated(archive, tmp_path / "there", cache_dir=str(caches))
+        counts, (_, summary, settings, _) = activated(archive, tmp_path / "there",
+                                                      cache_dir=str(caches))
     assert counts == (3, 0) and summary["valid"] == 3
+    assert {"NUMBA_CPU_FEATURES", "NUMBA_CPU_NAME"} <= set(settings)
     assert list(caches.iterdir()) and not (tmp_path / "there/app/pkg/__pycache__").exists()
 
 
@@ -135,6 +137,21 @@ def test_code_that_this_cpu_cannot_run_is_not_asked_for(tmp_path, clean_environm
     counts, (_, summary, settings, _) = activated(tmp_path / "app.tgz", tmp_path / "there")
     assert counts == (0, 3)
     assert settings == [] and summary["unsafe-cpu"] == 3
+
+
+def test_caches_for_a_cpu_without_features_are_activated_again_and_again(tmp_path,
+                                                                         clean_environment):
+    """An empty list is a setting, too, also once Numba has read it."""
+    from small import run_small, write_small
+
+    write_small(tmp_path / "build" / "app")
+    run_small(tmp_path / "build" / "app", clean_environment, NUMBA_CPU_NAME="generic",
+              NUMBA_CPU_FEATURES="")
+    warmpack.create(tmp_path / "app.tgz", "app", directory=tmp_path / "build")
+    words = (str(tmp_path / "app.tgz"), str(tmp_path / "there"))
+    done = run(WORK.format(words=words, options={}) + "warmpack.activate(*%r)\n" % (words,))
+    assert done.returncode == 0, done.stderr
+    assert len(LOADED.findall(done.stdout)) == 3 and not SAVED.findall(done.stdout)
 
 
 def test_a_wrapped_function_is_read_after_the_activation(archive, tmp_path):

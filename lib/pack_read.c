@@ -1,0 +1,248 @@
+/* Packing: reads a file whole into a block, and sees whether it changed meanwhile. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "caches.h"
+#include "numba/index.h"
+#include "pack_blocks.h"
+
+bool pack_is_source_or_cache(const char *path)
+{
+    size_t n = strlen(path);
+
+    return (n > 3 && strcmp(path + n - 3, ".py") == 0) || caches_is_index(path) ||
+           caches_is_data(path);
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+bool pack_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_size == b->st_size && same_time(a->st_mtim, b->st_mtim) &&
+           same_time(a->st_ctim, b->st_ctim);
+}
+
+/* Only what no other thread changes is looked at before it is known that LINK waits for FIRST. */
+static bool leads_to(const struct walk_item *link, const struct walk_item *first)
+{
+    return link->entry.target && strcmp(link->entry.target, first->entry.path) == 0 &&
+           link->entry.type == ENTRY_HARDLINK && link->dev == first->dev && link->ino == first->ino;
+}
+
+/* Opens a file, by a further name of it where the first is gone. */
+static int open_by_any_name(const struct pack *p, const struct walk_item *item)
+{
+    const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int fd = walk_open(&p->walk, item, flags);
+
+    for (size_t i = 0; fd == -ENOENT && item->linked && i < p->walk.count; i++) {
+        struct stat st;
+
+        if (!leads_to(&p->walk.items[i], item))
+            continue;
+        fd = walk_open(&p->walk, &p->walk.items[i], flags);
+        if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_dev != item->dev || st.st_ino != item->ino)) {
+            close(fd);
+            fd = -ENOENT;
+        }
+    }
+    return fd;
+}
+
+int pack_open_item(const struct pack *p, const struct walk_item *item, struct stat *st,
+                   struct wp_error *err)
+{
+    _cleanup_close_ int fd = open_by_any_name(p, item);
+
+    if (fd == -ENOENT)
+        return -ENOENT;
+    if (fd < 0)
+        return error_set(err, -fd, item->entry.path, "cannot open");
+    if (fstat(fd, st) < 0)
+        return error_set(err, errno, item->entry.path, "cannot stat");
+    if (!S_ISREG(st->st_mode))
+        return error_set(err, 0, item->entry.path, "is no regular file any more");
+    return take_fd(&fd);
+}
+
+/* What the header says: all that the manifest says, but for the time of some. */
+int pack_add_header(struct blocks *b, struct slot *s, const struct walk_item *item,
+                    struct wp_error *err)
+{
+    struct entry e = item->entry;
+
+    if (item->has_header_time)
+        e.mtime = item->header_time;
+    return b->w->ops->add_header(b->w, &s->block, &e, err);
+}
+
+ssize_t pack_read_at(int fd, void *out, size_t size, uint64_t offset)
+{
+    size_t got = 0;
+
+    while (got < size) {
+        ssize_t n = pread(fd, (char *)out + got, size - got, (off_t)(offset + got));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        got += (size_t)n;
+    }
+    return (ssize_t)got;
+}
+
+static struct packed_index *index_of(const struct pack *p, size_t item)
+{
+    size_t low = 0, high = p->index_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (p->indexes[middle].item == item)
+            return &p->indexes[middle];
+        if (p->indexes[middle].item < item)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+void pack_take_stat(struct walk_item *item, const struct stat *st)
+{
+    item->entry.size = (uint64_t)st->st_size;
+    item->entry.mtime = st->st_mtim;
+    item->ctime = st->st_ctim;
+    item->ino = st->st_ino;
+}
+
+/* One try at a whole file: 1 whole, 0 changed while it was read. */
+static int read_once(struct blocks *b, struct slot *s, struct walk_item *item, int fd,
+                     struct stat *st, size_t *content, struct wp_error *err)
+{
+    struct buf *plain = &s->block.plain;
+    struct stat after;
+    ssize_t got;
+    int r;
+
+    if (st->st_size > PACK_WHOLE_LIMIT && (uint64_t)st->st_size > 2 * item->entry.size)
+        return error_set(err, 0, item->entry.path, "grew beyond all bounds while it was packed");
+    pack_take_stat(item, st);
+    r = item->entry.absent ? 0 : pack_add_header(b, s, item, err);
+    if (r < 0)
+        return r;
+    *content = plain->size;
+    if (buf_reserve(plain, item->entry.size + 1) < 0)
+        return error_nomem(err);
+    /* One byte more than there should be, to see whether it grew. */
+    got = pack_read_at(fd, plain->data + plain->size, item->entry.size + 1, 0);
+    if (got < 0)
+        return error_set(err, (int)-got, item->entry.path, "cannot read");
+    if (fstat(fd, &after) < 0)
+        return error_set(err, errno, item->entry.path, "cannot stat");
+    if ((uint64_t)got < item->entry.size)
+        memset(plain->data + plain->size + got, 0, item->entry.size - (uint64_t)got);
+    plain->size += item->entry.size;
+    return (uint64_t)got == item->entry.size && pack_same_file(st, &after);
+}
+
+void pack_drop_item(struct blocks *b, struct walk_item *item)
+{
+    report(b->p->o->report, WP_CHANGED, item->entry.path, "was removed before it was read");
+    item->entry.type = ENTRY_OTHER;
+}
+
+/* All of a file of a tree: 0; 1: it is gone, and nothing of it is in the block. */
+static int read_file(struct blocks *b, struct slot *s, struct walk_item *item, size_t *content,
+                     struct wp_error *err)
+{
+    const size_t start = s->block.plain.size;
+    int r = 0;
+
+    for (int attempt = 0; attempt < 2 && r == 0; attempt++) {
+        struct stat st = {0};
+        _cleanup_close_ int fd = pack_open_item(b->p, item, &st, err);
+
+        s->block.plain.size = start;
+        if (fd == -ENOENT) {
+            pack_drop_item(b, item);
+            s->changed = true;
+            return 1;
+        }
+        if (fd < 0)
+            return fd;
+        r = read_once(b, s, item, fd, &st, content, err);
+        if (r < 0)
+            return r;
+    }
+    if (r == 0 && pack_is_source_or_cache(item->entry.path)) {
+        error_set(err, 0, item->entry.path, "keeps changing while it is packed");
+        return -EAGAIN;
+    }
+    if (r == 0) {
+        report(b->p->o->report, WP_CHANGED, item->entry.path, "changed while it was read");
+        s->changed = true;
+    }
+    return 0;
+}
+
+/* All of what was in an archive before. */
+static int read_spooled(struct blocks *b, struct slot *s, struct walk_item *item, size_t *content,
+                        struct wp_error *err)
+{
+    struct buf *plain = &s->block.plain;
+    int r = pack_add_header(b, s, item, err);
+    ssize_t got;
+
+    if (r < 0)
+        return r;
+    *content = plain->size;
+    if (buf_reserve(plain, item->entry.size) < 0)
+        return error_nomem(err);
+    got = pack_read_at(b->p->spool, plain->data + plain->size, item->entry.size, item->spool_at);
+    if (got < 0 || (uint64_t)got < item->entry.size)
+        return error_set(err, got < 0 ? (int)-got : EIO, item->entry.path,
+                         "cannot read from the temporary file");
+    plain->size += item->entry.size;
+    return 0;
+}
+
+int pack_add_whole(struct blocks *b, struct slot *s, const struct segment *g, struct wp_error *err)
+{
+    struct walk_item *item = &b->p->walk.items[g->item];
+    const size_t start = s->block.plain.size;
+    size_t content = 0;
+    struct packed_index *index;
+    int r = item->spooled ? read_spooled(b, s, item, &content, err)
+                          : read_file(b, s, item, &content, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    sha256_of(s->block.plain.data + content, item->entry.size, item->entry.sha256);
+    item->entry.has_sha256 = true;
+    item->broken = caches_is_data(item->entry.path) &&
+                   index_check_data(s->block.plain.data + content, item->entry.size, NULL) < 0;
+    index = index_of(b->p, g->item);
+    if (index) {
+        buf_clear(&index->text);
+        if (buf_add(&index->text, s->block.plain.data + content, item->entry.size) < 0)
+            return error_nomem(err);
+    }
+    s->content += item->entry.size;
+    if (item->entry.absent) {
+        s->block.plain.size = start;
+        return 0;
+    }
+    return b->w->ops->add_end(b->w, &s->block, &item->entry, err);
+}

@@ -1,0 +1,163 @@
+/* Unpacking, the manifest: the last entry, or read first where the format holds less than it. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/path.h"
+#include "tree/beneath.h"
+#include "unpack.h"
+
+enum { LARGEST_MANIFEST = 1 << 30 };
+
+bool unpack_is_manifest(const struct unpack *u, const char *archived)
+{
+    const char *marked = u->a->reader->mark_path;
+
+    return u->a->reader->mark && manifest_is_path(archived) &&
+           (!marked || strcmp(marked, archived) == 0);
+}
+
+/* The text of the manifest is known now, in SIZE bytes with DIGEST. Where it has been read before,
+ * it must be the same. */
+static int note_text(struct unpack *u, const struct entry *e,
+                     const unsigned char digest[SHA256_SIZE], uint64_t size, struct wp_error *err)
+{
+    if (u->is_recorded && (size != u->text_size || memcmp(digest, u->text_sha256, SHA256_SIZE)))
+        return error_set(err, EBADMSG, e->path, "the archive has a second manifest");
+    memcpy(u->text_sha256, digest, SHA256_SIZE);
+    u->text_size = size;
+    return 0;
+}
+
+/* A format that rounds times has its manifest where it can be read first. */
+int unpack_read_recorded(struct unpack *u, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf path = {0}, text = {0};
+    int r =
+        u->a->reader->is_rounded ? u->a->reader->ops->manifest(u->a->reader, &path, &text, err) : 0;
+
+    if (r <= 0)
+        return r;
+    if (buf_terminate(&path) < 0)
+        return error_nomem(err);
+    sha256_of(text.data, text.size, u->text_sha256);
+    u->text_size = text.size;
+    u->is_recorded = true;
+    return manifest_read(&u->manifest, text.data, text.size, (const char *)path.data, u->a->pool,
+                         err);
+}
+
+/* Reads the current entry's whole content. */
+static int pull(struct unpack *u, const struct entry *e, struct buf *text, struct wp_error *err)
+{
+    const void *data;
+    uint64_t offset;
+    size_t n;
+    int r;
+
+    while ((r = u->a->reader->ops->data(u->a->reader, &data, &n, &offset, err)) > 0) {
+        if (offset != text->size || n > e->size - text->size)
+            return error_set(err, EBADMSG, e->path, "has another size than its header says");
+        if (buf_add(text, data, n) < 0)
+            return error_nomem(err);
+        if (!manifest_may_grow(text, n))
+            return error_set(err, 0, e->path, "is no manifest");
+    }
+    return r;
+}
+
+static int begin(struct unpack *u, const struct entry *e, struct wp_error *err)
+{
+    bool gone;
+    _cleanup_free_ char *name = unpack_name(u, e->path, &gone);
+
+    if (u->has_manifest)
+        return error_set(err, EBADMSG, e->path, "the archive has a second manifest");
+    if (e->size > LARGEST_MANIFEST)
+        return error_set(err, EFBIG, e->path, "is too large for a manifest");
+    u->home = name ? path_dir(name) : NULL;
+    return u->home ? 0 : error_nomem(err);
+}
+
+int unpack_take_manifest(struct unpack *u, const struct entry *e, struct buf *text,
+                         struct wp_error *err)
+{
+    unsigned char digest[SHA256_SIZE];
+    int r = begin(u, e, err);
+
+    if (r == 0)
+        r = pull(u, e, text, err);
+    if (r < 0)
+        return r;
+    sha256_of(text->data, text->size, digest);
+    r = note_text(u, e, digest, text->size, err);
+    if (r == 0 && !u->is_recorded)
+        r = manifest_read(&u->manifest, text->data, text->size, e->path, u->a->pool, err);
+    u->has_manifest = r == 0;
+    return r;
+}
+
+/* The current entry's content to FD, as it comes: a text of a million entries is large. */
+static int pull_to_file(struct unpack *u, const struct entry *e, int fd, struct wp_error *err)
+{
+    struct sha256 *sha = sha256_new();
+    unsigned char digest[SHA256_SIZE];
+    uint64_t offset, size = 0;
+    const void *data;
+    size_t n;
+    int r;
+
+    if (!sha)
+        return error_nomem(err);
+    while ((r = u->a->reader->ops->data(u->a->reader, &data, &n, &offset, err)) > 0) {
+        if (offset != size || n > e->size - size)
+            r = error_set(err, EBADMSG, e->path, "has another size than its header says");
+        else if ((r = file_write(fd, data, n)) < 0)
+            error_set(err, -r, e->path, "cannot write");
+        if (r < 0)
+            break;
+        sha256_add(sha, data, n);
+        size += n;
+    }
+    sha256_end(sha, digest);
+    sha256_free(sha);
+    return r < 0 ? r : note_text(u, e, digest, size, err);
+}
+
+int unpack_stage_manifest(struct unpack *u, const struct entry *e, struct wp_error *err)
+{
+    _cleanup_free_ char *name = NULL;
+    _cleanup_close_ int fd = -1, text = -1;
+    /* It is the packer's; who unpacks as an ordinary user cannot give it away. */
+    struct create_policy policy = u->policy;
+    struct entry file = *e;
+    int r = begin(u, e, err);
+
+    if (r == 0)
+        r = create_dir(u->tree, u->home, err);
+    if (r < 0)
+        return r;
+    file.path = name = path_join(u->home, MANIFEST_NAME);
+    if (!name)
+        return error_nomem(err);
+    fd = create_open(u->tree, &file, err);
+    if (fd < 0)
+        return fd;
+    r = pull_to_file(u, e, fd, err);
+    if (r < 0)
+        return r;
+    text = beneath_open(u->tree, name, O_RDONLY, 0);
+    if (text < 0)
+        return error_set(err, -text, name, "cannot be read");
+    if (!u->is_recorded)
+        r = manifest_read_file(&u->manifest, text, u->text_size, e->path, u->a->pool, err);
+    u->has_manifest = r == 0;
+    file.size = u->text_size;
+    policy.owner &= policy.superuser;
+    return r < 0 ? r : create_close(take_fd(&fd), &policy, &file, err);
+}
