@@ -153,11 +153,11 @@ static void tell_restored(const struct fix *f, const struct wp_restore_result *r
     const char *would = f->dry_run ? "would be " : "";
 
     if (restored->times)
-        report(f->o->report, WP_NOTE, f->dir, "times of %llu files %sset as the manifest has them",
-               (unsigned long long)restored->times, would);
+        report(f->o->report, WP_NOTE, f->dir, "%llu %s of files %sset as the manifest has them",
+               (unsigned long long)restored->times, restored->times == 1 ? "time" : "times", would);
     if (restored->renamed)
-        report(f->o->report, WP_NOTE, f->dir, "%zu cache directories %sput where Numba looks",
-               restored->renamed, would);
+        report(f->o->report, WP_NOTE, f->dir, "%zu cache %s %sput where Numba looks",
+               restored->renamed, restored->renamed == 1 ? "directory" : "directories", would);
 }
 
 /* Of a tree with a manifest, sources that are as packed get their times, and caches their places.

@@ -57,6 +57,7 @@ struct layout_record {
     size_t file_count;
     size_t tag;   /* the caller's own; noted in laid indexes */
     bool moved;   /* at least one index lies elsewhere now */
+    size_t gone;  /* indexes whose files here are removed at the commit */
     bool warned;  /* of the place of its caches */
     bool thinned; /* at least one was a duplicate, and goes */
 };

@@ -402,6 +402,7 @@ int layout_remove_index(struct layout *l, struct layout_record *r, const struct 
         return 0; /* moved, or not ours to remove */
     for (size_t i = 0; i < count && res == 0; i++)
         res = remove_file(l, r, files[i].name, err);
+    r->gone++;
     return res;
 }
 
@@ -439,12 +440,36 @@ static int remove_emptied(const struct layout_record *r)
     return errno == ENOTEMPTY || errno == EEXIST || errno == ENOENT ? 0 : -errno;
 }
 
+/* Does nothing stay in R's directory, and come to it? */
+static bool is_emptied(struct layout *l, const struct layout_record *r)
+{
+    _cleanup_close_ int fd = beneath_open(r->fd, r->dir, O_RDONLY | O_DIRECTORY, 0);
+    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    size_t there = 0, indexes = 0;
+    struct dirent *item;
+    struct stat st;
+
+    if (!d)
+        return false;
+    take_fd(&fd);
+    while ((item = readdir(d)))
+        there += strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0;
+    for (size_t i = 0; i < r->file_count; i++)
+        indexes += r->files[i].is_index;
+    return there == r->file_count && indexes == r->gone && l->has_area[r->root] &&
+           beneath_stat(staging_tree(*l->staging, l->area[r->root]), r->dir, &st) < 0;
+}
+
 int layout_remove_leftovers(struct layout *l, struct wp_error *err)
 {
     for (size_t i = 0; i < l->record_count; i++) {
         const struct layout_record *r = &l->records[i];
         int res = may_vanish(r) ? remove_orphans(l, r, err) : 0;
 
+        /* With the files, so that a kill after the commit leaves no directory behind. */
+        if (res == 0 && !l->staged && may_vanish(r) && is_emptied(l, r) &&
+            staging_set_remove(*l->staging, l->area[r->root], r->dir) < 0)
+            return error_nomem(err);
         if (res == 0 && l->staged && may_vanish(r)) {
             res = remove_emptied(r);
             if (res < 0)

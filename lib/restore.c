@@ -51,33 +51,31 @@ static int plan_roots(struct restore *r, struct wp_error *err)
     return res;
 }
 
-static bool has_staging(const struct restore *r)
+static bool has_staging(const char *dir)
 {
-    _cleanup_close_ int fd = openat(r->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    _cleanup_closedir_ DIR *d = opendir(dir);
     struct dirent *item;
 
     if (!d)
         return false;
-    take_fd(&fd);
     while ((item = readdir(d)))
         if (strncmp(item->d_name, MANIFEST_DIR "-", strlen(MANIFEST_DIR) + 1) == 0)
             return true;
     return false;
 }
 
-/* Completes or removes what a run that was killed has left here. */
-static int recover(struct restore *r, struct wp_error *err)
+/* Completes or removes what a run that was killed has left in DIR. */
+static int recover(struct restore *r, const char *dir, struct wp_error *err)
 {
     struct staging_options options = {.report = r->o->report, .interrupted = r->o->interrupted};
     struct staging *s = NULL;
     int res;
 
-    if (r->o->dry_run || !has_staging(r))
+    if (r->o->dry_run || !dir || !has_staging(dir))
         return 0;
     res = staging_new(&s, &options, err);
     if (res == 0)
-        res = staging_add_area(s, r->dir, err);
+        res = staging_add_area(s, dir, err);
     staging_free(s);
     return res < 0 ? res : 0;
 }
@@ -130,8 +128,12 @@ static void remove_empty_cache(const struct restore *r, const struct restore_tre
 static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     struct wp_restore_result *result = r->result;
-    int res = restore_files(r, t, err);
+    int res = recover(r, t->old_root, err);
 
+    if (res == 0)
+        res = recover(r, r->o->cache_dir, err);
+    if (res == 0)
+        res = restore_files(r, t, err);
     if (res == 0)
         res = restore_caches(r, t, err);
     if (res == 0)
@@ -173,7 +175,7 @@ static int run(struct restore *r, struct wp_error *err)
     if (!r->pool)
         return error_set(err, errno, NULL, "cannot start threads");
     r->umask = file_umask();
-    res = recover(r, err);
+    res = recover(r, r->dir, err);
     if (res == 0)
         res = restore_find(r, err);
     for (size_t i = 0; i < r->tree_count && res == 0; i++) {

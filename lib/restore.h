@@ -63,6 +63,7 @@ struct restore_tree {
     size_t inside_count;
     char **old_bases; /* absolute paths that the base had for Python earlier; owned, NULL-ended */
     char *old_root;   /* the cache root of earlier times, where it is now; owned */
+    int lock;         /* held while the tree is repaired; -1: none */
     int old_fd, cache_fd, user_fd; /* cache roots outside the tree; -1: none */
     char *state_cache_dir;         /* old_root where the layout stays with it; owned */
     struct layout layout;
@@ -109,6 +110,9 @@ int restore_plan(struct restore *r, struct restore_tree *t, struct wp_error *err
 int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err);
 /* What became of the file that PATH of the archive is, through links in it; NULL: none. */
 struct restored *restore_file_of(const struct restore_tree *t, const char *archived);
+
+/* ---- restore_lock.c: waits for another run, before the state is read */
+int restore_lock(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
 /* ---- restore_links.c: symbolic links that another tool has not made; before anything is planned,
  * as what stands in their place is no file of the archive */

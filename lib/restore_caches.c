@@ -25,6 +25,7 @@ struct place {
     enum layout_root root;
     int fd;
     const char *below; /* of the cache root beneath FD */
+    bool old;          /* names are of earlier times: nobody looks there any more */
 };
 
 /* ---- Source directories ------------------------------------------------------------------ */
@@ -207,6 +208,15 @@ static int is_own(struct restore *r, const struct restore_tree *t, const char *n
     return owner ? owner == t : !t->info;
 }
 
+static void remove_empty(int fd, const char *path)
+{
+    const char *name;
+    _cleanup_close_ int parent = beneath_parent(fd, path, &name);
+
+    if (parent >= 0)
+        unlinkat(parent, name, AT_REMOVEDIR); /* where it is empty */
+}
+
 /* Adds the directory NAME in a cache root, for source directory DIR, if caches lie there. */
 static int add_place(struct restore *run, struct restore_tree *t, const struct place *p,
                      const char *name, size_t dir)
@@ -239,6 +249,9 @@ static int add_place(struct restore *run, struct restore_tree *t, const struct p
     }
     if (res >= 0 && p->root == LAYOUT_FOREIGN)
         res = keep_valid(&r);
+    /* A run that was killed has moved everything and not come to this. */
+    if (res >= 0 && !r.file_count && p->old && !run->o->dry_run)
+        remove_empty(p->fd, path);
     if (res < 0 || !r.file_count) {
         layout_record_clear(&r);
         return res < 0 ? res : 0;
@@ -453,8 +466,11 @@ static int add_old_names(struct restore *r, struct restore_tree *t, const struct
         }
         if (is_now)
             continue;
-        if (stat(*base, &st) == 0 && p.root != LAYOUT_TREE)
+        p.old = true;
+        if (stat(*base, &st) == 0 && p.root != LAYOUT_TREE) {
             p.root = LAYOUT_FOREIGN;
+            p.old = false;
+        }
         if (add_hashed(r, t, &p, one, below_base(t, dir), dir) < 0)
             return -ENOMEM;
     }

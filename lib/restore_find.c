@@ -195,6 +195,7 @@ void restore_tree_clear(struct restore_tree *t)
     for (size_t i = 0; i < t->inside_count; i++)
         free(t->insides[i]);
     free(t->insides);
+    cleanup_close(&t->lock);
     cleanup_close(&t->foreign);
     cleanup_close(&t->old_fd);
     cleanup_close(&t->cache_fd);
@@ -220,7 +221,8 @@ static struct restore_tree *add_tree(struct restore *r)
     if (layout_grow((void **)&r->trees, r->tree_count, sizeof *r->trees) < 0)
         return NULL;
     t = &r->trees[r->tree_count++];
-    *t = (struct restore_tree){.foreign = -1, .old_fd = -1, .cache_fd = -1, .user_fd = -1};
+    *t = (struct restore_tree){
+        .lock = -1, .foreign = -1, .old_fd = -1, .cache_fd = -1, .user_fd = -1};
     return t;
 }
 
@@ -261,7 +263,9 @@ static int take_home(struct restore *r, const char *home, struct wp_error *err)
     t->info = !is_own_place(home);
     if (!t->home || !t->name || !t->base)
         return error_nomem(err);
-    res = read_manifest(r, t, r->fd, path, err);
+    res = restore_lock(r, t, err);
+    if (res == 0)
+        res = read_manifest(r, t, r->fd, path, err);
     if (res == 0)
         res = read_state(r, t, err);
     if (res < 0)

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -77,7 +76,7 @@ static int stage_entry(struct unpack *u, struct unpack_files *files, struct unpa
 }
 
 static int next_entry(struct unpack *u, struct unpack_files *files, const struct entry *e,
-                      bool *used, struct wp_error *err)
+                      struct wp_error *err)
 {
     struct unpacked *item = NULL;
     int r;
@@ -88,10 +87,10 @@ static int next_entry(struct unpack *u, struct unpack_files *files, const struct
     if (r < 0)
         return r;
     if (unpack_is_manifest(u, e->path)) {
-        unpack_selected(u, e->path, used); /* a pattern may name it */
+        unpack_selected(u, e->path); /* a pattern may name it */
         return unpack_stage_manifest(u, e, err);
     }
-    r = unpack_make_item(u, e, used, &item, err);
+    r = unpack_make_item(u, e, &item, err);
     if (r == 0 && !item->skipped) {
         r = stage_entry(u, files, item, err);
         if (r == 0)
@@ -115,13 +114,10 @@ static void tell_progress(const struct unpack *u)
 static int stage_all(struct unpack *u, struct wp_error *err)
 {
     struct format_reader *reader = u->a->reader;
-    _cleanup_free_ bool *used = unpack_new_used(u);
     struct unpack_files *files = NULL;
     const struct entry *e = NULL;
     int r, made;
 
-    if (!used)
-        return error_nomem(err);
     r = unpack_read_recorded(u, err);
     if (r == 0)
         r = reader->ops->next(reader, &e, err);
@@ -130,7 +126,7 @@ static int stage_all(struct unpack *u, struct wp_error *err)
         return made;
     while (r > 0) {
         r = unpack_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
-                                  : next_entry(u, files, e, used, err);
+                                  : next_entry(u, files, e, err);
         tell_progress(u);
         if (r == 0)
             r = reader->ops->next(reader, &e, err);
@@ -138,7 +134,9 @@ static int stage_all(struct unpack *u, struct wp_error *err)
     if (r == 0)
         r = unpack_files_finish(files, err);
     unpack_files_free(files);
-    return r < 0 ? r : unpack_warn_unmatched(u, used);
+    if (r == 0)
+        patterns_tell_unused(&u->patterns, u->o->report);
+    return r;
 }
 
 static int set_directories(struct unpack *u)
@@ -200,6 +198,15 @@ int unpack_add_physical_root(struct unpack *u, struct wp_error *err)
     return 0;
 }
 
+/* Is it the manifest of an archive of caches alone? */
+static bool has_absent(const struct manifest *m)
+{
+    for (size_t i = 0; i < m->entry_count; i++)
+        if (m->entries[i].absent)
+            return true;
+    return false;
+}
+
 static int finish_manifest(struct unpack *u, struct wp_error *err)
 {
     _cleanup_free_ char *manifest = NULL, *state = NULL;
@@ -211,12 +218,13 @@ static int finish_manifest(struct unpack *u, struct wp_error *err)
         return u->a->reader->mark ? error_set(err, EBADMSG, u->a->name,
                                               "the archive is cut: its manifest is missing")
                                   : unpack_state_supersede(u, err);
+    u->grafts = u->o->caches_only || has_absent(&u->manifest);
     r = unpack_check(u, err);
-    if (r == 0 && u->o->caches_only)
+    if (r == 0 && u->grafts)
         r = unpack_graft(u, err);
     if (r == 0)
         r = unpack_layout(u, err);
-    if (r == 0 && !u->o->caches_only && u->o->restamp != WP_RESTAMP_NEVER)
+    if (r == 0 && !u->grafts && u->o->restamp != WP_RESTAMP_NEVER)
         r = unpack_restamp(u, err);
     if (r == 0)
         r = unpack_state_write(u, err);
@@ -266,9 +274,9 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
         u->result->files += !u->items[i]->skipped && manifest_home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;
     if (r == 0)
-        r = !u->has_manifest    ? unpack_warn_stale(u, err)
-            : u->o->caches_only ? unpack_graft_finish(u, err)
-                                : unpack_verify(u, err);
+        r = !u->has_manifest ? unpack_warn_stale(u, err)
+            : u->grafts      ? unpack_graft_finish(u, err)
+                             : unpack_verify(u, err);
     return r;
 }
 
@@ -277,6 +285,7 @@ static void clear(struct unpack *u)
     for (size_t i = 0; i < u->count; i++)
         unpack_item_free(u->items[i]);
     texts_free(&u->texts);
+    patterns_end(&u->patterns);
     layout_clear(&u->layout);
     caches_free_bases(u->roots);
     manifest_clear(&u->manifest);
@@ -304,6 +313,8 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                                .superuser = geteuid() == 0,
                                .umask = geteuid() == 0 ? 0 : u.umask};
     r = verify_begin(&u.verify, o->user, err);
+    if (r == 0 && patterns_begin(&u.patterns, o->patterns) < 0)
+        r = error_nomem(err);
     if (r == 0)
         r = plan_roots(&u, err);
     if (r == 0)

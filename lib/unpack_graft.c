@@ -121,6 +121,10 @@ int unpack_graft(struct unpack *u, struct wp_error *err)
 
         if (item->skipped || caches_is_index(item->e.path))
             continue;
+        if (item->e.type == ENTRY_DIR) { /* it goes with what is taken out of it */
+            item->skipped = true;
+            continue;
+        }
         index = index_of(u, item);
         if (!index || index->skipped)
             r = unpack_take_out(u, item, err);

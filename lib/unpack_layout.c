@@ -114,7 +114,7 @@ static bool is_source(void *ctx, const char *path)
     const struct unpacked *item = unpack_find(u, path);
     _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
 
-    if (u->o->caches_only)
+    if (u->grafts)
         return zipped_sources_exist(staging_target(u->staging, 0), path);
     if (zip)
         item = unpack_find(u, zip);
@@ -125,8 +125,8 @@ static bool is_source(void *ctx, const char *path)
  * manifest always come. */
 static bool is_selection(const struct unpack *u)
 {
-    return !u->o->caches_only && ((u->o->patterns && *u->o->patterns) ||
-                                  (u->o->exclude && *u->o->exclude) || u->o->strip_components);
+    return !u->grafts && ((u->o->patterns && *u->o->patterns) ||
+                          (u->o->exclude && *u->o->exclude) || u->o->strip_components);
 }
 
 /* Takes out what lies in directory DIR for sources in SOURCE (NULL: nowhere) that have not come. */
@@ -201,7 +201,7 @@ static int find_hashed(struct unpack *u, const struct cache_files *files)
             return -ENOMEM;
         /* What was not selected has no sources here, and its caches no use. */
         if (gone_dir || gone_source || !is_staged_dir(u, dir) ||
-            !(is_staged_source(u, c->source, source, &r.zipped) || u->o->caches_only))
+            !(is_staged_source(u, c->source, source, &r.zipped) || u->grafts))
             continue;
         r.inside = path_dir(dir);
         r.dir = take_ptr(dir);

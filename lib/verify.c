@@ -132,6 +132,8 @@ static int judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp
     sources = caches_find(t->known, path_base(dir));
     if (sources)
         misplaced = wrong_root(t, root);
+    else if ((sources = caches_find(t->was, path_base(dir))))
+        misplaced = "its directory is named for a path that the tree had earlier";
     else
         misplaced = "no directory of this tree has the path that its directory is named for";
     return verify_judge_one(t, path, e->path, sources ? sources : parent, misplaced, err);
@@ -275,6 +277,28 @@ static char **find_bases(const struct verify_tree *t, struct wp_error *err)
     return bases;
 }
 
+/* Adds the directories of tree T by the paths that they had when caches were last named. */
+static int know_earlier(struct verify_tree *v, const struct restore_tree *t, struct wp_error *err)
+{
+    int r = 0;
+
+    for (char **base = t->old_bases; base && *base && r == 0; base++) {
+        r = caches_add(v->was, *base, "", t->base, err);
+        for (size_t i = 0; i < v->walk.count && r == 0; i++) {
+            const struct entry *e = &v->walk.items[i].entry;
+            const char *below;
+
+            if (e->type != ENTRY_DIR || !path_is_under(e->path, t->base))
+                continue;
+            below = e->path + strlen(t->base);
+            below += *below == '/';
+            if (*below)
+                r = caches_add(v->was, *base, below, e->path, err);
+        }
+    }
+    return r;
+}
+
 static int know_directories(struct verify_tree *t, struct wp_error *err)
 {
     struct wp_error why = {0};
@@ -304,6 +328,12 @@ static int know_directories(struct verify_tree *t, struct wp_error *err)
     }
     if (r == 0)
         r = remember(t, err);
+    if (r == 0)
+        r = caches_new(&t->was, err);
+    for (size_t i = 0; i < t->remembered.found.tree_count && r == 0; i++)
+        r = know_earlier(t, &t->remembered.found.trees[i], err);
+    if (r == 0)
+        caches_sort(t->was);
     return r;
 }
 
@@ -375,6 +405,7 @@ int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
     leftovers_clear(&t.leftovers);
     remembered_clear(&t.remembered);
     caches_free(t.known);
+    caches_free(t.was);
     caches_free(t.zipped);
     caches_free_bases(t.bases);
     walk_free(&t.walk);

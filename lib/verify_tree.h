@@ -12,6 +12,7 @@ struct verify_tree {
     const struct wp_verify_options *o;
     const char *cache_dir; /* NUMBA_CACHE_DIR of who will load, or NULL */
     struct walk walk;
+    struct caches *was;    /* as KNOWN, by the paths that they had earlier */
     struct caches *known;  /* hashed names of the tree's directories */
     struct caches *zipped; /* and of those in its zips, which have caches in the user-wide place */
     char **bases;          /* absolute paths by which Python may see the tree; owned */

@@ -5,9 +5,10 @@ import hashlib
 import importlib.util
 import json
 import os
+import random
 import shutil
 import subprocess
-import sys
+import time
 
 import pytest
 import trees
@@ -383,3 +384,87 @@ def test_a_file_of_its_own_is_no_link(warmpack, zipped, tmp_path):
     (there / "app/current").write_text("another text")
     assert restore(warmpack, there)["links"] == 3
     assert (there / "app/current").read_text() == "another text"
+
+
+# ---- Caches alone ----------------------------------------------------------------------------
+
+@pytest.fixture(name="bare")
+def tree_without_caches(warmpack, tmp_path):
+    """c.tgz and c.zip hold the caches of three sources alone; bare/app is the tree, with new
+    times."""
+    for name in ("k.py", "l/l.py", "l/m.py"):
+        source(tmp_path / "src/app" / name, f"name = '{name}'\n")
+    for suffix in ("tgz", "zip", "tar.zst"):
+        warmpack.ok("create", "-q", "--caches-only", "-f", f"c.{suffix}", "-C", "src", "app")
+    for name in ("k.py", "l/l.py", "l/m.py"):
+        write(tmp_path / "bare/app" / name, (tmp_path / "src/app" / name).read_bytes())
+    shutil.rmtree(tmp_path / "src")
+    return tmp_path / "bare"
+
+
+@pytest.mark.parametrize("words", [[], ["--caches-only"]])
+@pytest.mark.parametrize("suffix", ["tgz", "zip", "tar.zst"])
+def test_an_archive_of_caches_says_how_many_sources_matched(warmpack, bare, suffix, words):
+    (bare / "app/l/m.py").write_text("changed\n")
+    done = warmpack.ok("extract", "--json", "-f", f"c.{suffix}", "-C", bare, *words)
+    said = json.loads(done.stdout)
+    assert (said["matched"], said["sources"]) == (2, 3)
+    assert (said["summary"]["valid"], said["summary"]["total"]) == (2, 2)
+    assert b"l/m.py: is not what was packed" in done.stderr
+    assert b"2 of 3 sources are the same" in done.stderr
+    assert {path.name for path in all_indexes(bare)} == {"k.add-3.py311.nbi", "l.add-3.py311.nbi"}
+
+
+@pytest.mark.parametrize("words", [[], ["--caches-only"]])
+def test_an_archive_of_caches_is_refused_where_nothing_matches(warmpack, bare, tmp_path, words):
+    said = trees.refused(warmpack("extract", "-f", "c.tgz", "-C", "empty", *words))
+    assert "none of the 3 sources" in said
+    assert not (tmp_path / "empty").exists()
+
+
+# ---- Runs at the same time, and killed ones --------------------------------------------------
+
+def moved_tree(warmpack, tmp_path, count=120):
+    for i in range(count):
+        source(tmp_path / f"src/app/d{i % 10}/k{i}.py", f"x = {i}\n")
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "app")
+    warmpack.ok("-xqf", "a.tgz", "-C", "first", "--cache-dir", "caches")
+    os.rename(tmp_path / "first", tmp_path / "second")
+    run("sh", "-c", "find second -name '*.py' -exec touch {} +", cwd=tmp_path)
+
+
+def assert_whole(warmpack, tmp_path, count=120):
+    said = restore(warmpack, "second")
+    assert_valid(said, count)
+    assert len(all_indexes(tmp_path / "caches", tmp_path / "second")) == count
+    assert len(list((tmp_path / "caches").iterdir())) == 10
+    assert not trees.leftovers(tmp_path / "second", tmp_path / "caches")
+    assert set(judge(warmpack, "second", "--cache-dir", "caches").values()) == {"valid"}
+
+
+def test_repairs_at_the_same_time_do_not_disturb_one_another(warmpack, tmp_path):
+    moved_tree(warmpack, tmp_path)
+    runs = [warmpack.start("restore", "-q", "second") for _ in range(4)]
+    said = [child.communicate(timeout=120)[1] for child in runs]
+    assert [child.returncode for child in runs] == [0] * 4, said
+    assert_whole(warmpack, tmp_path)
+
+
+def test_repairs_killed_at_any_moment_lose_nothing(warmpack, tmp_path):
+    moved_tree(warmpack, tmp_path)
+    run("cp", "-a", "second", "whole", cwd=tmp_path)
+    run("cp", "-a", "caches", "whole caches", cwd=tmp_path)
+    started = time.monotonic()
+    restore(warmpack, "second")
+    length = time.monotonic() - started
+    choose = random.Random(5)
+    for _ in range(4):
+        for name, origin in (("second", "whole"), ("caches", "whole caches")):
+            run("rm", "-rf", name, cwd=tmp_path)
+            run("cp", "-a", origin, name, cwd=tmp_path)
+        for _ in range(5):
+            child = warmpack.start("restore", "-q", "second")
+            time.sleep(choose.uniform(0, length))
+            child.kill()
+            child.communicate()
+        assert_whole(warmpack, tmp_path)

@@ -144,6 +144,7 @@ def by_inspect(document):
         assert index["error"] is None
         said[index["index"]] = {
             "numba": index["numba"],
+            "python": index["python"],
             "stamp": stamp["sha256"]
             if stamp["kind"] == "content"
             else [float(stamp["mtime"]).hex(), stamp["size"]],

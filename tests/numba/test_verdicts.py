@@ -309,6 +309,20 @@ def test_fix_moves_cache_directories_to_where_numba_looks(here, me):
     assert {p.name for p in (here / "there").iterdir() if p.is_dir()} != hashed
 
 
+def test_a_cache_root_inside_a_tree_that_was_moved_is_misplaced_once_and_fixed(here, me):
+    root = write_small(here / "app")
+    run_small(root, me.home, NUMBA_CACHE_DIR=root / ".numba_cache")
+    new = unpacked(root, here, me)
+    moved = here / "moved"
+    new.rename(moved)
+    for variables in ({}, {"NUMBA_CACHE_DIR": moved / ".numba_cache"}):
+        done = warmpack("verify", moved, home=me.home, expect=1, **variables)
+        assert done.counts == (0, 3) and done.out.count("misplaced  .numba_cache/pkg_") == 3
+        assert done.out.count("named for a path that the tree had earlier") == 3
+    assert warmpack("verify", "--fix", moved, home=me.home, **variables).counts == (3, 3)
+    assert run_small(moved, me.home, **variables) == (3, 0)
+
+
 def test_fix_moves_caches_in_tree_where_the_interpreters_settings_send_numba(tree, here, me):
     root = unpacked(tree, here, me)
     (me.home / ".numba_config.yaml").write_text("cache_dir: %s\n" % (here / "there"))

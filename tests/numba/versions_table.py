@@ -25,7 +25,7 @@ class Release:
     def add(self, case):
         properties = {p.get("name"): p.get("value") for p in case.iter("property")}
         bad = any(case.find(tag) is not None for tag in ("failure", "error", "skipped"))
-        self.cases[case.get("name")] = None if bad else properties.get("loaded", "passed")
+        self.cases[case.get("name")] = None if bad else properties.get("loaded", "yes")
         self.facts.update(properties)
 
     def cell(self, *beginnings):
