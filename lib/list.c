@@ -2,7 +2,6 @@
  */
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,27 +9,14 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "manifest/manifest.h"
+#include "patterns.h"
 
 struct list {
     struct wp_archive *a;
-    const char *const *patterns;
-    bool *used; /* which patterns matched something */
+    struct patterns patterns;
     int (*each)(void *ctx, const struct wp_list_entry *e);
     void *ctx;
 };
-
-static bool matches(const struct list *l, const char *path)
-{
-    bool yes = !l->patterns;
-
-    for (size_t i = 0; l->patterns && l->patterns[i]; i++) {
-        _cleanup_free_ char *clean = path_clean(l->patterns[i]);
-
-        if (clean && (fnmatch(clean, path, FNM_LEADING_DIR) == 0 || path_is_under(path, clean)))
-            yes = l->used[i] = true;
-    }
-    return yes;
-}
 
 static int show(const struct list *l, const struct entry *e)
 {
@@ -52,7 +38,7 @@ static int show(const struct list *l, const struct entry *e)
                                   .mtime_nsec = (int32_t)e->mtime.tv_nsec,
                                   .sha256 = e->has_sha256 ? e->sha256 : NULL};
 
-    return matches(l, e->path) ? l->each(l->ctx, &shown) : 0;
+    return patterns_match(&l->patterns, e->path) ? l->each(l->ctx, &shown) : 0;
 }
 
 static int list_manifest(const struct list *l, const char *path, const struct buf *text,
@@ -100,19 +86,11 @@ static int list_all(const struct list *l, struct wp_error *err)
 int wp_list(struct wp_archive *a, const char *const *patterns,
             int (*each)(void *ctx, const struct wp_list_entry *e), void *ctx, struct wp_error *err)
 {
-    struct list l = {.a = a, .patterns = patterns, .each = each, .ctx = ctx};
-    size_t n = 0;
-    int r;
+    struct list l = {.a = a, .each = each, .ctx = ctx};
+    int r = patterns_begin(&l.patterns, patterns) < 0 ? error_nomem(err) : list_all(&l, err);
 
-    while (patterns && patterns[n])
-        n++;
-    l.used = calloc(n + 1, sizeof *l.used);
-    if (!l.used)
-        return error_nomem(err);
-    r = list_all(&l, err);
-    for (size_t i = 0; i < n && r == 0; i++)
-        if (!l.used[i])
-            report(a->report, WP_FAILED, patterns[i], "not found in the archive");
-    free(l.used);
+    if (r == 0)
+        patterns_tell_unused(&l.patterns, a->report);
+    patterns_end(&l.patterns);
     return r;
 }

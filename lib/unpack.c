@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -77,7 +76,7 @@ static int stage_entry(struct unpack *u, struct unpack_files *files, struct unpa
 }
 
 static int next_entry(struct unpack *u, struct unpack_files *files, const struct entry *e,
-                      bool *used, struct wp_error *err)
+                      struct wp_error *err)
 {
     struct unpacked *item = NULL;
     int r;
@@ -88,10 +87,10 @@ static int next_entry(struct unpack *u, struct unpack_files *files, const struct
     if (r < 0)
         return r;
     if (unpack_is_manifest(u, e->path)) {
-        unpack_selected(u, e->path, used); /* a pattern may name it */
+        unpack_selected(u, e->path); /* a pattern may name it */
         return unpack_stage_manifest(u, e, err);
     }
-    r = unpack_make_item(u, e, used, &item, err);
+    r = unpack_make_item(u, e, &item, err);
     if (r == 0 && !item->skipped) {
         r = stage_entry(u, files, item, err);
         if (r == 0)
@@ -115,13 +114,10 @@ static void tell_progress(const struct unpack *u)
 static int stage_all(struct unpack *u, struct wp_error *err)
 {
     struct format_reader *reader = u->a->reader;
-    _cleanup_free_ bool *used = unpack_new_used(u);
     struct unpack_files *files = NULL;
     const struct entry *e = NULL;
     int r, made;
 
-    if (!used)
-        return error_nomem(err);
     r = unpack_read_recorded(u, err);
     if (r == 0)
         r = reader->ops->next(reader, &e, err);
@@ -130,7 +126,7 @@ static int stage_all(struct unpack *u, struct wp_error *err)
         return made;
     while (r > 0) {
         r = unpack_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
-                                  : next_entry(u, files, e, used, err);
+                                  : next_entry(u, files, e, err);
         tell_progress(u);
         if (r == 0)
             r = reader->ops->next(reader, &e, err);
@@ -138,7 +134,9 @@ static int stage_all(struct unpack *u, struct wp_error *err)
     if (r == 0)
         r = unpack_files_finish(files, err);
     unpack_files_free(files);
-    return r < 0 ? r : unpack_warn_unmatched(u, used);
+    if (r == 0)
+        patterns_tell_unused(&u->patterns, u->o->report);
+    return r;
 }
 
 static int set_directories(struct unpack *u)
@@ -287,6 +285,7 @@ static void clear(struct unpack *u)
     for (size_t i = 0; i < u->count; i++)
         unpack_item_free(u->items[i]);
     texts_free(&u->texts);
+    patterns_end(&u->patterns);
     layout_clear(&u->layout);
     caches_free_bases(u->roots);
     manifest_clear(&u->manifest);
@@ -314,6 +313,8 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                                .superuser = geteuid() == 0,
                                .umask = geteuid() == 0 ? 0 : u.umask};
     r = verify_begin(&u.verify, o->user, err);
+    if (r == 0 && patterns_begin(&u.patterns, o->patterns) < 0)
+        r = error_nomem(err);
     if (r == 0)
         r = plan_roots(&u, err);
     if (r == 0)

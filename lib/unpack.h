@@ -12,6 +12,7 @@
 #include "entry.h"
 #include "layout.h"
 #include "manifest/manifest.h"
+#include "patterns.h"
 #include "tree/create.h"
 #include "tree/staging.h"
 #include "verify.h"
@@ -31,6 +32,7 @@ struct unpack {
     const struct wp_extract_options *o;
     struct wp_archive *a;
     struct wp_extract_result *result;
+    struct patterns patterns; /* what is to be unpacked */
     struct create_policy policy;
     mode_t umask;    /* of the process; the policy's is 0 for root, as in tar */
     const char *dir; /* -C */
@@ -65,15 +67,11 @@ char *unpack_dir_name(const struct unpack *u, const char *archived, bool *gone);
 struct unpacked *unpack_find(const struct unpack *u, const char *path);
 
 /* ---- unpack_items.c: the entries */
-/* Is the entry of that archive name wanted? USED, from unpack_new_used, notes which patterns
- * matched something. */
-bool unpack_selected(const struct unpack *u, const char *path, bool *used);
-bool *unpack_new_used(const struct unpack *u);
-/* WP_FAILED for each pattern that matched nothing. 0. */
-int unpack_warn_unmatched(const struct unpack *u, const bool *used);
+/* Is the entry of that archive name wanted? */
+bool unpack_selected(const struct unpack *u, const char *path);
 /* A copy of the archive's entry with its name as unpacked, not in the table yet; *OUT is the
  * caller's also on failure. */
-int unpack_make_item(struct unpack *u, const struct entry *e, bool *used, struct unpacked **out,
+int unpack_make_item(struct unpack *u, const struct entry *e, struct unpacked **out,
                      struct wp_error *err);
 /* Refuses names that would lead out of DIR. */
 int unpack_check_safe(const struct entry *e, struct wp_error *err);

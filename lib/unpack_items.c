@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -121,21 +120,10 @@ void unpack_item_free(struct unpacked *item)
 
 /* ---- Selection --------------------------------------------------------------------------- */
 
-static bool matches(const char *path, const char *pattern)
+bool unpack_selected(const struct unpack *u, const char *path)
 {
-    _cleanup_free_ char *clean = path_clean(pattern);
+    bool yes = patterns_match(&u->patterns, path);
 
-    return clean && (fnmatch(clean, path, FNM_LEADING_DIR) == 0 || path_is_under(path, clean));
-}
-
-/* Is the entry wanted? USED notes which patterns matched something. */
-bool unpack_selected(const struct unpack *u, const char *path, bool *used)
-{
-    bool yes = !u->o->patterns;
-
-    for (size_t i = 0; u->o->patterns && u->o->patterns[i]; i++)
-        if (matches(path, u->o->patterns[i]))
-            yes = used[i] = true;
     if (u->a->reader->mark &&
         manifest_home_at(path) >= 0) /* the manifest, caches of what was selected */
         return !u->o->to_stdout || (yes && u->o->patterns);
@@ -256,7 +244,7 @@ static int strip_item(struct unpack *u, struct unpacked *item, struct wp_error *
 }
 
 /* A copy of the archive's entry with its name as unpacked. */
-int unpack_make_item(struct unpack *u, const struct entry *e, bool *used, struct unpacked **out,
+int unpack_make_item(struct unpack *u, const struct entry *e, struct unpacked **out,
                      struct wp_error *err)
 {
     struct unpacked *item = calloc(1, sizeof *item);
@@ -265,31 +253,13 @@ int unpack_make_item(struct unpack *u, const struct entry *e, bool *used, struct
     if (!item || copy_entry(u, &item->e, e) < 0)
         return error_nomem(err);
     take_recorded(u, &item->e);
-    item->skipped =
-        !unpack_selected(u, e->path, used) || (u->o->caches_only && !unpack_is_cache(e));
+    item->skipped = !unpack_selected(u, e->path) || (u->o->caches_only && !unpack_is_cache(e));
     if (e->type == ENTRY_OTHER) {
         if (!item->skipped)
             report(u->o->report, WP_WARNING, e->path, "is a device or FIFO: skipped");
         item->skipped = true;
     }
     return u->o->strip_components ? strip_item(u, item, err) : 0;
-}
-
-bool *unpack_new_used(const struct unpack *u)
-{
-    size_t n = 0;
-
-    while (u->o->patterns && u->o->patterns[n])
-        n++;
-    return calloc(n + 1, sizeof(bool));
-}
-
-int unpack_warn_unmatched(const struct unpack *u, const bool *used)
-{
-    for (size_t i = 0; u->o->patterns && u->o->patterns[i]; i++)
-        if (!used[i])
-            report(u->o->report, WP_FAILED, u->o->patterns[i], "not found in the archive");
-    return 0;
 }
 
 bool unpack_interrupted(const struct unpack *u)

@@ -60,16 +60,16 @@ static int print_entry(struct unpack *u, struct unpacked *item, struct sha256 *s
     return r;
 }
 
-static int take_manifest(struct unpack *u, const struct entry *e, bool *used, struct wp_error *err)
+static int take_manifest(struct unpack *u, const struct entry *e, struct wp_error *err)
 {
     _cleanup_buf_ struct buf text = {0};
     int r = unpack_take_manifest(u, e, &text, err);
-    if (r == 0 && unpack_selected(u, e->path, used))
+    if (r == 0 && unpack_selected(u, e->path))
         r = print_run(0, text.data, text.size, err);
     return r;
 }
 
-static int next_entry(struct unpack *u, const struct entry *e, bool *used, struct sha256 *sha,
+static int next_entry(struct unpack *u, const struct entry *e, struct sha256 *sha,
                       struct wp_error *err)
 {
     struct unpacked *item = NULL;
@@ -78,8 +78,8 @@ static int next_entry(struct unpack *u, const struct entry *e, bool *used, struc
     if (!*e->path)
         return 0;
     if (unpack_is_manifest(u, e->path))
-        return take_manifest(u, e, used, err);
-    r = unpack_make_item(u, e, used, &item, err);
+        return take_manifest(u, e, err);
+    r = unpack_make_item(u, e, &item, err);
     if (r == 0 && !item->skipped && e->type == ENTRY_FILE)
         r = print_entry(u, item, sha, err);
     if (r == 0 && unpack_add_item(u, item) < 0)
@@ -93,17 +93,18 @@ static int next_entry(struct unpack *u, const struct entry *e, bool *used, struc
 int unpack_to_stdout(struct unpack *u, struct wp_error *err)
 {
     struct format_reader *reader = u->a->reader;
-    _cleanup_free_ bool *used = unpack_new_used(u);
     struct sha256 *sha = sha256_new();
     const struct entry *e;
-    int r = used && sha ? unpack_read_recorded(u, err) : error_nomem(err);
+    int r = sha ? unpack_read_recorded(u, err) : error_nomem(err);
 
     while (r == 0 && (r = reader->ops->next(reader, &e, err)) > 0)
-        r = next_entry(u, e, used, sha, err);
+        r = next_entry(u, e, sha, err);
     sha256_free(sha);
     if (r == 0 && reader->mark)
         r = u->has_manifest ? unpack_check(u, err)
                             : error_set(err, EBADMSG, u->a->name,
                                         "the archive is cut: its manifest is missing");
-    return r < 0 ? r : unpack_warn_unmatched(u, used);
+    if (r == 0)
+        patterns_tell_unused(&u->patterns, u->o->report);
+    return r;
 }

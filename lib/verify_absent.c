@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "numba/places.h"
+#include "numba/zipped.h"
 #include "verify_tree.h"
 
 /* ---- Which have been met ----------------------------------------------------------------- */
@@ -145,7 +146,10 @@ static int judge_absent(struct verify_tree *v, const struct restore_tree *t, str
             line->valid && line->source ? restore_path(t, line->source, &outside) : NULL;
         struct met key = {.source = source, .name = path_base(line->index)};
         const struct walk_item *item = source ? walk_find(&v->walk, source) : NULL;
+        _cleanup_free_ char *zip = source && !item ? zipped_file(source) : NULL;
 
+        if (zip)
+            item = walk_find(&v->walk, zip);
         if (!item || item->entry.type == ENTRY_DIR ||
             (met_count && bsearch(&key, met, met_count, sizeof *met, compare_met)))
             continue;

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages with which warmpack is built, shown and tested (Debian 12 or newer).
-# Usage: sh tests/install.sh [demo | bench]
+# Usage: sh tests/install.sh [all | demo | bench]
+#   all: also what run.sh --all needs;
 #   demo: only what the build and tests/demo.sh need; bench: what the build and tests/bench need.
 set -eu
 
@@ -16,8 +17,9 @@ elif [ "${1-}" != demo ]; then
     e2fsprogs clang-format mandoc clang libclang-rt-dev
     busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd
     acl git python3-pip python3-wheel unzip zip"
-  # For the static program, and shells that complete.
-  packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh"
+  # For the static program, shells that complete, and a recipe.
+  packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh environment-modules"
+  [ "${1-}" != all ] || packages="$packages debootstrap dpkg-dev lintian"
 fi
 
 missing=

@@ -30,8 +30,9 @@ struct piece {
     bool is_bad; /* unpack could not make sense of it */
 };
 
-/* What a piece may be long at most to be unpacked in memory; longer ones are streamed. */
-enum { PIECE_MAX_PLAIN = 64 * 1024 * 1024 };
+/* What a piece may be long at most to be unpacked in memory; longer ones are streamed: of ours the
+ * manifest of a hundred thousand files. */
+enum { PIECE_MAX_PLAIN = 24 * 1024 * 1024 };
 
 struct piece_ops {
     size_t typical; /* bytes of plain data that a piece of ours has */

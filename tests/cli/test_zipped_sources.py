@@ -153,6 +153,8 @@ def test_restore_gives_the_zip_its_time_and_follows_it_when_the_tree_moves(warmp
     warmpack.ok("restore", "out")
     assert (tmp_path / "out/app/lib.zip").stat().st_mtime_ns == TIME
     (tmp_path / "out").rename(tmp_path / "moved")
+    assert b"0 of 3 cache indexes valid (3 misplaced)" in warmpack.ok("verify", "moved",
+                                                                      status=1).stderr
     for _ in range(2):
         done = warmpack.ok("restore", "moved")
         assert b"3 of 3 cache indexes valid" in done.stderr

@@ -65,7 +65,8 @@ static void add(struct zip *z, const char *name, const char *content, bool defla
         put(b, strlen(name), 2);
         put(b, central ? 0 : 4, 2); /* an extra field in the local header alone */
         if (central) {
-            put(b, 0, 2 + 2 + 2 + 4);
+            put(b, 0, 6);
+            put(b, 0, 4);
             put(b, at, 4);
         }
         buf_add_str(b, name);
