@@ -86,6 +86,68 @@ def test_tree_unpacked_by_another_tool_loads_as_in_place(warm, here, me, tool):
     assert_as_in_place(run_numba(root, me, **consumer(warm, root)), warm, root)
 
 
+UNZIPPERS = {
+    "unzip": "unzip -q '{archive}' -d '{directory}'",
+    "java": "cd '{directory}' && jar xf '{archive}'",
+    "zipfile": PYTHON + " -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1])"
+    ".extractall(sys.argv[2])' '{archive}' '{directory}'",
+    "bsdtar": "bsdtar -xf '{archive}' -C '{directory}'",
+    "tarfile": PYTHON + " -c 'import sys, tarfile; tarfile.open(sys.argv[1])"
+    ".extractall(sys.argv[2])' '{archive}' '{directory}'",
+}
+
+
+@pytest.mark.parametrize("tool", sorted(UNZIPPERS))
+def test_zip_unpacked_by_another_tool_loads_as_in_place(outside, here, me, tool):
+    directory = here / "by other"
+    directory.mkdir()
+    archive = outside.archives[".tgz" if tool == "tarfile" else ".zip"]
+    command = UNZIPPERS[tool].format(archive=archive, directory=directory)
+    subprocess.run(command, shell=True, check=True, env=environment(me.home))
+    root = directory / "app"
+    if tool == "unzip":  # without repair nothing is found
+        assert run_numba(shutil.copytree(root, here / "unrepaired"), me).loads == 0
+    done = warmpack("restore", directory, home=me.home)
+    assert_all_valid(done, outside)
+    assert_as_in_place(run_numba(root, me), outside, root)
+
+
+def test_egg_unpacked_by_unzip_loads_as_in_place(in_tree, copied, here, me):
+    metadata = here / "warmapp.egg-info"
+    metadata.mkdir()
+    (metadata / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: warmapp\nVersion: 1.0\n")
+    egg = here / "warmapp-1.0-py3.11.egg"
+    warmpack("create", "-f", egg, "--egg-info", metadata, "-C", copied, ".", home=me.home)
+    root = here / "site" / egg.name
+    root.mkdir(parents=True)
+    subprocess.run(["unzip", "-q", egg, "-d", root], check=True)
+    assert_all_valid(warmpack("restore", root.parent, home=me.home), in_tree)
+    assert_as_in_place(run_numba(root, me), in_tree, root)
+
+
+def test_wheel_installed_by_pip_loads_as_in_place(in_tree, copied, here, me):
+    info = copied / "warmapp-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: warmapp\nVersion: 1.0\n")
+    (info / "WHEEL").write_text(
+        "Wheel-Version: 1.0\nGenerator: none\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    for path in copied.rglob("*"):
+        if path.is_symlink():  # a wheel has none: a copy of the same time, as stamps want it
+            target = path.resolve()
+            path.unlink()
+            shutil.copy2(target, path)
+            os.utime(path, ns=(target.stat().st_mtime_ns,) * 2)
+    wheel = here / "warmapp-1.0-py3-none-any.whl"
+    packed = warmpack("create", "-f", wheel, "-C", copied, ".", home=me.home)
+    site = here / "site"
+    pip = (PYTHON, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", site)
+    subprocess.run([*pip, wheel], check=True, env=environment(me.home))
+    done = warmpack("restore", site, home=me.home)
+    assert done.counts == packed.counts == (in_tree.indexes, in_tree.indexes)
+    assert_as_in_place(run_numba(site, me), in_tree, site)
+
+
 def test_tree_with_new_times_loses_its_caches_without_repair(in_tree, here, me):
     directory = unpacked_by("new-times", in_tree.archives[".tgz"], here)
     assert run_numba(directory / "app", me).loads == 0
