@@ -20,6 +20,23 @@ for word in "$@"; do
 done
 
 cd "$(dirname "$0")/.."
+
+# Root's tests become another user, who may not be able to come here (/root is closed to others):
+# then all happens in a copy.
+if [ "$(id -u)" -eq 0 ] &&
+  ! setpriv --reuid=65534 --regid=65534 --clear-groups sh -c 'cd "$1"' sh "$PWD" 2>/dev/null; then
+  copy=$(mktemp -d)
+  trap 'rm -rf "$copy"' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  chmod 755 "$copy"
+  tar -cf - --exclude='./build*' . | tar -xf - -C "$copy"
+  status=0
+  sh "$copy/tests/run.sh" "$@" || status=$?
+  mkdir -p "$build" && cp -r "$copy/$build/reports" "$build/" || true
+  exit $status
+fi
+
 python=/usr/bin/python3 # Debian's Numba belongs to Debian's Python.
 longer_numba="restore verdicts env inspect amend amend_tools versions" # tests/numba/test_NAME.py
 every_numba="versions egg inspect zipped"                              # with each release of Numba
