@@ -89,7 +89,7 @@ def pack_tgz(out, most):
             ),
             Tool("Python tarfile", tarfile_pack(to("python"), "w:gz"), slow=True, single=True),
             Tool(
-                "conda-pack",
+                "conda-pack (level 4)",
                 ["conda-pack", "-q", "-f", "-p", str(out / "conda"), "-o",
                  str(out / "conda.tar.gz"), "--n-threads", "-1"],
                 slow=True,

@@ -112,8 +112,9 @@ def text(scale):
              "  %-14s %-16s %-10s %10s %10s %12s %10s" % (
                  "tree", "job", "tool", "wall", "CPU", "memory", "a file")]
     for row in scale["rows"]:
-        lines.append("  %-14s %-16s %-10s %10s %10s %8.0f MiB %7.1f us%s" % (
+        each = "%.1f us" % (row["seconds"] / row["files"] * 1e6) if row["files"] > 1 else ""
+        lines.append("  %-14s %-16s %-10s %10s %10s %8.0f MiB %10s%s" % (
             row["tree"], row["job"], row["tool"], report.seconds(row["seconds"]),
-            report.seconds(row["cpu"]), row["memory"] / jobs.MIB,
-            row["seconds"] / row["files"] * 1e6, "  (disturbed)" if row["disturbed"] else ""))
+            report.seconds(row["cpu"]), row["memory"] / jobs.MIB, each,
+            "  (disturbed)" if row["disturbed"] else ""))
     return "\n".join(lines + [""] + [report.check_text(check) for check in scale["checks"]])
