@@ -123,6 +123,30 @@ def test_code_for_a_feature_that_this_machine_lacks_is_unsafe(here, me):
     assert all(name in done.out for name in lacking[:2]) and "sse4.2" not in done.out
 
 
+@pytest.mark.parametrize("suffix", ["tgz", "zip", "tar.zst"])
+def test_an_archive_with_code_that_this_machine_cannot_run_is_unsafe(here, me, suffix):
+    root, archive = write_small(here / "app"), here / f"app.{suffix}"
+    lacking = "xop" if "xop" not in cpu_flags() else "avx512er"
+    unsafe = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+" + lacking}
+
+    def verify(expect):
+        warmpack("create", "-f", archive, "-C", here, "app", home=me.home)
+        seen = warmpack("verify", "-f", archive, home=me.home, expect=expect)
+        whole = warmpack("verify", "--json", "-f", archive, home=me.home, expect=expect)
+        document = json.loads(whole.out)
+        bad = [i for i in document["indexes"] if i["status"] != "valid"]
+        lines = [" ".join(line.split()) for line in seen.out.splitlines()]
+        assert lines == [f"{i['status']} {i['index']} {i['reason']}" for i in bad]
+        return [i["status"] for i in bad]
+
+    run_small(root, me.home, **unsafe)
+    assert verify(1) == ["unsafe-cpu"] * 3
+    run_small(root, me.home)  # beside what this machine cannot run, code that it can
+    assert verify(0) == []
+    run_small(root, me.home, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+    assert verify(0) == []
+
+
 def test_an_overload_for_this_CPU_beside_one_for_another_is_enough(tree, me):
     old_keys = {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""}
     assert run_small(tree, me.home, **old_keys) == (0, 3)
