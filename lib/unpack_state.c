@@ -276,9 +276,9 @@ static int supersede_one(struct unpack *u, int fd, const char *homes, const char
 static int supersede_in(struct unpack *u, const char *top, struct wp_error *err)
 {
     _cleanup_free_ char *homes = path_join(top, MANIFEST_DIR);
-    _cleanup_close_ int fd =
+    int fd =
         homes ? beneath_open(staging_target(u->staging, 0), homes, O_RDONLY | O_DIRECTORY, 0) : -1;
-    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : file_list(fd);
     struct dirent *item;
     int r = 0;
 
@@ -286,7 +286,6 @@ static int supersede_in(struct unpack *u, const char *top, struct wp_error *err)
         return error_nomem(err);
     if (!dir)
         return 0;
-    take_fd(&fd);
     while (r == 0 && (item = readdir(dir)))
         if (strlen(item->d_name) == 16)
             r = supersede_one(u, dirfd(dir), homes, item->d_name, err);
