@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/path.h"
 #include "caches.h"
 #include "judge.h"
@@ -90,6 +91,38 @@ static int pull(struct archive_indexes *v, const struct entry *e, struct buf *te
     return r;
 }
 
+/* The digest of the current entry, a source: what a stamp may hold. Of one with holes it stays
+ * unknown. */
+static int digest_source(struct archive_indexes *v, struct wp_error *err)
+{
+    struct entry *e = &v->m.entries[v->m.entry_count - 1];
+    struct sha256 *sha = sha256_new();
+    uint64_t offset, end = 0;
+    bool whole = true;
+    const void *data;
+    size_t n;
+    int r;
+
+    if (!sha)
+        return error_nomem(err);
+    while ((r = v->a->reader->ops->data(v->a->reader, &data, &n, &offset, err)) > 0) {
+        whole &= offset == end;
+        sha256_add(sha, data, n);
+        end = offset + n;
+    }
+    sha256_end(sha, e->sha256);
+    sha256_free(sha);
+    e->has_sha256 = r == 0 && whole && end == e->size;
+    return r;
+}
+
+static bool is_source(const char *path)
+{
+    size_t length = strlen(path);
+
+    return length > 3 && strcmp(path + length - 3, ".py") == 0;
+}
+
 static int keep_index(struct archive_indexes *v, const struct entry *e, struct wp_error *err)
 {
     struct archive_index *grown = reallocarray(v->items, v->count + 1, sizeof *grown);
@@ -143,6 +176,8 @@ static int meet_all(struct archive_indexes *v, struct buf *manifest, char **mani
         r = keep_entry(v, e, err);
         if (r == 0 && e->type == ENTRY_FILE && caches_is_index(e->path))
             r = keep_index(v, e, err);
+        else if (r == 0 && e->type == ENTRY_FILE && is_source(e->path))
+            r = digest_source(v, err);
         if (r < 0)
             return r;
     }

@@ -89,13 +89,13 @@ static int remove_data(struct fix *f, int dirfd, const char *name, const char *s
     return r;
 }
 
-/* What cannot be read may be sound: somebody else's, or on a disk that fails. */
+/* What cannot be read may be sound: somebody else's, reached through a symlink, too large to be
+ * looked at, or on a disk that fails. */
 static bool is_readable(int dirfd, const char *name)
 {
     _cleanup_buf_ struct buf text = {0};
-    int r = beneath_read(dirfd, name, INDEX_LARGEST, &text, NULL);
 
-    return r == 0 || r == -EFBIG;
+    return beneath_read(dirfd, name, INDEX_LARGEST, &text, NULL) == 0;
 }
 
 static int fix_index(struct fix *f, const struct wp_index_status *s, struct wp_error *err)

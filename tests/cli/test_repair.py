@@ -175,6 +175,46 @@ def test_two_archives_in_one_directory_are_both_repaired(warmpack, tmp_path):
         assert set(judge(warmpack, there).values()) == {"valid"}
 
 
+# ---- Manifests far below ---------------------------------------------------------------------
+
+def test_wheels_in_a_virtual_environment_are_repaired_by_its_root(warmpack, tmp_path):
+    built = distribution(tmp_path / "build", "alpha", ["alpha/k.py", "shared/alpha.py"])
+    warmpack.ok("create", "-qf", "alpha-1.0-py3-none-any.whl", "-C", built, ".")
+    run(PYTHON, "-m", "venv", "--system-site-packages", "--without-pip", "venv", cwd=tmp_path,
+        home=warmpack.home)
+    run(tmp_path / "venv/bin/python", "-m", "pip", "install", "-q", "--no-index", "--no-deps",
+        "alpha-1.0-py3-none-any.whl", cwd=tmp_path, home=warmpack.home)
+    assert set(judge(warmpack, "venv", status=1).values()) == {"stale"}
+    assert_valid(restore(warmpack, "venv"), 2)
+    assert set(judge(warmpack, "venv").values()) == {"valid"}
+    sources = [p for p in (tmp_path / "venv").rglob("*.py") if p.stat().st_mtime_ns == OLD]
+    assert len(sources) == 2 and all("site-packages" in str(p) for p in sources)
+    run("find", "venv", "-name", "*.py", "-exec", "touch", "{}", "+", cwd=tmp_path)
+    warmpack.ok("verify", "-q", "--fix", "venv")
+    assert all(p.stat().st_mtime_ns == OLD for p in sources)
+
+
+def test_trees_far_below_are_each_repaired_and_links_are_not_followed(warmpack, tmp_path):
+    """As in the directory of an executor: unpacked archives and an egg, at several depths."""
+    source(tmp_path / "app/k.py")
+    write(tmp_path / "app/EGG-INFO/PKG-INFO", "Name: app\nVersion: 1\n")
+    warmpack.ok("-czqf", "app.tgz", "app")
+    warmpack.ok("create", "-qf", "app.egg", "-C", "app", ".")
+    places = ["job", "job/0/files", "job/.hidden/1", "job/" + "d/" * 60, "elsewhere"]
+    for place in places:
+        os.makedirs(tmp_path / place, exist_ok=True)
+        run("tar", "-xzmf", "app.tgz", "-C", place, cwd=tmp_path)
+    os.makedirs(tmp_path / "job/0/eggs")
+    run("unzip", "-qo", "app.egg", "-d", "job/0/eggs/app.egg", cwd=tmp_path)
+    (tmp_path / "job/0/link").symlink_to(tmp_path / "elsewhere")
+    said = restore(warmpack, "job")
+    assert said["manifests"] == len(places)  # the egg, but not elsewhere
+    assert_valid(said, len(places))
+    assert set(judge(warmpack, "job").values()) == {"valid"}
+    for path in tmp_path.rglob("k.py"):
+        assert (path.stat().st_mtime_ns == OLD) == ("elsewhere" not in path.parts), path
+
+
 # ---- Cache directories -----------------------------------------------------------------------
 
 def all_indexes(*roots):

@@ -39,7 +39,9 @@ def with_shared_below(path):
 
 
 def rights(root):
-    acls = run("getfacl", "-Rpcn", ".", cwd=root) if shutil.which("getfacl") else b""
+    # Sorted, as directories are listed in an order of the filesystem's own.
+    said = run("getfacl", "-Rpn", ".", cwd=root) if shutil.which("getfacl") else b""
+    acls = sorted(said.split(b"\n\n"))
     return sorted((os.fsdecode(p), oct(e["mode"]), e["owner"])
                   for p, e in trees.look(root, owners=True).items()), acls
 

@@ -14,7 +14,8 @@ def complaints(*words):
 
 
 def test_sources_are_formatted():
-    sources = [p for d in ("cmd", "completion", "lib", "formats", "tests") for p in (REPOSITORY / d).rglob("*.[ch]")]
+    parts = ("cmd", "lib", "formats", "tests")
+    sources = [p for part in parts for p in (REPOSITORY / part).rglob("*.[ch]")]
     assert len(sources) > 100
     assert complaints("clang-format", "--dry-run", *sources) == ""
 

@@ -74,6 +74,8 @@ def test_this_interpreter_is_said_to_load_all(copied, in_tree, me, record_proper
     done = warmpack("verify", "--python", PYTHON, copied, home=me.home)
     record_property("loaded", "%d of %d" % done.counts)
     assert_all_valid(done, in_tree)
+    for archive in in_tree.archives.values():
+        assert_all_valid(warmpack("verify", "--python", PYTHON, "-f", archive, home=me.home), in_tree)
 
 
 def test_another_numba_is_told_apart(copied, in_tree, here, me):

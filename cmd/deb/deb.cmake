@@ -29,9 +29,9 @@ endforeach()
 
 # Of SOURCE_DATE_EPOCH, where it is set.
 string(TIMESTAMP deb_date "%a, %d %b %Y %H:%M:%S +0000" UTC)
-configure_file(${CMAKE_SOURCE_DIR}/packaging/changelog.in ${CMAKE_BINARY_DIR}/changelog @ONLY)
+configure_file(${CMAKE_SOURCE_DIR}/cmd/deb/changelog.in ${CMAKE_BINARY_DIR}/changelog @ONLY)
 install_compressed(${CMAKE_BINARY_DIR}/changelog changelog ${doc_dir})
-install(FILES packaging/copyright README.md CHANGELOG.md DESTINATION ${doc_dir} COMPONENT program)
+install(FILES cmd/deb/copyright README.md CHANGELOG.md DESTINATION ${doc_dir} COMPONENT program)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME warmpack)
