@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "numba/index.h"
 #include "tree/beneath.h"
@@ -64,14 +65,12 @@ static int remove_data(struct fix *f, int dirfd, const char *name, const char *s
 {
     _cleanup_free_ char *above = path_dir(shown);
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
     struct index_name parts;
     struct dirent *item;
     size_t stem;
     int r = 0;
 
-    if (!d && fd >= 0)
-        close(fd);
     if (!above || !d)
         return error_set(err, d ? ENOMEM : errno, shown, "cannot look beside it");
     if (index_name_parse(name, &parts) < 0)
