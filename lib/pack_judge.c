@@ -12,10 +12,12 @@
 #include "base/path.h"
 #include "caches.h"
 #include "judge.h"
+#include "numba/features.h"
+#include "numba/key.h"
 #include "numba/zipped.h"
 #include "pack.h"
 
-enum { LONGEST_VERSION = 4096 };
+enum { LONGEST_VERSION = 4096, MOST_OVERLOADS = 4096 };
 
 struct context {
     const struct pack *p;
@@ -184,7 +186,41 @@ static char *copy_or_null(const char *text, bool *failed)
     return copy;
 }
 
-static int record_index(struct manifest *m, const struct wp_index_status *s)
+/* Which CPUs the code of INDEX is for. Left unsaid where a hostile index would make the manifest
+ * large: who wants to know then reads the index. 0 or -ENOMEM. */
+static int record_cpus(struct manifest *m, struct manifest_index *line, const struct index *index)
+{
+    if (index->count > MOST_OVERLOADS)
+        return 0;
+    for (size_t i = 0; i < index->count; i++) {
+        _cleanup_buf_ struct buf text = {0};
+        _cleanup_(key_clear) struct key key;
+        bool plain;
+        int number;
+
+        if (key_read_cpu(&key, index->overloads[i].key) < 0)
+            return -ENOMEM;
+        if (!key.cpu)
+            continue; /* for another target than a CPU */
+        /* No part of such a text holds a space. */
+        plain = *key.triple && *key.cpu && features_is_plain(key.triple) &&
+                features_is_plain(key.cpu) && features_is_plain(key.features);
+        if (!plain)
+            return 0;
+        if (buf_printf(&text, "%s %s %s", key.triple, key.cpu, key.features) < 0 ||
+            buf_terminate(&text) < 0)
+            return -ENOMEM;
+        number = manifest_add_cpu(m, (char *)text.data);
+        if (number < 0)
+            return number == -ENOSPC ? 0 : number;
+        line->cpus |= UINT32_C(1) << number;
+    }
+    line->has_cpus = true;
+    return 0;
+}
+
+static int record_index(struct manifest *m, const struct wp_index_status *s,
+                        const struct index *read)
 {
     struct manifest_index *index = &m->indexes[m->index_count++];
     /* Whatever else a pickle has there would not fit a line. */
@@ -199,7 +235,7 @@ static int record_index(struct manifest *m, const struct wp_index_status *s)
                                      .status = copy_or_null(wp_status_name(s->status), &failed),
                                      .reason = copy_or_null(s->reason, &failed),
                                      .numba = copy_or_null(is_version ? s->numba : NULL, &failed)};
-    return failed ? -ENOMEM : 0;
+    return failed ? -ENOMEM : index->valid ? record_cpus(m, index, read) : 0;
 }
 
 static int judge_packed(struct pack *p, const struct packed_index *packed,
@@ -233,7 +269,7 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     r = parsed < 0 ? 0 : check_pair(p, item, dir, &index, err);
     if (r == 0 &&
         (judge_index(&s, parsed < 0 ? NULL : &index, why.message, misplaced, NULL, &facts) < 0 ||
-         record_index(&p->manifest, &s) < 0 || judge_add(verify, &s) < 0))
+         record_index(&p->manifest, &s, &index) < 0 || judge_add(verify, &s) < 0))
         r = error_nomem(err);
     judge_clear(&s);
     index_clear(&index);

@@ -1,12 +1,12 @@
 #pragma once
 /* What the steps of repairing share. Private to lib/restore*.c.
  *
- * The way of a tree: its manifest and state (restore_find.c) → links that are missing
- * (restore_links.c) → which files are its own (restore_share.c) → is each what was packed, and with
- * its time and mode? (restore_files.c) → where its caches lie now (restore_caches.c) → the layout,
- * into staged trees → stamps of what could not be given its time (restore_stamps.c) → commit →
- * verification (restore.c). Every step may be repeated, so a run that was killed is finished by the
- * next one. */
+ * The way of a tree: its manifest (restore_walk.c) and state (restore_find.c) → links that are
+ * missing (restore_links.c) → which files are its own (restore_share.c) → is each what was packed,
+ * and with its time and mode? (restore_files.c) → where its caches lie now (restore_caches.c) → the
+ * layout, into staged trees → stamps of what could not be given its time (restore_stamps.c) →
+ * commit → verification (restore.c). Every step may be repeated, so a run that was killed is
+ * finished by the next one. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -102,6 +102,14 @@ int restore_find(struct restore *r, struct wp_error *err);
 /* NAME of the archive as a path in the tree; NULL with *GONE where it has none there. Allocated. */
 char *restore_path(const struct restore_tree *t, const char *archived, bool *gone);
 void restore_tree_clear(struct restore_tree *t);
+/* Where home begins in PATH, "TOP/.warmpack/ID" or "NAME.dist-info/warmpack/ID": the length of what
+ * stands before it, without its slash; -1: PATH does not end in such a place. */
+int restore_home_prefix(const char *path);
+/* Takes the manifest in directory HOME of the tree, where there is one. */
+int restore_take_home(struct restore *r, const char *home, struct wp_error *err);
+
+/* ---- restore_walk.c: takes the manifests of the tree, at any depth */
+int restore_walk(struct restore *r, struct wp_error *err);
 
 /* ---- restore_files.c */
 /* Which files there should be, and where. */

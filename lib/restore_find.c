@@ -1,7 +1,6 @@
 /* Repairing, first step: the manifests of a tree, what was done with them before, and how names of
  * the archive become paths of the tree. */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,9 +17,7 @@ enum { LARGEST_MANIFEST = 1 << 30, LARGEST_STATE = 16 << 20, ID_LENGTH = 16, MOS
 
 /* ---- Names ------------------------------------------------------------------------------- */
 
-/* Where home begins in PATH, "TOP/.warmpack/ID" or "NAME.dist-info/warmpack/ID": the length of what
- * stands before it, without its slash; -1: PATH does not end in such a place. */
-static int home_prefix(const char *path)
+int restore_home_prefix(const char *path)
 {
     const char *id = path_base(path), *place, *info;
     size_t n;
@@ -80,7 +77,7 @@ static char *single_top(const struct manifest *m)
 /* The directory of the archive in which its home lies. Allocated. */
 static char *archive_prefix(const struct manifest *m)
 {
-    int n = m->home ? home_prefix(m->home) : -1;
+    int n = m->home ? restore_home_prefix(m->home) : -1;
 
     return n >= 0 ? strndup(m->home, (size_t)n) : single_top(m);
 }
@@ -240,8 +237,7 @@ static int read_manifest(struct restore *r, struct restore_tree *t, int fd, cons
     return manifest_read(&t->m, text.data, text.size, t->name, r->pool, err);
 }
 
-/* Takes the manifest in directory HOME of the tree, where there is one. */
-static int take_home(struct restore *r, const char *home, struct wp_error *err)
+int restore_take_home(struct restore *r, const char *home, struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(home, MANIFEST_NAME);
     _cleanup_free_ char *prefix = NULL;
@@ -259,7 +255,7 @@ static int take_home(struct restore *r, const char *home, struct wp_error *err)
         return error_nomem(err);
     t->home = strdup(home);
     t->name = path_join(r->dir, path);
-    t->base = strndup(home, (size_t)home_prefix(home));
+    t->base = strndup(home, (size_t)restore_home_prefix(home));
     t->info = !is_own_place(home);
     if (!t->home || !t->name || !t->base)
         return error_nomem(err);
@@ -279,95 +275,6 @@ static int take_home(struct restore *r, const char *home, struct wp_error *err)
         return error_set(err, 0, t->name, "its state strips more components than names have");
     res = find_old_bases(t, prefix, err);
     return res < 0 ? res : find_old_root(r, t, err);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The names in directory PATH of the tree, sorted; none where it cannot be read. */
-static int list_dir(int fd, const char *path, char ***names, size_t *count)
-{
-    _cleanup_close_ int held = beneath_open(fd, path, O_RDONLY | O_DIRECTORY, 0);
-    _cleanup_closedir_ DIR *d = held < 0 ? NULL : fdopendir(held);
-    struct dirent *item;
-
-    *names = NULL;
-    *count = 0;
-    if (!d)
-        return 0;
-    take_fd(&held);
-    while ((item = readdir(d))) {
-        if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0)
-            continue;
-        if (layout_grow((void **)names, *count, sizeof **names) < 0 ||
-            !((*names)[*count] = strdup(item->d_name)))
-            return -ENOMEM;
-        ++*count;
-    }
-    if (*count)
-        qsort(*names, *count, sizeof **names, compare_names);
-    return 0;
-}
-
-static void free_names(char **names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(names[i]);
-    free(names);
-}
-
-/* Manifests in PLACE/ID/ for every ID. */
-static int find_homes(struct restore *r, const char *place, struct wp_error *err)
-{
-    char **names;
-    size_t count;
-    int res = list_dir(r->fd, place, &names, &count) < 0 ? error_nomem(err) : 0;
-
-    for (size_t i = 0; i < count && res == 0; i++) {
-        _cleanup_free_ char *home = path_join(place, names[i]);
-
-        if (!home)
-            res = error_nomem(err);
-        else if (home_prefix(home) >= 0)
-            res = take_home(r, home, err);
-    }
-    free_names(names, count);
-    return res;
-}
-
-static bool is_info(const char *name)
-{
-    size_t n = strlen(name);
-
-    return strcmp(name, "EGG-INFO") == 0 || (n > 10 && strcmp(name + n - 10, ".dist-info") == 0);
-}
-
-/* Manifests in directory PATH of the tree, and DEEPER levels below it. */
-static int find_below(struct restore *r, const char *path, int deeper, struct wp_error *err)
-{
-    _cleanup_free_ char *own = path_join(path, MANIFEST_DIR);
-    char **names;
-    size_t count;
-    int res = own ? find_homes(r, own, err) : error_nomem(err);
-
-    if (res < 0)
-        return res;
-    res = list_dir(r->fd, path, &names, &count) < 0 ? error_nomem(err) : 0;
-    for (size_t i = 0; i < count && res == 0; i++) {
-        _cleanup_free_ char *below = path_join(path, names[i]);
-        _cleanup_free_ char *place = below ? path_join(below, "warmpack") : NULL;
-
-        if (!place)
-            res = error_nomem(err);
-        else if (is_info(names[i]))
-            res = find_homes(r, place, err);
-        else if (deeper && names[i][0] != '.')
-            res = find_below(r, below, deeper - 1, err);
-    }
-    free_names(names, count);
-    return res;
 }
 
 /* ---- --manifest -------------------------------------------------------------------------- */
@@ -392,7 +299,7 @@ static int open_foreign(struct restore_tree *t, const char *path, struct wp_erro
     _cleanup_free_ char *physical = path_physical(path);
     _cleanup_free_ char *home = physical ? path_dir(physical) : NULL;
     _cleanup_free_ char *above = NULL;
-    int n = home ? home_prefix(home) : -1;
+    int n = home ? restore_home_prefix(home) : -1;
 
     if (!home)
         return error_set(err, errno, path, "cannot be read");
@@ -419,7 +326,7 @@ static char *own_home(const struct restore *r, const char *path)
         return NULL;
     while (home[n] == '/')
         n++;
-    return home_prefix(home + n) >= 0 ? strdup(home + n) : NULL;
+    return restore_home_prefix(home + n) >= 0 ? strdup(home + n) : NULL;
 }
 
 static int take_manifest(struct restore *r, const char *path, struct wp_error *err)
@@ -431,7 +338,7 @@ static int take_manifest(struct restore *r, const char *path, struct wp_error *e
     int res;
 
     if (home)
-        return take_home(r, home, err);
+        return restore_take_home(r, home, err);
     t = add_tree(r);
     if (!t)
         return error_nomem(err);
@@ -465,12 +372,13 @@ static int take_manifest(struct restore *r, const char *path, struct wp_error *e
 
 int restore_find(struct restore *r, struct wp_error *err)
 {
-    int res = r->o->manifest ? take_manifest(r, r->o->manifest, err) : find_below(r, "", 1, err);
+    int res = r->o->manifest ? take_manifest(r, r->o->manifest, err) : restore_walk(r, err);
 
     if (res < 0 || r->tree_count)
         return res;
-    error_set(err, 0, r->dir,
-              "no manifest of warmpack is in it, nor one level below: is it the directory that an "
-              "archive was unpacked in?");
+    error_set(
+        err, 0, r->dir,
+        "no manifest of warmpack is in it, nor below: is it the directory that an archive was "
+        "unpacked in?");
     return -ENOENT;
 }

@@ -217,7 +217,7 @@ static int finish_manifest(struct unpack *u, struct wp_error *err)
     if (!u->has_manifest)
         return u->a->reader->mark ? error_set(err, EBADMSG, u->a->name,
                                               "the archive is cut: its manifest is missing")
-                                  : unpack_state_supersede(u, err);
+                                  : unpack_supersede(u, err);
     u->grafts = u->o->caches_only || has_absent(&u->manifest);
     r = unpack_check(u, err);
     if (r == 0 && u->grafts)
@@ -229,7 +229,7 @@ static int finish_manifest(struct unpack *u, struct wp_error *err)
     if (r == 0)
         r = unpack_state_write(u, err);
     if (r == 0)
-        r = unpack_state_supersede(u, err);
+        r = unpack_supersede(u, err);
     if (r < 0)
         return r;
     state = path_join(u->home, STATE_NAME);

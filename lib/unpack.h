@@ -146,13 +146,14 @@ int unpack_verify(struct unpack *u, struct wp_error *err);
 /* Without a manifest: warns where indexes among the unpacked files are stale. */
 int unpack_warn_stale(struct unpack *u, struct wp_error *err);
 
-/* ---- unpack_state.c: state.jsonl, --if-needed, and manifests that this one supersedes */
+/* ---- unpack_supersede.c: removes, at the commit, manifests of archives that this one replaces;
+ * those that lose some files only no longer say that their archive is here. */
+int unpack_supersede(struct unpack *u, struct wp_error *err);
+
+/* ---- unpack_state.c: state.jsonl, and --if-needed */
 int unpack_state_write(struct unpack *u, struct wp_error *err);
 /* Digest of all options that change what is unpacked. Allocated. */
 char *unpack_state_options(const struct unpack *u);
-/* Removes, at the commit, manifests of archives that this one replaces, at least in part; where
- * this one has no manifest itself, only what says that they are unpacked here. */
-int unpack_state_supersede(struct unpack *u, struct wp_error *err);
 /* Does DIR hold the archive whose manifest is TEXT already, unpacked with the same options? 1, with
  * the result told, or 0. HOME as unpacked. */
 int unpack_state_current(struct unpack *u, const char *home, const void *text, size_t size);

@@ -20,7 +20,8 @@ static const char NOT_VALID_THEN[] = "was not valid when it was packed";
 
 struct verify_archive {
     struct archive_indexes found;      /* .m: as recorded, or as met */
-    const struct judge_expect *expect; /* NULL: keys are not looked at */
+    const struct judge_expect *expect; /* what keys are held against */
+    bool reads_keys;                   /* what the manifest says of keys is not enough */
     struct wp_verify_report *out;
 };
 
@@ -83,6 +84,56 @@ static bool recorded_status(const struct manifest_index *line, enum wp_status *o
     return false;
 }
 
+/* Fills S with one overload that is for CPU number N of M; its texts lie in *TEXT, allocated. False
+ * where it is none. */
+static bool as_overload(const struct manifest *m, unsigned n, struct wp_overload *o, char **text)
+{
+    char *at = n < m->cpu_count ? strdup(m->cpus[n]) : NULL;
+
+    *text = at;
+    *o = (struct wp_overload){.triple = at ? strsep(&at, " ") : NULL};
+    o->cpu = at ? strsep(&at, " ") : NULL;
+    o->features = at;
+    return at != NULL;
+}
+
+/* Can this machine run the code of S, which was valid when LINE was written? Fills status and
+ * reason where it cannot, and notes where nobody knows. Of code for several CPUs of which it can
+ * run some, only the keys say whether each function has such: then, and where the line does not
+ * say, V->reads_keys is set. 0 or -ENOMEM. */
+static int judge_recorded_cpus(struct verify_archive *v, const struct manifest_index *line,
+                               struct wp_index_status *s)
+{
+    size_t can = 0, cannot = 0;
+
+    v->reads_keys |= !line->has_cpus && v->expect->has_host;
+    for (unsigned i = 0; line->has_cpus && i < MANIFEST_CPUS_MOST; i++) {
+        _cleanup_free_ char *text = NULL;
+        struct wp_overload o;
+        struct wp_index_status one = {.index = s->index, .overloads = &o, .overload_count = 1};
+
+        if (!(line->cpus >> i & 1))
+            continue;
+        if (!as_overload(&v->found.m, i, &o, &text)) {
+            v->reads_keys = true;
+            return 0;
+        }
+        if (judge_against(&one, v->expect) < 0 || note_unknown(v->out, &one) < 0) {
+            free(one.reason);
+            return -ENOMEM;
+        }
+        can += one.status == WP_VALID;
+        cannot += one.status != WP_VALID;
+        if (one.status != WP_VALID) {
+            free(s->reason);
+            s->reason = one.reason;
+            s->status = one.status;
+        }
+    }
+    v->reads_keys |= can && cannot;
+    return 0;
+}
+
 /* What a manifest says in words, kept on one line: ours escapes that already. */
 static char *on_one_line(const char *text)
 {
@@ -143,7 +194,8 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
         reason = "was not valid when it was packed, though its stamp fits";
     }
     s.reason = reason ? on_one_line(reason) : NULL;
-    if ((reason && !s.reason) || judge_add(v->out, &s) < 0) {
+    if ((reason && !s.reason) || (s.status == WP_VALID && judge_recorded_cpus(v, line, &s) < 0) ||
+        judge_add(v->out, &s) < 0) {
         judge_clear(&s);
         return error_nomem(err);
     }
@@ -195,9 +247,9 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
     if (r == 0 && line && (s.status == WP_SOURCE_MISSING || c.zipped) && s.status != WP_VALID &&
         take_recorded(&s, line) < 0)
         r = error_nomem(err);
-    if (r == 0 && v->expect)
+    if (r == 0)
         r = judge_keys(&s, parsed < 0 ? NULL : &index, v->expect, size_in_archive, &c, err);
-    if (r == 0 && ((v->expect && note_unknown(v->out, &s) < 0) || judge_add(v->out, &s) < 0))
+    if (r == 0 && (note_unknown(v->out, &s) < 0 || judge_add(v->out, &s) < 0))
         r = error_nomem(err);
     judge_clear(&s);
     index_clear(&index);
@@ -209,6 +261,7 @@ static int verify_stream(struct verify_archive *v, struct wp_archive *a, struct 
 {
     int r = archive_indexes_read(&v->found, a, err);
 
+    v->out->keys = true;
     for (size_t i = 0; i < v->found.count && r == 0; i++)
         r = judge_met(v, &v->found.items[i], err);
     return r;
@@ -230,23 +283,24 @@ static int judge_recorded(struct verify_archive *v, struct wp_archive *a, struct
     v->found.has_manifest = r == 0;
     for (size_t i = 0; i < m->index_count && r == 0; i++)
         r = judge_line(v, &m->indexes[i], err);
-    return r < 0 ? r : 1;
+    if (r < 0 || !v->reads_keys)
+        return r < 0 ? r : 1;
+    wp_verify_report_clear(v->out);
+    archive_indexes_clear(&v->found);
+    return 0;
 }
 
 int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
                       struct wp_verify_report *result, struct wp_error *err)
 {
-    struct verify_archive v = {.out = result};
     struct judge_expect expect;
+    struct verify_archive v = {.expect = &expect, .out = result};
     int r;
 
     *result = (struct wp_verify_report){0};
     r = judge_expect_begin(&expect, o, err);
-    /* A key stands in its index alone. */
-    if (o->keys || judge_expect_knows(&expect))
-        v.expect = &expect;
-    result->keys = v.expect != NULL;
-    if (r == 0 && !v.expect)
+    /* The manifest has no more of keys than the CPUs in them. */
+    if (r == 0 && !o->keys && !judge_expect_knows(&expect))
         r = judge_recorded(&v, a, err);
     if (r == 0)
         r = verify_stream(&v, a, err);

@@ -2,6 +2,7 @@
 
 #include "manifest/manifest.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,7 @@ void manifest_clear(struct manifest *m)
     free(m->home);
     free_strings(m->roots, m->root_count);
     free_strings(m->env, m->env_count);
+    free_strings(m->cpus, m->cpu_count);
     for (size_t i = 0; i < m->entry_count && !m->is_read; i++)
         entry_clear(&m->entries[i]);
     free(m->entries);
@@ -83,6 +85,23 @@ void manifest_clear(struct manifest *m)
     }
     free(m->indexes);
     *m = (struct manifest){0};
+}
+
+int manifest_add_cpu(struct manifest *m, const char *cpu)
+{
+    char **grown;
+
+    for (size_t i = 0; i < m->cpu_count; i++)
+        if (strcmp(m->cpus[i], cpu) == 0)
+            return (int)i;
+    if (m->cpu_count == MANIFEST_CPUS_MOST || strlen(cpu) > MANIFEST_CPU_LONGEST)
+        return -ENOSPC;
+    grown = reallocarray(m->cpus, m->cpu_count + 1, sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    m->cpus = grown;
+    grown[m->cpu_count] = strdup(cpu);
+    return grown[m->cpu_count] ? (int)m->cpu_count++ : -ENOMEM;
 }
 
 void manifest_state_clear(struct manifest_state *s)

@@ -36,11 +36,16 @@ struct manifest_index {
     char *index, *source; /* paths in the archive; source may be NULL (not known) */
     struct wp_stamp stamp;
     bool has_stamp;
-    bool valid;   /* when packed */
-    char *status; /* when packed, by name; NULL: not said */
-    char *reason; /* for that status; NULL where there is none */
-    char *numba;  /* the version that wrote it; NULL: not known */
+    bool valid;    /* when packed */
+    char *status;  /* when packed, by name; NULL: not said */
+    char *reason;  /* for that status; NULL where there is none */
+    char *numba;   /* the version that wrote it; NULL: not known */
+    uint32_t cpus; /* which of the manifest's CPUs its code was compiled for, as bits */
+    bool has_cpus; /* false: not said */
 };
+
+/* How many CPUs a manifest tells apart, and bytes of one's text: few trees have more than two. */
+enum { MANIFEST_CPUS_MOST = 32, MANIFEST_CPU_LONGEST = 8192 };
 
 struct manifest {
     char *creator; /* "warmpack 0.1.0" */
@@ -49,6 +54,8 @@ struct manifest {
     char *home; /* where the manifest lies in the archive: "app/.warmpack/ID"; NULL: not said */
     char **env; /* NUMBA_* that change code: "NAME=VALUE" */
     size_t env_count;
+    char **cpus; /* "TRIPLE NAME FEATURES", to which the indexes' bits refer */
+    size_t cpu_count;
     struct entry *entries; /* sorted bytewise by path */
     size_t entry_count;
     bool is_read; /* the texts of the entries are not their own, but in TEXTS */
@@ -85,6 +92,10 @@ const struct entry *manifest_find(const struct manifest *m, const char *path);
 
 /* The line of the index that lies at PATH, or NULL. */
 const struct manifest_index *manifest_find_index(const struct manifest *m, const char *path);
+
+/* The number of CPU ("TRIPLE NAME FEATURES") in the list, added where it is new; -ENOSPC where
+ * there is no room for it; -ENOMEM. */
+int manifest_add_cpu(struct manifest *m, const char *cpu);
 
 /* "-0.500000000" to and from a timespec: exactly nine digits, sign before both parts. */
 void manifest_time_text(struct timespec t, char out[32]);

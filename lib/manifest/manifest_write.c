@@ -75,6 +75,10 @@ static int write_header(const struct manifest *m, struct buf *out, struct wp_err
     r = write_env(m, &w, err);
     if (r < 0)
         return r;
+    if (m->cpu_count == 1)
+        json_write_text(&w, "cpu", m->cpus[0]);
+    else if (m->cpu_count)
+        json_write_texts(&w, "cpus", m->cpus, m->cpu_count);
     return end_line(&w, start, "NUMBA_*", err);
 }
 
@@ -168,6 +172,19 @@ static void write_stamp(struct json_writer *w, const struct wp_stamp *s)
     json_write_close(w);
 }
 
+/* The numbers of the bits, as an array. */
+static void write_cpus(struct json_writer *w, uint32_t cpus)
+{
+    char text[4 * MANIFEST_CPUS_MOST + 2] = "[";
+    size_t n = 1;
+
+    for (unsigned i = 0; i < MANIFEST_CPUS_MOST; i++)
+        if (cpus >> i & 1)
+            n += (size_t)snprintf(text + n, sizeof text - n, n > 1 ? ", %u" : "%u", i);
+    snprintf(text + n, sizeof text - n, "]");
+    json_write_raw(w, "cpus", text);
+}
+
 static int write_index(const struct manifest_index *i, struct buf *out, struct wp_error *err)
 {
     struct json_writer w = {.out = out};
@@ -188,6 +205,8 @@ static int write_index(const struct manifest_index *i, struct buf *out, struct w
         json_write_text(&w, "reason", i->reason);
     if (i->numba)
         json_write_text(&w, "numba", i->numba);
+    if (i->has_cpus)
+        write_cpus(&w, i->cpus);
     return end_line(&w, start, i->index, err);
 }
 

@@ -272,6 +272,28 @@ static int read_stamp(const struct json_line *l, struct wp_stamp *s)
     }
 }
 
+/* "cpus": numbers of the header's. */
+static int read_cpus(const struct json_line *l, struct manifest_index *i)
+{
+    const json_t *list = json_object_get(l->object, "cpus"), *item;
+    size_t n;
+
+    if (!list)
+        return 0;
+    if (!json_is_array(list))
+        return json_line_wrong(l, "\"cpus\" is not an array");
+    json_array_foreach(list, n, item)
+    {
+        json_int_t number = json_is_integer(item) ? json_integer_value(item) : -1;
+
+        if (number < 0 || number >= MANIFEST_CPUS_MOST)
+            return json_line_wrong(l, "\"cpus\" holds what is no number of a CPU");
+        i->cpus |= UINT32_C(1) << number;
+    }
+    i->has_cpus = true;
+    return 1;
+}
+
 static int read_index(const struct json_line *l, struct manifest_index *i)
 {
     struct json_line stamp = *l;
@@ -282,6 +304,7 @@ static int read_index(const struct json_line *l, struct manifest_index *i)
     r = r < 0 ? r : json_line_text(l, "status", JSON_OPTIONAL, &i->status);
     r = r < 0 ? r : json_line_text(l, "reason", JSON_OPTIONAL, &i->reason);
     r = r < 0 ? r : json_line_text(l, "numba", JSON_OPTIONAL, &i->numba);
+    r = r < 0 ? r : read_cpus(l, i);
     stamp.object = json_object_get(l->object, "stamp"); /* borrowed: not cleared */
     if (r < 0 || !stamp.object)
         return r < 0 ? r : 0;
@@ -368,5 +391,11 @@ int records_read_header(struct manifest *m, const struct json_line *l)
         if (m->roots[i][0] != '/')
             r = json_line_wrong(l, "a root is not absolute");
     r = r < 0 ? r : read_path(l, "home", JSON_OPTIONAL, false, &m->home);
-    return r < 0 ? r : json_line_pairs(l, "env", &m->env, &m->env_count);
+    r = r < 0 ? r : json_line_pairs(l, "env", &m->env, &m->env_count);
+    if (r < 0 || !(json_line_has(l, "cpu") || json_line_has(l, "cpus")))
+        return r;
+    r = json_line_texts(l, "cpu", "cpus", &m->cpus, &m->cpu_count);
+    if (r >= 0 && m->cpu_count > MANIFEST_CPUS_MOST)
+        r = json_line_wrong(l, "more than %d CPUs", MANIFEST_CPUS_MOST);
+    return r;
 }

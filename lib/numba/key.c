@@ -45,6 +45,27 @@ static bool is_strings(const struct pickle_value *v, size_t n)
     return true;
 }
 
+static int read_cpu(struct key *out, const struct pickle_value *magic)
+{
+    int e = take(&out->triple, magic->items[0], repr_str);
+
+    if (!e)
+        e = take(&out->cpu, magic->items[1], repr_str);
+    return e ? e : take(&out->features, magic->items[2], repr_str);
+}
+
+int key_read_cpu(struct key *out, const struct pickle_value *v)
+{
+    int e = 0;
+
+    *out = (struct key){0};
+    if (v->type == PICKLE_TUPLE && v->count == 3 && is_strings(v->items[1], 3))
+        e = read_cpu(out, v->items[1]);
+    if (e)
+        key_clear(out);
+    return e;
+}
+
 int key_read(struct key *out, const struct pickle_value *v)
 {
     const struct pickle_value *magic, *code;
@@ -57,11 +78,7 @@ int key_read(struct key *out, const struct pickle_value *v)
     code = v->items[2];
     e = take(&out->signature, v->items[0], repr_str);
     if (!e && is_strings(magic, 3)) {
-        e = take(&out->triple, magic->items[0], repr_str);
-        if (!e)
-            e = take(&out->cpu, magic->items[1], repr_str);
-        if (!e)
-            e = take(&out->features, magic->items[2], repr_str);
+        e = read_cpu(out, magic);
     } else if (!e) {
         e = take(&out->target, magic, repr_repr);
     }

@@ -16,6 +16,8 @@ struct key {
 /* 0 or -ENOMEM. A part that has another form than Numba's is left NULL. A NUL within a text is
  * written as "\x00". */
 int key_read(struct key *out, const struct pickle_value *v);
+/* The same of the CPU alone. */
+int key_read_cpu(struct key *out, const struct pickle_value *v);
 void key_clear(struct key *k);
 
 /* Does the code belong to a closure over something? */

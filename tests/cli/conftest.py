@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -11,6 +12,11 @@ BINARY = os.environ.get("WARMPACK") or str(ROOT / "build" / "warmpack")
 
 # What would make a test depend on who runs it.
 FOREIGN = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "NO_COLOR", "POSIXLY_CORRECT", "TZ")
+
+# Whoever runs the tests may ignore them (nohup, a job in the background of a script), and children
+# would inherit that.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -175,6 +175,46 @@ def test_two_archives_in_one_directory_are_both_repaired(warmpack, tmp_path):
         assert set(judge(warmpack, there).values()) == {"valid"}
 
 
+# ---- Manifests far below ---------------------------------------------------------------------
+
+def test_wheels_in_a_virtual_environment_are_repaired_by_its_root(warmpack, tmp_path):
+    built = distribution(tmp_path / "build", "alpha", ["alpha/k.py", "shared/alpha.py"])
+    warmpack.ok("create", "-qf", "alpha-1.0-py3-none-any.whl", "-C", built, ".")
+    run(PYTHON, "-m", "venv", "--system-site-packages", "--without-pip", "venv", cwd=tmp_path,
+        home=warmpack.home)
+    run(tmp_path / "venv/bin/python", "-m", "pip", "install", "-q", "--no-index", "--no-deps",
+        "alpha-1.0-py3-none-any.whl", cwd=tmp_path, home=warmpack.home)
+    assert set(judge(warmpack, "venv", status=1).values()) == {"stale"}
+    assert_valid(restore(warmpack, "venv"), 2)
+    assert set(judge(warmpack, "venv").values()) == {"valid"}
+    sources = [p for p in (tmp_path / "venv").rglob("*.py") if p.stat().st_mtime_ns == OLD]
+    assert len(sources) == 2 and all("site-packages" in str(p) for p in sources)
+    run("find", "venv", "-name", "*.py", "-exec", "touch", "{}", "+", cwd=tmp_path)
+    warmpack.ok("verify", "-q", "--fix", "venv")
+    assert all(p.stat().st_mtime_ns == OLD for p in sources)
+
+
+def test_trees_far_below_are_each_repaired_and_links_are_not_followed(warmpack, tmp_path):
+    """As in the directory of an executor: unpacked archives and an egg, at several depths."""
+    source(tmp_path / "app/k.py")
+    write(tmp_path / "app/EGG-INFO/PKG-INFO", "Name: app\nVersion: 1\n")
+    warmpack.ok("-czqf", "app.tgz", "app")
+    warmpack.ok("create", "-qf", "app.egg", "-C", "app", ".")
+    places = ["job", "job/0/files", "job/.hidden/1", "job/" + "d/" * 60, "elsewhere"]
+    for place in places:
+        os.makedirs(tmp_path / place, exist_ok=True)
+        run("tar", "-xzmf", "app.tgz", "-C", place, cwd=tmp_path)
+    os.makedirs(tmp_path / "job/0/eggs")
+    run("unzip", "-qo", "app.egg", "-d", "job/0/eggs/app.egg", cwd=tmp_path)
+    (tmp_path / "job/0/link").symlink_to(tmp_path / "elsewhere")
+    said = restore(warmpack, "job")
+    assert said["manifests"] == len(places)  # the egg, but not elsewhere
+    assert_valid(said, len(places))
+    assert set(judge(warmpack, "job").values()) == {"valid"}
+    for path in tmp_path.rglob("k.py"):
+        assert (path.stat().st_mtime_ns == OLD) == ("elsewhere" not in path.parts), path
+
+
 # ---- Cache directories -----------------------------------------------------------------------
 
 def all_indexes(*roots):
@@ -294,6 +334,28 @@ def test_a_link_in_place_of_pycache_is_told_and_not_followed(warmpack, tmp_path)
     assert b"app/__pycache__: is a symbolic link" in done.stderr, done.stderr
     assert not list((tmp_path / "out/elsewhere").iterdir())
     assert warmpack("-xf", "a.tgz", "-C", "out", "--cache-dir", "here").returncode == 0
+
+
+@pytest.mark.parametrize("layout", ["auto", "keep"])
+@pytest.mark.parametrize("in_the_way", ["link", "file"])
+def test_caches_of_another_tree_replace_nothing_that_stands_at_pycache(warmpack, tmp_path,
+                                                                       in_the_way, layout):
+    app = source(tmp_path / "src/app/k.py").parent
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "app")
+    warmpack.ok("-xqf", "a.tgz")
+    (manifest,) = (tmp_path / "app/.warmpack").glob("*/manifest.jsonl")
+    (tmp_path / "other").mkdir()
+    shutil.copy(app / "k.py", tmp_path / "other/k.py")
+    place = tmp_path / "other/__pycache__"
+    if in_the_way == "link":
+        (tmp_path / "elsewhere").mkdir()
+        place.symlink_to("../elsewhere")
+    else:
+        place.write_text("no caches here")
+    done = warmpack("restore", "--layout", layout, "--manifest", manifest, "other")
+    assert done.returncode == (1 if in_the_way == "link" else 0), done.stderr
+    assert place.is_symlink() if in_the_way == "link" else place.read_text() == "no caches here"
+    assert in_the_way == "file" or not list(place.iterdir())
 
 
 # ---- Files, modes and links ------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """What --if-needed, -k and -O make of trees and archives that are not what they were."""
 
+import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -56,6 +58,81 @@ def test_two_archives_in_one_directory_do_not_supersede_one_another(warmpack, tm
     for top in ("a", "b"):
         result = warmpack.ok("extract", "--if-needed", "-f", top + ".tgz", "-C", "d")
         assert b"nothing to do" in result.stderr
+
+
+def tree_of(tmp_path, name, files):
+    for path, text in files.items():
+        (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name / path).write_text(text)
+    return tmp_path / name
+
+
+@pytest.mark.parametrize("words", [[], ["--replace"]])
+@pytest.mark.parametrize("top", ["", "app/"])
+def test_archives_with_a_few_files_in_common_keep_their_manifests(warmpack, tmp_path, top, words):
+    """A README, or the __init__.py of a namespace. Each is still unpacked anew where it must be."""
+    homes = tmp_path / "d" / top / ".warmpack"
+    for name in ("a", "b"):
+        tree_of(tmp_path, name, {f"{top}pkg/__init__.py": "", f"{top}README": name,
+                                 f"{top}pkg/{name}.py": f"{name} = 1\n"})
+        warmpack.ok("-czf", name + ".tgz", "-C", name, *(["app"] if top else ["README", "pkg"]))
+    warmpack.ok("extract", "-f", "a.tgz", "-C", "d")
+    warmpack.ok("extract", *words, "-f", "b.tgz", "-C", "d")
+    assert (tmp_path / "d" / top / "README").read_text() == "b"
+    if words:  # what was swapped is a's no longer
+        assert len(os.listdir(homes)) == 1
+        return
+    assert len(os.listdir(homes)) == 2
+    said = json.loads(warmpack.ok("restore", "--dry-run", "--json", "d").stdout)
+    assert (said["manifests"], said["changed"], said["missing"]) == (2, 0, 0)
+    for name in ("a", "b"):
+        assert b"nothing to do" not in warmpack.ok("extract", "--if-needed", "-f", name + ".tgz",
+                                                   "-C", "d").stderr
+        assert (tmp_path / "d" / top / "README").read_text() == name
+        assert len(os.listdir(homes)) == 2
+    assert b"nothing to do" in warmpack.ok("extract", "--if-needed", "-f", "b.tgz",
+                                           "-C", "d").stderr
+
+
+def test_swapping_one_archives_directory_keeps_the_manifest_of_another(warmpack, tmp_path):
+    for name in ("a", "b"):
+        tree_of(tmp_path, name, {f"{name}1/x.py": "x", f"{name}2/y.py": "y"})
+        warmpack.ok("-czf", name + ".tgz", "-C", name, name + "1", name + "2")
+        warmpack.ok("extract", "--replace", "-f", name + ".tgz", "-C", "d")
+    assert len(os.listdir(tmp_path / "d/.warmpack")) == 2
+    result = warmpack.ok("extract", "--if-needed", "-f", "a.tgz", "-C", "d")
+    assert b"nothing to do" in result.stderr
+
+
+def test_a_new_release_supersedes_the_old_one_though_some_files_were_dropped(warmpack, tmp_path):
+    old = {f"app/m{i}.py": "old" for i in range(20)}
+    new = {f"app/m{i}.py": "new" for i in range(18)} | {f"app/n{i}.py": "" for i in range(9)}
+    for name, files in (("old", old), ("new", new)):
+        tree_of(tmp_path, name, files)
+        warmpack.ok("-czf", name + ".tgz", "-C", name, "app")
+        warmpack.ok("extract", "-f", name + ".tgz", "-C", "d")
+    assert len(os.listdir(tmp_path / "d/app/.warmpack")) == 1
+    assert (tmp_path / "d/app/m19.py").read_text() == "old"
+
+
+def test_a_release_most_of_which_stays_keeps_its_manifest(warmpack, tmp_path):
+    for name, files in (("old", {f"app/m{i}.py": "old" for i in range(20)}),
+                        ("fix", {f"app/m{i}.py": "new" for i in range(17)})):
+        tree_of(tmp_path, name, files)
+        warmpack.ok("-czf", name + ".tgz", "-C", name, "app")
+        warmpack.ok("extract", "-f", name + ".tgz", "-C", "d")
+    assert len(os.listdir(tmp_path / "d/app/.warmpack")) == 2
+
+
+def test_a_manifest_whose_files_have_gone_goes(warmpack, tmp_path):
+    for name in ("one", "two"):
+        tree_of(tmp_path, name, {f"{name}/x.py": "x", f"{name}_more/x.py": "x"})
+        warmpack.ok("-czf", name + ".tgz", "-C", name, name, name + "_more")
+    warmpack.ok("extract", "-f", "one.tgz", "-C", "d")
+    for path in ("one", "one_more"):
+        shutil.rmtree(tmp_path / "d" / path)
+    warmpack.ok("extract", "-f", "two.tgz", "-C", "d")
+    assert len(os.listdir(tmp_path / "d/.warmpack")) == 1
 
 
 def test_keep_old_removes_nothing_and_claims_nothing(warmpack, tmp_path):

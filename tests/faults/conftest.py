@@ -11,8 +11,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
 
 import trees  # noqa: E402
 
-# Whoever runs the tests may ignore it (nohup), and children would inherit that.
+# Whoever runs the tests may ignore them (nohup, a job in the background of a script), and children
+# would inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -60,14 +60,26 @@ static struct manifest_cache sample_caches[] = {
     {"app/.warmpack/0123456789abcdef/cache/\xe9_2", "app/\xe9", MANIFEST_CACHE_DIR},
 };
 static struct manifest_index sample_indexes[] = {
-    {"a.nbi", "app/k.py", {WP_STAMP_MTIME, 1795339396.4564414, 661, {0}}, true, true},
+    {"a.nbi",
+     "app/k.py",
+     {WP_STAMP_MTIME, 1795339396.4564414, 661, {0}},
+     true,
+     true,
+     .has_cpus = true},
     {"b.nbi", "app/k.py", {WP_STAMP_SECONDS, -1795339396.0, 0, {0}}, true, false},
-    {"c.nbi", "app/\xe9.py", {WP_STAMP_CONTENT, 0, 0, {[0] = 1, [31] = 0xff}}, true, true},
+    {"c.nbi",
+     "app/\xe9.py",
+     {WP_STAMP_CONTENT, 0, 0, {[0] = 1, [31] = 0xff}},
+     true,
+     true,
+     .cpus = 5,
+     .has_cpus = true},
     {"d.nbi", NULL, {WP_STAMP_UNKNOWN, 0, 0, {0}}, true, false},
     {"e.nbi", NULL, {0}, false, false},
 };
 static char *sample_roots[] = {"/srv/build", "/srv/\xe9"};
 static char *sample_env[] = {"NUMBA_OPT=3", "NUMBA_A=", "NUMBA_B=\xff\"=", "NUMBA_base64=x"};
+static char *sample_cpus[] = {"x86_64-pc-linux-gnu generic ", "arm64 m1 +neon", "x y +z"};
 
 static struct manifest sample(void)
 {
@@ -77,6 +89,8 @@ static struct manifest sample(void)
         .root_count = COUNT(sample_roots),
         .env = sample_env,
         .env_count = COUNT(sample_env),
+        .cpus = sample_cpus,
+        .cpu_count = COUNT(sample_cpus),
         .entries = sample_entries,
         .entry_count = COUNT(sample_entries),
         .caches = sample_caches,

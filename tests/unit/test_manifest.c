@@ -36,6 +36,9 @@ static void assert_same(const struct manifest *a, const struct manifest *b)
     assert_int_equal(a->env_count, b->env_count);
     for (size_t i = 0; i < a->env_count; i++)
         assert_string_equal(a->env[i], b->env[i]);
+    assert_int_equal(a->cpu_count, b->cpu_count);
+    for (size_t i = 0; i < a->cpu_count; i++)
+        assert_string_equal(a->cpus[i], b->cpus[i]);
     assert_int_equal(a->entry_count, b->entry_count);
     for (size_t i = 0; i < a->entry_count; i++)
         assert_same_entry(&a->entries[i], &b->entries[i]);
@@ -52,6 +55,8 @@ static void assert_same(const struct manifest *a, const struct manifest *b)
         assert_string_equal(x->index, y->index);
         assert_same_text(x->source, y->source);
         assert_int_equal(x->valid, y->valid);
+        assert_int_equal(x->has_cpus, y->has_cpus);
+        assert_int_equal(x->cpus, y->cpus);
         assert_int_equal(x->has_stamp, y->has_stamp);
         assert_int_equal(x->stamp.kind, y->stamp.kind);
         assert_true(x->stamp.mtime == y->stamp.mtime);
@@ -66,7 +71,8 @@ static void the_text_is_the_documented_one(void **state)
 {
     static const char WANT[] =
         "{\"format\": \"warmpack-manifest\", \"version\": 1, \"creator\": \"warmpack 0.1.0\", "
-        "\"root\": \"/srv/build\", \"env\": {\"NUMBA_OPT\": \"3\"}}\n"
+        "\"root\": \"/srv/build\", \"env\": {\"NUMBA_OPT\": \"3\"}, "
+        "\"cpu\": \"x86_64-pc-linux-gnu generic \"}\n"
         "{\"path\": \"app\", \"type\": \"dir\", \"mode\": \"0755\", \"uid\": 0, \"gid\": 0, "
         "\"mtime\": \"1795339396.000000000\"}\n"
         "{\"path\": \"app/k.py\", \"type\": \"file\", \"mode\": \"0644\", \"uid\": 0, \"gid\": 0, "
@@ -78,12 +84,12 @@ static void the_text_is_the_documented_one(void **state)
         "\"mtime\": \"-9223372036854775807.999999999\"}\n"
         "{\"cache\": \"app/.numba_cache/app_0\", \"source\": \"app\", \"place\": \"inside\"}\n"
         "{\"index\": \"a.nbi\", \"source\": \"app/k.py\", \"stamp\": {\"kind\": \"mtime\", "
-        "\"mtime\": 1795339396.4564414, \"size\": 661}, \"valid\": true}\n"
+        "\"mtime\": 1795339396.4564414, \"size\": 661}, \"valid\": true, \"cpus\": []}\n"
         "{\"index\": \"b.nbi\", \"source\": \"app/k.py\", \"stamp\": {\"kind\": \"seconds\", "
         "\"mtime\": -1795339396, \"size\": 0}, \"valid\": false}\n"
         "{\"index\": \"c.nbi\", \"source_base64\": \"YXBwL+kucHk=\", \"stamp\": {\"kind\": "
         "\"content\", \"sha256\": \"01000000000000000000000000000000000000000000000000000000000000"
-        "ff\"}, \"valid\": true}\n"
+        "ff\"}, \"valid\": true, \"cpus\": [0, 2]}\n"
         "{\"index\": \"d.nbi\", \"stamp\": {\"kind\": \"unknown\"}, \"valid\": false}\n"
         "{\"index\": \"e.nbi\", \"valid\": false}\n"
         "{\"end\": true, \"entries\": 3, \"sha256\": \"";
@@ -92,7 +98,7 @@ static void the_text_is_the_documented_one(void **state)
     _cleanup_buf_ struct buf text = {0};
 
     (void)state;
-    m.root_count = m.env_count = m.cache_count = 1;
+    m.root_count = m.env_count = m.cpu_count = m.cache_count = 1;
     m.entries = entries;
     m.entry_count = COUNT(entries);
     text = written(&m);

@@ -1,0 +1,324 @@
+/* Unpacking over what other archives have left: which of their manifests does this one supersede?
+ *
+ * A later release over an earlier one: the earlier manifest goes. Another archive beside the first,
+ * though both bring a README or the __init__.py of a namespace: both stay, each for its own files.
+ * What tells them apart is how much of the earlier archive would be left. Of its files that will be
+ * in the tree, at least nine in ten must be this archive's; a release that drops more than that
+ * leaves a manifest which still speaks for them. One whose files have all gone is superseded, too.
+ *
+ * A manifest that stays, but has lost a file to other content or another time, is no longer what
+ * --if-needed looks for. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "numba/places.h"
+#include "tree/beneath.h"
+#include "unpack.h"
+
+enum { LARGEST_STATE = 16 << 20, LARGEST_MANIFEST = 1 << 30, LEAST_SHARE = 9 /* of ten */ };
+
+/* An earlier manifest in the tree. */
+struct earlier {
+    char *home; /* beneath DIR; owned */
+    struct manifest m;
+    struct manifest_state state;
+    struct buf state_text;
+    bool has_state;
+    size_t taken, left; /* files that this archive brings, and others that stay */
+    bool has_gone;      /* some are neither */
+    bool has_changed;   /* one of those taken is not the same */
+};
+
+static void earlier_clear(struct earlier *old)
+{
+    free(old->home);
+    manifest_clear(&old->m);
+    manifest_state_clear(&old->state);
+    buf_free(&old->state_text);
+}
+
+static int read_in(int fd, const char *dir, const char *name, size_t max, struct buf *out)
+{
+    _cleanup_free_ char *path = path_join(dir, name);
+
+    return path ? beneath_read(fd, path, max, out, NULL) : -ENOMEM;
+}
+
+/* Reads what is in directory ID of the one opened as FD. 1; 0: no manifest that can be read. */
+static int earlier_read(const struct unpack *u, struct earlier *old, int fd, const char *id)
+{
+    _cleanup_buf_ struct buf text = {0};
+
+    if (read_in(fd, id, MANIFEST_NAME, LARGEST_MANIFEST, &text) < 0 ||
+        manifest_read(&old->m, text.data, text.size, MANIFEST_NAME, u->a->pool, NULL) < 0)
+        return 0;
+    old->has_state = read_in(fd, id, STATE_NAME, LARGEST_STATE, &old->state_text) == 0 &&
+                     manifest_state_read(&old->state, old->state_text.data, old->state_text.size,
+                                         STATE_NAME, NULL) == 0;
+    return 1;
+}
+
+/* ---- What is left of it ------------------------------------------------------------------ */
+
+static bool is_same(const struct entry *a, const struct entry *b)
+{
+    if (a->type != b->type || (a->target && b->target && strcmp(a->target, b->target) != 0))
+        return false;
+    if (a->type != ENTRY_FILE)
+        return true;
+    return a->size == b->size && a->mtime.tv_sec == b->mtime.tv_sec &&
+           a->mtime.tv_nsec == b->mtime.tv_nsec &&
+           (!a->has_sha256 || !b->has_sha256 ||
+            memcmp(a->sha256, b->sha256, sizeof a->sha256) == 0);
+}
+
+/* The path that E of OLD has in the tree; NULL: none, or it is no file of the archive's own. */
+static const char *file_path(const struct earlier *old, const struct entry *e)
+{
+    if (e->type == ENTRY_DIR || manifest_home_at(e->path) >= 0)
+        return NULL;
+    return path_strip(e->path, old->state.strip);
+}
+
+static const struct unpacked *find_taker(const struct unpack *u, const char *path)
+{
+    const struct unpacked *item = unpack_find(u, path);
+
+    return item && !item->skipped ? item : NULL;
+}
+
+/* Will the file PATH, which this archive does not bring, be there afterwards? */
+static bool stays(const struct unpack *u, const char *path)
+{
+    _cleanup_free_ char *top = strndup(path, strcspn(path, "/"));
+    struct stat st;
+
+    if (u->o->replace && top && path[strlen(top)] && beneath_stat(u->tree, top, &st) == 0)
+        return false;
+    return beneath_stat(staging_target(u->staging, 0), path, &st) == 0;
+}
+
+/* Stops at the file that decides. */
+static void count_left(const struct unpack *u, struct earlier *old, size_t most)
+{
+    for (size_t i = 0; i < old->m.entry_count && old->left <= most; i++) {
+        const char *path = file_path(old, &old->m.entries[i]);
+
+        if (!path || find_taker(u, path))
+            continue;
+        if (stays(u, path))
+            old->left++;
+        else
+            old->has_gone = true;
+    }
+}
+
+static void count_taken(const struct unpack *u, struct earlier *old)
+{
+    for (size_t i = 0; i < old->m.entry_count; i++) {
+        const struct entry *e = &old->m.entries[i];
+        const char *path = file_path(old, e);
+        const struct unpacked *taker = path ? find_taker(u, path) : NULL;
+
+        old->taken += taker != NULL;
+        old->has_changed |= taker && !is_same(e, &taker->e);
+    }
+}
+
+/* Is nothing, or next to nothing, left for OLD to speak for? An archive without a manifest
+ * describes nothing, and supersedes none. */
+static bool is_superseded(const struct unpack *u, struct earlier *old)
+{
+    size_t most = old->taken / LEAST_SHARE * (10 - LEAST_SHARE);
+
+    /* Without a record it is not known what its files are called here. */
+    if (!u->has_manifest || (!old->taken && !old->has_state))
+        return false;
+    count_left(u, old, most);
+    return old->left <= most && (old->taken || old->has_gone);
+}
+
+/* Where it stays: its record no longer says that DIR holds that very archive. */
+static int forget_archive(struct unpack *u, struct earlier *old, struct wp_error *err)
+{
+    _cleanup_free_ char *path = path_join(old->home, STATE_NAME);
+    struct create_policy plain = {.permissions = true};
+    struct entry e = {.path = path, .mode = 0644};
+    struct manifest_state now = old->state;
+    int r;
+
+    if (!path)
+        return error_nomem(err);
+    now.options = now.archive = NULL;
+    if (manifest_state_write(&now, &old->state_text) < 0)
+        return error_nomem(err);
+    e.size = old->state_text.size;
+    clock_gettime(CLOCK_REALTIME, &e.mtime);
+    r = create_dir(u->tree, old->home, err);
+    return r < 0 ? r : create_file(u->tree, &plain, &e, old->state_text.data, e.size, err);
+}
+
+/* ---- Caches named for earlier paths ------------------------------------------------------ */
+
+/* Cache roots inside the tree as M has them and STATE says of them; NULL-ended, owned by the
+ * caller. */
+static char **inside_roots(const struct manifest *m, const struct manifest_state *state)
+{
+    char **roots = calloc(m->cache_count + 2, sizeof *roots);
+    size_t n = 0;
+
+    for (size_t i = 0; roots && i <= m->cache_count; i++) {
+        const struct manifest_cache *c = i < m->cache_count ? &m->caches[i] : NULL;
+        const char *base = state->root_count ? state->roots[0] : NULL, *below = NULL;
+        _cleanup_free_ char *root = NULL;
+
+        if (c && c->kind == MANIFEST_CACHE_INSIDE && (below = path_strip(c->cache, state->strip)))
+            root = path_dir(below);
+        else if (!c && base && state->cache_root && path_is_under(state->cache_root, base)) {
+            below = state->cache_root + strlen(base);
+            root = strdup(below + strspn(below, "/"));
+        }
+        if (root && (!n || strcmp(roots[n - 1], root) != 0))
+            roots[n++] = take_ptr(root);
+    }
+    return roots;
+}
+
+/* Is it a path that the tree has now, where caches of a cache root stay? */
+static bool names_stay(const struct unpack *u, const char *root)
+{
+    for (char **now = u->roots; *now; now++)
+        if (strcmp(*now, root) == 0)
+            return u->o->layout == WP_LAYOUT_AUTO || u->o->layout == WP_LAYOUT_KEEP;
+    return false;
+}
+
+/* Removes what lies in cache root INSIDE under the names that STATE's paths give to directory
+ * SOURCE, unless this archive brings it. */
+static int remove_names(struct unpack *u, const struct manifest_state *state, const char *inside,
+                        const char *source)
+{
+    for (size_t i = 0; i < state->root_count; i++) {
+        const char *root = state->roots[i];
+        _cleanup_free_ char *whole = *source ? path_join(root, source) : strdup(root);
+        _cleanup_free_ char *name = whole ? places_hash_name(whole) : NULL;
+        _cleanup_free_ char *path = name ? path_join(inside, name) : NULL;
+        struct stat st;
+
+        if (!path && !(whole && !name && errno == EILSEQ))
+            return -ENOMEM;
+        if (path && !names_stay(u, root) && path_is_safe(path) &&
+            beneath_stat(u->tree, path, &st) < 0 &&
+            beneath_stat(staging_target(u->staging, 0), path, &st) == 0 && S_ISDIR(st.st_mode) &&
+            staging_set_remove(u->staging, 0, path) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* The tree was unpacked before, and moved, or its caches go elsewhere now: what was named for then
+ * would never be found. */
+static int remove_old_names(struct unpack *u, const struct manifest *m,
+                            const struct manifest_state *state)
+{
+    char **insides = inside_roots(m, state);
+    _cleanup_free_ char *last = NULL;
+    int r = insides ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < m->entry_count && r == 0 && *insides; i++) {
+        const char *path = path_strip(m->entries[i].path, state->strip);
+        size_t n = path ? strlen(path) : 0;
+        _cleanup_free_ char *dir =
+            n > 3 && strcmp(path + n - 3, ".py") == 0 ? path_dir(path) : NULL;
+
+        if (!dir || (last && strcmp(last, dir) == 0))
+            continue;
+        for (char **inside = insides; *inside && r == 0; inside++)
+            r = remove_names(u, state, *inside, dir);
+        free(last);
+        last = take_ptr(dir);
+    }
+    for (char **inside = insides; inside && *inside; inside++)
+        free(*inside);
+    free(insides);
+    return r;
+}
+
+/* ---- The manifests of the tree ----------------------------------------------------------- */
+
+static int judge(struct unpack *u, struct earlier *old, struct wp_error *err)
+{
+    bool is_own = u->home && strcmp(old->home, u->home) == 0;
+
+    if (!is_own)
+        count_taken(u, old);
+    if (is_own || is_superseded(u, old)) {
+        if (remove_old_names(u, &old->m, &old->state) < 0 ||
+            (!is_own && staging_set_remove(u->staging, 0, old->home) < 0))
+            return error_nomem(err);
+        return 0;
+    }
+    return old->has_changed && old->has_state && old->state.options ? forget_archive(u, old, err)
+                                                                    : 0;
+}
+
+/* Manifests below directory TOP, "" for DIR itself. */
+static int supersede_in(struct unpack *u, const char *top, struct wp_error *err)
+{
+    _cleanup_free_ char *homes = path_join(top, MANIFEST_DIR);
+    _cleanup_close_ int fd =
+        homes ? beneath_open(staging_target(u->staging, 0), homes, O_RDONLY | O_DIRECTORY, 0) : -1;
+    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *item;
+    int r = 0;
+
+    if (*top && u->o->replace)
+        return 0; /* they go with the directory */
+    if (!homes)
+        return error_nomem(err);
+    if (!dir)
+        return 0;
+    take_fd(&fd);
+    while (r == 0 && (item = readdir(dir))) {
+        _cleanup_(earlier_clear) struct earlier old = {0};
+
+        if (strlen(item->d_name) != 16)
+            continue;
+        old.home = path_join(homes, item->d_name);
+        if (!old.home)
+            r = error_nomem(err);
+        else if (earlier_read(u, &old, dirfd(dir), item->d_name))
+            r = judge(u, &old, err);
+    }
+    return r;
+}
+
+int unpack_supersede(struct unpack *u, struct wp_error *err)
+{
+    _cleanup_free_ char *last = NULL;
+    int r = u->o->keep_old ? 0 : supersede_in(u, "", err);
+
+    for (size_t i = 0; i < u->count && r == 0 && !u->o->keep_old; i++) {
+        const char *path = u->items[i]->e.path;
+        size_t n = strcspn(path, "/");
+
+        if (u->items[i]->skipped || !path[n] || (last && strncmp(last, path, n + 1) == 0))
+            continue;
+        free(last);
+        last = strndup(path, n + 1);
+        if (!last)
+            return error_nomem(err);
+        last[n] = '\0';
+        r = supersede_in(u, last, err);
+        last[n] = '/';
+    }
+    return r;
+}
