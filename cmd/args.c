@@ -177,9 +177,11 @@ static int take_argument(struct args *a, int code, const char *text)
         return *text ? add_name(&a->cache_dirs, text)
                      : usage(a, "--cache-dir: the name is empty", "");
     case OPT_SOURCE_ROOT:
-        return add_name(&a->source_roots, text);
+        return *text ? add_name(&a->source_roots, text)
+                     : usage(a, "--source-root: the name is empty", "");
     case OPT_RUNTIME_ROOT:
-        return add_name(&a->runtime_roots, text);
+        return *text ? add_name(&a->runtime_roots, text)
+                     : usage(a, "--runtime-root: the name is empty", "");
     case OPT_OWNER:
         a->owner = text;
         return 0;

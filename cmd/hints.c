@@ -3,14 +3,14 @@
 #include "message.h"
 
 static const char *const of_status[WP_STATUS_COUNT] = {
-    [WP_STALE] = "'warmpack restore' gives sources the times that the manifest records; else "
-                 "Numba compiles again",
+    [WP_STALE] = ("'warmpack restore' gives sources the times that the manifest records; else "
+                  "Numba compiles again"),
     [WP_SOURCE_MISSING] = "unpack the sources, too, or remove the index",
     [WP_DATA_MISSING] = "unpack again, or let Numba compile again",
     [WP_CORRUPT] = "Numba raises an error or crashes there: 'warmpack verify --fix' removes it",
     [WP_SUSPECT] = "'warmpack verify --fix' removes it, and Numba compiles again",
-    [WP_MISPLACED] = "'warmpack restore' puts it where Numba looks; --cache-dir, --runtime-root "
-                     "and --user say where that is",
+    [WP_MISPLACED] = ("'warmpack restore' puts it where Numba looks; --cache-dir, --runtime-root "
+                      "and --user say where that is"),
     [WP_UNWRITABLE] = "let who runs Python write to the directory; --user says who that is",
     [WP_WRONG_NUMBA] = "run it with the Numba that compiled it, or compile again",
     [WP_WRONG_PYTHON] = "run it with the Python that compiled it, or compile again",

@@ -231,6 +231,15 @@ bool caches_is_index(const char *path)
     return index_name_parse(path_base(path), &parts) == 0;
 }
 
+bool caches_is_index_at(const struct entry *e, const char *path)
+{
+    struct stat st;
+
+    if (e->type == ENTRY_SYMLINK)
+        return caches_is_index(e->path) && (stat(path, &st) == 0 || errno != ENOENT);
+    return (e->type == ENTRY_FILE || e->type == ENTRY_HARDLINK) && caches_is_index(e->path);
+}
+
 bool caches_is_data(const char *path)
 {
     size_t stem;

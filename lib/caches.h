@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "entry.h"
 
 /* A table of the hashed names that Numba would give the source directories of a tree. */
 struct caches;
@@ -43,4 +44,7 @@ char *caches_source_of(const char *name, const char *dir,
 
 /* Is PATH a cache file by its name (.nbi or .nbc, not a temporary)? */
 bool caches_is_index(const char *path);
+/* Is E, which lies at PATH, an index to Python, which follows symbolic links? One that leads
+ * nowhere is none. */
+bool caches_is_index_at(const struct entry *e, const char *path);
 bool caches_is_data(const char *path);

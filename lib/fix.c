@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "numba/index.h"
 #include "tree/beneath.h"
@@ -64,14 +65,12 @@ static int remove_data(struct fix *f, int dirfd, const char *name, const char *s
 {
     _cleanup_free_ char *above = path_dir(shown);
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
     struct index_name parts;
     struct dirent *item;
     size_t stem;
     int r = 0;
 
-    if (!d && fd >= 0)
-        close(fd);
     if (!above || !d)
         return error_set(err, d ? ENOMEM : errno, shown, "cannot look beside it");
     if (index_name_parse(name, &parts) < 0)
@@ -89,13 +88,13 @@ static int remove_data(struct fix *f, int dirfd, const char *name, const char *s
     return r;
 }
 
-/* What cannot be read may be sound: somebody else's, or on a disk that fails. */
+/* What cannot be read may be sound: somebody else's, reached through a symlink, too large to be
+ * looked at, or on a disk that fails. */
 static bool is_readable(int dirfd, const char *name)
 {
     _cleanup_buf_ struct buf text = {0};
-    int r = beneath_read(dirfd, name, INDEX_LARGEST, &text, NULL);
 
-    return r == 0 || r == -EFBIG;
+    return beneath_read(dirfd, name, INDEX_LARGEST, &text, NULL) == 0;
 }
 
 static int fix_index(struct fix *f, const struct wp_index_status *s, struct wp_error *err)

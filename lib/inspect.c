@@ -105,7 +105,9 @@ static int inspect_file(const char *path, const char *shown, struct wp_verify_re
     struct wp_error why = {0};
     int r = file_read(path, INDEX_LARGEST, &text, NULL);
 
-    if (r < 0)
+    if (r == -EINVAL)
+        error_set(&why, 0, path == shown ? path : NULL, "cannot be read: it is no regular file");
+    else if (r < 0)
         error_set(&why, -r, path == shown ? path : NULL, "cannot be read");
     if (r == -ENOMEM || (r < 0 && path == shown)) {
         if (err)
@@ -144,15 +146,17 @@ static int inspect_tree(const char *dir, const struct walk_options *o,
         const struct entry *e = &walk.items[i].entry;
         _cleanup_free_ char *path = NULL;
 
-        if ((e->type != ENTRY_FILE && e->type != ENTRY_HARDLINK) || !caches_is_index(e->path))
+        if (!caches_is_index(e->path))
             continue;
         if (o->interrupted && *o->interrupted) {
             r = error_set(err, EINTR, NULL, "interrupted");
             break;
         }
         path = path_join(dir, e->path);
-        r = path ? inspect_file(path, path + strlen(path) - strlen(e->path), report, err)
-                 : error_nomem(err);
+        if (!path)
+            r = error_nomem(err);
+        else if (caches_is_index_at(e, path))
+            r = inspect_file(path, path + strlen(path) - strlen(e->path), report, err);
     }
     walk_free(&walk);
     return r;

@@ -95,7 +95,8 @@ static int judge_data(struct wp_index_status *s, const struct index *index,
         int r = facts->data(facts->ctx, name, &data, &whole);
 
         if (r < 0)
-            return judge_set(s, WP_DATA_MISSING, "%s: %s", name, strerror(-r));
+            return judge_set(s, WP_DATA_MISSING, "%s: %s", name,
+                             r == -EINVAL ? "it is no regular file" : strerror(-r));
         if (r == 0)
             return judge_set(s, WP_DATA_MISSING, "%s is gone", name);
         if (!whole)

@@ -151,6 +151,8 @@ static int wanted_place(const struct layout *l, struct layout_record *r, enum wp
                         struct wp_error *err)
 {
     bool given = l->cache_dir != NULL;
+    /* What lies beside its source stays, but that of another tree has yet to come. */
+    bool stays = r->kind == LAYOUT_IN_TREE && r->root != LAYOUT_FOREIGN;
 
     if (r->zipped) { /* Numba looks nowhere else for it */
         *place = WP_LAYOUT_USER_WIDE;
@@ -162,7 +164,7 @@ static int wanted_place(const struct layout *l, struct layout_record *r, enum wp
             *place = WP_LAYOUT_KEEP;
         else if (given)
             *place = WP_LAYOUT_CACHE_DIR;
-        else if (r->kind == LAYOUT_IN_TREE)
+        else if (stays)
             *place = WP_LAYOUT_KEEP;
         else
             *place = can_be_in_tree(l, r->source) ? WP_LAYOUT_IN_TREE : WP_LAYOUT_USER_WIDE;
@@ -171,9 +173,10 @@ static int wanted_place(const struct layout *l, struct layout_record *r, enum wp
         r->warned = true;
         return 0;
     case WP_LAYOUT_KEEP:
-        *place = r->kind == LAYOUT_HASHED             ? WP_LAYOUT_CACHE_DIR
-                 : r->kind == LAYOUT_HASHED_USER_WIDE ? WP_LAYOUT_USER_WIDE
-                                                      : WP_LAYOUT_KEEP;
+        *place = r->kind == LAYOUT_HASHED              ? WP_LAYOUT_CACHE_DIR
+                 : r->kind == LAYOUT_HASHED_USER_WIDE  ? WP_LAYOUT_USER_WIDE
+                 : r->kind == LAYOUT_IN_TREE && !stays ? WP_LAYOUT_IN_TREE
+                                                       : WP_LAYOUT_KEEP;
         break;
     default:
         *place = l->kind;

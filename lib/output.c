@@ -122,20 +122,9 @@ int output_write(struct output *o, const void *data, size_t n, struct wp_error *
 int output_patch(struct output *o, uint64_t offset, const void *data, size_t n,
                  struct wp_error *err)
 {
-    const char *p = data;
+    int r = file_write_at(o->fd, data, n, offset);
 
-    while (n) {
-        ssize_t r = pwrite(o->fd, p, n, (off_t)offset);
-
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0)
-            return error_set(err, errno, o->name, "cannot write");
-        p += r;
-        offset += (uint64_t)r;
-        n -= (size_t)r;
-    }
-    return 0;
+    return r < 0 ? error_set(err, -r, o->name, "cannot write") : 0;
 }
 
 int output_restart(struct output *o, struct wp_error *err)

@@ -76,6 +76,9 @@ int pack_plan_end(struct pack *p, struct wp_error *err);
 void pack_walk_options(const struct pack *p, struct walk_options *w);
 /* Names p->home for a walk that is not sorted yet; zeros stand for the ID. */
 int pack_home(struct pack *p, struct wp_error *err);
+/* Where one name goes through another that is no directory, nobody could unpack what would be
+ * written, nor what warmpack adds there. For a sorted walk. */
+int pack_refuse_below_files(const struct pack *p, struct wp_error *err);
 /* Removes items from a walk that is not sorted yet: DIR and all below it. */
 void pack_drop(struct pack *p, const char *dir);
 /* Adds a file with that content. */

@@ -55,8 +55,6 @@ bool pack_same_file(const struct stat *a, const struct stat *b);
 /* Opens what the walk saw as a regular file. -ENOENT without a message: it is gone. */
 int pack_open_item(const struct pack *p, const struct walk_item *item, struct stat *st,
                    struct wp_error *err);
-/* Reads up to SIZE bytes at OFFSET; how many there were, or negative errno. */
-ssize_t pack_read_at(int fd, void *out, size_t size, uint64_t offset);
 /* What the header and the manifest say is what was really read. */
 void pack_take_stat(struct walk_item *item, const struct stat *st);
 /* Adds an item's header to the block. */

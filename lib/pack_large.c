@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/digest.h"
+#include "base/file.h"
 #include "pack_blocks.h"
 
 /* A piece that was read before its turn. */
@@ -78,7 +79,7 @@ int pack_large_add(struct blocks *b, struct slot *s, const struct segment *g, st
     if (buf_reserve(plain, g->size + 4096) < 0)
         return error_nomem(err);
     got =
-        pack_read_at(g->large->fd, plain->data + plain->size, g->size, g->large->base + g->offset);
+        file_read_at(g->large->fd, plain->data + plain->size, g->size, g->large->base + g->offset);
     if (got < 0)
         return error_set(err, (int)-got, item->entry.path, "cannot read");
     if ((uint64_t)got < g->size) {

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "caches.h"
 #include "numba/index.h"
 #include "pack_blocks.h"
@@ -84,24 +85,6 @@ int pack_add_header(struct blocks *b, struct slot *s, const struct walk_item *it
     return b->w->ops->add_header(b->w, &s->block, &e, err);
 }
 
-ssize_t pack_read_at(int fd, void *out, size_t size, uint64_t offset)
-{
-    size_t got = 0;
-
-    while (got < size) {
-        ssize_t n = pread(fd, (char *)out + got, size - got, (off_t)(offset + got));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        got += (size_t)n;
-    }
-    return (ssize_t)got;
-}
-
 static struct packed_index *index_of(const struct pack *p, size_t item)
 {
     size_t low = 0, high = p->index_count;
@@ -146,7 +129,7 @@ static int read_once(struct blocks *b, struct slot *s, struct walk_item *item, i
     if (buf_reserve(plain, item->entry.size + 1) < 0)
         return error_nomem(err);
     /* One byte more than there should be, to see whether it grew. */
-    got = pack_read_at(fd, plain->data + plain->size, item->entry.size + 1, 0);
+    got = file_read_at(fd, plain->data + plain->size, item->entry.size + 1, 0);
     if (got < 0)
         return error_set(err, (int)-got, item->entry.path, "cannot read");
     if (fstat(fd, &after) < 0)
@@ -210,7 +193,7 @@ static int read_spooled(struct blocks *b, struct slot *s, struct walk_item *item
     *content = plain->size;
     if (buf_reserve(plain, item->entry.size) < 0)
         return error_nomem(err);
-    got = pack_read_at(b->p->spool, plain->data + plain->size, item->entry.size, item->spool_at);
+    got = file_read_at(b->p->spool, plain->data + plain->size, item->entry.size, item->spool_at);
     if (got < 0 || (uint64_t)got < item->entry.size)
         return error_set(err, got < 0 ? (int)-got : EIO, item->entry.path,
                          "cannot read from the temporary file");

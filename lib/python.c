@@ -210,6 +210,8 @@ int wp_python_ask(const char *python, struct wp_python *out,
             ;
         if (r == -EINTR)
             error_set(err, EINTR, NULL, "interrupted");
+        else if (r == -EFBIG)
+            error_set(err, 0, python, "cannot be asked for its Numba: it says too much");
         else if (r < 0)
             error_set(err, -r, python, "cannot be asked for its Numba");
         else

@@ -214,7 +214,7 @@ int restamp_pyc(int fd, const char *path, const struct restamp_source *source, b
     size_t n = strlen(module);
     _cleanup_free_ char *above = path_dir(path);
     _cleanup_free_ char *place = above ? path_join(above, "__pycache__") : NULL;
-    _cleanup_close_ int held = -1;
+    int held;
     _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
 
@@ -223,10 +223,9 @@ int restamp_pyc(int fd, const char *path, const struct restamp_source *source, b
     if (n < 4 || strcmp(module + n - 3, ".py") != 0)
         return 0;
     held = beneath_open(fd, place, O_RDONLY | O_DIRECTORY, 0);
-    d = held < 0 ? NULL : fdopendir(held);
+    d = held < 0 ? NULL : file_list(held);
     if (!d)
         return 0; /* nothing is there */
-    take_fd(&held);
     while ((item = readdir(d))) {
         int r = is_pyc_of(item->d_name, module, n - 3)
                     ? patch_pyc(dirfd(d), item->d_name, source, dry_run, err)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "caches.h"
 #include "numba/index.h"
@@ -61,20 +62,19 @@ static bool is_compiled(const char *name)
 /* Caches of Python and Numba come and go; what begins with our own name is ours. */
 static bool is_nobodys(const char *name)
 {
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-           strncmp(name, MANIFEST_DIR, strlen(MANIFEST_DIR)) == 0 || is_compiled(name) ||
-           caches_is_index(name) || caches_is_data(name) || index_is_temporary(name);
+    return file_is_dots(name) || strncmp(name, MANIFEST_DIR, strlen(MANIFEST_DIR)) == 0 ||
+           is_compiled(name) || caches_is_index(name) || caches_is_data(name) ||
+           index_is_temporary(name);
 }
 
 static int count_in(struct restore *r, const char *dir)
 {
-    _cleanup_close_ int fd = beneath_open(r->fd, dir, O_RDONLY | O_DIRECTORY, 0);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    int fd = beneath_open(r->fd, dir, O_RDONLY | O_DIRECTORY, 0);
+    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
     struct dirent *item;
 
     if (!d)
         return 0;
-    take_fd(&fd);
     while ((item = readdir(d))) {
         _cleanup_free_ char *path = NULL;
         struct stat st;

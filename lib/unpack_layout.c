@@ -143,8 +143,9 @@ static int drop_unselected(struct unpack *u, const struct cache_files *files, co
 
         if (!is_below(item->e.path, dir, n))
             break;
-        if (source &&
-            !(path = caches_source_of(path_base(item->e.path), source, is_source, u, &found)))
+        path =
+            source ? caches_source_of(path_base(item->e.path), source, is_source, u, &found) : NULL;
+        if (source && !path)
             return error_nomem(err);
         if (!found)
             r = unpack_take_out(u, item, err);

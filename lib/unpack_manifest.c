@@ -27,7 +27,8 @@ bool unpack_is_manifest(const struct unpack *u, const char *archived)
 static int note_text(struct unpack *u, const struct entry *e,
                      const unsigned char digest[SHA256_SIZE], uint64_t size, struct wp_error *err)
 {
-    if (u->is_recorded && (size != u->text_size || memcmp(digest, u->text_sha256, SHA256_SIZE)))
+    if (u->is_recorded &&
+        (size != u->text_size || memcmp(digest, u->text_sha256, SHA256_SIZE) != 0))
         return error_set(err, EBADMSG, e->path, "the archive has a second manifest");
     memcpy(u->text_sha256, digest, SHA256_SIZE);
     u->text_size = size;

@@ -122,6 +122,8 @@ static int judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp
 
     if (!path || !root)
         return error_nomem(err);
+    if (!caches_is_index_at(e, path))
+        return 0;
     if (strcmp(path_base(dir), "__pycache__") == 0)
         return verify_judge_one(t, path, e->path, parent,
                                 t->cache_dir
@@ -347,10 +349,10 @@ static int judge_all(struct verify_tree *t, struct wp_error *err)
 
         if (t->o->interrupted && *t->o->interrupted)
             return error_set(err, EINTR, NULL, "interrupted");
-        if (e->type != ENTRY_FILE && e->type != ENTRY_HARDLINK)
-            continue;
         if (caches_is_index(e->path))
             r = judge_in_tree(t, e, err);
+        else if (e->type != ENTRY_FILE && e->type != ENTRY_HARDLINK)
+            continue;
         else if (is_in_cache(e->path) && leftovers_add(&t->leftovers, e->path) < 0)
             r = error_nomem(err);
     }

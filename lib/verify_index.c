@@ -180,7 +180,9 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
     r = file_read(place->index, INDEX_LARGEST, &text, &st);
     if (r == -ENOMEM)
         return error_nomem(err);
-    if (r < 0)
+    if (r == -EINVAL)
+        error_set(&why, 0, NULL, "cannot be read: it is no regular file");
+    else if (r < 0)
         error_set(&why, -r, NULL, "cannot be read");
     else
         r = index_read(&index, text.data, text.size, &why);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "little_endian.h"
 #include "pieces.h"
 
 enum {
@@ -25,18 +26,16 @@ enum {
     GZIP_RESERVED = 0xe0,
     GZIP_HEADER_SIZE = 20, /* of a member of ours */
     GZIP_TRAILER_SIZE = 8,
+    GZIP_BLOCK_SIZE = 2 * 1024 * 1024, /* half of it costs 0.1 % in size; twice as much gains
+                                        * 0.06 %, and memory in flight doubles */
+    GZIP_LEVEL_DEFAULT = 5,
+    GZIP_LEVEL_MIN = 1,
+    GZIP_LEVEL_MAX = 12,
 };
 
-static inline uint32_t get_le32(const unsigned char *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static inline void put_le32(unsigned char *p, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        p[i] = (unsigned char)(v >> 8 * i);
-}
+/* Can the block be packed at *LEVEL? A negative one becomes the default. 0 or negative errno. */
+struct format_block;
+int gzip_check(const struct format_block *b, int *level, struct wp_error *err);
 
 /* codec.open and codec.peek of both gzip codecs. */
 int gzip_open(struct source **out, int fd, const void *prefix, size_t prefix_size, const char *name,

@@ -11,12 +11,6 @@
 #include "gzip.h"
 #include "joint.h"
 
-enum {
-    LEVEL_DEFAULT = 5,
-    LEVEL_MIN = 1,
-    LEVEL_MAX = 12,
-};
-
 /* A block's state, kept from block to block. */
 struct one_packer {
     struct joint *joint;
@@ -53,14 +47,9 @@ static struct one_packer *packer_for(struct format_block *b, int level)
 
 static int one_pack(struct format_block *b, int level, struct wp_error *err)
 {
-    int r;
-
-    if (level < 0)
-        level = LEVEL_DEFAULT;
-    if (level < LEVEL_MIN || level > LEVEL_MAX)
-        return error_set(err, 0, NULL, "gzip has no compression level %d", level);
-    if (b->plain.size > UINT32_MAX / 2)
-        return error_set(err, EFBIG, NULL, "a block of %zu bytes", b->plain.size);
+    int r = gzip_check(b, &level, err);
+    if (r < 0)
+        return r;
 
     struct one_packer *p = packer_for(b, level);
     if (!p)
@@ -137,10 +126,10 @@ static bool one_recognises(const unsigned char *start, size_t n)
 
 const struct codec codec_gzip_one = {
     .name = "gzip",
-    .block_size = 2 * 1024 * 1024,
-    .default_level = LEVEL_DEFAULT,
-    .min_level = LEVEL_MIN,
-    .max_level = LEVEL_MAX,
+    .block_size = GZIP_BLOCK_SIZE,
+    .default_level = GZIP_LEVEL_DEFAULT,
+    .min_level = GZIP_LEVEL_MIN,
+    .max_level = GZIP_LEVEL_MAX,
     .pack = one_pack,
     .drop = drop_packer,
     .pointer = one_pointer,

@@ -60,8 +60,7 @@ static void make_pointer(unsigned char frame[POINTER_SIZE], uint64_t offset)
     static const unsigned char start[POINTER_OFFSET + 1] = "\x57\x2a\x4d\x18\x10\0\0\0warmpack";
 
     memcpy(frame, start, POINTER_OFFSET);
-    for (int i = 0; i < 8; i++)
-        frame[POINTER_OFFSET + i] = (unsigned char)(offset >> 8 * i);
+    put_le64(frame + POINTER_OFFSET, offset);
 }
 
 static int zstd_pointer(struct buf *out, uint64_t manifest_offset, struct wp_error *err)
@@ -76,8 +75,7 @@ static bool zstd_read_pointer(const unsigned char *bytes, uint64_t *offset)
 {
     unsigned char expected[POINTER_SIZE];
 
-    *offset = get_le32(bytes + POINTER_OFFSET) | (uint64_t)get_le32(bytes + POINTER_OFFSET + 4)
-                                                     << 32;
+    *offset = get_le64(bytes + POINTER_OFFSET);
     make_pointer(expected, *offset);
     return memcmp(bytes, expected, POINTER_SIZE) == 0;
 }

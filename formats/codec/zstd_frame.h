@@ -5,17 +5,13 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "little_endian.h"
 #include "pieces.h"
 
 #define FRAME_MAGIC 0xfd2fb528u
 /* Sixteen magic numbers begin frames that decoders skip; the last hexadecimal digit is free. */
 #define SKIPPABLE_MAGIC 0x184d2a50u
 #define SKIPPABLE_MASK 0xfffffff0u
-
-static inline uint32_t get_le32(const unsigned char *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
 
 static inline bool is_skippable(uint32_t magic)
 {

@@ -16,7 +16,7 @@ int zip_spool(int fd, const void *start, size_t n, const struct format_open_opti
     _cleanup_close_ int file = file_temporary(err);
     _cleanup_free_ unsigned char *data = malloc(CHUNK);
     uint64_t at = n;
-    int r = file;
+    int r;
 
     if (file < 0)
         return file;

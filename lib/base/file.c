@@ -17,7 +17,6 @@ int file_read(const char *path, size_t max, struct buf *out, struct stat *st)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat own;
-    size_t start = out->size;
 
     if (fd < 0 || fstat(fd, st ? st : &own) < 0)
         return -errno;
@@ -27,12 +26,18 @@ int file_read(const char *path, size_t max, struct buf *out, struct stat *st)
         return S_ISDIR(st->st_mode) ? -EISDIR : -EINVAL;
     if ((uint64_t)st->st_size > max)
         return -EFBIG;
-    for (size_t want = (size_t)st->st_size + 1;;) {
-        ssize_t n;
+    return file_read_rest(fd, (size_t)st->st_size, max, out);
+}
 
+int file_read_rest(int fd, size_t expected, size_t max, struct buf *out)
+{
+    size_t start = out->size;
+
+    /* One byte more than it should have shows the end without a second round, and growth. */
+    for (size_t want = expected + 1;;) {
         if (buf_reserve(out, want) < 0)
             return -ENOMEM;
-        n = read(fd, out->data + out->size, want);
+        ssize_t n = read(fd, out->data + out->size, want);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -44,6 +49,41 @@ int file_read(const char *path, size_t max, struct buf *out, struct stat *st)
             return -EFBIG;
         want = want > (size_t)n ? want - (size_t)n : 65536;
     }
+}
+
+ssize_t file_read_at(int fd, void *out, size_t n, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        ssize_t r = pread(fd, (char *)out + done, n - done, (off_t)(offset + done));
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return -errno;
+        if (r == 0)
+            break;
+        done += (size_t)r;
+    }
+    return (ssize_t)done;
+}
+
+DIR *file_list(int fd)
+{
+    DIR *d = fdopendir(fd);
+
+    if (!d) {
+        int e = errno;
+        close(fd);
+        errno = e;
+    }
+    return d;
+}
+
+bool file_is_dots(const char *name)
+{
+    return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
 static const char *temporary_dir(void)

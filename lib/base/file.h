@@ -2,7 +2,9 @@
 /* Reading whole files by path, through symlinks, as Python would; temporary files; and what jobs
  * ask of files. */
 
+#include <dirent.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -15,6 +17,17 @@ struct buf;
 /* Reads the regular file PATH of at most MAX bytes into OUT (appended). ST may be NULL. 0, or a
  * negative errno: -EFBIG where it is larger, -EINVAL where it is no regular file. */
 int file_read(const char *path, size_t max, struct buf *out, struct stat *st);
+
+/* Reads FD from where it stands to its end into OUT (appended), whose size is thought to be
+ * EXPECTED. 0, or negative errno: -EFBIG where it is more than MAX. */
+int file_read_rest(int fd, size_t expected, size_t max, struct buf *out);
+/* Up to N bytes at OFFSET: fewer only where the file ends. Their number, or negative errno. */
+ssize_t file_read_at(int fd, void *out, size_t n, uint64_t offset);
+
+/* FD's directory, which owns FD from now on; FD is closed on failure, too. NULL and errno. */
+DIR *file_list(int fd);
+/* Is this the name of the directory itself, or of the one above it? */
+bool file_is_dots(const char *name);
 
 /* FD's file once more, for reading from its first byte: a duplicate would share the position. A new
  * descriptor, or negative errno. */

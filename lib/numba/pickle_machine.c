@@ -156,6 +156,13 @@ int machine_push_new(struct machine *m, enum pickle_type type, struct pickle_val
     return machine_push(m, v);
 }
 
+int machine_push_line(struct machine *m, enum pickle_type type, struct pickle_value **out,
+                      const unsigned char **text, size_t *n)
+{
+    int r = machine_line(m, text, n);
+    return r < 0 ? r : machine_push_new(m, type, out);
+}
+
 /* The lowest place of the stack that may be touched. */
 static size_t fence(const struct machine *m)
 {

@@ -70,6 +70,9 @@ int machine_number(struct machine *m, unsigned width, uint64_t *out);
 struct pickle_value *machine_new(struct machine *m, enum pickle_type type);
 int machine_push(struct machine *m, struct pickle_value *v);
 int machine_push_new(struct machine *m, enum pickle_type type, struct pickle_value **out);
+/* Reads a line and pushes a new value, which the caller makes of it. */
+int machine_push_line(struct machine *m, enum pickle_type type, struct pickle_value **out,
+                      const unsigned char **text, size_t *n);
 
 /* The stack above the innermost mark: nothing below it can be reached. */
 int machine_pop(struct machine *m, struct pickle_value **out);

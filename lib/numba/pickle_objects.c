@@ -193,10 +193,7 @@ int op_persid(struct machine *m, const struct opcode *o)
     const unsigned char *text;
     size_t n;
     struct pickle_value *v;
-    int r = machine_line(m, &text, &n);
-    if (r < 0)
-        return r;
-    r = machine_push_new(m, PICKLE_PERSID, &v);
+    int r = machine_push_line(m, PICKLE_PERSID, &v, &text, &n);
     if (r < 0)
         return r;
     v->data = text;

@@ -119,10 +119,7 @@ int op_int_line(struct machine *m, const struct opcode *o)
     const unsigned char *text;
     size_t n;
     struct pickle_value *v;
-    int r = machine_line(m, &text, &n);
-    if (r < 0)
-        return r;
-    r = machine_push_new(m, PICKLE_INT, &v);
+    int r = machine_push_line(m, PICKLE_INT, &v, &text, &n);
     if (r < 0)
         return r;
     /* How protocols 0 and 1 write True and False. */
@@ -157,10 +154,7 @@ int op_float_line(struct machine *m, const struct opcode *o)
     const unsigned char *text;
     size_t n;
     struct pickle_value *v;
-    int r = machine_line(m, &text, &n);
-    if (r < 0)
-        return r;
-    r = machine_push_new(m, PICKLE_FLOAT, &v);
+    int r = machine_push_line(m, PICKLE_FLOAT, &v, &text, &n);
     if (r < 0)
         return r;
     /* The program may run in a locale whose decimal point is a comma. The newline behind the

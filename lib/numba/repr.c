@@ -72,9 +72,8 @@ static int number(struct repr *r, double x)
     /* Python changes over to an exponent later than C with few digits. */
     if (fabs(x) >= 1 && fabs(x) < 1e16 && strchr(text, 'e'))
         snprintf(text, sizeof text, "%.0f", x);
-    if (!strpbrk(text, ".e"))
-        strcat(text, ".0");
-    return repr_text(r, text);
+    int rc = repr_text(r, text);
+    return rc < 0 || strpbrk(text, ".e") ? rc : repr_text(r, ".0");
 }
 
 /* An integer of more than 64 bits, in base 16: Python reads it, too. */

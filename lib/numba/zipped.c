@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/path.h"
 
 enum {
@@ -102,23 +103,12 @@ static int whole_file(struct zip *z, int fd)
 /* All of N bytes at OFFSET: 0, or negative errno; -EBADMSG where the zip ends before. */
 static int read_at(const struct zip *z, void *to, size_t n, uint64_t offset)
 {
-    unsigned char *p = to;
-
     if (offset > z->size || n > z->size - offset)
         return -EBADMSG;
-    offset += z->base;
-    while (n) {
-        ssize_t got = pread(z->fd, p, n, (off_t)offset);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got < 0 ? -errno : -EBADMSG;
-        p += got;
-        offset += (uint64_t)got;
-        n -= (size_t)got;
-    }
-    return 0;
+    ssize_t got = file_read_at(z->fd, to, n, offset + z->base);
+    if (got < 0)
+        return (int)got;
+    return (size_t)got == n ? 0 : -EBADMSG;
 }
 
 /* Reads the directory as zipimport does: the last end record counts, and what stands before the

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 
 /* Does the kernel have openat2(2), and does no seccomp filter hide it? Asked once with a call that
  * cannot fail for another reason, since EPERM from a real one may be about the file. */
@@ -178,7 +179,7 @@ int beneath_parent(int dirfd, const char *path, const char **name)
     const char *slash = strrchr(path, '/');
     const char *last = slash ? slash + 1 : path;
 
-    if (last[0] == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
+    if (last[0] == '\0' || file_is_dots(last))
         return -EINVAL;
     *name = last;
     if (!slash)
@@ -326,22 +327,5 @@ int beneath_read(int dirfd, const char *path, size_t max, struct buf *out, struc
         return -EFBIG;
 
     buf_clear(out);
-    /* One byte more than it should have shows the end without a second round, and growth. */
-    size_t chunk = (size_t)st->st_size + 1;
-    for (;;) {
-        int r = buf_reserve(out, chunk);
-        if (r < 0)
-            return r;
-        ssize_t n = read(fd, out->data + out->size, chunk);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            return 0;
-        if ((size_t)n > max - out->size)
-            return -EFBIG;
-        out->size += (size_t)n;
-        chunk = chunk > (size_t)n ? chunk - (size_t)n : 65536;
-    }
+    return file_read_rest(fd, (size_t)st->st_size, max, out);
 }

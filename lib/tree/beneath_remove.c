@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "beneath.h"
 
 /* Directories that stay open while their subdirectories are removed. Those further up are closed,
@@ -190,7 +191,7 @@ int beneath_remove(int dir, const char *path)
         struct dirent *d = readdir(r.levels[r.depth - 1].dir);
         if (!d)
             e = errno ? -errno : ascend(&r);
-        else if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+        else if (!file_is_dots(d->d_name))
             e = remove_or_enter(&r, d->d_name, d->d_type);
     }
     return e;

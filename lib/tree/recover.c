@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "beneath.h"
 #include "staging_private.h"
@@ -227,12 +228,9 @@ static int each_staging(const struct staging *s, const struct staging_area *a,
     int fd = openat(a->target_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    _cleanup_closedir_ DIR *d = fdopendir(fd);
-    if (!d) {
-        int r = -errno;
-        close(fd);
-        return r;
-    }
+    _cleanup_closedir_ DIR *d = file_list(fd);
+    if (!d)
+        return -errno;
     /* All names first: EACH removes some. */
     for (struct dirent *e; errno = 0, (e = readdir(d));) {
         int r = staging_name_is(e->d_name) ? buf_add(&names, e->d_name, STAGING_NAME_SIZE) : 0;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "beneath.h"
 #include "staging_private.h"
@@ -88,15 +89,12 @@ static int is_mount(int at, const char *name, int flags, bool *mount)
  * refuses mount points. */
 static int add_subdirs(struct paths *p, int fd, const char *path, bool mounts)
 {
-    _cleanup_closedir_ DIR *d = fdopendir(fd);
-    if (!d) {
-        int r = -errno;
-        close(fd);
-        return r;
-    }
+    _cleanup_closedir_ DIR *d = file_list(fd);
+    if (!d)
+        return -errno;
     for (struct dirent *e; errno = 0, (e = readdir(d));) {
         bool mount = false;
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+        if (file_is_dots(e->d_name))
             continue;
         int is_dir = e->d_type == DT_DIR;
         if (mounts || e->d_type == DT_UNKNOWN)
@@ -175,16 +173,14 @@ void staging_dirs_inherit(int at, const char *name, gid_t gid)
     inherit(&p, at, name, name, gid);
     for (size_t i = 0; i < p.count; i++) {
         int fd = beneath_open(at, p.list[i], O_RDONLY | O_DIRECTORY, 0);
-        _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+        _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
         for (struct dirent *e; d && (e = readdir(d));) {
-            if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            if (file_is_dots(e->d_name))
                 continue;
             _cleanup_free_ char *path = path_join(p.list[i], e->d_name);
             if (path)
                 inherit(&p, dirfd(d), e->d_name, path, gid);
         }
-        if (!d && fd >= 0)
-            close(fd);
     }
 }
 

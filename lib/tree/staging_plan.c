@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "beneath.h"
 #include "staging_plan.h"
@@ -299,14 +300,11 @@ static int read_names(int dirfd, char ***names, size_t *count)
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    _cleanup_closedir_ DIR *d = fdopendir(fd);
-    if (!d) {
-        int r = -errno;
-        close(fd);
-        return r;
-    }
+    _cleanup_closedir_ DIR *d = file_list(fd);
+    if (!d)
+        return -errno;
     for (struct dirent *e; errno = 0, (e = readdir(d));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+        if (file_is_dots(e->d_name))
             continue;
         if (*count == room) {
             room = room ? room * 2 : 32;

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "beneath.h"
 #include "walk.h"
@@ -245,8 +246,7 @@ static int list_dir(struct run *r, int fd, size_t parent)
         for (ssize_t at = 0; at < n;) {
             const struct dirent64 *d = (const void *)(r->listing + at);
             at += d->d_reclen;
-            if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 ||
-                is_own_name(d->d_name))
+            if (file_is_dots(d->d_name) || is_own_name(d->d_name))
                 continue;
             r->as.data[as_prefix] = '\0';
             if (is_own_place(path_base((char *)r->as.data), d->d_name))

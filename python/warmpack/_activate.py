@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from ._program import Error, PathLike, options, run
@@ -17,6 +18,7 @@ _log = logging.getLogger("warmpack")
 # which of two applications a process activates first.
 _given_cache_dir: Optional[str] = None
 _given_known = False
+_using = threading.Lock()
 
 
 class Activation(NamedTuple):
@@ -30,7 +32,8 @@ class Activation(NamedTuple):
 def _cache_dir_before() -> Optional[str]:
     global _given_cache_dir, _given_known
     if not _given_known:
-        _given_cache_dir = os.environ.get("NUMBA_CACHE_DIR") or None
+        given = os.environ.get("NUMBA_CACHE_DIR")
+        _given_cache_dir = os.path.abspath(given) if given else None
         _given_known = True
     return _given_cache_dir
 
@@ -132,7 +135,7 @@ def _numba_value(name: str) -> Optional[str]:
         return None
 
 
-def _set_variable(name: str, value: str) -> None:
+def _check_variable(name: str, value: str) -> None:
     if hasattr(sys.modules.get("numba"), "config"):
         used = _numba_value(name)
         if used is not None and used != value:
@@ -141,16 +144,30 @@ def _set_variable(name: str, value: str) -> None:
     elif os.environ.get(name, value) != value:
         raise Error("%s is %s here, and the application's caches need %s"
                     % (name, os.environ[name] or "(empty)", value))
-    os.environ[name] = value
 
 
-def _use(record: Dict[str, Any], paths: Sequence[str]) -> Activation:
-    for name, value in record["settings"].items():
-        _set_variable(name, value)
-    root = record["root"]
+def _check_cache_dir(wanted: Optional[str]) -> None:
+    """Numba says nothing where it looks in another place than the caches were put into."""
+    imported = hasattr(sys.modules.get("numba"), "config")
+    used = _numba_value("NUMBA_CACHE_DIR") if imported else os.environ.get("NUMBA_CACHE_DIR")
+    used = os.path.abspath(used) if used else None
+    if used != wanted:
+        raise Error("%sNUMBA_CACHE_DIR is %s, and the application's caches need %s"
+                    % ("numba was imported before the application was activated: " if imported
+                       else "", used or "(not set)", wanted or "(not set)"))
+
+
+def _use(record: Dict[str, Any], paths: Sequence[str], cache_dir: Optional[str]) -> Activation:
+    root, settings = record["root"], record["settings"]
     wanted = [os.path.normpath(os.path.join(root, path)) for path in paths]
-    sys.path[:] = wanted + [path for path in sys.path if path not in wanted]
-    importlib.invalidate_caches()
+    with _using:  # threads may activate several
+        for name, value in settings.items():
+            _check_variable(name, value)
+        if "NUMBA_CACHE_DIR" not in settings:
+            _check_cache_dir(cache_dir)
+        os.environ.update(settings)
+        sys.path[:] = wanted + [path for path in sys.path if path not in wanted]
+        importlib.invalidate_caches()
     return Activation(root, record["summary"], record["settings"])
 
 
@@ -174,7 +191,8 @@ def activate(archive: PathLike, directory: PathLike, *, paths: Sequence[str] = (
     """Unpacks ARCHIVE into DIRECTORY, once for all processes that ask, and makes this one use it.
 
     The tree (the archive's one top-level directory, or DIRECTORY where there are more or it is a
-    package), or its subdirectories PATHS, go to the front of sys.path. Caches go into the tree, or
+    package), or its subdirectories PATHS, go to the front of sys.path. What DIRECTORY had under the
+    archive's top-level names, such as a release of before, is replaced. Caches go into the tree, or
     to CACHE_DIR or $NUMBA_CACHE_DIR where given. CPU sets NUMBA_CPU_NAME and NUMBA_CPU_FEATURES to
     what the caches were compiled for, where this machine can run that. Numba should not have been
     imported; it is an error if it was, with other settings.
@@ -185,8 +203,9 @@ def activate(archive: PathLike, directory: PathLike, *, paths: Sequence[str] = (
     environ = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
 
     def unpack() -> Dict[str, Any]:
-        words = options(file=archive, directory=directory, if_needed=True, cache_dir=root,
-                        layout="cache-dir" if root else "in-tree")
+        # What an archive of before had, and this one has not, must not be imported any more.
+        words = options(file=archive, directory=directory, if_needed=True, replace=True,
+                        cache_dir=root, layout="cache-dir" if root else "in-tree")
         run(["extract", *words], environ, program=program)
         record = _judge(directory, root, cpu, program)
         if cache_dir:
@@ -196,7 +215,7 @@ def activate(archive: PathLike, directory: PathLike, *, paths: Sequence[str] = (
     os.makedirs(os.path.dirname(directory), exist_ok=True)
     status = os.stat(archive)
     key = ["archive", archive, status.st_size, status.st_mtime_ns, status.st_ino, root, cpu]
-    return _use(once(key, directory, unpack), paths)
+    return _use(once(key, directory, unpack), paths, root)
 
 
 def activate_unpacked(directory: PathLike, state: PathLike, *, paths: Sequence[str] = ("",),
@@ -214,4 +233,4 @@ def activate_unpacked(directory: PathLike, state: PathLike, *, paths: Sequence[s
 
     status = os.stat(directory)
     key = ["unpacked", directory, status.st_ino, root, cpu]
-    return _use(once(key, os.path.abspath(state), repair), paths)
+    return _use(once(key, os.path.abspath(state), repair), paths, root)

@@ -1,6 +1,8 @@
 """Finding the program, running it, and what it says when it fails."""
 
 import contextlib
+import ctypes
+import errno
 import json
 import logging
 import os
@@ -67,7 +69,9 @@ def find_program() -> str:
         path = shutil.which(named) or named
         if not os.path.isfile(path):
             raise Error("%s: there is no such program (from WARMPACK)" % named)
-        return os.path.abspath(path)
+        # The script of this package would come back here for ever.
+        if not _is_front(path):
+            return os.path.abspath(path)
     found = _beside_package() or _on_path()
     if not found:
         raise Error("the program warmpack was found neither beside the Python package nor by "
@@ -75,9 +79,31 @@ def find_program() -> str:
     return os.path.abspath(found)
 
 
+_MFD_CLOEXEC, _MFD_EXEC = 1, 0x10
+
+
+def _memory_file(flags: int) -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("warmpack", flags)
+    # Such as conda's Python, which is built for a C library that does not have it.
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "memfd_create"):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    fd: int = libc.memfd_create(b"warmpack", ctypes.c_uint(flags))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return fd
+
+
 def _copy_in_memory(path: str) -> int:
     """A descriptor of a copy of PATH that no mount option keeps from being executed."""
-    fd = os.memfd_create("warmpack", 0)
+    try:
+        # Where vm.memfd_noexec is set, only who asks may execute it.
+        fd = _memory_file(_MFD_CLOEXEC | _MFD_EXEC)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        fd = _memory_file(_MFD_CLOEXEC)  # Linux before 6.3
     try:
         with open(path, "rb") as program, open(fd, "wb", closefd=False) as copy:
             shutil.copyfileobj(program, copy, 1 << 20)
@@ -170,6 +196,7 @@ def options(**values: Any) -> List[str]:
             words.append(option)
             continue
         for item in value if isinstance(value, (list, tuple)) else (value,):
-            words.append("%s=%s" % (option, os.fspath(item) if hasattr(item, "__fspath__")
-                                    else item))
+            if isinstance(item, (bytes, os.PathLike)):
+                item = os.fsdecode(item)
+            words.append("%s=%s" % (option, item))
     return words

@@ -54,10 +54,34 @@ def _settings() -> Optional[Dict[str, Any]]:
         return None
     if b"warmpack" not in text:  # most projects
         return None
-    table: Optional[Dict[str, Any]] = _toml().loads(text.decode("utf-8")).get("tool", {}).get("warmpack")
-    unknown = sorted(set(table or ()) - set(_KEYS))
+    try:
+        tool = _toml().loads(text.decode("utf-8")).get("tool", {})
+    except ValueError as error:
+        raise Error("pyproject.toml: %s" % error) from error
+    table: Optional[Dict[str, Any]] = tool.get("warmpack") if isinstance(tool, dict) else None
+    return None if table is None else _checked(table)
+
+
+def _is_strings(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value)
+
+
+def _checked(table: Any) -> Dict[str, Any]:
+    """TABLE, whose keys are known and whose values are of the right kind."""
+    if not isinstance(table, dict):
+        raise Error("pyproject.toml: tool.warmpack is not a table")
+    unknown = sorted(set(table) - set(_KEYS))
     if unknown:
         raise Error("pyproject.toml: tool.warmpack has no key '%s'" % unknown[0])
+    for name, value in table.items():
+        if name == "strict":
+            right, kind = isinstance(value, bool), "true or false"
+        elif name == "source":
+            right, kind = isinstance(value, str), "a string"
+        else:
+            right, kind = isinstance(value, str) or _is_strings(value), "a string or a list of them"
+        if not right:
+            raise Error("pyproject.toml: tool.warmpack.%s is not %s" % (name, kind))
     return table
 
 
@@ -92,7 +116,11 @@ def _warm_up(command: Any, source: str) -> None:
     if isinstance(command, list) and command and command[0] in ("python", "python3"):
         command = [sys.executable, *command[1:]]
     _log.info("warming up: %s", command)
-    done = subprocess.run(command, shell=isinstance(command, str), env=env, check=False)
+    try:
+        done = subprocess.run(command, shell=isinstance(command, str), env=env, check=False)
+    except OSError as error:
+        raise Error("the warm-up command cannot be run: %s: %s" % (command[0], error.strerror)
+                    ) from error
     if done.returncode != 0:
         raise Error("the warm-up command ended with status %d: %s" % (done.returncode, command))
 
@@ -165,8 +193,14 @@ def cmdclass(**settings: Any) -> Dict[str, Type[Any]]:
 
 def finalize(distribution: Any) -> None:
     """The entry point by which setuptools asks: switched on by [tool.warmpack]."""
-    if _settings() is None:
-        return
+    try:
+        if _settings() is None:
+            return
+    except Error as error:
+        # What setuptools shows in one line here.
+        from distutils.errors import DistutilsSetupError
+
+        raise DistutilsSetupError("warmpack: %s" % error) from error
     for name in _COMMANDS:
         try:
             base = distribution.get_command_class(name)

@@ -388,15 +388,22 @@ def damaged(name, source):
         entry.type, entry.linkname = tarfile.LNKTYPE, "gone"
     if name == "fifo.tar":
         entry.type = tarfile.FIFOTYPE
+    if name == "below-a-link.tar":
+        entry.name, entry.type, entry.linkname = "pkg/link", tarfile.SYMTYPE, "."
+    if name == "place-of-the-manifest.tar":
+        entry.name = "pkg/.warmpack"
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         archive.add(source / "pkg", "pkg")
         archive.addfile(entry)
+        if name == "below-a-link.tar":
+            archive.addfile(tarfile.TarInfo("pkg/link/k.py"))
     return out.getvalue()
 
 
 @pytest.mark.parametrize("name", ["cut.tgz", "flipped.zip", "noise.zip", "dotdot.tar",
-                                  "hardlink.tar", "fifo.tar"])
+                                  "hardlink.tar", "fifo.tar", "below-a-link.tar",
+                                  "place-of-the-manifest.tar"])
 def test_a_damaged_or_hostile_archive_is_left_as_it_is(warmpack, tmp_path, source, name):
     data = damaged(name, source)
     (tmp_path / name).write_bytes(data)

@@ -72,6 +72,14 @@ def test_a_user_wide_place_that_cannot_be_read_is_only_warned_of():
         trees.remove_tree(place)
 
 
+def test_a_file_below_what_is_no_directory_is_not_packed(runner, tmp_path):
+    trees.write(tmp_path / "one" / "k", b"a file\n")
+    trees.write(tmp_path / "two" / "k" / "m.py", b"below a directory\n")
+    result = runner("create", "-f", "a.tar", "-C", "one", "k", "-C", "../two", "k/m.py")
+    assert result.returncode == 2 and b"k/m.py: lies in k," in result.stderr
+    assert not (tmp_path / "a.tar").exists()
+
+
 def test_a_lock_of_an_earlier_extraction_is_not_packed(runner, tmp_path):
     trees.write(tmp_path / "app" / "k.py", b"x = 1\n")
     trees.write(tmp_path / "app" / ".warmpack.lock")

@@ -336,6 +336,28 @@ def test_a_link_in_place_of_pycache_is_told_and_not_followed(warmpack, tmp_path)
     assert warmpack("-xf", "a.tgz", "-C", "out", "--cache-dir", "here").returncode == 0
 
 
+@pytest.mark.parametrize("layout", ["auto", "keep"])
+@pytest.mark.parametrize("in_the_way", ["link", "file"])
+def test_caches_of_another_tree_replace_nothing_that_stands_at_pycache(warmpack, tmp_path,
+                                                                       in_the_way, layout):
+    app = source(tmp_path / "src/app/k.py").parent
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "app")
+    warmpack.ok("-xqf", "a.tgz")
+    (manifest,) = (tmp_path / "app/.warmpack").glob("*/manifest.jsonl")
+    (tmp_path / "other").mkdir()
+    shutil.copy(app / "k.py", tmp_path / "other/k.py")
+    place = tmp_path / "other/__pycache__"
+    if in_the_way == "link":
+        (tmp_path / "elsewhere").mkdir()
+        place.symlink_to("../elsewhere")
+    else:
+        place.write_text("no caches here")
+    done = warmpack("restore", "--layout", layout, "--manifest", manifest, "other")
+    assert done.returncode == (1 if in_the_way == "link" else 0), done.stderr
+    assert place.is_symlink() if in_the_way == "link" else place.read_text() == "no caches here"
+    assert in_the_way == "file" or not list(place.iterdir())
+
+
 # ---- Files, modes and links ------------------------------------------------------------------
 
 ZIPFILE = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])"

@@ -103,6 +103,8 @@ def test_version_goes_to_stdout(warmpack):
     (["create", "-f", "", "app"], "empty"),
     (["create", "-f", "a.tgz"], "no PATH"),
     (["create", "-f", "a.tgz", ""], "empty"),
+    (["restore", "--runtime-root", "", "app"], "--runtime-root: the name is empty"),
+    (["create", "-f", "a.tgz", "--source-root", "", "app"], "--source-root: the name is empty"),
     (["create", "-f", "a.tgz", "-f", "b.tgz", "app"], "twice"),
     (["create", "-f", "a.tgz", "app", "-C", "x"], "no effect"),
     (["extract", "-f", "a.tgz", "app", "-C", "x"], "before every PATTERN"),

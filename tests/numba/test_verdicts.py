@@ -466,3 +466,47 @@ def test_fix_does_not_follow_what_a_corrupt_index_names(tree, here, me):
     warmpack("verify", "--fix", tree, home=me.home)
     assert not bad.exists() and not key_of_add.exists()
     assert keep.exists()
+
+
+def test_an_index_that_is_a_symlink_is_judged_as_numba_reads_it_and_left_by_fix(tree, here, me):
+    index = next(cache_of(tree).glob("k.add-*.nbi"))
+    index.rename(here / "elsewhere")
+    index.symlink_to(here / "elsewhere")
+    before = sorted(cache_of(tree).iterdir())
+    assert warmpack("inspect", tree, home=me.home).err.startswith("3 cache indexes")
+    done = warmpack("verify", "--fix", tree, home=me.home)
+    assert done.counts == (3, 3) and run_small(tree, me.home) == (3, 0)
+    assert "orphan" not in done.out and sorted(cache_of(tree).iterdir()) == before
+    (here / "elsewhere").write_bytes((here / "elsewhere").read_bytes()[:50])
+    done = warmpack("verify", "--fix", tree, home=me.home, expect=1)
+    assert "corrupt" in done.out and f"{index.name}: left" in done.err
+    assert sorted(cache_of(tree).iterdir()) == before
+    (here / "elsewhere").unlink()  # leads nowhere: to Numba there is none, which is no trouble
+    assert warmpack("inspect", tree, home=me.home).err.startswith("2 cache indexes")
+
+
+def test_fix_leaves_an_index_that_is_too_large_to_be_looked_at(tree, me):
+    index = next(cache_of(tree).glob("k.add-*.nbi"))
+    os.truncate(index, (64 << 20) + 1)
+    done = warmpack("verify", "--fix", tree, home=me.home, expect=1)
+    assert f"{index.name}: left" in done.err and index.exists()
+    assert index.with_suffix(".1.nbc").exists()
+
+
+def test_what_is_no_regular_file_is_named_as_such(tree, me):
+    index = next(cache_of(tree).glob("k.add-*.nbi"))
+    index.with_suffix(".1.nbc").unlink()
+    os.mkfifo(index.with_suffix(".1.nbc"))
+    assert "no regular file" in warmpack("verify", tree, home=me.home, expect=1).out
+    index.unlink()
+    index.symlink_to("/dev/zero")
+    assert "no regular file" in warmpack("verify", tree, home=me.home, expect=1).out
+    assert "no regular file" in warmpack("inspect", index, home=me.home, expect=2).err
+
+
+def test_an_interpreter_that_talks_without_end_is_refused(tree, here, me):
+    talker = here / "talker"
+    talker.write_text("#!/bin/sh\nexec yes\n")
+    talker.chmod(0o755)
+    done = warmpack("verify", "--python", talker, tree, home=me.home, expect=2)
+    assert "says too much" in done.err and done.err.count("\n") == 1

@@ -75,15 +75,21 @@ def test_many_processes_at_once_unpack_once(archive, tmp_path):
 
 
 def test_an_archive_that_changed_is_unpacked_again(archive, warm_tree, tmp_path):
-    activated(archive, tmp_path / "there")
     tree = tmp_path / "build" / "app"
     tree.parent.mkdir()
     subprocess.run(["cp", "-a", warm_tree / "build" / "app", tree], check=True)
+    (tree / "removed.py").write_text("")
+    warmpack.create(archive, "app", directory=tree.parent, cache_dir=warm_tree / "caches",
+                    source_root=warm_tree / "build")
+    activated(archive, tmp_path / "there")
+    assert (tmp_path / "there/app/removed.py").exists()
+    (tree / "removed.py").unlink()
     (tree / "added.txt").write_text("new")
     warmpack.create(archive, "app", directory=tree.parent, cache_dir=warm_tree / "caches",
                     source_root=warm_tree / "build")
     counts, _ = activated(archive, tmp_path / "there")
     assert counts == (3, 0) and (tmp_path / "there/app/added.txt").exists()
+    assert not (tmp_path / "there/app/removed.py").exists()
 
 
 def test_a_half_done_unpacking_is_done_again(archive, tmp_path):
@@ -115,6 +121,40 @@ def test_numba_imported_with_other_settings_is_an_error(archive, tmp_path):
     late = run(code.replace(")", ", cache_dir=%r)" % str(tmp_path / "caches")))
     assert late.returncode == 1
     assert "numba was imported before" in late.stderr and "NUMBA_CACHE_DIR" in late.stderr
+
+
+def test_caches_that_numba_would_not_look_for_are_an_error(archive, tmp_path):
+    """Where Numba has another cache directory than the one that was filled, it says nothing."""
+    late = run("import os, numba, warmpack\n"
+               "os.environ['NUMBA_CACHE_DIR'] = %r\n"
+               "warmpack.activate(%r, %r)" % (str(tmp_path / "caches"), str(archive),
+                                              str(tmp_path / "there")))
+    assert late.returncode == 1
+    assert "numba was imported before" in late.stderr and "NUMBA_CACHE_DIR" in late.stderr
+    two = run("import warmpack\n"
+              "warmpack.activate(%r, %r, cache_dir=%r)\n"
+              "warmpack.activate(%r, %r)" % (str(archive), str(tmp_path / "one"),
+                                             str(tmp_path / "own"), str(archive),
+                                             str(tmp_path / "two")))
+    assert two.returncode == 1 and "NUMBA_CACHE_DIR is " in two.stderr
+
+
+def test_a_refused_activation_sets_nothing(archive, tmp_path):
+    code = ("import os, warmpack\n"
+            "try: warmpack.activate(%r, %r)\n"
+            "except warmpack.Error: print(os.environ.get('NUMBA_CPU_NAME'))"
+            % (str(archive), str(tmp_path / "there")))
+    assert run(code, NUMBA_CPU_FEATURES="").stdout == "None\n"
+
+
+def test_a_relative_cache_directory_is_one_for_each_working_directory(archive, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        code = WORK.format(words=(str(archive), str(tmp_path / "there")), options={})
+        done = run("import os; os.chdir(%r)\n" % str(tmp_path / name) + code,
+                   NUMBA_CACHE_DIR="caches")
+        assert done.returncode == 0, done.stderr
+        assert len(LOADED.findall(done.stdout)) == 3 and not SAVED.findall(done.stdout)
 
 
 def test_settings_of_somebody_else_are_an_error_unless_left_alone(archive, tmp_path):

@@ -1,6 +1,7 @@
 """The functions are the program: its documents, its refusals, its lines."""
 
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -130,10 +131,11 @@ def test_a_script_named_like_the_program_does_not_find_itself(package_copy, tmp_
     script.write_text("#!%s\nimport sys\nfrom warmpack.__main__ import main\nsys.exit(main())\n"
                       % sys.executable)
     script.chmod(0o755)
-    env = environment(tmp_path / "home", PYTHONPATH=package_copy, PATH=script.parent)
-    done = subprocess.run([script, "--version"], env=env, stderr=subprocess.PIPE, text=True,
-                          timeout=30, check=False)
-    assert done.returncode == 2 and "was found neither" in done.stderr
+    for named in ({}, {"WARMPACK": script}):
+        env = environment(tmp_path / "home", PYTHONPATH=package_copy, PATH=script.parent, **named)
+        done = subprocess.run([script, "--version"], env=env, stderr=subprocess.PIPE, text=True,
+                              timeout=30, check=False)
+        assert done.returncode == 2 and "was found neither" in done.stderr
 
 
 def test_a_program_without_execute_permission_runs_from_memory(archive, tmp_path, monkeypatch):
@@ -163,11 +165,64 @@ def test_a_program_on_a_filesystem_mounted_noexec_runs(archive, tmp_path):
     assert (done.returncode, done.stdout) == (0, "{'total': 3, 'valid': 3}\n"), done.stderr
 
 
+def test_a_python_without_memfd_create_runs_what_is_not_executable(tmp_path, monkeypatch):
+    """Such as conda's. The kernel may be older than the flag that asks for execution, too."""
+    from warmpack import _program
+
+    lost = tmp_path / "warmpack"
+    lost.write_bytes(Path(WARMPACK).read_bytes())
+    lost.chmod(0o644)
+    monkeypatch.setenv("WARMPACK", str(lost))
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    assert warmpack.verify(tmp_path)["summary"]["total"] == 0
+    monkeypatch.setattr(_program, "_MFD_EXEC", 0x80000000)
+    assert warmpack.verify(tmp_path)["summary"]["total"] == 0
+
+
+def test_a_machine_that_forbids_programs_in_memory_by_default_runs_it(tmp_path):
+    lost = tmp_path / "warmpack"
+    lost.write_bytes(Path(WARMPACK).read_bytes())
+    lost.chmod(0o644)
+    # The setting is of the namespace of processes.
+    script = ("mount -t proc proc /proc && echo 1 >/proc/sys/vm/memfd_noexec || exit 77; "
+              'exec "$1" -c "import warmpack; print(warmpack.verify(\'.\')[\'summary\'])"')
+    env = dict(os.environ, WARMPACK=str(lost), PYTHONPATH=str(Path(warmpack.__file__).parents[1]))
+    done = subprocess.run(["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh",
+                           sys.executable], env=env, cwd=tmp_path, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode == 77 or "unshare:" in done.stderr:
+        pytest.skip("needs namespaces: " + done.stderr.strip())
+    assert (done.returncode, done.stdout) == (0, "{'total': 0, 'valid': 0}\n"), done.stderr
+
+
+def test_the_module_ends_as_the_program_does_where_nobody_reads(tmp_path):
+    (tmp_path / "d").mkdir()
+    for number in range(3000):
+        (tmp_path / "d" / ("%d-%s" % (number, 100 * "x"))).touch()
+    warmpack.create(tmp_path / "a.tar", "d", directory=tmp_path)
+    ends = []
+    for command in ([WARMPACK], [sys.executable, "-m", "warmpack"]):
+        env = dict(os.environ, PYTHONPATH=str(Path(warmpack.__file__).parents[1]))
+        with subprocess.Popen([*command, "list", "-f", tmp_path / "a.tar"], env=env,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdout.read(1)
+            process.stdout.close()
+            ends.append((process.stderr.read(), process.wait()))
+    assert ends[0] == ends[1]
+
+
+def test_paths_may_be_bytes(tmp_path):
+    (tmp_path / "d").mkdir()
+    warmpack.create(os.fsencode(tmp_path / "a.tar"), b"d", directory=os.fsencode(tmp_path))
+    assert (tmp_path / "a.tar").exists()
+
+
 def interpreters():
     """Every Python 3.8 or newer that is here."""
     found = {}
     folders = [Path(f) for f in os.get_exec_path()]
-    folders += Path("/root/.pyenv/versions").glob("*/bin") if os.geteuid() == 0 else []
+    # Of whoever runs the tests, whose HOME a fixture changed.
+    folders += Path(pwd.getpwuid(os.geteuid()).pw_dir, ".pyenv", "versions").glob("*/bin")
     for folder in folders:
         for minor in range(8, 15):
             path = folder / ("python3.%d" % minor)

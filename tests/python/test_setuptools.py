@@ -146,13 +146,18 @@ def test_caches_in_a_directory_of_their_own_are_found(package_copy, tmp_path, cl
 @pytest.mark.parametrize("table, word", (
     ('strict = true\n', "no Numba cache"),
     ('warm-up = "exit 3"\n', "ended with status 3"),
+    ('warm-up = ["nosuchprogram"]\n', "cannot be run"),
+    ('warm-up = []\n', "tool.warmpack.warm-up is not"),
+    ('strict = "no"\n', "tool.warmpack.strict is not true or false"),
+    ('cache-dir = 3\n', "tool.warmpack.cache-dir is not"),
     ('warmup = "true"\n', "no key 'warmup'"),
+    ('[broken\n', "pyproject.toml"),
 ))
 def test_a_build_that_cannot_keep_its_promise_fails(package_copy, tmp_path, table, word):
     with_entry_points(package_copy)
     place = project(tmp_path / "project", table=table)
     said, _ = build(place, "bdist_wheel", package_copy, expect=1)
-    assert "warmpack" in said and word in said
+    assert "warmpack: " in said and word in said and "Traceback" not in said
 
 
 def test_where_packages_lie_is_known_from_package_dir():
