@@ -11,6 +11,7 @@
 #include "manifest/manifest.h"
 #include "message.h"
 #include "numba/features.h"
+#include "numba/stamp.h"
 #include "operands.h"
 #include "show.h"
 #include "signals.h"
@@ -51,7 +52,7 @@ static void print_stamp(const struct wp_stamp *stamp)
     case WP_STAMP_MTIME:
     case WP_STAMP_SECONDS:
         manifest_float_text(stamp->mtime, number);
-        printf("%s %s", stamp->kind == WP_STAMP_MTIME ? "mtime" : "seconds", number);
+        printf("%s %s", stamp_kind_name(stamp->kind), number);
         print_date(stamp->mtime);
         printf(", %llu bytes", (unsigned long long)stamp->size);
         break;

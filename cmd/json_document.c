@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "message.h"
+#include "numba/stamp.h"
 
 /* One document a run. */
 static bool any_member, any_item;
@@ -130,7 +131,6 @@ json_t *document_count(uint64_t n)
 
 static json_t *stamp_object(const struct wp_index_status *s)
 {
-    static const char *const kinds[] = {"mtime", "seconds", "content", "unknown"};
     const struct wp_stamp *stamp = &s->stamp;
     char hex[2 * SHA256_SIZE + 1];
     json_t *o;
@@ -138,7 +138,7 @@ static json_t *stamp_object(const struct wp_index_status *s)
     if (!s->has_stamp)
         return json_null();
     o = json_object();
-    json_object_set_new(o, "kind", json_string(kinds[stamp->kind]));
+    json_object_set_new(o, "kind", json_string(stamp_kind_name(stamp->kind)));
     if (stamp->kind == WP_STAMP_MTIME || stamp->kind == WP_STAMP_SECONDS) {
         bool whole = stamp->kind == WP_STAMP_SECONDS && fabs(stamp->mtime) < 0x1p53;
         json_t *mtime = !isfinite(stamp->mtime) ? json_null()

@@ -120,8 +120,8 @@ struct wp_format {
                        const struct format_write_options *o, struct wp_error *err);
 };
 
-/* Recognises the format of what FD gives by its content and opens a reader (formats/registry.c,
- * handed to the jobs through struct wp_input). Takes FD over. */
+/* What opening an archive for reading takes (formats_open_reader, which recognises the format by
+ * content; the jobs are handed the reader). */
 struct format_open_options {
     const char *name;               /* of the archive, for messages */
     struct pool *pool;              /* for parallel decompression; outlives the reader */

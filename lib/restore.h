@@ -136,6 +136,13 @@ const struct restore_tree *restore_owner(const struct restore *r, const char *pa
 
 /* ---- restore_caches.c: records for the layout, from where caches lie now */
 int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *err);
+
+/* ---- restore_dirs.c */
+/* Fills T's dirs. 0 or -ENOMEM. */
+int restore_dirs_find(struct restore_tree *t);
+/* Fills T's insides. Who sets one finds copies of what lies in the tree there, too, so any
+ * directory may have caches in it. 0 or -ENOMEM. */
+int restore_insides_find(struct restore_tree *t);
 /* The manifest's line of an index called NAME of sources in directory DIR; the valid one first. */
 const struct manifest_index *restore_index_line(const struct restore_tree *t, size_t dir,
                                                 const char *name);

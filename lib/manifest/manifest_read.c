@@ -298,12 +298,14 @@ static int join_pieces(struct manifest *m, struct reading *r, struct wp_error *e
 static int read_header(struct manifest *m, struct reading *r, struct wp_error *err)
 {
     _cleanup_(json_line_clear) struct json_line l = line_at(r, r->text, err);
-    const char *newline = r->size ? memchr(r->text, '\n', r->size) : NULL;
+    /* Looking further would bring into memory what a hostile file has without end. */
+    size_t n = r->size < MANIFEST_LINE_MAX ? r->size : MANIFEST_LINE_MAX;
+    const char *newline = n ? memchr(r->text, '\n', n) : NULL;
     int result;
 
     if (!r->size)
         return error_set(err, 0, r->name, "the manifest is empty");
-    if (!newline || newline - r->text >= MANIFEST_LINE_MAX)
+    if (!newline)
         return json_line_wrong(&l, "not the first line of a " MANIFEST_FORMAT);
     r->body = (size_t)(newline - r->text) + 1;
     result = json_line_parse(&l, r->body);

@@ -191,7 +191,8 @@ def activate(archive: PathLike, directory: PathLike, *, paths: Sequence[str] = (
     """Unpacks ARCHIVE into DIRECTORY, once for all processes that ask, and makes this one use it.
 
     The tree (the archive's one top-level directory, or DIRECTORY where there are more or it is a
-    package), or its subdirectories PATHS, go to the front of sys.path. Caches go into the tree, or
+    package), or its subdirectories PATHS, go to the front of sys.path. What DIRECTORY had under the
+    archive's top-level names, such as a release of before, is replaced. Caches go into the tree, or
     to CACHE_DIR or $NUMBA_CACHE_DIR where given. CPU sets NUMBA_CPU_NAME and NUMBA_CPU_FEATURES to
     what the caches were compiled for, where this machine can run that. Numba should not have been
     imported; it is an error if it was, with other settings.

@@ -1,0 +1,131 @@
+/* Repairing, the directories of sources, the cache roots inside the tree, and what the manifest
+ * says of the indexes of a directory. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "restore.h"
+#include "zipped_sources.h"
+
+/* ---- Source directories ------------------------------------------------------------------ */
+
+static int compare_dirs(const void *a, const void *b)
+{
+    return strcmp(((const struct restore_dir *)a)->archived,
+                  ((const struct restore_dir *)b)->archived);
+}
+
+/* Takes ARCHIVED over. */
+static int add_dir(struct restore_tree *t, char *archived)
+{
+    struct restore_dir d = {.archived = archived,
+                            .zipped = archived && zipped_sources_dir(&t->m, archived)};
+    bool gone;
+
+    if (!archived)
+        return -ENOMEM;
+    /* Sorted by name, the files of a directory mostly follow one another. */
+    if (t->dir_count && strcmp(t->dirs[t->dir_count - 1].archived, archived) == 0) {
+        free(archived);
+        return 0;
+    }
+    d.path = restore_path(t, archived, &gone);
+    if (!d.path || (*d.path && !path_is_safe(d.path)) ||
+        layout_grow((void **)&t->dirs, t->dir_count, sizeof d) < 0) {
+        bool failed = !gone && !d.path;
+
+        free(archived);
+        free(d.path);
+        return failed ? -ENOMEM : 0;
+    }
+    t->dirs[t->dir_count++] = d;
+    return 0;
+}
+
+static bool is_source_name(const char *path)
+{
+    size_t n = strlen(path);
+
+    return n > 3 && strcmp(path + n - 3, ".py") == 0;
+}
+
+int restore_dirs_find(struct restore_tree *t)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < t->m.entry_count; i++)
+        if (is_source_name(t->m.entries[i].path) && add_dir(t, path_dir(t->m.entries[i].path)) < 0)
+            return -ENOMEM;
+    for (size_t i = 0; i < t->m.cache_count; i++)
+        if (add_dir(t, strdup(t->m.caches[i].source)) < 0)
+            return -ENOMEM;
+    if (t->dir_count)
+        qsort(t->dirs, t->dir_count, sizeof *t->dirs, compare_dirs);
+    for (size_t i = 0; i < t->dir_count; i++) {
+        if (kept && compare_dirs(&t->dirs[kept - 1], &t->dirs[i]) == 0) {
+            free(t->dirs[i].archived);
+            free(t->dirs[i].path);
+        } else {
+            t->dirs[kept++] = t->dirs[i];
+        }
+    }
+    t->dir_count = kept;
+    return 0;
+}
+
+/* ---- Lines of the manifest --------------------------------------------------------------- */
+
+static const struct manifest_index *line_at(const struct restore_tree *t, const char *dir,
+                                            const char *name)
+{
+    _cleanup_free_ char *path = path_join(dir, name);
+
+    return path ? manifest_find_index(&t->m, path) : NULL;
+}
+
+const struct manifest_index *restore_index_line(const struct restore_tree *t, size_t dir,
+                                                const char *name)
+{
+    const char *source = t->dirs[dir].archived;
+    _cleanup_free_ char *in_tree = path_join(source, "__pycache__");
+    const struct manifest_index *best = in_tree ? line_at(t, in_tree, name) : NULL;
+
+    for (size_t i = 0; i < t->m.cache_count && !(best && best->valid); i++) {
+        const struct manifest_index *line = strcmp(t->m.caches[i].source, source) == 0
+                                                ? line_at(t, t->m.caches[i].cache, name)
+                                                : NULL;
+
+        if (line && (!best || line->valid))
+            best = line;
+    }
+    return best;
+}
+
+/* ---- Cache roots inside the tree --------------------------------------------------------- */
+
+int restore_insides_find(struct restore_tree *t)
+{
+    for (size_t i = 0; i < t->m.cache_count && t->foreign < 0; i++) {
+        bool gone, known = false;
+        _cleanup_free_ char *path = t->m.caches[i].kind == MANIFEST_CACHE_INSIDE
+                                        ? restore_path(t, t->m.caches[i].cache, &gone)
+                                        : strdup("");
+        _cleanup_free_ char *root = path && *path ? path_dir(path) : NULL;
+
+        if (!path && !gone)
+            return -ENOMEM;
+        if (!root || !path_is_safe(path))
+            continue;
+        for (size_t k = 0; k < t->inside_count && !known; k++)
+            known = strcmp(t->insides[k], root) == 0;
+        if (known)
+            continue;
+        if (layout_grow((void **)&t->insides, t->inside_count, sizeof *t->insides) < 0)
+            return -ENOMEM;
+        t->insides[t->inside_count++] = take_ptr(root);
+    }
+    return 0;
+}

@@ -1,0 +1,175 @@
+/* Repairing, one directory of caches: which files in it are the tree's own, and what the manifest
+ * says of them, as a record for the layout. */
+
+#include "restore_places.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "caches.h"
+#include "numba/places.h"
+#include "numba/zipped.h"
+#include "tree/beneath.h"
+#include "zipped_sources.h"
+
+static bool is_known(const struct layout *l, enum layout_root root, const char *dir)
+{
+    for (size_t i = 0; i < l->record_count; i++)
+        if (l->records[i].root == root && strcmp(l->records[i].dir, dir) == 0 &&
+            root != LAYOUT_FOREIGN)
+            return true;
+    return false;
+}
+
+static bool is_here(const struct restore *r, const struct restore_tree *t, const char *source)
+{
+    bool gone;
+    _cleanup_free_ char *path = restore_path(t, source, &gone);
+
+    return path && zipped_sources_exist(r->fd, path);
+}
+
+/* What the manifest and the source say of the index that R->files ends with. */
+static void judge_file(const struct restore *run, const struct restore_tree *t,
+                       struct layout_record *r)
+{
+    struct layout_file *f = &r->files[r->file_count - 1];
+    const struct manifest_index *line = f->is_index ? restore_index_line(t, r->tag, f->name) : NULL;
+    const struct restored *source = line && line->source ? restore_file_of(t, line->source) : NULL;
+
+    /* A source that is not here is nobody's loss, nor is one whose symbolic link is not. */
+    if (source && !is_here(run, t, line->source))
+        source = NULL;
+    f->was_valid = line && line->valid && source &&
+                   (source->status == RESTORED_SAME || source->status == RESTORED_CHANGED);
+    f->valid = line && line->valid && source && source->status == RESTORED_SAME;
+}
+
+/* From elsewhere only indexes are taken that were valid and whose sources are the same here. */
+static int keep_valid(struct layout_record *r)
+{
+    _cleanup_free_ bool *wanted = calloc(r->file_count + 1, sizeof *wanted);
+    size_t kept = 0;
+
+    if (!wanted)
+        return -ENOMEM;
+    layout_sort_files(r);
+    for (size_t i = 0; i < r->file_count; i++) {
+        size_t count;
+        const struct layout_file *files = layout_stem(r, &r->files[i], &count);
+
+        for (size_t k = 0; k < count; k++)
+            wanted[i] |= files[k].is_index && files[k].valid;
+    }
+    for (size_t i = 0; i < r->file_count; i++) {
+        if (wanted[i])
+            r->files[kept++] = r->files[i];
+        else
+            free(r->files[i].name);
+    }
+    r->file_count = kept;
+    return 0;
+}
+
+bool restore_is_source(void *ctx, const char *path)
+{
+    const struct restore *r = ctx;
+
+    return zipped_sources_exist(r->fd, path);
+}
+
+/* Does cache file NAME in a directory of DIR's caches belong to a source that T speaks for? In a
+ * directory that is shared, what nobody knows is somebody else's. 1, 0 or -ENOMEM. */
+static int is_own(struct restore *r, const struct restore_tree *t, const char *name, size_t dir)
+{
+    _cleanup_free_ char *source = NULL, *zip = NULL;
+    const struct restore_tree *owner;
+    bool found;
+
+    if (!t->info && r->tree_count < 2)
+        return 1;
+    source = caches_source_of(name, t->dirs[dir].path, restore_is_source, r, &found);
+    if (!source)
+        return -ENOMEM;
+    zip = zipped_file(source);
+    owner = restore_owner(r, zip ? zip : source);
+    return owner ? owner == t : !t->info;
+}
+
+static void remove_empty(int fd, const char *path)
+{
+    const char *name;
+    _cleanup_close_ int parent = beneath_parent(fd, path, &name);
+
+    if (parent >= 0)
+        unlinkat(parent, name, AT_REMOVEDIR); /* where it is empty */
+}
+
+int restore_place_add(struct restore *run, struct restore_tree *t, const struct restore_place *p,
+                      const char *name, size_t dir)
+{
+    struct layout_record r = {
+        .kind = p->kind, .root = p->root, .fd = p->fd, .tag = dir, .zipped = t->dirs[dir].zipped};
+    _cleanup_free_ char *path = path_join(p->below, name);
+    _cleanup_close_ int fd = -1;
+    _cleanup_closedir_ DIR *d = NULL;
+    struct dirent *item;
+    int res = 0;
+
+    if (!path)
+        return -ENOMEM;
+    if (is_known(&t->layout, p->root, path))
+        return 0;
+    fd = beneath_open(p->fd, path, O_RDONLY | O_DIRECTORY, 0);
+    d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d)
+        return 0;
+    take_fd(&fd);
+    while (res >= 0 && (item = readdir(d))) {
+        res = caches_is_index(item->d_name) || caches_is_data(item->d_name)
+                  ? is_own(run, t, item->d_name, dir)
+                  : 0;
+        if (res > 0)
+            res = layout_add_file(&r, item->d_name, false);
+        if (res > 0)
+            judge_file(run, t, &r);
+    }
+    if (res >= 0 && p->root == LAYOUT_FOREIGN)
+        res = keep_valid(&r);
+    /* A run that was killed has moved everything and not come to this. */
+    if (res >= 0 && !r.file_count && p->old && !run->o->dry_run)
+        remove_empty(p->fd, path);
+    if (res < 0 || !r.file_count) {
+        layout_record_clear(&r);
+        return res < 0 ? res : 0;
+    }
+    r.dir = take_ptr(path);
+    r.source = strdup(t->dirs[dir].path);
+    r.inside = strdup(p->root == LAYOUT_FOREIGN ? "" : p->below);
+    if (!r.inside) {
+        layout_record_clear(&r);
+        return -ENOMEM;
+    }
+    return layout_add_record(&t->layout, &r);
+}
+
+int restore_place_add_hashed(struct restore *r, struct restore_tree *t,
+                             const struct restore_place *p, char **bases, const char *relative,
+                             size_t dir)
+{
+    for (char **base = bases; base && *base; base++) {
+        _cleanup_free_ char *path = *relative ? path_join(*base, relative) : strdup(*base);
+        _cleanup_free_ char *name = path ? places_hash_name(path) : NULL;
+
+        if (!path || (!name && errno != EILSEQ) ||
+            (name && restore_place_add(r, t, p, name, dir) < 0))
+            return -ENOMEM;
+    }
+    return 0;
+}
