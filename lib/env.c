@@ -3,9 +3,14 @@
 #include "env.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include "archive.h"
 #include "base/cleanup.h"
@@ -83,6 +88,80 @@ static int add_probe(struct wp_env *e, const char *path, const struct buf *text,
     return p->name ? probe_read(&p->probe, text, path, err) : error_nomem(err);
 }
 
+/* Does what stands in the pipe FD begin like a probe? It stays there. 1, 0 or negative errno. */
+static int pipe_has_probe(int fd, const volatile sig_atomic_t *interrupted)
+{
+    enum { BEGINNING = 64 };
+    _cleanup_close_ int from = -1, to = -1;
+    _cleanup_buf_ struct buf text = {0};
+    int ends[2], r;
+    ssize_t n;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    from = ends[0];
+    to = ends[1];
+    do {
+        r = file_wait(fd, POLLIN, interrupted);
+        if (r < 0)
+            return r;
+        n = tee(fd, to, BEGINNING, 0);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    close(take_fd(&to));
+    r = file_read_rest(from, (size_t)n, BEGINNING, &text);
+    return r < 0 ? r : probe_is_like(&text);
+}
+
+static int read_pipe(int fd, const volatile sig_atomic_t *interrupted, struct buf *text)
+{
+    enum { STEP = 4096 };
+
+    while (text->size <= LARGEST_PROBE) {
+        int r = buf_reserve(text, STEP);
+        ssize_t n;
+
+        if (r == 0)
+            r = file_wait(fd, POLLIN, interrupted);
+        if (r < 0)
+            return r;
+        n = read(fd, text->data + text->size, STEP);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n == 0)
+            return 0;
+        text->size += n > 0 ? (size_t)n : 0;
+    }
+    return -EFBIG;
+}
+
+/* Is it a pipe without a name, which was inherited, such as a shell's <(...)? It can be opened any
+ * number of times. One with a name waits for a writer each time: that is left for an archive. */
+static bool is_inherited_pipe(const char *path, const struct stat *st)
+{
+    struct statfs fs;
+
+    return S_ISFIFO(st->st_mode) && statfs(path, &fs) == 0 && fs.f_type == PIPEFS_MAGIC;
+}
+
+/* PATH is such a pipe: with a probe, or with an archive. */
+static int add_pipe(struct wp_env *e, const char *path, const volatile sig_atomic_t *interrupted,
+                    struct wp_error *err)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    _cleanup_buf_ struct buf text = {0};
+    int r = fd < 0 ? -errno : pipe_has_probe(fd, interrupted);
+
+    if (r == 0)
+        return 1;
+    if (r > 0)
+        r = read_pipe(fd, interrupted, &text);
+    if (r == -EINTR)
+        return error_set(err, EINTR, NULL, "interrupted");
+    return r < 0 ? error_set(err, -r, path, "cannot be read") : add_probe(e, path, &text, err);
+}
+
 int wp_env_add_path(struct wp_env *e, const char *path, const struct wp_report *report,
                     const volatile sig_atomic_t *interrupted, struct wp_error *err)
 {
@@ -97,6 +176,8 @@ int wp_env_add_path(struct wp_env *e, const char *path, const struct wp_report *
         r = wp_inspect_path(path, report, interrupted, &found, err);
         return r < 0 ? r : add_report(e, &found, path, report, err);
     }
+    if (is_inherited_pipe(path, &st))
+        return add_pipe(e, path, interrupted, err);
     if (!S_ISREG(st.st_mode) || st.st_size > LARGEST_PROBE)
         return 1;
     r = file_read(path, LARGEST_PROBE, &text, NULL);

@@ -45,6 +45,7 @@ struct asked {
     pid_t pid;
     int out, err; /* read ends; -1: at their end */
     struct buf answer, complaint;
+    int killed_by; /* the signal that ended it, but for our own; 0: none */
 };
 
 static int spawn(struct asked *a, int out, int err)
@@ -162,6 +163,39 @@ static const char *last_line(struct buf *text)
     return line ? line + 1 : s;
 }
 
+/* Waits for the end of what has closed its outputs, which comes at once where it has died, and ends
+ * it where that does not come. What it may have left behind goes with it. */
+static void end(struct asked *a)
+{
+    enum { STEPS = 100 /* of 10 ms */ };
+    const struct timespec step = {.tv_nsec = 10000000};
+    siginfo_t how = {0};
+
+    for (int i = 0; i < STEPS && a->out < 0 && a->err < 0 && how.si_pid == 0; i++) {
+        if (i)
+            nanosleep(&step, NULL);
+        if (waitid(P_PID, (id_t)a->pid, &how, WEXITED | WNOHANG | WNOWAIT) < 0 && errno != EINTR)
+            break;
+    }
+    if (how.si_pid && (how.si_code == CLD_KILLED || how.si_code == CLD_DUMPED))
+        a->killed_by = how.si_status;
+    kill(-a->pid, SIGKILL);
+    while (waitpid(a->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+/* Of one that has not answered. */
+static int complain(struct asked *a, struct wp_error *err)
+{
+    const char *said = last_line(&a->complaint);
+
+    if (a->killed_by)
+        return error_set(err, 0, a->python,
+                         "cannot be asked for its Numba: it was ended by signal %d (%s): %s",
+                         a->killed_by, strsignal(a->killed_by), said);
+    return error_set(err, 0, a->python, "cannot be asked for its Numba: %s", said);
+}
+
 static int member(char **out, const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
@@ -177,8 +211,7 @@ static int understand(struct asked *a, struct wp_python *out, struct wp_error *e
 
     if (!o || !json_is_object(o)) {
         json_decref(o);
-        return error_set(err, 0, a->python, "cannot be asked for its Numba: %s",
-                         last_line(&a->complaint));
+        return complain(a, err);
     }
     r = member(&out->python, o, "python") || member(&out->numba, o, "numba") ||
                 member(&out->triple, o, "triple") || member(&out->cpu, o, "cpu") ||
@@ -204,10 +237,7 @@ int wp_python_ask(const char *python, struct wp_python *out,
         r = error_set(err, r, python, "cannot be run");
     } else {
         r = listen_to(&a, interrupted);
-        /* Whatever it may have left behind goes with it. */
-        kill(-a.pid, SIGKILL);
-        while (waitpid(a.pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+        end(&a);
         if (r == -EINTR)
             error_set(err, EINTR, NULL, "interrupted");
         else if (r == -EFBIG)

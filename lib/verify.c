@@ -112,6 +112,17 @@ static const char *wrong_root(const struct verify_tree *t, const char *root)
     return "it lies in a cache directory that is not NUMBA_CACHE_DIR";
 }
 
+/* Is the file in a directory such as Numba makes? */
+static bool is_in_cache(const char *path)
+{
+    _cleanup_free_ char *dir = path_dir(path);
+    size_t base;
+
+    return dir && (strcmp(path_base(dir), "__pycache__") == 0 ||
+                   places_is_hash_name(path_base(dir), &base));
+}
+
+/* A directory with the name of an index is one to Numba, which fails when it opens it. */
 static int judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(t->dir, e->path);
@@ -122,7 +133,7 @@ static int judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp
 
     if (!path || !root)
         return error_nomem(err);
-    if (!caches_is_index_at(e, path))
+    if (e->type == ENTRY_DIR ? !is_in_cache(e->path) : !caches_is_index_at(e, path))
         return 0;
     if (strcmp(path_base(dir), "__pycache__") == 0)
         return verify_judge_one(t, path, e->path, parent,
@@ -206,16 +217,6 @@ static int judge_root(struct verify_tree *t, const char *root, bool user_wide, s
             return r;
     }
     return errno ? error_set(err, errno, root, "cannot read the cache directory") : 0;
-}
-
-/* Is the file in a directory such as Numba makes? */
-static bool is_in_cache(const char *path)
-{
-    _cleanup_free_ char *dir = path_dir(path);
-    size_t base;
-
-    return dir && (strcmp(path_base(dir), "__pycache__") == 0 ||
-                   places_is_hash_name(path_base(dir), &base));
 }
 
 /* Reads what the manifest says of the packing. Without it, less can be told, and that is all. */

@@ -182,6 +182,8 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
         return error_nomem(err);
     if (r == -EINVAL)
         error_set(&why, 0, NULL, "cannot be read: it is no regular file");
+    else if (r == -EISDIR)
+        error_set(&why, 0, NULL, "cannot be read: it is a directory");
     else if (r < 0)
         error_set(&why, -r, NULL, "cannot be read");
     else

@@ -1,6 +1,7 @@
 """What env prints makes Numba load, on every machine that it was asked for."""
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -90,6 +91,22 @@ def test_common_takes_indexes_archives_and_probes(machines, here, me):
         assert said["NUMBA_CPU_FEATURES"] == HASWELL
     said = settings(warmpack("env", "--common", "--json", "-f", archive, probe, home=me.home).out)
     assert said["NUMBA_CPU_FEATURES"] == HASWELL
+
+
+def test_common_takes_probes_and_archives_from_pipes(machines, here, me):
+    warmpack("create", "-f", here / "b.tgz", "-C", here, "broadwell", home=me.home)
+    (here / "p.json").write_text(
+        '{"format": "warmpack-probe", "version": 1, "machine": "%s"}%s\n'
+        % (",".join(f for f in HASWELL.split(",") if f[0] == "+"), " " * 100000)
+    )
+    script = '"$WARMPACK" env --common --json <(cat %s/b.tgz) <(cat %s/p.json)' % (here, here)
+    assert settings(shell(script, me.home).out)["NUMBA_CPU_FEATURES"] == HASWELL
+    endless = shell("\"$WARMPACK\" env --common <(echo '{'; yes ' ')", me.home, expect=2)
+    assert "File too large" in endless.err and endless.err.count("\n") == 1
+    shell('"$WARMPACK" env --common <(true)', me.home, expect=2)
+    os.mkfifo(here / "fifo")
+    script = 'cat %s/b.tgz >%s/fifo & "$WARMPACK" env --json %s/fifo; wait $!' % ((here,) * 3)
+    assert settings(shell(script, me.home).out)["NUMBA_CPU_NAME"] == "broadwell"
 
 
 def test_names_without_a_list_are_known_by_what_they_imply(here, me):

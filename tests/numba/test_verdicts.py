@@ -70,6 +70,9 @@ def test_an_archive_is_held_against_an_interpreter_too(tree, here, me):
         ("exit 3", "it said nothing"),
         ("echo no such thing >&2; exit 1", "no such thing"),
         ("echo '[1]'", "cannot be asked"),
+        ("kill -SEGV $$", "it was ended by signal 11 (Segmentation fault): it said nothing"),
+        ("echo aargh >&2; kill -KILL $$", "it was ended by signal 9 (Killed): aargh"),
+        ("exec >&- 2>&-; sleep 60", "its Numba: it said nothing"),
         ("echo '{\"numba\": 5}'", "does not say what its Numba compiles for"),
     ],
 )
@@ -502,6 +505,19 @@ def test_what_is_no_regular_file_is_named_as_such(tree, me):
     index.symlink_to("/dev/zero")
     assert "no regular file" in warmpack("verify", tree, home=me.home, expect=1).out
     assert "no regular file" in warmpack("inspect", index, home=me.home, expect=2).err
+
+
+def test_a_directory_with_the_name_of_an_index_is_corrupt_and_left_by_fix(tree, me):
+    index = next(cache_of(tree).glob("k.add-*.nbi"))
+    index.unlink()
+    index.mkdir()
+    (tree / "also.nbi").mkdir()  # where Numba does not look
+    with pytest.raises(subprocess.CalledProcessError):
+        run_small(tree, me.home)
+    done = warmpack("verify", "--fix", tree, home=me.home, expect=1)
+    assert "corrupt" in done.out and "it is a directory" in done.out
+    assert f"{index.name}: left" in done.err and index.is_dir()
+    assert done.counts == (2, 3)
 
 
 def test_an_interpreter_that_talks_without_end_is_refused(tree, here, me):
