@@ -85,6 +85,14 @@ class Zsh:
         return seen.decode(errors="replace")
 
     def offers(self, line):
+        """Asked again where nothing comes: a busy machine pauses in the middle of a listing."""
+        for _ in range(3):
+            found = self.listed(line)
+            if found:
+                break
+        return found
+
+    def listed(self, line):
         text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|[\r\x08\x00]", " ", self.listing(line))
         rows = [re.sub(r"\s-- .*", "", row) for row in text.splitlines()[1:]]
         return {word.rstrip("/") for row in rows for word in row.split()}

@@ -2,6 +2,7 @@
 Debian's Python, has the setuptools, and Numba."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -127,7 +128,7 @@ def test_without_the_table_nothing_is_changed(package_copy, tmp_path):
     with_entry_points(package_copy)
     place = project(tmp_path / "project")
     said, archive = build(place, "bdist_wheel", package_copy)
-    assert "cache" not in said
+    assert "cache indexes" not in said and "warmpack: " not in said
     assert warmpack.verify(archive=archive)["summary"]["total"] == 0
 
 
@@ -151,13 +152,21 @@ def test_caches_in_a_directory_of_their_own_are_found(package_copy, tmp_path, cl
     ('strict = "no"\n', "tool.warmpack.strict is not true or false"),
     ('cache-dir = 3\n', "tool.warmpack.cache-dir is not"),
     ('warmup = "true"\n', "no key 'warmup'"),
-    ('[broken\n', "pyproject.toml"),
 ))
 def test_a_build_that_cannot_keep_its_promise_fails(package_copy, tmp_path, table, word):
     with_entry_points(package_copy)
     place = project(tmp_path / "project", table=table)
     said, _ = build(place, "bdist_wheel", package_copy, expect=1)
     assert "warmpack: " in said and word in said and "Traceback" not in said
+
+
+def test_a_table_that_cannot_be_read_fails_the_build(package_copy, tmp_path):
+    """Newer setuptools reads the file itself, before anything of ours, and has its own words."""
+    with_entry_points(package_copy)
+    place = project(tmp_path / "project", table="[broken\n")
+    said, _ = build(place, "bdist_wheel", package_copy, expect=1)
+    ours = "warmpack: " in said and "pyproject.toml" in said and "Traceback" not in said
+    assert ours or re.search(r"setuptools/.*TOMLDecodeError", said, re.DOTALL)
 
 
 def test_where_packages_lie_is_known_from_package_dir():
