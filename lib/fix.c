@@ -103,9 +103,10 @@ static int fix_index(struct fix *f, const struct wp_index_status *s, struct wp_e
     _cleanup_close_ int dirfd = open_parent(f, s->index, &name);
     int r;
 
-    if (dirfd < 0)
+    /* A __pycache__ that is a symlink may be shared with others. */
+    if (dirfd < 0 && dirfd != -ELOOP && dirfd != -ENOTDIR)
         return error_set(err, -dirfd, s->index, "cannot be reached");
-    if (!is_readable(dirfd, name)) {
+    if (dirfd < 0 || !is_readable(dirfd, name)) {
         report(f->o->report, WP_NOTE, s->index, "left: %s", s->reason);
         return 0;
     }

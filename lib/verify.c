@@ -122,6 +122,30 @@ static bool is_in_cache(const char *path)
                    places_is_hash_name(path_base(dir), &base));
 }
 
+const char *verify_not_in_tree(const struct verify_tree *t)
+{
+    return t->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba does not look in the tree" : NULL;
+}
+
+int verify_has_source(struct verify_tree *t, const char *sources, const char *name)
+{
+    bool found = false;
+    _cleanup_free_ char *source = caches_source_of(name, sources, exists_in_tree, t, &found);
+
+    return source ? found : -ENOMEM;
+}
+
+int verify_is_own(struct verify_tree *t, const char *dir, const char *name)
+{
+    _cleanup_free_ char *parent = path_dir(dir);
+
+    if (!parent)
+        return -ENOMEM;
+    if (strcmp(path_base(dir), "__pycache__") == 0)
+        return verify_has_source(t, parent, name);
+    return caches_find(t->known, path_base(dir)) != NULL;
+}
+
 /* A directory with the name of an index is one to Numba, which fails when it opens it. */
 static int judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp_error *err)
 {
@@ -135,13 +159,14 @@ static int judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp
         return error_nomem(err);
     if (e->type == ENTRY_DIR ? !is_in_cache(e->path) : !caches_is_index_at(e, path))
         return 0;
+    if (verify_links_lead_to(t, dir)) {
+        int own = verify_is_own(t, dir, path_base(e->path));
+
+        if (own <= 0) /* judged where a link has it */
+            return own < 0 ? error_nomem(err) : 0;
+    }
     if (strcmp(path_base(dir), "__pycache__") == 0)
-        return verify_judge_one(t, path, e->path, parent,
-                                t->cache_dir
-                                    ? "NUMBA_CACHE_DIR is set, so Numba does not look in the "
-                                      "tree"
-                                    : NULL,
-                                err);
+        return verify_judge_one(t, path, e->path, parent, verify_not_in_tree(t), err);
     sources = caches_find(t->known, path_base(dir));
     if (sources)
         misplaced = wrong_root(t, root);
@@ -340,11 +365,25 @@ static int know_directories(struct verify_tree *t, struct wp_error *err)
     return r;
 }
 
+/* What links lead to may belong to indexes that are reported by the names of these. */
+static int add_leftover(struct verify_tree *t, const char *path, struct wp_error *err)
+{
+    _cleanup_free_ char *dir = path_dir(path);
+
+    if (!dir)
+        return error_nomem(err);
+    if (!is_in_cache(path) || verify_links_lead_to(t, dir))
+        return 0;
+    return leftovers_add(&t->leftovers, path) < 0 ? error_nomem(err) : 0;
+}
+
 static int judge_all(struct verify_tree *t, struct wp_error *err)
 {
     _cleanup_free_ char *user_wide = places_user_wide(&t->v.user, t->v.is_caller);
     int r = know_directories(t, err);
 
+    if (r == 0)
+        r = verify_links_find(t, err);
     for (size_t i = 0; i < t->walk.count && r == 0; i++) {
         const struct entry *e = &t->walk.items[i].entry;
 
@@ -354,9 +393,11 @@ static int judge_all(struct verify_tree *t, struct wp_error *err)
             r = judge_in_tree(t, e, err);
         else if (e->type != ENTRY_FILE && e->type != ENTRY_HARDLINK)
             continue;
-        else if (is_in_cache(e->path) && leftovers_add(&t->leftovers, e->path) < 0)
-            r = error_nomem(err);
+        else
+            r = add_leftover(t, e->path, err);
     }
+    if (r == 0)
+        r = verify_links(t, err);
     if (r == 0 && t->cache_dir)
         r = judge_root(t, t->cache_dir, false, err);
     if (r == 0 && user_wide)
@@ -411,6 +452,7 @@ int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
     caches_free(t.was);
     caches_free(t.zipped);
     caches_free_bases(t.bases);
+    verify_links_clear(&t);
     walk_free(&t.walk);
     if (r < 0)
         wp_verify_report_clear(result);

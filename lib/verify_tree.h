@@ -7,6 +7,15 @@
 #include "verify_notes.h"
 #include "verify_remembered.h"
 
+/* A __pycache__ that is a symbolic link to a directory. */
+struct cache_link {
+    const char *path; /* in the tree; borrowed */
+    char *sources;    /* the directory that it lies in; owned */
+    const char *real; /* the directory that it leads to, if that is in the tree; borrowed */
+    dev_t dev;        /* of that directory */
+    ino_t ino;
+};
+
 struct verify_tree {
     const char *dir;
     const struct wp_verify_options *o;
@@ -19,6 +28,8 @@ struct verify_tree {
     struct verify v;
     struct leftovers leftovers;   /* other files of caches */
     struct remembered remembered; /* of the packing */
+    struct cache_link *links;     /* owned */
+    size_t link_count;
     struct wp_verify_report *out;
 };
 
@@ -27,6 +38,22 @@ struct verify_tree {
  * tree (NULL: not known); MISPLACED: why Numba does not look there, or NULL. */
 int verify_judge_one(struct verify_tree *t, const char *index, const char *shown,
                      const char *sources, const char *misplaced, struct wp_error *err);
+
+/* Why Numba does not look in the tree, or NULL. */
+const char *verify_not_in_tree(const struct verify_tree *t);
+/* Is the source of the index called NAME in directory SOURCES? 1, 0 or -ENOMEM. */
+int verify_has_source(struct verify_tree *t, const char *sources, const char *name);
+/* Does Numba look for it in directory DIR of the tree, by DIR's own name? 1, 0 or -ENOMEM. */
+int verify_is_own(struct verify_tree *t, const char *dir, const char *name);
+
+/* ---- verify_links.c */
+/* Fills T->links, after the walk. */
+int verify_links_find(struct verify_tree *t, struct wp_error *err);
+void verify_links_clear(struct verify_tree *t);
+/* Do any of them lead to directory DIR of the tree? */
+bool verify_links_lead_to(const struct verify_tree *t, const char *dir);
+/* Judges the indexes behind them, but for those that are where Numba looks without. */
+int verify_links(struct verify_tree *t, struct wp_error *err);
 
 /* ---- verify_absent.c */
 /* Judges the indexes that the manifests record as valid and that were not met where Numba looks;

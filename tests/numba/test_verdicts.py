@@ -520,6 +520,40 @@ def test_a_directory_with_the_name_of_an_index_is_corrupt_and_left_by_fix(tree, 
     assert done.counts == (2, 3)
 
 
+@pytest.mark.parametrize("where", ["outside", "app/kept", "app/other/__pycache__"])
+def test_a_pycache_that_is_a_link_is_judged_as_numba_uses_it(tree, here, me, where):
+    target = here / where
+    target.parent.mkdir(exist_ok=True)
+    cache_of(tree).rename(target)
+    cache_of(tree).symlink_to(target)
+    assert run_small(tree, me.home) == (3, 0)
+    done = warmpack("verify", "--fix", "--json", tree, home=me.home)
+    found = json.loads(done.out)
+    assert [(i["index"].rpartition("/")[0], i["status"]) for i in found["indexes"]] == [
+        ("pkg/__pycache__", "valid")
+    ] * 3
+    assert not [n for n in found["notes"] if n["kind"] == "orphan"]
+    other = warmpack("verify", "--cache-dir", here, tree, home=me.home, expect=1)
+    assert other.out.count("misplaced  pkg/__pycache__/k.") == 3
+    index = next(target.glob("k.add-*.nbi"))
+    (target / "gone.f-1.py311.nbi").write_bytes(index.read_bytes())
+    index.write_bytes(index.read_bytes()[:50])
+    done = warmpack("verify", "--fix", tree, home=me.home, expect=1)
+    assert done.out.count("corrupt") == done.out.count("source-missing") == 1
+    assert f"pkg/__pycache__/{index.name}: left" in done.err and index.exists()
+
+
+def test_a_cache_that_several_links_share_is_judged_for_each_source(tree, here, me):
+    (tree / "twin").symlink_to("pkg")  # not followed: a tree's links to directories are not its own
+    shared = here / "shared"
+    cache_of(tree).rename(shared)
+    (tree / "a").mkdir()
+    (tree / "a" / "__pycache__").symlink_to(shared)
+    cache_of(tree).symlink_to(shared)
+    done = warmpack("verify", "-v", tree, home=me.home)
+    assert done.counts == (3, 3) and done.out.count("pkg/__pycache__/k.") == 3
+
+
 def test_an_interpreter_that_talks_without_end_is_refused(tree, here, me):
     talker = here / "talker"
     talker.write_text("#!/bin/sh\nexec yes\n")

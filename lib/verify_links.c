@@ -1,0 +1,130 @@
+/* The job of verifying a tree: directories called __pycache__ that are symbolic links. Numba
+ * follows them, and finds caches by the path as Python has it, so their place is the link's. Each
+ * may serve several source directories. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "verify_tree.h"
+
+/* Where the directory lies in the tree itself. */
+static const char *find_real(const struct walk *w, const struct stat *st)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (w->items[i].entry.type == ENTRY_DIR && w->items[i].dev == st->st_dev &&
+            w->items[i].ino == st->st_ino)
+            return w->items[i].entry.path;
+    return NULL;
+}
+
+static int add_link(struct verify_tree *t, const char *path, struct wp_error *err)
+{
+    _cleanup_free_ char *on_disk = path_join(t->dir, path);
+    struct cache_link *grown;
+    struct stat st;
+
+    if (!on_disk)
+        return error_nomem(err);
+    if (stat(on_disk, &st) < 0 || !S_ISDIR(st.st_mode))
+        return 0; /* to Numba, there is none */
+    grown = reallocarray(t->links, t->link_count + 1, sizeof *grown);
+    if (!grown)
+        return error_nomem(err);
+    t->links = grown;
+    grown += t->link_count++;
+    *grown = (struct cache_link){.path = path,
+                                 .sources = path_dir(path),
+                                 .real = find_real(&t->walk, &st),
+                                 .dev = st.st_dev,
+                                 .ino = st.st_ino};
+    return grown->sources ? 0 : error_nomem(err);
+}
+
+int verify_links_find(struct verify_tree *t, struct wp_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < t->walk.count && r == 0; i++) {
+        const struct entry *e = &t->walk.items[i].entry;
+
+        if (e->type == ENTRY_SYMLINK && strcmp(path_base(e->path), "__pycache__") == 0)
+            r = add_link(t, e->path, err);
+    }
+    return r;
+}
+
+void verify_links_clear(struct verify_tree *t)
+{
+    for (size_t i = 0; i < t->link_count; i++)
+        free(t->links[i].sources);
+    free(t->links);
+}
+
+bool verify_links_lead_to(const struct verify_tree *t, const char *dir)
+{
+    for (size_t i = 0; i < t->link_count; i++)
+        if (t->links[i].real && strcmp(t->links[i].real, dir) == 0)
+            return true;
+    return false;
+}
+
+/* Is the index called NAME in link number N for Numba to find there? One that is for no source is
+ * told of once. 1, 0 or -ENOMEM. */
+static int is_for_link(struct verify_tree *t, size_t n, const char *name)
+{
+    const struct cache_link *link = &t->links[n];
+    int has = verify_has_source(t, link->sources, name);
+
+    if (has)
+        return has;
+    if (link->real)
+        has = verify_is_own(t, link->real, name);
+    for (size_t i = 0; i < t->link_count && has == 0; i++)
+        if (t->links[i].dev == link->dev && t->links[i].ino == link->ino)
+            has = i < n ? 1 : verify_has_source(t, t->links[i].sources, name);
+    return has < 0 ? has : !has;
+}
+
+static int judge_link(struct verify_tree *t, size_t n, struct wp_error *err)
+{
+    const struct cache_link *link = &t->links[n];
+    _cleanup_free_ char *path = path_join(t->dir, link->path);
+    _cleanup_closedir_ DIR *d = path ? opendir(path) : NULL;
+    struct dirent *item;
+
+    if (!path)
+        return error_nomem(err);
+    if (!d)
+        return errno == ENOENT ? 0 : error_set(err, errno, path, "cannot read directory");
+    while (errno = 0, (item = readdir(d))) {
+        _cleanup_free_ char *index = NULL, *shown = NULL;
+        int r;
+
+        if (!caches_is_index(item->d_name))
+            continue;
+        index = path_join(path, item->d_name);
+        shown = path_join(link->path, item->d_name);
+        r = index && shown ? is_for_link(t, n, item->d_name) : -ENOMEM;
+        if (r < 0)
+            return error_nomem(err);
+        if (r)
+            r = verify_judge_one(t, index, shown, link->sources, verify_not_in_tree(t), err);
+        if (r < 0)
+            return r;
+    }
+    return errno ? error_set(err, errno, path, "cannot read directory") : 0;
+}
+
+int verify_links(struct verify_tree *t, struct wp_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < t->link_count && r == 0; i++)
+        r = judge_link(t, i, err);
+    return r;
+}
