@@ -411,6 +411,19 @@ int pack_plan_end(struct pack *p, struct wp_error *err)
     return r;
 }
 
+/* Numba follows a link at a cache directory's place; who unpacks gets the link alone. */
+static void warn_of_linked_caches(const struct pack *p)
+{
+    for (size_t i = 0; i < p->walk.count; i++) {
+        const struct entry *e = &p->walk.items[i].entry;
+
+        if (e->type == ENTRY_SYMLINK && strcmp(path_base(e->path), "__pycache__") == 0)
+            report(p->o->report, WP_WARNING, e->path,
+                   "is a symbolic link: Numba's caches behind it are not packed as this "
+                   "directory's (--dereference packs what it leads to)");
+    }
+}
+
 /* Walks what is to be packed, and learns the names of its cache directories. */
 static int plan_members(struct pack *p, struct pack_names *names, struct wp_error *err)
 {
@@ -422,6 +435,8 @@ static int plan_members(struct pack *p, struct pack_names *names, struct wp_erro
     if (r == 0 && p->o->format->home == FORMAT_HOME_EGG)
         r = pack_egg(p, err);
     drop_temporaries(&p->walk);
+    if (r == 0)
+        warn_of_linked_caches(p);
     return r;
 }
 

@@ -219,3 +219,14 @@ def test_path_shows_the_cache_below_the_runtime_root(runner, tmp_path):
     assert os.fsencode(tmp_path / "pkg" / "__pycache__") not in done.stdout
     done = runner.ok("path", "--json", "pkg/k.py")
     assert os.fsencode(tmp_path / "pkg" / "__pycache__") in done.stdout
+
+
+def test_a_linked_pycache_whose_caches_stay_behind_is_named(warmpack, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "__pycache__").symlink_to(tmp_path / "elsewhere")
+    done = warmpack("create", "-f", "a.tgz", "app", cwd=tmp_path)
+    assert done.returncode == 0
+    assert b"app/__pycache__: is a symbolic link" in done.stderr
+    done = warmpack("create", "-h", "-f", "a.tgz", "app", cwd=tmp_path)
+    assert b"symbolic link" not in done.stderr
