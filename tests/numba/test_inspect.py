@@ -194,6 +194,7 @@ def test_inspect_says_of_a_large_application_what_python_says(copied, me):
     assert sum(forms.values()) > (50 if facts().pynndescent else 30)
 
 
+@pytest.mark.numba_with("pynndescent")
 def test_inspect_says_of_all_of_pynndescent_what_python_says(outside, me):
     """Its own index calls nearly everything; the caches lie in directories named by hash."""
     caches = outside.copies["caches"]
