@@ -7,6 +7,8 @@
 
 #include "zip_content.h"
 
+#include "base/file.h"
+
 /* Bytes of a header that are read at once with what follows it. */
 enum { HEADER_GUESS = ZIP_LOCAL_SIZE + 512 };
 
@@ -70,7 +72,7 @@ static const unsigned char *have(struct zip_batch *b, uint64_t from, size_t n, u
     *status = make_room(&b->raw, &b->raw_room, wanted);
     if (*status < 0)
         return NULL;
-    got = zip_pread(b->a->fd, b->raw, wanted, from);
+    got = file_read_at(b->a->fd, b->raw, wanted, from);
     if (got < 0 || (size_t)got < n) {
         *status = got < 0 ? (int)got : -EBADMSG;
         return NULL;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "zip_end.h"
 
@@ -48,7 +49,7 @@ static int look(struct window *w, size_t n, const unsigned char **data, struct w
         memmove(w->data, w->data + w->pos, kept);
         if (more > w->left)
             more = (size_t)w->left;
-        got = zip_pread(w->a->fd, w->data + kept, more, w->next);
+        got = file_read_at(w->a->fd, w->data + kept, more, w->next);
         if (got < 0)
             return error_set(err, (int)-got, w->a->name, "cannot read");
         if ((size_t)got < more)

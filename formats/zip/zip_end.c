@@ -7,30 +7,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "zip.h"
 
 enum {
     MOST_PADDING = 65536, /* zeros behind the archive: bsdtar fills its last block of a pipe */
     LONGEST_TAIL = ZIP_END_SIZE + 65535 + MOST_PADDING,
 };
-
-ssize_t zip_pread(int fd, void *to, size_t n, uint64_t offset)
-{
-    size_t done = 0;
-
-    while (done < n) {
-        ssize_t r = pread(fd, (char *)to + done, n - done, (off_t)(offset + done));
-
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0)
-            return -errno;
-        if (r == 0)
-            break;
-        done += (size_t)r;
-    }
-    return (ssize_t)done;
-}
 
 /* The end record in the N bytes that end the file: the last one whose comment ends there, too, but
  * for zeros. */
@@ -81,7 +64,7 @@ static int read_end_64(const struct zip_archive *a, uint64_t at, uint64_t locato
 
         if (locator < ZIP_END64_SIZE || places[i] > locator - ZIP_END64_SIZE)
             continue;
-        n = zip_pread(a->fd, record, ZIP_END64_SIZE, places[i]);
+        n = file_read_at(a->fd, record, ZIP_END64_SIZE, places[i]);
         if (n < 0)
             return error_set(err, (int)-n, a->name, "cannot read");
         if (n == ZIP_END64_SIZE && zip_get32(record) == ZIP_END64) {
@@ -104,7 +87,7 @@ static int take_end_64(const struct zip_archive *a, uint64_t end, struct zip_end
     *before = end;
     if (end < ZIP_LOCATOR64_SIZE)
         return 0;
-    n = zip_pread(a->fd, locator, sizeof locator, end - ZIP_LOCATOR64_SIZE);
+    n = file_read_at(a->fd, locator, sizeof locator, end - ZIP_LOCATOR64_SIZE);
     if (n < 0)
         return error_set(err, (int)-n, a->name, "cannot read");
     if (n != ZIP_LOCATOR64_SIZE || zip_get32(locator) != ZIP_LOCATOR64)
@@ -132,7 +115,7 @@ int zip_end_read(struct zip_archive *a, struct zip_end *e, struct wp_error *err)
 
     if (!tail)
         return error_nomem(err);
-    got = zip_pread(a->fd, tail, n, a->size - n);
+    got = file_read_at(a->fd, tail, n, a->size - n);
     if (got < 0)
         return error_set(err, (int)-got, a->name, "cannot read");
     end = (size_t)got == n ? find_end(tail, n) : NULL;

@@ -9,6 +9,8 @@
 
 #include "zip_content.h"
 
+#include "base/file.h"
+
 enum { CHUNK = 64 * 1024, LONGEST_HEADER = 64 };
 
 struct zip_odd {
@@ -56,7 +58,7 @@ static la_ssize_t pull(struct archive *archive, void *arg, const void **data)
         *data = o->header;
         return (la_ssize_t)n;
     }
-    got = zip_pread(o->a->fd, o->in, n, o->at);
+    got = file_read_at(o->a->fd, o->in, n, o->at);
     if (got < 0) {
         o->failed = (int)got;
         archive_set_error(archive, -(int)got, "cannot read");

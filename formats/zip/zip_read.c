@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "codec/runahead.h"
 #include "manifest/manifest.h"
@@ -338,7 +339,7 @@ static int start(struct zip_reader *r, const struct format_open_options *o, stru
     if (rc < 0)
         return rc;
     /* A program that unpacks it is no archive itself. */
-    if (r->a.shift > 0 && zip_pread(r->a.fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+    if (r->a.shift > 0 && file_read_at(r->a.fd, magic, sizeof(magic), 0) == sizeof(magic) &&
         zip_get32(magic) == ZIP_LOCAL)
         report(o->report, WP_WARNING, o->name,
                "another archive stands in front of the last one: it is ignored (are these archives "

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "codec/inflate.h"
 #include "zip_content.h"
 
@@ -32,7 +33,7 @@ static int find_content(struct zip_stream *s, const char **what)
     size_t size, n = ZIP_LOCAL_SIZE;
 
     for (int attempt = 0; attempt < 2; attempt++) {
-        ssize_t got = zip_pread(s->a->fd, s->in, n, e->at);
+        ssize_t got = file_read_at(s->a->fd, s->in, n, e->at);
         int r;
 
         if (got < 0)
@@ -99,7 +100,7 @@ void zip_stream_free(struct zip_stream *s)
 static ssize_t read_stored(struct zip_stream *s, unsigned char *out, size_t room, const char **what)
 {
     size_t n = room < s->left ? room : (size_t)s->left;
-    ssize_t got = zip_pread(s->a->fd, out, n, s->at);
+    ssize_t got = file_read_at(s->a->fd, out, n, s->at);
 
     if (got < 0)
         return got;
@@ -118,7 +119,7 @@ static int look_at_packed(struct zip_stream *s)
     if (s->at_hand > 0 || s->left == 0)
         return 0;
     size_t n = s->left < CHUNK ? (size_t)s->left : CHUNK;
-    ssize_t got = zip_pread(s->a->fd, s->in, n, s->at);
+    ssize_t got = file_read_at(s->a->fd, s->in, n, s->at);
 
     if (got < 0)
         return (int)got;
