@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "zip_content.h"
-
 #include "base/file.h"
+#include "zip_content.h"
 
 /* Bytes of a header that are read at once with what follows it. */
 enum { HEADER_GUESS = ZIP_LOCAL_SIZE + 512 };

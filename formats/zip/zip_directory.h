@@ -46,5 +46,3 @@ static inline const char *zip_name(const struct zip_archive *a, const struct zip
     return (const char *)a->names.data + e->name;
 }
 
-/* Whole or to the end of the file: bytes read, or negative errno. */
-ssize_t zip_pread(int fd, void *to, size_t n, uint64_t offset);

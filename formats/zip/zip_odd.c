@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "zip_content.h"
-
 #include "base/file.h"
+#include "zip_content.h"
 
 enum { CHUNK = 64 * 1024, LONGEST_HEADER = 64 };
 
