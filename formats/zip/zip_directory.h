@@ -45,4 +45,3 @@ static inline const char *zip_name(const struct zip_archive *a, const struct zip
 {
     return (const char *)a->names.data + e->name;
 }
-
