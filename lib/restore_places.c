@@ -51,8 +51,10 @@ static void judge_file(const struct restore *run, const struct restore_tree *t,
     f->valid = line && line->valid && source && source->status == RESTORED_SAME;
 }
 
-/* From elsewhere only indexes are taken that were valid and whose sources are the same here. */
-static int keep_valid(struct layout_record *r)
+/* From elsewhere only indexes are taken that were valid and whose sources are the same here; from
+ * where only a state.jsonl sends us, in directory FD, those that fit the tree. */
+static int keep_wanted(struct restore *run, const struct restore_tree *t,
+                       const struct restore_place *p, int fd, struct layout_record *r)
 {
     _cleanup_free_ bool *wanted = calloc(r->file_count + 1, sizeof *wanted);
     size_t kept = 0;
@@ -61,11 +63,15 @@ static int keep_valid(struct layout_record *r)
         return -ENOMEM;
     layout_sort_files(r);
     for (size_t i = 0; i < r->file_count; i++) {
+        const struct layout_file *f = &r->files[i];
         size_t count;
-        const struct layout_file *files = layout_stem(r, &r->files[i], &count);
+        const struct layout_file *files = layout_stem(r, f, &count);
 
+        if (!f->is_index || (p->root == LAYOUT_FOREIGN && !f->valid) ||
+            (p->doubted && !restore_fits(run, t, fd, f->name, r->tag)))
+            continue;
         for (size_t k = 0; k < count; k++)
-            wanted[i] |= files[k].is_index && files[k].valid;
+            wanted[files - r->files + (ptrdiff_t)k] = true;
     }
     for (size_t i = 0; i < r->file_count; i++) {
         if (wanted[i])
@@ -140,8 +146,8 @@ int restore_place_add(struct restore *run, struct restore_tree *t, const struct 
         if (res > 0)
             judge_file(run, t, &r);
     }
-    if (res >= 0 && p->root == LAYOUT_FOREIGN)
-        res = keep_valid(&r);
+    if (res >= 0 && (p->root == LAYOUT_FOREIGN || p->doubted))
+        res = keep_wanted(run, t, p, dirfd(d), &r);
     /* A run that was killed has moved everything and not come to this. */
     if (res >= 0 && !r.file_count && p->old && !run->o->dry_run)
         remove_empty(p->fd, path);
