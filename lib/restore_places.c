@@ -35,6 +35,15 @@ static bool is_here(const struct restore *r, const struct restore_tree *t, const
     return path && zipped_sources_exist(r->fd, path);
 }
 
+/* Did the archive leave the source out, as one of caches alone does? */
+static bool is_absent(const struct restore_tree *t, const char *source)
+{
+    _cleanup_free_ char *path = zipped_sources_entry(&t->m, source);
+    const struct entry *e = path ? manifest_find(&t->m, path) : NULL;
+
+    return e && e->absent;
+}
+
 /* What the manifest and the source say of the index that R->files ends with. */
 static void judge_file(const struct restore *run, const struct restore_tree *t,
                        struct layout_record *r)
@@ -43,12 +52,14 @@ static void judge_file(const struct restore *run, const struct restore_tree *t,
     const struct manifest_index *line = f->is_index ? restore_index_line(t, r->tag, f->name) : NULL;
     const struct restored *source = line && line->source ? restore_file_of(t, line->source) : NULL;
 
-    /* A source that is not here is nobody's loss, nor is one whose symbolic link is not. */
-    if (source && !is_here(run, t, line->source))
-        source = NULL;
-    f->was_valid = line && line->valid && source &&
-                   (source->status == RESTORED_SAME || source->status == RESTORED_CHANGED);
-    f->valid = line && line->valid && source && source->status == RESTORED_SAME;
+    bool here = source && is_here(run, t, line->source);
+
+    /* An index whose source is gone is lost, but not where that was never to be here: in a tree
+     * that came another way, whose modules may be fewer, or out of it. */
+    f->was_valid = line && line->valid && source && !source->superseded &&
+                   (here ? source->status == RESTORED_SAME || source->status == RESTORED_CHANGED
+                         : source->path && !run->grafting && !is_absent(t, line->source));
+    f->valid = line && line->valid && here && source->status == RESTORED_SAME;
 }
 
 /* From elsewhere only indexes are taken that were valid and whose sources are the same here; from
