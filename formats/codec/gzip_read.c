@@ -77,8 +77,8 @@ static void drop_decompressor(void *state)
 
 static const struct piece_ops gzip_pieces = {
     .typical = 2 * 1024 * 1024,
-    .slots_per_thread = 2,
-    .slots_more = 2,
+    .slots_per_thread = 1,
+    .slots_more = 1,
     .scan = scan_member,
     .unpack = unpack_member,
     .drop_state = drop_decompressor,
