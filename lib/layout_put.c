@@ -223,11 +223,6 @@ int layout_give_own(struct layout *l, const struct layout_record *r,
 
 /* ---- Making room ------------------------------------------------------------------------- */
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void clear_listing(struct layout_listing *listing)
 {
     for (size_t i = 0; i < listing->count; i++)
@@ -262,7 +257,7 @@ static int fill_listing(struct layout_listing *listing, int fd)
         listing->count++;
     }
     if (listing->count)
-        qsort(listing->names, listing->count, sizeof *listing->names, compare_names);
+        qsort(listing->names, listing->count, sizeof *listing->names, path_compare);
     return 0;
 }
 

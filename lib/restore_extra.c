@@ -20,11 +20,6 @@ struct dirs {
     size_t count;
 };
 
-static int compare_paths(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void clear(struct dirs *d)
 {
     for (size_t i = 0; i < d->count; i++)
@@ -99,7 +94,7 @@ int restore_extra(struct restore *r, struct wp_error *err)
     for (size_t i = 0; i < r->tree_count && res == 0 && !r->grafting; i++)
         res = add_dirs(&d, &r->trees[i]);
     if (d.count)
-        qsort(d.paths, d.count, sizeof *d.paths, compare_paths);
+        qsort(d.paths, d.count, sizeof *d.paths, path_compare);
     for (size_t i = 0; i < d.count && res == 0; i++)
         if (!i || strcmp(d.paths[i - 1], d.paths[i]) != 0)
             res = count_in(r, d.paths[i]);

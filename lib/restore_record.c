@@ -22,11 +22,6 @@ struct record {
     struct buf more;
 };
 
-static int compare_lines(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* TEXT ends in NUL, and is cut up into lines. */
 static int split(struct record *rec, char *text)
 {
@@ -38,7 +33,7 @@ static int split(struct record *rec, char *text)
         rec->lines[rec->count++] = line;
     }
     if (rec->count)
-        qsort(rec->lines, rec->count, sizeof *rec->lines, compare_lines);
+        qsort(rec->lines, rec->count, sizeof *rec->lines, path_compare);
     return 0;
 }
 

@@ -4,9 +4,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "unpack.h"
 
 struct link {
@@ -147,11 +147,6 @@ int unpack_links_settle(struct unpack *u, const struct unpacked *earlier, struct
     return r;
 }
 
-static int compare_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* The names of what was left out, sorted. */
 static const char **left_out(const struct unpack *u, size_t *count)
 {
@@ -162,7 +157,7 @@ static const char **left_out(const struct unpack *u, size_t *count)
         if (u->items[i]->skipped)
             names[(*count)++] = u->items[i]->e.path;
     if (names)
-        qsort(names, *count, sizeof *names, compare_text);
+        qsort(names, *count, sizeof *names, path_compare);
     return names;
 }
 
@@ -191,7 +186,7 @@ static int find_late_targets(struct unpack *u, struct wp_error *err)
         }
         target = unpack_find(u, item->e.target);
         if (!(target && target->skipped) &&
-            !bsearch(&item->e.target, names, count, sizeof *names, compare_text))
+            !bsearch(&item->e.target, names, count, sizeof *names, path_compare))
             return error_set(err, ENOENT, item->e.path,
                              "is a hard link to %s, which is not unpacked", item->e.target);
         item->skipped = true;

@@ -228,11 +228,6 @@ void leftovers_clear(struct leftovers *l)
     *l = (struct leftovers){0};
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* The data files that the indexes of R name. Of an index that cannot be read, nothing is known. */
 static int named_files(const struct wp_verify_report *r, struct leftovers *out)
 {
@@ -248,7 +243,7 @@ static int named_files(const struct wp_verify_report *r, struct leftovers *out)
         }
     }
     if (out->count)
-        qsort(out->files, out->count, sizeof *out->files, compare_names);
+        qsort(out->files, out->count, sizeof *out->files, path_compare);
     return 0;
 }
 
@@ -278,7 +273,7 @@ int note_leftovers(struct wp_verify_report *r, struct leftovers *l)
         if (index_is_temporary(path_base(l->files[i])))
             e = note_add(r, WP_NOTE_ORPHAN, l->files[i], "Numba did not finish writing it");
         else if (!(named.count && bsearch(&l->files[i], named.files, named.count,
-                                          sizeof *named.files, compare_names)) &&
+                                          sizeof *named.files, path_compare)) &&
                  !is_of_corrupt(r, l->files[i]))
             e = note_add(r, WP_NOTE_ORPHAN, l->files[i], "no index names this data file");
     }

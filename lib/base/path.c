@@ -1,6 +1,5 @@
 #include "base/path.h"
 
-#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +92,11 @@ const char *path_base(const char *path)
 char *path_dir(const char *path)
 {
     return strndup(path, path_base(path) == path ? 0 : (size_t)(path_base(path) - path) - 1);
+}
+
+int path_compare(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 bool path_is_under(const char *path, const char *dir)

@@ -25,6 +25,9 @@ const char *path_base(const char *path);
 /* The part before the last slash; "" where there is none. Allocated. */
 char *path_dir(const char *path);
 
+/* For qsort and bsearch of `char *`: bytewise, as strcmp. */
+int path_compare(const void *a, const void *b);
+
 /* Is PATH equal to DIR, or below it? ("" is above everything relative.) */
 bool path_is_under(const char *path, const char *dir);
 

@@ -1,14 +1,18 @@
 #pragma once
 /* What the files of staging share. The way of a commit:
  *
- *   staging_area.c   an area: its target, its staging directory and the lock on that
+ *   staging_target.c opens the target of an area, or makes it
+ *   staging_area.c   makes its staging directory, and the lock on that
  *   staging_lock.c   the locks, and waiting for them
- *   staging_plan.c   compares the staged trees with the targets and lists operations
+ *   staging_plan.c   compares the staged trees with the targets and lists operations:
+ *   staging_merge.c  name by name,
+ *   staging_remove.c and what is to go
  *   staging_check.c  finds what forbids them, with nothing touched
  *   staging_dirs.c   what is set for directories, and walks through them
  *   staging_fresh.c  owners, modes and times of directories, before the renames
  *   journal.c        the list as text, whole or not there at all
- *   commit.c         carries the operations out, or takes them back
+ *   commit.c         carries the operations out, or takes them back:
+ *   commit_move.c    those that move something
  *   recover.c        does the same for a process that died in between
  *
  * A staging directory `.warmpack-XXXXXX` (0700) holds
@@ -122,10 +126,18 @@ struct staging_plan {
     bool keep_old;
 };
 
+/* ---- staging_target.c */
+
+/* Opens the directory TARGET, and makes what is missing of it, which staging_area_clear can undo.
+ */
+int staging_area_open_target(struct staging_area *a, const char *target, struct wp_error *err);
+/* error_set with the path of PATH in the target. */
+int staging_error(struct wp_error *err, int errnum, const struct staging_area *a, const char *path,
+                  const char *text);
+
 /* ---- staging_area.c */
 
 void staging_area_init(struct staging_area *a);
-int staging_area_open_target(struct staging_area *a, const char *target, struct wp_error *err);
 /* Makes the staging directory with lock, new/ and old/. */
 int staging_area_make(struct staging_area *a, struct wp_error *err);
 /* Is NAME what staging_area_make could have made? */
@@ -155,10 +167,6 @@ void staging_unlock_targets(struct staging_area *areas, size_t n);
 int staging_wait(const struct staging_area *a, const struct staging_options *o, unsigned *waited,
                  struct wp_error *err);
 bool staging_interrupted(const struct staging_options *o);
-
-/* error_set with the path of PATH in the target. */
-int staging_error(struct wp_error *err, int errnum, const struct staging_area *a, const char *path,
-                  const char *text);
 
 /* ---- staging_plan.c, staging_dirs.c */
 
