@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "env.h"
@@ -34,17 +35,14 @@ static bool set_has(const struct name_set *s, const char *name)
 static int set_add(struct name_set *s, const char *name, size_t n)
 {
     _cleanup_free_ char *copy = strndup(name, n);
-    char **grown;
 
     if (!copy)
         return -ENOMEM;
     if (set_has(s, copy))
         return 0;
-    grown = reallocarray(s->names, s->count + 1, sizeof *grown);
-    if (!grown)
+    if (array_grow(s->names, s->count) < 0)
         return -ENOMEM;
-    s->names = grown;
-    grown[s->count++] = take_ptr(copy);
+    s->names[s->count++] = take_ptr(copy);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
@@ -40,7 +41,7 @@ static int add_dirs(struct dirs *d, const struct restore_tree *t)
             return -ENOMEM;
         if (d->count && strcmp(d->paths[d->count - 1], dir) == 0)
             continue;
-        if (layout_grow((void **)&d->paths, d->count, sizeof *d->paths) < 0)
+        if (array_grow(d->paths, d->count) < 0)
             return -ENOMEM;
         d->paths[d->count++] = take_ptr(dir);
     }

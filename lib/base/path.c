@@ -1,6 +1,5 @@
 #include "base/path.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +96,13 @@ char *path_dir(const char *path)
 int path_compare(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int path_compare_start(const void *key, const void *item)
+{
+    const struct path_start *start = key;
+
+    return strncmp(start->text, *(const char *const *)item, start->n);
 }
 
 bool path_is_under(const char *path, const char *dir)
@@ -243,4 +249,15 @@ char *path_escape(const char *path)
     }
     *o = '\0';
     return out;
+}
+
+char *path_escape_format(const char *fmt, va_list ap)
+{
+    char *text, *escaped;
+
+    if (vasprintf(&text, fmt, ap) < 0)
+        return NULL;
+    escaped = path_escape(text);
+    free(text);
+    return escaped;
 }
