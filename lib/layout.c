@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "caches.h"
@@ -81,7 +82,7 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
 static int add_destination(struct layout_destination **d, size_t *n, enum layout_root root,
                            char *path, struct wp_error *err)
 {
-    if (!path || layout_grow((void **)d, *n, sizeof **d) < 0) {
+    if (!path || array_grow(*d, *n) < 0) {
         free(path);
         return error_nomem(err);
     }
@@ -265,7 +266,7 @@ static int note_laid(struct layout *l, const struct layout_record *r, const stru
     bool found;
 
     laid.path = path_join(d->path, f->name);
-    if (!laid.path || layout_grow((void **)&l->laid, l->laid_count, sizeof laid) < 0) {
+    if (!laid.path || array_grow(l->laid, l->laid_count) < 0) {
         free(laid.path);
         return error_nomem(err);
     }

@@ -147,9 +147,6 @@ struct layout {
     char *where_root;     /* the cache root as the consumer sees it, or NULL; owned */
 };
 
-/* LAYOUT's array with room for one more of SIZE bytes behind COUNT: 0 or -ENOMEM. */
-int layout_grow(void **array, size_t count, size_t size);
-
 /* Adds a record (taken over, also on failure). */
 int layout_add_record(struct layout *l, struct layout_record *r);
 /* Adds a file to a record that is not added yet, if NAME is one of a cache: 1, 0 or -ENOMEM. */

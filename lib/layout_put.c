@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/path.h"
@@ -116,7 +117,7 @@ static int put_file(struct layout *l, const struct layout_record *r, const struc
 /* Sets a directory's attributes with a copy of its path that lives until the commit. */
 static int set_dir(struct layout *l, int area, struct staging_dir *attributes, struct wp_error *err)
 {
-    if (layout_grow((void **)&l->kept, l->kept_count, sizeof *l->kept) < 0 ||
+    if (array_grow(l->kept, l->kept_count) < 0 ||
         !(l->kept[l->kept_count] = strdup(attributes->path)))
         return error_nomem(err);
     attributes->path = l->kept[l->kept_count++];
@@ -223,11 +224,6 @@ int layout_give_own(struct layout *l, const struct layout_record *r,
 
 /* ---- Making room ------------------------------------------------------------------------- */
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void clear_listing(struct layout_listing *listing)
 {
     for (size_t i = 0; i < listing->count; i++)
@@ -256,13 +252,13 @@ static int fill_listing(struct layout_listing *listing, int fd)
     while ((item = readdir(dir))) {
         if (!index_is_data_name(item->d_name, &stem))
             continue;
-        if (layout_grow((void **)&listing->names, listing->count, sizeof *listing->names) < 0 ||
+        if (array_grow(listing->names, listing->count) < 0 ||
             !(listing->names[listing->count] = strdup(item->d_name)))
             return -ENOMEM;
         listing->count++;
     }
     if (listing->count)
-        qsort(listing->names, listing->count, sizeof *listing->names, compare_names);
+        qsort(listing->names, listing->count, sizeof *listing->names, path_compare);
     return 0;
 }
 

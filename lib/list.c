@@ -2,8 +2,6 @@
  */
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "archive.h"
 #include "base/cleanup.h"

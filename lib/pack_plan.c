@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
@@ -110,14 +111,13 @@ int pack_record_cache(struct pack *p, const char *cache, const char *source,
                       enum manifest_cache_kind kind, struct wp_error *err)
 {
     struct manifest *m = &p->manifest;
-    struct manifest_cache *grown = realloc(m->caches, (m->cache_count + 1) * sizeof *grown);
+    struct manifest_cache *c;
 
-    if (!grown)
+    if (array_grow(m->caches, m->cache_count) < 0)
         return error_nomem(err);
-    m->caches = grown;
-    grown[m->cache_count] =
-        (struct manifest_cache){.cache = strdup(cache), .source = strdup(source), .kind = kind};
-    if (!grown[m->cache_count].cache || !grown[m->cache_count].source)
+    c = &m->caches[m->cache_count];
+    *c = (struct manifest_cache){.cache = strdup(cache), .source = strdup(source), .kind = kind};
+    if (!c->cache || !c->source)
         return error_nomem(err);
     m->cache_count++;
     return 0;

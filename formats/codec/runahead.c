@@ -1,6 +1,5 @@
 #include "runahead.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
