@@ -1,5 +1,6 @@
 #include "runahead.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
