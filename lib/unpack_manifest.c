@@ -118,7 +118,7 @@ int unpack_stage_manifest(struct unpack *u, const struct entry *e, struct wp_err
     int r = begin(u, e, err);
 
     if (r == 0)
-        r = create_dir(u->tree, u->home, err);
+        r = create_dir(u->tree, u->home, 0700, err);
     if (r < 0)
         return r;
     file.path = name = path_join(u->home, MANIFEST_NAME);

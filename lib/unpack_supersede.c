@@ -161,7 +161,7 @@ static int forget_archive(struct unpack *u, struct earlier *old, struct wp_error
         return error_nomem(err);
     e.size = old->state_text.size;
     clock_gettime(CLOCK_REALTIME, &e.mtime);
-    r = create_dir(u->tree, old->home, err);
+    r = create_dir(u->tree, old->home, 0700, err);
     return r < 0 ? r : create_file(u->tree, &plain, &e, old->state_text.data, e.size, err);
 }
 

@@ -149,8 +149,13 @@ static int furnish(struct staging_area *a)
         return -errno;
     if (mkdirat(a->stage_fd, "new", 0777) < 0 || mkdirat(a->stage_fd, "old", 0700) < 0)
         return -errno;
+    if (fstat(a->stage_fd, &st) < 0)
+        return -errno;
+    a->counts_dirs = st.st_nlink == 4;
     if (fstatat(a->stage_fd, "new", &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
+    /* By whatever rule new/ got its group, what is made in it gets the same or that. */
+    a->gives_own = st.st_uid == geteuid() && st.st_gid == getegid();
     a->umask = ~st.st_mode & 0777;
     a->dir_mode = st.st_mode & ~(mode_t)022 & 07777;
     if (fchmodat(a->stage_fd, "new", (st.st_mode & 07000) | 0700, 0) < 0 ||

@@ -177,7 +177,7 @@ static int plan_fresh_dirs(struct planner *p)
         if (put.kind != OP_PUT || !put.dir)
             continue;
         const struct staging_area *a = &p->s->areas[put.area];
-        int r = staging_dirs_prepare(a, put.path, &defer, p->err);
+        int r = staging_fresh_prepare(a, put.path, &defer, p->err);
         if (r < 0)
             return r;
         if (!defer)
