@@ -1,7 +1,5 @@
 /* warmpack amend */
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 

@@ -1,13 +1,9 @@
 /* warmpack extract */
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/path.h"
 #include "json_document.h"
 #include "message.h"
 #include "operands.h"
@@ -37,7 +33,6 @@ static void print_json(const struct wp_extract_result *r)
 
 static void print_summary(const struct wp_extract_result *r)
 {
-    _cleanup_free_ char *verdict = show_verdict(&r->verify);
     _cleanup_buf_ struct buf line = {0};
     int rc;
 
@@ -46,23 +41,17 @@ static void print_summary(const struct wp_extract_result *r)
     else
         rc = buf_printf(&line, "%llu %s", (unsigned long long)r->files,
                         show_plural(r->files, "file", "files"));
-    if (!rc && verdict && (!r->unchanged || r->verify.count))
-        rc = buf_printf(&line, "; %s", verdict);
+    if (!rc && (!r->unchanged || r->verify.count))
+        rc = show_add_verdict(&line, &r->verify);
     if (!rc && r->sources)
         rc = buf_printf(&line, "; %zu of %zu sources are the same", r->matched, r->sources);
-    if (!rc && r->restamped)
-        rc = buf_printf(&line, "; %zu %s restamped", r->restamped,
-                        show_plural(r->restamped, "index", "indexes"));
-    if (!rc && r->renamed)
-        rc = buf_printf(&line, "; %zu cache %s renamed", r->renamed,
-                        show_plural(r->renamed, "directory", "directories"));
+    if (!rc)
+        rc = show_add_count(&line, r->restamped, "index", "indexes", "restamped");
+    if (!rc)
+        rc = show_add_count(&line, r->renamed, "cache directory", "cache directories", "renamed");
     if (!rc)
         rc = show_add_place(&line, r->layout, r->cache_dir, r->set_cache_dir, r->verify.count);
-    if (rc || buf_terminate(&line)) {
-        message_error("out of memory");
-        return;
-    }
-    message_summary("%s", (const char *)line.data);
+    show_summary(&line, rc);
 }
 
 /* Each index that is not valid, with its reason. Without a manifest nothing was promised, and the

@@ -1,7 +1,6 @@
 /* warmpack restore */
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -38,51 +37,38 @@ static void print_json(const struct args *a, const struct wp_restore_result *r)
     document_end();
 }
 
-/* "; N times set", or nothing for none. */
-static int add_count(struct buf *line, uint64_t n, const char *one, const char *many,
-                     const char *done)
-{
-    return n ? buf_printf(line, "; %llu %s %s", (unsigned long long)n, show_plural(n, one, many),
-                          done)
-             : 0;
-}
-
 static int add_deeds(struct buf *line, const struct args *a, const struct wp_restore_result *r)
 {
     bool would = a->dry_run;
     int rc = buf_printf(line, "%zu of %zu sources are the same", r->matched, r->sources);
 
-    rc = rc ? rc : add_count(line, r->missing, "file", "files", "missing");
-    rc = rc ? rc : add_count(line, r->changed, "file", "files", "changed");
-    rc = rc ? rc : add_count(line, r->extra, "file", "files", "not packed");
-    rc = rc ? rc : add_count(line, r->times, "time", "times", would ? "to set" : "set");
-    rc = rc ? rc : add_count(line, r->modes, "mode", "modes", would ? "to set" : "set");
-    rc = rc ? rc : add_count(line, r->links, "link", "links", would ? "to make" : "made");
+    rc = rc ? rc : show_add_count(line, r->missing, "file", "files", "missing");
+    rc = rc ? rc : show_add_count(line, r->changed, "file", "files", "changed");
+    rc = rc ? rc : show_add_count(line, r->extra, "file", "files", "not packed");
+    rc = rc ? rc : show_add_count(line, r->times, "time", "times", would ? "to set" : "set");
+    rc = rc ? rc : show_add_count(line, r->modes, "mode", "modes", would ? "to set" : "set");
+    rc = rc ? rc : show_add_count(line, r->links, "link", "links", would ? "to make" : "made");
     rc = rc ? rc
-            : add_count(line, r->restamped, "index", "indexes", would ? "to restamp" : "restamped");
+            : show_add_count(line, r->restamped, "index", "indexes",
+                             would ? "to restamp" : "restamped");
     rc = rc ? rc
-            : add_count(line, r->pycs, ".pyc file", ".pyc files",
-                        would ? "to restamp" : "restamped");
+            : show_add_count(line, r->pycs, ".pyc file", ".pyc files",
+                             would ? "to restamp" : "restamped");
     return rc ? rc
-              : add_count(line, r->renamed, "cache directory", "cache directories",
-                          would ? "to rename" : "renamed");
+              : show_add_count(line, r->renamed, "cache directory", "cache directories",
+                               would ? "to rename" : "renamed");
 }
 
 static void print_summary(const struct args *a, const struct wp_restore_result *r)
 {
-    _cleanup_free_ char *verdict = show_verdict(&r->verify);
     _cleanup_buf_ struct buf line = {0};
     int rc = add_deeds(&line, a, r);
 
-    if (!rc && verdict && !a->dry_run)
-        rc = buf_printf(&line, "; %s", verdict);
+    if (!rc && !a->dry_run)
+        rc = show_add_verdict(&line, &r->verify);
     if (!rc)
         rc = show_add_place(&line, r->layout, r->cache_dir, r->set_cache_dir, r->verify.count);
-    if (rc || buf_terminate(&line)) {
-        message_error("out of memory");
-        return;
-    }
-    message_summary("%s", (const char *)line.data);
+    show_summary(&line, rc);
 }
 
 int restore_run(const struct args *a)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -78,6 +77,21 @@ char *show_verdict(const struct wp_verify_report *r)
     return (char *)take_ptr(text.data);
 }
 
+int show_add_count(struct buf *line, uint64_t n, const char *one, const char *many,
+                   const char *done)
+{
+    return n ? buf_printf(line, "; %llu %s %s", (unsigned long long)n, show_plural(n, one, many),
+                          done)
+             : 0;
+}
+
+int show_add_verdict(struct buf *line, const struct wp_verify_report *r)
+{
+    _cleanup_free_ char *verdict = show_verdict(r);
+
+    return verdict ? buf_printf(line, "; %s", verdict) : -ENOMEM;
+}
+
 int show_add_place(struct buf *line, enum wp_layout layout, const char *cache_dir, bool set,
                    size_t count)
 {
@@ -86,6 +100,14 @@ int show_add_place(struct buf *line, enum wp_layout layout, const char *cache_di
     if (count && layout == WP_LAYOUT_IN_TREE)
         return buf_add_str(line, "; caches in tree");
     return 0;
+}
+
+void show_summary(struct buf *line, int rc)
+{
+    if (rc || buf_terminate(line))
+        message_error("out of memory");
+    else
+        message_summary("%s", (const char *)line->data);
 }
 
 void show_invalid(const struct wp_verify_report *r, bool lost)

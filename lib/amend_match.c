@@ -2,7 +2,6 @@
  * same; of several, the one whose path has the longest common end, then the one with more valid
  * caches (a copy that a build left behind has none). */
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,11 +71,6 @@ static unsigned packages(const char *path, bool (*holds)(const void *ctx, const 
         dir = above;
     }
     return n;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -243,7 +237,7 @@ static int match_all(struct amend *a, const struct candidates *c, const struct p
     }
     if (a->result->unmatched_count)
         qsort(a->result->unmatched, a->result->unmatched_count, sizeof *a->result->unmatched,
-              compare_names);
+              path_compare);
     return r;
 }
 

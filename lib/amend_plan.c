@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "amend.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "numba/index.h"
@@ -185,18 +186,16 @@ static const struct destination *destination(struct pack *p, const struct amend 
                                              const char *source, struct wp_error *err)
 {
     const struct manifest_cache *cache;
-    struct destination *grown, *new;
+    struct destination *new;
 
     for (size_t i = 0; i < d->count; i++)
         if (strcmp(d->v[i].from, from) == 0 && strcmp(d->v[i].source, source) == 0)
             return &d->v[i];
-    grown = reallocarray(d->v, d->count + 1, sizeof *grown);
-    if (!grown) {
+    if (array_grow(d->v, d->count) < 0) {
         error_nomem(err);
         return NULL;
     }
-    d->v = grown;
-    new = &grown[d->count++];
+    new = &d->v[d->count++];
     *new = (struct destination){.from = strdup(from), .source = strdup(source)};
     cache = hashed(a, from);
     new->to = cache ? place_hashed(p, cache, source, err) : path_join(source, "__pycache__");

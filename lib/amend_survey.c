@@ -1,9 +1,7 @@
 /* Amending: what the source tree and its cache directories hold, judged as packing judges it. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "amend.h"
 #include "base/cleanup.h"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
@@ -15,7 +16,7 @@
 #include "zipped_sources.h"
 
 /* All are held until the last entry has been met. */
-enum { LARGEST_SUM = 256 << 20, LARGEST_MANIFEST = 1 << 30 };
+enum { LARGEST_SUM = 256 << 20 };
 
 const struct entry *archive_indexes_file(const struct archive_indexes *v, const char *path,
                                          bool *outside)
@@ -57,38 +58,11 @@ static int keep_entry(struct archive_indexes *v, const struct entry *e, struct w
 {
     struct manifest *m = &v->m;
 
-    if ((m->entry_count & (m->entry_count - 1)) == 0) {
-        struct entry *grown =
-            reallocarray(m->entries, m->entry_count ? 2 * m->entry_count : 1, sizeof *grown);
-
-        if (!grown)
-            return error_nomem(err);
-        m->entries = grown;
-    }
-    if (entry_copy(&m->entries[m->entry_count], e) < 0)
+    if (array_grow(m->entries, m->entry_count) < 0 ||
+        entry_copy(&m->entries[m->entry_count], e) < 0)
         return error_nomem(err);
     m->entry_count++;
     return 0;
-}
-
-/* Reads the current entry whole. */
-static int pull(struct archive_indexes *v, const struct entry *e, struct buf *text,
-                struct wp_error *err)
-{
-    const void *data;
-    uint64_t offset;
-    size_t n;
-    int r;
-
-    while ((r = v->a->reader->ops->data(v->a->reader, &data, &n, &offset, err)) > 0) {
-        if (offset != text->size || n > e->size - text->size)
-            return error_set(err, EBADMSG, e->path, "has another size than its header says");
-        if (buf_add(text, data, n) < 0)
-            return error_nomem(err);
-        if (manifest_is_path(e->path) && !manifest_may_grow(text, n))
-            return error_set(err, 0, e->path, "is no manifest");
-    }
-    return r;
 }
 
 /* The digest of the current entry, a source: what a stamp may hold. Of one with holes it stays
@@ -125,25 +99,25 @@ static bool is_source(const char *path)
 
 static int keep_index(struct archive_indexes *v, const struct entry *e, struct wp_error *err)
 {
-    struct archive_index *grown = reallocarray(v->items, v->count + 1, sizeof *grown);
-    int r = 0;
+    struct archive_index *index;
 
-    if (!grown)
+    if (array_grow(v->items, v->count) < 0)
         return error_nomem(err);
-    v->items = grown;
-    grown[v->count] = (struct archive_index){.path = strdup(e->path)};
-    if (!grown[v->count].path)
+    index = &v->items[v->count];
+    *index = (struct archive_index){.path = strdup(e->path)};
+    if (!index->path)
         return error_nomem(err);
-    grown += v->count++;
+    v->count++;
     if (e->size > INDEX_LARGEST) {
-        grown->unread = "is too large for an index";
-    } else if (e->size > LARGEST_SUM - v->held) {
-        grown->unread = "the indexes of the archive are too large together";
-    } else {
-        v->held += e->size;
-        r = pull(v, e, &grown->text, err);
+        index->unread = "is too large for an index";
+        return 0;
     }
-    return r;
+    if (e->size > LARGEST_SUM - v->held) {
+        index->unread = "the indexes of the archive are too large together";
+        return 0;
+    }
+    v->held += e->size;
+    return archive_pull(v->a, e, &index->text, NULL, err);
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -166,9 +140,10 @@ static int meet_all(struct archive_indexes *v, struct buf *manifest, char **mani
             buf_clear(manifest);
             free(*manifest_path);
             *manifest_path = strdup(e->path);
-            r = !*manifest_path              ? error_nomem(err)
-                : e->size > LARGEST_MANIFEST ? error_set(err, EFBIG, e->path, "is no manifest")
-                                             : pull(v, e, manifest, err);
+            r = !*manifest_path ? error_nomem(err)
+                : e->size > MANIFEST_LARGEST
+                    ? error_set(err, EFBIG, e->path, "is no manifest")
+                    : archive_pull(v->a, e, manifest, manifest_may_grow, err);
             if (r < 0)
                 return r;
             continue;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
@@ -23,15 +24,13 @@ struct places {
 static int add_place(struct places *p, enum wp_layout kind, char *dir, const char *here,
                      const char *why_not, struct wp_error *err)
 {
-    struct wp_cache_place *grown = dir ? reallocarray(p->items, p->count + 1, sizeof *grown) : NULL;
     struct wp_cache_place *place;
 
-    if (!grown) {
+    if (!dir || array_grow(p->items, p->count) < 0) {
         free(dir);
         return error_nomem(err);
     }
-    p->items = grown;
-    place = &grown[p->count++];
+    place = &p->items[p->count++];
     *place = (struct wp_cache_place){.kind = kind, .dir = dir};
     if (!why_not) {
         int e = places_writable(here ? here : dir, p->user);

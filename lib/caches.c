@@ -5,19 +5,20 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "numba/index.h"
 #include "numba/places.h"
 
 struct hashed {
-    char *name; /* BASE_SHA1 */
+    char *name; /* BASE_SHA1; the first member, for path_compare_start */
     char *dir;
 };
 
 struct caches {
     struct hashed *items;
-    size_t count, room;
+    size_t count;
 };
 
 int caches_new(struct caches **out, struct wp_error *err)
@@ -46,15 +47,8 @@ int caches_add(struct caches *c, const char *base, const char *place, const char
 
     if (!name)
         return path && errno == EILSEQ ? 0 : error_nomem(err);
-    if (c->count == c->room) {
-        size_t room = c->room ? 2 * c->room : 64;
-        struct hashed *items = realloc(c->items, room * sizeof *items);
-
-        if (!items)
-            return error_nomem(err);
-        c->items = items;
-        c->room = room;
-    }
+    if (array_grow(c->items, c->count) < 0)
+        return error_nomem(err);
     c->items[c->count].dir = strdup(dir);
     if (!c->items[c->count].dir)
         return error_nomem(err);
@@ -84,23 +78,13 @@ const char *caches_find(const struct caches *c, const char *name)
 
 bool caches_knows_base(const struct caches *c, const char *name)
 {
-    size_t length, low = 0, high = c->count;
+    struct path_start start = {.text = name};
 
-    if (!places_is_hash_name(name, &length))
+    if (!places_is_hash_name(name, &start.n))
         return false;
-    length++; /* with the underscore */
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strncmp(c->items[middle].name, name, length);
-
-        if (order == 0)
-            return true;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
+    start.n++; /* with the underscore */
+    return c->count &&
+           bsearch(&start, c->items, c->count, sizeof *c->items, path_compare_start) != NULL;
 }
 
 /* Appends PATH (taken over) unless it is there already. */

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "archive.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/path.h"
 #include "caches.h"
 #include "judge.h"
 #include "judge_keys.h"
@@ -52,8 +52,6 @@ void wp_env_free(struct wp_env *e)
 static int add_report(struct wp_env *e, struct wp_verify_report *found, const char *name,
                       const struct wp_report *to, struct wp_error *err)
 {
-    struct wp_verify_report *grown;
-
     for (size_t i = 0; i < found->count; i++)
         if (found->indexes[i].status == WP_CORRUPT)
             report(to, WP_WARNING, found->indexes[i].index, "left out: %s",
@@ -64,12 +62,10 @@ static int add_report(struct wp_env *e, struct wp_verify_report *found, const ch
         wp_verify_report_clear(found);
         return error_set(err, 0, name, "has no cache index that can be read");
     }
-    grown = reallocarray(e->reports, e->report_count + 1, sizeof *grown);
-    if (!grown) {
+    if (array_grow(e->reports, e->report_count) < 0) {
         wp_verify_report_clear(found);
         return error_nomem(err);
     }
-    e->reports = grown;
     e->reports[e->report_count++] = *found;
     return 0;
 }
@@ -77,13 +73,11 @@ static int add_report(struct wp_env *e, struct wp_verify_report *found, const ch
 static int add_probe(struct wp_env *e, const char *path, const struct buf *text,
                      struct wp_error *err)
 {
-    struct env_probe *grown = reallocarray(e->probes, e->probe_count + 1, sizeof *grown);
     struct env_probe *p;
 
-    if (!grown)
+    if (array_grow(e->probes, e->probe_count) < 0)
         return error_nomem(err);
-    e->probes = grown;
-    p = &grown[e->probe_count++];
+    p = &e->probes[e->probe_count++];
     *p = (struct env_probe){.name = strdup(path)};
     return p->name ? probe_read(&p->probe, text, path, err) : error_nomem(err);
 }
@@ -204,19 +198,15 @@ static bool is_same(const char *a, const char *b)
 
 static int add_target(struct env_target **list, size_t *count, const struct env_target *t)
 {
-    struct env_target *grown;
-
     for (size_t i = 0; i < *count; i++)
         if (is_same((*list)[i].triple, t->triple) && is_same((*list)[i].cpu, t->cpu) &&
             is_same((*list)[i].features, t->features) && is_same((*list)[i].machine, t->machine))
             return 0;
     if (*count == MOST_TARGETS)
         return -E2BIG;
-    grown = reallocarray(*list, *count + 1, sizeof *grown);
-    if (!grown)
+    if (array_grow(*list, *count) < 0)
         return -ENOMEM;
-    *list = grown;
-    grown[(*count)++] = *t;
+    (*list)[(*count)++] = *t;
     return 0;
 }
 

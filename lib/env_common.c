@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "env.h"
 #include "numba/features.h"
 
@@ -33,17 +35,14 @@ static bool set_has(const struct name_set *s, const char *name)
 static int set_add(struct name_set *s, const char *name, size_t n)
 {
     _cleanup_free_ char *copy = strndup(name, n);
-    char **grown;
 
     if (!copy)
         return -ENOMEM;
     if (set_has(s, copy))
         return 0;
-    grown = reallocarray(s->names, s->count + 1, sizeof *grown);
-    if (!grown)
+    if (array_grow(s->names, s->count) < 0)
         return -ENOMEM;
-    s->names = grown;
-    grown[s->count++] = take_ptr(copy);
+    s->names[s->count++] = take_ptr(copy);
     return 0;
 }
 
@@ -121,18 +120,13 @@ static void set_intersect(struct name_set *all, const struct name_set *s)
     all->count = kept;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* "+adx,+aes,-avx512f": what is in ALL with a plus, the rest of KNOWN with a minus. */
 static char *list_of(struct name_set *known, const struct name_set *all)
 {
     _cleanup_buf_ struct buf text = {0};
 
     if (known->count)
-        qsort(known->names, known->count, sizeof *known->names, compare_names);
+        qsort(known->names, known->count, sizeof *known->names, path_compare);
     for (size_t i = 0; i < known->count; i++)
         if (buf_printf(&text, "%s%c%s", i ? "," : "", set_has(all, known->names[i]) ? '+' : '-',
                        known->names[i]) < 0)

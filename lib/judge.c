@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "overloads.h"
@@ -34,19 +34,16 @@ int judge_set(struct wp_index_status *s, enum wp_status status, const char *fmt,
 {
     _cleanup_free_ char *text = NULL;
     va_list ap;
-    int n;
 
     va_start(ap, fmt);
-    n = vasprintf(&text, fmt, ap);
+    text = path_escape_format(fmt, ap);
     va_end(ap);
-    if (n < 0) {
-        text = NULL;
+    if (!text)
         return -ENOMEM;
-    }
     s->status = status;
     free(s->reason);
-    s->reason = path_escape(text);
-    return s->reason ? 0 : -ENOMEM;
+    s->reason = take_ptr(text);
+    return 0;
 }
 
 static int judge_stamp(struct wp_index_status *s, struct judge_file *source,
@@ -176,16 +173,9 @@ void judge_clear(struct wp_index_status *s)
 
 int judge_add(struct wp_verify_report *r, struct wp_index_status *s)
 {
-    /* Grows by doubling: the room is the next power of two. */
-    if ((r->count & (r->count - 1)) == 0) {
-        size_t room = r->count ? 2 * r->count : 1;
-        struct wp_index_status *grown = realloc(r->indexes, room * sizeof *grown);
-
-        if (!grown) {
-            judge_clear(s);
-            return -ENOMEM;
-        }
-        r->indexes = grown;
+    if (array_grow(r->indexes, r->count) < 0) {
+        judge_clear(s);
+        return -ENOMEM;
     }
     r->by_status[s->status]++;
     r->indexes[r->count++] = *s;

@@ -6,23 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "layout.h"
 #include "numba/index.h"
-
-int layout_grow(void **array, size_t count, size_t size)
-{
-    void *grown;
-
-    if (count & (count - 1)) /* full only at powers of two */
-        return 0;
-    grown = reallocarray(*array, count ? 2 * count : 1, size);
-    if (!grown)
-        return -ENOMEM;
-    *array = grown;
-    return 0;
-}
 
 /* ---- Records ----------------------------------------------------------------------------- */
 
@@ -39,8 +27,7 @@ void layout_record_clear(struct layout_record *r)
 
 int layout_add_record(struct layout *l, struct layout_record *r)
 {
-    if (!r->dir || !r->source ||
-        layout_grow((void **)&l->records, l->record_count, sizeof *r) < 0) {
+    if (!r->dir || !r->source || array_grow(l->records, l->record_count) < 0) {
         layout_record_clear(r);
         return -ENOMEM;
     }
@@ -60,7 +47,7 @@ int layout_add_file(struct layout_record *r, const char *name, bool valid)
         return 0;
     }
     f.name = strdup(name);
-    if (!f.name || layout_grow((void **)&r->files, r->file_count, sizeof f) < 0) {
+    if (!f.name || array_grow(r->files, r->file_count) < 0) {
         free(f.name);
         return -ENOMEM;
     }
@@ -221,8 +208,7 @@ int layout_take(struct layout *l, const struct layout_destination *d, const stru
 {
     char *key = taken_key(d, f);
 
-    if (!key || grow_slots(l) < 0 ||
-        layout_grow((void **)&l->taken, l->taken_count, sizeof *l->taken) < 0) {
+    if (!key || grow_slots(l) < 0 || array_grow(l->taken, l->taken_count) < 0) {
         free(key);
         return -ENOMEM;
     }

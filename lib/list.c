@@ -2,12 +2,9 @@
  */
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "archive.h"
 #include "base/cleanup.h"
-#include "base/path.h"
 #include "manifest/manifest.h"
 #include "patterns.h"
 

@@ -16,11 +16,6 @@
 
 extern char **environ;
 
-static int compare_strings(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int record_environment(struct manifest *m, struct wp_error *err)
 {
     size_t n = 0;
@@ -39,7 +34,7 @@ static int record_environment(struct manifest *m, struct wp_error *err)
         if (!m->env[m->env_count++])
             return error_nomem(err);
     }
-    qsort(m->env, m->env_count, sizeof *m->env, compare_strings);
+    qsort(m->env, m->env_count, sizeof *m->env, path_compare);
     return 0;
 }
 

@@ -1,7 +1,6 @@
 /* Packing an egg: setuptools' NAME.egg-info becomes its EGG-INFO. */
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
@@ -150,13 +151,11 @@ void pack_drop(struct pack *p, const char *dir)
 
 int pack_make(struct pack *p, const char *path, const char *text, struct wp_error *err)
 {
-    struct made_file *grown = reallocarray(p->made, p->made_count + 1, sizeof *grown);
     struct made_file *f;
 
-    if (!grown)
+    if (array_grow(p->made, p->made_count) < 0)
         return error_nomem(err);
-    p->made = grown;
-    f = &grown[p->made_count++];
+    f = &p->made[p->made_count++];
     *f = (struct made_file){.entry = {.path = strdup(path), .mode = 0644}};
     if (!f->entry.path || buf_add_str(&f->text, text) < 0)
         return error_nomem(err);

@@ -1,7 +1,5 @@
 /* Packing a wheel: its RECORD is made anew. */
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "restore.h"
@@ -33,8 +34,7 @@ static int add_dir(struct restore_tree *t, char *archived)
         return 0;
     }
     d.path = restore_path(t, archived, &gone);
-    if (!d.path || (*d.path && !path_is_safe(d.path)) ||
-        layout_grow((void **)&t->dirs, t->dir_count, sizeof d) < 0) {
+    if (!d.path || (*d.path && !path_is_safe(d.path)) || array_grow(t->dirs, t->dir_count) < 0) {
         bool failed = !gone && !d.path;
 
         free(archived);
@@ -123,7 +123,7 @@ int restore_insides_find(struct restore_tree *t)
             known = strcmp(t->insides[k], root) == 0;
         if (known)
             continue;
-        if (layout_grow((void **)&t->insides, t->inside_count, sizeof *t->insides) < 0)
+        if (array_grow(t->insides, t->inside_count) < 0)
             return -ENOMEM;
         t->insides[t->inside_count++] = take_ptr(root);
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
@@ -19,11 +20,6 @@ struct dirs {
     char **paths; /* owned */
     size_t count;
 };
-
-static int compare_paths(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
 
 static void clear(struct dirs *d)
 {
@@ -45,7 +41,7 @@ static int add_dirs(struct dirs *d, const struct restore_tree *t)
             return -ENOMEM;
         if (d->count && strcmp(d->paths[d->count - 1], dir) == 0)
             continue;
-        if (layout_grow((void **)&d->paths, d->count, sizeof *d->paths) < 0)
+        if (array_grow(d->paths, d->count) < 0)
             return -ENOMEM;
         d->paths[d->count++] = take_ptr(dir);
     }
@@ -99,7 +95,7 @@ int restore_extra(struct restore *r, struct wp_error *err)
     for (size_t i = 0; i < r->tree_count && res == 0 && !r->grafting; i++)
         res = add_dirs(&d, &r->trees[i]);
     if (d.count)
-        qsort(d.paths, d.count, sizeof *d.paths, compare_paths);
+        qsort(d.paths, d.count, sizeof *d.paths, path_compare);
     for (size_t i = 0; i < d.count && res == 0; i++)
         if (!i || strcmp(d.paths[i - 1], d.paths[i]) != 0)
             res = count_in(r, d.paths[i]);

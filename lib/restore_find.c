@@ -7,13 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
 #include "restore.h"
 #include "tree/beneath.h"
 
-enum { LARGEST_MANIFEST = 1 << 30, LARGEST_STATE = 16 << 20, ID_LENGTH = 16, MOST_STRIP = 32 };
+enum { ID_LENGTH = 16, MOST_STRIP = 32 };
 
 /* ---- Names ------------------------------------------------------------------------------- */
 
@@ -125,7 +126,7 @@ static int read_state(struct restore *r, struct restore_tree *t, struct wp_error
 {
     _cleanup_free_ char *path = path_join(t->home, STATE_NAME);
     struct stat st = {0};
-    int res = path ? beneath_read(r->fd, path, LARGEST_STATE, &t->state_text, &st) : -ENOMEM;
+    int res = path ? beneath_read(r->fd, path, STATE_LARGEST, &t->state_text, &st) : -ENOMEM;
 
     if (res == -ENOENT)
         return 0;
@@ -226,7 +227,7 @@ static struct restore_tree *add_tree(struct restore *r)
 {
     struct restore_tree *t;
 
-    if (layout_grow((void **)&r->trees, r->tree_count, sizeof *r->trees) < 0)
+    if (array_grow(r->trees, r->tree_count) < 0)
         return NULL;
     t = &r->trees[r->tree_count++];
     *t = (struct restore_tree){
@@ -239,7 +240,7 @@ static int read_manifest(struct restore *r, struct restore_tree *t, int fd, cons
 {
     _cleanup_buf_ struct buf text = {0};
     unsigned char digest[SHA256_SIZE];
-    int res = beneath_read(fd, path, LARGEST_MANIFEST, &text, NULL);
+    int res = beneath_read(fd, path, MANIFEST_LARGEST, &text, NULL);
 
     if (res < 0)
         return error_set(err, -res, t->name, "cannot be read");

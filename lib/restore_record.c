@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "restamp.h"
@@ -22,43 +23,28 @@ struct record {
     struct buf more;
 };
 
-static int compare_lines(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* TEXT ends in NUL, and is cut up into lines. */
 static int split(struct record *rec, char *text)
 {
     char *rest = NULL;
 
     for (char *line = strtok_r(text, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
-        if (layout_grow((void **)&rec->lines, rec->count, sizeof *rec->lines) < 0)
+        if (array_grow(rec->lines, rec->count) < 0)
             return -ENOMEM;
         rec->lines[rec->count++] = line;
     }
     if (rec->count)
-        qsort(rec->lines, rec->count, sizeof *rec->lines, compare_lines);
+        qsort(rec->lines, rec->count, sizeof *rec->lines, path_compare);
     return 0;
 }
 
 /* Is there a line that begins with LINE's name, up to its first separating comma at N? */
 static bool is_listed(const struct record *rec, const char *line, size_t n)
 {
-    size_t low = 0, high = rec->count;
+    const struct path_start start = {.text = line, .n = n};
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strncmp(rec->lines[middle], line, n);
-
-        if (order == 0)
-            return true;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
+    return rec->count &&
+           bsearch(&start, rec->lines, rec->count, sizeof *rec->lines, path_compare_start) != NULL;
 }
 
 /* Lists PATH of the tree, which is known to be there. 1: it is listed already. */

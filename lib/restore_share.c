@@ -2,7 +2,6 @@
  * one directory): which of them speaks for a file. Each looks after its own files alone, so that
  * no index is laid or counted twice and no two times are set in turn. */
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +9,6 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
-#include "base/path.h"
 #include "restore.h"
 #include "tree/beneath.h"
 

@@ -51,7 +51,7 @@ static int put(struct restore *r, struct restore_tree *t, const char *path, cons
         return 0;
     }
     tree = staging_tree(t->staging, 0);
-    res = create_dir(tree, t->home, err);
+    res = create_dir(tree, t->home, 0700, err);
     if (res == 0)
         res = create_file(tree, &plain, &e, text->data, text->size, err);
     if (res == 0 && staging_set_last(t->staging, 0, path) < 0)

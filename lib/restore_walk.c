@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "restore.h"
@@ -23,7 +24,7 @@ struct paths {
 /* Takes over PATH, NULL on no memory. */
 static int add_path(struct paths *p, char *path)
 {
-    if (!path || layout_grow((void **)&p->list, p->count, sizeof *p->list) < 0) {
+    if (!path || array_grow(p->list, p->count) < 0) {
         free(path);
         return -ENOMEM;
     }

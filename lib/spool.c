@@ -5,12 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/path.h"
-
-enum { LARGEST_MANIFEST = 1 << 30 };
 
 struct reading {
     struct spool *s;
@@ -87,15 +86,8 @@ static int keep_entry(struct reading *r, const struct entry *e, struct wp_error 
     struct spool *s = r->s;
     struct spooled *item;
 
-    if (s->count == s->room) {
-        size_t room = s->room ? 2 * s->room : 256;
-        struct spooled *grown = reallocarray(s->items, room, sizeof *grown);
-
-        if (!grown)
-            return error_nomem(err);
-        s->items = grown;
-        s->room = room;
-    }
+    if (array_grow(s->items, s->count) < 0)
+        return error_nomem(err);
     item = &s->items[s->count];
     *item = (struct spooled){.header_time = e->mtime, .file = s->count};
     if (entry_copy(&item->entry, e) < 0)
@@ -107,24 +99,16 @@ static int keep_entry(struct reading *r, const struct entry *e, struct wp_error 
 static int keep_manifest(struct reading *r, const struct entry *e, struct wp_error *err)
 {
     _cleanup_buf_ struct buf text = {0};
-    const void *data;
-    uint64_t offset;
-    size_t n;
     int rc;
 
     if (r->manifest)
         return error_set(err, EBADMSG, e->path, "the archive has a second manifest");
-    if (e->size > LARGEST_MANIFEST)
+    if (e->size > MANIFEST_LARGEST)
         return error_set(err, EFBIG, e->path, "is too large for a manifest");
     r->manifest = strdup(e->path);
     if (!r->manifest)
         return error_nomem(err);
-    while ((rc = r->a->reader->ops->data(r->a->reader, &data, &n, &offset, err)) > 0) {
-        if (offset != text.size || n > e->size - text.size)
-            return error_set(err, EBADMSG, e->path, "has another size than its header says");
-        if (buf_add(&text, data, n) < 0)
-            return error_nomem(err);
-    }
+    rc = archive_pull(r->a, e, &text, manifest_may_grow, err);
     return rc < 0 ? rc
                   : manifest_read(&r->recorded, text.data, text.size, e->path, r->a->pool, err);
 }

@@ -17,7 +17,7 @@ struct spooled {
 struct spool {
     int fd;                /* owned; -1: none */
     struct spooled *items; /* in the archive's order, without warmpack's own; owned */
-    size_t count, room;
+    size_t count;
     uint64_t size; /* of the file */
 };
 

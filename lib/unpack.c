@@ -35,7 +35,7 @@ static int make_parents(struct unpack *u, const char *path, struct wp_error *err
         return 0;
     if (parent)
         return error_set(err, ENOTDIR, path, "lies in %s, which is no directory", path_base(dir));
-    return create_dir(u->tree, dir, err);
+    return create_dir(u->tree, dir, 0700, err);
 }
 
 /* The archive has a second entry of that name: as in tar, the last one counts. */
@@ -71,7 +71,7 @@ static int stage_entry(struct unpack *u, struct unpack_files *files, struct unpa
     if (r < 0)
         return r;
     if (item->e.type == ENTRY_DIR)
-        return create_dir(u->tree, item->e.path, err);
+        return create_dir(u->tree, item->e.path, create_mode(&u->policy, &item->e), err);
     return item->e.type == ENTRY_FILE ? unpack_files_add(files, item, err) : 0;
 }
 
@@ -252,6 +252,10 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
         r = staging_add_area(u->staging, u->dir, err);
     if (r >= 0) {
         u->tree = staging_tree(u->staging, 0);
+        u->policy.granted = 0777 & ~staging_umask(u->staging, 0);
+        u->policy.knows_owner = staging_gives_own(u->staging, 0);
+        u->policy.uid = geteuid();
+        u->policy.gid = getegid();
         if (geteuid() != 0)
             u->umask = u->policy.umask = staging_umask(u->staging, 0);
         r = unpack_add_physical_root(u, err);

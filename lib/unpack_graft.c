@@ -1,12 +1,10 @@
 /* Unpacking the caches alone, onto a tree that came another way: only those whose sources have the
  * content there that was compiled. Times and stamps are then the affair of the repair. */
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/digest.h"

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "caches.h"
@@ -33,7 +34,7 @@ static int find_files(struct unpack *u, struct cache_files *files)
         if (item->skipped || (item->e.type != ENTRY_FILE && item->e.type != ENTRY_HARDLINK) ||
             !(caches_is_index(item->e.path) || caches_is_data(item->e.path)))
             continue;
-        if (layout_grow((void **)&files->items, files->count, sizeof item) < 0)
+        if (array_grow(files->items, files->count) < 0)
             return -ENOMEM;
         files->items[files->count++] = item;
     }

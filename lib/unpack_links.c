@@ -4,9 +4,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "unpack.h"
 
 struct link {
@@ -24,28 +25,16 @@ struct inode {
 
 struct unpack_links {
     struct link *links;
-    size_t count, room;
+    size_t count;
     struct inode *inodes; /* item->inode is a number in here + 1 */
-    size_t inode_count, inode_room;
+    size_t inode_count;
 };
-
-/* LIST with room for one more, or NULL (and it is as it was). */
-static void *with_room(void *list, size_t count, size_t *room, size_t size)
-{
-    size_t more = *room ? 2 * *room : 64;
-    void *grown = count < *room ? list : reallocarray(list, more, size);
-
-    if (grown && count == *room)
-        *room = more;
-    return grown;
-}
 
 /* What the name of ITEM's target means now, or NULL. */
 static struct inode *find_inode(struct unpack *u, const struct unpacked *item, int *r)
 {
     struct unpacked *target = unpack_find(u, item->e.target);
     struct unpack_links *l = u->links;
-    struct inode *inodes;
 
     *r = 0;
     if (!target || target->e.type == ENTRY_DIR ||
@@ -53,17 +42,14 @@ static struct inode *find_inode(struct unpack *u, const struct unpacked *item, i
         return NULL;
     if (target->inode)
         return &l->inodes[target->inode - 1];
-    inodes = with_room(l->inodes, l->inode_count, &l->inode_room, sizeof *inodes);
-    if (!inodes || l->inode_count == UINT32_MAX - 1) {
-        l->inodes = inodes ? inodes : l->inodes;
+    if (l->inode_count == UINT32_MAX - 1 || array_grow(l->inodes, l->inode_count) < 0) {
         *r = -ENOMEM;
         return NULL;
     }
-    l->inodes = inodes;
-    inodes[l->inode_count] =
+    l->inodes[l->inode_count] =
         (struct inode){.item = target, .is_symlink = target->e.type == ENTRY_SYMLINK};
     target->inode = (uint32_t)++l->inode_count;
-    return &inodes[l->inode_count - 1];
+    return &l->inodes[l->inode_count - 1];
 }
 
 static void join(struct unpack_links *l, size_t number, struct inode *inode)
@@ -80,15 +66,12 @@ int unpack_links_add(struct unpack *u, struct unpacked *item, const struct unpac
 {
     struct unpack_links *l = u->links ? u->links : (u->links = calloc(1, sizeof *l));
     struct inode *inode;
-    struct link *links;
     int r;
 
     if (!l)
         return error_nomem(err);
-    links = with_room(l->links, l->count, &l->room, sizeof *links);
-    if (!links || l->count == UINT32_MAX - 1)
+    if (l->count == UINT32_MAX - 1 || array_grow(l->links, l->count) < 0)
         return error_nomem(err);
-    l->links = links;
     inode = find_inode(u, item, &r);
     if (r < 0)
         return error_nomem(err);
@@ -96,7 +79,7 @@ int unpack_links_add(struct unpack *u, struct unpacked *item, const struct unpac
         item->skipped = true; /* that name has that file already */
         return 0;
     }
-    links[l->count] = (struct link){.item = item};
+    l->links[l->count] = (struct link){.item = item};
     if (inode)
         join(l, l->count, inode);
     l->count++;
@@ -147,11 +130,6 @@ int unpack_links_settle(struct unpack *u, const struct unpacked *earlier, struct
     return r;
 }
 
-static int compare_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* The names of what was left out, sorted. */
 static const char **left_out(const struct unpack *u, size_t *count)
 {
@@ -162,7 +140,7 @@ static const char **left_out(const struct unpack *u, size_t *count)
         if (u->items[i]->skipped)
             names[(*count)++] = u->items[i]->e.path;
     if (names)
-        qsort(names, *count, sizeof *names, compare_text);
+        qsort(names, *count, sizeof *names, path_compare);
     return names;
 }
 
@@ -191,7 +169,7 @@ static int find_late_targets(struct unpack *u, struct wp_error *err)
         }
         target = unpack_find(u, item->e.target);
         if (!(target && target->skipped) &&
-            !bsearch(&item->e.target, names, count, sizeof *names, compare_text))
+            !bsearch(&item->e.target, names, count, sizeof *names, path_compare))
             return error_set(err, ENOENT, item->e.path,
                              "is a hard link to %s, which is not unpacked", item->e.target);
         item->skipped = true;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -11,8 +10,6 @@
 #include "base/path.h"
 #include "tree/beneath.h"
 #include "unpack.h"
-
-enum { LARGEST_MANIFEST = 1 << 30 };
 
 bool unpack_is_manifest(const struct unpack *u, const char *archived)
 {
@@ -53,25 +50,6 @@ int unpack_read_recorded(struct unpack *u, struct wp_error *err)
                          err);
 }
 
-/* Reads the current entry's whole content. */
-static int pull(struct unpack *u, const struct entry *e, struct buf *text, struct wp_error *err)
-{
-    const void *data;
-    uint64_t offset;
-    size_t n;
-    int r;
-
-    while ((r = u->a->reader->ops->data(u->a->reader, &data, &n, &offset, err)) > 0) {
-        if (offset != text->size || n > e->size - text->size)
-            return error_set(err, EBADMSG, e->path, "has another size than its header says");
-        if (buf_add(text, data, n) < 0)
-            return error_nomem(err);
-        if (!manifest_may_grow(text, n))
-            return error_set(err, 0, e->path, "is no manifest");
-    }
-    return r;
-}
-
 static int begin(struct unpack *u, const struct entry *e, struct wp_error *err)
 {
     bool gone;
@@ -79,7 +57,7 @@ static int begin(struct unpack *u, const struct entry *e, struct wp_error *err)
 
     if (u->has_manifest)
         return error_set(err, EBADMSG, e->path, "the archive has a second manifest");
-    if (e->size > LARGEST_MANIFEST)
+    if (e->size > MANIFEST_LARGEST)
         return error_set(err, EFBIG, e->path, "is too large for a manifest");
     u->home = name ? path_dir(name) : NULL;
     return u->home ? 0 : error_nomem(err);
@@ -92,7 +70,7 @@ int unpack_take_manifest(struct unpack *u, const struct entry *e, struct buf *te
     int r = begin(u, e, err);
 
     if (r == 0)
-        r = pull(u, e, text, err);
+        r = archive_pull(u->a, e, text, manifest_may_grow, err);
     if (r < 0)
         return r;
     sha256_of(text->data, text->size, digest);
@@ -140,7 +118,7 @@ int unpack_stage_manifest(struct unpack *u, const struct entry *e, struct wp_err
     int r = begin(u, e, err);
 
     if (r == 0)
-        r = create_dir(u->tree, u->home, err);
+        r = create_dir(u->tree, u->home, 0700, err);
     if (r < 0)
         return r;
     file.path = name = path_join(u->home, MANIFEST_NAME);

@@ -5,17 +5,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/digest.h"
-#include "base/file.h"
 #include "base/path.h"
 #include "tree/beneath.h"
 #include "unpack.h"
-
-enum { LARGEST_STATE = 16 << 20, LARGEST_MANIFEST = 1 << 30 };
 
 static void add_text(struct sha256 *sha, const char *text)
 {
@@ -123,7 +118,7 @@ int unpack_state_current(struct unpack *u, const char *home, const void *text, s
     char archive[2 * SHA256_SIZE + 1];
     int current;
 
-    if (dir < 0 || read_beneath(dir, home, STATE_NAME, LARGEST_STATE, &state_text) < 0 ||
+    if (dir < 0 || read_beneath(dir, home, STATE_NAME, STATE_LARGEST, &state_text) < 0 ||
         read_beneath(dir, home, MANIFEST_NAME, size, &there) < 0 || there.size != size ||
         memcmp(there.data, text, size) != 0)
         return 0;

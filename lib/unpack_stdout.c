@@ -3,14 +3,11 @@
 #include "unpack.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
-#include "base/path.h"
 
 static int print_bytes(const char *data, size_t n, struct wp_error *err)
 {

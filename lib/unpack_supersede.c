@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
@@ -23,7 +22,7 @@
 #include "tree/beneath.h"
 #include "unpack.h"
 
-enum { LARGEST_STATE = 16 << 20, LARGEST_MANIFEST = 1 << 30, LEAST_SHARE = 9 /* of ten */ };
+enum { LEAST_SHARE = 9 /* of ten */ };
 
 /* An earlier manifest in the tree. */
 struct earlier {
@@ -57,10 +56,10 @@ static int earlier_read(const struct unpack *u, struct earlier *old, int fd, con
 {
     _cleanup_buf_ struct buf text = {0};
 
-    if (read_in(fd, id, MANIFEST_NAME, LARGEST_MANIFEST, &text) < 0 ||
+    if (read_in(fd, id, MANIFEST_NAME, MANIFEST_LARGEST, &text) < 0 ||
         manifest_read(&old->m, text.data, text.size, MANIFEST_NAME, u->a->pool, NULL) < 0)
         return 0;
-    old->has_state = read_in(fd, id, STATE_NAME, LARGEST_STATE, &old->state_text) == 0 &&
+    old->has_state = read_in(fd, id, STATE_NAME, STATE_LARGEST, &old->state_text) == 0 &&
                      manifest_state_read(&old->state, old->state_text.data, old->state_text.size,
                                          STATE_NAME, NULL) == 0;
     return 1;
@@ -162,7 +161,7 @@ static int forget_archive(struct unpack *u, struct earlier *old, struct wp_error
         return error_nomem(err);
     e.size = old->state_text.size;
     clock_gettime(CLOCK_REALTIME, &e.mtime);
-    r = create_dir(u->tree, old->home, err);
+    r = create_dir(u->tree, old->home, 0700, err);
     return r < 0 ? r : create_file(u->tree, &plain, &e, old->state_text.data, e.size, err);
 }
 

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "verify_tree.h"
@@ -25,24 +26,22 @@ static const char *find_real(const struct walk *w, const struct stat *st)
 static int add_link(struct verify_tree *t, const char *path, struct wp_error *err)
 {
     _cleanup_free_ char *on_disk = path_join(t->dir, path);
-    struct cache_link *grown;
+    struct cache_link *link;
     struct stat st;
 
     if (!on_disk)
         return error_nomem(err);
     if (stat(on_disk, &st) < 0 || !S_ISDIR(st.st_mode))
         return 0; /* to Numba, there is none */
-    grown = reallocarray(t->links, t->link_count + 1, sizeof *grown);
-    if (!grown)
+    if (array_grow(t->links, t->link_count) < 0)
         return error_nomem(err);
-    t->links = grown;
-    grown += t->link_count++;
-    *grown = (struct cache_link){.path = path,
-                                 .sources = path_dir(path),
-                                 .real = find_real(&t->walk, &st),
-                                 .dev = st.st_dev,
-                                 .ino = st.st_ino};
-    return grown->sources ? 0 : error_nomem(err);
+    link = &t->links[t->link_count++];
+    *link = (struct cache_link){.path = path,
+                                .sources = path_dir(path),
+                                .real = find_real(&t->walk, &st),
+                                .dev = st.st_dev,
+                                .ino = st.st_ino};
+    return link->sources ? 0 : error_nomem(err);
 }
 
 int verify_links_find(struct verify_tree *t, struct wp_error *err)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/path.h"
@@ -36,34 +37,17 @@ const char *wp_note_name(enum wp_note_kind kind)
 int note_add(struct wp_verify_report *r, enum wp_note_kind kind, const char *path, const char *fmt,
              ...)
 {
+    _cleanup_free_ char *copy = path ? strdup(path) : NULL;
     _cleanup_free_ char *text = NULL;
-    struct wp_note *note;
     va_list ap;
-    int n;
 
     va_start(ap, fmt);
-    n = vasprintf(&text, fmt, ap);
+    text = path_escape_format(fmt, ap);
     va_end(ap);
-    if (n < 0) {
-        text = NULL;
+    if (!text || (path && !copy) || array_grow(r->notes, r->note_count) < 0)
         return -ENOMEM;
-    }
-    /* Grows by doubling: the room is the next power of two. */
-    if ((r->note_count & (r->note_count - 1)) == 0) {
-        note = reallocarray(r->notes, r->note_count ? 2 * r->note_count : 1, sizeof *note);
-        if (!note)
-            return -ENOMEM;
-        r->notes = note;
-    }
-    note = &r->notes[r->note_count];
-    *note = (struct wp_note){
-        .kind = kind, .path = path ? strdup(path) : NULL, .text = path_escape(text)};
-    if ((path && !note->path) || !note->text) {
-        free(note->path);
-        free(note->text);
-        return -ENOMEM;
-    }
-    r->note_count++;
+    r->notes[r->note_count++] =
+        (struct wp_note){.kind = kind, .path = take_ptr(copy), .text = take_ptr(text)};
     return 0;
 }
 
@@ -207,15 +191,8 @@ int leftovers_add(struct leftovers *l, const char *file)
 
     if (!index_is_data_name(path_base(file), &stem) && !index_is_temporary(path_base(file)))
         return 0;
-    if (l->count == l->room) {
-        size_t room = l->room ? 2 * l->room : 64;
-        char **grown = reallocarray(l->files, room, sizeof *grown);
-
-        if (!grown)
-            return -ENOMEM;
-        l->files = grown;
-        l->room = room;
-    }
+    if (array_grow(l->files, l->count) < 0)
+        return -ENOMEM;
     l->files[l->count] = strdup(file);
     return l->files[l->count++] ? 0 : -ENOMEM;
 }
@@ -226,11 +203,6 @@ void leftovers_clear(struct leftovers *l)
         free(l->files[i]);
     free(l->files);
     *l = (struct leftovers){0};
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* The data files that the indexes of R name. Of an index that cannot be read, nothing is known. */
@@ -248,7 +220,7 @@ static int named_files(const struct wp_verify_report *r, struct leftovers *out)
         }
     }
     if (out->count)
-        qsort(out->files, out->count, sizeof *out->files, compare_names);
+        qsort(out->files, out->count, sizeof *out->files, path_compare);
     return 0;
 }
 
@@ -278,7 +250,7 @@ int note_leftovers(struct wp_verify_report *r, struct leftovers *l)
         if (index_is_temporary(path_base(l->files[i])))
             e = note_add(r, WP_NOTE_ORPHAN, l->files[i], "Numba did not finish writing it");
         else if (!(named.count && bsearch(&l->files[i], named.files, named.count,
-                                          sizeof *named.files, compare_names)) &&
+                                          sizeof *named.files, path_compare)) &&
                  !is_of_corrupt(r, l->files[i]))
             e = note_add(r, WP_NOTE_ORPHAN, l->files[i], "no index names this data file");
     }

@@ -9,7 +9,7 @@
 /* Cache files met that are no indexes, by their names in the report. */
 struct leftovers {
     char **files; /* owned */
-    size_t count, room;
+    size_t count;
 };
 
 /* Adds a note. 0 or -ENOMEM. */

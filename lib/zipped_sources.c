@@ -1,6 +1,5 @@
 #include "zipped_sources.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 

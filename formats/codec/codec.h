@@ -53,6 +53,9 @@ int gzip_one_add(struct gzip_one *g, const struct format_block *b); /* a sealed 
 int gzip_one_tail(struct gzip_one *g, struct buf *out);
 void gzip_one_free(struct gzip_one *g);
 
+/* -1 becomes C's default level; one that C does not have is refused. 0 or -EINVAL. */
+int codec_level(const struct codec *c, int *level, struct wp_error *err);
+
 /* The codec that recognises the start of an archive; NULL: none of ours (libarchive's filters may
  * know it: bzip2, xz). */
 const struct codec *codec_recognise(const unsigned char *start, size_t n);

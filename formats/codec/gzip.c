@@ -4,8 +4,6 @@
 #include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "codec.h"
 
@@ -73,10 +71,9 @@ static void put_header(unsigned char *h, uint32_t deflated)
 
 int gzip_check(const struct format_block *b, int *level, struct wp_error *err)
 {
-    if (*level < 0)
-        *level = GZIP_LEVEL_DEFAULT;
-    if (*level < GZIP_LEVEL_MIN || *level > GZIP_LEVEL_MAX)
-        return error_set(err, 0, NULL, "gzip has no compression level %d", *level);
+    int r = codec_level(&codec_gzip, level, err);
+    if (r < 0)
+        return r;
     if (b->plain.size > UINT32_MAX / 2)
         return error_set(err, EFBIG, NULL, "a block of %zu bytes", b->plain.size);
     return 0;

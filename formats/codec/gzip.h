@@ -33,7 +33,7 @@ enum {
     GZIP_LEVEL_MAX = 12,
 };
 
-/* Can the block be packed at *LEVEL? A negative one becomes the default. 0 or negative errno. */
+/* Can the block be packed at *LEVEL? -1 becomes the default. 0 or negative errno. */
 struct format_block;
 int gzip_check(const struct format_block *b, int *level, struct wp_error *err);
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <libdeflate.h>
 #include <stdlib.h>
-#include <string.h>
 #include <zlib.h>
 
 #include "codec.h"

@@ -1,8 +1,4 @@
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zstd.h>
 
 #include "codec.h"
@@ -35,10 +31,9 @@ static ZSTD_CCtx *packer_for(struct format_block *b, int level)
 
 static int zstd_pack(struct format_block *b, int level, struct wp_error *err)
 {
-    if (level < 0)
-        level = LEVEL_DEFAULT;
-    if (level < LEVEL_MIN || level > LEVEL_MAX)
-        return error_set(err, 0, NULL, "zstd has no compression level %d", level);
+    int r = codec_level(&codec_zstd, &level, err);
+    if (r < 0)
+        return r;
 
     ZSTD_CCtx *c = packer_for(b, level);
     size_t bound = ZSTD_compressBound(b->plain.size);

@@ -1,6 +1,5 @@
 /* Writing tar: blocks of headers and content, each packed by the codec on its own. */
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,18 +171,16 @@ int tar_open_writer(struct format_writer **out, const struct codec *codec,
                     const struct format_write_options *o, struct wp_error *err)
 {
     struct tar_writer *w;
+    int level = o->level, r = codec_level(codec, &level, err);
 
-    if (o->level != -1 && (o->level < codec->min_level || o->level > codec->max_level))
-        return codec->max_level == 0
-                   ? error_set(err, 0, NULL, "a plain tar has no compression level")
-                   : error_set(err, 0, NULL, "level %d is not one of %s's, which are %d to %d",
-                               o->level, codec->name, codec->min_level, codec->max_level);
+    if (r < 0)
+        return r;
     w = calloc(1, sizeof(*w));
     if (!w)
         return error_nomem(err);
     w->base = (struct format_writer){.ops = ops_for(codec), .block_size = codec->block_size};
     w->codec = codec;
-    w->level = o->level == -1 ? codec->default_level : o->level;
+    w->level = level;
     if (o->mark)
         w->mark = strdup(o->mark);
     if (codec == &codec_gzip_one)

@@ -1,6 +1,5 @@
 #include "zip_directory.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,6 +1,5 @@
 #include "zip_end.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,7 +1,6 @@
 /* Local headers: they must say what the directory says. */
 
 #include <errno.h>
-#include <string.h>
 
 #include "zip_content.h"
 

@@ -5,7 +5,6 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/file.h"
 #include "zip_content.h"

@@ -1,7 +1,5 @@
 #include "base/path.h"
 
-#include <errno.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +91,18 @@ const char *path_base(const char *path)
 char *path_dir(const char *path)
 {
     return strndup(path, path_base(path) == path ? 0 : (size_t)(path_base(path) - path) - 1);
+}
+
+int path_compare(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int path_compare_start(const void *key, const void *item)
+{
+    const struct path_start *start = key;
+
+    return strncmp(start->text, *(const char *const *)item, start->n);
 }
 
 bool path_is_under(const char *path, const char *dir)
@@ -239,4 +249,15 @@ char *path_escape(const char *path)
     }
     *o = '\0';
     return out;
+}
+
+char *path_escape_format(const char *fmt, va_list ap)
+{
+    char *text, *escaped;
+
+    if (vasprintf(&text, fmt, ap) < 0)
+        return NULL;
+    escaped = path_escape(text);
+    free(text);
+    return escaped;
 }

@@ -2,6 +2,7 @@
 /* Path arithmetic on bytes. Nothing here touches the filesystem except path_absolute
  * (getcwd) and path_physical. Allocated results are the caller's. */
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -25,6 +26,17 @@ const char *path_base(const char *path);
 /* The part before the last slash; "" where there is none. Allocated. */
 char *path_dir(const char *path);
 
+/* For qsort and bsearch of `char *`: bytewise, as strcmp. */
+int path_compare(const void *a, const void *b);
+
+/* For bsearch, where KEY is a struct path_start: how the `char *` that ITEM begins with lies to the
+ * texts that begin with the key's first N bytes. */
+struct path_start {
+    const char *text; /* borrowed */
+    size_t n;
+};
+int path_compare_start(const void *key, const void *item);
+
 /* Is PATH equal to DIR, or below it? ("" is above everything relative.) */
 bool path_is_under(const char *path, const char *dir);
 
@@ -45,3 +57,5 @@ bool utf8_valid(const char *s, size_t n);
 /* PATH for a terminal or a message: control characters, backslash and bytes that are not
  * UTF-8 as \n, \t, \\, \ooo. Allocated; never NULL but on no memory. */
 char *path_escape(const char *path);
+/* Likewise what vprintf(3) would print. */
+char *path_escape_format(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/path.h"
 #include "manifest/manifest_private.h"
 
@@ -89,19 +90,15 @@ void manifest_clear(struct manifest *m)
 
 int manifest_add_cpu(struct manifest *m, const char *cpu)
 {
-    char **grown;
-
     for (size_t i = 0; i < m->cpu_count; i++)
         if (strcmp(m->cpus[i], cpu) == 0)
             return (int)i;
     if (m->cpu_count == MANIFEST_CPUS_MOST || strlen(cpu) > MANIFEST_CPU_LONGEST)
         return -ENOSPC;
-    grown = reallocarray(m->cpus, m->cpu_count + 1, sizeof *grown);
-    if (!grown)
+    if (array_grow(m->cpus, m->cpu_count) < 0)
         return -ENOMEM;
-    m->cpus = grown;
-    grown[m->cpu_count] = strdup(cpu);
-    return grown[m->cpu_count] ? (int)m->cpu_count++ : -ENOMEM;
+    m->cpus[m->cpu_count] = strdup(cpu);
+    return m->cpus[m->cpu_count] ? (int)m->cpu_count++ : -ENOMEM;
 }
 
 void manifest_state_clear(struct manifest_state *s)

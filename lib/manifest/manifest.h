@@ -11,6 +11,8 @@
 #define MANIFEST_DIR ".warmpack"
 #define MANIFEST_NAME "manifest.jsonl"
 #define STATE_NAME "state.jsonl"
+/* Bytes that are read of either: more is no manifest, and no state. */
+enum { MANIFEST_LARGEST = 1 << 30, STATE_LARGEST = 16 << 20 };
 
 /* In an egg or a wheel the place is EGG-INFO/warmpack/ID or NAME.dist-info/warmpack/ID. */
 #define EGG_DIR "EGG-INFO"

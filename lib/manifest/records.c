@@ -4,25 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
 #include "manifest/entry_line.h"
 #include "manifest/manifest_private.h"
-
-/* LIST with room for one record more behind COUNT of them, or NULL (and LIST is as it was). */
-static void *with_room(void *list, size_t count, size_t *room, size_t size)
-{
-    size_t more = *room ? 2 * *room : 64;
-    void *grown;
-
-    if (count < *room)
-        return list;
-    grown = reallocarray(list, more, size);
-    if (grown)
-        *room = more;
-    return grown;
-}
 
 /* "path" and the like: where something lies in the archive. */
 static int read_path(const struct json_line *l, const char *name, enum json_need need,
@@ -216,15 +203,12 @@ static int read_cache(const struct json_line *l, struct manifest_cache *c)
 static int add_cache(struct records *r, const struct json_line *l)
 {
     struct manifest *m = &r->m;
-    struct manifest_cache *list =
-                              with_room(m->caches, m->cache_count, &r->cache_room, sizeof *list),
-                          *c;
+    struct manifest_cache *c;
     int result;
 
-    if (!list)
+    if (array_grow(m->caches, m->cache_count) < 0)
         return error_nomem(l->err);
-    m->caches = list;
-    c = &list[m->cache_count];
+    c = &m->caches[m->cache_count];
     *c = (struct manifest_cache){0};
     result = read_cache(l, c);
     if (result == 0 && m->cache_count)
@@ -318,15 +302,12 @@ static int read_index(const struct json_line *l, struct manifest_index *i)
 static int add_index(struct records *r, const struct json_line *l)
 {
     struct manifest *m = &r->m;
-    struct manifest_index *list =
-                              with_room(m->indexes, m->index_count, &r->index_room, sizeof *list),
-                          *i;
+    struct manifest_index *i;
     int result;
 
-    if (!list)
+    if (array_grow(m->indexes, m->index_count) < 0)
         return error_nomem(l->err);
-    m->indexes = list;
-    i = &list[m->index_count];
+    i = &m->indexes[m->index_count];
     *i = (struct manifest_index){0};
     result = read_index(l, i);
     if (result == 0 && m->index_count)

@@ -8,7 +8,6 @@
 struct records {
     struct manifest m; /* entries, caches and indexes only; m.entries is the caller's */
     size_t entry_room; /* of m.entries, at least one for RECORDS_LEAST bytes of lines */
-    size_t cache_room, index_room;
 };
 
 /* No entry's line is as short as this. */

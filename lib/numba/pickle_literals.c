@@ -2,7 +2,6 @@
 
 #include "pickle_machine.h"
 
-#include <errno.h>
 #include <string.h>
 
 int op_constant(struct machine *m, const struct opcode *o)
@@ -48,20 +47,27 @@ void literal_set_integer(struct pickle_value *v, const unsigned char *bytes, siz
     v->integer = (int64_t)value;
 }
 
+/* The argument of O: a number of O's width, and as many BYTES. NEGATIVE: the number has a sign
+ * where it is four bytes wide, and this is wrong with one below zero. */
+static int take_counted(struct machine *m, const struct opcode *o, const char *negative,
+                        const unsigned char **bytes, uint64_t *n)
+{
+    int r = machine_number(m, o->width, n);
+    if (r < 0)
+        return r;
+    if (negative && o->width == 4 && *n > INT32_MAX)
+        return machine_fail(m, "%s", negative);
+    return machine_take(m, *n, bytes);
+}
+
 int op_long(struct machine *m, const struct opcode *o)
 {
     uint64_t n;
     const unsigned char *bytes;
     struct pickle_value *v;
-    int r = machine_number(m, o->width, &n);
-    if (r < 0)
-        return r;
-    if (o->width == 4 && n > INT32_MAX)
-        return machine_fail(m, "an integer of negative length");
-    r = machine_take(m, n, &bytes);
-    if (r < 0)
-        return r;
-    r = machine_push_new(m, PICKLE_INT, &v);
+    int r = take_counted(m, o, "an integer of negative length", &bytes, &n);
+    if (r == 0)
+        r = machine_push_new(m, PICKLE_INT, &v);
     if (r < 0)
         return r;
     literal_set_integer(v, bytes, n);
@@ -120,10 +126,7 @@ int op_counted(struct machine *m, const struct opcode *o)
     uint64_t n;
     const unsigned char *bytes;
     struct pickle_value *v;
-    int r = machine_number(m, o->width, &n);
-    if (r < 0)
-        return r;
-    r = machine_take(m, n, &bytes);
+    int r = take_counted(m, o, NULL, &bytes, &n);
     if (r < 0)
         return r;
     if (o->type == PICKLE_STR && !literal_is_text(bytes, n))
@@ -151,15 +154,9 @@ int op_old_string(struct machine *m, const struct opcode *o)
     uint64_t n;
     const unsigned char *bytes;
     struct pickle_value *v;
-    int r = machine_number(m, o->width, &n);
-    if (r < 0)
-        return r;
-    if (o->width == 4 && n > INT32_MAX)
-        return machine_fail(m, "a string of negative length");
-    r = machine_take(m, n, &bytes);
-    if (r < 0)
-        return r;
-    r = machine_push_new(m, PICKLE_STR, &v);
+    int r = take_counted(m, o, "a string of negative length", &bytes, &n);
+    if (r == 0)
+        r = machine_push_new(m, PICKLE_STR, &v);
     if (r < 0)
         return r;
     literal_set_old_string(v, bytes, n);

@@ -2,7 +2,6 @@
 
 #include "pickle_machine.h"
 
-#include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>

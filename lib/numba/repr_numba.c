@@ -2,7 +2,6 @@
  * Source: Numba 0.52 to 0.67, core/types/abstract.py (Type.__repr__ is the name that the type was
  * given, _type_reconstructor makes it), core/types/function_type.py, core/typing/templates.py. */
 
-#include <errno.h>
 #include <string.h>
 
 #include "numba/repr.h"

@@ -61,22 +61,42 @@ mode_t create_mode(const struct create_policy *p, const struct entry *e)
     return e->mode & keep & ~p->umask;
 }
 
+static int open_new(int tree, const struct entry *e, mode_t mode, struct wp_error *err)
+{
+    int fd = beneath_open(tree, e->path, O_WRONLY | O_CREAT | O_EXCL, mode);
+    return fd < 0 ? error_set(err, -fd, e->path, "cannot create file") : fd;
+}
+
 int create_open(int tree, const struct entry *e, struct wp_error *err)
 {
-    int fd = beneath_open(tree, e->path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    return fd < 0 ? error_set(err, -fd, e->path, "cannot create file") : fd;
+    return open_new(tree, e, 0600, err);
+}
+
+/* The mode with which a file can be made so that it has its final one from then on; 0: none. */
+static mode_t mode_at_once(const struct create_policy *p, const struct entry *e)
+{
+    mode_t mode = create_mode(p, e);
+    return (mode & ~p->granted) == 0 && (mode & 0600) == 0600 ? mode : 0;
+}
+
+/* Is FD to change hands? */
+static bool is_others(const struct create_policy *p, uid_t uid, gid_t gid)
+{
+    if (p->knows_owner)
+        return (uid != (uid_t)-1 && uid != p->uid) || (gid != (gid_t)-1 && gid != p->gid);
+    return uid != (uid_t)-1 || gid != (gid_t)-1;
 }
 
 /* Owner before mode, since a change of owner takes setuid bits away, and time at the end. */
 static int set_attributes(int fd, const struct create_policy *p, const struct entry *e,
-                          struct wp_error *err)
+                          bool has_mode, struct wp_error *err)
 {
     uid_t uid;
     gid_t gid;
     create_owner(p, e, &uid, &gid);
-    if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0)
+    if (is_others(p, uid, gid) && fchown(fd, uid, gid) < 0)
         return error_set(err, errno, e->path, "cannot set owner");
-    if (fchmod(fd, create_mode(p, e)) < 0)
+    if (!has_mode && fchmod(fd, create_mode(p, e)) < 0)
         return error_set(err, errno, e->path, "cannot set mode");
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, e->mtime};
     if (futimens(fd, times) < 0)
@@ -85,10 +105,10 @@ static int set_attributes(int fd, const struct create_policy *p, const struct en
 }
 
 /* Attributes, and what a close may tell of lost writes. Closes FD always. */
-static int finish(int *fd, const struct create_policy *p, const struct entry *e,
+static int finish(int *fd, const struct create_policy *p, const struct entry *e, bool has_mode,
                   struct wp_error *err)
 {
-    int r = set_attributes(*fd, p, e, err);
+    int r = set_attributes(*fd, p, e, has_mode, err);
     if (r < 0)
         return r;
     /* Linux has closed it on EINTR, too. */
@@ -108,19 +128,20 @@ int create_close(int fd, const struct create_policy *p, const struct entry *e, s
     while (r < 0 && errno == EINTR);
     if (r < 0)
         return error_set(err, errno, e->path, "cannot write");
-    return finish(&held, p, e, err);
+    return finish(&held, p, e, false, err);
 }
 
 int create_file(int tree, const struct create_policy *p, const struct entry *e, const void *data,
                 size_t n, struct wp_error *err)
 {
-    _cleanup_close_ int fd = create_open(tree, e, err);
+    mode_t mode = mode_at_once(p, e);
+    _cleanup_close_ int fd = open_new(tree, e, mode ? mode : 0600, err);
     if (fd < 0)
         return fd;
     int r = file_write(fd, data, n);
     if (r < 0)
         return error_set(err, -r, e->path, "cannot write");
-    return finish(&fd, p, e, err);
+    return finish(&fd, p, e, mode != 0, err);
 }
 
 int create_symlink(int tree, const struct create_policy *p, const struct entry *e,
@@ -164,8 +185,8 @@ int create_hardlink(int tree, const struct entry *e, struct wp_error *err)
     return 0;
 }
 
-int create_dir(int tree, const char *path, struct wp_error *err)
+int create_dir(int tree, const char *path, mode_t mode, struct wp_error *err)
 {
-    int r = *path ? beneath_mkdirs(tree, path, 0700) : 0;
+    int r = *path ? beneath_mkdirs(tree, path, (mode & 0777) | 0700) : 0;
     return r < 0 ? error_set(err, -r, path, "cannot create directory") : 0;
 }

@@ -11,6 +11,11 @@ struct create_policy {
     bool permissions;   /* -p: mode as is, setuid too */
     bool superuser;     /* sticky and setgid bits of directories are kept, as tar does for root */
     mode_t umask;       /* taken off where not `permissions` */
+    /* What a new file of the tree has by itself, so that it need not be given. */
+    bool knows_owner; /* it is known whose it is: */
+    uid_t uid;
+    gid_t gid;
+    mode_t granted; /* of 0777, what a mode asked for when it is made does not lose; 0: not known */
 };
 
 /* Owner for E under the policy; (uid_t)-1 where it is not to be set. Caches lookups; any thread. */
@@ -28,5 +33,5 @@ int create_file(int tree, const struct create_policy *p, const struct entry *e, 
 int create_symlink(int tree, const struct create_policy *p, const struct entry *e,
                    struct wp_error *err);
 int create_hardlink(int tree, const struct entry *e, struct wp_error *err);
-/* mkdir -p with 0700; the final mode is staging's. */
-int create_dir(int tree, const char *path, struct wp_error *err);
+/* mkdir -p with MODE and what its owner needs to fill it; the final mode is staging's. */
+int create_dir(int tree, const char *path, mode_t mode, struct wp_error *err);

@@ -77,6 +77,11 @@ mode_t staging_umask(const struct staging *s, int area)
     return s->areas[area].umask;
 }
 
+bool staging_gives_own(const struct staging *s, int area)
+{
+    return s->areas[area].gives_own;
+}
+
 int staging_target(const struct staging *s, int area)
 {
     return s->areas[area].target_fd;

@@ -67,6 +67,9 @@ int staging_target(const struct staging *s, int area);
 /* What modes of new files lose in AREA: the umask, or where the target has a default ACL, which
  * takes its place, what that does not grant. */
 mode_t staging_umask(const struct staging *s, int area);
+/* Do new files of AREA belong to whom the process acts for? Not so in a setgid directory of another
+ * group, for one. */
+bool staging_gives_own(const struct staging *s, int area);
 
 /* Directories not named here are merged into existing ones silently and get 0755 & ~umask when
  * new. An existing directory keeps its mode, owner and labels unless named; named ones get mode

@@ -1,4 +1,4 @@
-/* An area: its target, its staging directory, and the locks on both.
+/* The staging directory of an area, and its lock.
  *
  * Making a staging directory races with another process that cleans up: between mkdir and flock a
  * fresh one looks dead. Both sides therefore follow one rule: who has the lock looks whether the
@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,149 +56,6 @@ void staging_area_clear(struct staging_area *a, bool unmake)
     free(a->remove);
     staging_area_init(a);
 }
-
-int staging_error(struct wp_error *err, int errnum, const struct staging_area *a, const char *path,
-                  const char *text)
-{
-    _cleanup_free_ char *whole = path && *path ? path_join(a->target, path) : strdup(a->target);
-    return error_set(err, errnum, whole ? whole : a->target, "%s", text);
-}
-
-/* ---- The target */
-
-static int remember_made(struct staging_area *a, int parent, const char *name, int fd)
-{
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    struct staging_made *made = reallocarray(a->made, a->made_count + 1, sizeof *made);
-    if (!made)
-        return -ENOMEM;
-    a->made = made;
-    struct staging_made m = {.name = strdup(name), .dev = st.st_dev, .ino = st.st_ino};
-    if (!m.name)
-        return -ENOMEM;
-    m.parent = fcntl(parent, F_DUPFD_CLOEXEC, 3);
-    if (m.parent < 0) {
-        int r = -errno;
-        free(m.name);
-        return r;
-    }
-    a->made[a->made_count++] = m;
-    return 0;
-}
-
-/* Opens directory NAME of PARENT. A symlink on a user's ground could lead root anywhere: it is
- * followed only where nobody but root can have made it. */
-static int open_dir(const struct staging_area *a, int parent, const char *name)
-{
-    bool guarded = a->owner && a->owner->guarded;
-    struct stat above, st;
-    int fd = openat(parent, name, O_PATH | O_CLOEXEC | (guarded ? O_NOFOLLOW : O_DIRECTORY));
-    if (fd < 0 || !guarded)
-        return fd < 0 ? -errno : fd;
-    int r = fstat(fd, &st) < 0 || fstat(parent, &above) < 0 ? -errno : 0;
-    if (r == 0 && S_ISDIR(st.st_mode))
-        return fd;
-    close(fd);
-    if (r < 0 || !S_ISLNK(st.st_mode))
-        return r < 0 ? r : -ENOTDIR;
-    if (st.st_uid != 0 || above.st_uid != 0 || (above.st_mode & 022))
-        return -ELOOP;
-    fd = openat(parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
-/* What was made just now as FD becomes its owner's, before anybody but the owner can use it. */
-static int give_made(const struct staging_area *a, int fd)
-{
-    struct stat st;
-    if (!a->owner)
-        return 0;
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    /* Something else has taken its place: whose ever it is, it is not for us to give. */
-    if (st.st_uid != geteuid() || st.st_nlink > 2)
-        return 0;
-    return fchownat(fd, "", a->owner->uid, a->owner->gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
-}
-
-/* Opens directory NAME of PARENT, and makes it where it is missing. */
-static int enter(struct staging_area *a, int parent, const char *name)
-{
-    int fd = open_dir(a, parent, name);
-    if (fd != -ENOENT)
-        return fd;
-    bool made = mkdirat(parent, name, 0777) == 0;
-    if (!made && errno != EEXIST)
-        return -errno;
-    fd = open_dir(a, parent, name);
-    if (fd < 0)
-        return fd;
-    int r = made ? remember_made(a, parent, name, fd) : 0;
-    if (r == 0 && made)
-        r = give_made(a, fd);
-    if (r < 0) {
-        (void)!unlinkat(parent, name, AT_REMOVEDIR);
-        close(fd);
-        return r;
-    }
-    return fd;
-}
-
-static int walk_target(struct staging_area *a, const char *target)
-{
-    if (*target == '\0')
-        return -ENOENT;
-    _cleanup_close_ int at = open(*target == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (at < 0)
-        return -errno;
-    for (const char *p = target + strspn(target, "/"); *p; p += strspn(p, "/")) {
-        char name[NAME_MAX + 1];
-        size_t n = strcspn(p, "/");
-        if (n > NAME_MAX)
-            return -ENAMETOOLONG;
-        memcpy(name, p, n);
-        name[n] = '\0';
-        p += n;
-        int fd = enter(a, at, name);
-        if (fd < 0)
-            return fd;
-        close_and_forget(&at);
-        at = fd;
-    }
-    int fd = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
-int staging_area_open_target(struct staging_area *a, const char *target, struct wp_error *err)
-{
-    struct stat st;
-
-    a->target = strdup(target);
-    if (!a->target)
-        return error_nomem(err);
-    a->target_fd = walk_target(a, target);
-    if (a->target_fd == -ELOOP && a->owner)
-        return error_set(err, 0, target,
-                         "lies behind a symbolic link of the user's: root does not follow it");
-    if (a->target_fd < 0)
-        return error_set(err, -a->target_fd, target, "cannot open directory");
-    if (fstat(a->target_fd, &st) < 0)
-        return error_set(err, errno, target, "cannot stat");
-    a->dev = st.st_dev;
-    a->ino = st.st_ino;
-    a->time_before = st.st_mtim;
-    a->physical = path_physical(target);
-    if (!a->physical)
-        return error_set(err, errno, target, "cannot find the physical path");
-    /* A run that is killed is completed by that path. */
-    if (stat(a->physical, &st) < 0 || st.st_dev != a->dev || st.st_ino != a->ino)
-        return error_set(err, 0, target, "was replaced by another directory meanwhile");
-    return 0;
-}
-
-/* ---- The staging directory */
 
 bool staging_name_is(const char *name)
 {
@@ -293,8 +149,13 @@ static int furnish(struct staging_area *a)
         return -errno;
     if (mkdirat(a->stage_fd, "new", 0777) < 0 || mkdirat(a->stage_fd, "old", 0700) < 0)
         return -errno;
+    if (fstat(a->stage_fd, &st) < 0)
+        return -errno;
+    a->counts_dirs = st.st_nlink == 4;
     if (fstatat(a->stage_fd, "new", &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
+    /* By whatever rule new/ got its group, what is made in it gets the same or that. */
+    a->gives_own = st.st_uid == geteuid() && st.st_gid == getegid();
     a->umask = ~st.st_mode & 0777;
     a->dir_mode = st.st_mode & ~(mode_t)022 & 07777;
     if (fchmodat(a->stage_fd, "new", (st.st_mode & 07000) | 0700, 0) < 0 ||

@@ -1,5 +1,6 @@
-/* Directories: what the caller set for them, given to those that are fresh; and a look for mount
- * points in those that are to go. Trees may be deep: no recursion, and few descriptors. */
+/* Directories: what the caller set for them, a look for mount points in those that are to go, and
+ * the group that those staged elsewhere would have got. Trees may be deep: no recursion, and few
+ * descriptors. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -45,20 +46,14 @@ const struct staging_dir *staging_dir_find(const struct staging_area *a, const c
 
 /* ---- Walking directories from the top down */
 
-struct paths {
-    char **list; /* owned */
-    size_t count, room;
-};
-
-static void paths_clear(struct paths *p)
+void staging_paths_clear(struct staging_paths *p)
 {
     for (size_t i = 0; i < p->count; i++)
         free(p->list[i]);
     free(p->list);
 }
 
-/* Takes PATH over. */
-static int paths_add(struct paths *p, char *path)
+int staging_paths_add(struct staging_paths *p, char *path)
 {
     if (path && p->count == p->room) {
         size_t room = p->room ? p->room * 2 : 64;
@@ -85,9 +80,7 @@ static int is_mount(int at, const char *name, int flags, bool *mount)
     return S_ISDIR(x.stx_mode) ? 1 : 0;
 }
 
-/* Adds the directories in FD, which is PATH and taken over. MOUNTS: looks at every name, and
- * refuses mount points. */
-static int add_subdirs(struct paths *p, int fd, const char *path, bool mounts)
+int staging_paths_add_dirs(struct staging_paths *p, int fd, const char *path, bool mounts)
 {
     _cleanup_closedir_ DIR *d = file_list(fd);
     if (!d)
@@ -103,7 +96,7 @@ static int add_subdirs(struct paths *p, int fd, const char *path, bool mounts)
             continue;
         if (mounts && mount)
             return -EBUSY;
-        int r = is_dir > 0 ? paths_add(p, path_join(path, e->d_name)) : is_dir;
+        int r = is_dir > 0 ? staging_paths_add(p, path_join(path, e->d_name)) : is_dir;
         if (r < 0)
             return r;
     }
@@ -112,14 +105,14 @@ static int add_subdirs(struct paths *p, int fd, const char *path, bool mounts)
 
 int staging_find_mounts(int at, const char *name)
 {
-    _cleanup_(paths_clear) struct paths p = {0};
+    _cleanup_(staging_paths_clear) struct staging_paths p = {0};
     int flags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
 
-    int r = paths_add(&p, strdup(name));
+    int r = staging_paths_add(&p, strdup(name));
     for (size_t i = 0; i < p.count && r == 0; i++) {
         int fd = beneath_open(at, p.list[i], flags, 0);
         if (fd >= 0)
-            r = add_subdirs(&p, fd, p.list[i], true);
+            r = staging_paths_add_dirs(&p, fd, p.list[i], true);
         else if (fd != -ENOENT && fd != -EACCES)
             r = fd;
         /* A directory that may not be read can be moved all the same, and removing what is left
@@ -128,47 +121,22 @@ int staging_find_mounts(int at, const char *name)
     return r;
 }
 
-/* ---- Attributes of what is staged */
-
-static int set_attributes(const struct staging_area *a, const char *path, struct wp_error *err)
-{
-    const struct staging_dir *named = staging_dir_find(a, path);
-    _cleanup_close_ int fd = beneath_open(a->new_fd, path, O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0)
-        return staging_error(err, -fd, a, path, "cannot open what is staged");
-    if (named && (named->uid != (uid_t)-1 || named->gid != (gid_t)-1) &&
-        fchown(fd, named->uid, named->gid) < 0)
-        return staging_error(err, errno, a, path, "cannot change the owner");
-    struct stat st;
-    if (fstat(fd, &st) < 0)
-        return staging_error(err, errno, a, path, "cannot stat what is staged");
-    /* In a setgid directory, what is made inherits the bit, and tar leaves it; but for root, who
-     * sets modes as they were packed. */
-    mode_t inherited = geteuid() != 0 ? st.st_mode & S_ISGID : 0;
-    if (fchmod(fd, (named ? named->mode : a->dir_mode) | inherited) < 0)
-        return staging_error(err, errno, a, path, "cannot change the mode");
-    if (named) {
-        struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, named->mtime};
-        if (futimens(fd, times) < 0)
-            return staging_error(err, errno, a, path, "cannot set the time");
-    }
-    return 0;
-}
+/* ---- The group of what is staged */
 
 /* Gives NAME of AT group GID, and directories the setgid bit. Adds directories to P. */
-static void inherit(struct paths *p, int at, const char *name, const char *path, gid_t gid)
+static void inherit(struct staging_paths *p, int at, const char *name, const char *path, gid_t gid)
 {
     struct stat st;
     if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
         fchownat(at, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
         return;
     if (fchmodat(at, name, (st.st_mode & 07777) | S_ISGID, 0) == 0)
-        (void)paths_add(p, strdup(path));
+        (void)staging_paths_add(p, strdup(path));
 }
 
 void staging_dirs_inherit(int at, const char *name, gid_t gid)
 {
-    _cleanup_(paths_clear) struct paths p = {0};
+    _cleanup_(staging_paths_clear) struct staging_paths p = {0};
 
     inherit(&p, at, name, name, gid);
     for (size_t i = 0; i < p.count; i++) {
@@ -182,28 +150,4 @@ void staging_dirs_inherit(int at, const char *name, gid_t gid)
                 inherit(&p, dirfd(d), e->d_name, path, gid);
         }
     }
-}
-
-int staging_dirs_prepare(const struct staging_area *a, const char *path, bool *defer,
-                         struct wp_error *err)
-{
-    _cleanup_(paths_clear) struct paths p = {0};
-
-    int r = paths_add(&p, strdup(path));
-    for (size_t i = 0; i < p.count && r == 0; i++) {
-        int fd = beneath_open(a->new_fd, p.list[i], O_RDONLY | O_DIRECTORY, 0);
-        r = fd < 0 ? fd : add_subdirs(&p, fd, p.list[i], false);
-        if (r < 0)
-            staging_error(err, -r, a, p.list[i], "cannot read what is staged");
-    }
-    /* From the bottom up: one above may become impossible to enter. */
-    for (size_t i = p.count; r == 0 && i-- > 1;)
-        r = set_attributes(a, p.list[i], err);
-    if (r < 0)
-        return r;
-    /* Only root moves a directory that it may not write to. */
-    const struct staging_dir *named = staging_dir_find(a, path);
-    mode_t mode = named ? named->mode : a->dir_mode;
-    *defer = geteuid() != 0 && (mode & 0700) != 0700;
-    return *defer ? 0 : set_attributes(a, path, err);
 }

@@ -13,12 +13,22 @@ struct work {
     size_t order;   /* of the put that brings the other side */
 };
 
+/* While the operations are found. */
 struct planner {
     struct staging *s;
     struct staging_plan *plan;
     struct wp_error *err;
     struct work *queue; /* owned */
     size_t next, count, room;
+};
+
+/* The pair being merged, opened. Nothing here is owned. */
+struct pair {
+    const struct work *w;
+    struct staging_area *a;
+    int new_fd, other_fd;
+    struct stat other; /* the other directory */
+    bool writable;     /* asked already */
 };
 
 /* What is in a target. */
@@ -29,6 +39,31 @@ struct found {
     ino_t ino;
     bool mount; /* something is mounted here */
 };
+
+/* ---- staging_plan.c */
+
+/* Puts a pair of directories at the end of the queue, with copies of PATH and OTHER: the members of
+ * struct work. */
+int plan_later(struct planner *p, unsigned area, const char *path, unsigned under, bool staged,
+               const char *other, size_t order);
+
+/* ---- staging_merge.c */
+
+/* Adds the operations that bring NAME of the pair's staged directory, or queues its directory. */
+int plan_name(struct planner *p, struct pair *d, const char *name);
+/* NAMED is to be set for PATH, a directory that exists as MODE or that an earlier area brings. */
+int plan_existing_dir(struct planner *p, unsigned area, const char *path,
+                      const struct staging_dir *named, mode_t mode);
+
+/* ---- staging_remove.c */
+
+/* Adds the removals that the caller has asked for in AREA, which it sorts. */
+int plan_removes(struct planner *p, unsigned area);
+/* Is a directory above PATH to be removed, or PATH itself? The removals are sorted. 1, 0 or
+ * -ENOMEM. */
+int plan_is_removed(const struct staging_area *a, const char *path, bool itself);
+
+/* ---- staging_check.c */
 
 /* lstat, and whether it is a mount point: two mounts of one filesystem have the same device. */
 int plan_look(int at, const char *name, struct found *f);

@@ -1,13 +1,18 @@
 #pragma once
 /* What the files of staging share. The way of a commit:
  *
- *   staging_area.c   an area: its target, its staging directory and the lock on that
+ *   staging_target.c opens the target of an area, or makes it
+ *   staging_area.c   makes its staging directory, and the lock on that
  *   staging_lock.c   the locks, and waiting for them
- *   staging_plan.c   compares the staged trees with the targets and lists operations
+ *   staging_plan.c   compares the staged trees with the targets and lists operations:
+ *   staging_merge.c  name by name,
+ *   staging_remove.c and what is to go
  *   staging_check.c  finds what forbids them, with nothing touched
- *   staging_dirs.c   owners, modes and times of directories, before and after the renames
+ *   staging_dirs.c   what is set for directories, and walks through them
+ *   staging_fresh.c  owners, modes and times of directories, before the renames
  *   journal.c        the list as text, whole or not there at all
- *   commit.c         carries the operations out, or takes them back
+ *   commit.c         carries the operations out, or takes them back:
+ *   commit_move.c    those that move something
  *   recover.c        does the same for a process that died in between
  *
  * A staging directory `.warmpack-XXXXXX` (0700) holds
@@ -63,6 +68,8 @@ struct staging_area {
     struct timespec time_before, time_staged;
     mode_t umask;       /* what is taken off here: by the umask, or by a default ACL instead */
     mode_t dir_mode;    /* what mkdir(0755) gives here: umask, setgid and default ACLs */
+    bool gives_own;     /* what is made here has the process's effective user and group */
+    bool counts_dirs;   /* st_nlink of a directory staged here is 2 and its subdirectories */
     bool target_locked; /* target_fd is flock()ed by us */
     struct staging_made *made;
     size_t made_count;
@@ -119,10 +126,18 @@ struct staging_plan {
     bool keep_old;
 };
 
+/* ---- staging_target.c */
+
+/* Opens the directory TARGET, and makes what is missing of it, which staging_area_clear can undo.
+ */
+int staging_area_open_target(struct staging_area *a, const char *target, struct wp_error *err);
+/* error_set with the path of PATH in the target. */
+int staging_error(struct wp_error *err, int errnum, const struct staging_area *a, const char *path,
+                  const char *text);
+
 /* ---- staging_area.c */
 
 void staging_area_init(struct staging_area *a);
-int staging_area_open_target(struct staging_area *a, const char *target, struct wp_error *err);
 /* Makes the staging directory with lock, new/ and old/. */
 int staging_area_make(struct staging_area *a, struct wp_error *err);
 /* Is NAME what staging_area_make could have made? */
@@ -153,10 +168,6 @@ int staging_wait(const struct staging_area *a, const struct staging_options *o, 
                  struct wp_error *err);
 bool staging_interrupted(const struct staging_options *o);
 
-/* error_set with the path of PATH in the target. */
-int staging_error(struct wp_error *err, int errnum, const struct staging_area *a, const char *path,
-                  const char *text);
-
 /* ---- staging_plan.c, staging_dirs.c */
 
 int staging_plan_build(struct staging *s, struct staging_plan *plan, struct wp_error *err);
@@ -172,10 +183,25 @@ int staging_find_mounts(int at, const char *name);
 /* Gives NAME of AT, staged elsewhere, the group that it would have got where it goes, in a setgid
  * directory of group GID. As far as that is allowed. */
 void staging_dirs_inherit(int at, const char *name, gid_t gid);
+
+/* Paths of directories, collected from the top down. */
+struct staging_paths {
+    char **list; /* owned, as are the texts */
+    size_t count, room;
+};
+void staging_paths_clear(struct staging_paths *p);
+/* Takes PATH over; NULL is -ENOMEM. */
+int staging_paths_add(struct staging_paths *p, char *path);
+/* Adds the directories in FD, which is PATH and taken over. MOUNTS: looks at every name, and
+ * refuses mount points. */
+int staging_paths_add_dirs(struct staging_paths *p, int fd, const char *path, bool mounts);
+
+/* ---- staging_fresh.c */
+
 /* Gives the directories of a staged subtree, PATH included, their attributes. Where the top must
  * stay writable until it has been renamed, *DEFER is set. */
-int staging_dirs_prepare(const struct staging_area *a, const char *path, bool *defer,
-                         struct wp_error *err);
+int staging_fresh_prepare(const struct staging_area *a, const char *path, bool *defer,
+                          struct wp_error *err);
 
 /* ---- journal.c */
 

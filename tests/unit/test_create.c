@@ -99,6 +99,35 @@ static void modes_do_not_depend_on_the_umask_of_the_process(void **state)
     assert_int_equal(look(dir, "f").st_mode & 07777, 04666);
 }
 
+/* Which calls are saved where something is known of new files must not be seen in them. */
+static void what_is_known_of_new_files_does_not_change_them(void **state)
+{
+    int dir = ((struct scratch *)*state)->fd;
+    const mode_t modes[] = {0644, 0755, 0664, 0777, 0444, 0200, 04755};
+    mode_t old = umask(027);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        const struct create_policy known = {.owner = geteuid() == 0,
+                                            .permissions = true,
+                                            .knows_owner = true,
+                                            .uid = geteuid(),
+                                            .gid = getegid(),
+                                            .granted = 0750};
+        struct entry e = file("f");
+        e.mode = modes[i];
+        for (id_t owner = 0; owner < 3; owner++) {
+            e.uid = (uid_t)(owner == 1);
+            e.gid = (gid_t)(owner == 2);
+            assert_int_equal(make(dir, &known, &e), 0);
+            struct stat st = look(dir, "f");
+            assert_int_equal(st.st_mode & 07777, modes[i]);
+            assert_int_equal(st.st_uid, known.owner ? e.uid : geteuid());
+            assert_int_equal(st.st_gid, known.owner ? e.gid : getegid());
+            assert_int_equal(unlinkat(dir, "f", 0), 0);
+        }
+    }
+    umask(old);
+}
+
 static void what_exists_is_not_overwritten(void **state)
 {
     int dir = ((struct scratch *)*state)->fd;
@@ -124,7 +153,7 @@ static void nothing_is_made_through_a_symlink(void **state)
     e.target = (char *)"f";
     assert_int_equal(create_symlink(dir, &plain, &e, NULL), -ELOOP);
     assert_int_equal(create_hardlink(dir, &e, NULL), -ELOOP);
-    assert_int_equal(create_dir(dir, "link/d", NULL), -ELOOP);
+    assert_int_equal(create_dir(dir, "link/d", 0700, NULL), -ELOOP);
     make_file(dir, "outside/secret", "");
     e = file("g");
     e.target = (char *)"link/secret";
@@ -171,12 +200,12 @@ static void directories_are_made_with_their_parents(void **state)
 {
     int dir = ((struct scratch *)*state)->fd;
     struct wp_error err = {0};
-    assert_int_equal(create_dir(dir, "", &err), 0);
-    assert_int_equal(create_dir(dir, "a/b/c", &err), 0);
-    assert_int_equal(create_dir(dir, "a/b/c", &err), 0);
+    assert_int_equal(create_dir(dir, "", 0700, &err), 0);
+    assert_int_equal(create_dir(dir, "a/b/c", 0700, &err), 0);
+    assert_int_equal(create_dir(dir, "a/b/c", 0700, &err), 0);
     assert_int_equal(look(dir, "a/b").st_mode & 07777, 0700);
     make_file(dir, "f", "");
-    assert_int_equal(create_dir(dir, "f", &err), -ENOTDIR);
+    assert_int_equal(create_dir(dir, "f", 0700, &err), -ENOTDIR);
 }
 
 static void a_file_written_in_parts_ends_with_its_hole(void **state)
@@ -309,7 +338,7 @@ static void names_may_be_longer_than_path_max(void **state)
         buf_printf(&path, "%0200d/", i);
     path.size--;
     buf_terminate(&path);
-    assert_int_equal(create_dir(dir, (char *)path.data, NULL), 0);
+    assert_int_equal(create_dir(dir, (char *)path.data, 0700, NULL), 0);
     size_t n = path.size;
     struct entry e;
     buf_printf(&path, "/f");
@@ -345,7 +374,7 @@ static void *work(void *arg)
         e.uname = user;
         char parent[8];
         snprintf(parent, sizeof parent, "d%d", i % 7);
-        w->failed |= create_dir(w->dir, parent, NULL) < 0;
+        w->failed |= create_dir(w->dir, parent, 0755, NULL) < 0;
         w->failed |= create_file(w->dir, &owner, &e, "x", 1, NULL) < 0;
     }
     return NULL;
@@ -377,6 +406,7 @@ int main(void)
         TEST(holds_times_before_1970_and_after_2106),
         TEST(modes_are_those_of_tar),
         TEST(modes_do_not_depend_on_the_umask_of_the_process),
+        TEST(what_is_known_of_new_files_does_not_change_them),
         TEST(what_exists_is_not_overwritten),
         TEST(nothing_is_made_through_a_symlink),
         TEST(errors_name_the_file_and_the_cause),

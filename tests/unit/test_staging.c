@@ -72,6 +72,64 @@ static void a_fresh_tree_is_placed_and_directories_get_their_attributes(void **s
     close(t);
 }
 
+static mode_t mode_of(int at, const char *path)
+{
+    struct stat st;
+    assert_int_equal(beneath_stat(at, path, &st), 0);
+    return st.st_mode & 07777;
+}
+
+/* Whether the filesystem tells how many directories are in one, or they must be listed. */
+static void every_fresh_directory_gets_its_attributes_named_or_not(void **state)
+{
+    static const struct {
+        const char *path;
+        mode_t mode; /* 0: not to be there */
+        bool named;
+    } dirs[] = {
+        {"t", 0701, true},          {"t/a", 0702, true},           {"t/a/first", 0000, true},
+        {"t/a/first", 0703, true},  {"t/a/none", 0750, false},     {"t/a/none/in", 0750, false},
+        {"t/a-b", 0704, true},      {"t/a-b/x/y/z", 0705, true},   {"t/a-b/x", 0750, false},
+        {"t/a-b/x/y", 0750, false}, {"t/a-b/x/q", 0750, false},    {"t/gone/in", 0, true},
+        {"t/file", 0, true},        {"t/file/in", 0, true},        {"bare", 0750, false},
+        {"bare/in", 0750, false},   {"up/named", 0706, true},      {"up", 0750, false},
+        {"t/a/closed", 0100, true}, {"t/a/closed/in", 0707, true},
+    };
+    struct scratch *s = *state;
+    for (int counted = 0; counted < 2; counted++) {
+        const char *target = counted ? "counted" : "listed";
+        mode_t before = umask(027);
+        struct staging *g = begin(s, target, none);
+        put_tree(staging_tree(g, 0),
+                 "t/a/first/f=1 t/a/none/in/f=1 t/a-b/x/y/z/ t/a-b/x/q/ t/file=1 "
+                 "bare/in/ up/named/ t/a/closed/in/f=1");
+        g->areas[0].counts_dirs &= counted;
+        for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
+            struct staging_dir d = {.path = dirs[i].path,
+                                    .mode = dirs[i].mode,
+                                    .mtime = {.tv_sec = (time_t)i},
+                                    .uid = (uid_t)-1,
+                                    .gid = (gid_t)-1};
+            if (dirs[i].named)
+                assert_int_equal(staging_set_dir(g, 0, &d), 0);
+        }
+        assert_int_equal(staging_commit(g, &err), 0);
+        staging_free(g);
+        umask(before);
+        int t = open_dir(s, target);
+        for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
+            struct stat st;
+            if (!dirs[i].mode)
+                continue;
+            assert_int_equal(mode_of(t, dirs[i].path), dirs[i].mode);
+            assert_int_equal(beneath_stat(t, dirs[i].path, &st), 0);
+            if (dirs[i].named)
+                assert_int_equal(st.st_mtim.tv_sec, i);
+        }
+        close(t);
+    }
+}
+
 static void without_a_commit_nothing_is_left(void **state)
 {
     struct scratch *s = *state;
@@ -586,6 +644,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test(a_fresh_tree_is_placed_and_directories_get_their_attributes),
+        test(every_fresh_directory_gets_its_attributes_named_or_not),
         test(without_a_commit_nothing_is_left),
         test(directories_are_merged_file_by_file),
         test(an_existing_directory_keeps_its_mode_unless_named),

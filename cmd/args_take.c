@@ -1,0 +1,280 @@
+#include "args_take.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "message.h"
+
+enum { THREADS_MAX = 1024, STRIP_MAX = 1 << 20 };
+
+static int out_of_memory(void)
+{
+    message_error("out of memory");
+    return STATUS_FAILED;
+}
+
+static int usage(const struct args *a, const char *text, const char *what)
+{
+    return message_usage(options_verb_name(a->verb), "%s%s", text, what);
+}
+
+int args_add_operand(struct args *a, int kind, const char *text)
+{
+    struct operand *more = reallocarray(a->operands, a->operand_count + 1, sizeof *more);
+
+    if (!more)
+        return out_of_memory();
+    a->operands = more;
+    more[a->operand_count].kind = kind;
+    more[a->operand_count++].text = text;
+    return 0;
+}
+
+static int parse_number(const struct args *a, int code, const char *text, long min, long max,
+                        long *out)
+{
+    char *end;
+
+    errno = 0;
+    *out = strtol(text, &end, 10);
+    if (end == text || *end || isspace((unsigned char)*text) || errno || *out < min || *out > max)
+        return message_usage(options_verb_name(a->verb), "%s: '%s' is not a number%s",
+                             options_name(code), text, *end ? "" : " in its range");
+    return 0;
+}
+
+/* The index of TEXT in the NULL-ended WORDS; -1 after saying that it is none of them. */
+static int parse_word(const struct args *a, int code, const char *text, const char *const *words)
+{
+    for (int i = 0; words[i]; i++) {
+        if (strcmp(words[i], text) == 0)
+            return i;
+    }
+    message_usage(options_verb_name(a->verb), "%s: '%s' is not known", options_name(code), text);
+    return -1;
+}
+
+static int set_mode(struct args *a, enum verb v)
+{
+    if (a->verb != VERB_NONE && a->verb != v)
+        return message_usage(NULL, "-c, -x and -t exclude one another");
+    a->verb = v;
+    return 0;
+}
+
+static int set_compression(struct args *a, enum compression c)
+{
+    if (a->compression != COMPRESSION_NONE_GIVEN && a->compression != c)
+        return usage(a, "conflicting compression options", "");
+    a->compression = c;
+    return 0;
+}
+
+static int set_format(struct args *a, const char *name)
+{
+    static const char *const refused[] = {"gnu", "oldgnu", "ustar", "v7", NULL};
+
+    if (strcmp(name, "pax") == 0 || strcmp(name, "posix") == 0) {
+        a->posix = true;
+        return 0;
+    }
+    for (size_t i = 0; refused[i]; i++) {
+        if (strcmp(name, refused[i]) == 0)
+            return message_usage(options_verb_name(a->verb),
+                                 "--format %s is refused: it keeps whole seconds only, and every "
+                                 "cache index would be stale",
+                                 name);
+    }
+    a->format = name;
+    return 0;
+}
+
+/* Options that name something. */
+static const struct {
+    int code;
+    size_t member; /* of struct args: a const char *, or a struct string_list */
+    bool is_list, may_be_empty;
+} names[] = {
+    {'o', offsetof(struct args, output), .may_be_empty = true},
+    {'X', offsetof(struct args, exclude_files), .is_list = true, .may_be_empty = true},
+    {OPT_SOURCE, offsetof(struct args, source), .may_be_empty = true},
+    {OPT_EXCLUDE, offsetof(struct args, exclude), .is_list = true, .may_be_empty = true},
+    {OPT_CACHE_DIR, offsetof(struct args, cache_dirs), .is_list = true},
+    {OPT_SOURCE_ROOT, offsetof(struct args, source_roots), .is_list = true},
+    {OPT_RUNTIME_ROOT, offsetof(struct args, runtime_roots), .is_list = true},
+    {OPT_OWNER, offsetof(struct args, owner), .may_be_empty = true},
+    {OPT_GROUP, offsetof(struct args, group), .may_be_empty = true},
+    {OPT_USER, offsetof(struct args, user), .may_be_empty = true},
+    {OPT_PYTHON, offsetof(struct args, python)},
+    {OPT_EGG_INFO, offsetof(struct args, egg_info), .may_be_empty = true},
+    {OPT_MANIFEST, offsetof(struct args, manifest)},
+};
+
+static int set_name(struct args *a, int code, const char *text)
+{
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        void *member = (char *)a + names[i].member;
+
+        if (names[i].code != code)
+            continue;
+        if (!*text && !names[i].may_be_empty)
+            return usage(a, options_name(code), ": the name is empty");
+        if (names[i].is_list)
+            return string_list_add(member, text) ? out_of_memory() : 0;
+        *(const char **)member = text;
+    }
+    return 0;
+}
+
+/* Options that choose among words. */
+static int take_word(struct args *a, int code, const char *text)
+{
+    static const char *const layouts[] = {"auto",      "keep",      "in-tree",
+                                          "cache-dir", "user-wide", NULL};
+    static const char *const restamps[] = {"auto", "never", "always", NULL};
+    static const char *const members[] = {"many", "one", NULL};
+    static const char *const whens[] = {"auto", "always", "never", NULL};
+    int word = 0;
+
+    switch (code) {
+    case OPT_LAYOUT:
+        word = parse_word(a, code, text, layouts);
+        a->layout = (enum wp_layout)word;
+        break;
+    case OPT_RESTAMP:
+        word = parse_word(a, code, text, restamps);
+        a->restamp = (enum wp_restamp)word;
+        break;
+    case OPT_GZIP_MEMBERS:
+        word = parse_word(a, code, text, members);
+        a->gzip_members_set = true;
+        a->gzip_one_member = word == 1;
+        break;
+    case OPT_PROGRESS:
+        word = parse_word(a, code, text, whens);
+        a->progress = (enum progress_when)word;
+        break;
+    }
+    return word < 0 ? STATUS_FAILED : 0;
+}
+
+static int take_number(struct args *a, int code, const char *text)
+{
+    long number = 0;
+    int rc = 0;
+
+    switch (code) {
+    case OPT_LEVEL:
+        rc = parse_number(a, code, text, INT_MIN, INT_MAX, &number);
+        a->level_set = true;
+        a->level = (int)number;
+        break;
+    case OPT_STRIP:
+        rc = parse_number(a, code, text, 0, STRIP_MAX, &number);
+        a->strip_components = (unsigned)number;
+        break;
+    case OPT_THREADS:
+        rc = parse_number(a, code, text, 0, THREADS_MAX, &number);
+        a->threads = (unsigned)number;
+        break;
+    }
+    return rc;
+}
+
+int args_take_argument(struct args *a, int code, const char *text)
+{
+    switch (code) {
+    case 'f':
+        if (a->archive)
+            return usage(a, "-f given twice", "");
+        a->archive = text;
+        return 0;
+    case 'C':
+        return args_add_operand(a, OPERAND_DIR, text);
+    case 'T':
+        return args_add_operand(a, OPERAND_FILES, text);
+    case 'H':
+        if (a->verb != VERB_ENV)
+            return set_format(a, text);
+        a->format = text;
+        return 0;
+    case OPT_LAYOUT:
+    case OPT_RESTAMP:
+    case OPT_GZIP_MEMBERS:
+    case OPT_PROGRESS:
+        return take_word(a, code, text);
+    case OPT_LEVEL:
+    case OPT_STRIP:
+    case OPT_THREADS:
+        return take_number(a, code, text);
+    }
+    return set_name(a, code, text);
+}
+
+/* Options that are just set. */
+static const struct {
+    int code;
+    size_t member; /* of struct args, a bool */
+} flags[] = {
+    {'0', offsetof(struct args, null)},
+    {'h', offsetof(struct args, dereference)},
+    {'k', offsetof(struct args, keep_old)},
+    {'O', offsetof(struct args, to_stdout)},
+    {'p', offsetof(struct args, same_permissions)},
+    {'q', offsetof(struct args, quiet)},
+    {'v', offsetof(struct args, verbose)},
+    {OPT_STRICT, offsetof(struct args, strict)},
+    {OPT_CACHES_ONLY, offsetof(struct args, caches_only)},
+    {OPT_DRY_RUN, offsetof(struct args, dry_run)},
+    {OPT_NO_CACHE_DIR, offsetof(struct args, no_cache_dir)},
+    {OPT_IF_NEEDED, offsetof(struct args, if_needed)},
+    {OPT_REPLACE, offsetof(struct args, replace)},
+    {OPT_NUMERIC_OWNER, offsetof(struct args, numeric_owner)},
+    {OPT_FIX, offsetof(struct args, fix)},
+    {OPT_COMMON, offsetof(struct args, common)},
+    {OPT_PROBE, offsetof(struct args, probe)},
+    {OPT_CHECK, offsetof(struct args, check)},
+    {OPT_JSON, offsetof(struct args, json)},
+    {OPT_HELP, offsetof(struct args, help)},
+    {OPT_VERSION, offsetof(struct args, version)},
+};
+
+static int set_flag(struct args *a, int code)
+{
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (flags[i].code == code)
+            *(bool *)((char *)a + flags[i].member) = true;
+    return 0;
+}
+
+int args_take_flag(struct args *a, int code)
+{
+    switch (code) {
+    case OPT_CREATE:
+        return set_mode(a, VERB_CREATE);
+    case OPT_EXTRACT:
+        return set_mode(a, VERB_EXTRACT);
+    case OPT_LIST:
+        return set_mode(a, VERB_LIST);
+    case 'z':
+        return set_compression(a, COMPRESSION_GZIP);
+    case OPT_ZSTD:
+        return set_compression(a, COMPRESSION_ZSTD);
+    case 'j':
+        return set_compression(a, COMPRESSION_BZIP2);
+    case 'J':
+        return set_compression(a, COMPRESSION_XZ);
+    case OPT_POSIX:
+        return set_format(a, "posix");
+    case OPT_SAME_OWNER:
+    case OPT_NO_SAME_OWNER:
+        a->same_owner = code == OPT_SAME_OWNER;
+        a->no_same_owner = code == OPT_NO_SAME_OWNER;
+        return 0;
+    }
+    return set_flag(a, code);
+}

@@ -1,0 +1,12 @@
+#pragma once
+/* What each option means, once the command line is taken apart. All say what is wrong, and return 0
+ * or the exit status. */
+
+#include "args.h"
+
+/* TEXT is borrowed. */
+int args_add_operand(struct args *a, int kind, const char *text);
+/* CODE with its argument TEXT, borrowed. */
+int args_take_argument(struct args *a, int code, const char *text);
+/* CODE, which has no argument. */
+int args_take_flag(struct args *a, int code);

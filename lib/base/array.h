@@ -1,0 +1,26 @@
+#pragma once
+/* Arrays that grow by doubling. What they have room for needs no member: it is the next power of
+ * two. */
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+/* ARRAY, of COUNT items of SIZE bytes, with room for one more. NULL: no memory, and ARRAY is as it
+ * was. */
+static inline void *array_with_room(void *array, size_t count, size_t size)
+{
+    if (count & (count - 1)) /* full only at powers of two */
+        return array;
+    return reallocarray(array, count ? 2 * count : 1, size);
+}
+
+/* Makes room in ARRAY, a pointer, behind its COUNT items: 0, or -ENOMEM, and ARRAY is as it was. It
+ * must have been made by this alone, though COUNT may have become less. */
+#define array_grow(array, count)                                                                   \
+    ({                                                                                             \
+        void *_grown = array_with_room((array), (count), sizeof *(array));                         \
+        if (_grown)                                                                                \
+            (array) = _grown;                                                                      \
+        _grown ? 0 : -ENOMEM;                                                                      \
+    })

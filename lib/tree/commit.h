@@ -1,0 +1,27 @@
+#pragma once
+/* What the files that carry out a commit share. */
+
+#include "staging_private.h"
+
+/* A list of operations being carried out. */
+struct run {
+    struct staging_area *areas; /* one without a staging directory is passed over */
+    size_t area_count;
+    const struct staging_plan *plan;
+    const struct wp_report *rep;
+    struct wp_error *err;
+
+    /* Where the last path lay: operations come directory by directory. */
+    unsigned area;
+    char *dir;                     /* owned; NULL: nothing kept */
+    int new_parent, target_parent; /* or negative errno */
+};
+
+/* Operation I, carried out as far as it is not done, or taken back as far as it is. 0 or negative
+ * errno. */
+int commit_put(struct run *run, size_t i);
+int commit_unput(struct run *run, size_t i);
+int commit_take_away(struct run *run, size_t i, bool undo);
+int commit_change_mode(struct run *run, size_t i, bool undo);
+/* Closes what is kept open of the last operation's path. */
+void commit_forget_parents(struct run *run);

@@ -1,0 +1,238 @@
+/* The operations that move something, or open the way for it. Each finds out from the inodes
+ * whether it is done. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "beneath.h"
+#include "commit.h"
+
+enum { TRIES = 8 };
+
+void commit_forget_parents(struct run *run)
+{
+    free(run->dir);
+    run->dir = NULL;
+    cleanup_close(&run->new_parent);
+    cleanup_close(&run->target_parent);
+    run->new_parent = run->target_parent = -ENOENT;
+}
+
+/* Opens the directories that hold PATH in the staged tree and in the target. */
+static int find_parents(struct run *run, const struct staging_op *op, const char **name)
+{
+    const struct staging_area *a = &run->areas[op->area];
+    *name = path_base(op->path);
+    size_t n = (size_t)(*name - op->path);
+
+    if (run->dir && run->area == op->area && strlen(run->dir) == n &&
+        strncmp(run->dir, op->path, n) == 0)
+        return 0;
+    commit_forget_parents(run);
+    run->dir = strndup(op->path, n);
+    if (!run->dir)
+        return -ENOMEM;
+    run->area = op->area;
+    run->new_parent = beneath_parent(a->new_fd, op->path, name);
+    run->target_parent = beneath_parent(a->target_fd, op->path, name);
+    /* What is missing now may come with a later operation. */
+    if (run->new_parent < 0 || run->target_parent < 0) {
+        free(run->dir);
+        run->dir = NULL;
+    }
+    return 0;
+}
+
+/* What operation I sets aside has this name in old/. */
+static void old_name(size_t i, char out[24])
+{
+    snprintf(out, 24, "%zu", i);
+}
+
+static bool there(int at, const char *name, struct stat *st)
+{
+    return at >= 0 && fstatat(at, name, st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int rename_flags(int from, const char *a, int to, const char *b, unsigned flags)
+{
+    if (staging_plain_renames)
+        return -EINVAL;
+    return renameat2(from, a, to, b, flags) < 0 ? -errno : 0;
+}
+
+static bool no_such_flags(int r)
+{
+    return r == -EINVAL || r == -ENOSYS || r == -EOPNOTSUPP;
+}
+
+/* Moves to a name that is free; -EEXIST. */
+static int move(int from, const char *a, int to, const char *b)
+{
+    struct stat st;
+    int r = rename_flags(from, a, to, b, RENAME_NOREPLACE);
+    if (!no_such_flags(r))
+        return r;
+    if (there(to, b, &st))
+        return -EEXIST;
+    return renameat(from, a, to, b) < 0 ? -errno : 0;
+}
+
+/* ---- PUT */
+
+static int kept(const struct run *run, const struct staging_op *op)
+{
+    _cleanup_free_ char *whole = path_join(run->areas[op->area].target, op->path);
+    report(run->rep, WP_FAILED, whole ? whole : op->path, "exists already, kept");
+    return 0;
+}
+
+/* Something has appeared there since the commit was planned. */
+static int check_newcomer(const struct run *run, const struct staging_op *op,
+                          const struct stat *staged, const struct stat *newcomer)
+{
+    if (run->plan->keep_old)
+        return 1;
+    if (!op->replaces && (S_ISDIR(staged->st_mode) || S_ISDIR(newcomer->st_mode)))
+        return -EEXIST;
+    return 0;
+}
+
+/* Without exchange: what is there is set aside first. A file gets a second name there, so that
+ * there is no moment without it; a directory cannot. */
+static int put_plain(struct run *run, size_t i, const struct stat *staged, const char *name)
+{
+    const struct staging_op *op = &run->plan->ops[i];
+    const struct staging_area *a = &run->areas[op->area];
+    int from = run->new_parent, to = run->target_parent;
+    struct stat st;
+    char aside[24];
+
+    old_name(i, aside);
+    if (there(to, name, &st)) {
+        int r = check_newcomer(run, op, staged, &st);
+        if (r != 0)
+            return r < 0 ? r : kept(run, op);
+        bool linked = !S_ISDIR(st.st_mode) && !S_ISDIR(staged->st_mode) &&
+                      (linkat(to, name, a->old_fd, aside, 0) == 0 || errno == EEXIST);
+        if (!linked && renameat(to, name, a->old_fd, aside) < 0)
+            return -errno;
+        r = staging_step("put aside");
+        if (r < 0)
+            return r;
+    }
+    return renameat(from, name, to, name) < 0 ? -errno : 0;
+}
+
+int commit_put(struct run *run, size_t i)
+{
+    const struct staging_op *op = &run->plan->ops[i];
+    struct stat staged, st;
+    const char *name;
+
+    int r = find_parents(run, op, &name);
+    if (r < 0)
+        return r;
+    if (run->new_parent < 0)
+        return run->new_parent == -ENOENT ? 0 : run->new_parent;
+    if (!there(run->new_parent, name, &staged) || staged.st_ino != op->ino)
+        return 0; /* done: what lies there is what was replaced */
+    if (run->target_parent < 0)
+        return run->target_parent;
+
+    bool exchange = op->replaces;
+    for (int tries = 0; tries < TRIES; tries++) {
+        r = rename_flags(run->new_parent, name, run->target_parent, name,
+                         exchange ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+        if (no_such_flags(r))
+            return put_plain(run, i, &staged, name);
+        if (r == -ENOENT && exchange) {
+            exchange = false;
+            continue;
+        }
+        if (r != -EEXIST || exchange)
+            return r;
+        if (!there(run->target_parent, name, &st))
+            continue;
+        r = check_newcomer(run, op, &staged, &st);
+        if (r != 0)
+            return r < 0 ? r : kept(run, op);
+        exchange = true;
+    }
+    return -EBUSY;
+}
+
+int commit_unput(struct run *run, size_t i)
+{
+    const struct staging_op *op = &run->plan->ops[i];
+    const struct staging_area *a = &run->areas[op->area];
+    struct stat st, other;
+    const char *name;
+    char aside[24];
+
+    int r = find_parents(run, op, &name);
+    if (r < 0)
+        return r;
+    int from = run->target_parent, to = run->new_parent;
+    if (from < 0)
+        return from == -ENOENT ? 0 : from;
+    old_name(i, aside);
+    if (there(from, name, &st)) {
+        if (st.st_ino != op->ino)
+            return 0;
+        if (to < 0)
+            return to;
+        if (there(to, name, &other))
+            return rename_flags(from, name, to, name, RENAME_EXCHANGE);
+        r = move(from, name, to, name);
+        if (r < 0)
+            return r;
+    }
+    return there(a->old_fd, aside, &other) ? move(a->old_fd, aside, from, name) : 0;
+}
+
+/* ---- REMOVE and MODE */
+
+int commit_take_away(struct run *run, size_t i, bool undo)
+{
+    const struct staging_op *op = &run->plan->ops[i];
+    const struct staging_area *a = &run->areas[op->area];
+    struct stat st;
+    const char *name;
+    char aside[24];
+
+    int r = find_parents(run, op, &name);
+    if (r < 0)
+        return r;
+    old_name(i, aside);
+    bool done = there(a->old_fd, aside, &st);
+    if (done != undo)
+        return 0;
+    if (run->target_parent < 0)
+        return run->target_parent == -ENOENT && !undo ? 0 : run->target_parent;
+    if (undo)
+        return move(a->old_fd, aside, run->target_parent, name);
+    r = move(run->target_parent, name, a->old_fd, aside);
+    return r == -ENOENT ? 0 : r;
+}
+
+int commit_change_mode(struct run *run, size_t i, bool undo)
+{
+    const struct staging_op *op = &run->plan->ops[i];
+    int at = run->areas[op->area].target_fd;
+    struct stat st;
+
+    int r = beneath_stat(at, op->path, &st);
+    if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
+        return 0;
+    if (r < 0 || st.st_ino != op->ino || !S_ISDIR(st.st_mode))
+        return r;
+    return beneath_chmod(at, op->path, undo ? op->before : op->mode);
+}
