@@ -443,6 +443,11 @@ static int reader_data(struct format_reader *base, const void **data, size_t *n,
     return 1;
 }
 
+static struct chunk *reader_share(struct format_reader *base)
+{
+    return source_share(reader_of(base)->in.source);
+}
+
 static int reader_manifest(struct format_reader *base, struct buf *path, struct buf *text,
                            struct wp_error *err)
 {
@@ -472,8 +477,11 @@ static void reader_free(struct format_reader *base)
 int tar_open_reader(struct format_reader **out, const struct tar_input *in,
                     const struct format_open_options *o, struct wp_error *err)
 {
-    static const struct format_reader_ops ops = {
-        .next = reader_next, .data = reader_data, .manifest = reader_manifest, .free = reader_free};
+    static const struct format_reader_ops ops = {.next = reader_next,
+                                                 .data = reader_data,
+                                                 .share = reader_share,
+                                                 .manifest = reader_manifest,
+                                                 .free = reader_free};
     struct tar_reader *r = calloc(1, sizeof(*r));
 
     if (!r) {

@@ -1,6 +1,7 @@
 #pragma once
 /* The content of entries: small ones whole, many to a batch, large ones as a stream. */
 
+#include "stream/chunk.h"
 #include "zip_directory.h"
 
 enum {
@@ -40,9 +41,9 @@ struct zip_batch {
     const struct zip_archive *a;
     size_t first, count; /* entries of the archive; those that are not small are left out */
     struct zip_content contents[ZIP_BATCH_ENTRIES];
-    unsigned char *plain;
-    size_t plain_room;
-    unsigned char *raw; /* a part of the file */
+    struct chunks *chunks; /* borrowed */
+    struct chunk *plain;   /* NULL: no memory */
+    unsigned char *raw;    /* a part of the file */
     size_t raw_room, raw_size;
     uint64_t raw_at;
     struct libdeflate_decompressor *inflater;
@@ -50,7 +51,8 @@ struct zip_batch {
 
 /* Chooses the entries from FIRST on that belong into one batch, at most MOST. */
 void zip_batch_choose(struct zip_batch *b, const struct zip_archive *a, size_t first, size_t most);
-void zip_batch_load(struct zip_batch *b); /* reads and inflates; any thread */
+void zip_batch_load(struct zip_batch *b);    /* reads and inflates; any thread */
+void zip_batch_release(struct zip_batch *b); /* the content is not wanted any more */
 void zip_batch_clear(struct zip_batch *b);
 
 /* ---- Streams */
