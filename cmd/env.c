@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "json_document.h"
 #include "message.h"
 #include "operands.h"

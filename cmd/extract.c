@@ -4,7 +4,6 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/path.h"
 #include "json_document.h"
 #include "message.h"
 #include "operands.h"

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
-
 bool amend_is_source(const struct entry *e)
 {
     size_t n = strlen(e->path);

@@ -16,7 +16,6 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/path.h"
 #include "caches.h"
 #include "judge.h"
 #include "judge_keys.h"

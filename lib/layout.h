@@ -175,7 +175,7 @@ int layout_verify(struct layout *l, struct wp_verify_report *verify, size_t *was
                   size_t *lost, struct wp_error *err);
 void layout_clear(struct layout *l);
 
-/* ---- layout_records.c, for the other two */
+/* ---- layout_records.c, for the others */
 struct layout_destination {
     enum layout_root root;
     char *path; /* below ROOT; owned */
@@ -190,13 +190,32 @@ bool layout_is_taken(const struct layout *l, const struct layout_destination *d,
 int layout_take(struct layout *l, const struct layout_destination *d, const struct layout_file *f);
 void layout_records_clear(struct layout *l);
 
-/* ---- Between layout.c (where to) and layout_put.c (how) */
+/* ---- layout_destinations.c, for layout.c */
+/* Where R's indexes belong: N destinations, which the caller frees. */
+int layout_destinations(struct layout *l, struct layout_record *r, struct layout_destination **d,
+                        size_t *n, struct wp_error *err);
+/* Adds those of SOURCE's hashed names in directory BELOW of ROOT. */
+int layout_add_hashed(struct layout *l, struct layout_destination **d, size_t *n,
+                      enum layout_root root, const char *below, const char *source,
+                      struct wp_error *err);
+
+/* ---- layout_put.c, for layout.c */
 /* Puts index F of R with its data files into D. MOVE: nobody else needs them where they are. */
 int layout_put_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
                      const struct layout_destination *d, bool move, struct wp_error *err);
 /* D is where R lies already: it is made the user's own, where caches are to be. */
 int layout_give_own(struct layout *l, const struct layout_record *r,
                     const struct layout_destination *d, struct wp_error *err);
+
+/* ---- layout_remove.c, for the other two */
+/* In the staged tree, another record's files may stand where these come. */
+int layout_remove_stem(struct layout *l, const struct layout_destination *d,
+                       const struct layout_file *f, struct wp_error *err);
+/* Data files of an earlier build in the target which are not among the new ones: numbering starts
+ * again after an edit, and an index that names one of them would load old code. */
+int layout_remove_old_data(struct layout *l, const struct layout_record *r,
+                           const struct layout_destination *d, int area,
+                           const struct layout_file *index, struct wp_error *err);
 /* Data files and directories that nothing needs any more. */
 int layout_remove_leftovers(struct layout *l, struct wp_error *err);
 /* Index F of R with its data files has gone elsewhere, or is LEFT_OUT, as another one of its name

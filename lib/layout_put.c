@@ -1,9 +1,7 @@
 /* The layout, how: cache files into the staged trees, and what is removed for them. */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -12,9 +10,9 @@
 #include "base/array.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "layout.h"
-#include "numba/index.h"
 #include "tree/beneath.h"
 
 /* ---- One file ---------------------------------------------------------------------------- */
@@ -43,13 +41,10 @@ static int copy_across(int from_fd, const char *from, int to_fd, const char *to)
             return -errno;
         if (n == 0)
             break;
-        for (ssize_t done = 0; done < n;) {
-            ssize_t w = write(out, block.data + done, (size_t)(n - done));
+        int r = file_write(out, block.data, (size_t)n);
 
-            if (w < 0 && errno != EINTR)
-                return -errno;
-            done += w > 0 ? w : 0;
-        }
+        if (r < 0)
+            return r;
     }
     if (geteuid() == 0 && fchown(out, st.st_uid, st.st_gid) < 0)
         return -errno;
@@ -222,135 +217,6 @@ int layout_give_own(struct layout *l, const struct layout_record *r,
     return 0;
 }
 
-/* ---- Making room ------------------------------------------------------------------------- */
-
-static void clear_listing(struct layout_listing *listing)
-{
-    for (size_t i = 0; i < listing->count; i++)
-        free(listing->names[i]);
-    free(listing->names);
-    free(listing->path);
-    *listing = (struct layout_listing){0};
-}
-
-void layout_listings_clear(struct layout *l)
-{
-    for (size_t i = 0; i < LAYOUT_LISTINGS; i++)
-        clear_listing(&l->listings[i]);
-}
-
-static int fill_listing(struct layout_listing *listing, int fd)
-{
-    _cleanup_close_ int held = beneath_open(fd, listing->path, O_RDONLY | O_DIRECTORY, 0);
-    _cleanup_closedir_ DIR *dir = held < 0 ? NULL : fdopendir(held);
-    struct dirent *item;
-    size_t stem;
-
-    if (!dir)
-        return 0; /* not there yet */
-    take_fd(&held);
-    while ((item = readdir(dir))) {
-        if (!index_is_data_name(item->d_name, &stem))
-            continue;
-        if (array_grow(listing->names, listing->count) < 0 ||
-            !(listing->names[listing->count] = strdup(item->d_name)))
-            return -ENOMEM;
-        listing->count++;
-    }
-    if (listing->count)
-        qsort(listing->names, listing->count, sizeof *listing->names, path_compare);
-    return 0;
-}
-
-/* The data files that the target has in D; all indexes of a record ask for the same few. NULL on no
- * memory. */
-static const struct layout_listing *list_target(struct layout *l, int area, const char *path)
-{
-    struct layout_listing *listing;
-
-    for (size_t i = 0; i < LAYOUT_LISTINGS; i++) {
-        listing = &l->listings[i];
-        if (listing->path && listing->area == area && strcmp(listing->path, path) == 0)
-            return listing;
-    }
-    listing = &l->listings[l->next_listing++ % LAYOUT_LISTINGS];
-    clear_listing(listing);
-    listing->area = area;
-    listing->path = strdup(path);
-    if (!listing->path || fill_listing(listing, staging_target(*l->staging, area)) < 0)
-        return NULL;
-    return listing;
-}
-
-static bool has_file(const struct layout_file *files, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(files[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-/* Data files of an earlier build in the target which are not among the new ones: numbering starts
- * again after an edit, and an index that names one of them would load old code. */
-static int remove_old_data(struct layout *l, const struct layout_record *r,
-                           const struct layout_destination *d, int area,
-                           const struct layout_file *index, struct wp_error *err)
-{
-    const struct layout_listing *there = list_target(l, area, d->path);
-    size_t low = 0, high = there ? there->count : 0, count, stem;
-    const struct layout_file *own = layout_stem(r, index, &count);
-
-    if (!there)
-        return error_nomem(err);
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (strncmp(there->names[middle], index->name, index->stem) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (; low < there->count; low++) {
-        const char *name = there->names[low];
-        _cleanup_free_ char *path = NULL;
-
-        if (strncmp(name, index->name, index->stem) != 0)
-            break;
-        if (!index_is_data_name(name, &stem) || stem != index->stem || has_file(own, count, name))
-            continue;
-        path = path_join(d->path, name);
-        if (!path || staging_set_remove(*l->staging, area, path) < 0)
-            return error_nomem(err);
-    }
-    return 0;
-}
-
-/* In the staged tree, another record's files may stand where these come. */
-static int remove_stem(struct layout *l, const struct layout_destination *d,
-                       const struct layout_file *f, struct wp_error *err)
-{
-    size_t count = 0, n;
-    struct layout_record **there =
-        l->staged && d->root == LAYOUT_TREE ? layout_records_at(l, d->path, &count) : NULL;
-
-    for (size_t i = 0; i < count; i++) {
-        const struct layout_file *files = layout_stem(there[i], f, &n);
-
-        for (size_t k = 0; k < n; k++) {
-            _cleanup_free_ char *path = NULL;
-            int res;
-
-            if (&files[k] == f)
-                continue;
-            path = path_join(there[i]->dir, files[k].name);
-            res = path ? beneath_remove(there[i]->fd, path) : -ENOMEM;
-            if (res < 0)
-                return error_set(err, -res, there[i]->dir, "a cache file cannot be replaced");
-        }
-    }
-    return 0;
-}
-
 int layout_put_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
                      const struct layout_destination *d, bool move, struct wp_error *err)
 {
@@ -361,126 +227,8 @@ int layout_put_index(struct layout *l, struct layout_record *r, const struct lay
     if (res == 0)
         res = make_destination(l, r, d, area, err);
     if (res == 0)
-        res = remove_stem(l, d, f, err);
+        res = layout_remove_stem(l, d, f, err);
     for (size_t k = 0; k < count && res == 0; k++)
         res = put_file(l, r, &files[k], d, area, move, err);
-    return res < 0 ? res : remove_old_data(l, r, d, area, f, err);
-}
-
-/* ---- What is left ------------------------------------------------------------------------ */
-
-static int remove_file(struct layout *l, const struct layout_record *r, const char *name,
-                       struct wp_error *err)
-{
-    _cleanup_free_ char *path = path_join(r->dir, name);
-    int area, res;
-
-    if (!path)
-        return error_nomem(err);
-    if (l->staged) {
-        res = beneath_remove(r->fd, path);
-        return res < 0 ? error_set(err, -res, path, "cannot be removed") : 0;
-    }
-    area = layout_area(l, r->root, err);
-    if (area < 0)
-        return area;
-    return staging_set_remove(*l->staging, area, path) < 0 ? error_nomem(err) : 0;
-}
-
-int layout_remove_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
-                        bool left_out, struct wp_error *err)
-{
-    size_t count;
-    const struct layout_file *files = layout_stem(r, f, &count);
-    int res = 0;
-
-    if ((l->staged && !left_out) || l->dry_run || r->root == LAYOUT_FOREIGN)
-        return 0; /* moved, or not ours to remove */
-    for (size_t i = 0; i < count && res == 0; i++)
-        res = remove_file(l, r, files[i].name, err);
-    r->gone++;
-    return res;
-}
-
-/* Data files that no index of the record names are of no use in a place of their own. */
-static int remove_orphans(struct layout *l, const struct layout_record *r, struct wp_error *err)
-{
-    for (size_t i = 0; i < r->file_count; i++) {
-        bool orphan = !r->files[i].is_index;
-        size_t count;
-        const struct layout_file *files = layout_stem(r, &r->files[i], &count);
-        int res;
-
-        for (size_t k = 0; k < count && orphan; k++)
-            orphan = !files[k].is_index;
-        res = orphan ? remove_file(l, r, r->files[i].name, err) : 0;
-        if (res < 0)
-            return res;
-    }
-    return 0;
-}
-
-static bool may_vanish(const struct layout_record *r)
-{
-    return (r->moved || r->thinned) && r->kind != LAYOUT_IN_TREE && r->root != LAYOUT_FOREIGN;
-}
-
-/* Removes a directory where it is empty. */
-static int remove_emptied(const struct layout_record *r)
-{
-    const char *name;
-    _cleanup_close_ int parent = beneath_parent(r->fd, r->dir, &name);
-
-    if (parent < 0 || unlinkat(parent, name, AT_REMOVEDIR) == 0)
-        return 0;
-    return errno == ENOTEMPTY || errno == EEXIST || errno == ENOENT ? 0 : -errno;
-}
-
-/* Does nothing stay in R's directory, and come to it? */
-static bool is_emptied(struct layout *l, const struct layout_record *r)
-{
-    _cleanup_close_ int fd = beneath_open(r->fd, r->dir, O_RDONLY | O_DIRECTORY, 0);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    size_t there = 0, indexes = 0;
-    struct dirent *item;
-    struct stat st;
-
-    if (!d)
-        return false;
-    take_fd(&fd);
-    while ((item = readdir(d)))
-        there += strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0;
-    for (size_t i = 0; i < r->file_count; i++)
-        indexes += r->files[i].is_index;
-    return there == r->file_count && indexes == r->gone && l->has_area[r->root] &&
-           beneath_stat(staging_tree(*l->staging, l->area[r->root]), r->dir, &st) < 0;
-}
-
-int layout_remove_leftovers(struct layout *l, struct wp_error *err)
-{
-    for (size_t i = 0; i < l->record_count; i++) {
-        const struct layout_record *r = &l->records[i];
-        int res = may_vanish(r) ? remove_orphans(l, r, err) : 0;
-
-        /* With the files, so that a kill after the commit leaves no directory behind. */
-        if (res == 0 && !l->staged && may_vanish(r) && is_emptied(l, r) &&
-            staging_set_remove(*l->staging, l->area[r->root], r->dir) < 0)
-            return error_nomem(err);
-        if (res == 0 && l->staged && may_vanish(r)) {
-            res = remove_emptied(r);
-            if (res < 0)
-                return error_set(err, -res, r->dir, "cannot be removed");
-        }
-        if (res < 0)
-            return res;
-    }
-    return 0;
-}
-
-void layout_finish(struct layout *l)
-{
-    /* Best effort: an empty directory harms nobody. */
-    for (size_t i = 0; i < l->record_count && !l->staged; i++)
-        if (may_vanish(&l->records[i]))
-            (void)remove_emptied(&l->records[i]);
+    return res < 0 ? res : layout_remove_old_data(l, r, d, area, f, err);
 }

@@ -5,7 +5,6 @@
 
 #include "archive.h"
 #include "base/cleanup.h"
-#include "base/path.h"
 #include "manifest/manifest.h"
 #include "patterns.h"
 

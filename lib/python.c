@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
+#include "base/buf.h"
 #include "base/error.h"
 #include "warmpack.h"
 

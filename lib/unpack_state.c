@@ -9,7 +9,6 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
-#include "base/file.h"
 #include "base/path.h"
 #include "tree/beneath.h"
 #include "unpack.h"

@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
-#include "base/path.h"
 
 static int print_bytes(const char *data, size_t n, struct wp_error *err)
 {

@@ -9,7 +9,6 @@
 #include "archive_indexes.h"
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "caches.h"
 #include "judge.h"
 #include "judge_keys.h"
 #include "manifest/manifest.h"

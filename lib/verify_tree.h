@@ -33,7 +33,18 @@ struct verify_tree {
     struct wp_verify_report *out;
 };
 
-/* ---- verify.c */
+/* ---- verify_known.c */
+/* Fills T->bases, known, zipped, was and remembered, after the walk. */
+int verify_know_directories(struct verify_tree *t, struct wp_error *err);
+
+/* ---- verify_places.c */
+/* Judges E, which is called like an index. */
+int verify_judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp_error *err);
+/* Judges the indexes of the tree's sources in cache root ROOT, outside of it. */
+int verify_judge_root(struct verify_tree *t, const char *root, bool user_wide,
+                      struct wp_error *err);
+/* Is the file in a directory such as Numba makes? */
+bool verify_is_in_cache(const char *path);
 /* Judges the index at path INDEX, reported as SHOWN, whose sources lie in directory SOURCES of the
  * tree (NULL: not known); MISPLACED: why Numba does not look there, or NULL. */
 int verify_judge_one(struct verify_tree *t, const char *index, const char *shown,

@@ -58,7 +58,6 @@ static bool unpack_member(struct piece *p)
 {
     size_t deflated = p->raw.size - p->body - GZIP_TRAILER_SIZE;
     const unsigned char *trailer = p->raw.data + p->body + deflated;
-    unsigned char nothing;
     size_t used, got;
 
     if (!p->state)
@@ -66,10 +65,9 @@ static bool unpack_member(struct piece *p)
     if (!p->state)
         return false;
     enum libdeflate_result r = libdeflate_deflate_decompress_ex(
-        p->state, p->raw.data + p->body, deflated, p->plain ? p->plain : &nothing, p->plain_size,
-        &used, &got);
+        p->state, p->raw.data + p->body, deflated, p->plain->data, p->plain_size, &used, &got);
     return r == LIBDEFLATE_SUCCESS && used == deflated && got == p->plain_size &&
-           libdeflate_crc32(0, p->plain, p->plain_size) == get_le32(trailer);
+           libdeflate_crc32(0, p->plain->data, p->plain_size) == get_le32(trailer);
 }
 
 static void drop_decompressor(void *state)
@@ -79,8 +77,8 @@ static void drop_decompressor(void *state)
 
 static const struct piece_ops gzip_pieces = {
     .typical = 2 * 1024 * 1024,
-    .slots_per_thread = 2,
-    .slots_more = 2,
+    .slots_per_thread = 1,
+    .slots_more = 1,
     .scan = scan_member,
     .unpack = unpack_member,
     .drop_state = drop_decompressor,

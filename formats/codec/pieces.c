@@ -18,8 +18,9 @@ struct piece_source {
     struct input in;
 
     struct pipeline *pieces; /* NULL once the stream is read */
-    size_t budget;           /* bytes in flight at which no further piece is read */
-    size_t flying;           /* raw and plain bytes of the pieces in flight */
+    struct chunks *chunks;   /* what the pieces unpack to */
+    size_t budget;           /* bytes, raw and plain, at which no further piece is read */
+    size_t flying;           /* raw bytes of the pieces in flight */
     struct piece *held;      /* given to the consumer */
     bool had_pieces;
     bool no_more_pieces; /* what follows is for the stream: REST, then the input */
@@ -48,58 +49,49 @@ static void unpack_piece(void *slot, void *arg)
     const struct piece_ops *ops = arg;
     struct piece *p = slot;
 
-    if (p->plain_room < p->plain_size) {
-        free(p->plain);
-        p->plain = malloc(p->plain_size);
-        p->plain_room = p->plain ? p->plain_size : 0;
-    }
     p->drop_state = ops->drop_state;
-    p->is_bad = p->plain_room < p->plain_size || !ops->unpack(p);
-}
-
-static void free_buffers(struct piece *p)
-{
-    buf_free(&p->raw);
-    free(p->plain);
-    p->plain = NULL;
-    p->plain_room = 0;
+    p->is_bad = chunk_fill_begin(p->plain) < 0 || !ops->unpack(p);
 }
 
 static void drop_piece(void *slot)
 {
     struct piece *p = slot;
 
-    free_buffers(p);
+    buf_free(&p->raw);
+    chunk_drop(p->plain);
     if (p->state)
         p->drop_state(p->state);
 }
 
-static size_t weight(const struct piece *p)
-{
-    return p->raw.size + p->plain_size;
-}
-
 static void release_oldest(struct piece_source *s, struct piece *p)
 {
-    s->flying -= weight(p);
+    s->flying -= p->raw.size;
     /* A large piece now and then must not leave all slots large for good. */
-    if (p->raw.room + p->plain_room > 4 * s->ops->typical)
-        free_buffers(p);
+    if (p->raw.room > 4 * s->ops->typical)
+        buf_free(&p->raw);
     buf_clear(&p->raw);
+    chunk_drop(p->plain);
+    p->plain = NULL;
     pipeline_release(s->pieces);
+}
+
+/* What consumers keep counts, too; but where all is theirs, one piece has to be read at least. */
+static bool is_full(const struct piece_source *s)
+{
+    return s->flying > 0 && s->flying + chunks_held(s->chunks) >= s->budget;
 }
 
 static void read_pieces_ahead(struct piece_source *s)
 {
     struct piece *p;
 
-    while (!s->no_more_pieces && s->flying < s->budget && (p = pipeline_free_slot(s->pieces))) {
+    while (!s->no_more_pieces && !is_full(s) && (p = pipeline_free_slot(s->pieces))) {
         buf_clear(&p->raw);
         p->body = 0;
         p->plain_size = 0;
         p->place = input_position(&s->in);
-        if (s->ops->scan(&s->in, p) == 1) {
-            s->flying += weight(p);
+        if (s->ops->scan(&s->in, p) == 1 && (p->plain = chunk_new(s->chunks, p->plain_size))) {
+            s->flying += p->raw.size;
             s->had_pieces = true;
             pipeline_submit(s->pieces);
         } else {
@@ -147,7 +139,7 @@ static ssize_t pull_piece(struct piece_source *s, const void **data, struct wp_e
         s->held = p;
         if (p->plain_size > 0) {
             s->base.place = p->place;
-            *data = p->plain;
+            *data = p->plain->data;
             return (ssize_t)p->plain_size;
         }
     }
@@ -196,6 +188,13 @@ static ssize_t pull(struct source *base, const void **data, struct wp_error *err
     return n;
 }
 
+static struct chunk *share(struct source *base)
+{
+    struct piece_source *s = (struct piece_source *)base;
+
+    return s->pieces ? chunk_keep(s->held->plain) : runahead_share(s->ahead);
+}
+
 /* Once the end has come nothing else reads. */
 static bool ending(struct source *base, void *out, size_t n, uint64_t *size)
 {
@@ -216,6 +215,7 @@ static void free_source(struct source *base)
     if (s->stream)
         s->ops->stream_free(s->stream);
     pipeline_free(s->pieces);
+    chunks_free(s->chunks);
     buf_free(&s->rest);
     input_free(&s->in);
     free(s->name);
@@ -233,13 +233,14 @@ int pieces_open(struct source **out, const struct piece_ops *ops, int fd, const 
 
     if (!s)
         return error_nomem(err);
-    s->base = (struct source){.pull = pull, .free = free_source, .ending = ending};
+    s->base = (struct source){.pull = pull, .share = share, .free = free_source, .ending = ending};
     s->ops = ops;
     s->pool = pool;
     s->budget = slots * 2 * ops->typical;
     s->name = strdup(name);
     int r = input_init(&s->in, take_fd(&owned), prefix, prefix_size);
-    if (r == 0 && s->name)
+    s->chunks = chunks_new(ops->typical);
+    if (r == 0 && s->name && s->chunks)
         s->pieces = pipeline_new(pool, slots, sizeof(struct piece), unpack_piece, drop_piece,
                                  (void *)(uintptr_t)ops);
     if (!s->pieces) {

@@ -15,17 +15,17 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "input.h"
+#include "stream/chunk.h"
 #include "stream/pool.h"
 #include "stream/source.h"
 
 struct piece {
-    struct buf raw;       /* all of it, as it stands in the archive */
-    uint64_t place;       /* where in the archive it begins */
-    size_t body;          /* where in RAW its payload begins */
-    unsigned char *plain; /* PLAIN_SIZE bytes, in an allocation of PLAIN_ROOM */
-    size_t plain_size;    /* as the piece says; set by scan */
-    size_t plain_room;
-    void *state; /* the decompressor, kept while the slot is reused */
+    struct buf raw;      /* all of it, as it stands in the archive */
+    uint64_t place;      /* where in the archive it begins */
+    size_t body;         /* where in RAW its payload begins */
+    size_t plain_size;   /* as the piece says; set by scan */
+    struct chunk *plain; /* PLAIN_SIZE bytes; kept while the piece is in flight */
+    void *state;         /* the decompressor, kept while the slot is reused */
     void (*drop_state)(void *state);
     bool is_bad; /* unpack could not make sense of it */
 };
@@ -41,7 +41,7 @@ struct piece_ops {
     /* Reads the next piece into P->raw (empty before) and sets P->plain_size: 1; 0: what comes is
      * for the stream (P->raw holds what was read of it); negative errno. Owner's thread. */
     int (*scan)(struct input *in, struct piece *p);
-    /* RAW to PLAIN, which has room for PLAIN_SIZE. False: it is not what it says. Any thread. */
+    /* RAW to PLAIN's data. False: it is not what it says. Any thread. */
     bool (*unpack)(struct piece *p);
     void (*drop_state)(void *state); /* never called with NULL */
 

@@ -1,5 +1,6 @@
 #include "runahead.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -8,16 +9,17 @@ enum { BUFFERS = 4, BUFFER_SIZE = 512 * 1024 };
 struct ahead_buffer {
     struct pool_job job;
     struct runahead *owner;
-    atomic_bool done; /* filled; the last thing that the job touches */
-    unsigned char *data;
-    size_t n;         /* bytes in it */
-    int status;       /* what FILL returned */
-    const char *what; /* and said */
-    uint64_t place;   /* see runahead_place */
+    atomic_bool done;    /* filled; the last thing that the job touches */
+    struct chunk *chunk; /* NULL where there was no memory */
+    size_t n;            /* bytes in it */
+    int status;          /* what FILL returned */
+    const char *what;    /* and said */
+    uint64_t place;      /* see runahead_place */
 };
 
 struct runahead {
     struct pool *pool;
+    struct chunks *chunks;
     struct strand strand;
     int (*fill)(void *arg, unsigned char *out, size_t room, size_t *n, const char **what);
     void *arg;
@@ -42,7 +44,10 @@ static void fill_buffer(struct pool_job *job)
     b->status = 0;
     b->what = NULL;
     if (!r->is_over) {
-        b->status = r->fill(r->arg, b->data, BUFFER_SIZE, &b->n, &b->what);
+        b->chunk = chunk_new(r->chunks, BUFFER_SIZE);
+        b->status = b->chunk ? chunk_fill_begin(b->chunk) : -ENOMEM;
+        if (b->status == 0)
+            b->status = r->fill(r->arg, b->chunk->data, BUFFER_SIZE, &b->n, &b->what);
         r->is_over = b->status <= 0;
         if (r->place)
             b->place = *r->place;
@@ -59,6 +64,8 @@ static bool buffer_is_done(void *arg)
 
 static void submit(struct runahead *r, struct ahead_buffer *b)
 {
+    chunk_drop(b->chunk);
+    b->chunk = NULL;
     atomic_store_explicit(&b->done, false, memory_order_relaxed);
     strand_submit(&r->strand, &b->job);
 }
@@ -72,6 +79,11 @@ struct runahead *runahead_new(struct pool *pool,
 
     if (!r)
         return NULL;
+    r->chunks = chunks_new(BUFFER_SIZE);
+    if (!r->chunks) {
+        free(r);
+        return NULL;
+    }
     r->pool = pool;
     r->fill = fill;
     r->arg = arg;
@@ -84,12 +96,6 @@ struct runahead *runahead_new(struct pool *pool,
         b->job.run = fill_buffer;
         b->owner = r;
         atomic_init(&b->done, false);
-        b->data = malloc(BUFFER_SIZE);
-        if (!b->data) {
-            r->buffers = i + 1;
-            runahead_free(r);
-            return NULL;
-        }
     }
     for (unsigned i = 0; i < r->buffers; i++)
         submit(r, &r->buffer[i]);
@@ -118,10 +124,15 @@ ssize_t runahead_next(struct runahead *r, const void **data, const char **what)
         r->status = b->status;
         r->what = b->what;
         if (b->n > 0) {
-            *data = b->data;
+            *data = b->chunk->data;
             return (ssize_t)b->n;
         }
     }
+}
+
+struct chunk *runahead_share(const struct runahead *r)
+{
+    return r->given ? chunk_keep(r->given->chunk) : NULL;
 }
 
 void runahead_free(struct runahead *r)
@@ -130,6 +141,7 @@ void runahead_free(struct runahead *r)
         return;
     strand_drain(&r->strand);
     for (unsigned i = 0; i < r->buffers; i++)
-        free(r->buffer[i].data);
+        chunk_drop(r->buffer[i].chunk);
+    chunks_free(r->chunks);
     free(r);
 }

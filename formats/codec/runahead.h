@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "stream/chunk.h"
 #include "stream/pool.h"
 
 struct runahead;
@@ -23,5 +24,8 @@ uint64_t runahead_place(const struct runahead *r);
 /* The next bytes, valid until the next call: their number; 0 at the end; negative errno, and *WHAT
  * as FILL said. Owner's thread. */
 ssize_t runahead_next(struct runahead *r, const void **data, const char **what);
+
+/* The chunk that holds these bytes, kept for the caller. NULL: there are none. */
+struct chunk *runahead_share(const struct runahead *r);
 
 void runahead_free(struct runahead *r); /* waits for the producer; NULL is fine */

@@ -96,7 +96,7 @@ static bool unpack_frame(struct piece *p)
         p->state = ZSTD_createDCtx();
     if (!p->state)
         return false;
-    return ZSTD_decompressDCtx(p->state, p->plain, p->plain_size, p->raw.data, p->raw.size) ==
+    return ZSTD_decompressDCtx(p->state, p->plain->data, p->plain_size, p->raw.data, p->raw.size) ==
            p->plain_size;
 }
 

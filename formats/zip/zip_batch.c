@@ -21,6 +21,7 @@ void zip_batch_choose(struct zip_batch *b, const struct zip_archive *a, size_t f
 {
     uint64_t plain = 0;
 
+    zip_batch_release(b);
     b->a = a;
     b->first = first;
     b->count = 0;
@@ -29,16 +30,23 @@ void zip_batch_choose(struct zip_batch *b, const struct zip_archive *a, size_t f
 
         if (zip_is_small(e)) {
             if (b->count > 0 && plain + e->size > ZIP_BATCH_PLAIN)
-                return;
+                break;
             plain += e->size;
         }
         b->count++;
     }
+    b->plain = chunk_new(b->chunks, (size_t)plain);
+}
+
+void zip_batch_release(struct zip_batch *b)
+{
+    chunk_drop(b->plain);
+    b->plain = NULL;
 }
 
 void zip_batch_clear(struct zip_batch *b)
 {
-    free(b->plain);
+    chunk_drop(b->plain);
     free(b->raw);
     libdeflate_free_decompressor(b->inflater);
     *b = (struct zip_batch){0};
@@ -142,19 +150,18 @@ void zip_batch_load(struct zip_batch *b)
 {
     const struct zip_entry *entries = b->a->entries + b->first;
     uint64_t last = 0;
-    size_t plain = 0, at = 0;
+    size_t at = 0;
     int r;
 
     for (size_t i = 0; i < b->count; i++) {
         if (!zip_is_small(&entries[i]))
             continue;
-        plain += entries[i].size;
         /* The next entry may lie far away, with nothing of use before it. */
         if (entries[i].limit - entries[i].at <= entries[i].packed_size + 65536)
             last = entries[i].limit;
     }
     b->raw_size = 0;
-    r = make_room(&b->plain, &b->plain_room, plain + 1);
+    r = b->plain ? chunk_fill_begin(b->plain) : -ENOMEM;
     for (size_t i = 0; i < b->count; i++) {
         struct zip_content *c = &b->contents[i];
         const unsigned char *packed;
@@ -164,7 +171,7 @@ void zip_batch_load(struct zip_batch *b)
             continue;
         packed = packed_bytes(b, &entries[i], last, c);
         if (packed)
-            c->status = unpack(b, &entries[i], packed, b->plain + at, &c->what);
+            c->status = unpack(b, &entries[i], packed, b->plain->data + at, &c->what);
         at += entries[i].size;
     }
 }

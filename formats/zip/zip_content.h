@@ -1,6 +1,7 @@
 #pragma once
 /* The content of entries: small ones whole, many to a batch, large ones as a stream. */
 
+#include "stream/chunk.h"
 #include "zip_directory.h"
 
 enum {
@@ -40,9 +41,9 @@ struct zip_batch {
     const struct zip_archive *a;
     size_t first, count; /* entries of the archive; those that are not small are left out */
     struct zip_content contents[ZIP_BATCH_ENTRIES];
-    unsigned char *plain;
-    size_t plain_room;
-    unsigned char *raw; /* a part of the file */
+    struct chunks *chunks; /* borrowed */
+    struct chunk *plain;   /* NULL: no memory */
+    unsigned char *raw;    /* a part of the file */
     size_t raw_room, raw_size;
     uint64_t raw_at;
     struct libdeflate_decompressor *inflater;
@@ -50,7 +51,8 @@ struct zip_batch {
 
 /* Chooses the entries from FIRST on that belong into one batch, at most MOST. */
 void zip_batch_choose(struct zip_batch *b, const struct zip_archive *a, size_t first, size_t most);
-void zip_batch_load(struct zip_batch *b); /* reads and inflates; any thread */
+void zip_batch_load(struct zip_batch *b);    /* reads and inflates; any thread */
+void zip_batch_release(struct zip_batch *b); /* the content is not wanted any more */
 void zip_batch_clear(struct zip_batch *b);
 
 /* ---- Streams */
@@ -68,8 +70,9 @@ void zip_stream_free(struct zip_stream *s); /* NULL is fine */
 
 struct zip_odd;
 
-/* Content of E, whose packed bytes stand AT. NULL: no memory. */
-struct zip_odd *zip_odd_new(const struct zip_archive *a, const struct zip_entry *e, uint64_t at);
+/* Content of E, whose packed bytes stand AT. 0; -ENOMEM; -EBADMSG with *WHAT. */
+int zip_odd_new(struct zip_odd **out, const struct zip_archive *a, const struct zip_entry *e,
+                uint64_t at, const char **what);
 /* The next bytes into OUT: their number; 0 at the end; negative errno. */
 ssize_t zip_odd_read(struct zip_odd *o, unsigned char *out, size_t room, const char **what);
 void zip_odd_free(struct zip_odd *o);

@@ -36,12 +36,16 @@ struct zip_reader {
     unsigned in_a_row; /* entries whose content was asked for */
 
     struct pipeline *line;   /* of batches */
+    struct chunks *chunks;   /* what they inflate to */
+    size_t budget;           /* bytes of it at which nothing further is read ahead */
     size_t ahead;            /* the first entry that is in no batch yet */
     struct zip_batch single; /* for what is not read ahead */
 
     struct zip_stream *stream; /* of a large entry */
     struct runahead *run;
     uint64_t offset; /* of its next bytes */
+
+    struct chunk *lent; /* of a batch: it holds what small_content gave last */
 };
 
 static struct zip_reader *reader_of(struct format_reader *r)
@@ -76,16 +80,24 @@ static void drop_batch(void *slot)
     zip_batch_clear(slot);
 }
 
-static void read_ahead(struct zip_reader *r, size_t from)
+/* What consumers keep counts, too; but where all is theirs, one batch has to be read at least. */
+static bool may_read_ahead(const struct zip_reader *r, unsigned in_line)
+{
+    return r->ahead < r->a.count && (in_line == 0 || chunks_held(r->chunks) < r->budget);
+}
+
+static void read_ahead(struct zip_reader *r, size_t from, unsigned in_line)
 {
     struct zip_batch *b;
 
     if (r->ahead < from)
         r->ahead = from;
-    while (r->ahead < r->a.count && (b = pipeline_free_slot(r->line))) {
+    while (may_read_ahead(r, in_line) && (b = pipeline_free_slot(r->line))) {
+        b->chunks = r->chunks;
         zip_batch_choose(b, &r->a, r->ahead, ZIP_BATCH_ENTRIES);
         r->ahead += b->count;
         pipeline_submit(r->line);
+        in_line++;
     }
 }
 
@@ -94,14 +106,16 @@ static struct zip_batch *batch_of(struct zip_reader *r, size_t i)
 {
     struct zip_batch *b;
 
-    while ((b = pipeline_wait_oldest(r->line)) && i >= b->first + b->count)
+    while ((b = pipeline_wait_oldest(r->line)) && i >= b->first + b->count) {
+        zip_batch_release(b);
         pipeline_release(r->line);
+    }
     if (!b && r->in_a_row >= WARM) {
-        read_ahead(r, i);
+        read_ahead(r, i, 0);
         b = pipeline_wait_oldest(r->line);
     }
     if (b && i >= b->first) {
-        read_ahead(r, i);
+        read_ahead(r, i, 1);
         return b;
     }
     zip_batch_choose(&r->single, &r->a, i, 1);
@@ -117,7 +131,8 @@ static int small_content(struct zip_reader *r, size_t i, const void **data, stru
 
     if (c->status < 0)
         return bad_content(r, &r->a.entries[i], c->status, c->what, err);
-    *data = b->plain + c->at;
+    *data = b->plain->data + c->at;
+    r->lent = b->plain;
     return 0;
 }
 
@@ -210,6 +225,13 @@ static int reader_data(struct format_reader *base, const void **data, size_t *n,
     *n = (size_t)r->e->size;
     *offset = 0;
     return rc < 0 ? rc : *n > 0;
+}
+
+static struct chunk *reader_share(struct format_reader *base)
+{
+    struct zip_reader *r = reader_of(base);
+
+    return r->run ? runahead_share(r->run) : r->lent ? chunk_keep(r->lent) : NULL;
 }
 
 /* ---- Entries ----------------------------------------------------------------------------- */
@@ -317,6 +339,7 @@ static void reader_free(struct format_reader *base)
     close_content(r);
     pipeline_free(r->line);
     zip_batch_clear(&r->single);
+    chunks_free(r->chunks);
     zip_archive_clear(&r->a);
     entry_clear(&r->entry);
     free(r);
@@ -324,7 +347,7 @@ static void reader_free(struct format_reader *base)
 
 static int start(struct zip_reader *r, const struct format_open_options *o, struct wp_error *err)
 {
-    unsigned threads = pool_threads(o->pool);
+    unsigned threads = pool_threads(o->pool), slots = threads > 1 ? 2 * threads + 2 : 1;
     unsigned char magic[4];
     struct stat st;
     int rc;
@@ -347,16 +370,22 @@ static int start(struct zip_reader *r, const struct format_open_options *o, stru
     r->base.mark = r->a.mark != NULL;
     r->base.has_program = r->a.has_program;
     r->base.has_comment = r->a.has_comment;
-    r->line = pipeline_new(o->pool, threads > 1 ? 2 * threads + 2 : 1, sizeof(struct zip_batch),
-                           load_batch, drop_batch, r);
+    r->single.chunks = r->chunks = chunks_new(ZIP_BATCH_PLAIN);
+    r->budget = (size_t)slots * 2 * ZIP_BATCH_PLAIN;
+    if (r->chunks)
+        r->line =
+            pipeline_new(o->pool, slots, sizeof(struct zip_batch), load_batch, drop_batch, NULL);
     return r->line ? 0 : error_nomem(err);
 }
 
 int zip_open_reader(struct format_reader **out, int fd, bool is_file, const void *start_bytes,
                     size_t n, const struct format_open_options *o, struct wp_error *err)
 {
-    static const struct format_reader_ops ops = {
-        .next = reader_next, .data = reader_data, .manifest = reader_manifest, .free = reader_free};
+    static const struct format_reader_ops ops = {.next = reader_next,
+                                                 .data = reader_data,
+                                                 .share = reader_share,
+                                                 .manifest = reader_manifest,
+                                                 .free = reader_free};
     _cleanup_close_ int owned = fd;
     struct zip_reader *r;
     int rc;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "manifest/base64.h"
 
 int json_line_wrong(const struct json_line *l, const char *fmt, ...)

@@ -9,12 +9,16 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "chunk.h"
 
 struct source {
     /* The next run of bytes, as long as is convenient: their number, with *DATA pointing at
      * them until the next call; 0 at the end; negative errno with ERR filled. */
     ssize_t (*pull)(struct source *s, const void **data, struct wp_error *err);
     void (*free)(struct source *s); /* frees the sources below, too */
+    /* Of a source that unpacks, may be NULL: the chunk in which the last run lies, kept for the
+     * caller (chunk_drop). */
+    struct chunk *(*share)(struct source *s);
     /* Of a source that reads a file: pulling fails with -EINTR once this is set. May be given
      * before the first pull. NULL: never looked at. */
     const volatile sig_atomic_t *interrupted;
@@ -30,6 +34,11 @@ struct source {
 static inline ssize_t source_pull(struct source *s, const void **data, struct wp_error *err)
 {
     return s->pull(s, data, err);
+}
+/* NULL: the source cannot. */
+static inline struct chunk *source_share(struct source *s)
+{
+    return s->share ? s->share(s) : NULL;
 }
 void source_free(struct source *s); /* NULL is fine */
 

@@ -82,6 +82,48 @@ static inline int read_all(const struct codec *c, const struct buf *packed, unsi
     return read_fd(c, file_of(packed->data, packed->size), NULL, 0, threads, plain, err);
 }
 
+/* Runs that the consumer keeps stay as they were, however many, and also when the source is gone.
+ * Where all memory is the consumer's the source still goes on. */
+static inline void assert_shared_as(const struct codec *c, const struct buf *packed,
+                                    unsigned threads, const struct buf *plain)
+{
+    enum { MOST = 4096 };
+    static struct {
+        struct chunk *chunk;
+        const unsigned char *data;
+        size_t n, at;
+    } kept[MOST];
+    struct pool *pool = pool_new(threads);
+    struct source *s = NULL;
+    struct wp_error err = {0};
+    size_t count = 0, at = 0;
+    const void *data;
+    ssize_t n;
+
+    assert_int_equal(
+        c->open(&s, file_of(packed->data, packed->size), NULL, 0, "the-archive", pool, &err), 0);
+    while ((n = source_pull(s, &data, &err)) > 0) {
+        struct chunk *chunk = count < MOST ? source_share(s) : NULL;
+
+        if (chunk) {
+            kept[count].chunk = chunk;
+            kept[count].data = data;
+            kept[count].n = (size_t)n;
+            kept[count++].at = at;
+        }
+        at += (size_t)n;
+    }
+    assert_int_equal(n, 0);
+    assert_int_equal(at, plain->size);
+    source_free(s);
+    for (size_t i = 0; i < count; i++) {
+        assert_memory_equal(kept[i].data, plain->data + kept[i].at, kept[i].n);
+        chunk_drop(kept[i].chunk);
+    }
+    assert_true(count > 0 || at == 0 || c == &codec_none);
+    pool_free(pool);
+}
+
 /* PACKED reads as PLAIN with one thread and with several. */
 static inline void assert_reads_as(const struct codec *c, const struct buf *packed,
                                    const struct buf *plain)
@@ -95,6 +137,7 @@ static inline void assert_reads_as(const struct codec *c, const struct buf *pack
         assert_int_equal(got.size, plain->size);
         assert_memory_equal(got.data, plain->data, plain->size);
         buf_free(&got);
+        assert_shared_as(c, packed, threads, plain);
     }
 }
 

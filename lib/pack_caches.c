@@ -1,0 +1,180 @@
+/* Packing: which cache directories belong to the tree, inside it and outside. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "caches.h"
+#include "numba/places.h"
+#include "pack.h"
+
+int pack_record_cache(struct pack *p, const char *cache, const char *source,
+                      enum manifest_cache_kind kind, struct wp_error *err)
+{
+    struct manifest *m = &p->manifest;
+    struct manifest_cache *c;
+
+    if (array_grow(m->caches, m->cache_count) < 0)
+        return error_nomem(err);
+    c = &m->caches[m->cache_count];
+    *c = (struct manifest_cache){.cache = strdup(cache), .source = strdup(source), .kind = kind};
+    if (!c->cache || !c->source)
+        return error_nomem(err);
+    m->cache_count++;
+    return 0;
+}
+
+static void warn_of_stranger(struct pack *p, const char *where, const char *name)
+{
+    size_t base = 0;
+
+    places_is_hash_name(name, &base);
+    report(p->o->report, WP_WARNING, where,
+           "belongs to a directory called %.*s, but to none at this path: left as it is; if Python "
+           "imported the tree by another path, name that with --source-root",
+           (int)base, name);
+}
+
+/* Cache roots that lie in the tree: their directories are packed with it. */
+int pack_find_inside(struct pack *p, const struct caches *known, struct wp_error *err)
+{
+    for (size_t i = 0; i < p->walk.count; i++) {
+        const struct entry *e = &p->walk.items[i].entry;
+        const char *name = path_base(e->path), *source;
+        size_t base;
+        int r;
+
+        if (e->type != ENTRY_DIR || !places_is_hash_name(name, &base))
+            continue;
+        source = caches_find(known, name);
+        if (!source) {
+            if (caches_knows_base(known, name))
+                warn_of_stranger(p, e->path, name);
+            continue;
+        }
+        r = pack_record_cache(p, e->path, source, MANIFEST_CACHE_INSIDE, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Packs hashed directory NAME of a cache root outside the tree. Two roots may each have one of
+ * that name: the later gets a number behind its name. */
+static int take_outside(struct pack *p, unsigned root, const char *name, const char *source,
+                        enum manifest_cache_kind kind, struct wp_error *err)
+{
+    struct walk_options options = {.numeric_owner = p->o->numeric_owner,
+                                   .report = p->o->report,
+                                   .interrupted = p->o->interrupted};
+    _cleanup_buf_ struct buf as = {0};
+    unsigned copies = 0;
+    size_t kept;
+    int r;
+
+    for (size_t i = 0; i < p->manifest.cache_count; i++) {
+        const char *taken = path_base(p->manifest.caches[i].cache);
+
+        if (p->manifest.caches[i].kind != MANIFEST_CACHE_INSIDE &&
+            strncmp(taken, name, strlen(name)) == 0 &&
+            (taken[strlen(name)] == '\0' || taken[strlen(name)] == '.'))
+            copies++;
+    }
+    if (buf_printf(&as, copies ? "%s/cache/%s.%u" : "%s/cache/%s", p->home, name, copies + 1) < 0 ||
+        buf_terminate(&as) < 0)
+        return error_nomem(err);
+    r = pack_record_cache(p, (char *)as.data, source, kind, err);
+    if (r < 0)
+        return r;
+    kept = p->walk.count;
+    r = walk_add(&p->walk, root, name, (char *)as.data, &options, err);
+    if (r < 0)
+        return r;
+    for (size_t i = kept; i < p->walk.count; i++) {
+        struct walk_item *item = &p->walk.items[i];
+        bool wanted = strcmp(item->entry.path, (char *)as.data) == 0 ||
+                      (item->entry.type == ENTRY_FILE &&
+                       (caches_is_index(item->entry.path) || caches_is_data(item->entry.path)));
+
+        if (wanted) {
+            p->walk.items[kept++] = *item;
+        } else {
+            entry_clear(&item->entry);
+            free(item->name);
+        }
+    }
+    p->walk.count = kept;
+    return 0;
+}
+
+static bool is_directory_at(int fd, const char *name)
+{
+    struct stat st;
+
+    return fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int find_outside(struct pack *p, const struct pack_names *names, const char *dir,
+                        struct wp_error *err)
+{
+    _cleanup_free_ char *user_wide = wp_user_wide_cache_dir(NULL, NULL);
+    enum manifest_cache_kind kind =
+        user_wide && strcmp(user_wide, dir) == 0 ? MANIFEST_CACHE_USER_WIDE : MANIFEST_CACHE_DIR;
+    _cleanup_closedir_ DIR *d = opendir(dir);
+    struct dirent *item;
+    int root = -1, r;
+    size_t base;
+
+    if (!d && kind == MANIFEST_CACHE_USER_WIDE && (errno == ENOENT || errno == ENOTDIR))
+        return 0;
+    if (!d && kind == MANIFEST_CACHE_USER_WIDE && errno == EACCES) { /* nobody asked for it */
+        report(p->o->report, WP_WARNING, dir,
+               "cannot be read: caches that may lie there are left behind");
+        return 0;
+    }
+    if (!d)
+        return error_set(err, errno, dir, "cannot read the cache directory");
+    if (walk_has_dir(&p->walk, dirfd(d)))
+        return 0;
+    while (errno = 0, (item = readdir(d))) {
+        _cleanup_free_ char *where = path_join(dir, item->d_name);
+        const char *source, *zipped;
+
+        if (!where)
+            return error_nomem(err);
+        if (!places_is_hash_name(item->d_name, &base) || !is_directory_at(dirfd(d), item->d_name))
+            continue;
+        source = caches_find(names->dirs, item->d_name);
+        zipped = caches_find(names->zipped, item->d_name);
+        if (source || zipped) {
+            if (root < 0)
+                root = walk_add_root(&p->walk, dir, err);
+            r = root < 0 ? root
+                         : take_outside(p, (unsigned)root, item->d_name, source ? source : zipped,
+                                        source ? kind : MANIFEST_CACHE_USER_WIDE, err);
+            if (r < 0)
+                return r;
+        } else if (caches_knows_base(names->dirs, item->d_name)) {
+            warn_of_stranger(p, where, item->d_name);
+        } else {
+            report(p->o->report, WP_DETAIL, where,
+                   "belongs to no directory of the tree: left behind");
+        }
+    }
+    return errno ? error_set(err, errno, dir, "cannot read the cache directory") : 0;
+}
+
+int pack_find_caches(struct pack *p, const struct pack_names *names, struct wp_error *err)
+{
+    int r = pack_find_inside(p, names->dirs, err);
+
+    for (const char *const *dir = p->o->cache_dirs; dir && *dir && r == 0; dir++)
+        r = find_outside(p, names, *dir, err);
+    return r;
+}

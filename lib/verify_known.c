@@ -1,0 +1,133 @@
+/* Verifying a tree: the names that Numba gives the cache directories of its sources, now and by
+ * what manifests remember. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/path.h"
+#include "verify_tree.h"
+
+/* Reads what the manifest says of the packing. Without it, less can be told, and that is all. */
+static int remember(struct verify_tree *t, struct wp_error *err)
+{
+    struct wp_error why = {0};
+    int r = remembered_read(&t->remembered, t->dir, t->o->manifest, t->bases, &why);
+
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    if (r < 0 && t->o->manifest) { /* somebody has asked for it */
+        if (err)
+            *err = why;
+        return r;
+    }
+    if (r < 0 && r != -ENOENT)
+        report(t->o->report, WP_WARNING, NULL, "%s", why.message);
+    return 0;
+}
+
+/* Names the directories in item E, if that is a zip. */
+static int know_zip(struct verify_tree *t, const struct entry *e, const char *base,
+                    struct wp_error *err)
+{
+    const char *bases[] = {base, NULL};
+    size_t n = strlen(e->path);
+    _cleanup_free_ char *path = NULL;
+    _cleanup_close_ int fd = -1;
+
+    if (e->type == ENTRY_DIR || n < 4 || strcmp(e->path + n - 4, ".zip") != 0)
+        return 0;
+    path = path_join(t->dir, e->path);
+    if (!path)
+        return error_nomem(err);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd < 0 ? 0 : caches_add_zip(t->zipped, fd, bases, e->path, e->path, err);
+}
+
+/* Where the tree is, or will be. NULL on failure. */
+static char **find_bases(const struct verify_tree *t, struct wp_error *err)
+{
+    const char *const *roots = t->o->runtime_roots;
+    char **bases;
+    size_t n = 0;
+
+    if (!roots)
+        return caches_bases(t->dir, NULL, err);
+    while (roots[n])
+        n++;
+    bases = calloc(n + 1, sizeof *bases);
+    for (size_t i = 0; bases && i < n; i++) {
+        bases[i] = path_absolute(roots[i]);
+        if (!bases[i]) {
+            error_set(err, errno, roots[i], "cannot be found");
+            caches_free_bases(bases);
+            return NULL;
+        }
+    }
+    if (!bases)
+        error_nomem(err);
+    return bases;
+}
+
+/* Adds the directories of tree T by the paths that they had when caches were last named. */
+static int know_earlier(struct verify_tree *v, const struct restore_tree *t, struct wp_error *err)
+{
+    int r = 0;
+
+    for (char **base = t->old_bases; base && *base && r == 0; base++) {
+        r = caches_add(v->was, *base, "", t->base, err);
+        for (size_t i = 0; i < v->walk.count && r == 0; i++) {
+            const struct entry *e = &v->walk.items[i].entry;
+            const char *below;
+
+            if (e->type != ENTRY_DIR || !path_is_under(e->path, t->base))
+                continue;
+            below = e->path + strlen(t->base);
+            below += *below == '/';
+            if (*below)
+                r = caches_add(v->was, *base, below, e->path, err);
+        }
+    }
+    return r;
+}
+
+int verify_know_directories(struct verify_tree *t, struct wp_error *err)
+{
+    struct wp_error why = {0};
+    int r;
+
+    t->bases = find_bases(t, &why);
+    if (!t->bases) {
+        if (err)
+            *err = why;
+        return -why.code;
+    }
+    r = caches_new(&t->known, err);
+    if (r == 0)
+        r = caches_new(&t->zipped, err);
+    for (char **base = t->bases; *base && r == 0; base++) {
+        r = caches_add(t->known, *base, "", "", err);
+        for (size_t i = 0; i < t->walk.count && r == 0; i++)
+            if (t->walk.items[i].entry.type == ENTRY_DIR)
+                r = caches_add(t->known, *base, t->walk.items[i].entry.path,
+                               t->walk.items[i].entry.path, err);
+            else
+                r = know_zip(t, &t->walk.items[i].entry, *base, err);
+    }
+    if (r == 0) {
+        caches_sort(t->known);
+        caches_sort(t->zipped);
+    }
+    if (r == 0)
+        r = remember(t, err);
+    if (r == 0)
+        r = caches_new(&t->was, err);
+    for (size_t i = 0; i < t->remembered.found.tree_count && r == 0; i++)
+        r = know_earlier(t, &t->remembered.found.trees[i], err);
+    if (r == 0)
+        caches_sort(t->was);
+    return r;
+}
