@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "tree/beneath.h"
 #include "unpack.h"
