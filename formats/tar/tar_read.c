@@ -3,153 +3,48 @@
  * end. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "tar.h"
-#include "tar_entry.h"
 #include "tar_pointer.h"
-#include "tar_stream.h"
+#include "tar_read.h"
 
 /* Extended headers are read whole: records of a hostile archive must not fill the memory. */
 enum { MAX_EXTENSION = 16 << 20 };
-
-/* Where something begins: in the tar, and in the archive that holds it packed. */
-struct place {
-    uint64_t plain, packed; /* SOURCE_NO_PLACE: not known, or not the beginning of a piece */
-};
-
-struct tar_reader {
-    struct format_reader base;
-    struct tar_stream in;
-    char *name;                     /* of the archive */
-    const struct wp_report *report; /* borrowed */
-    const struct codec *codec;      /* NULL: none that points at a manifest */
-    struct pool *pool;              /* borrowed */
-    int fd;                         /* the archive, shared with the source; -1: unknown */
-    bool is_raw;                    /* nothing is compressed */
-    bool is_file;                   /* fd is a regular file that holds nothing before the archive */
-
-    uint64_t begin;              /* where in the archive the stream begins */
-    struct place place;          /* of the current entry, with its extended headers */
-    bool has_manifest;           /* under the name that the mark gives it */
-    struct place manifest_place; /* of the last one */
-    struct pax global;
-    struct tar_member member;
-    struct entry entry;
-    uint64_t stored;  /* bytes of the entry's content still in the stream */
-    unsigned padding; /* behind them */
-    uint64_t offset;  /* in the file, of the next byte of content */
-    struct sparse_map map;
-    bool sparse;
-    size_t run;        /* of the map, the current one */
-    uint64_t run_done; /* bytes of it handed out */
-    bool ended;
-    int failed; /* negative errno: nothing more can be read */
-};
 
 static struct tar_reader *reader_of(struct format_reader *r)
 {
     return (struct tar_reader *)r;
 }
 
+/* Only where the source has been read further: asking the kernel costs as much as an entry. */
 static void note_position(struct tar_reader *r)
 {
-    off_t at = r->is_file ? lseek(r->fd, 0, SEEK_CUR) : -1;
+    off_t at;
 
+    if (r->noted == r->in.pulls)
+        return;
+    r->noted = r->in.pulls;
+    at = r->is_file ? lseek(r->fd, 0, SEEK_CUR) : -1;
     r->base.consumed = at >= 0 ? (uint64_t)at : r->in.offset;
 }
 
-static int damaged(struct tar_reader *r, uint64_t at, const char *what, struct wp_error *err)
+int tar_damaged(const struct tar_reader *r, uint64_t at, const char *what, struct wp_error *err)
 {
     return error_set(err, 0, r->name, "the archive is damaged: %s at byte %llu of the tar", what,
                      (unsigned long long)at);
 }
 
-/* Puts a failure of the parts that know no archive into words. */
-static int explain(struct tar_reader *r, int rc, const char *what, struct wp_error *err)
+int tar_explain(const struct tar_reader *r, int rc, const char *what, struct wp_error *err)
 {
     if (rc == -ENOMEM)
         return error_nomem(err);
-    return damaged(r, r->in.offset, what, err);
+    return tar_damaged(r, r->in.offset, what, err);
 }
 
 /* ---- Headers ----------------------------------------------------------------------------- */
-
-static int leads_astray(const struct tar_reader *r, uint64_t offset, struct wp_error *err)
-{
-    return error_set(err, 0, r->name,
-                     "the archive is damaged: it says that its manifest begins at byte %llu, which "
-                     "is not so",
-                     (unsigned long long)offset);
-}
-
-/* Does the archive's codec point elsewhere than at the manifest? */
-static int check_pointer(struct tar_reader *r, struct wp_error *err)
-{
-    struct source *source = r->in.source;
-    const struct codec *c = r->codec;
-    unsigned char last[TAR_BLOCK];
-    uint64_t size, offset;
-
-    if (r->is_raw || !c || !c->pointer_size || !source->ending ||
-        !source->ending(source, last, c->pointer_size, &size) || !c->read_pointer(last, &offset))
-        return 0;
-    return r->has_manifest && offset != r->manifest_place.packed ? leads_astray(r, offset, err) : 0;
-}
-
-/* Who looks for the manifest at once, by the pointer, must find the one that the entries were held
- * against; and behind the end of an archive of ours stands nothing else, whatever was joined to it:
- * else one reader would see another archive than the next. A plain tar's pointer may be there, also
- * where somebody has compressed it since. */
-static int check_own_end(struct tar_reader *r, uint64_t end, const struct tar_rest *rest,
-                         struct wp_error *err)
-{
-    uint64_t offset;
-    bool has_pointer = codec_none.read_pointer(rest->last, &offset);
-
-    if (rest->is_more || !(has_pointer || tar_is_zero_block(rest->last)))
-        return error_set(err, 0, r->name,
-                         "something follows the end of the archive, at byte %llu of the tar: "
-                         "refused (are these archives joined together?)",
-                         (unsigned long long)end);
-    if (has_pointer && r->has_manifest && offset != r->manifest_place.plain)
-        return leads_astray(r, offset, err);
-    return check_pointer(r, err);
-}
-
-/* The archive ends at the first block of zeros, as for GNU tar; there should be two. */
-static int read_end(struct tar_reader *r, struct wp_error *err)
-{
-    unsigned char block[TAR_BLOCK];
-    uint64_t at = r->in.offset;
-    struct tar_rest rest;
-    bool is_lone;
-    int rc = tar_stream_read(&r->in, block, sizeof(block), err);
-
-    if (rc < 0)
-        return rc;
-    if (r->member.has_extension)
-        return damaged(r, at, "an extended header without its entry", err);
-    is_lone = rc == 1 && !tar_is_zero_block(block);
-    r->ended = true;
-    rc = tar_stream_drain(&r->in, &rest, err);
-    if (rc < 0)
-        return rc;
-    rest.is_more |= is_lone;
-    if (r->base.mark)
-        return check_own_end(r, at - TAR_BLOCK, &rest, err);
-    if (rest.is_more || !tar_is_zero_block(rest.last))
-        report(r->report, WP_WARNING, r->name,
-               "%s at byte %llu of the tar; what follows is ignored (are these archives joined "
-               "together?)",
-               is_lone ? "a lone block of zeros ends the archive" : "the archive ends",
-               (unsigned long long)(at - TAR_BLOCK));
-    return 0;
-}
 
 /* The next header into r->member: 1; 0 at the end of the archive. */
 static int read_header(struct tar_reader *r, struct wp_error *err)
@@ -163,12 +58,12 @@ static int read_header(struct tar_reader *r, struct wp_error *err)
         return at == 0 ? error_set(err, 0, r->name, "not a tar archive: it is empty")
                        : tar_stream_cut(&r->in, err);
     if (tar_is_zero_block(&r->member.header))
-        return read_end(r, err);
+        return tar_read_end(r, err);
     if (tar_checksum_fits(&r->member.header))
         return 1;
     if (at == 0)
         return error_set(err, 0, r->name, "not a tar archive");
-    return damaged(r, at, "no valid header", err);
+    return tar_damaged(r, at, "no valid header", err);
 }
 
 /* The content of an extended header. */
@@ -178,9 +73,9 @@ static int read_extension(struct tar_reader *r, struct buf *out, struct wp_error
 
     /* Its own header alone says its size; records speak of the entry behind it. */
     if (tar_get_number(r->member.header.size, sizeof(r->member.header.size), &size) < 0 || size < 0)
-        return damaged(r, r->in.offset, "a malformed size", err);
+        return tar_damaged(r, r->in.offset, "a malformed size", err);
     if (size > MAX_EXTENSION)
-        return damaged(r, r->in.offset, "an extended header of more than 16 MiB", err);
+        return tar_damaged(r, r->in.offset, "an extended header of more than 16 MiB", err);
     for (uint64_t left = (uint64_t)size; left > 0;) {
         const void *data;
         ssize_t n = tar_stream_some(&r->in, left, &data, err);
@@ -252,81 +147,7 @@ static int take_extension(struct tar_reader *r, struct wp_error *err)
     default: /* a label, an access list: nothing that we keep */
         break;
     }
-    return rc < 0 ? explain(r, rc, "a malformed extended header", err) : 1;
-}
-
-/* ---- Sparse files ------------------------------------------------------------------------ */
-
-/* The old format has four runs in the header, then blocks of 21 more. */
-static int read_old_map(struct tar_reader *r, uint64_t *real, struct wp_error *err)
-{
-    char block[TAR_BLOCK];
-    const char *header = (const char *)&r->member.header;
-    bool more = header[482] != 0;
-    int64_t size = 0;
-    int rc = sparse_add_old(&r->map, header + 386, 4);
-
-    if (rc == 0 && (tar_get_number(header + 483, 12, &size) < 0 || size < 0))
-        rc = -EINVAL;
-    while (rc == 0 && more) {
-        rc = tar_stream_read(&r->in, block, sizeof(block), err);
-        if (rc <= 0)
-            return rc < 0 ? rc : tar_stream_cut(&r->in, err);
-        more = block[504] != 0;
-        rc = sparse_add_old(&r->map, block, 21);
-    }
-    if (rc < 0)
-        return explain(r, rc, "a malformed sparse map", err);
-    *real = (uint64_t)size;
-    return 0;
-}
-
-/* Format 1.0: the map stands before the content and counts as stored. */
-static int read_map_text(struct tar_reader *r, struct wp_error *err)
-{
-    struct sparse_text text;
-    char block[TAR_BLOCK];
-    int more = 1;
-
-    sparse_text_begin(&text);
-    while (more == 1) {
-        int rc;
-
-        if (r->stored < TAR_BLOCK)
-            return damaged(r, r->in.offset, "a sparse map that does not end", err);
-        rc = tar_stream_read(&r->in, block, sizeof(block), err);
-        if (rc <= 0)
-            return rc < 0 ? rc : tar_stream_cut(&r->in, err);
-        r->stored -= TAR_BLOCK;
-        more = sparse_text_block(&text, &r->map, block);
-    }
-    return more < 0 ? explain(r, more, "a malformed sparse map", err) : 0;
-}
-
-static int read_sparse(struct tar_reader *r, struct wp_error *err)
-{
-    struct pax *p = &r->member.pax;
-    uint64_t real = 0;
-    int rc = 0;
-
-    if (r->entry.type != ENTRY_FILE || (r->member.header.type != TAR_SPARSE && !p->sparse))
-        return 0;
-    if (p->sparse) {
-        r->map = p->map;
-        p->map = (struct sparse_map){0};
-        real = p->sparse_size;
-        if (p->sparse_map_follows)
-            rc = read_map_text(r, err);
-    } else {
-        rc = read_old_map(r, &real, err);
-    }
-    if (rc < 0)
-        return rc;
-    if ((p->sparse && !p->has_sparse_size) || !sparse_fits(&r->map, real, r->stored))
-        return damaged(r, r->in.offset, "a sparse map that does not fit its file", err);
-    r->sparse = true;
-    r->entry.size = real;
-    return 0;
+    return rc < 0 ? tar_explain(r, rc, "a malformed extended header", err) : 1;
 }
 
 /* ---- Entries ----------------------------------------------------------------------------- */
@@ -342,9 +163,9 @@ static int make_entry(struct tar_reader *r, struct wp_error *err)
     if (rc == 0)
         rc = tar_member_entry(m, &r->entry);
     if (rc < 0)
-        return explain(r, rc, "a malformed header", err);
+        return tar_explain(r, rc, "a malformed header", err);
     r->padding = tar_padding(r->stored);
-    rc = read_sparse(r, err);
+    rc = tar_read_map(r, err);
     if (rc < 0)
         return rc;
     if (m->header.type != TAR_SPARSE && m->header.type != TAR_DUMPDIR &&

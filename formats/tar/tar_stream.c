@@ -5,19 +5,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The next run of the source: 1; 0 at its end. */
+static int next_run(struct tar_stream *s, struct wp_error *err)
+{
+    const void *run = NULL;
+    ssize_t got = source_pull(s->source, &run, err);
+
+    s->pulls++;
+    if (got <= 0)
+        return (int)got;
+    s->run = run;
+    s->left = (size_t)got;
+    return 1;
+}
+
 ssize_t tar_stream_some(struct tar_stream *s, uint64_t max, const void **data, struct wp_error *err)
 {
     size_t n;
+    int r = s->left > 0 ? 1 : next_run(s, err);
 
-    if (s->left == 0) {
-        const void *run = NULL;
-        ssize_t got = source_pull(s->source, &run, err);
-
-        if (got <= 0)
-            return got;
-        s->run = run;
-        s->left = (size_t)got;
-    }
+    if (r <= 0)
+        return r;
     n = s->left < max ? s->left : (size_t)max;
     *data = s->run;
     s->run += n;
@@ -66,6 +74,7 @@ static bool step_over(struct tar_stream *s, uint64_t n)
     if (lseek(s->seek_fd, (off_t)n, SEEK_CUR) < 0)
         return false;
     s->offset += n;
+    s->pulls++;
     return true;
 }
 
@@ -88,19 +97,15 @@ int tar_stream_skip(struct tar_stream *s, uint64_t n, struct wp_error *err)
 
 int tar_stream_place(struct tar_stream *s, uint64_t *place, struct wp_error *err)
 {
-    const void *run = NULL;
-    ssize_t got;
+    int r;
 
     *place = SOURCE_NO_PLACE;
     if (s->left > 0)
         return 0;
-    got = source_pull(s->source, &run, err);
-    if (got <= 0)
-        return (int)got;
-    s->run = run;
-    s->left = (size_t)got;
-    *place = s->source->place;
-    return 0;
+    r = next_run(s, err);
+    if (r > 0)
+        *place = s->source->place;
+    return r < 0 ? r : 0;
 }
 
 static bool is_zero(const unsigned char *p, size_t n)

@@ -14,6 +14,7 @@ struct tar_stream {
     const unsigned char *run;
     size_t left;     /* bytes of the run not yet handed out */
     uint64_t offset; /* bytes handed out so far */
+    size_t pulls;    /* runs that the source has given, and steps over its bytes */
 };
 
 /* At most MAX bytes, as the source has them at hand: their number, or 0 at the end. */

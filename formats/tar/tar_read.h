@@ -1,0 +1,66 @@
+#pragma once
+/* Reading tar: what tar_read.c (headers and entries), tar_read_map.c (sparse files) and
+ * tar_read_end.c share. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "format.h"
+#include "sparse.h"
+#include "tar.h"
+#include "tar_entry.h"
+#include "tar_stream.h"
+
+/* Where something begins: in the tar, and in the archive that holds it packed. */
+struct place {
+    uint64_t plain, packed; /* SOURCE_NO_PLACE: not known, or not the beginning of a piece */
+};
+
+struct tar_reader {
+    struct format_reader base;
+    struct tar_stream in;
+    char *name;                     /* of the archive */
+    const struct wp_report *report; /* borrowed */
+    const struct codec *codec;      /* NULL: none that points at a manifest */
+    struct pool *pool;              /* borrowed */
+    int fd;                         /* the archive, shared with the source; -1: unknown */
+    bool is_raw;                    /* nothing is compressed */
+    bool is_file;                   /* fd is a regular file that holds nothing before the archive */
+
+    uint64_t begin;              /* where in the archive the stream begins */
+    struct place place;          /* of the current entry, with its extended headers */
+    bool has_manifest;           /* under the name that the mark gives it */
+    struct place manifest_place; /* of the last one */
+    struct pax global;
+    struct tar_member member;
+    struct entry entry;
+    uint64_t stored;  /* bytes of the entry's content still in the stream */
+    unsigned padding; /* behind them */
+    uint64_t offset;  /* in the file, of the next byte of content */
+    struct sparse_map map;
+    bool sparse;
+    size_t run;        /* of the map, the current one */
+    uint64_t run_done; /* bytes of it handed out */
+    size_t noted;      /* of in.pulls: base.consumed is of then */
+    bool ended;
+    int failed; /* negative errno: nothing more can be read */
+};
+
+/* ---- tar_read.c */
+
+/* The error for something WHAT that is wrong with the archive, AT byte of the tar. */
+int tar_damaged(const struct tar_reader *r, uint64_t at, const char *what, struct wp_error *err);
+/* Puts a failure RC of the parts that know no archive into words. */
+int tar_explain(const struct tar_reader *r, int rc, const char *what, struct wp_error *err);
+
+/* ---- tar_read_map.c */
+
+/* Of a sparse file, which others are not: reads its map and sets the size that it has with its
+ * holes. */
+int tar_read_map(struct tar_reader *r, struct wp_error *err);
+
+/* ---- tar_read_end.c */
+
+/* The archive ends at the first block of zeros, which has been read, as for GNU tar; there should
+ * be two. */
+int tar_read_end(struct tar_reader *r, struct wp_error *err);
