@@ -361,7 +361,8 @@ struct wp_restore_options {
 };
 
 struct wp_restore_result {
-    size_t manifests;                 /* of archives that were found in the tree */
+    size_t manifests; /* of archives that were found in the tree */
+    size_t damaged;   /* manifests passed over, each reported as WP_FAILED: exit status 2 */
     uint64_t files, missing, changed; /* of the manifests: as packed, not there, other content */
     uint64_t extra;          /* beside them in their directories, and not packed; caches apart */
     size_t sources, matched; /* of indexes that were valid when packed; there and same */
@@ -378,8 +379,9 @@ struct wp_restore_result {
 WP_API void wp_restore_result_clear(struct wp_restore_result *r);
 /* Repairs a tree that another tool unpacked, or that was moved: times, modes, cache directories.
  * Running it again changes nothing. RESULT is overwritten and the caller's to clear; zeros after an
- * error. Errors: -ENOENT where there is no manifest; -EINVAL where one is damaged; -EBUSY where
- * another run does not finish with the tree; what reading and writing gave. */
+ * error. Errors: -ENOENT where there is no manifest; what is wrong with the first one where none
+ * can be used; -EBUSY where another run does not finish with the tree; what reading and writing
+ * gave. */
 WP_API int wp_restore(const struct wp_restore_options *o, struct wp_restore_result *result,
                       struct wp_error *err);
 
