@@ -128,12 +128,16 @@ static void remove_empty_cache(const struct restore *r, const struct restore_tre
 static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     struct wp_restore_result *result = r->result;
-    int res = recover(r, t->old_root, err);
+    int res = recover(r, r->o->cache_dir, err);
 
     if (res == 0)
-        res = recover(r, r->o->cache_dir, err);
-    if (res == 0)
         res = restore_files(r, t, err);
+    if (res == 0 && restore_dirs_find(t) < 0)
+        res = error_nomem(err);
+    if (res == 0)
+        res = restore_trust(r, t, err);
+    if (res == 0)
+        res = recover(r, t->old_root, err);
     if (res == 0)
         res = restore_caches(r, t, err);
     if (res == 0)

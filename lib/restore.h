@@ -3,10 +3,10 @@
  *
  * The way of a tree: its manifest (restore_walk.c) and state (restore_find.c) → links that are
  * missing (restore_links.c) → which files are its own (restore_share.c) → is each what was packed,
- * and with its time and mode? (restore_files.c) → where its caches lie now (restore_caches.c) → the
- * layout, into staged trees → stamps of what could not be given its time (restore_stamps.c) →
- * commit → verification (restore.c). Every step may be repeated, so a run that was killed is
- * finished by the next one. */
+ * and with its time and mode? (restore_files.c) → is the state to be believed? (restore_trust.c) →
+ * where its caches lie now (restore_caches.c) → the layout, into staged trees → stamps of what
+ * could not be given its time (restore_stamps.c) → commit → verification (restore.c). Every step
+ * may be repeated, so a run that was killed is finished by the next one. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,6 +55,7 @@ struct restore_tree {
     char archive[65]; /* digest of the manifest's text */
     struct manifest_state state;
     bool has_state;
+    uid_t state_uid; /* who wrote it */
     struct buf state_text;
     struct restored *files;   /* one for each entry of the manifest; owned */
     struct restore_dir *dirs; /* sorted by archived; owned */
@@ -99,6 +100,8 @@ enum wp_severity restore_detail(const struct restore *r);
 
 /* ---- restore_find.c */
 int restore_find(struct restore *r, struct wp_error *err);
+/* PATH of the tree, which lies in T's base, from there. */
+const char *restore_below_base(const struct restore_tree *t, const char *path);
 /* NAME of the archive as a path in the tree; NULL with *GONE where it has none there. Allocated. */
 char *restore_path(const struct restore_tree *t, const char *archived, bool *gone);
 void restore_tree_clear(struct restore_tree *t);
@@ -133,6 +136,10 @@ int restore_extra(struct restore *r, struct wp_error *err);
 int restore_share(struct restore *r, struct wp_error *err);
 /* The tree whose manifest speaks for PATH of the tree, or NULL. */
 const struct restore_tree *restore_owner(const struct restore *r, const char *path);
+
+/* ---- restore_trust.c: forgets T's old_root where the state that names it is not to be believed.
+ * After restore_files and restore_dirs_find. */
+int restore_trust(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
 /* ---- restore_caches.c: records for the layout, from where caches lie now */
 int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *err);

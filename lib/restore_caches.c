@@ -15,9 +15,7 @@
 /* DIR's path below the base of its tree. */
 static const char *below_base(const struct restore_tree *t, size_t dir)
 {
-    const char *path = t->dirs[dir].path + strlen(t->base);
-
-    return *path == '/' ? path + 1 : path;
+    return restore_below_base(t, t->dirs[dir].path);
 }
 
 /* Where a line of a cache directory says that it lies, below home at HOME. Allocated. */
@@ -206,6 +204,11 @@ static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error 
         cache_dir && open_root(r, t, cache_dir, LAYOUT_CACHE_DIR, &cache, &t->cache_fd);
     bool has_user = (user_wide || has_zipped(t)) && layout_user_root(l) &&
                     open_root(r, t, layout_user_root(l), LAYOUT_USER_WIDE, &user, &t->user_fd);
+    struct restore_place user_then = user;
+
+    /* Outside of the tree's own directory, what the state says is no more than a hint. */
+    old.doubted = has_old && (old.root != LAYOUT_TREE || !path_is_under(old.below, t->base));
+    user_then.doubted = true;
 
     for (size_t i = 0; i < t->dir_count; i++) {
         const char *path = t->dirs[i].path;
@@ -216,7 +219,7 @@ static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error 
         if (has_user && (user_wide || t->dirs[i].zipped) && res == 0)
             res = restore_place_add_hashed(r, t, &user, r->roots, path, i);
         if (has_user && t->dirs[i].zipped && res == 0)
-            res = restore_place_add_hashed(r, t, &user, t->old_bases, below_base(t, i), i);
+            res = add_old_names(r, t, &user_then, i);
         if (has_old && res == 0)
             res = restore_place_add_hashed(r, t, &old, r->roots, path, i);
         if (has_old && res == 0)
@@ -278,8 +281,7 @@ int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *e
     l->staging = &t->staging;
     l->staging_options =
         (struct staging_options){.report = r->o->report, .interrupted = r->o->interrupted};
-    res = restore_dirs_find(t) < 0 || restore_insides_find(t) < 0 ? error_nomem(err)
-                                                                  : choose_layout(r, t, err);
+    res = restore_insides_find(t) < 0 ? error_nomem(err) : choose_layout(r, t, err);
     for (size_t i = 0; i < t->dir_count && res == 0; i++)
         if (add_in_tree(r, t, i) < 0)
             res = error_nomem(err);

@@ -97,6 +97,12 @@ static const char *installed_name(const struct restore_tree *t, const char *arch
     return NULL;
 }
 
+const char *restore_below_base(const struct restore_tree *t, const char *path)
+{
+    path += strlen(t->base);
+    return *path == '/' ? path + 1 : path;
+}
+
 char *restore_path(const struct restore_tree *t, const char *archived, bool *gone)
 {
     unsigned depth;
@@ -119,7 +125,8 @@ char *restore_path(const struct restore_tree *t, const char *archived, bool *gon
 static int read_state(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(t->home, STATE_NAME);
-    int res = path ? beneath_read(r->fd, path, STATE_LARGEST, &t->state_text, NULL) : -ENOMEM;
+    struct stat st = {0};
+    int res = path ? beneath_read(r->fd, path, STATE_LARGEST, &t->state_text, &st) : -ENOMEM;
 
     if (res == -ENOENT)
         return 0;
@@ -127,6 +134,7 @@ static int read_state(struct restore *r, struct restore_tree *t, struct wp_error
         return error_set(err, -res, path, "cannot be read");
     res = manifest_state_read(&t->state, t->state_text.data, t->state_text.size, path, err);
     t->has_state = res == 0;
+    t->state_uid = st.st_uid;
     return res;
 }
 
@@ -155,10 +163,13 @@ static int find_old_bases(struct restore_tree *t, const char *prefix, struct wp_
 /* Where the cache root of earlier times is now: it has moved with the tree if it lay in it. */
 static int find_old_root(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
-    const char *old = t->has_state ? t->state.cache_root : NULL;
+    const char *named = t->has_state ? t->state.cache_root : NULL;
+    _cleanup_free_ char *old = named && *named == '/' ? path_normalise(named) : NULL;
 
-    if (!old)
+    if (!named || *named != '/')
         return 0;
+    if (!old)
+        return error_nomem(err);
     for (char **base = t->old_bases; *base && !t->old_root; base++) {
         _cleanup_free_ char *now = path_join(r->dir_path, t->base);
         const char *below = old + strlen(*base);
@@ -172,8 +183,8 @@ static int find_old_root(struct restore *r, struct restore_tree *t, struct wp_er
             return error_nomem(err);
     }
     if (!t->old_root)
-        t->old_root = strdup(old);
-    return t->old_root ? 0 : error_nomem(err);
+        t->old_root = take_ptr(old);
+    return 0;
 }
 
 /* ---- Manifests --------------------------------------------------------------------------- */

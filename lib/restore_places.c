@@ -35,6 +35,15 @@ static bool is_here(const struct restore *r, const struct restore_tree *t, const
     return path && zipped_sources_exist(r->fd, path);
 }
 
+/* Did the archive leave the source out, as one of caches alone does? */
+static bool is_absent(const struct restore_tree *t, const char *source)
+{
+    _cleanup_free_ char *path = zipped_sources_entry(&t->m, source);
+    const struct entry *e = path ? manifest_find(&t->m, path) : NULL;
+
+    return e && e->absent;
+}
+
 /* What the manifest and the source say of the index that R->files ends with. */
 static void judge_file(const struct restore *run, const struct restore_tree *t,
                        struct layout_record *r)
@@ -43,16 +52,20 @@ static void judge_file(const struct restore *run, const struct restore_tree *t,
     const struct manifest_index *line = f->is_index ? restore_index_line(t, r->tag, f->name) : NULL;
     const struct restored *source = line && line->source ? restore_file_of(t, line->source) : NULL;
 
-    /* A source that is not here is nobody's loss, nor is one whose symbolic link is not. */
-    if (source && !is_here(run, t, line->source))
-        source = NULL;
-    f->was_valid = line && line->valid && source &&
-                   (source->status == RESTORED_SAME || source->status == RESTORED_CHANGED);
-    f->valid = line && line->valid && source && source->status == RESTORED_SAME;
+    bool here = source && is_here(run, t, line->source);
+
+    /* An index whose source is gone is lost, but not where that was never to be here: in a tree
+     * that came another way, whose modules may be fewer, or out of it. */
+    f->was_valid = line && line->valid && source && !source->superseded &&
+                   (here ? source->status == RESTORED_SAME || source->status == RESTORED_CHANGED
+                         : source->path && !run->grafting && !is_absent(t, line->source));
+    f->valid = line && line->valid && here && source->status == RESTORED_SAME;
 }
 
-/* From elsewhere only indexes are taken that were valid and whose sources are the same here. */
-static int keep_valid(struct layout_record *r)
+/* From elsewhere only indexes are taken that were valid and whose sources are the same here; from
+ * where only a state.jsonl sends us, in directory FD, those that fit the tree. */
+static int keep_wanted(struct restore *run, const struct restore_tree *t,
+                       const struct restore_place *p, int fd, struct layout_record *r)
 {
     _cleanup_free_ bool *wanted = calloc(r->file_count + 1, sizeof *wanted);
     size_t kept = 0;
@@ -61,11 +74,15 @@ static int keep_valid(struct layout_record *r)
         return -ENOMEM;
     layout_sort_files(r);
     for (size_t i = 0; i < r->file_count; i++) {
+        const struct layout_file *f = &r->files[i];
         size_t count;
-        const struct layout_file *files = layout_stem(r, &r->files[i], &count);
+        const struct layout_file *files = layout_stem(r, f, &count);
 
+        if (!f->is_index || (p->root == LAYOUT_FOREIGN && !f->valid) ||
+            (p->doubted && !restore_fits(run, t, fd, f->name, r->tag)))
+            continue;
         for (size_t k = 0; k < count; k++)
-            wanted[i] |= files[k].is_index && files[k].valid;
+            wanted[files - r->files + (ptrdiff_t)k] = true;
     }
     for (size_t i = 0; i < r->file_count; i++) {
         if (wanted[i])
@@ -140,8 +157,8 @@ int restore_place_add(struct restore *run, struct restore_tree *t, const struct 
         if (res > 0)
             judge_file(run, t, &r);
     }
-    if (res >= 0 && p->root == LAYOUT_FOREIGN)
-        res = keep_valid(&r);
+    if (res >= 0 && (p->root == LAYOUT_FOREIGN || p->doubted))
+        res = keep_wanted(run, t, p, dirfd(d), &r);
     /* A run that was killed has moved everything and not come to this. */
     if (res >= 0 && !r.file_count && p->old && !run->o->dry_run)
         remove_empty(p->fd, path);

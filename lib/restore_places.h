@@ -10,6 +10,7 @@ struct restore_place {
     int fd;
     const char *below; /* of the cache root beneath FD */
     bool old;          /* names are of earlier times: nobody looks there any more */
+    bool doubted;      /* a state.jsonl alone names it: only what fits the tree is taken */
 };
 
 /* Adds the directory NAME in a cache root, for source directory DIR, if caches lie there. */
@@ -19,5 +20,9 @@ int restore_place_add(struct restore *run, struct restore_tree *t, const struct 
 int restore_place_add_hashed(struct restore *r, struct restore_tree *t,
                              const struct restore_place *p, char **bases, const char *relative,
                              size_t dir);
+/* restore_trust.c: does index NAME in directory FD, of sources in directory DIR, fit one of these?
+ */
+bool restore_fits(struct restore *r, const struct restore_tree *t, int fd, const char *name,
+                  size_t dir);
 /* Is PATH a source in the tree of CTX, a struct restore? */
 bool restore_is_source(void *ctx, const char *path);

@@ -46,6 +46,11 @@ set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 set(CPACK_DEBIAN_PACKAGE_SECTION utils)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+# Loaded by the program itself, so that it is not found among those linked.
+execute_process(COMMAND dpkg-query --search */libarchive.so.13 OUTPUT_VARIABLE libarchive_package
+                COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX REPLACE "[:,].*" "" libarchive_package "${libarchive_package}")
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "${libarchive_package} (>= 3.6)")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "pack Python trees so that their Numba caches arrive warm")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION

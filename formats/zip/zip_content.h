@@ -70,8 +70,9 @@ void zip_stream_free(struct zip_stream *s); /* NULL is fine */
 
 struct zip_odd;
 
-/* Content of E, whose packed bytes stand AT. NULL: no memory. */
-struct zip_odd *zip_odd_new(const struct zip_archive *a, const struct zip_entry *e, uint64_t at);
+/* Content of E, whose packed bytes stand AT. 0; -ENOMEM; -EBADMSG with *WHAT. */
+int zip_odd_new(struct zip_odd **out, const struct zip_archive *a, const struct zip_entry *e,
+                uint64_t at, const char **what);
 /* The next bytes into OUT: their number; 0 at the end; negative errno. */
 ssize_t zip_odd_read(struct zip_odd *o, unsigned char *out, size_t room, const char **what);
 void zip_odd_free(struct zip_odd *o);

@@ -1,18 +1,18 @@
 /* bzip2, LZMA, zstd and whatever else libarchive knows: it is shown an archive of one entry, whose
  * header we write. What comes out is checked like everything else. */
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "libarchive/libarchive.h"
 #include "zip_content.h"
 
 enum { CHUNK = 64 * 1024, LONGEST_HEADER = 64 };
 
 struct zip_odd {
     const struct zip_archive *a;
+    const struct libarchive *la;
     struct archive *archive;
     uint64_t at, left;                    /* packed bytes to be read */
     unsigned char header[LONGEST_HEADER]; /* comes first */
@@ -59,7 +59,7 @@ static la_ssize_t pull(struct archive *archive, void *arg, const void **data)
     got = file_read_at(o->a->fd, o->in, n, o->at);
     if (got < 0) {
         o->failed = (int)got;
-        archive_set_error(archive, -(int)got, "cannot read");
+        o->la->set_error(archive, -(int)got, "cannot read");
         return ARCHIVE_FATAL;
     }
     o->at += (uint64_t)got;
@@ -68,21 +68,28 @@ static la_ssize_t pull(struct archive *archive, void *arg, const void **data)
     return got;
 }
 
-struct zip_odd *zip_odd_new(const struct zip_archive *a, const struct zip_entry *e, uint64_t at)
+int zip_odd_new(struct zip_odd **out, const struct zip_archive *a, const struct zip_entry *e,
+                uint64_t at, const char **what)
 {
-    struct zip_odd *o = calloc(1, sizeof(*o));
+    const struct libarchive *la = libarchive_load();
+    struct zip_odd *o = la ? calloc(1, sizeof(*o)) : NULL;
 
+    if (!la)
+        *what = LIBARCHIVE_MISSING;
     if (!o)
-        return NULL;
+        return la ? -ENOMEM : -EBADMSG;
+    o->la = la;
     o->a = a;
     o->at = at;
     o->left = e->packed_size;
     put_header(o, e);
-    o->archive = archive_read_new();
-    if (o->archive && archive_read_support_format_zip_streamable(o->archive) == ARCHIVE_OK)
-        return o;
+    o->archive = la->read_new();
+    if (o->archive && la->read_support_format_zip_streamable(o->archive) == ARCHIVE_OK) {
+        *out = o;
+        return 0;
+    }
     zip_odd_free(o);
-    return NULL;
+    return -ENOMEM;
 }
 
 void zip_odd_free(struct zip_odd *o)
@@ -90,7 +97,7 @@ void zip_odd_free(struct zip_odd *o)
     if (!o)
         return;
     if (o->archive)
-        archive_read_free(o->archive);
+        o->la->read_free(o->archive);
     free(o);
 }
 
@@ -107,13 +114,13 @@ ssize_t zip_odd_read(struct zip_odd *o, unsigned char *out, size_t room, const c
 
     if (!o->is_open) {
         o->is_open = true;
-        if (archive_read_open(o->archive, o, NULL, pull, NULL) != ARCHIVE_OK ||
-            archive_read_next_header(o->archive, &e) != ARCHIVE_OK)
+        if (o->la->read_open(o->archive, o, NULL, pull, NULL) != ARCHIVE_OK ||
+            o->la->read_next_header(o->archive, &e) != ARCHIVE_OK)
             return failure(o, what);
     }
     if (o->ended)
         return 0;
-    n = archive_read_data(o->archive, out, room);
+    n = o->la->read_data(o->archive, out, room);
     o->ended = n == 0;
     return n < 0 ? failure(o, what) : (ssize_t)n;
 }

@@ -71,10 +71,8 @@ int zip_stream_new(struct zip_stream **out, const struct zip_archive *a, const s
         r = -EBADMSG;
     }
     /* libarchive takes nothing at all, packed by LZMA, for damaged. */
-    if (r == 0 && e->method != ZIP_STORED && e->method != ZIP_DEFLATED && e->size > 0) {
-        s->odd = zip_odd_new(a, e, s->at);
-        r = s->odd ? 0 : -ENOMEM;
-    }
+    if (r == 0 && e->method != ZIP_STORED && e->method != ZIP_DEFLATED && e->size > 0)
+        r = zip_odd_new(&s->odd, a, e, s->at, what);
     if (r == 0 && e->method == ZIP_DEFLATED) {
         s->inflater = inflater_new();
         r = s->inflater ? 0 : -ENOMEM;

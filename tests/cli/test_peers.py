@@ -6,10 +6,11 @@ import pathlib
 import subprocess
 import sys
 import tarfile
+import zipfile
 
 import pytest
-from trees import (SECOND, Runner, assert_same, environment, index, leftovers, look, noise, run,
-                   set_time, write)
+from trees import (SECOND, Runner, assert_same, environment, index, leftovers, look, noise, refused,
+                   run, set_time, write)
 
 HERE = pathlib.Path(__file__).resolve().parent
 LONG = "d" * 150 + "/" + "f" * 140
@@ -202,6 +203,25 @@ def test_gnu_tar_in_pax_format_is_read_to_the_nanosecond(tmp_path, rich, compres
     run("tar", "--format=pax", "-c", *COMPRESSIONS[compression], "-f", tmp_path / "a",
         "-C", base, "app")
     assert_same(packed, unpack(tmp_path, "a"))
+
+
+def test_libarchive_is_needed_only_where_an_archive_needs_it(tmp_path):
+    write(tmp_path / "src" / "app" / "k.py", "x = 1\n" * 100)
+    for name, compression in (("a.tgz", "gz"), ("a.tar.xz", "xz"), ("a.tar.bz2", "bz2")):
+        run("tar", "-c", *COMPRESSIONS[compression], "-f", tmp_path / name,
+            "-C", tmp_path / "src", "app")
+    for name, method in (("a.zip", zipfile.ZIP_DEFLATED), ("odd.zip", zipfile.ZIP_LZMA)):
+        with zipfile.ZipFile(tmp_path / name, "w", method) as archive:
+            archive.write(tmp_path / "src" / "app" / "k.py", "app/k.py")
+    write(tmp_path / "broken" / "libarchive.so.13", "this is no library\n")
+    warmpack, env = Runner(tmp_path), {"LD_LIBRARY_PATH": str(tmp_path / "broken")}
+    warmpack.ok("create", "-f", "own.tgz", "-C", "src", "app", env=env)
+    for name in ("own.tgz", "a.tgz", "a.zip"):
+        warmpack.ok("extract", "-f", name, "-C", "out-" + name, env=env)
+    for name in ("a.tar.xz", "a.tar.bz2", "odd.zip"):
+        refused(warmpack("extract", "-f", name, "-C", "out", env=env), name, "libarchive.so.13")
+        assert not (tmp_path / "out").exists()
+        warmpack.ok("extract", "-f", name, "-C", "out-" + name)
 
 
 @pytest.mark.parametrize("compression", ["gz", "none"])

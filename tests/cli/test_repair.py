@@ -441,6 +441,32 @@ def test_files_that_were_not_packed_are_counted_and_left(warmpack, zipped, tmp_p
     assert restore(warmpack, there)["missing"] == 1
 
 
+@pytest.mark.parametrize("caches", ["in tree", "in a cache directory"])
+def test_an_index_whose_source_is_gone_is_lost(warmpack, tmp_path, caches):
+    """As verify judges it; the others are repaired all the same."""
+    for name in ("k.py", "other/stays.py"):
+        source(tmp_path / "src/app" / name)
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "app")
+    words = ["--cache-dir", "caches"] if caches != "in tree" else []
+    warmpack.ok("-xqf", "a.tgz", "-C", "out", *words)
+    (tmp_path / "out/app/k.py").unlink()
+    set_time(tmp_path / "out/app/other/stays.py", OLD + 5)
+    said = restore(warmpack, "out", *words, status=1)
+    assert said["lost"] == 1 and said["was_valid"] == 2
+    assert sorted(i["status"] for i in said["indexes"]) == ["source-missing", "valid"]
+    assert b"source-missing" in warmpack.ok("restore", "out", *words, status=1).stderr
+
+
+def test_an_index_whose_source_was_never_here_is_no_loss(warmpack, tmp_path):
+    """Of an archive of caches alone, for a tree that has fewer modules."""
+    for name in ("k.py", "other.py"):
+        source(tmp_path / "src/app" / name)
+    warmpack.ok("-czqf", "a.tgz", "--caches-only", "-C", "src", "app")
+    shutil.copytree(tmp_path / "src", tmp_path / "out", ignore=lambda *_: ["__pycache__", "other.py"])
+    run("tar", "-xzf", "a.tgz", "-C", "out", cwd=tmp_path)
+    assert restore(warmpack, "out")["lost"] == 0
+
+
 def test_a_file_of_its_own_is_no_link(warmpack, zipped, tmp_path):
     there = unpack("zipfile", zipped, tmp_path / "out")
     (there / "app/current").write_text("another text")
