@@ -20,6 +20,23 @@ static int compare_archived(const void *a, const void *b)
                   archived_path(*(struct unpacked *const *)b));
 }
 
+/* The items by their paths in the archive, owned by the caller. Mostly they are in that order. */
+static struct unpacked **sort_items(const struct unpack *u)
+{
+    struct unpacked **sorted = malloc((u->count ? u->count : 1) * sizeof *sorted);
+    bool is_sorted = true;
+
+    if (!sorted)
+        return NULL;
+    for (size_t i = 0; i < u->count; i++) {
+        sorted[i] = u->items[i];
+        is_sorted = is_sorted && (i == 0 || compare_archived(&sorted[i - 1], &sorted[i]) <= 0);
+    }
+    if (!is_sorted)
+        qsort(sorted, u->count, sizeof *sorted, compare_archived);
+    return sorted;
+}
+
 /* What the manifest can have no digest of: a wheel's RECORD, which has the manifest's. */
 struct record {
     char *path; /* owned; NULL: this is no wheel */
@@ -92,7 +109,7 @@ static const char *difference(const struct unpack *u, const struct unpacked *ite
 
 int unpack_check(struct unpack *u, struct wp_error *err)
 {
-    _cleanup_free_ struct unpacked **sorted = malloc((u->count ? u->count : 1) * sizeof *sorted);
+    _cleanup_free_ struct unpacked **sorted = sort_items(u);
     _cleanup_(record_clear) struct record record = {0};
     const struct manifest *m = &u->manifest;
     size_t i = 0;
@@ -100,9 +117,6 @@ int unpack_check(struct unpack *u, struct wp_error *err)
 
     if (r < 0)
         return r;
-    if (u->count)
-        memcpy(sorted, u->items, u->count * sizeof *sorted);
-    qsort(sorted, u->count, sizeof *sorted, compare_archived);
     for (size_t k = 0; k < m->entry_count || i < u->count; k++, i++) {
         const char *text;
         int order = k == m->entry_count ? -1

@@ -5,12 +5,16 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "tree/beneath.h"
 #include "unpack.h"
+
+enum { RUN = 64 << 10 }; /* bytes that are compared at once */
 
 static void add_text(struct sha256 *sha, const char *text)
 {
@@ -110,17 +114,40 @@ static void tell_result(struct wp_extract_result *result, const struct manifest_
     result->cache_dir = state->cache_root ? strdup(state->cache_root) : NULL;
 }
 
+/* Is file NAME of directory HOME the SIZE bytes of TEXT? Compared as it is read: it may be large.
+ */
+static bool is_text(int fd, const char *home, const char *name, const char *text, size_t size)
+{
+    _cleanup_free_ char *path = path_join(home, name);
+    _cleanup_free_ char *run = malloc(RUN);
+    /* O_NONBLOCK: a FIFO that stands there must not hold us up. */
+    _cleanup_close_ int file =
+        path ? beneath_open(fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0) : -1;
+    struct stat st;
+
+    if (!run || file < 0 || fstat(file, &st) < 0 || !S_ISREG(st.st_mode) ||
+        (uint64_t)st.st_size != size)
+        return false;
+    for (size_t at = 0; at < size;) {
+        size_t n = size - at < RUN ? size - at : RUN;
+
+        if (file_read_at(file, run, n, at) != (ssize_t)n || memcmp(run, text + at, n) != 0)
+            return false;
+        at += n;
+    }
+    return true;
+}
+
 int unpack_state_current(struct unpack *u, const char *home, const void *text, size_t size)
 {
     _cleanup_close_ int dir = open(u->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_buf_ struct buf there = {0}, state_text = {0};
+    _cleanup_buf_ struct buf state_text = {0};
     struct manifest_state state = {0};
     char archive[2 * SHA256_SIZE + 1];
     int current;
 
     if (dir < 0 || read_beneath(dir, home, STATE_NAME, STATE_LARGEST, &state_text) < 0 ||
-        read_beneath(dir, home, MANIFEST_NAME, size, &there) < 0 || there.size != size ||
-        memcmp(there.data, text, size) != 0)
+        !is_text(dir, home, MANIFEST_NAME, text, size))
         return 0;
     archive_digest(text, size, archive);
     if (manifest_state_read(&state, state_text.data, state_text.size, STATE_NAME, NULL) < 0)

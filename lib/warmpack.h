@@ -352,6 +352,7 @@ struct wp_restore_options {
 
 struct wp_restore_result {
     size_t manifests;
+    size_t damaged; /* manifests passed over, each reported as WP_FAILED: exit status 2 */
     uint64_t files, missing, changed; /* of the manifests: as packed, not there, other content */
     uint64_t extra;          /* beside them in their directories, and not packed; caches apart */
     size_t sources, matched; /* of indexes that were valid when packed; there and same */
@@ -366,7 +367,8 @@ struct wp_restore_result {
 };
 WP_API void wp_restore_result_clear(struct wp_restore_result *r);
 /* Repairs a tree that another tool unpacked, or that was moved: times, modes, cache directories.
- * -ENOENT where there is no manifest. Running it again changes nothing. */
+ * -ENOENT where there is no manifest; what is wrong with the first one where none can be used.
+ * Running it again changes nothing. */
 WP_API int wp_restore(const struct wp_restore_options *o, struct wp_restore_result *result,
                       struct wp_error *err);
 

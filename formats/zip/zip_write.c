@@ -350,8 +350,10 @@ static int tail(struct format_writer *base, struct format_block *b, uint64_t man
     (void)manifest_offset; /* the directory says where everything lies */
     if (r < 0)
         return r;
-    if (buf_add(&b->packed, w->central.data, w->central.size) < 0 ||
-        zip_add_end(w->count, w->central.size, w->end, w->mark ? w->mark : "", &b->packed) < 0)
+    buf_free(&b->packed);
+    b->packed = w->central; /* it may be large: no copy */
+    w->central = (struct buf){0};
+    if (zip_add_end(w->count, b->packed.size, w->end, w->mark ? w->mark : "", &b->packed) < 0)
         return error_nomem(err);
     return 0;
 }

@@ -70,9 +70,13 @@ struct manifest {
 };
 void manifest_clear(struct manifest *m);
 
-/* Writes the text, deterministic to the byte. Entries must be sorted and without duplicates
- * (-EINVAL names the pair). Floats of stamps as Python's repr gives them. */
-int manifest_write(const struct manifest *m, struct buf *out, struct wp_error *err);
+/* Gets the next N bytes of a text. 0 or negative errno, which ends the writing. */
+typedef int manifest_taker(void *ctx, const void *data, size_t n, struct wp_error *err);
+
+/* Writes the text, deterministic to the byte, to TAKE, run by run: all of it may be larger than the
+ * records. Entries must be sorted and without duplicates (-EINVAL names the pair). Floats of stamps
+ * as Python's repr gives them. */
+int manifest_write(const struct manifest *m, manifest_taker *take, void *ctx, struct wp_error *err);
 
 /* Reads and checks TEXT: version, order, digest, the end line, each member's type. NAME is for
  * messages. Unknown members are ignored, lines of unknown kind too; an unknown version is refused

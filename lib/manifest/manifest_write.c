@@ -13,6 +13,8 @@
 #include "manifest/manifest.h"
 #include "manifest/manifest_private.h"
 
+enum { RUN = 128 << 10 }; /* bytes of text that are given away at once, and a line more */
+
 static const char NOT_CLEAN[] = "it is no clean path beneath the archive's root";
 
 /* Fills ERR for an entry or another record that cannot be written. */
@@ -210,20 +212,52 @@ static int write_index(const struct manifest_index *i, struct buf *out, struct w
     return end_line(&w, start, i->index, err);
 }
 
-static int write_end(const struct manifest *m, struct buf *out, size_t from, struct wp_error *err)
+/* A text on its way to who takes it. */
+struct writing {
+    struct buf text; /* what has not been given away yet */
+    struct sha256 *sha;
+    manifest_taker *take;
+    void *ctx;
+};
+
+static void writing_clear(struct writing *w)
 {
-    struct json_writer w = {.out = out};
+    buf_free(&w->text);
+    sha256_free(w->sha);
+}
+
+static int give(struct writing *w, struct wp_error *err)
+{
+    int r = w->text.size ? w->take(w->ctx, w->text.data, w->text.size, err) : 0;
+
+    sha256_add(w->sha, w->text.data, w->text.size);
+    buf_clear(&w->text);
+    return r;
+}
+
+/* After a line. */
+static int give_some(struct writing *w, struct wp_error *err)
+{
+    return w->text.size < RUN ? 0 : give(w, err);
+}
+
+static int write_end(const struct manifest *m, struct writing *w, struct wp_error *err)
+{
+    struct json_writer j = {.out = &w->text};
     unsigned char digest[SHA256_SIZE];
     char hex[2 * SHA256_SIZE + 1];
-    size_t start = out->size;
+    int r = give(w, err);
 
-    sha256_of(out->data + from, out->size - from, digest);
+    if (r < 0)
+        return r;
+    sha256_end(w->sha, digest);
     hex_encode(digest, sizeof digest, hex);
-    json_write_open(&w);
-    json_write_raw(&w, "end", "true");
-    json_write_uint(&w, "entries", m->entry_count);
-    json_write_plain(&w, "sha256", hex);
-    return end_line(&w, start, NULL, err);
+    json_write_open(&j);
+    json_write_raw(&j, "end", "true");
+    json_write_uint(&j, "entries", m->entry_count);
+    json_write_plain(&j, "sha256", hex);
+    r = end_line(&j, 0, NULL, err);
+    return r < 0 ? r : w->take(w->ctx, w->text.data, w->text.size, err);
 }
 
 /* Is PATH fit to be read again, and does it come after BEFORE (NULL: the first)? */
@@ -241,33 +275,33 @@ static int check_path(const char *path, const char *before, struct wp_error *err
                      shown ? shown : "another");
 }
 
-static int write_records(const struct manifest *m, struct buf *out, struct wp_error *err)
+static int write_records(const struct manifest *m, struct writing *w, struct wp_error *err)
 {
     int r = 0;
 
     for (size_t i = 0; i < m->entry_count && r == 0; i++) {
         r = check_path(m->entries[i].path, i ? m->entries[i - 1].path : NULL, err);
-        r = r < 0 ? r : write_entry(&m->entries[i], out, err);
+        r = r < 0 ? r : write_entry(&m->entries[i], &w->text, err);
+        r = r < 0 ? r : give_some(w, err);
     }
     for (size_t i = 0; i < m->cache_count && r == 0; i++) {
         r = check_path(m->caches[i].cache, i ? m->caches[i - 1].cache : NULL, err);
-        r = r < 0 ? r : write_cache(&m->caches[i], out, err);
+        r = r < 0 ? r : write_cache(&m->caches[i], &w->text, err);
+        r = r < 0 ? r : give_some(w, err);
     }
     for (size_t i = 0; i < m->index_count && r == 0; i++) {
         r = check_path(m->indexes[i].index, i ? m->indexes[i - 1].index : NULL, err);
-        r = r < 0 ? r : write_index(&m->indexes[i], out, err);
+        r = r < 0 ? r : write_index(&m->indexes[i], &w->text, err);
+        r = r < 0 ? r : give_some(w, err);
     }
     return r;
 }
 
-int manifest_write(const struct manifest *m, struct buf *out, struct wp_error *err)
+int manifest_write(const struct manifest *m, manifest_taker *take, void *ctx, struct wp_error *err)
 {
-    size_t from = out->size;
-    int r = write_header(m, out, err);
+    _cleanup_(writing_clear) struct writing w = {.take = take, .ctx = ctx, .sha = sha256_new()};
+    int r = w.sha ? write_header(m, &w.text, err) : error_nomem(err);
 
-    r = r < 0 ? r : write_records(m, out, err);
-    r = r < 0 ? r : write_end(m, out, from, err);
-    if (r < 0)
-        out->size = from;
-    return r;
+    r = r < 0 ? r : write_records(m, &w, err);
+    return r < 0 ? r : write_end(m, &w, err);
 }

@@ -57,12 +57,16 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--scale", action="store_true")
+    parser.add_argument("--scale-only", nargs="?", const="", metavar="TREE,...")
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--runs", type=int)
     options = parser.parse_args()
     place = options.place.resolve()
 
+    if options.scale_only is not None:
+        print(scale.text(scale.measure(place, options.scale_only)))
+        return
     packages = trees.QUICK if options.quick else trees.PACKAGES
     name = "quick" if options.quick else "site"
     base = trees.site_tree(place, name, packages)

@@ -2,9 +2,13 @@
 # Measures warmpack and the tools it replaces side by side, on a real site-packages tree with warm
 # Numba caches: prints a table, writes results.json, results.md and chart.svg.
 # Usage: sh tests/bench/run.sh [--quick] [--large] [--scale] [--record] [--only JOB,...]
+#        sh tests/bench/run.sh --scale-only [TREE,...]
 #   --quick   a part of the tree, without the slowest tools: under three minutes
 #   --large   also the tree of about 780 MB and 50,000 files
 #   --scale   also a million files, one file of 20 GiB, 100 levels of directories
+#   --scale-only  only that, or only these trees: many (or many-10000, ...), flat, spread, deep,
+#             huge. All take half an hour, 35 GB and, below /dev/shm, 5 GB. Prints its table, and
+#             writes no results
 #   --record  keep the results in tests/bench/results, which README.md shows
 #   --only    only jobs whose names begin with one of these
 # What it makes lies in build-bench, or in $WARMPACK_BENCH_DIR; it unpacks below /dev/shm.
@@ -30,7 +34,7 @@ export WARMPACK
 venv=$place/venv cargo=$place/cargo
 quick=no
 for word in "$@"; do
-  [ "$word" != --quick ] || quick=yes
+  case $word in --quick | --scale-only | --scale-only=*) quick=yes ;; esac
 done
 if [ $quick = no ] && [ ! -e "$venv/tried" ]; then
   echo "Looking for rapidgzip and conda-pack ..." >&2

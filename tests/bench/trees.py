@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 import shutil
 import stat
 import subprocess
@@ -108,28 +109,65 @@ def large_tree(top, base):
             give_nanoseconds(path)
 
 
+POOL = os.urandom(1 << 20)
+
+
+def write_small(path, number):
+    """A file of 1 KiB, half of which no compressor can shrink."""
+    at = number * 613 % (len(POOL) - 512)
+    with open(path, "wb") as f:
+        f.write(POOL[at : at + 512] + b"def f(x):\n    return x\n" * 22 + b"# Small.")
+
+
+def write_index(source):
+    """What Numba leaves for a function of SOURCE of which nothing has been compiled yet."""
+    st = os.stat(source)
+    cache = source.parent / "__pycache__"
+    cache.mkdir()
+    with open(cache / (source.stem + ".f-1.py311.nbi"), "wb") as f:
+        pickle.dump("0.56.4", f, protocol=4)
+        pickle.dump(((st.st_mtime, st.st_size), {}), f, protocol=4)
+
+
 @made_once
 def many_tree(top, files):
-    """FILES files of 1 KiB, half of which no compressor can shrink, 1,000 a directory."""
-    pool = os.urandom(1 << 20)
-    text = b"def f(x):\n    return x\n" * 64
+    """FILES small files, 1,000 a directory, the first of which has an index."""
     for number in range(files):
         if number % 1000 == 0:
             directory = top / "site" / ("d%04d" % (number // 1000))
             directory.mkdir(parents=True)
-        at = number * 613 % (len(pool) - 512)
-        with open(directory / ("f%03d.py" % (number % 1000)), "wb") as f:
-            f.write(pool[at : at + 512] + text[:512])
+        write_small(directory / ("f%03d.py" % (number % 1000)), number)
+        if number % 1000 == 0:
+            write_index(directory / "f000.py")
+
+
+@made_once
+def flat_tree(top, files):
+    """FILES small files in one directory."""
+    (top / "site").mkdir()
+    for number in range(files):
+        write_small(top / "site" / ("f%06d.py" % number), number)
+
+
+@made_once
+def spread_tree(top, files):
+    """FILES directories with one small file each."""
+    for number in range(files):
+        directory = top / "site" / ("d%06d" % number)
+        directory.mkdir(parents=True)
+        write_small(directory / "f.py", number)
 
 
 @made_once
 def huge_tree(top, size):
-    """One file of SIZE bytes: every 64th MiB is incompressible, the rest is a hole."""
+    """One file of SIZE bytes. Of every 8 MiB two are incompressible, one is text, and the rest is a
+    hole: what is packed needs more than 4 GiB, and the tree less than half of its size."""
+    text = b"".join(b"def f%d(x):\n    return x + %d\n" % (n, n) for n in range(40_000))[: 1 << 20]
     (top / "site").mkdir()
     with open(top / "site" / "huge.bin", "wb") as f:
-        for at in range(0, size, 64 << 20):
+        for at in range(0, size, 8 << 20):
             f.seek(at)
-            f.write(os.urandom(1 << 20))
+            f.write(os.urandom(2 << 20) + text)
         f.truncate(size)
 
 

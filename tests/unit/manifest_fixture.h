@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/error.h"
 #include "manifest/manifest.h"
 
 /* Records own their strings elsewhere; here they are literals that nobody frees. */
@@ -100,12 +101,17 @@ static struct manifest sample(void)
     };
 }
 
+static int add_text(void *out, const void *data, size_t n, struct wp_error *err)
+{
+    return buf_add(out, data, n) < 0 ? error_nomem(err) : 0;
+}
+
 static struct buf written(const struct manifest *m)
 {
     struct wp_error err = {0};
     struct buf out = {0};
 
-    if (manifest_write(m, &out, &err) < 0)
+    if (manifest_write(m, add_text, &out, &err) < 0)
         fail_msg("%s", err.message);
     return out;
 }

@@ -1,0 +1,253 @@
+/* Packing, last step: files that are in no tree, and the manifest, which knows of all the others.
+ * The manifest's text goes into the archive as it is made, since it may be larger than all that is
+ * known of the tree. That its size stands before it takes a first writing, which only counts. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/path.h"
+#include "pack.h"
+#include "settings.h"
+#include "wheel_record.h"
+
+extern char **environ;
+
+static int record_environment(struct manifest *m, struct wp_error *err)
+{
+    size_t n = 0;
+
+    for (char **e = environ; e && *e; e++)
+        n += settings_change_code(*e);
+    if (!n)
+        return 0;
+    m->env = calloc(n, sizeof *m->env);
+    if (!m->env)
+        return error_nomem(err);
+    for (char **e = environ; *e && m->env_count < n; e++) {
+        if (!settings_change_code(*e))
+            continue;
+        m->env[m->env_count] = strdup(*e);
+        if (!m->env[m->env_count++])
+            return error_nomem(err);
+    }
+    qsort(m->env, m->env_count, sizeof *m->env, path_compare);
+    return 0;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return strcmp(((const struct entry *)a)->path, ((const struct entry *)b)->path);
+}
+
+/* The manifest borrows the walk's entries while it is written. */
+static int borrow_entries(struct pack *p, struct wp_error *err)
+{
+    struct manifest *m = &p->manifest;
+
+    m->entries = calloc(p->walk.count + p->made_count + 1, sizeof *m->entries);
+    if (!m->entries)
+        return error_nomem(err);
+    for (size_t i = 0; i < p->walk.count; i++)
+        if (p->walk.items[i].entry.type != ENTRY_OTHER)
+            m->entries[m->entry_count++] = p->walk.items[i].entry;
+    for (size_t i = 0; i < p->made_count; i++)
+        m->entries[m->entry_count++] = p->made[i].entry;
+    if (p->made_count)
+        qsort(m->entries, m->entry_count, sizeof *m->entries, compare_entries);
+    return 0;
+}
+
+static void return_entries(struct pack *p)
+{
+    free(take_ptr(p->manifest.entries));
+    p->manifest.entry_count = 0;
+}
+
+/* The newest time of what is packed, so that the same tree gives the same bytes. */
+static struct timespec time_of_made(const struct pack *p)
+{
+    struct timespec t = {0};
+
+    for (size_t i = 0; i < p->walk.count; i++)
+        if (i == 0 || p->walk.items[i].entry.mtime.tv_sec > t.tv_sec)
+            t.tv_sec = p->walk.items[i].entry.mtime.tv_sec;
+    return t;
+}
+
+/* ---- What it will be --------------------------------------------------------------------- */
+
+struct measure {
+    uint64_t size;
+    struct sha256 *sha; /* or NULL */
+};
+
+static int count_text(void *ctx, const void *data, size_t n, struct wp_error *err)
+{
+    struct measure *m = ctx;
+
+    (void)err;
+    m->size += n;
+    if (m->sha)
+        sha256_add(m->sha, data, n);
+    return 0;
+}
+
+/* A wheel's RECORD has the manifest's digest, and the manifest has RECORD's size: both are written
+ * until the size is the one that was assumed. It only ever grows, by the digits of the other. */
+static int measure_with_record(struct pack *p, struct made_file *record, uint64_t *size,
+                               struct wp_error *err)
+{
+    unsigned char digest[SHA256_SIZE];
+
+    for (;;) {
+        struct measure m = {.sha = sha256_new()};
+        int r = m.sha ? borrow_entries(p, err) : error_nomem(err);
+
+        buf_clear(&record->text);
+        if (r == 0)
+            r = manifest_write(&p->manifest, count_text, &m, err);
+        if (r == 0)
+            sha256_end(m.sha, digest);
+        if (r == 0 && wheel_record_write(&p->manifest, p->home, digest, m.size, &record->text) < 0)
+            r = error_nomem(err);
+        return_entries(p);
+        sha256_free(m.sha);
+        *size = m.size;
+        if (r < 0 || record->entry.size == record->text.size)
+            return r;
+        record->entry.size = record->text.size;
+    }
+}
+
+static int measure_manifest(struct pack *p, uint64_t *size, struct wp_error *err)
+{
+    struct manifest *m = &p->manifest;
+    struct measure all = {0};
+    int r;
+
+    m->creator = strdup("warmpack " WP_VERSION);
+    m->home = strdup(p->home);
+    if (!m->creator || !m->home)
+        return error_nomem(err);
+    r = record_environment(m, err);
+    for (size_t i = 0; i < p->made_count && r == 0; i++)
+        if (!p->made[i].entry.has_sha256)
+            return measure_with_record(p, &p->made[i], size, err);
+    if (r == 0)
+        r = borrow_entries(p, err);
+    if (r == 0)
+        r = manifest_write(m, count_text, &all, err);
+    return_entries(p);
+    *size = all.size;
+    return r;
+}
+
+/* ---- Into the archive -------------------------------------------------------------------- */
+
+/* An entry that is packed by itself, in a block of its own or, if it is large, in several. */
+struct alone {
+    struct format_writer *w;
+    struct output *out;
+    struct format_block block;
+    size_t most; /* bytes of the stream at which a block is full */
+};
+
+static int alone_begin(struct alone *a, const struct entry *e, struct wp_error *err)
+{
+    int r = a->w->ops->begin_block(a->w, &a->block, err);
+
+    a->most = e->size <= a->w->whole_size ? SIZE_MAX : a->w->block_size;
+    return r < 0 ? r : a->w->ops->add_header(a->w, &a->block, e, err);
+}
+
+static int alone_seal(struct alone *a, struct wp_error *err)
+{
+    int r = a->w->ops->seal(a->w, &a->block, err);
+
+    return r < 0 ? r : pack_write(a->w, a->out, &a->block, err);
+}
+
+static int alone_add(void *ctx, const void *data, size_t n, struct wp_error *err)
+{
+    struct alone *a = ctx;
+    const unsigned char *at = data;
+
+    while (n) {
+        size_t room = a->block.plain.size < a->most ? a->most - a->block.plain.size : 0;
+        size_t now = n < room ? n : room;
+        int r;
+
+        if (buf_add(&a->block.plain, at, now) < 0)
+            return error_nomem(err);
+        at += now;
+        n -= now;
+        if (!n)
+            break;
+        r = alone_seal(a, err);
+        buf_clear(&a->block.plain);
+        buf_clear(&a->block.packed);
+        r = r < 0 ? r : a->w->ops->begin_block(a->w, &a->block, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int alone_end(struct alone *a, const struct entry *e, struct wp_error *err)
+{
+    int r = a->w->ops->add_end(a->w, &a->block, e, err);
+
+    return r < 0 ? r : alone_seal(a, err);
+}
+
+static int put_made(struct format_writer *w, struct output *out, const struct made_file *made,
+                    struct wp_error *err)
+{
+    struct alone a = {.w = w, .out = out};
+    int r = alone_begin(&a, &made->entry, err);
+
+    if (r == 0)
+        r = alone_add(&a, made->text.data, made->text.size, err);
+    if (r == 0)
+        r = alone_end(&a, &made->entry, err);
+    w->ops->drop_block(&a.block);
+    return r;
+}
+
+static int put_manifest(struct pack *p, struct format_writer *w, struct output *out,
+                        const struct entry *e, struct wp_error *err)
+{
+    struct alone a = {.w = w, .out = out};
+    int r = borrow_entries(p, err);
+
+    if (r == 0)
+        r = alone_begin(&a, e, err);
+    if (r == 0)
+        r = manifest_write(&p->manifest, alone_add, &a, err);
+    return_entries(p);
+    if (r == 0)
+        r = alone_end(&a, e, err);
+    w->ops->drop_block(&a.block);
+    return r;
+}
+
+int pack_manifest(struct pack *p, struct format_writer *w, struct output *out, uint64_t *at,
+                  struct wp_error *err)
+{
+    _cleanup_free_ char *path = path_join(p->home, MANIFEST_NAME);
+    struct entry e = {.path = path, .mode = 0644, .mtime = time_of_made(p)};
+    int r;
+
+    if (!path)
+        return error_nomem(err);
+    for (size_t i = 0; i < p->made_count; i++)
+        p->made[i].entry.mtime = e.mtime;
+    r = measure_manifest(p, &e.size, err);
+    for (size_t i = 0; i < p->made_count && r == 0; i++)
+        r = put_made(w, out, &p->made[i], err);
+    *at = out->written;
+    return r < 0 ? r : put_manifest(p, w, out, &e, err);
+}
