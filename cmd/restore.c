@@ -16,6 +16,7 @@ static void print_json(const struct args *a, const struct wp_restore_result *r)
     document_begin();
     document_member("dry_run", json_boolean(a->dry_run));
     document_member("manifests", document_count(r->manifests));
+    document_member("damaged", document_count(r->damaged));
     document_member("files", document_count(r->files));
     document_member("missing", document_count(r->missing));
     document_member("changed", document_count(r->changed));

@@ -125,11 +125,13 @@ static void remove_empty_cache(const struct restore *r, const struct restore_tre
         unlinkat(parent, name, AT_REMOVEDIR); /* where it is empty */
 }
 
-static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_error *err)
+static int repair(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     struct wp_restore_result *result = r->result;
-    int res = recover(r, r->o->cache_dir, err);
+    int res = restore_lock(r, t, err);
 
+    if (res == 0)
+        res = recover(r, r->o->cache_dir, err);
     if (res == 0)
         res = restore_files(r, t, err);
     if (res == 0 && restore_dirs_find(t) < 0)
@@ -164,6 +166,22 @@ static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_err
                : layout_verify(&t->layout, &result->verify, &result->was_valid, &result->lost, err);
 }
 
+static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    int res = repair(r, t, err);
+
+    restore_tree_close(t);
+    return res;
+}
+
+/* Manifests that cannot be used do not keep the others from being so. */
+static void tell_damaged(struct restore *r)
+{
+    for (size_t i = 0; i < r->damaged_count; i++)
+        report(r->o->report, WP_FAILED, NULL, "%s", r->damaged[i].message);
+    r->result->damaged = r->damaged_count;
+}
+
 static int run(struct restore *r, struct wp_error *err)
 {
     int res = verify_begin(&r->verify, r->o->user, err);
@@ -193,6 +211,8 @@ static int run(struct restore *r, struct wp_error *err)
         res = restore_tree(r, &r->trees[i], err);
     if (res == 0)
         res = restore_extra(r, err);
+    if (res == 0)
+        tell_damaged(r);
     r->result->manifests = r->tree_count;
     return res;
 }
@@ -212,6 +232,7 @@ static int restore(const struct wp_restore_options *o, bool grafting,
     verify_end(&r.verify);
     caches_free_bases(r.roots);
     free(r.trees);
+    free(r.damaged);
     free(r.owners);
     free(r.dir_path);
     if (res < 0)

@@ -17,6 +17,8 @@
 #include "verify.h"
 #include "warmpack.h"
 
+enum { RESTORE_MOST_STRIP = 32 };
+
 enum restored_status {
     RESTORED_NONE,    /* nothing to look at: no file, or outside of what was unpacked */
     RESTORED_MISSING, /* or something else than a file stands there */
@@ -43,10 +45,11 @@ struct restore_dir {
 
 /* What one manifest speaks of. */
 struct restore_tree {
-    char *home; /* beneath the tree; NULL: the manifest lies elsewhere; owned */
-    char *name; /* of the manifest, for messages; owned */
-    bool info;  /* it lies in EGG-INFO or NAME.dist-info: the directory is shared with others */
-    char *base; /* directory of the tree that names of the archive, stripped, lie in; owned */
+    char *home;   /* beneath the tree; NULL: the manifest lies elsewhere; owned */
+    char *name;   /* of the manifest, for messages; owned */
+    bool info;    /* it lies in EGG-INFO or NAME.dist-info: the directory is shared with others */
+    char *prefix; /* directory of the archive that its home lies in; owned */
+    char *base;   /* directory of the tree that names of the archive, stripped, lie in; owned */
     unsigned strip;
     int foreign;        /* directory that holds an unpacked archive elsewhere, or -1 */
     char *foreign_home; /* home beneath it; owned */
@@ -64,7 +67,9 @@ struct restore_tree {
     size_t inside_count;
     char **old_bases; /* absolute paths that the base had for Python earlier; owned, NULL-ended */
     char *old_root;   /* the cache root of earlier times, where it is now; owned */
-    int lock;         /* held while the tree is repaired; -1: none */
+    dev_t device;     /* of the manifest, with its inode: is it still the one that was read? */
+    ino_t inode;
+    int lock;                      /* held while the tree is repaired; -1: none */
     int old_fd, cache_fd, user_fd; /* cache roots outside the tree; -1: none */
     char *state_cache_dir;         /* old_root where the layout stays with it; owned */
     struct layout layout;
@@ -90,6 +95,8 @@ struct restore {
     mode_t umask;
     struct restore_tree *trees; /* owned */
     size_t tree_count;
+    struct wp_error *damaged; /* what is wrong with manifests that are passed over; owned */
+    size_t damaged_count;
     struct restore_owner *owners; /* sorted by path; owned */
     size_t owner_count;
 };
@@ -100,11 +107,15 @@ enum wp_severity restore_detail(const struct restore *r);
 
 /* ---- restore_find.c */
 int restore_find(struct restore *r, struct wp_error *err);
+/* How many components PATH has. */
+unsigned restore_depth(const char *path);
 /* PATH of the tree, which lies in T's base, from there. */
 const char *restore_below_base(const struct restore_tree *t, const char *path);
 /* NAME of the archive as a path in the tree; NULL with *GONE where it has none there. Allocated. */
 char *restore_path(const struct restore_tree *t, const char *archived, bool *gone);
 void restore_tree_clear(struct restore_tree *t);
+/* Closes what T is repaired with. */
+void restore_tree_close(struct restore_tree *t);
 /* Where home begins in PATH, "TOP/.warmpack/ID" or "NAME.dist-info/warmpack/ID": the length of what
  * stands before it, without its slash; -1: PATH does not end in such a place. */
 int restore_home_prefix(const char *path);
@@ -122,7 +133,8 @@ int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *er
 /* What became of the file that PATH of the archive is, through links in it; NULL: none. */
 struct restored *restore_file_of(const struct restore_tree *t, const char *archived);
 
-/* ---- restore_lock.c: waits for another run, before the state is read */
+/* ---- restore_lock.c: waits for another run that repairs T, and reads what that has noted. Only
+ * while a tree is repaired: there may be more of them than a process has descriptors. */
 int restore_lock(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
 /* ---- restore_links.c: symbolic links that another tool has not made; before anything is planned,
@@ -160,7 +172,11 @@ int restore_stamps(struct restore *r, struct restore_tree *t, struct wp_error *e
 /* ---- restore_record.c: RECORD of an installed wheel, after the commit */
 int restore_record(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
-/* ---- restore_state.c: state.jsonl, where it says something else now */
+/* ---- restore_state.c */
+/* Reads T's state, in place of what was read of it before. */
+int restore_state_read(struct restore *r, struct restore_tree *t, struct wp_error *err);
+void restore_state_forget(struct restore_tree *t);
+/* state.jsonl, where it says something else now. */
 int restore_state_write(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
 /* ---- restore.c, for unpacking: o->manifest's caches lie in the tree already, whose files are not

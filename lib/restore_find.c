@@ -14,7 +14,7 @@
 #include "restore.h"
 #include "tree/beneath.h"
 
-enum { ID_LENGTH = 16, MOST_STRIP = 32 };
+enum { ID_LENGTH = 16 };
 
 /* ---- Names ------------------------------------------------------------------------------- */
 
@@ -49,7 +49,7 @@ static bool is_own_place(const char *home)
     return (size_t)(place - home) >= n && strncmp(place - n, MANIFEST_DIR, n) == 0;
 }
 
-static unsigned depth_of(const char *path)
+unsigned restore_depth(const char *path)
 {
     unsigned n = *path ? 1 : 0;
 
@@ -112,7 +112,7 @@ char *restore_path(const struct restore_tree *t, const char *archived, bool *gon
     *gone = !archived;
     if (*gone)
         return NULL;
-    depth = depth_of(archived);
+    depth = restore_depth(archived);
     *gone = t->strip > depth;
     if (*gone)
         return NULL;
@@ -120,74 +120,15 @@ char *restore_path(const struct restore_tree *t, const char *archived, bool *gon
     return *left ? path_join(t->base, left) : strdup(t->base);
 }
 
-/* ---- State ------------------------------------------------------------------------------- */
-
-static int read_state(struct restore *r, struct restore_tree *t, struct wp_error *err)
-{
-    _cleanup_free_ char *path = path_join(t->home, STATE_NAME);
-    struct stat st = {0};
-    int res = path ? beneath_read(r->fd, path, STATE_LARGEST, &t->state_text, &st) : -ENOMEM;
-
-    if (res == -ENOENT)
-        return 0;
-    if (res < 0)
-        return error_set(err, -res, path, "cannot be read");
-    res = manifest_state_read(&t->state, t->state_text.data, t->state_text.size, path, err);
-    t->has_state = res == 0;
-    t->state_uid = st.st_uid;
-    return res;
-}
-
-/* The paths that the base had for Python when caches were last named for them. */
-static int find_old_bases(struct restore_tree *t, const char *prefix, struct wp_error *err)
-{
-    const char *below = "";
-
-    if (!t->has_state)
-        return 0;
-    if (t->strip > t->state.strip && depth_of(prefix) > t->state.strip)
-        below = path_strip(prefix, t->state.strip);
-    t->old_bases = calloc(t->state.root_count + 1, sizeof *t->old_bases);
-    if (!t->old_bases)
-        return error_nomem(err);
-    for (size_t i = 0; i < t->state.root_count; i++) {
-        const char *root = t->state.roots[i];
-
-        t->old_bases[i] = *below ? path_join(root, below) : strdup(root);
-        if (!t->old_bases[i])
-            return error_nomem(err);
-    }
-    return 0;
-}
-
-/* Where the cache root of earlier times is now: it has moved with the tree if it lay in it. */
-static int find_old_root(struct restore *r, struct restore_tree *t, struct wp_error *err)
-{
-    const char *named = t->has_state ? t->state.cache_root : NULL;
-    _cleanup_free_ char *old = named && *named == '/' ? path_normalise(named) : NULL;
-
-    if (!named || *named != '/')
-        return 0;
-    if (!old)
-        return error_nomem(err);
-    for (char **base = t->old_bases; *base && !t->old_root; base++) {
-        _cleanup_free_ char *now = path_join(r->dir_path, t->base);
-        const char *below = old + strlen(*base);
-
-        if (!path_is_under(old, *base))
-            continue;
-        while (*below == '/')
-            below++;
-        t->old_root = !now ? NULL : *below ? path_join(now, below) : strdup(now);
-        if (!t->old_root)
-            return error_nomem(err);
-    }
-    if (!t->old_root)
-        t->old_root = take_ptr(old);
-    return 0;
-}
-
 /* ---- Manifests --------------------------------------------------------------------------- */
+
+void restore_tree_close(struct restore_tree *t)
+{
+    cleanup_close(&t->lock);
+    cleanup_close(&t->old_fd);
+    cleanup_close(&t->cache_fd);
+    cleanup_close(&t->user_fd);
+}
 
 void restore_tree_clear(struct restore_tree *t)
 {
@@ -199,23 +140,17 @@ void restore_tree_clear(struct restore_tree *t)
         free(t->dirs[i].archived);
         free(t->dirs[i].path);
     }
-    for (char **b = t->old_bases; b && *b; b++)
-        free(*b);
+    restore_state_forget(t);
     for (size_t i = 0; i < t->inside_count; i++)
         free(t->insides[i]);
     free(t->insides);
-    cleanup_close(&t->lock);
+    restore_tree_close(t);
     cleanup_close(&t->foreign);
-    cleanup_close(&t->old_fd);
-    cleanup_close(&t->cache_fd);
-    cleanup_close(&t->user_fd);
+    free(t->prefix);
     manifest_clear(&t->m);
-    manifest_state_clear(&t->state);
     buf_free(&t->state_text);
     free(t->files);
     free(t->dirs);
-    free(t->old_bases);
-    free(t->old_root);
     free(t->home);
     free(t->name);
     free(t->base);
@@ -256,44 +191,62 @@ static int read_manifest(struct restore *r, struct restore_tree *t, int fd, cons
     return manifest_read_file(&t->m, file, (size_t)st.st_size, t->name, r->pool, err);
 }
 
-int restore_take_home(struct restore *r, const char *home, struct wp_error *err)
+static int take_home(struct restore *r, const char *home, const char *path, const struct stat *st,
+                     struct wp_error *err)
 {
-    _cleanup_free_ char *path = path_join(home, MANIFEST_NAME);
-    _cleanup_free_ char *prefix = NULL;
-    struct restore_tree *t;
-    struct stat st;
-    unsigned depth;
+    struct restore_tree *t = add_tree(r);
     int res;
 
-    if (!path)
-        return error_nomem(err);
-    if (beneath_stat(r->fd, path, &st) < 0 || !S_ISREG(st.st_mode))
-        return 0;
-    t = add_tree(r);
     if (!t)
         return error_nomem(err);
+    t->device = st->st_dev;
+    t->inode = st->st_ino;
     t->home = strdup(home);
     t->name = path_join(r->dir, path);
     t->base = strndup(home, (size_t)restore_home_prefix(home));
     t->info = !is_own_place(home);
     if (!t->home || !t->name || !t->base)
         return error_nomem(err);
-    res = restore_lock(r, t, err);
-    if (res == 0)
-        res = read_manifest(r, t, r->fd, path, err);
-    if (res == 0)
-        res = read_state(r, t, err);
+    res = read_manifest(r, t, r->fd, path, err);
     if (res < 0)
         return res;
-    prefix = archive_prefix(&t->m);
-    if (!prefix)
+    t->prefix = archive_prefix(&t->m);
+    return t->prefix ? restore_state_read(r, t, err) : error_nomem(err);
+}
+
+/* Is it this manifest that is to blame, and not the machine or the user? */
+static bool is_damage(int res)
+{
+    return res < 0 && res != -ENOMEM && res != -EINTR && res != -EMFILE && res != -ENFILE;
+}
+
+/* The tree that was added last is passed over for WHY. */
+static int pass_over(struct restore *r, const struct wp_error *why, struct wp_error *err)
+{
+    restore_tree_clear(&r->trees[--r->tree_count]);
+    if (array_grow(r->damaged, r->damaged_count) < 0)
         return error_nomem(err);
-    depth = depth_of(prefix);
-    t->strip = t->has_state && t->state.strip > depth ? t->state.strip : depth;
-    if (t->strip > MOST_STRIP)
-        return error_set(err, 0, t->name, "its state strips more components than names have");
-    res = find_old_bases(t, prefix, err);
-    return res < 0 ? res : find_old_root(r, t, err);
+    r->damaged[r->damaged_count++] = *why;
+    return 0;
+}
+
+int restore_take_home(struct restore *r, const char *home, struct wp_error *err)
+{
+    _cleanup_free_ char *path = path_join(home, MANIFEST_NAME);
+    struct wp_error why = {0};
+    struct stat st;
+    int res;
+
+    if (!path)
+        return error_nomem(err);
+    if (beneath_stat(r->fd, path, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0;
+    res = take_home(r, home, path, &st, &why);
+    if (is_damage(res))
+        return pass_over(r, &why, err);
+    if (res < 0 && err && !err->code)
+        *err = why;
+    return res;
 }
 
 /* ---- --manifest -------------------------------------------------------------------------- */
@@ -351,7 +304,6 @@ static char *own_home(const struct restore *r, const char *path)
 static int take_manifest(struct restore *r, const char *path, struct wp_error *err)
 {
     _cleanup_free_ char *home = own_home(r, path);
-    _cleanup_free_ char *prefix = NULL;
     struct restore_tree *t;
     size_t best = 0;
     int res;
@@ -374,11 +326,11 @@ static int take_manifest(struct restore *r, const char *path, struct wp_error *e
     }
     if (res < 0)
         return res;
-    prefix = archive_prefix(&t->m);
-    if (!prefix)
+    t->prefix = archive_prefix(&t->m);
+    if (!t->prefix)
         return error_nomem(err);
-    t->foreign_strip = depth_of(prefix);
-    for (unsigned n = 0; n <= MOST_STRIP; n++) {
+    t->foreign_strip = restore_depth(t->prefix);
+    for (unsigned n = 0; n <= RESTORE_MOST_STRIP; n++) {
         size_t count = count_sources(r, &t->m, n);
 
         if (count > best) {
@@ -395,6 +347,11 @@ int restore_find(struct restore *r, struct wp_error *err)
 
     if (res < 0 || r->tree_count)
         return res;
+    if (r->damaged_count) {
+        if (err && !err->code)
+            *err = r->damaged[0];
+        return -r->damaged[0].code;
+    }
     error_set(
         err, 0, r->dir,
         "no manifest of warmpack is in it, nor below: is it the directory that an archive was "

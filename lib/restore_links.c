@@ -68,6 +68,8 @@ static int repair_link(struct restore *r, const struct restore_tree *t, const st
     if (missing ? t->has_state : !S_ISREG(st.st_mode) || !holds_target(dir, name, e->target))
         return 0;
     res = r->o->dry_run ? 0 : make_link(dir, name, e, !missing);
+    if (res == -EEXIST)
+        return 0; /* another run was faster */
     if (res == -ENOMEM)
         return error_nomem(err);
     if (res < 0) {

@@ -1,5 +1,7 @@
 /* Repairing, one at a time: a second run of the same tree waits, and finds nothing left to do. The
- * lock is on the directory of the manifest; the commit has its own, on the targets. */
+ * lock is on the directory of the manifest, while that is acted upon; the commit has its own, on
+ * the targets. Which manifest speaks for a file is found before: that is by content, and by times
+ * which the first run only ever makes those of the manifest that it has chosen. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "restore.h"
 #include "tree/beneath.h"
 
@@ -23,11 +26,11 @@ static bool is_there(const struct restore *r, int fd, const char *home)
            held.st_dev == now.st_dev && held.st_ino == now.st_ino;
 }
 
-int restore_lock(struct restore *r, struct restore_tree *t, struct wp_error *err)
+static int wait_for(struct restore *r, struct restore_tree *t, struct wp_error *err)
 {
     const struct timespec pause = {.tv_nsec = WAIT_MS * 1000000L};
 
-    for (int waited = 0; !r->o->dry_run; waited += WAIT_MS) {
+    for (int waited = 0;; waited += WAIT_MS) {
         _cleanup_close_ int fd = beneath_open(r->fd, t->home, O_RDONLY | O_DIRECTORY, 0);
 
         if (fd < 0)
@@ -46,5 +49,26 @@ int restore_lock(struct restore *r, struct restore_tree *t, struct wp_error *err
             return error_set(err, EBUSY, t->name, "another run is still repairing the tree");
         nanosleep(&pause, NULL);
     }
-    return 0;
+}
+
+/* Is the manifest the one that was read? */
+static bool is_same(const struct restore *r, const struct restore_tree *t)
+{
+    _cleanup_free_ char *path = path_join(t->home, MANIFEST_NAME);
+    struct stat st;
+
+    return path && beneath_stat(r->fd, path, &st) == 0 && st.st_dev == t->device &&
+           st.st_ino == t->inode;
+}
+
+int restore_lock(struct restore *r, struct restore_tree *t, struct wp_error *err)
+{
+    int res;
+
+    if (!t->home || r->o->dry_run)
+        return 0;
+    res = wait_for(r, t, err);
+    if (res == 0 && !is_same(r, t))
+        return error_set(err, EBUSY, t->name, "was unpacked again meanwhile");
+    return res < 0 ? res : restore_state_read(r, t, err);
 }

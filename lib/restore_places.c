@@ -109,7 +109,7 @@ static int is_own(struct restore *r, const struct restore_tree *t, const char *n
     const struct restore_tree *owner;
     bool found;
 
-    if (!t->info && r->tree_count < 2)
+    if (!t->info && r->tree_count + r->damaged_count < 2)
         return 1;
     source = caches_source_of(name, t->dirs[dir].path, restore_is_source, r, &found);
     if (!source)

@@ -26,6 +26,8 @@ static int remember(struct verify_tree *t, struct wp_error *err)
     }
     if (r < 0 && r != -ENOENT)
         report(t->o->report, WP_WARNING, NULL, "%s", why.message);
+    for (size_t i = 0; r == 0 && i < t->remembered.found.damaged_count; i++)
+        report(t->o->report, WP_WARNING, NULL, "%s", t->remembered.found.damaged[i].message);
     return 0;
 }
 

@@ -83,6 +83,7 @@ void remembered_clear(struct remembered *m)
     }
     free(m->packed_roots);
     free(m->found.trees);
+    free(m->found.damaged);
     free(m->found.dir_path);
     if (m->options.dir)
         cleanup_close(&m->found.fd);

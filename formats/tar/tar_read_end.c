@@ -62,6 +62,8 @@ int tar_read_end(struct tar_reader *r, struct wp_error *err)
     if (rc < 0)
         return rc;
     rest.is_more |= is_lone;
+    if (rest.is_endless && at == TAR_BLOCK)
+        return error_set(err, 0, r->name, "not a tar archive: it begins with zeros and goes on");
     if (r->base.mark)
         return check_own_end(r, at - TAR_BLOCK, &rest, err);
     if (rest.is_more || !tar_is_zero_block(rest.last))

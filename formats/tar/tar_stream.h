@@ -34,6 +34,8 @@ int tar_stream_place(struct tar_stream *s, uint64_t *place, struct wp_error *err
 struct tar_rest {
     unsigned char last[TAR_BLOCK]; /* the last bytes, with zeros before them where there are less */
     bool is_more;                  /* something other than zeros stands before those */
+    bool is_endless;               /* so much that it was not read to its end */
 };
-/* Reads to the end, so that the decompressor checks its last bytes. */
+/* Reads to the end, so that the decompressor checks its last bytes; but not for ever, as from
+ * /dev/zero. */
 int tar_stream_drain(struct tar_stream *s, struct tar_rest *rest, struct wp_error *err);

@@ -175,6 +175,60 @@ def test_two_archives_in_one_directory_are_both_repaired(warmpack, tmp_path):
         assert set(judge(warmpack, there).values()) == {"valid"}
 
 
+def several(warmpack, tmp_path, count):
+    """COUNT trees that tar has unpacked in one directory, with the wrong times."""
+    source(tmp_path / "src/app/k.py")
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "app")
+    (tmp_path / "first").mkdir()
+    run("tar", "-xzf", "a.tgz", "-C", "first", cwd=tmp_path)
+    set_time(tmp_path / "first/app/k.py", OLD + 1)
+    for number in range(count):
+        shutil.copytree(tmp_path / "first/app", tmp_path / f"out/{number:04}")
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("damage", ["manifest", "state"])
+def test_a_damaged_manifest_is_named_and_the_others_are_acted_upon(warmpack, tmp_path, damage):
+    out = several(warmpack, tmp_path, 3)
+    bad = next((out / "0001").rglob("manifest.jsonl"))
+    if damage == "manifest":
+        bad.write_bytes(bad.read_bytes()[:-30])
+    else:
+        bad = bad.with_name("state.jsonl")
+        bad.write_text("{")
+    before = look(out / "0001", ours=True)
+    result = warmpack.ok("restore", "--json", out, status=2)
+    said = json.loads(result.stdout)
+    assert (said["manifests"], said["damaged"], said["summary"]["valid"]) == (2, 1, 2)
+    lines = result.stderr.decode().splitlines()
+    name = str(bad.relative_to(tmp_path / "out"))
+    assert len([line for line in lines if name in line]) == 1, lines
+    trees.assert_same(before, look(out / "0001", ours=True))
+    for other in ("0000", "0002"):
+        assert (out / other / "k.py").stat().st_mtime_ns == OLD
+    assert name.encode() in warmpack("verify", out).stderr
+
+
+def test_where_all_manifests_are_damaged_nothing_is_done(warmpack, tmp_path):
+    out = several(warmpack, tmp_path, 2)
+    for manifest in out.rglob("manifest.jsonl"):
+        manifest.write_text("none")
+    before = look(out, ours=True)
+    trees.refused(warmpack("restore", out), "0000", "manifest.jsonl")
+    trees.assert_same(before, look(out, ours=True))
+
+
+def test_more_manifests_than_a_process_has_descriptors_are_acted_upon(warmpack, tmp_path):
+    out = several(warmpack, tmp_path, 100)
+    words = trees.command("restore", "--json", "--cache-dir", "caches", out)
+    said = run("sh", "-c", 'ulimit -n 40; exec "$@"', "sh", *words, cwd=tmp_path,
+               env=warmpack.variables())
+    assert json.loads(said)["manifests"] == 100
+    words = trees.command("verify", out)
+    run("sh", "-c", 'ulimit -n 40; exec "$@"', "sh", *words, cwd=tmp_path, ok=(0, 1),
+        env=warmpack.variables())
+
+
 # ---- Manifests far below ---------------------------------------------------------------------
 
 def test_wheels_in_a_virtual_environment_are_repaired_by_its_root(warmpack, tmp_path):

@@ -309,3 +309,36 @@ def test_address_space_that_runs_out_is_an_error_not_a_crash(arena, limit):
     if result.returncode == 2:
         refused(result)
         assert_same(before, arena.look())
+
+
+# ---- What has no end ---------------------------------------------------------------------------
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/full"])
+@pytest.mark.parametrize("verb", ["list", "verify", "extract", "inspect", "env"])
+def test_what_never_ends_is_refused_soon(arena, device, verb):
+    where = ["-C", arena.out] if verb == "extract" else []
+    before = arena.look()
+    refused(arena.run(verb, "-f", device, *where, timeout=60), device)
+    with open(device, "rb") as file:
+        refused(arena.run(verb, "-f", "-", *where, stdin=file, timeout=60), "standard input")
+    assert_same(before, arena.look())
+
+
+@pytest.mark.parametrize("ours_or_not", ["ours", "foreign"])
+@pytest.mark.parametrize("squeeze", ["cat", "gzip -1"])
+def test_zeros_without_end_behind_an_archive_are_not_waited_for(arena, tree, ours_or_not, squeeze):
+    if ours_or_not == "ours":
+        arena.archive((tree / "a.tar").read_bytes())
+    else:
+        arena.archive(tar(file("app/one", "1")))
+    feed = subprocess.Popen(["sh", "-c", f"cat a.tar /dev/zero | {squeeze}"], cwd=arena.base,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    result = arena.run("list", "-f", "-", stdin=feed.stdout, timeout=120)
+    feed.stdout.close()
+    assert feed.wait(60) != 0 or squeeze != "cat"
+    assert result.returncode == (2 if ours_or_not == "ours" else 0), result
+    assert b"follows" in result.stderr
+
+
+def test_an_empty_archive_may_be_padded(arena):
+    arena.run.ok("list", "-f", arena.archive(bytes(1 << 20)))
