@@ -187,7 +187,7 @@ int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, stru
     if (r == 0 && a->reader->mark && !path)
         r = error_set(err, EBADMSG, a->name, "the archive is cut: its manifest is missing");
     if (r == 0 && path)
-        r = manifest_read(&recorded, text.data, text.size, path, a->pool, err);
+        r = manifest_read_once(&recorded, &text, path, a->pool, err);
     if (r == 0)
         r = take_exact_times(out, &recorded, err);
     if (r == 0) { /* which hashed directory belongs where, only the manifest knows; so it is with

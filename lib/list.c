@@ -38,12 +38,12 @@ static int show(const struct list *l, const struct entry *e)
     return patterns_match(&l->patterns, e->path) ? l->each(l->ctx, &shown) : 0;
 }
 
-static int list_manifest(const struct list *l, const char *path, const struct buf *text,
+static int list_manifest(const struct list *l, const char *path, struct buf *text,
                          struct wp_error *err)
 {
     struct manifest m = {0};
     struct entry self = {.path = (char *)path, .mode = 0644, .size = text->size};
-    int r = manifest_read(&m, text->data, text->size, path, l->a->pool, err);
+    int r = manifest_read_once(&m, text, path, l->a->pool, err);
 
     for (size_t i = 0; i < m.entry_count && r == 0; i++) {
         r = m.entries[i].absent ? 0 : show(l, &m.entries[i]);

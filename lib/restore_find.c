@@ -173,15 +173,22 @@ static struct restore_tree *add_tree(struct restore *r)
 static int read_manifest(struct restore *r, struct restore_tree *t, int fd, const char *path,
                          struct wp_error *err)
 {
-    _cleanup_buf_ struct buf text = {0};
+    /* O_NONBLOCK: a FIFO that stands there must not hold us up. */
+    _cleanup_close_ int file = beneath_open(fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     unsigned char digest[SHA256_SIZE];
-    int res = beneath_read(fd, path, MANIFEST_LARGEST, &text, NULL);
+    struct stat st;
+    int res = file < 0 ? file : fstat(file, &st) < 0 ? -errno : 0;
 
+    if (res == 0 && !S_ISREG(st.st_mode))
+        res = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+    if (res == 0 && st.st_size > MANIFEST_LARGEST)
+        res = -EFBIG;
+    if (res == 0)
+        res = sha256_of_file(file, digest);
     if (res < 0)
         return error_set(err, -res, t->name, "cannot be read");
-    sha256_of(text.data, text.size, digest);
     hex_encode(digest, sizeof digest, t->archive);
-    return manifest_read(&t->m, text.data, text.size, t->name, r->pool, err);
+    return manifest_read_file(&t->m, file, (size_t)st.st_size, t->name, r->pool, err);
 }
 
 static int take_home(struct restore *r, const char *home, const char *path, const struct stat *st,

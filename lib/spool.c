@@ -109,8 +109,7 @@ static int keep_manifest(struct reading *r, const struct entry *e, struct wp_err
     if (!r->manifest)
         return error_nomem(err);
     rc = archive_pull(r->a, e, &text, manifest_may_grow, err);
-    return rc < 0 ? rc
-                  : manifest_read(&r->recorded, text.data, text.size, e->path, r->a->pool, err);
+    return rc < 0 ? rc : manifest_read_once(&r->recorded, &text, e->path, r->a->pool, err);
 }
 
 static int read_entries(struct reading *r, struct wp_error *err)

@@ -120,8 +120,9 @@ static void write_small(struct work *w)
             unpack_files_fail(f, r, &why);
             return;
         }
-        if (f->digest) {
-            sha256_of(data, e->size, e->sha256);
+        if (w->sha) {
+            sha256_add(w->sha, data, e->size);
+            sha256_end(w->sha, e->sha256);
             e->has_sha256 = true;
         }
     }
@@ -229,6 +230,7 @@ static int add_small(struct unpack_files *f, struct unpacked *item, struct wp_er
 int unpack_files_new(struct unpack_files **out, struct unpack *u, bool digest, struct wp_error *err)
 {
     struct unpack_files *f = calloc(1, sizeof *f);
+    bool has_all = true;
 
     if (!f)
         return error_nomem(err);
@@ -244,9 +246,17 @@ int unpack_files_new(struct unpack_files **out, struct unpack *u, bool digest, s
         return error_nomem(err);
     }
     for (size_t i = 0; i < f->work_count; i++) {
-        f->works[i].job.run = run_work;
-        f->works[i].f = f;
-        unpack_work_give_back(&f->works[i]);
+        struct work *w = &f->works[i];
+
+        w->job.run = run_work;
+        w->f = f;
+        w->sha = digest ? sha256_new() : NULL;
+        has_all &= !digest || w->sha;
+        unpack_work_give_back(w);
+    }
+    if (!has_all) {
+        unpack_files_free(f);
+        return error_nomem(err);
     }
     *out = f;
     return 0;
@@ -280,8 +290,10 @@ void unpack_files_free(struct unpack_files *f)
         pool_drain(f->pool);
         unpack_larges_free(f);
     }
-    for (size_t i = 0; i < f->work_count && f->works; i++)
+    for (size_t i = 0; i < f->work_count && f->works; i++) {
         buf_free(&f->works[i].copied);
+        sha256_free(f->works[i].sha);
+    }
     free(f->works);
     pthread_mutex_destroy(&f->lock);
     free(f);

@@ -35,6 +35,7 @@ struct work {
     struct chunk *chunks[MOST_CHUNKS]; /* kept while the job is not done */
     size_t chunk_count;
 
+    struct sha256 *sha;             /* for small files; NULL: no digests are wanted */
     struct small files[MOST_FILES]; /* where LARGE is NULL */
     size_t count;
     size_t bytes; /* of all of them */

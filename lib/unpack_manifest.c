@@ -46,8 +46,7 @@ int unpack_read_recorded(struct unpack *u, struct wp_error *err)
     sha256_of(text.data, text.size, u->text_sha256);
     u->text_size = text.size;
     u->is_recorded = true;
-    return manifest_read(&u->manifest, text.data, text.size, (const char *)path.data, u->a->pool,
-                         err);
+    return manifest_read_once(&u->manifest, &text, (const char *)path.data, u->a->pool, err);
 }
 
 static int begin(struct unpack *u, const struct entry *e, struct wp_error *err)

@@ -57,7 +57,7 @@ static int earlier_read(const struct unpack *u, struct earlier *old, int fd, con
     _cleanup_buf_ struct buf text = {0};
 
     if (read_in(fd, id, MANIFEST_NAME, MANIFEST_LARGEST, &text) < 0 ||
-        manifest_read(&old->m, text.data, text.size, MANIFEST_NAME, u->a->pool, NULL) < 0)
+        manifest_read_once(&old->m, &text, MANIFEST_NAME, u->a->pool, NULL) < 0)
         return 0;
     old->has_state = read_in(fd, id, STATE_NAME, STATE_LARGEST, &old->state_text) == 0 &&
                      manifest_state_read(&old->state, old->state_text.data, old->state_text.size,

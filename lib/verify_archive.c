@@ -278,7 +278,7 @@ static int judge_recorded(struct verify_archive *v, struct wp_archive *a, struct
         return r;
     if (buf_terminate(&path) < 0)
         return error_nomem(err);
-    r = manifest_read(m, text.data, text.size, (char *)path.data, a->pool, err);
+    r = manifest_read_once(m, &text, (char *)path.data, a->pool, err);
     v->found.has_manifest = r == 0;
     for (size_t i = 0; i < m->index_count && r == 0; i++)
         r = judge_line(v, &m->indexes[i], err);

@@ -38,7 +38,7 @@ extern "C" {
 
 #define WP_VERSION "0.1.0"
 
-/* WP_VERSION of the library that is running. */
+/* WP_VERSION of the library that is running: static. */
 WP_API const char *wp_version(void);
 
 /* ---- Errors and reports ------------------------------------------------------------------ */
@@ -72,18 +72,21 @@ struct wp_format; /* static, never freed */
 
 /* "tgz", "tar", "tar.zst" (also "tar.gz", "tzst"); NULL: there is none of that name. */
 WP_API const struct wp_format *wp_format_by_name(const char *name);
-/* By the archive's name: the longest suffix wins. NULL: unknown suffix. */
+/* By the suffix of the path ARCHIVE: the longest one wins. NULL: unknown suffix. */
 WP_API const struct wp_format *wp_format_by_suffix(const char *archive);
+/* F's first name: static. */
 WP_API const char *wp_format_name(const struct wp_format *f);
 /* Can it be written? (bzip2 and xz are read only.) */
 WP_API bool wp_format_writes(const struct wp_format *f);
 /* The lowest and highest --level; both 0 where the format has none. */
 WP_API void wp_format_levels(const struct wp_format *f, int *min, int *max);
-/* All formats, for help texts: NULL at and after the end. */
+/* Format number I of all, for help texts: NULL at and after the end. */
 WP_API const struct wp_format *wp_format_at(size_t i);
 
 /* ---- Statuses of an index ---------------------------------------------------------------- */
 
+/* What becomes of an index where Numba looks for one. Source: Numba 0.56 to 0.67,
+ * caching.py, IndexDataCacheFile. */
 enum wp_status {
     WP_VALID,
     WP_STALE,          /* the stamp differs from the source's */
@@ -99,9 +102,10 @@ enum wp_status {
     WP_UNSAFE_CPU,     /* its code needs a feature that this machine lacks */
     WP_STATUS_COUNT
 };
-/* "valid", "source-missing", ...: static. */
+/* "valid", "source-missing", ...: static; "unknown" where S is none. */
 WP_API const char *wp_status_name(enum wp_status s);
 
+/* Source: Numba, caching.py, get_source_stamp of the locators. */
 enum wp_stamp_kind {
     WP_STAMP_MTIME,   /* (float st_mtime, int st_size) */
     WP_STAMP_SECONDS, /* (int seconds, int st_size) */
@@ -156,9 +160,10 @@ enum wp_note_kind {
     WP_NOTE_UNKNOWN_CPU, /* code for a CPU or with a feature of which nothing is known */
     WP_NOTE_COUNT
 };
-/* "grows", "old-root", ...: static. */
+/* "grows", "old-root", ...: static; "unknown" where KIND is none. */
 WP_API const char *wp_note_name(enum wp_note_kind kind);
 
+/* Strings are owned by the report. */
 struct wp_note {
     enum wp_note_kind kind;
     char *path; /* as an index's; NULL: the whole tree */
@@ -221,7 +226,7 @@ struct wp_create_result {
     size_t cache_dirs;              /* hashed directories that belong to the tree */
     struct wp_verify_report verify; /* each index as it was when packed; clear it */
     bool changed;                   /* a file changed while being read: exit status 1 */
-    char id[17];
+    char id[17];                    /* the archive's ID: hexadecimal digits */
 };
 /* Packs the members, in whatever order they are given, and the caches that belong to them. An
  * existing archive is replaced in one step at the end, and stays as it is after an error. RESULT is
@@ -256,23 +261,26 @@ enum wp_restamp {
  * like) and is then to be closed, since a pipe is not read twice. */
 struct wp_archive;
 
-/* PATH "-" is standard input. THREADS as above, for all that is done with it. REPORT must live as
- * long as the archive, and so must INTERRUPTED (may be NULL): once it is set, whatever reads the
- * archive returns -EINTR, also where it waits for a pipe. Errors: what opening and reading gave;
- * -EINVAL where it is no archive that can be read. *OUT is only set on success. */
+/* Opens the archive PATH, whose format is recognised by its content; "-" is standard input.
+ * THREADS: 0 is all CPUs, for all that is done with it. REPORT must live as long as the archive,
+ * and so must INTERRUPTED (may be NULL): once it is set, whatever reads the archive returns -EINTR,
+ * also where it waits for a pipe. Errors: what opening and reading gave; -EINVAL where it is no
+ * archive that can be read. *OUT is only set on success. */
 WP_API int wp_archive_open(struct wp_archive **out, const char *path, unsigned threads,
                            const struct wp_report *report, const volatile sig_atomic_t *interrupted,
                            struct wp_error *err);
+/* Closes and frees A; NULL is fine. */
 WP_API void wp_archive_close(struct wp_archive *a);
 
+/* An entry of an archive. Strings are the archive's, and live until EACH returns. */
 struct wp_list_entry {
     const char *path, *target; /* target: of a link, else NULL */
     char type;                 /* '-', 'd', 'l', 'h', '?' */
-    unsigned mode;
+    unsigned mode;             /* permission bits */
     uint32_t uid, gid;
     const char *uname, *gname; /* or NULL */
-    uint64_t size;
-    int64_t mtime_sec;
+    uint64_t size;             /* bytes */
+    int64_t mtime_sec;         /* since the epoch, rounded down */
     int32_t mtime_nsec;
     const unsigned char *sha256; /* 32 bytes, or NULL where no manifest gives it */
 };
@@ -289,8 +297,8 @@ WP_API int wp_list(struct wp_archive *a, const char *const *patterns,
 struct wp_extract_options {
     const char *dir;             /* -C; NULL: the working directory; created if missing */
     const char *const *patterns; /* members to extract; NULL: all */
-    const char *const *exclude;
-    unsigned strip_components;
+    const char *const *exclude;  /* patterns of members to leave out; NULL: none */
+    unsigned strip_components;   /* leading parts of names that are left out */
     enum wp_layout layout;
     const char *cache_dir;             /* NULL: none given */
     const char *user;                  /* name or UID of who runs Python; NULL: who calls */
@@ -299,8 +307,9 @@ struct wp_extract_options {
     bool same_permissions;             /* -p: setuid bits too, and no umask */
     bool same_owner;                   /* owners as packed; without it, so only for root */
     bool no_same_owner, numeric_owner; /* as GNU tar; the first overrides same_owner */
-    bool replace, if_needed;
-    bool to_stdout;   /* -O */
+    bool replace;     /* swap each top-level directory for the new one in one step */
+    bool if_needed;   /* nothing is done where DIR holds this archive already */
+    bool to_stdout;   /* -O: write contents there, and nothing else */
     bool caches_only; /* onto a tree that came another way */
     enum wp_restamp restamp;
     const struct wp_report *report;
@@ -319,8 +328,9 @@ struct wp_extract_result {
     size_t lost;             /* of those, not valid now: exit status 1 */
     size_t restamped;        /* indexes changed to fit times that could not be set */
     size_t sources, matched; /* --caches-only: sources of indexes, and those that are the same */
-    struct wp_verify_report verify;
+    struct wp_verify_report verify; /* each index where it lies now */
 };
+/* Frees what R owns and leaves zeros; R may be zeros already. */
 WP_API void wp_extract_result_clear(struct wp_extract_result *r);
 /* Unpacks into DIR, lays the caches where Numba looks for them from there, and judges each index.
  * RESULT is overwritten and the caller's to clear; zeros after an error, when DIR is as it was
@@ -351,8 +361,8 @@ struct wp_restore_options {
 };
 
 struct wp_restore_result {
-    size_t manifests;
-    size_t damaged; /* manifests passed over, each reported as WP_FAILED: exit status 2 */
+    size_t manifests; /* of archives that were found in the tree */
+    size_t damaged;   /* manifests passed over, each reported as WP_FAILED: exit status 2 */
     uint64_t files, missing, changed; /* of the manifests: as packed, not there, other content */
     uint64_t extra;          /* beside them in their directories, and not packed; caches apart */
     size_t sources, matched; /* of indexes that were valid when packed; there and same */
@@ -362,13 +372,16 @@ struct wp_restore_result {
     enum wp_layout layout;        /* where caches are: never AUTO */
     char *cache_dir;              /* as in wp_extract_result */
     bool set_cache_dir;
-    size_t was_valid, lost;
+    size_t was_valid, lost; /* as in wp_extract_result */
     struct wp_verify_report verify;
 };
+/* Frees what R owns and leaves zeros; R may be zeros already. */
 WP_API void wp_restore_result_clear(struct wp_restore_result *r);
 /* Repairs a tree that another tool unpacked, or that was moved: times, modes, cache directories.
- * -ENOENT where there is no manifest; what is wrong with the first one where none can be used.
- * Running it again changes nothing. */
+ * Running it again changes nothing. RESULT is overwritten and the caller's to clear; zeros after an
+ * error. Errors: -ENOENT where there is no manifest; what is wrong with the first one where none
+ * can be used; -EBUSY where another run does not finish with the tree; what reading and writing
+ * gave. */
 WP_API int wp_restore(const struct wp_restore_options *o, struct wp_restore_result *result,
                       struct wp_error *err);
 
@@ -376,7 +389,7 @@ WP_API int wp_restore(const struct wp_restore_options *o, struct wp_restore_resu
 
 /* What decides, besides the index's place and stamp, whether an interpreter loads from a cache. */
 struct wp_python {
-    char *python; /* "311", as in ".py311." */
+    char *python; /* "311", as in ".py311."; all are owned */
     char *numba;  /* its version */
     char *triple, *cpu, *features;
     char *cache_dir; /* NUMBA_CACHE_DIR, from wherever it is set; NULL: not set */
@@ -384,9 +397,11 @@ struct wp_python {
 };
 /* Runs the interpreter PYTHON (a path, or a name to be looked up in $PATH) with a fixed script that
  * imports Numba, in this environment. It is killed if it takes longer than two minutes.
+ * *OUT is the caller's to clear; zeros after an error. INTERRUPTED may be NULL.
  * Errors: -ETIMEDOUT; -EINVAL where it has no Numba or answers nonsense; what spawning gave. */
 WP_API int wp_python_ask(const char *python, struct wp_python *out,
                          const volatile sig_atomic_t *interrupted, struct wp_error *err);
+/* Frees what P owns and leaves zeros; P may be zeros already. */
 WP_API void wp_python_clear(struct wp_python *p);
 
 /* ---- Verify and path --------------------------------------------------------------------- */
@@ -394,8 +409,8 @@ WP_API void wp_python_clear(struct wp_python *p);
 struct wp_verify_options {
     const char *manifest;  /* of a tree; NULL: those in it */
     const char *cache_dir; /* where NUMBA_CACHE_DIR points for the consumer; NULL: not set */
-    const char *user;
-    const char *const *runtime_roots;
+    const char *user;      /* name or UID of who runs Python; NULL: who calls */
+    const char *const *runtime_roots; /* paths that DIR has then; NULL: where it is */
     const char *python; /* interpreter that will load the caches: it is asked; NULL: not known */
     /* NUMBA_CPU_NAME and NUMBA_CPU_FEATURES for the consumer; NULL: not set, or PYTHON says it. */
     const char *cpu_name, *cpu_features;
@@ -458,6 +473,7 @@ WP_API int wp_probe_here(const char *python, struct wp_probe *out,
                          const volatile sig_atomic_t *interrupted, struct wp_error *err);
 /* As JSON, on one line. Allocated; NULL: no memory. */
 WP_API char *wp_probe_text(const struct wp_probe *p);
+/* Frees what P owns and leaves zeros; P may be zeros already. */
 WP_API void wp_probe_clear(struct wp_probe *p);
 
 /* What NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are to be. Strings are owned, of characters that a
@@ -465,11 +481,14 @@ WP_API void wp_probe_clear(struct wp_probe *p);
 struct wp_cpu {
     char *triple, *name, *features;
 };
+/* Frees what C owns and leaves zeros; C may be zeros already. */
 WP_API void wp_cpu_clear(struct wp_cpu *c);
 
 struct wp_env; /* caches and probes, gathered from several places */
 
+/* An empty one, the caller's to free. Errors: -ENOMEM. */
 WP_API int wp_env_new(struct wp_env **out, struct wp_error *err);
+/* NULL is fine. */
 WP_API void wp_env_free(struct wp_env *e);
 /* Adds a directory, an index or a probe. 1: a file that is none of these, perhaps an archive.
  * Indexes that cannot be read are told to REPORT and left out. Errors: those of wp_inspect_path;
@@ -531,9 +550,13 @@ struct wp_amend_result {
 
 /* Gives an archive that another tool made what create would have given it: the exact times of its
  * sources, their valid caches, and a manifest. Each .py file of A is matched by its content with
- * one beneath o->source. Everything else stays as it is. OUTPUT is replaced in one step. */
+ * one beneath o->source. Everything else stays as it is. OUTPUT is replaced in one step. RESULT is
+ * overwritten and the caller's to clear; zeros after an error. Errors: -EINVAL, -EBADMSG where A is
+ * cut, damaged or holds what would be lost; -EINVAL where `strict` is set and an index is stale;
+ * what reading SOURCE and writing gave. */
 WP_API int wp_amend(struct wp_archive *a, const struct wp_amend_options *o,
                     struct wp_amend_result *result, struct wp_error *err);
+/* Frees what R owns and leaves zeros; R may be zeros already. */
 WP_API void wp_amend_result_clear(struct wp_amend_result *r);
 
 /* A directory where Numba may look for a source file's cache, in the order in which it tries. */
@@ -543,13 +566,18 @@ struct wp_cache_place {
     bool used;           /* the one Numba takes: the first that can be made and written to */
     char *why_not;       /* owned; NULL where usable */
 };
-/* The places for FILE (a .py). *PLACES is an array of *COUNT, freed by wp_cache_places_free. */
+/* The places for FILE (a .py), as it is seen from each runtime root; of O, cache_dir, user and
+ * runtime_roots count. *PLACES is an array of *COUNT, freed by wp_cache_places_free; NULL after an
+ * error. Errors: what looking at FILE gives; -EISDIR; -EINVAL where there is no such user, or FILE
+ * is absolute though there are runtime roots.
+ * Source: Numba, caching.py, CacheImpl._locator_classes and ensure_cache_path. */
 WP_API int wp_cache_places(const char *file, const struct wp_verify_options *o,
                            struct wp_cache_place **places, size_t *count, struct wp_error *err);
+/* NULL is fine. */
 WP_API void wp_cache_places_free(struct wp_cache_place *places, size_t count);
 
 /* The root of USER's user-wide caches (name or UID; NULL: who calls, whose $XDG_CACHE_HOME is then
- * obeyed), whether or not it exists. Allocated; NULL on failure.
+ * obeyed), whether or not it exists. Allocated; NULL on failure, where ERR has the cause.
  * Source: Numba, caching.py, _UserWideCacheLocator. */
 WP_API char *wp_user_wide_cache_dir(const char *user, struct wp_error *err);
 

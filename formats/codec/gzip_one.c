@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "codec.h"
+#include "crc.h"
 #include "gzip.h"
 #include "joint.h"
 
@@ -54,7 +55,7 @@ static int one_pack(struct format_block *b, int level, struct wp_error *err)
     if (!p)
         return error_nomem(err);
     buf_clear(&b->packed);
-    p->crc = libdeflate_crc32(0, b->plain.data, b->plain.size);
+    p->crc = crc_add(0, b->plain.data, b->plain.size);
     p->size = b->plain.size;
     r = joint_deflate(p->joint, b->plain.data, b->plain.size, &b->packed);
     if (r == -ENOMEM)

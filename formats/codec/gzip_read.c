@@ -2,6 +2,8 @@
 
 #include <libdeflate.h>
 
+#include "crc.h"
+
 enum {
     MAX_EXTRA = 1024,                /* bytes of extra field in which a size is looked for */
     MAX_DEFLATED = 16 * 1024 * 1024, /* bytes of a member that is unpacked in memory */
@@ -67,7 +69,7 @@ static bool unpack_member(struct piece *p)
     enum libdeflate_result r = libdeflate_deflate_decompress_ex(
         p->state, p->raw.data + p->body, deflated, p->plain->data, p->plain_size, &used, &got);
     return r == LIBDEFLATE_SUCCESS && used == deflated && got == p->plain_size &&
-           libdeflate_crc32(0, p->plain->data, p->plain_size) == get_le32(trailer);
+           crc_add(0, p->plain->data, p->plain_size) == get_le32(trailer);
 }
 
 static void drop_decompressor(void *state)

@@ -5,10 +5,10 @@
  * error, since a member whose first bytes are damaged would otherwise be left out in silence. */
 
 #include <errno.h>
-#include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "crc.h"
 #include "gzip.h"
 #include "inflate.h"
 
@@ -96,7 +96,7 @@ static int header_byte(struct gzip_stream *g, unsigned char *c, const char **wha
     }
     if (r < 0)
         return r;
-    g->header_crc = libdeflate_crc32(g->header_crc, c, 1);
+    g->header_crc = crc_add(g->header_crc, c, 1);
     return 0;
 }
 
@@ -178,7 +178,7 @@ static int read_header(struct gzip_stream *g, const char **what)
     }
     if (c != GZIP_MAGIC_0)
         return not_a_header(g, what);
-    g->header_crc = libdeflate_crc32(0, &c, 1);
+    g->header_crc = crc_add(0, &c, 1);
     r = header_byte(g, &c, what);
     if (r < 0)
         return r;
@@ -247,7 +247,7 @@ static int inflate_some(struct gzip_stream *g, unsigned char *out, size_t room, 
 
     note_used(g, data, done.used);
     input_skip(g->in, done.used);
-    g->crc = libdeflate_crc32(g->crc, out, done.made);
+    g->crc = crc_add(g->crc, out, done.made);
     g->size += (uint32_t)done.made;
     *n += done.made;
     if (r < 0) {

@@ -78,7 +78,7 @@ static int read_mark(const struct codec *codec, int fd, const struct format_open
     rc = source_with_prefix(&in.plain, start, (size_t)n, NULL, err);
     if (rc == 0)
         rc = tar_open_reader(&r, &in, o, err);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     rc = r->ops->next(r, &e, NULL); /* the first entry may be cut off: it is not looked at */
     if (rc == -ENOMEM || !r->mark)

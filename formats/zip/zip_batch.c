@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "codec/crc.h"
 #include "zip_content.h"
 
 /* Bytes of a header that are read at once with what follows it. */
@@ -143,7 +144,7 @@ static int unpack(struct zip_batch *b, const struct zip_entry *e, const unsigned
             return -EBADMSG;
     }
     *what = ZIP_TEXT_CHECKSUM;
-    return libdeflate_crc32(0, out, e->size) == e->crc ? 0 : -EBADMSG;
+    return crc_add(0, out, e->size) == e->crc ? 0 : -EBADMSG;
 }
 
 void zip_batch_load(struct zip_batch *b)

@@ -146,11 +146,11 @@ static bool take_long(struct zip_entry *e, const unsigned char *p, size_t n)
     return true;
 }
 
-static bool take_extra(struct zip_entry *e, const unsigned char *p, size_t n)
+static bool take_extra(struct zip_entry *e, const unsigned char *p, size_t n, enum exactness *best)
 {
-    enum exactness best = FROM_DOS;
     bool has_long = false;
 
+    *best = FROM_DOS;
     while (n >= 4) {
         size_t size = zip_get16(p + 2);
         const unsigned char *field = p + 4;
@@ -164,19 +164,19 @@ static bool take_extra(struct zip_entry *e, const unsigned char *p, size_t n)
             has_long = true;
             break;
         case ZIP_EXTRA_TIME:
-            if (size >= 5 && field[0] & 1 && best < FROM_UNIX) {
+            if (size >= 5 && field[0] & 1 && *best < FROM_UNIX) {
                 e->mtime = (struct timespec){.tv_sec = (int32_t)zip_get32(field + 1)};
-                best = FROM_UNIX;
+                *best = FROM_UNIX;
             }
             break;
         case ZIP_EXTRA_UNIX_OLD:
-            if (size >= 8 && best < FROM_UNIX_OLD) {
+            if (size >= 8 && *best < FROM_UNIX_OLD) {
                 e->mtime = (struct timespec){.tv_sec = (int32_t)zip_get32(field + 4)};
-                best = FROM_UNIX_OLD;
+                *best = FROM_UNIX_OLD;
             }
             break;
         case ZIP_EXTRA_NTFS:
-            take_windows_times(e, field, size, &best);
+            take_windows_times(e, field, size, best);
             break;
         case ZIP_EXTRA_UNIX:
             take_owner(e, field, size);
@@ -217,6 +217,8 @@ static int read_record(struct zip_archive *a, struct window *w, struct zip_entry
 {
     const unsigned char *p;
     size_t extra, comment, all;
+    enum exactness best;
+    uint16_t date, time;
     int r = look(w, ZIP_CENTRAL_SIZE, &p, err);
 
     if (r < 0)
@@ -225,10 +227,11 @@ static int read_record(struct zip_archive *a, struct window *w, struct zip_entry
         return damaged(a, "no record where one of its directory should be", err);
     extra = zip_get16(p + 30);
     comment = zip_get16(p + 32);
+    time = zip_get16(p + 12);
+    date = zip_get16(p + 14);
     *e = (struct zip_entry){.host = p[5],
                             .flags = zip_get16(p + 8),
                             .method = zip_get16(p + 10),
-                            .mtime = from_dos(zip_get16(p + 14), zip_get16(p + 12)),
                             .crc = zip_get32(p + 16),
                             .packed_size = zip_get32(p + 20),
                             .size = zip_get32(p + 24),
@@ -241,8 +244,10 @@ static int read_record(struct zip_archive *a, struct window *w, struct zip_entry
         return r;
     if (e->flags & ZIP_MASKED)
         return error_set(err, 0, a->name, "is encrypted: that cannot be read");
-    if (!take_extra(e, p + ZIP_CENTRAL_SIZE + e->name_size, extra))
+    if (!take_extra(e, p + ZIP_CENTRAL_SIZE + e->name_size, extra, &best))
         return damaged(a, "malformed extra fields in its directory", err);
+    if (best == FROM_DOS) /* only then: the C library looks up the time zone anew each time */
+        e->mtime = from_dos(date, time);
     r = add_name(a, e, p + ZIP_CENTRAL_SIZE, err);
     w->pos += all;
     return r;

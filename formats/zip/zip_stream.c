@@ -1,11 +1,11 @@
 /* Entries of any size, in bounded memory. */
 
 #include <errno.h>
-#include <libdeflate.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "codec/crc.h"
 #include "codec/inflate.h"
 #include "zip_content.h"
 
@@ -189,7 +189,7 @@ int zip_stream_fill(void *stream, unsigned char *out, size_t room, size_t *n, co
             *what = ZIP_TEXT_SHORTER;
             return -EBADMSG;
         }
-        s->crc = libdeflate_crc32(s->crc, out + *n, (size_t)got);
+        s->crc = crc_add(s->crc, out + *n, (size_t)got);
         s->plain_left -= (uint64_t)got;
         *n += (size_t)got;
     }

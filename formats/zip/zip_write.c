@@ -11,6 +11,7 @@
 #include <zlib.h>
 
 #include "base/cleanup.h"
+#include "codec/crc.h"
 #include "codec/joint.h"
 #include "zip.h"
 #include "zip_write_header.h"
@@ -131,7 +132,7 @@ static void pack_content(const struct zip_writer *w, struct zip_block *z, struct
                          const void *data, size_t n, unsigned char *out)
 {
     r->size = n;
-    r->crc = libdeflate_crc32(0, data, n);
+    r->crc = crc_add(0, data, n);
     r->method = ZIP_DEFLATED;
     r->packed_size = 0;
     if (w->level > 0 && n > 1 && !S_ISLNK(r->attributes >> 16))
@@ -213,7 +214,7 @@ static int add_piece(const struct zip_writer *w, struct format_block *b, const v
 
     z->has_piece = true;
     z->size = n;
-    z->crc = libdeflate_crc32(0, data, n);
+    z->crc = crc_add(0, data, n);
     if (w->level == 0 && w->can_patch) {
         r = buf_add(&b->packed, data, n);
     } else {

@@ -31,7 +31,7 @@ static void compose(char *out, size_t room, const char *path, const char *fmt, v
         vsnprintf(out + used, room - used, fmt, ap);
 }
 
-int error_set(struct wp_error *err, int errnum, const char *path, const char *fmt, ...)
+int error_fill(struct wp_error *err, int errnum, const char *path, const char *fmt, ...)
 {
     int code = errnum > 0 ? errnum : EINVAL;
 
@@ -51,9 +51,9 @@ int error_set(struct wp_error *err, int errnum, const char *path, const char *fm
     return -code;
 }
 
-int error_nomem(struct wp_error *err)
+void error_fill_nomem(struct wp_error *err)
 {
-    return error_set(err, ENOMEM, NULL, "out of memory");
+    error_fill(err, ENOMEM, NULL, "out of memory");
 }
 
 void report(const struct wp_report *r, enum wp_severity severity, const char *path, const char *fmt,

@@ -10,7 +10,7 @@
 int json_line_wrong(const struct json_line *l, const char *fmt, ...)
 {
     char what[512];
-    size_t number = 1;
+    size_t number = l->before + 1;
     va_list ap;
 
     va_start(ap, fmt);

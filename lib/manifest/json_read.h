@@ -10,7 +10,8 @@
 struct json_line {
     json_t *object;   /* owned: json_line_clear */
     const char *name; /* of the file, for messages; borrowed */
-    const char *all;  /* the whole text, to tell the line's number; borrowed */
+    const char *all;  /* the text that holds the line, to tell its number; borrowed */
+    size_t before;    /* lines before ALL */
     const char *text; /* the line in it; borrowed */
     struct wp_error *err;
 };

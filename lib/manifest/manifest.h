@@ -85,7 +85,11 @@ struct pool;
 int manifest_read(struct manifest *out, const void *text, size_t size, const char *name,
                   struct pool *pool, struct wp_error *err);
 
-/* The same of FD, a file of SIZE bytes that nobody changes meanwhile: its text is not held. */
+/* The same, and TEXT is freed, bit by bit as it is read. */
+int manifest_read_once(struct manifest *out, struct buf *text, const char *name, struct pool *pool,
+                       struct wp_error *err);
+
+/* The same of FD, a file of SIZE bytes, whose text is not held. */
 int manifest_read_file(struct manifest *out, int fd, size_t size, const char *name,
                        struct pool *pool, struct wp_error *err);
 

@@ -66,8 +66,9 @@ int op_long(struct machine *m, const struct opcode *o)
     const unsigned char *bytes;
     struct pickle_value *v;
     int r = take_counted(m, o, "an integer of negative length", &bytes, &n);
-    if (r == 0)
-        r = machine_push_new(m, PICKLE_INT, &v);
+    if (r < 0)
+        return r;
+    r = machine_push_new(m, PICKLE_INT, &v);
     if (r < 0)
         return r;
     literal_set_integer(v, bytes, n);
@@ -155,8 +156,9 @@ int op_old_string(struct machine *m, const struct opcode *o)
     const unsigned char *bytes;
     struct pickle_value *v;
     int r = take_counted(m, o, "a string of negative length", &bytes, &n);
-    if (r == 0)
-        r = machine_push_new(m, PICKLE_STR, &v);
+    if (r < 0)
+        return r;
+    r = machine_push_new(m, PICKLE_STR, &v);
     if (r < 0)
         return r;
     literal_set_old_string(v, bytes, n);

@@ -68,7 +68,7 @@ void arena_free(struct arena *a)
     }
 }
 
-int machine_fail(struct machine *m, const char *fmt, ...)
+int machine_fill(struct machine *m, const char *fmt, ...)
 {
     char text[256];
     va_list ap;

@@ -2,6 +2,7 @@
 /* The inside of the pickle reader: a stack machine that the opcodes' handlers work on.
  * Private to lib/numba/pickle*.c. */
 
+#include "base/error.h"
 #include "numba/pickle.h"
 
 /* A run of memory that is handed out piece by piece and freed as a whole. */
@@ -57,7 +58,8 @@ struct opcode {
 };
 
 /* Fills the machine's error with the opcode's offset and the text; returns -EINVAL. */
-int machine_fail(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define machine_fail(...) error_negative(machine_fill(__VA_ARGS__))
+int machine_fill(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int machine_nomem(struct machine *m); /* -ENOMEM: no memory, or the limit is reached */
 
 /* Reading. machine_take: N bytes. machine_line: up to a newline, which is eaten and not counted.

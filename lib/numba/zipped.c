@@ -93,9 +93,10 @@ static int whole_file(struct zip *z, int fd)
 {
     struct stat st;
 
+    *z = (struct zip){.fd = fd};
     if (fstat(fd, &st) < 0)
         return -errno;
-    *z = (struct zip){.fd = fd, .size = (uint64_t)st.st_size};
+    z->size = (uint64_t)st.st_size;
     return S_ISREG(st.st_mode) ? 0 : -EBADMSG;
 }
 

@@ -104,9 +104,10 @@ static void *allocate(size_t *room)
     if (__builtin_add_overflow(*room, ROOM_STEP - 1, room))
         return NULL;
     *room -= *room % ROOM_STEP;
-    data = aligned_alloc(HUGE_PAGE, *room);
-    if (data) /* a hint only; the rest would take a whole one, too */
-        (void)madvise(data, *room - *room % HUGE_PAGE, MADV_HUGEPAGE);
+    if (posix_memalign(&data, HUGE_PAGE, *room) != 0)
+        return NULL;
+    /* A hint only; a huge page for what is left would be half empty. */
+    (void)madvise(data, *room - *room % HUGE_PAGE, MADV_HUGEPAGE);
     return data;
 }
 

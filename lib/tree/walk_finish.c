@@ -25,36 +25,72 @@ static void drop(struct walk_item *i)
     free(take_ptr(i->name));
 }
 
-static int sort(struct walk *w, struct wp_error *err)
+/* Sorts the keys of what stays, those that were added last under each name, before all others;
+ * their number in *KEPT. The other items are dropped. */
+static int choose(struct walk *w, struct key *keys, size_t *kept, struct wp_error *err)
 {
-    _cleanup_free_ struct key *keys = reallocarray(NULL, w->count, sizeof *keys);
-    _cleanup_free_ struct walk_item *sorted = reallocarray(NULL, w->count, sizeof *sorted);
-    if (!keys || !sorted)
-        return error_nomem(err);
-    size_t n = 0, kept = 0;
+    size_t n = 0, gone = w->count;
+    int e = 0;
+
     for (size_t i = 0; i < w->count; i++) {
-        if (w->items[i].entry.type == ENTRY_OTHER || !w->items[i].entry.path)
-            drop(&w->items[i]); /* it vanished while it was walked */
-        else
-            keys[n++] = (struct key){.path = w->items[i].entry.path, .index = i};
+        struct entry *entry = &w->items[i].entry;
+        bool stays = entry->type != ENTRY_OTHER && entry->path; /* else it vanished meanwhile */
+
+        keys[stays ? n++ : --gone] = (struct key){.path = entry->path, .index = i};
+        if (!stays)
+            drop(&w->items[i]);
     }
     qsort(keys, n, sizeof *keys, compare_keys);
-    int e = 0;
+    *kept = 0;
     for (size_t k = 0; k < n; k++) {
         struct walk_item *item = &w->items[keys[k].index];
         struct walk_item *next = k + 1 < n ? &w->items[keys[k + 1].index] : NULL;
-        if (!next || strcmp(keys[k].path, keys[k + 1].path) != 0) {
-            sorted[kept++] = *item;
+        struct key now = keys[k];
+
+        if (!next || strcmp(now.path, keys[k + 1].path) != 0) {
+            keys[k] = keys[*kept];
+            keys[(*kept)++] = now;
             continue;
         }
         if ((item->entry.type == ENTRY_DIR) != (next->entry.type == ENTRY_DIR))
-            e = error_set(err, 0, keys[k].path,
-                          "named twice, as a directory and as something else");
+            e = error_set(err, 0, now.path, "named twice, as a directory and as something else");
         drop(item);
     }
-    free(w->items);
-    w->items = take_ptr(sorted);
-    w->room = w->count;
+    return e;
+}
+
+/* Brings the items into the order of the keys, cycle by cycle: there may be millions, of which a
+ * second list would be the most that packing ever holds. */
+static void put_in_order(struct walk *w, struct key *keys)
+{
+    for (size_t start = 0; start < w->count; start++) {
+        struct walk_item first = w->items[start];
+        size_t at = start;
+
+        if (keys[start].index == start)
+            continue;
+        while (keys[at].index != start) {
+            size_t from = keys[at].index;
+
+            w->items[at] = w->items[from];
+            keys[at].index = at;
+            at = from;
+        }
+        w->items[at] = first;
+        keys[at].index = at;
+    }
+}
+
+static int sort(struct walk *w, struct wp_error *err)
+{
+    _cleanup_free_ struct key *keys = reallocarray(NULL, w->count, sizeof *keys);
+    size_t kept;
+    int e;
+
+    if (!keys)
+        return error_nomem(err);
+    e = choose(w, keys, &kept, err);
+    put_in_order(w, keys);
     w->count = kept;
     return e;
 }

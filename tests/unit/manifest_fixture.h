@@ -116,6 +116,16 @@ static struct buf written(const struct manifest *m)
     return out;
 }
 
+static FILE *as_file(const struct buf *text)
+{
+    FILE *file = tmpfile();
+
+    assert_non_null(file);
+    assert_int_equal(fwrite(text->data, 1, text->size, file), text->size);
+    assert_int_equal(fflush(file), 0);
+    return file;
+}
+
 /* Several hundred kilobytes, so that reading is cut into pieces. */
 static struct manifest large(size_t count)
 {

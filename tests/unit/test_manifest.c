@@ -317,6 +317,46 @@ static void a_large_one_is_read_alike_by_any_number_of_threads(void **state)
     }
 }
 
+static void a_large_one_is_read_alike_from_a_file_and_from_memory_that_is_given(void **state)
+{
+    _cleanup_(large_clear) struct manifest m = large(9000);
+    _cleanup_buf_ struct buf text = written(&m);
+    FILE *file = as_file(&text);
+
+    (void)state;
+    for (unsigned threads = 0; threads <= 3; threads++) {
+        struct pool *pool = threads ? pool_new(threads) : NULL;
+        _cleanup_(manifest_clear) struct manifest got = {0}, again = {0};
+        _cleanup_buf_ struct buf given = {0};
+        struct wp_error err = {0};
+
+        assert_int_equal(buf_add(&given, text.data, text.size), 0);
+        if (manifest_read_file(&got, fileno(file), text.size, "m", pool, &err) < 0 ||
+            manifest_read_once(&again, &given, "m", pool, &err) < 0)
+            fail_msg("%s", err.message);
+        assert_same(&m, &got);
+        assert_same(&m, &again);
+        assert_int_equal(given.size, 0);
+        pool_free(pool);
+    }
+    fclose(file);
+}
+
+static void a_file_that_is_cut_while_it_is_read_is_refused(void **state)
+{
+    _cleanup_(large_clear) struct manifest m = large(9000);
+    _cleanup_buf_ struct buf text = written(&m);
+    FILE *file = as_file(&text);
+    struct manifest got = {0};
+    struct wp_error err = {0};
+
+    (void)state;
+    assert_int_equal(ftruncate(fileno(file), (off_t)text.size / 2), 0);
+    assert_int_equal(manifest_read_file(&got, fileno(file), text.size, "m", NULL, &err), -EINVAL);
+    assert_string_equal(err.message, "m: changed while it was read");
+    fclose(file);
+}
+
 /* ---- State -------------------------------------------------------------------------------- */
 
 static char *state_roots[] = {"/opt/app", "/opt/\xe9"};
@@ -399,6 +439,8 @@ int main(void)
         cmocka_unit_test(numbers_that_json_lacks_become_an_unknown_stamp),
         cmocka_unit_test(what_was_written_is_read_again),
         cmocka_unit_test(a_large_one_is_read_alike_by_any_number_of_threads),
+        cmocka_unit_test(a_large_one_is_read_alike_from_a_file_and_from_memory_that_is_given),
+        cmocka_unit_test(a_file_that_is_cut_while_it_is_read_is_refused),
         cmocka_unit_test(the_last_line_of_the_state_holds),
         cmocka_unit_test(a_bad_state_is_refused),
     };

@@ -23,15 +23,28 @@ static struct buf sealed(const char *header, const char *lines, size_t entries)
 static const char HEADER[] =
     "{\"format\": \"warmpack-manifest\", \"version\": 1, \"creator\": \"x\", \"root\": \"/r\"}\n";
 
+static void expect_message(int result, const struct manifest *got, const struct wp_error *err,
+                           const char *message)
+{
+    assert_int_equal(result, -EINVAL);
+    assert_null(got->entries);
+    if (!strstr(err->message, message) || strncmp(err->message, "m.jsonl: ", 9) != 0)
+        fail_msg("\"%s\" is not in \"%s\"", message, err->message);
+}
+
+/* In the same words, wherever the text is. */
 static void expect_refused(const struct buf *text, const char *message)
 {
     struct manifest got;
-    struct wp_error err = {0};
+    struct wp_error from_memory = {0}, from_file = {0};
+    FILE *file = as_file(text);
 
-    assert_int_equal(manifest_read(&got, text->data, text->size, "m.jsonl", NULL, &err), -EINVAL);
-    assert_null(got.entries);
-    if (!strstr(err.message, message) || strncmp(err.message, "m.jsonl: ", 9) != 0)
-        fail_msg("\"%s\" is not in \"%s\"", message, err.message);
+    expect_message(manifest_read(&got, text->data, text->size, "m.jsonl", NULL, &from_memory), &got,
+                   &from_memory, message);
+    expect_message(manifest_read_file(&got, fileno(file), text->size, "m.jsonl", NULL, &from_file),
+                   &got, &from_file, message);
+    assert_string_equal(from_memory.message, from_file.message);
+    fclose(file);
 }
 
 #define FILE_LINE(path)                                                                            \
