@@ -91,7 +91,7 @@ static int pack_once(const struct wp_create_options *o, pack_planner *plan, void
     r = plan(&p, ctx, err);
     if (r == 0)
         r = pack_refuse_below_files(&p, err);
-    if (r == 0 && (buf_printf(&mark, "warmpack-manifest=%s/%s", p.home, MANIFEST_NAME) < 0 ||
+    if (r == 0 && (buf_printf(&mark, MANIFEST_MARK "%s/%s", p.home, MANIFEST_NAME) < 0 ||
                    buf_terminate(&mark) < 0))
         r = error_nomem(err);
     if (r == 0 && out->fd < 0) /* after the walk, which must not meet it */

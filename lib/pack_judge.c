@@ -90,7 +90,7 @@ static int open_source(const struct context *c, struct stat *st)
 static int digest_fact(void *ctx, unsigned char out[32])
 {
     struct context *c = ctx;
-    struct stat st;
+    struct stat st = {0};
     _cleanup_close_ int fd = -1;
 
     if (c->member && c->source->spooled)

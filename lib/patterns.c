@@ -16,7 +16,7 @@ int patterns_begin(struct patterns *p, const char *const *given)
     p->used = calloc(p->count + 1, sizeof *p->used);
     if (!p->clean || !p->used)
         return -ENOMEM;
-    for (size_t i = 0; i < p->count; i++) {
+    for (size_t i = 0; given && i < p->count; i++) {
         p->clean[i] = path_clean(given[i]);
         if (!p->clean[i])
             return -ENOMEM;

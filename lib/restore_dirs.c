@@ -109,7 +109,7 @@ const struct manifest_index *restore_index_line(const struct restore_tree *t, si
 int restore_insides_find(struct restore_tree *t)
 {
     for (size_t i = 0; i < t->m.cache_count && t->foreign < 0; i++) {
-        bool gone, known = false;
+        bool gone = false, known = false;
         _cleanup_free_ char *path = t->m.caches[i].kind == MANIFEST_CACHE_INSIDE
                                         ? restore_path(t, t->m.caches[i].cache, &gone)
                                         : strdup("");

@@ -294,7 +294,8 @@ static char *own_home(const struct restore *r, const char *path)
     _cleanup_free_ char *home = physical ? path_dir(physical) : NULL;
     size_t n = tree ? strlen(tree) : 0;
 
-    if (!tree || !home || !path_is_under(home, tree) || strcmp(path_base(physical), MANIFEST_NAME))
+    if (!tree || !home || !path_is_under(home, tree) ||
+        strcmp(path_base(physical), MANIFEST_NAME) != 0)
         return NULL;
     while (home[n] == '/')
         n++;

@@ -132,7 +132,7 @@ ssize_t runahead_next(struct runahead *r, const void **data, const char **what)
 
 struct chunk *runahead_share(const struct runahead *r)
 {
-    return r->given ? chunk_keep(r->given->chunk) : NULL;
+    return r->given && r->given->n > 0 ? chunk_keep(r->given->chunk) : NULL;
 }
 
 void runahead_free(struct runahead *r)

@@ -1,44 +1,44 @@
 #include "libarchive.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
+static struct libarchive functions;
+static bool is_loaded;
+
 #ifdef WARMPACK_STATIC
 
-const struct libarchive *libarchive_load(void)
+static void load(void)
 {
-    static struct libarchive linked;
-
-#define LINK(name) linked.name = archive_##name
+#define LINK(name) functions.name = archive_##name
     LIBARCHIVE_FUNCTIONS(LINK);
-    return &linked;
+    is_loaded = true;
 }
 
 #else
 
 #include <dlfcn.h>
-#include <pthread.h>
 
 _Static_assert(ARCHIVE_VERSION_NUMBER / 1000000 == 3, "libarchive.so.13 is libarchive 3");
-
-static struct libarchive functions;
-static bool is_loaded;
 
 /* What dlsym gives is no function to C. */
 #define LOAD(name)                                                                                 \
     *(void **)&functions.name = dlsym(library, "archive_" #name);                                  \
-    found &= functions.name != NULL
+    has_all &= functions.name != NULL
 
 static void load(void)
 {
     void *library = dlopen("libarchive.so.13", RTLD_NOW | RTLD_LOCAL);
-    bool found = library != NULL;
+    bool has_all = true;
 
-    if (library) {
-        LIBARCHIVE_FUNCTIONS(LOAD);
-    }
-    is_loaded = found;
+    if (!library)
+        return;
+    LIBARCHIVE_FUNCTIONS(LOAD);
+    is_loaded = has_all;
 }
+
+#endif
 
 const struct libarchive *libarchive_load(void)
 {
@@ -47,5 +47,3 @@ const struct libarchive *libarchive_load(void)
     pthread_once(&once, load);
     return is_loaded ? &functions : NULL;
 }
-
-#endif

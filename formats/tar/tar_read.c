@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "manifest/manifest.h"
 #include "tar_pointer.h"
 #include "tar_read.h"
 
@@ -92,7 +93,7 @@ static int read_extension(struct tar_reader *r, struct buf *out, struct wp_error
 /* The comment of the very first header says whether a manifest follows. */
 static int take_mark(struct tar_reader *r, uint64_t at)
 {
-    static const char mark[] = "warmpack-manifest=";
+    static const char mark[] = MANIFEST_MARK;
 
     if (at != 0 || !r->global.comment || strncmp(r->global.comment, mark, sizeof(mark) - 1) != 0)
         return 0;

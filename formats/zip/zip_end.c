@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "manifest/manifest.h"
 #include "zip.h"
 
 enum {
@@ -40,7 +41,7 @@ static int damaged(const struct zip_archive *a, const char *what, struct wp_erro
 static int take_mark(struct zip_archive *a, const unsigned char *comment, size_t n,
                      struct wp_error *err)
 {
-    static const char mark[] = ZIP_MARK;
+    static const char mark[] = MANIFEST_MARK;
     const size_t start = sizeof mark - 1;
 
     a->has_comment = n > 0;

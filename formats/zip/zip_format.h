@@ -44,7 +44,6 @@ enum {
 
 #define ZIP_MAX32 0xffffffffu /* says: look into the zip64 field */
 #define ZIP_MAX16 0xffffu
-#define ZIP_MARK "warmpack-manifest=" /* how the comment of our archives begins */
 
 static inline uint16_t zip_get16(const unsigned char *p)
 {

@@ -11,6 +11,8 @@
 #define MANIFEST_DIR ".warmpack"
 #define MANIFEST_NAME "manifest.jsonl"
 #define STATE_NAME "state.jsonl"
+/* With its path, what an archive says first: that it is not cut where it has no manifest. */
+#define MANIFEST_MARK "warmpack-manifest="
 /* Bytes that are read of either: more is no manifest, and no state. */
 enum { MANIFEST_LARGEST = 1 << 30, STATE_LARGEST = 16 << 20 };
 
