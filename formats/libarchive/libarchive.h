@@ -23,7 +23,7 @@
     each(read_support_format_zip_streamable);                                                      \
     each(set_error)
 
-#define LIBARCHIVE_MEMBER(name) __typeof__(archive_##name) *name
+#define LIBARCHIVE_MEMBER(name) __typeof__(archive_##name) *(name)
 struct libarchive {
     LIBARCHIVE_FUNCTIONS(LIBARCHIVE_MEMBER); /* archive_read_new() and so on */
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
@@ -256,20 +257,12 @@ static int read_record(struct zip_archive *a, struct window *w, struct zip_entry
 static int read_records(struct zip_archive *a, struct window *w, const struct zip_end *end,
                         struct wp_error *err)
 {
-    size_t room = 0;
-
     while (w->left > 0 || w->pos < w->end) {
         struct zip_entry *e;
         int r;
 
-        if (a->count == room) {
-            struct zip_entry *grown = reallocarray(a->entries, room ? 2 * room : 64, sizeof *grown);
-
-            if (!grown)
-                return error_nomem(err);
-            a->entries = grown;
-            room = room ? 2 * room : 64;
-        }
+        if (array_grow(a->entries, a->count) < 0)
+            return error_nomem(err);
         e = &a->entries[a->count];
         r = read_record(a, w, e, err);
         if (r < 0)

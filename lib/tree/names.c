@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/account.h"
+#include "base/array.h"
 #include "base/cleanup.h"
 
 /* Names come from archives, too: what is remembered of them is bounded. */
@@ -34,14 +35,8 @@ static void list_clear(struct names_list *l)
 
 static int list_insert(struct names_list *l, size_t at, struct names_known k)
 {
-    if (l->count == l->room) {
-        size_t room = l->room ? l->room * 2 : 8;
-        struct names_known *known = reallocarray(l->known, room, sizeof *known);
-        if (!known)
-            return -ENOMEM;
-        l->known = known;
-        l->room = room;
-    }
+    if (array_grow(l->known, l->count) < 0)
+        return -ENOMEM;
     memmove(l->known + at + 1, l->known + at, (l->count - at) * sizeof *l->known);
     l->known[at] = k;
     l->count++;

@@ -15,7 +15,7 @@ struct names_known {
 
 struct names_list {
     struct names_known *known; /* owned; sorted by what it is searched by */
-    size_t count, room;
+    size_t count;
 };
 
 /* Zero-initialise; names_free. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "staging_private.h"
@@ -100,13 +101,8 @@ int staging_set_dir(struct staging *s, int area, const struct staging_dir *d)
 
     if (*path && !path_is_safe(path))
         return -EINVAL;
-    if ((a->dir_count & (a->dir_count - 1)) == 0) {
-        size_t room = a->dir_count ? a->dir_count * 2 : 1;
-        struct staging_named *dirs = reallocarray(a->dirs, room, sizeof *dirs);
-        if (!dirs)
-            return -ENOMEM;
-        a->dirs = dirs;
-    }
+    if (array_grow(a->dirs, a->dir_count) < 0)
+        return -ENOMEM;
     struct staging_named *named = &a->dirs[a->dir_count];
     *named = (struct staging_named){.d = *d, .seq = a->dir_count++};
     named->d.path = path;
@@ -131,12 +127,11 @@ static int take_path(const char *path, char **out)
 
 int staging_set_last(struct staging *s, int area, const char *path)
 {
-    struct staging_last *last = reallocarray(s->last, s->last_count + 1, sizeof *last);
-    if (!last)
+    if (array_grow(s->last, s->last_count) < 0)
         return -ENOMEM;
-    s->last = last;
-    last[s->last_count] = (struct staging_last){.area = (unsigned)area};
-    int r = take_path(path, &last[s->last_count].path);
+    struct staging_last *last = &s->last[s->last_count];
+    *last = (struct staging_last){.area = (unsigned)area};
+    int r = take_path(path, &last->path);
     if (r == 0)
         s->last_count++;
     return r;
@@ -147,11 +142,9 @@ int staging_set_remove(struct staging *s, int area, const char *path)
     struct staging_area *a = &s->areas[area];
     if (s->o.keep_old)
         return 0;
-    char **list = reallocarray(a->remove, a->remove_count + 1, sizeof *list);
-    if (!list)
+    if (array_grow(a->remove, a->remove_count) < 0)
         return -ENOMEM;
-    a->remove = list;
-    int r = take_path(path, &list[a->remove_count]);
+    int r = take_path(path, &a->remove[a->remove_count]);
     if (r == 0)
         a->remove_count++;
     return r;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
@@ -55,18 +56,10 @@ void staging_paths_clear(struct staging_paths *p)
 
 int staging_paths_add(struct staging_paths *p, char *path)
 {
-    if (path && p->count == p->room) {
-        size_t room = p->room ? p->room * 2 : 64;
-        char **list = reallocarray(p->list, room, sizeof *list);
-        if (!list) {
-            free(path);
-            return -ENOMEM;
-        }
-        p->list = list;
-        p->room = room;
-    }
-    if (!path)
+    if (!path || array_grow(p->list, p->count) < 0) {
+        free(path);
         return -ENOMEM;
+    }
     p->list[p->count++] = path;
     return 0;
 }

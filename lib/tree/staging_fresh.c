@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "beneath.h"
@@ -30,7 +31,7 @@ struct fresh {
 struct fresh_tree {
     const struct staging_area *a;
     struct fresh *list; /* owned; the deepest first, and what is in one directory together */
-    size_t count, room;
+    size_t count;
     struct wp_error *err;
 };
 
@@ -52,15 +53,9 @@ static int compare_under(const char *path, const char *top, size_t n)
 
 static int add_fresh(struct fresh_tree *t, struct fresh f)
 {
-    if (t->count == t->room) {
-        size_t room = t->room ? t->room * 2 : 64;
-        struct fresh *list = reallocarray(t->list, room, sizeof *list);
-        if (!list) {
-            free(f.own);
-            return error_nomem(t->err);
-        }
-        t->list = list;
-        t->room = room;
+    if (array_grow(t->list, t->count) < 0) {
+        free(f.own);
+        return error_nomem(t->err);
     }
     const char *slash = strrchr(f.path, '/');
     f.parent = slash ? (size_t)(slash - f.path) : 0;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
@@ -36,14 +37,8 @@ void staging_plan_clear(struct staging_plan *plan)
 struct staging_op *staging_plan_add(struct staging_plan *plan, enum staging_kind kind,
                                     unsigned area, const char *path)
 {
-    if (plan->count == plan->room) {
-        size_t room = plan->room ? plan->room * 2 : 16;
-        struct staging_op *ops = reallocarray(plan->ops, room, sizeof *ops);
-        if (!ops)
-            return NULL;
-        plan->ops = ops;
-        plan->room = room;
-    }
+    if (array_grow(plan->ops, plan->count) < 0)
+        return NULL;
     struct staging_op *op = &plan->ops[plan->count];
     *op = (struct staging_op){.kind = kind,
                               .area = area,
@@ -60,14 +55,8 @@ struct staging_op *staging_plan_add(struct staging_plan *plan, enum staging_kind
 int plan_later(struct planner *p, unsigned area, const char *path, unsigned under, bool staged,
                const char *other, size_t order)
 {
-    if (p->count == p->room) {
-        size_t room = p->room ? p->room * 2 : 64;
-        struct work *queue = reallocarray(p->queue, room, sizeof *queue);
-        if (!queue)
-            return error_nomem(p->err);
-        p->queue = queue;
-        p->room = room;
-    }
+    if (array_grow(p->queue, p->count) < 0)
+        return error_nomem(p->err);
     struct work w = {.area = area,
                      .path = strdup(path),
                      .under = under,
@@ -87,7 +76,6 @@ int plan_later(struct planner *p, unsigned area, const char *path, unsigned unde
 
 static int read_names(int dirfd, char ***names, size_t *count)
 {
-    size_t room = 0;
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
@@ -97,13 +85,8 @@ static int read_names(int dirfd, char ***names, size_t *count)
     for (struct dirent *e; errno = 0, (e = readdir(d));) {
         if (file_is_dots(e->d_name))
             continue;
-        if (*count == room) {
-            room = room ? room * 2 : 32;
-            char **grown = reallocarray(*names, room, sizeof *grown);
-            if (!grown)
-                return -ENOMEM;
-            *names = grown;
-        }
+        if (array_grow(*names, *count) < 0)
+            return -ENOMEM;
         (*names)[*count] = strdup(e->d_name);
         if (!(*names)[*count])
             return -ENOMEM;

@@ -19,7 +19,7 @@ struct planner {
     struct staging_plan *plan;
     struct wp_error *err;
     struct work *queue; /* owned */
-    size_t next, count, room;
+    size_t next, count;
 };
 
 /* The pair being merged, opened. Nothing here is owned. */

@@ -123,7 +123,7 @@ struct staging_op {
 
 struct staging_plan {
     struct staging_op *ops; /* owned, in the order in which they are carried out */
-    size_t count, room;
+    size_t count;
     bool keep_old;
 };
 
@@ -188,7 +188,7 @@ void staging_dirs_inherit(int at, const char *name, gid_t gid);
 /* Paths of directories, collected from the top down. */
 struct staging_paths {
     char **list; /* owned, as are the texts */
-    size_t count, room;
+    size_t count;
 };
 void staging_paths_clear(struct staging_paths *p);
 /* Takes PATH over; NULL is -ENOMEM. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -28,8 +29,7 @@ struct run {
     size_t first;         /* index of the run's first item */
     dev_t top_dev;
     ino_t top_ino;
-    size_t *parents; /* with `follow`: by item - first, that of its directory; owned */
-    size_t parents_room;
+    size_t *parents;     /* with `follow`: by item - first, that of its directory; owned */
     struct buf name, as; /* of the item at hand; terminated */
     char *listing;       /* of getdents64; owned */
 };
@@ -81,14 +81,8 @@ static struct walk_item *new_item(struct run *r, size_t parent)
     }
     if (r->o->follow) {
         size_t i = w->count - r->first;
-        if (i >= r->parents_room) {
-            size_t room = r->parents_room ? r->parents_room * 2 : 64;
-            size_t *parents = reallocarray(r->parents, room, sizeof *parents);
-            if (!parents)
-                return NULL;
-            r->parents = parents;
-            r->parents_room = room;
-        }
+        if (array_grow(r->parents, i) < 0)
+            return NULL;
         r->parents[i] = parent;
     }
     struct walk_item *item = &w->items[w->count++];
