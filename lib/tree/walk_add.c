@@ -57,18 +57,6 @@ static void tell(const struct run *r, enum wp_severity severity, const char *nam
     report(r->o->report, severity, path ? path : name, "%s", what);
 }
 
-static bool is_own_name(const char *name)
-{
-    static const char own[] = ".warmpack";
-    if (strncmp(name, own, sizeof own - 1) != 0)
-        return false;
-    name += sizeof own - 1;
-    return *name == '\0' || strcmp(name, ".lock") == 0 ||
-           (*name == '-' && strlen(name + 1) == 6 &&
-            strspn(name + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") ==
-                6);
-}
-
 /* The directory of manifests in the metadata directory DIR of an egg or a wheel. */
 static bool is_own_place(const char *dir, const char *name)
 {
@@ -77,6 +65,34 @@ static bool is_own_place(const char *dir, const char *name)
 
     return strcmp(name, "warmpack") == 0 &&
            (strcmp(dir, "EGG-INFO") == 0 || (n > tail && strcmp(dir + n - tail, wheel) == 0));
+}
+
+/* What type things of ours called NAME in directory WITHIN have: manifests, staging, locks. 0: none
+ * of ours is called that. */
+static mode_t own_type(const char *within, const char *name)
+{
+    static const char own[] = ".warmpack";
+    if (is_own_place(within, name))
+        return S_IFDIR;
+    if (strncmp(name, own, sizeof own - 1) != 0)
+        return 0;
+    name += sizeof own - 1;
+    if (strcmp(name, ".lock") == 0)
+        return S_IFREG;
+    if (*name == '-' && strlen(name + 1) == 6 &&
+        strspn(name + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == 6)
+        return S_IFDIR;
+    return *name == '\0' ? S_IFDIR : 0;
+}
+
+/* Is AT beneath DIR, called NAME in directory WITHIN, of our own? It may have gone meanwhile. */
+static bool is_own(const struct run *r, int dir, const char *at, const char *within,
+                   const char *name)
+{
+    mode_t type = own_type(within, name);
+    int flags = AT_EMPTY_PATH | (r->o->follow ? 0 : AT_SYMLINK_NOFOLLOW);
+    struct stat st;
+    return type && (fstatat(dir, at, &st, flags) < 0 || (st.st_mode & S_IFMT) == type);
 }
 
 static struct walk_item *new_item(struct run *r, size_t parent)
@@ -246,10 +262,10 @@ static int list_dir(struct run *r, int fd, size_t parent)
         for (ssize_t at = 0; at < n;) {
             const struct dirent64 *d = (const void *)(r->listing + at);
             at += d->d_reclen;
-            if (file_is_dots(d->d_name) || is_own_name(d->d_name))
+            if (file_is_dots(d->d_name))
                 continue;
             r->as.data[as_prefix] = '\0';
-            if (is_own_place(path_base((char *)r->as.data), d->d_name))
+            if (is_own(r, fd, d->d_name, path_base((char *)r->as.data), d->d_name))
                 continue;
             if (set_path(&r->name, name_prefix, d->d_name) < 0 ||
                 set_path(&r->as, as_prefix, d->d_name) < 0)
@@ -351,7 +367,7 @@ static int add_top(struct run *r)
     r->top_dev = st.st_dev;
     r->top_ino = st.st_ino;
     if (*r->as_top)
-        return is_own_name(path_base(r->name_top)) ? 0 : add_one(r, fd, "", NO_PARENT);
+        return is_own(r, fd, "", "", path_base(r->name_top)) ? 0 : add_one(r, fd, "", NO_PARENT);
     if (!S_ISDIR(st.st_mode))
         return fail(r, ENOTDIR, r->name_top, "");
     _cleanup_close_ int dir =

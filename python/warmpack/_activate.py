@@ -1,6 +1,7 @@
 """Unpacking an archive once for many processes, and making this one use it."""
 
 import contextlib
+import errno
 import fcntl
 import importlib
 import json
@@ -38,15 +39,30 @@ def _cache_dir_before() -> Optional[str]:
     return _given_cache_dir
 
 
+# What somebody else has put in place, in an image or on a share, can only be read here.
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 @contextlib.contextmanager
 def _locked(path: str) -> Iterator[None]:
-    """Waits for every other process that holds the lock PATH; a process that dies lets go."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """Waits for every other process that holds the lock PATH; a process that dies lets go. Where it
+    cannot be written to, it is enough that nobody holds it who can."""
+    fd, how = -1, fcntl.LOCK_EX
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise
+        how = fcntl.LOCK_SH
+        with contextlib.suppress(OSError):  # there is none
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if fd >= 0:
+            fcntl.flock(fd, how)
         yield
     finally:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
 
 
 def _read_record(path: str) -> Optional[Dict[str, Any]]:
@@ -181,7 +197,11 @@ def once(key: List[Any], beside: str, put: Callable[[], Dict[str, Any]]) -> Dict
         if record is None or record.get("key") != key:
             record = put()
             record["key"] = key
-            _write_record(stem + ".json", record)
+            try:
+                _write_record(stem + ".json", record)
+            except OSError as error:
+                if error.errno not in _READ_ONLY:  # the next process will find out by itself
+                    raise
     return record
 
 

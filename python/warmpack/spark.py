@@ -25,9 +25,9 @@ from ._wrapped import Wrapped
 
 __all__ = ["Activation", "Adopted", "App", "add_app", "adopt", "conf"]
 
-# What was shipped, by application: the driver's folder, and the program's name there. Spark refuses
-# a name that it knows from another path.
-_shipped: Dict[str, Tuple[str, str]] = {}
+# What was shipped, by application: the driver's folder, and the names of programs there, by where
+# they came from. Spark refuses a name that it knows from another path.
+_shipped: Dict[str, Tuple[str, Dict[str, str]]] = {}
 _lock = threading.Lock()
 
 # Below the executor's files: what activate() unpacks.
@@ -171,22 +171,29 @@ def _copy_named_by_content(source: str, folder: str, stem: str, suffix: str) -> 
 
 
 def _ship(context: Any, program: Optional[PathLike]) -> Tuple[str, str]:
-    """Sends the program and this package out, once for each application of Spark; returns the
+    """Sends each program, and this package, out once for each application of Spark; returns the
     folder for archives and the program's name."""
+    source = os.path.abspath(program or find_program())
     with _lock:
-        if context.applicationId in _shipped:
-            return _shipped[context.applicationId]
+        folder, names = _shipped.get(context.applicationId, ("", {}))
+        if source in names:
+            return folder, names[source]
         # Spark removes its own temporary directory when it stops.
-        folder = tempfile.mkdtemp(prefix="warmpack-", dir=getattr(context, "_temp_dir", None))
-        name = _copy_named_by_content(os.fspath(program or find_program()), folder, "warmpack", "")
-        context.addFile(os.path.join(folder, name))
+        folder = folder or tempfile.mkdtemp(prefix="warmpack-",
+                                            dir=getattr(context, "_temp_dir", None))
+        name = _copy_named_by_content(source, folder, "warmpack", "")
+        if name not in names.values():
+            context.addFile(os.path.join(folder, name))
+        names[source] = name
+        if context.applicationId in _shipped:
+            return folder, name
         package = os.path.join(folder, "warmpack_package.zip")
         if os.path.isdir(os.path.dirname(os.path.abspath(__file__))):
             _zip_package(package)
         else:
             _read_zipped_package(package)
         context.addPyFile(package)
-        _shipped[context.applicationId] = folder, name
+        _shipped[context.applicationId] = folder, names
         return folder, name
 
 

@@ -230,3 +230,15 @@ def test_a_linked_pycache_whose_caches_stay_behind_is_named(warmpack, tmp_path):
     assert b"app/__pycache__: is a symbolic link" in done.stderr
     done = warmpack("create", "-h", "-f", "a.tgz", "app", cwd=tmp_path)
     assert b"symbolic link" not in done.stderr
+
+
+def test_a_file_called_like_our_directory_is_packed_like_any_other(runner, tmp_path):
+    """Not where the manifest must go: then nothing is made."""
+    trees.write(tmp_path / "src/app/lib/.warmpack", "mine")
+    trees.write(tmp_path / "src/app/k.py", "x = 1")
+    runner.ok("-czqf", "a.tgz", "-C", "src", "app")
+    runner.ok("-xqf", "a.tgz", "-C", "out")
+    assert (tmp_path / "out/app/lib/.warmpack").read_text() == "mine"
+    trees.write(tmp_path / "src/app/.warmpack", "in the way")
+    trees.refused(runner("-czf", "b.tgz", "-C", "src", "app"), "app/.warmpack", "the manifest's place")
+    assert not (tmp_path / "b.tgz").exists()

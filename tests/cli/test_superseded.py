@@ -124,6 +124,36 @@ def test_a_release_most_of_which_stays_keeps_its_manifest(warmpack, tmp_path):
     assert len(os.listdir(tmp_path / "d/app/.warmpack")) == 2
 
 
+def test_a_small_release_keeps_its_manifest_as_long_as_a_file_of_its_own(warmpack, tmp_path):
+    """Releases come and go meanwhile, and each leaves no more than that."""
+    names = ["a.py", "b.py", "only-in-1.py"]
+    for number in range(1, 5):
+        shutil.rmtree(tmp_path / "app", ignore_errors=True)
+        (tmp_path / "app").mkdir()
+        for name in names[:3 if number == 1 else 2]:
+            (tmp_path / "app" / name).write_text(f"x = {number}")
+        warmpack.ok("-czf", f"{number}.tgz", "app")
+        warmpack.ok("-xf", f"{number}.tgz", "-C", "d")
+        assert len(os.listdir(tmp_path / "d/app/.warmpack")) == (1 if number == 1 else 2)
+    (tmp_path / "d/app/only-in-1.py").unlink()
+    warmpack.ok("-xf", "4.tgz", "-C", "d")
+    assert len(os.listdir(tmp_path / "d/app/.warmpack")) == 1
+
+
+def test_an_update_without_a_directory_above_leaves_what_was_dropped_at_the_top(warmpack, tmp_path):
+    """As the manual says; what lies in a directory goes with --replace."""
+    for number in ("1", "2"):
+        dropped = ["dropped.py", "lib/dropped.py"] if number == "1" else []
+        for name in ["kept.py", "lib/kept.py", *dropped]:
+            (tmp_path / number / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / number / name).write_text(number)
+        warmpack.ok("-czf", number + ".tgz", "-C", number, ".")
+    warmpack.ok("-xf", "1.tgz", "-C", "d")
+    warmpack.ok("-xf", "2.tgz", "-C", "d", "--replace")
+    found = sorted(str(p.relative_to(tmp_path / "d")) for p in (tmp_path / "d").rglob("*.py"))
+    assert found == ["dropped.py", "kept.py", "lib/kept.py"]
+
+
 def test_a_manifest_whose_files_have_gone_goes(warmpack, tmp_path):
     for name in ("one", "two"):
         tree_of(tmp_path, name, {f"{name}/x.py": "x", f"{name}_more/x.py": "x"})

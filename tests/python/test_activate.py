@@ -3,8 +3,10 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -72,6 +74,48 @@ def test_many_processes_at_once_unpack_once(archive, tmp_path):
     assert (place / "app").stat().st_ino == inode
     record = json.loads((tmp_path / ".there.json").read_text())
     assert record["summary"] == {"total": 3, "valid": 3}
+
+
+@pytest.fixture
+def public_place():
+    """A directory that every user may enter, unlike pytest's own."""
+    path = Path(tempfile.mkdtemp(prefix="warmpack-test-"))
+    path.chmod(0o755)
+    yield path
+    for directory in [path, *(p for p in path.rglob("*") if p.is_dir())]:
+        directory.chmod(0o755)
+    shutil.rmtree(path)
+
+
+@pytest.mark.parametrize("kept", ("lock and record", "no lock", "nothing"))
+def test_what_is_in_place_can_be_activated_by_who_may_only_read(archive, package_copy,
+                                                               public_place, kept):
+    """Such as an image that root made. Without the record, what is there is looked at again."""
+    shutil.copy2(archive, public_place / "app.tgz")
+    shutil.copytree(package_copy, public_place / "site")
+    words = (str(public_place / "app.tgz"), str(public_place / "there"))
+    activated(*words)
+    if kept != "lock and record":
+        (public_place / ".there.lock").unlink()
+    if kept == "nothing":
+        (public_place / ".there.json").unlink()
+    shutil.copy2(os.environ["WARMPACK"], public_place / "warmpack")
+    # Numba loads from directories alone that it may write to.
+    (public_place / "there/app/pkg/__pycache__").chmod(0o777)
+    for path in (public_place / "there", public_place):
+        path.chmod(0o555)
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+    env = dict(os.environ, PYTHONPATH=str(public_place / "site"), NUMBA_DEBUG_CACHE="1",
+               WARMPACK=str(public_place / "warmpack"), HOME="/nonexistent")
+    done = subprocess.run([*(as_nobody if os.geteuid() == 0 else ()), PYTHON, "-B", "-c",
+                           WORK.format(words=words, options={})], env=env, cwd="/",
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    path, summary, *_ = json.loads(done.stdout.splitlines()[-1])
+    assert path == words[1] + "/app" and summary["total"] == 3
+    assert (len(LOADED.findall(done.stdout)), len(SAVED.findall(done.stdout))) == (3, 0)
+    assert sorted(p.name for p in public_place.iterdir() if p.name.startswith(".")) == (
+        {"nothing": [], "no lock": [".there.json"]}.get(kept, [".there.json", ".there.lock"]))
 
 
 def test_an_archive_that_changed_is_unpacked_again(archive, warm_tree, tmp_path):

@@ -76,6 +76,9 @@ def test_the_recipe_for_dask_runs_as_it_stands(worked_in, home, tmp_path):
     pytest.importorskip("distributed")
     warmpack.create(worked_in / "app.tgz", "app", directory=worked_in / "src",
                     cache_dir=worked_in / "caches")
+    (worked_in / "more").mkdir()
+    (worked_in / "more" / "of_the_second.py").write_text("")
+    warmpack.create(worked_in / "more.tgz", "more", directory=worked_in)
     (worked_in / "job.py").write_text(
         recipe("dask") + """
 
@@ -84,6 +87,7 @@ def work(_):
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         import pkg.k
+        import of_the_second
     return os.getpid(), pkg.k.__file__, pkg.k.add(20, 22), said.getvalue()
 
 
@@ -93,6 +97,7 @@ if __name__ == "__main__":
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True,
                       dashboard_address=None) as cluster, Client(cluster) as client:
         client.register_plugin(Warm("app.tgz"))
+        client.register_plugin(Warm("more.tgz"))
         late = cluster.scale(3)
         client.wait_for_workers(3)
         for worker in client.scheduler_info()["workers"]:

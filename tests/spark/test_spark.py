@@ -115,6 +115,26 @@ def test_the_same_archive_twice_is_no_error(sc, small, tiny, tmp_path):
     assert_small_was_loaded(on_executors(sc, apps[1].wrap(jobs.reporting(jobs.run_small())), 1))
 
 
+def test_each_application_runs_the_program_that_it_was_given(sc, small, tiny, tmp_path):
+    """A second one is another file to Spark: what stands behind the end of a program is not read."""
+    second = tmp_path / "other-warmpack"
+    shutil.copy2(warmpack.find_program(), second)
+    with open(second, "ab") as file:
+        file.write(b"second")
+    app = warmpack.spark.add_app(sc, small, program=second)
+    again = warmpack.spark.add_app(sc, small, program=second)
+    assert app._program == again._program != tiny._program
+
+    def look():
+        from pyspark import SparkFiles
+
+        with open(SparkFiles.get(app._program), "rb") as file:
+            return file.read()[-6:]
+
+    assert on_executors(sc, lambda _: [look()], 1) == [b"second"]
+    assert_small_was_loaded(on_executors(sc, app.wrap(jobs.reporting(jobs.run_small())), 1))
+
+
 @pytest.mark.parametrize("suffix", ("tgz", "zip"))
 def test_a_tree_that_spark_unpacked_is_adopted(sc, small, tmp_path, suffix):
     archive = tmp_path / ("spark-unpacks." + suffix)

@@ -405,6 +405,23 @@ static void own_directories_are_left_out(void **state)
                         "f.warmpack-Ab3Xy f.warmpack-Ab3XyZ1 f.warmpack-Ab3Xy_ f.warmpackrc dd");
 }
 
+static void what_only_has_an_own_name_is_packed(void **state)
+{
+    struct fixture *f = *state;
+    make_dir(f->dir, ".warmpack.lock", 0755);
+    make_file(f->dir, ".warmpack-Ab3XyZ", "");
+    make_dir(f->dir, "d", 0755);
+    make_file(f->dir, "d/.warmpack", "");
+    make_file(f->dir, "d/.warmpack.lock", "");
+    make_dir(f->dir, "EGG-INFO", 0755);
+    make_file(f->dir, "EGG-INFO/warmpack", "");
+    assert_int_equal(symlinkat("d", f->dir, ".warmpack"), 0);
+    add(f, ".", NULL);
+    finish(f);
+    assert_string_equal(listing(f), "l.warmpack=d f.warmpack-Ab3XyZ d.warmpack.lock dEGG-INFO "
+                                    "fEGG-INFO/warmpack dd fd/.warmpack");
+}
+
 static void the_output_is_not_packed(void **state)
 {
     struct fixture *f = *state;
@@ -597,6 +614,7 @@ int main(void)
         TEST(a_dangling_symlink_cannot_be_followed),
         TEST(sockets_and_the_like_are_skipped_with_a_warning),
         TEST(own_directories_are_left_out),
+        TEST(what_only_has_an_own_name_is_packed),
         TEST(the_output_is_not_packed),
         TEST(excluded_directories_are_not_entered),
         TEST(patterns_match_as_tar_has_it),
