@@ -113,7 +113,7 @@ int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error 
 
 /* Writes what was made, and last the manifest, which begins at byte *AT of the archive. The walk
  * has no items afterwards. */
-int pack_manifest(struct pack *p, struct format_writer *w, struct output *out, uint64_t *at,
-                  struct wp_error *err);
+int pack_manifest(struct pack *p, struct format_writer *w, struct pool *pool, struct output *out,
+                  uint64_t *at, struct wp_error *err);
 
 void pack_clear(struct pack *p);
