@@ -1,5 +1,5 @@
-/* Reading zip, by its central directory. While content is asked for entry after entry, the pool
- * reads and inflates ahead; who picks only some entries has only those read. */
+/* Reading zip, by its central directory: small contents come in batches (zip_ahead.c), large ones
+ * as streams. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,9 +11,8 @@
 #include "base/path.h"
 #include "codec/runahead.h"
 #include "manifest/manifest.h"
-#include "stream/pipeline.h"
 #include "zip.h"
-#include "zip_content.h"
+#include "zip_ahead.h"
 #include "zip_spool.h"
 
 enum {
@@ -35,17 +34,12 @@ struct zip_reader {
     int failed;        /* negative errno: nothing more can be read */
     unsigned in_a_row; /* entries whose content was asked for */
 
-    struct pipeline *line;   /* of batches */
-    struct chunks *chunks;   /* what they inflate to */
-    size_t budget;           /* bytes of it at which nothing further is read ahead */
-    size_t ahead;            /* the first entry that is in no batch yet */
-    struct zip_batch single; /* for what is not read ahead */
+    struct zip_ahead ahead; /* small contents */
+    struct chunk *lent;     /* of a batch: it holds what small_content gave last */
 
     struct zip_stream *stream; /* of a large entry */
     struct runahead *run;
     uint64_t offset; /* of its next bytes */
-
-    struct chunk *lent; /* of a batch: it holds what small_content gave last */
 };
 
 static struct zip_reader *reader_of(struct format_reader *r)
@@ -69,64 +63,10 @@ static int bad_content(struct zip_reader *r, const struct zip_entry *e, int stat
 
 /* ---- Small content ----------------------------------------------------------------------- */
 
-static void load_batch(void *slot, void *arg)
-{
-    (void)arg;
-    zip_batch_load(slot);
-}
-
-static void drop_batch(void *slot)
-{
-    zip_batch_clear(slot);
-}
-
-/* What consumers keep counts, too; but where all is theirs, one batch has to be read at least. */
-static bool may_read_ahead(const struct zip_reader *r, unsigned in_line)
-{
-    return r->ahead < r->a.count && (in_line == 0 || chunks_held(r->chunks) < r->budget);
-}
-
-static void read_ahead(struct zip_reader *r, size_t from, unsigned in_line)
-{
-    struct zip_batch *b;
-
-    if (r->ahead < from)
-        r->ahead = from;
-    while (may_read_ahead(r, in_line) && (b = pipeline_free_slot(r->line))) {
-        b->chunks = r->chunks;
-        zip_batch_choose(b, &r->a, r->ahead, ZIP_BATCH_ENTRIES);
-        r->ahead += b->count;
-        pipeline_submit(r->line);
-        in_line++;
-    }
-}
-
-/* The batch that holds entry I, which is small. */
-static struct zip_batch *batch_of(struct zip_reader *r, size_t i)
-{
-    struct zip_batch *b;
-
-    while ((b = pipeline_wait_oldest(r->line)) && i >= b->first + b->count) {
-        zip_batch_release(b);
-        pipeline_release(r->line);
-    }
-    if (!b && r->in_a_row >= WARM) {
-        read_ahead(r, i, 0);
-        b = pipeline_wait_oldest(r->line);
-    }
-    if (b && i >= b->first) {
-        read_ahead(r, i, 1);
-        return b;
-    }
-    zip_batch_choose(&r->single, &r->a, i, 1);
-    zip_batch_load(&r->single);
-    return &r->single;
-}
-
 /* All of small entry I: 0 and *DATA, valid until the next call. */
 static int small_content(struct zip_reader *r, size_t i, const void **data, struct wp_error *err)
 {
-    const struct zip_batch *b = batch_of(r, i);
+    const struct zip_batch *b = zip_ahead_get(&r->ahead, i, r->in_a_row >= WARM);
     const struct zip_content *c = &b->contents[i - b->first];
 
     if (c->status < 0)
@@ -337,9 +277,7 @@ static void reader_free(struct format_reader *base)
     struct zip_reader *r = reader_of(base);
 
     close_content(r);
-    pipeline_free(r->line);
-    zip_batch_clear(&r->single);
-    chunks_free(r->chunks);
+    zip_ahead_clear(&r->ahead);
     zip_archive_clear(&r->a);
     entry_clear(&r->entry);
     free(r);
@@ -347,7 +285,6 @@ static void reader_free(struct format_reader *base)
 
 static int start(struct zip_reader *r, const struct format_open_options *o, struct wp_error *err)
 {
-    unsigned threads = pool_threads(o->pool), slots = threads > 1 ? 2 * threads + 2 : 1;
     unsigned char magic[4];
     struct stat st;
     int rc;
@@ -370,12 +307,7 @@ static int start(struct zip_reader *r, const struct format_open_options *o, stru
     r->base.mark = r->a.mark != NULL;
     r->base.has_program = r->a.has_program;
     r->base.has_comment = r->a.has_comment;
-    r->single.chunks = r->chunks = chunks_new(ZIP_BATCH_PLAIN);
-    r->budget = (size_t)slots * 2 * ZIP_BATCH_PLAIN;
-    if (r->chunks)
-        r->line =
-            pipeline_new(o->pool, slots, sizeof(struct zip_batch), load_batch, drop_batch, NULL);
-    return r->line ? 0 : error_nomem(err);
+    return zip_ahead_init(&r->ahead, &r->a, o->pool) < 0 ? error_nomem(err) : 0;
 }
 
 int zip_open_reader(struct format_reader **out, int fd, bool is_file, const void *start_bytes,

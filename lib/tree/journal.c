@@ -1,4 +1,4 @@
-/* The journal: what a commit does, as text that is whole or counts as not there.
+/* Writing the journal: what a commit does, as text that is whole or counts as not there.
  *
  *   warmpack-journal 1 merge            or "keep": files that exist stay
  *   area .warmpack-AbCdEf /srv/app      staging directory and physical path of each target
@@ -13,9 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,13 +21,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "beneath.h"
 #include "staging_private.h"
-
-#define HEADER "warmpack-journal 1 "
-enum { MAX_JOURNAL = 1 << 30, MAX_POINTER = 1 << 20 };
-
-/* ---- Writing */
 
 static int add_encoded(struct buf *b, const char *path)
 {
@@ -74,7 +66,7 @@ static int add_op(struct buf *b, const struct staging_op *op)
 static int compose(struct buf *b, const struct staging_area *areas, size_t n,
                    const struct staging_plan *plan)
 {
-    int r = buf_printf(b, HEADER "%s\n", plan->keep_old ? "keep" : "merge");
+    int r = buf_printf(b, STAGING_JOURNAL_HEADER "%s\n", plan->keep_old ? "keep" : "merge");
     for (size_t i = 0; i < n && r == 0; i++) {
         r = buf_printf(b, "area %s ", areas[i].name);
         if (r == 0)
@@ -84,7 +76,7 @@ static int compose(struct buf *b, const struct staging_area *areas, size_t n,
         r = add_op(b, &plan->ops[i]);
     if (r < 0)
         return r;
-    if (b->size > MAX_JOURNAL)
+    if (b->size > STAGING_JOURNAL_LARGEST)
         return -EFBIG;
     unsigned char digest[SHA256_SIZE];
     char hex[2 * SHA256_SIZE + 1];
@@ -129,16 +121,6 @@ int staging_journal_point(const struct staging_area *first, const struct staging
     return r < 0 ? error_set(err, -r, a->target, "cannot write to the staging directory") : 0;
 }
 
-int staging_journal_master(const struct staging_area *a, struct buf *path)
-{
-    int r = beneath_read(a->stage_fd, STAGING_JOURNAL_AT, MAX_POINTER, path, NULL);
-    if (r == -ENOMEM)
-        return r;
-    if (r < 0 || path->size == 0 || path->data[0] != '/' || memchr(path->data, '\0', path->size))
-        return -ENOENT;
-    return buf_terminate(path);
-}
-
 int staging_journal_write(const struct staging_area *areas, size_t n,
                           const struct staging_plan *plan, struct wp_error *err)
 {
@@ -163,239 +145,4 @@ int staging_journal_write(const struct staging_area *areas, size_t n,
         return error_set(err, -r, areas[0].target, "cannot write the journal");
     }
     return 0;
-}
-
-/* ---- Reading. Nothing is believed: the digest guards against a cut, not against a forger. */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Decodes in place. */
-static int decode(char *text)
-{
-    char *out = text;
-    for (const char *p = text; *p; p++) {
-        if (*p != '%') {
-            *out++ = *p;
-            continue;
-        }
-        int hi = hex_digit(p[1]);
-        int lo = hi < 0 ? -1 : hex_digit(p[2]);
-        if (lo < 0 || (hi == 0 && lo == 0))
-            return -EINVAL;
-        *out++ = (char)(hi << 4 | lo);
-        p += 2;
-    }
-    *out = '\0';
-    return 0;
-}
-
-/* The next field, up to a space: a number from MIN to MAX. */
-static int take_number(char **at, int base, long long min, long long max, long long *out)
-{
-    char *end;
-    if (**at != '-' && hex_digit(**at) < 0)
-        return -EINVAL;
-    errno = 0;
-    *out = strtoll(*at, &end, base);
-    if (errno || end == *at || *end != ' ' || *out < min || *out > max)
-        return -EINVAL;
-    *at = end + 1;
-    return 0;
-}
-
-static int take_inode(char **at, ino_t *out)
-{
-    char *end;
-    if (**at < '0' || **at > '9')
-        return -EINVAL;
-    errno = 0;
-    *out = strtoull(*at, &end, 10);
-    if (errno || *end != ' ')
-        return -EINVAL;
-    *at = end + 1;
-    return 0;
-}
-
-static bool skip_word(char **at, const char *word)
-{
-    size_t n = strlen(word);
-    if (strncmp(*at, word, n) != 0)
-        return false;
-    *at += n;
-    return true;
-}
-
-static int parse_area(struct staging_journal *j, char *text)
-{
-    char name[STAGING_NAME_SIZE];
-    size_t n = strcspn(text, " ");
-    if (text[n] != ' ' || n != sizeof name - 1 || j->area_count == STAGING_MAX_AREAS)
-        return -EINVAL;
-    memcpy(name, text, n);
-    name[n] = '\0';
-    char *path = text + n + 1;
-    if (decode(path) < 0 || path[0] != '/' || !staging_name_is(name))
-        return -EINVAL;
-    char **paths = reallocarray(j->paths, j->area_count + 1, sizeof *paths);
-    if (!paths)
-        return -ENOMEM;
-    j->paths = paths;
-    char(*names)[STAGING_NAME_SIZE] = reallocarray(j->names, j->area_count + 1, sizeof *names);
-    if (!names)
-        return -ENOMEM;
-    j->names = names;
-    memcpy(names[j->area_count], name, sizeof name);
-    paths[j->area_count] = strdup(path);
-    if (!paths[j->area_count])
-        return -ENOMEM;
-    j->area_count++;
-    return 0;
-}
-
-static int parse_attributes(struct staging_op *op, char **at)
-{
-    long long mode, uid, gid, sec, nsec;
-    if (take_number(at, 8, 0, 07777, &mode) < 0 || take_number(at, 10, -1, UINT_MAX, &uid) < 0 ||
-        take_number(at, 10, -1, UINT_MAX, &gid) < 0 ||
-        take_number(at, 10, LLONG_MIN, LLONG_MAX, &sec) < 0 ||
-        take_number(at, 10, 0, UTIME_OMIT, &nsec) < 0 || (nsec > 999999999 && nsec != UTIME_OMIT))
-        return -EINVAL;
-    op->mode = (mode_t)mode;
-    op->uid = (uid_t)uid;
-    op->gid = (gid_t)gid;
-    op->mtime = (struct timespec){.tv_sec = (time_t)sec, .tv_nsec = (long)nsec};
-    return 0;
-}
-
-static int parse_op(struct staging_journal *j, char *at)
-{
-    struct staging_op op = {0};
-    long long area, a = 0, b = 0;
-    int r = 0;
-
-    if (skip_word(&at, "mode "))
-        op.kind = OP_MODE;
-    else if (skip_word(&at, "remove "))
-        op.kind = OP_REMOVE;
-    else if (skip_word(&at, "put "))
-        op.kind = OP_PUT;
-    else if (skip_word(&at, "dir "))
-        op.kind = OP_DIR;
-    else
-        return -EINVAL;
-    if (take_number(&at, 10, 0, (long long)j->area_count - 1, &area) < 0)
-        return -EINVAL;
-    if (op.kind == OP_MODE) {
-        r = take_inode(&at, &op.ino);
-        if (r == 0)
-            r = take_number(&at, 8, 0, 07777, &a);
-        if (r == 0)
-            r = take_number(&at, 8, 0, 07777, &b);
-        op.mode = (mode_t)a;
-        op.before = (mode_t)b;
-    } else if (op.kind == OP_PUT) {
-        r = take_inode(&at, &op.ino);
-        if (r == 0)
-            r = take_number(&at, 10, 0, 1, &a);
-        op.replaces = a != 0;
-    } else if (op.kind == OP_DIR) {
-        r = parse_attributes(&op, &at);
-    }
-    if (r < 0 || decode(at) < 0)
-        return -EINVAL;
-    bool root = *at == '\0' && (op.kind == OP_MODE || op.kind == OP_DIR);
-    if (!root && !path_is_safe(at))
-        return -EINVAL;
-    struct staging_op *added = staging_plan_add(&j->plan, op.kind, (unsigned)area, at);
-    if (!added)
-        return -ENOMEM;
-    op.path = added->path;
-    op.area = (unsigned)area;
-    *added = op;
-    return 0;
-}
-
-/* Checks the last line; the lines before it are TEXT's first *BODY bytes. */
-static int check_end(const char *text, size_t size, size_t *body, size_t *count)
-{
-    if (size == 0 || text[size - 1] != '\n')
-        return -EINVAL;
-    size_t at = size - 1;
-    while (at > 0 && text[at - 1] != '\n')
-        at--;
-    unsigned char said[SHA256_SIZE], is[SHA256_SIZE];
-    char hex[2 * SHA256_SIZE + 1];
-    int used = 0;
-    if (sscanf(text + at, "end %zu %64[0-9a-f]%n", count, hex, &used) != 2 ||
-        at + (size_t)used + 1 != size || hex_decode(hex, said, sizeof said) < 0)
-        return -EINVAL;
-    sha256_of(text, at, is);
-    *body = at;
-    return memcmp(said, is, sizeof is) == 0 ? 0 : -EINVAL;
-}
-
-static int parse(struct staging_journal *j, char *text, size_t size)
-{
-    size_t body, count;
-    int r = check_end(text, size, &body, &count);
-    if (r < 0)
-        return r;
-    text[body] = '\0';
-    bool in_ops = false;
-    for (char *line = text, *next; r == 0 && *line; line = next) {
-        next = strchr(line, '\n');
-        if (!next)
-            return -EINVAL;
-        *next++ = '\0';
-        char *at = line;
-        if (line == text) {
-            if (!skip_word(&at, HEADER) || (strcmp(at, "keep") != 0 && strcmp(at, "merge") != 0))
-                return -EINVAL;
-            j->plan.keep_old = strcmp(at, "keep") == 0;
-        } else if (!in_ops && skip_word(&at, "area ")) {
-            r = parse_area(j, at);
-        } else {
-            in_ops = true;
-            r = parse_op(j, at);
-        }
-    }
-    if (r == 0 && (j->area_count == 0 || count != j->plan.count))
-        r = -EINVAL;
-    return r;
-}
-
-int staging_journal_read(const struct staging_area *a, struct staging_journal *j)
-{
-    _cleanup_buf_ struct buf b = {0};
-
-    *j = (struct staging_journal){.undo = true};
-    int r = beneath_read(a->stage_fd, STAGING_UNDO, MAX_JOURNAL, &b, NULL);
-    if (r == -ENOENT) {
-        j->undo = false;
-        r = beneath_read(a->stage_fd, STAGING_JOURNAL, MAX_JOURNAL, &b, NULL);
-    }
-    if (r == 0)
-        r = buf_terminate(&b);
-    if (r == 0)
-        r = memchr(b.data, '\0', b.size) ? -EINVAL : parse(j, (char *)b.data, b.size);
-    if (r < 0)
-        staging_journal_clear(j);
-    return r == -EINVAL || r == -EISDIR || r == -ELOOP || r == -EFBIG ? -ENOENT : r;
-}
-
-void staging_journal_clear(struct staging_journal *j)
-{
-    for (size_t i = 0; i < j->area_count; i++)
-        free(j->paths[i]);
-    free(j->paths);
-    free(j->names);
-    staging_plan_clear(&j->plan);
-    j->paths = NULL;
-    j->names = NULL;
-    j->area_count = 0;
 }

@@ -11,6 +11,7 @@
  *   staging_dirs.c   what is set for directories, and walks through them
  *   staging_fresh.c  owners, modes and times of directories, before the renames
  *   journal.c        the list as text, whole or not there at all
+ *   journal_read.c   and that text as a list again
  *   commit.c         carries the operations out, or takes them back:
  *   commit_move.c    those that move something
  *   recover.c        does the same for a process that died in between
@@ -205,13 +206,19 @@ int staging_fresh_prepare(const struct staging_area *a, const char *path, bool *
 
 /* ---- journal.c */
 
-/* Makes journal-at in each area but the first. */
+#define STAGING_JOURNAL_HEADER "warmpack-journal 1 "
+enum { STAGING_JOURNAL_LARGEST = 1 << 30 }; /* bytes: more is no journal */
+
+/* Makes journal-at in A, which is not the first area. */
 int staging_journal_point(const struct staging_area *first, const struct staging_area *a,
                           struct wp_error *err);
-/* The contents of journal-at, NUL-terminated: 0, or -ENOENT. */
-int staging_journal_master(const struct staging_area *a, struct buf *path);
 int staging_journal_write(const struct staging_area *areas, size_t n,
                           const struct staging_plan *plan, struct wp_error *err);
+
+/* ---- journal_read.c */
+
+/* The contents of journal-at, NUL-terminated: 0, -ENOENT or -ENOMEM. */
+int staging_journal_master(const struct staging_area *a, struct buf *path);
 
 struct staging_journal {
     struct staging_plan plan;

@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "beneath.h"
 #include "walk.h"
+#include "walk_own.h"
 #include "walk_root.h"
 
 /* One walk_add: directories are listed in the order in which they were found, so that the items
@@ -57,39 +58,11 @@ static void tell(const struct run *r, enum wp_severity severity, const char *nam
     report(r->o->report, severity, path ? path : name, "%s", what);
 }
 
-/* The directory of manifests in the metadata directory DIR of an egg or a wheel. */
-static bool is_own_place(const char *dir, const char *name)
-{
-    static const char wheel[] = ".dist-info";
-    size_t n = strlen(dir), tail = sizeof wheel - 1;
-
-    return strcmp(name, "warmpack") == 0 &&
-           (strcmp(dir, "EGG-INFO") == 0 || (n > tail && strcmp(dir + n - tail, wheel) == 0));
-}
-
-/* What type things of ours called NAME in directory WITHIN have: manifests, staging, locks. 0: none
- * of ours is called that. */
-static mode_t own_type(const char *within, const char *name)
-{
-    static const char own[] = ".warmpack";
-    if (is_own_place(within, name))
-        return S_IFDIR;
-    if (strncmp(name, own, sizeof own - 1) != 0)
-        return 0;
-    name += sizeof own - 1;
-    if (strcmp(name, ".lock") == 0)
-        return S_IFREG;
-    if (*name == '-' && strlen(name + 1) == 6 &&
-        strspn(name + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == 6)
-        return S_IFDIR;
-    return *name == '\0' ? S_IFDIR : 0;
-}
-
 /* Is AT beneath DIR, called NAME in directory WITHIN, of our own? It may have gone meanwhile. */
 static bool is_own(const struct run *r, int dir, const char *at, const char *within,
                    const char *name)
 {
-    mode_t type = own_type(within, name);
+    mode_t type = walk_own_type(within, name);
     int flags = AT_EMPTY_PATH | (r->o->follow ? 0 : AT_SYMLINK_NOFOLLOW);
     struct stat st;
     return type && (fstatat(dir, at, &st, flags) < 0 || (st.st_mode & S_IFMT) == type);
