@@ -72,7 +72,7 @@ static int pack_entries(struct pack *p, struct format_writer *w, struct pool *po
     if (r < 0)
         return r;
     result->entries += p->made_count;
-    r = pack_manifest(p, w, out, &manifest_at, err);
+    r = pack_manifest(p, w, pool, out, &manifest_at, err);
     return r < 0 ? r : put_framing(w, out, false, manifest_at, err);
 }
 

@@ -111,8 +111,9 @@ int pack_write(struct format_writer *w, struct output *out, struct format_block 
  * -EAGAIN where an index or its data files changed since they were read. */
 int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error *err);
 
-/* Writes what was made, and last the manifest, which begins at byte *AT of the archive. */
-int pack_manifest(struct pack *p, struct format_writer *w, struct output *out, uint64_t *at,
-                  struct wp_error *err);
+/* Writes what was made, and last the manifest, which begins at byte *AT of the archive. The walk
+ * has no items afterwards. */
+int pack_manifest(struct pack *p, struct format_writer *w, struct pool *pool, struct output *out,
+                  uint64_t *at, struct wp_error *err);
 
 void pack_clear(struct pack *p);

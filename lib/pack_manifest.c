@@ -1,6 +1,6 @@
 /* Packing, last step: files that are in no tree, and the manifest, which knows of all the others.
- * The manifest's text goes into the archive as it is made, since it may be larger than all that is
- * known of the tree. That its size stands before it takes a first writing, which only counts. */
+ * Its size stands before it, so it is written twice where it is too large to be kept: first only to
+ * count, then into the archive as it is made. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -42,28 +42,38 @@ static int compare_entries(const void *a, const void *b)
     return strcmp(((const struct entry *)a)->path, ((const struct entry *)b)->path);
 }
 
-/* The manifest borrows the walk's entries while it is written. */
-static int borrow_entries(struct pack *p, struct wp_error *err)
+/* The walk's entries become the manifest's, in the memory in which they are: all have been packed,
+ * and a million are too many to have them twice. Entries of what was made are copied. */
+static int take_entries(struct pack *p, struct wp_error *err)
 {
     struct manifest *m = &p->manifest;
+    struct walk_item *items = take_ptr(p->walk.items);
+    size_t count = p->walk.count;
+    struct entry *entries = (struct entry *)items, *fit;
 
-    m->entries = calloc(p->walk.count + p->made_count + 1, sizeof *m->entries);
-    if (!m->entries)
+    p->walk.count = p->walk.room = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct entry e = items[i].entry;
+
+        free(items[i].name);
+        if (e.type == ENTRY_OTHER)
+            entry_clear(&e);
+        else
+            entries[m->entry_count++] = e;
+    }
+    m->entries = entries;
+    fit = reallocarray(entries, m->entry_count + p->made_count + 1, sizeof *fit);
+    if (!fit)
         return error_nomem(err);
-    for (size_t i = 0; i < p->walk.count; i++)
-        if (p->walk.items[i].entry.type != ENTRY_OTHER)
-            m->entries[m->entry_count++] = p->walk.items[i].entry;
-    for (size_t i = 0; i < p->made_count; i++)
-        m->entries[m->entry_count++] = p->made[i].entry;
+    m->entries = fit;
+    for (size_t i = 0; i < p->made_count; i++) {
+        if (entry_copy(&fit[m->entry_count], &p->made[i].entry) < 0)
+            return error_nomem(err);
+        m->entry_count++;
+    }
     if (p->made_count)
-        qsort(m->entries, m->entry_count, sizeof *m->entries, compare_entries);
+        qsort(fit, m->entry_count, sizeof *fit, compare_entries);
     return 0;
-}
-
-static void return_entries(struct pack *p)
-{
-    free(take_ptr(p->manifest.entries));
-    p->manifest.entry_count = 0;
 }
 
 /* The newest time of what is packed, so that the same tree gives the same bytes. */
@@ -79,53 +89,66 @@ static struct timespec time_of_made(const struct pack *p)
 
 /* ---- What it will be --------------------------------------------------------------------- */
 
+enum { MOST_KEPT = 8 << 20 }; /* bytes of the text: of some thirty thousand files */
+
 struct measure {
     uint64_t size;
-    struct sha256 *sha; /* or NULL */
+    struct buf text;    /* all of it, if it is not larger than that; else nothing */
+    struct sha256 *sha; /* owned, or NULL */
 };
+
+static void measure_end(struct measure *m)
+{
+    buf_free(&m->text);
+    sha256_free(m->sha);
+}
 
 static int count_text(void *ctx, const void *data, size_t n, struct wp_error *err)
 {
     struct measure *m = ctx;
 
-    (void)err;
     m->size += n;
     if (m->sha)
         sha256_add(m->sha, data, n);
+    if (m->size > MOST_KEPT)
+        buf_free(&m->text);
+    else if (buf_add(&m->text, data, n) < 0)
+        return error_nomem(err);
     return 0;
 }
 
 /* A wheel's RECORD has the manifest's digest, and the manifest has RECORD's size: both are written
  * until the size is the one that was assumed. It only ever grows, by the digits of the other. */
-static int measure_with_record(struct pack *p, struct made_file *record, uint64_t *size,
-                               struct wp_error *err)
+static int measure_with_record(struct pack *p, struct pool *pool, struct made_file *record,
+                               struct measure *m, struct wp_error *err)
 {
+    struct entry *listed = (struct entry *)manifest_find(&p->manifest, record->entry.path);
     unsigned char digest[SHA256_SIZE];
 
+    m->sha = sha256_new();
+    if (!m->sha)
+        return error_nomem(err);
     for (;;) {
-        struct measure m = {.sha = sha256_new()};
-        int r = m.sha ? borrow_entries(p, err) : error_nomem(err);
+        int r;
 
+        m->size = 0;
+        buf_clear(&m->text);
+        r = manifest_write(&p->manifest, pool, count_text, m, err);
         buf_clear(&record->text);
         if (r == 0)
-            r = manifest_write(&p->manifest, count_text, &m, err);
-        if (r == 0)
-            sha256_end(m.sha, digest);
-        if (r == 0 && wheel_record_write(&p->manifest, p->home, digest, m.size, &record->text) < 0)
+            sha256_end(m->sha, digest);
+        if (r == 0 && wheel_record_write(&p->manifest, p->home, digest, m->size, &record->text) < 0)
             r = error_nomem(err);
-        return_entries(p);
-        sha256_free(m.sha);
-        *size = m.size;
         if (r < 0 || record->entry.size == record->text.size)
             return r;
-        record->entry.size = record->text.size;
+        record->entry.size = listed->size = record->text.size;
     }
 }
 
-static int measure_manifest(struct pack *p, uint64_t *size, struct wp_error *err)
+static int measure_manifest(struct pack *p, struct pool *pool, struct measure *all,
+                            struct wp_error *err)
 {
     struct manifest *m = &p->manifest;
-    struct measure all = {0};
     int r;
 
     m->creator = strdup("warmpack " WP_VERSION);
@@ -133,16 +156,11 @@ static int measure_manifest(struct pack *p, uint64_t *size, struct wp_error *err
     if (!m->creator || !m->home)
         return error_nomem(err);
     r = record_environment(m, err);
+    r = r < 0 ? r : take_entries(p, err);
     for (size_t i = 0; i < p->made_count && r == 0; i++)
         if (!p->made[i].entry.has_sha256)
-            return measure_with_record(p, &p->made[i], size, err);
-    if (r == 0)
-        r = borrow_entries(p, err);
-    if (r == 0)
-        r = manifest_write(m, count_text, &all, err);
-    return_entries(p);
-    *size = all.size;
-    return r;
+            return measure_with_record(p, pool, &p->made[i], all, err);
+    return r < 0 ? r : manifest_write(m, pool, count_text, all, err);
 }
 
 /* ---- Into the archive -------------------------------------------------------------------- */
@@ -217,37 +235,38 @@ static int put_made(struct format_writer *w, struct output *out, const struct ma
     return r;
 }
 
-static int put_manifest(struct pack *p, struct format_writer *w, struct output *out,
-                        const struct entry *e, struct wp_error *err)
+static int put_manifest(struct pack *p, struct format_writer *w, struct pool *pool,
+                        struct output *out, const struct entry *e, const struct buf *text,
+                        struct wp_error *err)
 {
     struct alone a = {.w = w, .out = out};
-    int r = borrow_entries(p, err);
+    int r = alone_begin(&a, e, err);
 
     if (r == 0)
-        r = alone_begin(&a, e, err);
-    if (r == 0)
-        r = manifest_write(&p->manifest, alone_add, &a, err);
-    return_entries(p);
+        r = text->size ? alone_add(&a, text->data, text->size, err)
+                       : manifest_write(&p->manifest, pool, alone_add, &a, err);
     if (r == 0)
         r = alone_end(&a, e, err);
     w->ops->drop_block(&a.block);
     return r;
 }
 
-int pack_manifest(struct pack *p, struct format_writer *w, struct output *out, uint64_t *at,
-                  struct wp_error *err)
+int pack_manifest(struct pack *p, struct format_writer *w, struct pool *pool, struct output *out,
+                  uint64_t *at, struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(p->home, MANIFEST_NAME);
     struct entry e = {.path = path, .mode = 0644, .mtime = time_of_made(p)};
+    _cleanup_(measure_end) struct measure m = {0};
     int r;
 
     if (!path)
         return error_nomem(err);
     for (size_t i = 0; i < p->made_count; i++)
         p->made[i].entry.mtime = e.mtime;
-    r = measure_manifest(p, &e.size, err);
+    r = measure_manifest(p, pool, &m, err);
+    e.size = m.size;
     for (size_t i = 0; i < p->made_count && r == 0; i++)
         r = put_made(w, out, &p->made[i], err);
     *at = out->written;
-    return r < 0 ? r : put_manifest(p, w, out, &e, err);
+    return r < 0 ? r : put_manifest(p, w, pool, out, &e, &m.text, err);
 }

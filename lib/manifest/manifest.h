@@ -72,18 +72,20 @@ struct manifest {
 };
 void manifest_clear(struct manifest *m);
 
+struct pool;
+
 /* Gets the next N bytes of a text. 0 or negative errno, which ends the writing. */
 typedef int manifest_taker(void *ctx, const void *data, size_t n, struct wp_error *err);
 
 /* Writes the text, deterministic to the byte, to TAKE, run by run: all of it may be larger than the
- * records. Entries must be sorted and without duplicates (-EINVAL names the pair). Floats of stamps
- * as Python's repr gives them. */
-int manifest_write(const struct manifest *m, manifest_taker *take, void *ctx, struct wp_error *err);
+ * records. Lines are written by POOL, and taken on the caller's thread. Entries must be sorted and
+ * without duplicates (-EINVAL names the pair). Floats of stamps as Python's repr gives them. */
+int manifest_write(const struct manifest *m, struct pool *pool, manifest_taker *take, void *ctx,
+                   struct wp_error *err);
 
 /* Reads and checks TEXT: version, order, digest, the end line, each member's type. NAME is for
  * messages. Unknown members are ignored, lines of unknown kind too; an unknown version is refused
  * (-EINVAL). Paths are checked with path_is_safe. With POOL, lines are parsed by its threads. */
-struct pool;
 int manifest_read(struct manifest *out, const void *text, size_t size, const char *name,
                   struct pool *pool, struct wp_error *err);
 

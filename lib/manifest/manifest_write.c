@@ -12,8 +12,9 @@
 #include "manifest/json_write.h"
 #include "manifest/manifest.h"
 #include "manifest/manifest_private.h"
+#include "stream/pipeline.h"
 
-enum { RUN = 128 << 10 }; /* bytes of text that are given away at once, and a line more */
+enum { LINES = 256 }; /* that are written by one thread and given away at once */
 
 static const char NOT_CLEAN[] = "it is no clean path beneath the archive's root";
 
@@ -212,53 +213,16 @@ static int write_index(const struct manifest_index *i, struct buf *out, struct w
     return end_line(&w, start, i->index, err);
 }
 
-/* A text on its way to who takes it. */
-struct writing {
-    struct buf text; /* what has not been given away yet */
-    struct sha256 *sha;
-    manifest_taker *take;
-    void *ctx;
+/* ---- Lines ------------------------------------------------------------------------------- */
+
+/* Some lines, which are independent of all others: the pool writes them. */
+struct lines {
+    const struct manifest *m;
+    size_t first, count; /* records, of entries, caches and indexes in this order */
+    struct buf text;
+    int status;
+    struct wp_error err;
 };
-
-static void writing_clear(struct writing *w)
-{
-    buf_free(&w->text);
-    sha256_free(w->sha);
-}
-
-static int give(struct writing *w, struct wp_error *err)
-{
-    int r = w->text.size ? w->take(w->ctx, w->text.data, w->text.size, err) : 0;
-
-    sha256_add(w->sha, w->text.data, w->text.size);
-    buf_clear(&w->text);
-    return r;
-}
-
-/* After a line. */
-static int give_some(struct writing *w, struct wp_error *err)
-{
-    return w->text.size < RUN ? 0 : give(w, err);
-}
-
-static int write_end(const struct manifest *m, struct writing *w, struct wp_error *err)
-{
-    struct json_writer j = {.out = &w->text};
-    unsigned char digest[SHA256_SIZE];
-    char hex[2 * SHA256_SIZE + 1];
-    int r = give(w, err);
-
-    if (r < 0)
-        return r;
-    sha256_end(w->sha, digest);
-    hex_encode(digest, sizeof digest, hex);
-    json_write_open(&j);
-    json_write_raw(&j, "end", "true");
-    json_write_uint(&j, "entries", m->entry_count);
-    json_write_plain(&j, "sha256", hex);
-    r = end_line(&j, 0, NULL, err);
-    return r < 0 ? r : w->take(w->ctx, w->text.data, w->text.size, err);
-}
 
 /* Is PATH fit to be read again, and does it come after BEFORE (NULL: the first)? */
 static int check_path(const char *path, const char *before, struct wp_error *err)
@@ -275,33 +239,126 @@ static int check_path(const char *path, const char *before, struct wp_error *err
                      shown ? shown : "another");
 }
 
-static int write_records(const struct manifest *m, struct writing *w, struct wp_error *err)
+static int write_record(const struct manifest *m, size_t i, struct buf *out, struct wp_error *err)
 {
-    int r = 0;
+    int r;
 
-    for (size_t i = 0; i < m->entry_count && r == 0; i++) {
+    if (i < m->entry_count) {
         r = check_path(m->entries[i].path, i ? m->entries[i - 1].path : NULL, err);
-        r = r < 0 ? r : write_entry(&m->entries[i], &w->text, err);
-        r = r < 0 ? r : give_some(w, err);
+        return r < 0 ? r : write_entry(&m->entries[i], out, err);
     }
-    for (size_t i = 0; i < m->cache_count && r == 0; i++) {
+    i -= m->entry_count;
+    if (i < m->cache_count) {
         r = check_path(m->caches[i].cache, i ? m->caches[i - 1].cache : NULL, err);
-        r = r < 0 ? r : write_cache(&m->caches[i], &w->text, err);
-        r = r < 0 ? r : give_some(w, err);
+        return r < 0 ? r : write_cache(&m->caches[i], out, err);
     }
-    for (size_t i = 0; i < m->index_count && r == 0; i++) {
-        r = check_path(m->indexes[i].index, i ? m->indexes[i - 1].index : NULL, err);
-        r = r < 0 ? r : write_index(&m->indexes[i], &w->text, err);
-        r = r < 0 ? r : give_some(w, err);
-    }
-    return r;
+    i -= m->cache_count;
+    r = check_path(m->indexes[i].index, i ? m->indexes[i - 1].index : NULL, err);
+    return r < 0 ? r : write_index(&m->indexes[i], out, err);
 }
 
-int manifest_write(const struct manifest *m, manifest_taker *take, void *ctx, struct wp_error *err)
+static void write_lines(void *slot, void *arg)
 {
-    _cleanup_(writing_clear) struct writing w = {.take = take, .ctx = ctx, .sha = sha256_new()};
-    int r = w.sha ? write_header(m, &w.text, err) : error_nomem(err);
+    struct lines *l = slot;
 
-    r = r < 0 ? r : write_records(m, &w, err);
-    return r < 0 ? r : write_end(m, &w, err);
+    (void)arg;
+    buf_clear(&l->text);
+    l->status = 0;
+    l->err = (struct wp_error){0};
+    for (size_t i = 0; i < l->count && l->status == 0; i++)
+        l->status = write_record(l->m, l->first + i, &l->text, &l->err);
+}
+
+static void drop_lines(void *slot)
+{
+    buf_free(&((struct lines *)slot)->text);
+}
+
+/* ---- The text ---------------------------------------------------------------------------- */
+
+/* A text on its way to who takes it. */
+struct writing {
+    struct pipeline *line;
+    struct sha256 *sha;
+    manifest_taker *take;
+    void *ctx;
+};
+
+static void writing_clear(struct writing *w)
+{
+    pipeline_free(w->line);
+    sha256_free(w->sha);
+}
+
+static int give(struct writing *w, const struct buf *text, struct wp_error *err)
+{
+    sha256_add(w->sha, text->data, text->size);
+    return w->take(w->ctx, text->data, text->size, err);
+}
+
+static int give_header(const struct manifest *m, struct writing *w, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf text = {0};
+    int r = write_header(m, &text, err);
+
+    return r < 0 ? r : give(w, &text, err);
+}
+
+static int give_records(const struct manifest *m, struct writing *w, struct wp_error *err)
+{
+    const size_t all = m->entry_count + m->cache_count + m->index_count;
+    size_t next = 0;
+    struct lines *l;
+
+    for (;;) {
+        int r;
+
+        while (next < all && (l = pipeline_free_slot(w->line))) {
+            l->m = m;
+            l->first = next;
+            l->count = all - next < LINES ? all - next : LINES;
+            next += l->count;
+            pipeline_submit(w->line);
+        }
+        l = pipeline_wait_oldest(w->line);
+        if (!l)
+            return 0;
+        if (l->status < 0 && err)
+            *err = l->err;
+        r = l->status < 0 ? l->status : give(w, &l->text, err);
+        if (r < 0)
+            return r;
+        pipeline_release(w->line);
+    }
+}
+
+static int give_end(const struct manifest *m, struct writing *w, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf text = {0};
+    struct json_writer j = {.out = &text};
+    unsigned char digest[SHA256_SIZE];
+    char hex[2 * SHA256_SIZE + 1];
+    int r;
+
+    sha256_end(w->sha, digest);
+    hex_encode(digest, sizeof digest, hex);
+    json_write_open(&j);
+    json_write_raw(&j, "end", "true");
+    json_write_uint(&j, "entries", m->entry_count);
+    json_write_plain(&j, "sha256", hex);
+    r = end_line(&j, 0, NULL, err);
+    return r < 0 ? r : w->take(w->ctx, text.data, text.size, err);
+}
+
+int manifest_write(const struct manifest *m, struct pool *pool, manifest_taker *take, void *ctx,
+                   struct wp_error *err)
+{
+    const unsigned threads = pool_threads(pool), slots = threads > 1 ? 2 * threads : 1;
+    _cleanup_(writing_clear) struct writing w = {.take = take, .ctx = ctx, .sha = sha256_new()};
+    int r;
+
+    w.line = pipeline_new(pool, slots, sizeof(struct lines), write_lines, drop_lines, NULL);
+    r = w.line && w.sha ? give_header(m, &w, err) : error_nomem(err);
+    r = r < 0 ? r : give_records(m, &w, err);
+    return r < 0 ? r : give_end(m, &w, err);
 }

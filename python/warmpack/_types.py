@@ -98,6 +98,7 @@ class ExtractResult(_Placed, total=False):
 class RestoreResult(_Placed, total=False):
     dry_run: bool
     manifests: int
+    damaged: int
     missing: int
     changed: int
     times: int

@@ -17,6 +17,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "manifest/manifest.h"
+#include "stream/pool.h"
 
 /* Records own their strings elsewhere; here they are literals that nobody frees. */
 #pragma GCC diagnostic ignored "-Wdiscarded-qualifiers"
@@ -106,12 +107,24 @@ static int add_text(void *out, const void *data, size_t n, struct wp_error *err)
     return buf_add(out, data, n) < 0 ? error_nomem(err) : 0;
 }
 
+static int write_with(unsigned threads, const struct manifest *m, manifest_taker *take, void *ctx,
+                      struct wp_error *err)
+{
+    struct pool *pool = pool_new(threads);
+    int r;
+
+    assert_non_null(pool);
+    r = manifest_write(m, pool, take, ctx, err);
+    pool_free(pool);
+    return r;
+}
+
 static struct buf written(const struct manifest *m)
 {
     struct wp_error err = {0};
     struct buf out = {0};
 
-    if (manifest_write(m, add_text, &out, &err) < 0)
+    if (write_with(2, m, add_text, &out, &err) < 0)
         fail_msg("%s", err.message);
     return out;
 }

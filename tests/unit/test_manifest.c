@@ -184,9 +184,25 @@ static void the_text_is_given_away_in_runs(void **state)
     size_t most = 0;
 
     (void)state;
-    assert_int_equal(manifest_write(&m, take_run, &most, &err), 0);
+    assert_int_equal(write_with(2, &m, take_run, &most, &err), 0);
     assert_true(all.size > 512 << 10);
     assert_true(most < 256 << 10);
+}
+
+static void the_text_does_not_depend_on_the_number_of_threads(void **state)
+{
+    _cleanup_(large_clear) struct manifest m = large(4000);
+    _cleanup_buf_ struct buf two = written(&m);
+
+    (void)state;
+    for (unsigned threads = 1; threads <= 5; threads += 2) {
+        _cleanup_buf_ struct buf text = {0};
+        struct wp_error err = {0};
+
+        assert_int_equal(write_with(threads, &m, add_text, &text, &err), 0);
+        assert_int_equal(text.size, two.size);
+        assert_memory_equal(text.data, two.data, two.size);
+    }
 }
 
 static int refuse_run(void *ctx, const void *data, size_t n, struct wp_error *err)
@@ -203,7 +219,7 @@ static void who_takes_the_text_can_end_the_writing(void **state)
     struct wp_error err = {0};
 
     (void)state;
-    assert_int_equal(manifest_write(&m, refuse_run, NULL, &err), -ENOSPC);
+    assert_int_equal(write_with(2, &m, refuse_run, NULL, &err), -ENOSPC);
 }
 
 static void numbers_that_json_lacks_become_an_unknown_stamp(void **state)
@@ -235,7 +251,7 @@ static void expect_unwritable(const struct manifest *m, const char *message)
     _cleanup_buf_ struct buf out = {0};
     struct wp_error err = {0};
 
-    assert_int_equal(manifest_write(m, add_text, &out, &err), -EINVAL);
+    assert_int_equal(write_with(2, m, add_text, &out, &err), -EINVAL);
     if (!strstr(err.message, message))
         fail_msg("\"%s\" is not in \"%s\"", message, err.message);
 }
@@ -434,6 +450,7 @@ int main(void)
         cmocka_unit_test(python_reads_the_same_names_times_and_digest),
         cmocka_unit_test(two_writings_are_the_same_bytes),
         cmocka_unit_test(the_text_is_given_away_in_runs),
+        cmocka_unit_test(the_text_does_not_depend_on_the_number_of_threads),
         cmocka_unit_test(who_takes_the_text_can_end_the_writing),
         cmocka_unit_test(writing_refuses_what_reading_would_refuse),
         cmocka_unit_test(numbers_that_json_lacks_become_an_unknown_stamp),
