@@ -120,13 +120,89 @@ static int keep_index(struct archive_indexes *v, const struct entry *e, struct w
     return archive_pull(v->a, e, &index->text, NULL, err);
 }
 
+/* ---- Names that come again --------------------------------------------------------------- */
+
+struct named {
+    const char *path;
+    size_t number; /* in the order of the archive */
+};
+
+static int compare_named(const void *a, const void *b)
+{
+    const struct named *x = a, *y = b;
+    int order = strcmp(x->path, y->path);
+
+    return order ? order : (x->number > y->number) - (x->number < y->number);
+}
+
 static int compare_entries(const void *a, const void *b)
 {
     return strcmp(((const struct entry *)a)->path, ((const struct entry *)b)->path);
 }
 
-/* Of two entries with one name the later one counts, as in tar; both stay comparable here because
- * the sort below is only for looking up. */
+static void drop_index(struct archive_index *index)
+{
+    free(index->path);
+    buf_free(&index->text);
+    *index = (struct archive_index){0};
+}
+
+static void sort_named(struct named *list, size_t count)
+{
+    if (count)
+        qsort(list, count, sizeof *list, compare_named);
+}
+
+static void drop_earlier_entries(struct manifest *m, struct named *list)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < m->entry_count; i++)
+        list[i] = (struct named){m->entries[i].path, i};
+    sort_named(list, m->entry_count);
+    for (size_t i = 0; i + 1 < m->entry_count; i++)
+        if (strcmp(list[i].path, list[i + 1].path) == 0)
+            entry_clear(&m->entries[list[i].number]);
+    for (size_t i = 0; i < m->entry_count; i++)
+        if (m->entries[i].path)
+            m->entries[kept++] = m->entries[i];
+    m->entry_count = kept;
+}
+
+static void drop_earlier_indexes(struct archive_indexes *v, struct named *list)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < v->count; i++)
+        list[i] = (struct named){v->items[i].path, i};
+    sort_named(list, v->count);
+    for (size_t i = 0; i + 1 < v->count; i++)
+        if (strcmp(list[i].path, list[i + 1].path) == 0)
+            drop_index(&v->items[list[i].number]);
+    for (size_t i = 0; i < v->count; i++)
+        if (v->items[i].path)
+            v->items[kept++] = v->items[i];
+    v->count = kept;
+}
+
+/* Of two entries with one name the later one counts, as in tar. Then all are sorted, to be found.
+ */
+static int settle_names(struct archive_indexes *v, struct wp_error *err)
+{
+    struct manifest *m = &v->m;
+    _cleanup_free_ struct named *list = reallocarray(NULL, m->entry_count + 1, sizeof *list);
+
+    if (!list)
+        return error_nomem(err);
+    drop_earlier_indexes(v, list); /* each of them is an entry, too */
+    drop_earlier_entries(m, list);
+    if (m->entry_count)
+        qsort(m->entries, m->entry_count, sizeof *m->entries, compare_entries);
+    return 0;
+}
+
+/* ---- The archive ------------------------------------------------------------------------- */
+
 static int meet_all(struct archive_indexes *v, struct buf *manifest, char **manifest_path,
                     struct wp_error *err)
 {
@@ -156,9 +232,7 @@ static int meet_all(struct archive_indexes *v, struct buf *manifest, char **mani
         if (r < 0)
             return r;
     }
-    if (r == 0 && v->m.entry_count)
-        qsort(v->m.entries, v->m.entry_count, sizeof *v->m.entries, compare_entries);
-    return r;
+    return r < 0 ? r : settle_names(v, err);
 }
 
 /* A format that rounds times has the exact ones in its manifest. */
@@ -220,10 +294,8 @@ char *archive_indexes_source(const struct archive_indexes *v, const struct archi
 
 void archive_indexes_clear(struct archive_indexes *v)
 {
-    for (size_t i = 0; i < v->count; i++) {
-        free(v->items[i].path);
-        buf_free(&v->items[i].text);
-    }
+    for (size_t i = 0; i < v->count; i++)
+        drop_index(&v->items[i]);
     free(v->items);
     manifest_clear(&v->m);
     *v = (struct archive_indexes){0};
