@@ -99,8 +99,8 @@ static bool holds_own(struct restore *r, const struct restore_tree *t, int fd, c
     return false;
 }
 
-/* Does one of the names lie there that BASES give to the source directories? RELATIVE: in the tree,
- * their paths begin with its base. */
+/* Does one of the names lie there that BASES give to the source directories? BELOW_BASE: the bases
+ * are paths of the tree's own base, not of the directory that is repaired. */
 static bool holds_names(struct restore *r, const struct restore_tree *t, int fd, char **bases,
                         bool below_base)
 {

@@ -119,7 +119,7 @@ static int stage_all(struct unpack *u, struct wp_error *err)
     int r, made;
 
     r = unpack_read_recorded(u, err);
-    if (r == 0)
+    if (r >= 0)
         r = reader->ops->next(reader, &e, err);
     made = r < 0 ? r : unpack_files_new(&files, u, reader->mark, err);
     if (made < 0)

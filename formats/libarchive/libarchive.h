@@ -8,6 +8,7 @@
 
 #define LIBARCHIVE_MISSING "libarchive.so.13 is needed to read it, and cannot be loaded"
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): types and names cannot stand in any. */
 #define LIBARCHIVE_FUNCTIONS(each)                                                                 \
     each(error_string);                                                                            \
     each(read_data);                                                                               \
@@ -23,10 +24,11 @@
     each(read_support_format_zip_streamable);                                                      \
     each(set_error)
 
-#define LIBARCHIVE_MEMBER(name) __typeof__(archive_##name) *(name)
+#define LIBARCHIVE_MEMBER(name) __typeof__(archive_##name) *name
 struct libarchive {
     LIBARCHIVE_FUNCTIONS(LIBARCHIVE_MEMBER); /* archive_read_new() and so on */
 };
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* Any thread; for good. NULL: it is not there, LIBARCHIVE_MISSING. */
 const struct libarchive *libarchive_load(void);

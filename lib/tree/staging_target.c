@@ -46,7 +46,7 @@ static int remember_made(struct staging_area *a, int parent, const char *name, i
 static int open_dir(const struct staging_area *a, int parent, const char *name)
 {
     bool guarded = a->owner && a->owner->guarded;
-    struct stat above, st;
+    struct stat above = {0}, st = {0};
     int fd = openat(parent, name, O_PATH | O_CLOEXEC | (guarded ? O_NOFOLLOW : O_DIRECTORY));
     if (fd < 0 || !guarded)
         return fd < 0 ? -errno : fd;
