@@ -125,6 +125,15 @@ int reading_cannot_load(const struct reading *r, int error, struct wp_error *err
                             : error_set(err, -error, r->name, "cannot be read");
 }
 
+/* The line that goes beyond the piece at AT has no end near enough. Loading all of it would bring
+ * into memory whatever a hostile file has. */
+static int too_long(const struct reading *r, const char *at, struct wp_error *err)
+{
+    struct json_line l = reading_line(r, at, r->lines + reading_count_lines(at, PIECE_SIZE), err);
+
+    return json_line_wrong(&l, "longer than %d bytes", MANIFEST_LINE_MAX);
+}
+
 /* Loads what of the records begins at FROM up to the end of a line; its size in *SIZE. */
 static int load_piece(struct reading *r, size_t from, size_t *size, struct wp_error *err)
 {
@@ -135,6 +144,8 @@ static int load_piece(struct reading *r, size_t from, size_t *size, struct wp_er
         size_t more = have ? have : PIECE_SIZE;
         int e;
 
+        if (have > PIECE_SIZE + MANIFEST_LINE_MAX)
+            return too_long(r, at, err);
         more = more < left - have ? more : left - have;
         e = more ? read_text_load(&r->text, from + have, more) : -ESTALE;
         if (e < 0)

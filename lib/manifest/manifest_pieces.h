@@ -13,6 +13,7 @@ struct reading {
     const char *name; /* of the manifest, for messages */
     struct read_text text;
     size_t body, end_line; /* offsets of the records and of the end line */
+    size_t tail;           /* offset from which on the end has been loaded, to look for that line */
     struct piece *pieces;
     size_t piece_count;
     size_t lines;          /* in and before the pieces */

@@ -50,13 +50,24 @@ static int count_before(struct reading *r, size_t size, size_t *lines)
     return 0;
 }
 
+/* Loads what begins at FROM up to what has been loaded of the end. Each byte once: of a hostile
+ * file every line may be a signature. */
+static int load_tail(struct reading *r, size_t from)
+{
+    int e = from < r->tail ? read_text_load(&r->text, from, r->tail - from) : 0;
+
+    if (e == 0 && from < r->tail)
+        r->tail = from;
+    return e;
+}
+
 /* Parses the last line of the first SIZE bytes, behind the header; its offset in *START. */
 static int parse_last_line(struct reading *r, size_t size, struct json_line *l, size_t *start,
                            struct wp_error *err)
 {
     size_t n = size < MANIFEST_LINE_MAX + 1 ? size : MANIFEST_LINE_MAX + 1;
     const char *tail = r->text.data + size - n, *before;
-    int e = read_text_load(&r->text, size - n, n);
+    int e = load_tail(r, size - n);
 
     if (e < 0)
         return reading_cannot_load(r, e, err);
@@ -73,22 +84,23 @@ static int parse_last_line(struct reading *r, size_t size, struct json_line *l, 
     return e < 0 ? reading_cannot_load(r, e, err) : json_line_parse(l, size - *start);
 }
 
-/* Finds the end line (signatures may follow it) and what it says. */
-static int find_end(struct reading *r, uint64_t *entries, unsigned char digest[SHA256_SIZE],
-                    struct wp_error *err)
+/* Finds the end line of the first *SIZE bytes and what it says. Signatures may follow it: *SIZE is
+ * then where they begin. */
+static int find_end(struct reading *r, size_t *size, uint64_t *entries,
+                    unsigned char digest[SHA256_SIZE], struct wp_error *err)
 {
-    size_t size = r->text.size;
-
     for (;;) {
         _cleanup_(json_line_clear) struct json_line l = {0};
-        int result = parse_last_line(r, size, &l, &r->end_line, err);
+        int result = parse_last_line(r, *size, &l, &r->end_line, err);
         const char *hex = NULL;
         bool end = false;
 
         if (result < 0)
             return result;
         if (json_is_object(json_object_get(l.object, "signature"))) {
-            size = r->end_line;
+            if (r->text.fd >= 0)
+                read_text_drop(&r->text, r->end_line, *size - r->end_line);
+            *size = r->end_line;
             continue;
         }
         if (json_line_bool(&l, "end", JSON_OPTIONAL, &end) < 0)
@@ -105,17 +117,20 @@ static int find_end(struct reading *r, uint64_t *entries, unsigned char digest[S
     }
 }
 
-/* Its line's number is counted only for a message. */
+/* A line's number is counted only for a message, and only for the line that is wrong. */
 static int read_end(struct reading *r, uint64_t *entries, unsigned char digest[SHA256_SIZE],
                     struct wp_error *err)
 {
     struct wp_error uncounted = {0};
-    int e = find_end(r, entries, digest, &uncounted);
+    size_t size = r->text.size;
+    int e;
 
+    r->tail = size;
+    e = find_end(r, &size, entries, digest, &uncounted);
     if (e == 0)
         return 0;
     r->counts = true;
-    return find_end(r, entries, digest, err);
+    return find_end(r, &size, entries, digest, err);
 }
 
 static int read_all(struct manifest *m, struct reading *r, struct pool *pool, struct wp_error *err)

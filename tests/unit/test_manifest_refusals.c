@@ -1,5 +1,9 @@
 /* Promises of warmpack-manifest(5): what is refused, with which words, and what is let pass. */
 
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+
 #include "manifest_fixture.h"
 #include "stream/pool.h"
 
@@ -353,6 +357,55 @@ static void only_a_signature_may_follow_the_end(void **state)
     }
 }
 
+/* As many signatures as a megabyte and a half holds, behind an end line with a wrong count: each
+ * must be looked at once. Looking at all that stands before each would take minutes. */
+static void many_signatures_are_read_in_the_time_of_few(void **state)
+{
+    static const char SIGNATURE[] = "{\"signature\": {}}\n";
+    enum { MANY = 80000, SECONDS = 15 };
+    _cleanup_buf_ struct buf text = {0};
+    clock_t begin = clock();
+
+    (void)state;
+    buf_add_str(&text, HEADER);
+    buf_add_str(&text, "{\"end\": true, \"entries\": -1}\n");
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(buf_add(&text, SIGNATURE, sizeof SIGNATURE - 1), 0);
+    expect_refused(&text, "line 2: \"entries\" is out of range");
+    assert_true(clock() - begin < (clock_t)SECONDS * CLOCKS_PER_SEC);
+}
+
+static long most_memory(void)
+{
+    struct rusage usage;
+
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+static void a_line_without_end_is_not_brought_into_memory(void **state)
+{
+    static const char END[] = "\n{\"end\": true, \"entries\": 0, \"sha256\": \""
+                              "0000000000000000000000000000000000000000000000000000000000000000"
+                              "\"}\n";
+    const off_t size = 512 << 20;
+    struct manifest got;
+    struct wp_error err = {0};
+    int fd = memfd_create("manifest", MFD_CLOEXEC);
+    long before;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, HEADER, sizeof HEADER - 1, 0), sizeof HEADER - 1);
+    assert_int_equal(pwrite(fd, END, sizeof END - 1, size), sizeof END - 1);
+    before = most_memory();
+    expect_message(
+        manifest_read_file(&got, fd, (size_t)size + sizeof END - 1, "m.jsonl", NULL, &err), &got,
+        &err, "line 2: longer than 1048576 bytes");
+    assert_true(most_memory() - before < 64 << 10); /* KiB */
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +419,8 @@ int main(void)
         cmocka_unit_test(disorder_between_distant_lines_is_found),
         cmocka_unit_test(what_is_not_known_is_ignored),
         cmocka_unit_test(only_a_signature_may_follow_the_end),
+        cmocka_unit_test(many_signatures_are_read_in_the_time_of_few),
+        cmocka_unit_test(a_line_without_end_is_not_brought_into_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
