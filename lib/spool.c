@@ -37,47 +37,66 @@ static bool is_interrupted(const struct reading *r)
     return r->interrupted && *r->interrupted;
 }
 
+/* Zeros into the digest: a few bytes of an archive can tell of more than are ever hashed. */
+static int digest_hole(struct reading *r, uint64_t size, struct wp_error *err)
+{
+    static const char zeros[65536];
+
+    while (size) {
+        size_t part = size < sizeof zeros ? (size_t)size : sizeof zeros;
+
+        if (is_interrupted(r))
+            return error_set(err, EINTR, NULL, "interrupted");
+        sha256_add(r->sha, zeros, part);
+        size -= part;
+    }
+    return 0;
+}
+
+/* Room in the file for the content of ITEM, all of it a hole at first. */
+static int make_room(struct spool *s, struct spooled *item, struct wp_error *err)
+{
+    uint64_t size;
+    bool fits = !__builtin_add_overflow(s->size, item->entry.size, &size) && size <= INT64_MAX;
+
+    if (!fits || ftruncate(s->fd, (off_t)size) < 0)
+        return error_set(err, fits ? errno : EFBIG, item->entry.path,
+                         "cannot be kept in a temporary file");
+    item->at = s->size;
+    s->size = size;
+    return 0;
+}
+
 /* The content of the current entry into the file. A gap is zeros, there and in the digest. */
 static int keep_content(struct reading *r, struct spooled *item, struct wp_error *err)
 {
-    static const char zeros[65536];
     struct format_reader *reader = r->a->reader;
     uint64_t at = 0, offset;
     const void *data;
     size_t n;
-    int rc;
+    int rc = make_room(r->s, item, err);
 
-    item->at = r->s->size;
+    if (rc < 0)
+        return rc;
     while ((rc = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
         if (is_interrupted(r))
             return error_set(err, EINTR, NULL, "interrupted");
         if (offset < at || offset > item->entry.size || n > item->entry.size - offset)
             return error_set(err, EBADMSG, item->entry.path,
                              "has another size than its header says");
-        for (uint64_t gap = offset - at; gap;) {
-            size_t part = gap < sizeof zeros ? (size_t)gap : sizeof zeros;
-
-            sha256_add(r->sha, zeros, part);
-            gap -= part;
-        }
+        rc = digest_hole(r, offset - at, err);
+        if (rc < 0)
+            return rc;
         sha256_add(r->sha, data, n);
         rc = file_temporary_write(r->s->fd, item->at + offset, data, n, err);
         if (rc < 0)
             return rc;
         at = offset + n;
     }
-    for (; at < item->entry.size && rc == 0;) {
-        uint64_t left = item->entry.size - at;
-        size_t part = left < sizeof zeros ? (size_t)left : sizeof zeros;
-
-        sha256_add(r->sha, zeros, part);
-        at += part;
-    }
+    if (rc == 0)
+        rc = digest_hole(r, item->entry.size - at, err);
     sha256_end(r->sha, item->entry.sha256);
     item->entry.has_sha256 = true;
-    r->s->size += item->entry.size;
-    if (rc == 0 && ftruncate(r->s->fd, (off_t)r->s->size) < 0) /* a hole at the end */
-        return error_set(err, errno, item->entry.path, "cannot be kept in a temporary file");
     return rc;
 }
 

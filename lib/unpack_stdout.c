@@ -16,8 +16,10 @@ static int print_bytes(const char *data, size_t n, struct wp_error *err)
     return r < 0 ? error_set(err, -r, "standard output", "cannot write") : 0;
 }
 
-/* HOLE zero bytes, then DATA. */
-static int print_run(uint64_t hole, const void *data, size_t n, struct wp_error *err)
+/* HOLE zero bytes, of which a few bytes of an archive can tell more than are ever written, then
+ * DATA. */
+static int print_run(const struct unpack *u, uint64_t hole, const void *data, size_t n,
+                     struct wp_error *err)
 {
     static const char zeros[65536];
     int r = 0;
@@ -25,7 +27,8 @@ static int print_run(uint64_t hole, const void *data, size_t n, struct wp_error 
     while (hole && r == 0) {
         size_t part = hole < sizeof zeros ? (size_t)hole : sizeof zeros;
 
-        r = print_bytes(zeros, part, err);
+        r = unpack_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
+                                  : print_bytes(zeros, part, err);
         hole -= part;
     }
     return r < 0 ? r : print_bytes(data, n, err);
@@ -43,14 +46,14 @@ static int print_entry(struct unpack *u, struct unpacked *item, struct sha256 *s
 
     while ((r = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
         r = unpack_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
-                                  : print_run(offset - at, data, n, err);
+                                  : print_run(u, offset - at, data, n, err);
         if (r < 0)
             return r;
         sha256_add(sha, data, n);
         at = offset + n;
     }
     if (r == 0 && at < item->e.size)
-        r = print_run(item->e.size - at, NULL, 0, err);
+        r = print_run(u, item->e.size - at, NULL, 0, err);
     sha256_end(sha, item->e.sha256);
     item->e.has_sha256 = true;
     u->result->files++;
@@ -62,7 +65,7 @@ static int take_manifest(struct unpack *u, const struct entry *e, struct wp_erro
     _cleanup_buf_ struct buf text = {0};
     int r = unpack_take_manifest(u, e, &text, err);
     if (r == 0 && unpack_selected(u, e->path))
-        r = print_run(0, text.data, text.size, err);
+        r = print_run(u, 0, text.data, text.size, err);
     return r;
 }
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import tarfile
 import time
 
 import pytest
@@ -121,3 +122,38 @@ def test_a_signal_ends_create_while_its_fifo_stalls(tmp_path):
             assert_ends_soon(child, signal.SIGTERM, 143)
     finally:
         os.close(held)
+
+
+def sparse(path, size):
+    """An archive of one file that is a hole of SIZE bytes, with its map in front, as GNU tar."""
+    info = tarfile.TarInfo("GNUSparseFile.0/app/k.py")
+    info.mode, info.mtime, info.size = 0o644, 1, 512
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0",
+                        "GNU.sparse.name": "app/k.py", "GNU.sparse.realsize": str(size)}
+    path.write_bytes(info.tobuf(tarfile.PAX_FORMAT) + b"1\n0\n0\n".ljust(512, b"\0")
+                     + bytes(1024))
+
+
+@pytest.mark.parametrize("size, verb", [
+    (1 << 60, ["extract", "-O"]), (1 << 40, ["amend", "--source", ".", "-o", "out.tar"])])
+def test_a_signal_ends_what_is_busy_with_a_hole(tmp_path, size, verb):
+    sparse(tmp_path / "a.tar", size)
+    with subprocess.Popen([BINARY, *verb, "-f", "a.tar"], cwd=tmp_path,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
+        time.sleep(1)
+        child.terminate()
+        try:
+            assert child.wait(timeout=10) == 143
+        finally:
+            child.kill()
+        assert child.stderr.read() == b"warmpack: interrupted\n"
+    assert not (tmp_path / "out.tar").exists()
+
+
+def test_a_hole_larger_than_any_file_is_refused_at_once(tmp_path):
+    sparse(tmp_path / "a.tar", (1 << 63) - 1)
+    result = subprocess.run([BINARY, "amend", "--source", ".", "-o", "out.tar", "-f", "a.tar"],
+                            cwd=tmp_path, stderr=subprocess.PIPE, timeout=60)
+    assert result.returncode == 2
+    assert result.stderr == (b"warmpack: app/k.py: cannot be kept in a temporary file: "
+                             b"File too large\n")
