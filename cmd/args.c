@@ -8,17 +8,6 @@
 #include "args_take.h"
 #include "message.h"
 
-static int out_of_memory(void)
-{
-    message_error("out of memory");
-    return STATUS_FAILED;
-}
-
-static int usage(const struct args *a, const char *text, const char *what)
-{
-    return message_usage(options_verb_name(a->verb), "%s%s", text, what);
-}
-
 /* tar's first spelling: letters without a dash, and the arguments that some of them take follow as
  * words, in the letters' order. Written out here as options of their own. */
 static int expand_bundle(struct args *a, int *argc, char ***argv)
@@ -37,7 +26,7 @@ static int expand_bundle(struct args *a, int *argc, char ***argv)
     a->expanded = calloc(letters + (size_t)*argc + 1, sizeof *a->expanded);
     a->letters = calloc(letters + 1, 3);
     if (!a->expanded || !a->letters)
-        return out_of_memory();
+        return args_out_of_memory();
     a->expanded[n++] = (*argv)[0];
     for (size_t i = 0; i < letters; i++) {
         char *option = a->letters + 3 * i;
@@ -64,14 +53,14 @@ static int refuse(const struct args *a, int result, const char *last)
     char letter[2] = {(char)optopt, '\0'};
 
     if (result == ':')
-        return usage(a, options_name(optopt), " needs an argument");
+        return args_usage(a, options_name(optopt), " needs an argument");
     if (optopt && options_known(optopt))
-        return usage(a, options_name(optopt), " takes no argument");
+        return args_usage(a, options_name(optopt), " takes no argument");
     if (optopt)
-        return usage(a, "unknown option -", letter);
+        return args_usage(a, "unknown option -", letter);
     if (options_ambiguous(last + 2, strcspn(last + 2, "=")))
-        return usage(a, "ambiguous option ", last);
-    return usage(a, "unknown option ", last);
+        return args_usage(a, "ambiguous option ", last);
+    return args_usage(a, "unknown option ", last);
 }
 
 static int parse_all(struct args *a, int argc, char **argv)

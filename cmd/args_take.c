@@ -11,13 +11,13 @@
 
 enum { THREADS_MAX = 1024, STRIP_MAX = 1 << 20 };
 
-static int out_of_memory(void)
+int args_out_of_memory(void)
 {
     message_error("out of memory");
     return STATUS_FAILED;
 }
 
-static int usage(const struct args *a, const char *text, const char *what)
+int args_usage(const struct args *a, const char *text, const char *what)
 {
     return message_usage(options_verb_name(a->verb), "%s%s", text, what);
 }
@@ -27,7 +27,7 @@ int args_add_operand(struct args *a, int kind, const char *text)
     struct operand *more = reallocarray(a->operands, a->operand_count + 1, sizeof *more);
 
     if (!more)
-        return out_of_memory();
+        return args_out_of_memory();
     a->operands = more;
     more[a->operand_count].kind = kind;
     more[a->operand_count++].text = text;
@@ -69,7 +69,7 @@ static int set_mode(struct args *a, enum verb v)
 static int set_compression(struct args *a, enum compression c)
 {
     if (a->compression != COMPRESSION_NONE_GIVEN && a->compression != c)
-        return usage(a, "conflicting compression options", "");
+        return args_usage(a, "conflicting compression options", "");
     a->compression = c;
     return 0;
 }
@@ -122,9 +122,9 @@ static int set_name(struct args *a, int code, const char *text)
         if (names[i].code != code)
             continue;
         if (!*text && !names[i].may_be_empty)
-            return usage(a, options_name(code), ": the name is empty");
+            return args_usage(a, options_name(code), ": the name is empty");
         if (names[i].is_list)
-            return string_list_add(member, text) ? out_of_memory() : 0;
+            return string_list_add(member, text) ? args_out_of_memory() : 0;
         *(const char **)member = text;
     }
     return 0;
@@ -190,7 +190,7 @@ int args_take_argument(struct args *a, int code, const char *text)
     switch (code) {
     case 'f':
         if (a->archive)
-            return usage(a, "-f given twice", "");
+            return args_usage(a, "-f given twice", "");
         a->archive = text;
         return 0;
     case 'C':
