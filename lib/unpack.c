@@ -244,7 +244,6 @@ static int finish_manifest(struct unpack *u, struct wp_error *err)
 static void expect_all(const struct unpack *u)
 {
     struct format_reader *reader = u->a->reader;
-
     const bool some = u->o->caches_only || (u->o->patterns && *u->o->patterns);
 
     if (reader->ops->expect_all && !some)

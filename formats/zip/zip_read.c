@@ -321,7 +321,7 @@ int zip_open_reader(struct format_reader **out, int fd, bool is_file, const void
     static const struct format_reader_ops ops = {.next = reader_next,
                                                  .data = reader_data,
                                                  .share = reader_share,
-        .expect_all = reader_expect_all,
+                                                 .expect_all = reader_expect_all,
                                                  .manifest = reader_manifest,
                                                  .free = reader_free};
     _cleanup_close_ int owned = fd;
