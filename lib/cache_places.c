@@ -93,13 +93,38 @@ static bool is_in_zip(const char *path)
     return zipped_digest_at(path, digest) == 0;
 }
 
+/* Those of FILE in the tree that Python will see at each runtime root. HERE: where it lies now. */
+static int add_runtime_places(struct places *p, const char *file, const char *here,
+                              const struct wp_verify_options *o, const char *user_wide, bool zipped,
+                              struct wp_error *err)
+{
+    _cleanup_free_ char *relative = path_normalise(file);
+    _cleanup_free_ char *below = relative ? path_dir(relative) : NULL;
+
+    if (!below)
+        return error_nomem(err);
+    if (relative[0] == '/')
+        return error_set(err, 0, file, "with --runtime-root, a path below it is needed");
+    for (const char *const *root = o->runtime_roots; *root; root++) {
+        _cleanup_free_ char *base = path_absolute(*root);
+        _cleanup_free_ char *dir = base ? path_join(base, below) : NULL;
+        size_t from = p->count;
+        int r = dir ? add_places(p, here, *below ? dir : base, o, user_wide, zipped, err)
+                    : error_nomem(err);
+
+        if (r < 0)
+            return r;
+        mark_used(p, from);
+    }
+    return 0;
+}
+
 int wp_cache_places(const char *file, const struct wp_verify_options *o,
                     struct wp_cache_place **places, size_t *count, struct wp_error *err)
 {
     _cleanup_free_ char *absolute = path_absolute(file);
     _cleanup_free_ char *here = absolute ? path_dir(absolute) : NULL;
     _cleanup_free_ char *user_wide = NULL;
-    _cleanup_free_ char *relative = path_normalise(file);
     struct places p = {0};
     struct verify v;
     struct stat st;
@@ -108,7 +133,7 @@ int wp_cache_places(const char *file, const struct wp_verify_options *o,
 
     *places = NULL;
     *count = 0;
-    if (!here || !relative)
+    if (!here)
         return error_set(err, errno, file, "cannot be found");
     r = stat(file, &st) < 0 ? -errno : 0;
     zipped = r == -ENOTDIR && zipped_length(absolute);
@@ -127,19 +152,8 @@ int wp_cache_places(const char *file, const struct wp_verify_options *o,
         r = add_places(&p, here, *here ? here : "/", o, user_wide, zipped, err);
         mark_used(&p, 0);
     }
-    for (const char *const *root = o->runtime_roots; root && *root && r == 0; root++) {
-        _cleanup_free_ char *base = path_absolute(*root);
-        _cleanup_free_ char *below = path_dir(relative);
-        _cleanup_free_ char *dir = base && below ? path_join(base, below) : NULL;
-        size_t from = p.count;
-
-        if (relative[0] == '/')
-            r = error_set(err, 0, file, "with --runtime-root, a path below it is needed");
-        else
-            r = dir ? add_places(&p, here, *below ? dir : base, o, user_wide, zipped, err)
-                    : error_nomem(err);
-        mark_used(&p, from);
-    }
+    if (r == 0 && o->runtime_roots)
+        r = add_runtime_places(&p, file, here, o, user_wide, zipped, err);
     verify_end(&v);
     if (r < 0) {
         wp_cache_places_free(p.items, p.count);

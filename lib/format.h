@@ -94,6 +94,8 @@ struct format_reader_ops {
     /* May be NULL. The chunk in which the run lies that data() gave last, kept for the caller
      * (chunk_drop), also when the reader is freed; NULL: it is lent only. */
     struct chunk *(*share)(struct format_reader *r);
+    /* May be NULL. The content of all entries is going to be asked for: begin. */
+    void (*expect_all)(struct format_reader *r);
     /* The manifest alone, without reading what stands before it, where the archive is seekable
      * and says where it lies: 1 with PATH (its name in the archive) and TEXT filled; 0 where
      * this cannot be done, and nothing was consumed; negative errno. Call before next(). */

@@ -240,6 +240,16 @@ static int finish_manifest(struct unpack *u, struct wp_error *err)
     return 0;
 }
 
+/* A zip's manifest is read first: the other threads need not wait for that. */
+static void expect_all(const struct unpack *u)
+{
+    struct format_reader *reader = u->a->reader;
+    const bool some = u->o->caches_only || (u->o->patterns && *u->o->patterns);
+
+    if (reader->ops->expect_all && !some)
+        reader->ops->expect_all(reader);
+}
+
 int unpack_staged(struct unpack *u, struct wp_error *err)
 {
     struct staging_options options = {.keep_old = u->o->keep_old,
@@ -260,6 +270,8 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
             u->umask = u->policy.umask = staging_umask(u->staging, 0);
         r = unpack_add_physical_root(u, err);
     }
+    if (r == 0)
+        expect_all(u);
     if (r == 0)
         r = stage_all(u, err);
     if (r == 0)

@@ -59,6 +59,11 @@ static void read_on(struct zip_ahead *z, size_t from, unsigned in_line)
     }
 }
 
+void zip_ahead_begin(struct zip_ahead *z)
+{
+    read_on(z, 0, 0);
+}
+
 const struct zip_batch *zip_ahead_get(struct zip_ahead *z, size_t i, bool more)
 {
     struct zip_batch *b;

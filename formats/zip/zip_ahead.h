@@ -22,6 +22,9 @@ struct zip_ahead {
 int zip_ahead_init(struct zip_ahead *z, const struct zip_archive *a, struct pool *pool);
 void zip_ahead_clear(struct zip_ahead *z);
 
+/* All entries will be wanted: begins with the first ones. Before the first zip_ahead_get. */
+void zip_ahead_begin(struct zip_ahead *z);
+
 /* The batch that holds entry I, which is small; it stays until the next call. With MORE, the
  * entries that follow will be wanted, too. */
 const struct zip_batch *zip_ahead_get(struct zip_ahead *z, size_t i, bool more);

@@ -248,6 +248,11 @@ static int reader_next(struct format_reader *base, const struct entry **out, str
     return rc < 0 ? rc : 1;
 }
 
+static void reader_expect_all(struct format_reader *base)
+{
+    zip_ahead_begin(&reader_of(base)->ahead);
+}
+
 /* ---- The manifest ------------------------------------------------------------------------ */
 
 static int reader_manifest(struct format_reader *base, struct buf *path, struct buf *text,
@@ -316,6 +321,7 @@ int zip_open_reader(struct format_reader **out, int fd, bool is_file, const void
     static const struct format_reader_ops ops = {.next = reader_next,
                                                  .data = reader_data,
                                                  .share = reader_share,
+                                                 .expect_all = reader_expect_all,
                                                  .manifest = reader_manifest,
                                                  .free = reader_free};
     _cleanup_close_ int owned = fd;

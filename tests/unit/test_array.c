@@ -45,26 +45,11 @@ static void has_room_after_items_were_dropped(void **state)
     }
 }
 
-static void refuses_more_than_memory_can_have(void **state)
-{
-    /* So that the compiler does not refuse it first. */
-    volatile size_t count = SIZE_MAX / 16 + 1;
-    uint64_t *list = NULL, *before;
-
-    (void)state;
-    assert_int_equal(array_grow(list, 0), 0);
-    before = list;
-    assert_int_equal(array_grow(list, count), -ENOMEM);
-    assert_ptr_equal(list, before);
-    free(list);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_all_that_is_added),
         cmocka_unit_test(has_room_after_items_were_dropped),
-        cmocka_unit_test(refuses_more_than_memory_can_have),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
