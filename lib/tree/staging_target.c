@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,19 +77,37 @@ static int give_made(const struct staging_area *a, int fd)
     return fchownat(fd, "", a->owner->uid, a->owner->gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
+/* Makes directory NAME of PARENT as its owner would, so that a kill leaves nothing of root's where
+ * that user is at home. Where the user may not, as root: give_made is for that. */
+static int make_dir(const struct staging_area *a, int parent, const char *name)
+{
+    if (a->owner && geteuid() == 0) {
+        gid_t gid = (gid_t)setfsgid(a->owner->gid);
+        uid_t uid = (uid_t)setfsuid(a->owner->uid);
+        int r = mkdirat(parent, name, 0777) < 0 ? -errno : 0;
+
+        setfsuid(uid); /* for this thread alone, and root may */
+        setfsgid(gid);
+        if (r != -EACCES)
+            return r;
+    }
+    return mkdirat(parent, name, 0777) < 0 ? -errno : 0;
+}
+
 /* Opens directory NAME of PARENT, and makes it where it is missing. */
 static int enter(struct staging_area *a, int parent, const char *name)
 {
     int fd = open_dir(a, parent, name);
     if (fd != -ENOENT)
         return fd;
-    bool made = mkdirat(parent, name, 0777) == 0;
-    if (!made && errno != EEXIST)
-        return -errno;
+    int r = make_dir(a, parent, name);
+    bool made = r == 0;
+    if (!made && r != -EEXIST)
+        return r;
     fd = open_dir(a, parent, name);
     if (fd < 0)
         return fd;
-    int r = made ? remember_made(a, parent, name, fd) : 0;
+    r = made ? remember_made(a, parent, name, fd) : 0;
     if (r == 0 && made)
         r = give_made(a, fd);
     if (r < 0) {
