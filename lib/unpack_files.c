@@ -139,11 +139,19 @@ static void run_work(struct pool_job *job)
     unpack_work_give_back(w);
 }
 
+void unpack_work_begun(struct unpack_files *f)
+{
+    if (pool_threads(f->pool) == 1)
+        pool_drain(f->pool);
+}
+
 static void flush_small(struct unpack_files *f)
 {
-    if (f->filling)
-        pool_submit(f->pool, &f->filling->job);
+    if (!f->filling)
+        return;
+    pool_submit(f->pool, &f->filling->job);
     f->filling = NULL;
+    unpack_work_begun(f);
 }
 
 /* The job for a file of SIZE bytes, which keeps C for it (NULL: nothing to keep). */

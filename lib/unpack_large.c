@@ -100,6 +100,7 @@ static void submit_piece(struct work *w, bool last)
 {
     w->last = last;
     strand_submit(&w->large->strand, &w->job);
+    unpack_work_begun(w->f);
 }
 
 /* A job for what stands at OFFSET of L, behind *W, which is submitted unless it is empty. */
