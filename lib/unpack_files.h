@@ -71,8 +71,8 @@ int unpack_files_status(struct unpack_files *f, struct wp_error *err);
 /* An empty job. Works for the pool until one is free. */
 struct work *unpack_work_take(struct unpack_files *f);
 void unpack_work_give_back(struct work *w);
-/* After a job has been submitted. One thread does it at once, while its content is in the cache, and
- * what that lies in can be used for what comes next. */
+/* After a job has been submitted. One thread does it at once, while its content is in the cache,
+ * and what that lies in can be used for what comes next. */
 void unpack_work_begun(struct unpack_files *f);
 /* Makes W keep C (which it takes over). False: it keeps as many as it may; C stays the caller's. */
 bool unpack_work_keep(struct work *w, struct chunk *c);

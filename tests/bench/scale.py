@@ -63,7 +63,7 @@ def run_format(runner, out, name, suffix, peer, compare, files, size):
     """The tree in one format. Its archives are gone afterwards: all at once would not fit."""
     rows = []
     for job in tasks(out, name, suffix, runner.scratch / "here", peer):
-        for tool in job.tools:
+        for tool in list(job.tools):
             runs.say("%s: %s, %s" % (name, job.name, tool.name))
             took = runner.once(job, tool)
             if compare:
