@@ -228,7 +228,7 @@ def test_a_killed_create_leaves_no_partial_archive_under_its_name(warmpack, tmp_
                                             (signal.SIGHUP, 129)])
 def test_a_signal_to_create_leaves_what_was_there(warmpack, tmp_path, number, status):
     fill(tmp_path, 1)
-    write(tmp_path / "app" / "more", noise(20_000_000))
+    write(tmp_path / "app" / "more", noise(8_000_000))
     archive = write(tmp_path / "a.tgz", "old")
     reader, writer = full_pipe()  # for what it says, so that it stands still in the middle
     child = warmpack.start("create", "--threads", "1", "--progress", "always", "-f", archive, "app",
