@@ -81,7 +81,7 @@ static int pack_once(const struct wp_create_options *o, pack_planner *plan, void
                      struct pool *pool, struct output *out, struct wp_create_result *result,
                      struct wp_error *err)
 {
-    struct pack p = {.o = o, .spool = -1};
+    struct pack p = {.o = o, .pool = pool, .spool = -1};
     _cleanup_buf_ struct buf mark = {0};
     struct format_write_options options = {.level = o->level_set ? o->level : -1,
                                            .one_member = o->gzip_one_member};

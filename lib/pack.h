@@ -25,6 +25,7 @@ struct made_file {
 
 struct pack {
     const struct wp_create_options *o;
+    struct pool *pool;
     struct walk walk;         /* sorted; entries take on what was really read */
     int spool;                /* descriptor that the content of spooled items is read from */
     struct manifest manifest; /* roots and caches; entries and indexes at the end */

@@ -19,6 +19,7 @@ void pack_walk_options(const struct pack *p, struct walk_options *w)
         .exclude = p->o->exclude,
         .follow = p->o->follow,
         .numeric_owner = p->o->numeric_owner,
+        .pool = p->pool,
         .report = p->o->report,
         .interrupted = p->o->interrupted,
     };

@@ -6,6 +6,7 @@
 #           setuptools from the Python package index, and two minutes of fuzzing
 #   --asan  with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan
 set -eu
+umask 022 # other users, whom some tests become, read what is made here
 
 all=no preset=release build=build
 for word in "$@"; do
@@ -31,6 +32,7 @@ if [ "$(id -u)" -eq 0 ] &&
   trap 'exit 143' TERM
   chmod 755 "$copy"
   tar -cf - --exclude='./build*' . | tar -xf - -C "$copy"
+  chmod -R a+rX "$copy"
   status=0
   sh "$copy/tests/run.sh" "$@" || status=$?
   mkdir -p "$build" && cp -r "$copy/$build/reports" "$build/" || true

@@ -1,5 +1,5 @@
 #pragma once
-/* SHA-1 and SHA-256 through libcrypto's EVP, and hex. */
+/* SHA-1 and SHA-256 of libcrypto, and hex. Once there, a digest cannot fail. */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -8,6 +8,8 @@
 #include "entry.h"
 #include "names.h"
 
+struct pool;
+
 struct walk_item {
     struct entry entry;
     unsigned root; /* index of the root that its name is relative to */
@@ -33,7 +35,9 @@ struct walk_options {
     bool numeric_owner; /* leave uname and gname NULL */
     dev_t skip_dev;     /* the output archive, never packed into itself; skip_ino 0: none */
     ino_t skip_ino;
-    const struct wp_report *report;
+    struct pool
+        *pool; /* of the calling thread, to list directories on; NULL: on this thread alone */
+    const struct wp_report *report; /* called by this thread alone */
     const volatile sig_atomic_t *interrupted;
 };
 

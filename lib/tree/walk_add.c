@@ -1,270 +1,34 @@
-/* Listing trees: each directory through its descriptor, nothing sorted yet. */
+/* Adding trees to a walk: what leads to a member, and its directories, listed on all threads. */
 
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/array.h"
-#include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/path.h"
 #include "beneath.h"
+#include "stream/pipeline.h"
 #include "walk.h"
-#include "walk_own.h"
+#include "walk_list.h"
 #include "walk_root.h"
 
-/* One walk_add: directories are listed in the order in which they were found, so that the items
- * themselves are the queue. */
-struct run {
-    struct walk *w;
-    const struct walk_options *o;
-    struct wp_error *err;
-    unsigned root;
-    const char *name_top; /* of what is walked, beneath the root; "" is the root itself */
-    const char *as_top;   /* its archive path; "" where it has no item of its own */
-    bool same;            /* the two are equal */
-    size_t first;         /* index of the run's first item */
-    dev_t top_dev;
-    ino_t top_ino;
-    size_t *parents;     /* with `follow`: by item - first, that of its directory; owned */
-    struct buf name, as; /* of the item at hand; terminated */
-    char *listing;       /* of getdents64; owned */
-};
-
-enum { LISTING_SIZE = 64 << 10 };
-static const size_t NO_PARENT = SIZE_MAX;
-
-static void run_clear(struct run *r)
-{
-    free(r->parents);
-    free(r->listing);
-    buf_free(&r->name);
-    buf_free(&r->as);
-}
+/* More threads than this only wait for one another in the kernel; and each may hold a descriptor
+ * and thousands of items. */
+enum { MOST_THREADS = 8 };
 
 /* error_set with the path as a user would type it. */
-static int fail(const struct run *r, int errnum, const char *name, const char *what)
+static int fail(const struct walk_run *r, int errnum, const char *name, const char *what,
+                struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(r->w->root_names[r->root], name);
-    return error_set(r->err, errnum, path ? path : name, "%s", what);
+    return error_set(err, errnum, path ? path : name, "%s", what);
 }
 
-static void tell(const struct run *r, enum wp_severity severity, const char *name, const char *what)
-{
-    _cleanup_free_ char *path = path_join(r->w->root_names[r->root], name);
-    report(r->o->report, severity, path ? path : name, "%s", what);
-}
-
-/* Is AT beneath DIR, called NAME in directory WITHIN, of our own? It may have gone meanwhile. */
-static bool is_own(const struct run *r, int dir, const char *at, const char *within,
-                   const char *name)
-{
-    mode_t type = walk_own_type(within, name);
-    int flags = AT_EMPTY_PATH | (r->o->follow ? 0 : AT_SYMLINK_NOFOLLOW);
-    struct stat st;
-    return type && (fstatat(dir, at, &st, flags) < 0 || (st.st_mode & S_IFMT) == type);
-}
-
-static struct walk_item *new_item(struct run *r, size_t parent)
-{
-    struct walk *w = r->w;
-    if (w->count == w->room) {
-        size_t room = w->room ? w->room * 2 : 64;
-        struct walk_item *items = reallocarray(w->items, room, sizeof *items);
-        if (!items)
-            return NULL;
-        w->items = items;
-        w->room = room;
-    }
-    if (r->o->follow) {
-        size_t i = w->count - r->first;
-        if (array_grow(r->parents, i) < 0)
-            return NULL;
-        r->parents[i] = parent;
-    }
-    struct walk_item *item = &w->items[w->count++];
-    *item = (struct walk_item){.root = r->root, .follow = r->o->follow};
-    return item;
-}
-
-static int read_target(struct run *r, int dir, const char *at, char **target)
-{
-    char text[PATH_MAX];
-    ssize_t n = readlinkat(dir, at, text, sizeof text);
-    if (n < 0)
-        return fail(r, errno, (char *)r->name.data, "cannot read symbolic link");
-    if (n == (ssize_t)sizeof text)
-        return fail(r, ENAMETOOLONG, (char *)r->name.data, "cannot read symbolic link");
-    *target = strndup(text, (size_t)n);
-    return *target ? 0 : error_nomem(r->err);
-}
-
-static int copy_name(char **to, const char *from, struct wp_error *err)
-{
-    *to = from ? strdup(from) : NULL;
-    return from && !*to ? error_nomem(err) : 0;
-}
-
-static int fill_item(struct run *r, struct walk_item *item, int dir, const char *at,
-                     const struct stat *st)
-{
-    struct entry *e = &item->entry;
-    e->mode = st->st_mode & 07777;
-    e->uid = st->st_uid;
-    e->gid = st->st_gid;
-    e->mtime = st->st_mtim;
-    item->dev = st->st_dev;
-    item->ino = st->st_ino;
-    item->ctime = st->st_ctim;
-    if (S_ISREG(st->st_mode)) {
-        e->type = ENTRY_FILE;
-        e->size = (uint64_t)st->st_size;
-        /* Followed symlinks are names, too, that no count tells of. */
-        item->linked = st->st_nlink > 1 || r->o->follow;
-    } else {
-        e->type = S_ISDIR(st->st_mode) ? ENTRY_DIR : ENTRY_SYMLINK;
-        item->linked = e->type == ENTRY_SYMLINK && st->st_nlink > 1;
-    }
-    int e1 = copy_name(&e->path, (char *)r->as.data, r->err);
-    if (e1 == 0 && !r->same)
-        e1 = copy_name(&item->name, (char *)r->name.data, r->err);
-    if (e1 == 0 && !r->o->numeric_owner) {
-        e1 = copy_name(&e->uname, names_of(&r->w->names, NAMES_USER, e->uid), r->err);
-        if (e1 == 0)
-            e1 = copy_name(&e->gname, names_of(&r->w->names, NAMES_GROUP, e->gid), r->err);
-    }
-    if (e1 == 0 && e->type == ENTRY_SYMLINK)
-        e1 = read_target(r, dir, at, &e->target);
-    return e1;
-}
-
-/* With `follow`: is the directory among those it was reached through? */
-static bool is_loop(const struct run *r, size_t parent, const struct stat *st)
-{
-    for (size_t i = parent; i != NO_PARENT; i = r->parents[i - r->first])
-        if (r->w->items[i].dev == st->st_dev && r->w->items[i].ino == st->st_ino)
-            return true;
-    return (parent != NO_PARENT || !*r->as_top) && r->top_dev == st->st_dev &&
-           r->top_ino == st->st_ino;
-}
-
-/* What of our own, of others and of the output is not packed, with or without a word. */
-static bool is_left_out(const struct run *r, size_t parent, const struct stat *st)
-{
-    const char *name = (char *)r->name.data;
-    if (S_ISREG(st->st_mode) && r->o->skip_ino && st->st_ino == r->o->skip_ino &&
-        st->st_dev == r->o->skip_dev)
-        tell(r, WP_WARNING, name, "is the archive being written; not packed");
-    else if (S_ISSOCK(st->st_mode))
-        tell(r, WP_WARNING, name, "socket ignored");
-    else if (S_ISFIFO(st->st_mode))
-        tell(r, WP_WARNING, name, "FIFO ignored");
-    else if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
-        tell(r, WP_WARNING, name, "device ignored");
-    else if (S_ISDIR(st->st_mode) && r->o->follow && is_loop(r, parent, st))
-        tell(r, WP_WARNING, name, "symlink loop; not packed");
-    else
-        return !S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode) && !S_ISLNK(st->st_mode);
-    return true;
-}
-
-static bool is_interrupted(const struct run *r)
-{
-    return r->o->interrupted && *r->o->interrupted;
-}
-
-/* AT beneath DIR: r->name and r->as are its names. */
-static int add_one(struct run *r, int dir, const char *at, size_t parent)
-{
-    const char *name = (char *)r->name.data;
-    if (is_interrupted(r))
-        return error_set(r->err, EINTR, NULL, "stopped");
-    if (walk_excluded((char *)r->as.data, r->o->exclude))
-        return 0;
-    struct stat st;
-    int flags = AT_EMPTY_PATH | (r->o->follow ? 0 : AT_SYMLINK_NOFOLLOW);
-    if (fstatat(dir, at, &st, flags) < 0) {
-        int errnum = errno;
-        if (errnum != ENOENT || fstatat(dir, at, &st, AT_SYMLINK_NOFOLLOW) == 0)
-            return fail(r, errnum, name, "cannot stat");
-        tell(r, WP_CHANGED, name, "file removed before it was read");
-        return 0;
-    }
-    if (is_left_out(r, parent, &st))
-        return 0;
-    struct walk_item *item = new_item(r, parent);
-    if (!item)
-        return error_nomem(r->err);
-    return fill_item(r, item, dir, at, &st);
-}
-
-static int set_path(struct buf *b, size_t prefix, const char *name)
-{
-    b->size = prefix;
-    int e = prefix ? buf_add(b, "/", 1) : 0;
-    if (e == 0)
-        e = buf_add_str(b, name);
-    return e < 0 ? e : buf_terminate(b);
-}
-
-/* Adds what FD, the directory at r->name and r->as, holds. */
-static int list_dir(struct run *r, int fd, size_t parent)
-{
-    size_t name_prefix = r->name.size, as_prefix = r->as.size;
-    if (name_prefix == 1 && r->name.data[0] == '/')
-        name_prefix = 0;
-    for (;;) {
-        ssize_t n = getdents64(fd, r->listing, LISTING_SIZE);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno != ENOENT) { /* ENOENT: it has been removed */
-            r->name.data[name_prefix] = '\0';
-            return fail(r, errno, (char *)r->name.data, "cannot read directory");
-        }
-        if (n <= 0)
-            return 0;
-        for (ssize_t at = 0; at < n;) {
-            const struct dirent64 *d = (const void *)(r->listing + at);
-            at += d->d_reclen;
-            if (file_is_dots(d->d_name))
-                continue;
-            r->as.data[as_prefix] = '\0';
-            if (is_own(r, fd, d->d_name, path_base((char *)r->as.data), d->d_name))
-                continue;
-            if (set_path(&r->name, name_prefix, d->d_name) < 0 ||
-                set_path(&r->as, as_prefix, d->d_name) < 0)
-                return error_nomem(r->err);
-            int e = add_one(r, fd, d->d_name, parent);
-            if (e < 0)
-                return e;
-        }
-    }
-}
-
-static int enter_dir(struct run *r, size_t i)
-{
-    struct walk_item *item = &r->w->items[i];
-    if (is_interrupted(r))
-        return error_set(r->err, EINTR, NULL, "stopped");
-    if (set_path(&r->name, 0, item->name ? item->name : item->entry.path) < 0 ||
-        set_path(&r->as, 0, item->entry.path) < 0)
-        return error_nomem(r->err);
-    _cleanup_close_ int fd = walk_open(r->w, item, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
-    if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP) {
-        tell(r, WP_CHANGED, (char *)r->name.data, "directory removed before it was read");
-        item->entry.type = ENTRY_OTHER; /* for walk_finish to drop */
-        return 0;
-    }
-    if (fd < 0)
-        return fail(r, -fd, (char *)r->name.data, "cannot open directory");
-    return list_dir(r, fd, i);
-}
+/* ---- The way to a member ----------------------------------------------------------------- */
 
 /* Makes the directory FD, reached as DIR from the run's root, the run's root. Takes FD over. */
-static int move_root(struct run *r, int fd, const char *dir)
+static int move_root(struct walk_run *r, int fd, const char *dir, struct wp_error *err)
 {
     char *name = path_join(r->w->root_names[r->root], dir);
     for (unsigned i = 0; name && i < r->w->root_count; i++) {
@@ -275,7 +39,7 @@ static int move_root(struct run *r, int fd, const char *dir)
         free(name);
         return 0;
     }
-    int i = walk_root_add(r->w, fd, name, r->err);
+    int i = walk_root_add(r->w, fd, name, err);
     if (i < 0)
         return i;
     r->root = (unsigned)i;
@@ -284,7 +48,7 @@ static int move_root(struct run *r, int fd, const char *dir)
 
 /* Sets the run's root and name_top (into CLEAN) for member PATH, whose clean form is CLEAN: beneath
  * the root given where no symlink leads there, else beneath a further one. */
-static int settle_root(struct run *r, const char *path, char *clean)
+static int settle_root(struct walk_run *r, const char *path, char *clean, struct wp_error *err)
 {
     size_t n = strlen(path);
     bool as_dir = n > 0 && (path[n - 1] == '/' || (n > 1 && strcmp(path + n - 2, "/.") == 0));
@@ -297,7 +61,7 @@ static int settle_root(struct run *r, const char *path, char *clean)
         _cleanup_close_ int fd = beneath_open(root_fd, clean, O_PATH, 0);
         struct stat st;
         if (fd < 0 && fd != -ELOOP)
-            return fail(r, -fd, clean, "");
+            return fail(r, -fd, clean, "", err);
         if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISLNK(st.st_mode) || !as_dir))
             return 0;
     }
@@ -305,65 +69,212 @@ static int settle_root(struct run *r, const char *path, char *clean)
     if (!as_dir && *last && strcmp(last, "..") != 0) {
         _cleanup_free_ char *dir = last == clean + 1 ? strdup("/") : path_dir(clean);
         if (!dir)
-            return error_nomem(r->err);
+            return error_nomem(err);
         int fd = walk_root_follow(root_fd, dir, O_PATH | O_DIRECTORY);
         if (fd < 0)
-            return fail(r, -fd, clean, "");
+            return fail(r, -fd, clean, "", err);
         r->name_top = last;
-        return move_root(r, fd, dir);
+        return move_root(r, fd, dir, err);
     }
     /* "link/": what it points to, as for every other program. */
     int fd = walk_root_follow(root_fd, clean, O_PATH | O_DIRECTORY);
     if (fd < 0)
-        return fail(r, -fd, clean, "");
+        return fail(r, -fd, clean, "", err);
     r->name_top = "";
-    return move_root(r, fd, clean);
+    return move_root(r, fd, clean, err);
+}
+
+/* ---- What was listed --------------------------------------------------------------------- */
+
+static int copy_name(char **to, const char *from, struct wp_error *err)
+{
+    *to = from ? strdup(from) : NULL;
+    return from && !*to ? error_nomem(err) : 0;
+}
+
+/* Room for MORE items behind those that are there. */
+static int make_room(struct walk *w, size_t more)
+{
+    if (w->room - w->count >= more)
+        return 0;
+    size_t room = w->room ? w->room * 2 : 64;
+    while (room - w->count < more)
+        room *= 2;
+    struct walk_item *items = reallocarray(w->items, room, sizeof *items);
+    if (!items)
+        return -ENOMEM;
+    w->items = items;
+    w->room = room;
+    return 0;
+}
+
+/* Moves the items of a listing into the walk. */
+static int take_items(struct walk_run *r, struct walk_listing *l, struct wp_error *err)
+{
+    struct walk *w = r->w;
+    size_t from = w->count;
+    int e = 0;
+
+    if (make_room(w, l->count) < 0)
+        return error_nomem(err);
+    for (size_t i = 0; i < l->count; i++, w->count++) {
+        size_t at = w->count - r->first;
+
+        if (r->o->follow && array_grow(r->parents, at) < 0)
+            e = error_nomem(err);
+        else if (r->o->follow) /* one directory a listing */
+            r->parents[at] = l->dir_count ? l->dirs[0].item : WALK_NO_ITEM;
+        w->items[w->count] = l->items[i];
+    }
+    l->count = 0;
+    for (size_t i = from; i < w->count && e == 0 && !r->o->numeric_owner; i++) {
+        struct entry *entry = &w->items[i].entry;
+
+        e = copy_name(&entry->uname, names_of(&w->names, NAMES_USER, entry->uid), err);
+        if (e == 0)
+            e = copy_name(&entry->gname, names_of(&w->names, NAMES_GROUP, entry->gid), err);
+    }
+    return e;
+}
+
+static int take(struct walk_run *r, struct walk_listing *l, struct wp_error *err)
+{
+    for (size_t i = 0; i < l->note_count; i++) {
+        const struct walk_note *n = &l->notes[i];
+
+        if (n->gone != WALK_NO_ITEM)
+            r->w->items[n->gone].entry.type = ENTRY_OTHER; /* for walk_finish to drop */
+        report(r->o->report, n->severity, n->path, "%s", n->what);
+    }
+    int e = take_items(r, l, err);
+    if (e == 0 && l->status < 0 && err && !err->code)
+        *err = l->err;
+    return e < 0 ? e : l->status;
+}
+
+/* Takes a listing, and lists and takes what was too much for it. */
+static int take_all(struct walk_run *r, struct walk_listing *l, struct wp_error *err)
+{
+    int e = take(r, l, err);
+    while (e == 0 && walk_listing_has_more(l)) {
+        walk_list(l);
+        e = take(r, l, err);
+    }
+    return e;
+}
+
+/* ---- Directories ------------------------------------------------------------------------- */
+
+/* Gives L the next directories, at most MOST, from item *NEXT on. They are listed in the order in
+ * which they were found, so that the items themselves are the queue. */
+static bool begin(struct walk_run *r, struct walk_listing *l, size_t *next, unsigned most)
+{
+    walk_listing_begin(l, r);
+    for (; *next < r->w->count && l->dir_count < most; ++*next) {
+        const struct walk_item *item = &r->w->items[*next];
+        const char *as = item->entry.path;
+
+        if (item->entry.type == ENTRY_DIR)
+            l->dirs[l->dir_count++] =
+                (struct walk_dir){.item = *next, .name = item->name ? item->name : as, .as = as};
+    }
+    return l->dir_count > 0;
+}
+
+static int list_here(struct walk_run *r, struct wp_error *err)
+{
+    _cleanup_(walk_listing_clear) struct walk_listing l = {0};
+    size_t next = r->first;
+    int e = 0;
+
+    while (e == 0 && begin(r, &l, &next, 1)) {
+        walk_list(&l);
+        e = take_all(r, &l, err);
+    }
+    return e;
+}
+
+static void list_slot(void *slot, void *arg)
+{
+    (void)arg;
+    walk_list(slot);
+}
+
+static void drop_slot(void *slot)
+{
+    walk_listing_clear(slot);
+}
+
+static int list_on_pool(struct walk_run *r, struct pool *pool, struct wp_error *err)
+{
+    unsigned threads = pool_threads(pool) < MOST_THREADS ? pool_threads(pool) : MOST_THREADS;
+    struct pipeline *line = pipeline_new(pool, 2 * threads + 2, sizeof(struct walk_listing),
+                                         list_slot, drop_slot, NULL);
+    struct walk_listing *l;
+    size_t next = r->first;
+    int e = 0;
+
+    if (!line)
+        return error_nomem(err);
+    while (e == 0) {
+        while ((l = pipeline_free_slot(line)) && begin(r, l, &next, WALK_DIRS))
+            pipeline_submit(line);
+        l = pipeline_wait_oldest(line);
+        if (!l)
+            break;
+        e = take_all(r, l, err);
+        pipeline_release(line);
+    }
+    pipeline_free(line);
+    return e;
 }
 
 /* The item of what is walked, or, where that has none, what it holds. */
-static int add_top(struct run *r)
+static int add_top(struct walk_run *r, struct wp_error *err)
 {
+    _cleanup_(walk_listing_clear) struct walk_listing l = {0};
     _cleanup_close_ int fd = walk_root_open(r->w, r->root, r->name_top, r->o->follow, O_PATH);
-    if (fd < 0)
-        return fail(r, -fd, r->name_top, "");
     struct stat st;
+
+    if (fd < 0)
+        return fail(r, -fd, r->name_top, "", err);
     if (fstat(fd, &st) < 0)
-        return fail(r, errno, r->name_top, "cannot stat");
-    if (set_path(&r->name, 0, r->name_top) < 0 || set_path(&r->as, 0, r->as_top) < 0)
-        return error_nomem(r->err);
+        return fail(r, errno, r->name_top, "cannot stat", err);
     r->top_dev = st.st_dev;
     r->top_ino = st.st_ino;
-    if (*r->as_top)
-        return is_own(r, fd, "", "", path_base(r->name_top)) ? 0 : add_one(r, fd, "", NO_PARENT);
+    walk_listing_begin(&l, r);
+    if (*r->as_top) {
+        if (walk_is_own(r, fd, "", "", path_base(r->name_top)))
+            return 0;
+        walk_list_one(&l, fd, "", r->name_top, r->as_top);
+        return take(r, &l, err);
+    }
     if (!S_ISDIR(st.st_mode))
-        return fail(r, ENOTDIR, r->name_top, "");
-    _cleanup_close_ int dir =
-        walk_root_open(r->w, r->root, r->name_top, r->o->follow, O_RDONLY | O_DIRECTORY);
-    if (dir < 0)
-        return fail(r, -dir, r->name_top, "cannot open directory");
-    return list_dir(r, dir, NO_PARENT);
+        return fail(r, ENOTDIR, r->name_top, "", err);
+    l.dirs[l.dir_count++] = (struct walk_dir){WALK_NO_ITEM, r->name_top, r->as_top};
+    walk_list(&l);
+    return take_all(r, &l, err);
 }
 
 int walk_add(struct walk *w, unsigned root, const char *path, const char *as,
              const struct walk_options *o, struct wp_error *err)
 {
     _cleanup_free_ char *clean = path_clean(path), *clean_as = path_clean(as ? as : path);
-    _cleanup_(run_clear) struct run r = {.w = w, .o = o, .err = err, .root = root};
+    struct walk_run r = {.w = w, .o = o, .root = root};
 
-    r.listing = malloc(LISTING_SIZE);
-    if (!clean || !clean_as || !r.listing)
+    if (!clean || !clean_as)
         return error_nomem(err);
     if (*clean_as && !path_is_safe(clean_as))
         return error_set(err, 0, as ? as : path, "not a name for an archive");
     r.first = w->count;
     r.as_top = clean_as;
 
-    int e = settle_root(&r, path, clean);
+    int e = settle_root(&r, path, clean, err);
     r.same = e == 0 && strcmp(r.name_top, r.as_top) == 0;
     if (e == 0)
-        e = add_top(&r);
-    for (size_t i = r.first; e == 0 && i < w->count; i++)
-        if (w->items[i].entry.type == ENTRY_DIR)
-            e = enter_dir(&r, i);
+        e = add_top(&r, err);
+    if (e == 0) /* with `follow`, directories ask what led to them */
+        e = o->pool && !o->follow ? list_on_pool(&r, o->pool, err) : list_here(&r, err);
+    free(r.parents);
     return e;
 }

@@ -5,7 +5,7 @@ import os
 import shutil
 
 import pytest
-from trees import index, set_time
+from trees import cpu_seconds, index, set_time
 
 
 def hashed(root, source):
@@ -91,13 +91,6 @@ def test_verify_does_not_ask_for_what_the_cache_directory_has(warmpack, tmp_path
     result = warmpack("verify", "app", env=env)
     assert result.returncode == 1
     assert b"misplaced" in result.stdout + result.stderr
-
-
-def cpu_seconds(run):
-    before = os.times()
-    run()
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def test_unpacking_over_many_caches_takes_no_longer_than_unpacking_them(warmpack, tmp_path):

@@ -1,14 +1,15 @@
 """A signal ends a job at once, also one that waits for a pipe whose other end stalls."""
 
 import os
-import pathlib
 import signal
 import subprocess
 import tarfile
 import time
+from contextlib import contextmanager
 
 import pytest
 from conftest import BINARY
+from trees import PATIENCE, catches, cpu_seconds_of, wait_for, wait_until_stalled
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 READERS = {"extract": ["extract", "-C", "out"], "verify": ["verify"], "env": ["env"],
@@ -33,37 +34,33 @@ def packed(tmp_path_factory):
     return make
 
 
-def sleeps(pid):
-    """Does no thread of the process run?"""
-    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
-    return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "S" for task in tasks)
+@contextmanager
+def started(*words, **more):
+    """The program, running; it is ended where a test fails, so that nobody waits for it."""
+    with subprocess.Popen([BINARY, *words], stderr=subprocess.PIPE, **more) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
 
 
-def wait_until_stalled(child):
-    deadline = time.monotonic() + 60
-    asleep = 0
-    while asleep < 20:
-        assert child.poll() is None, child.stderr.read()
-        assert time.monotonic() < deadline
-        asleep = asleep + 1 if sleeps(child.pid) else 0
-        time.sleep(0.01)
+def assert_ends(child, number, *statuses):
+    child.send_signal(number)
+    # A second is promised; a loaded machine may be slower, but one that hangs never ends.
+    assert child.wait(timeout=PATIENCE) in statuses
 
 
 def assert_ends_soon(child, number, status):
     wait_until_stalled(child)
-    child.send_signal(number)
-    try:
-        # A second is promised; a loaded machine may be slower, but one that hangs never ends.
-        assert child.wait(timeout=10) == status
-    finally:
-        child.kill()
+    assert catches(child, number)
+    assert_ends(child, number, status)
     assert child.stderr.read().endswith(b"warmpack: interrupted\n")
 
 
 def feed(child, data):
     """Writes DATA, or as much of it as the program takes."""
     os.set_blocking(child.stdin.fileno(), False)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while data and time.monotonic() < deadline:
         try:
             data = data[os.write(child.stdin.fileno(), data):]
@@ -77,8 +74,8 @@ def feed(child, data):
 @pytest.mark.parametrize("number, status", SIGNALS)
 def test_a_signal_ends_extract_while_its_pipe_stalls(packed, tmp_path, suffix, threads, number,
                                                      status):
-    with subprocess.Popen([BINARY, "extract", "--threads", threads, "-C", "out", "-f", "-"],
-                          cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with started("extract", "--threads", threads, "-C", "out", "-f", "-", cwd=tmp_path,
+                 stdin=subprocess.PIPE) as child:
         feed(child, packed(suffix)[:6 << 20])
         assert_ends_soon(child, number, status)
     assert not (tmp_path / "out").exists() or not [*(tmp_path / "out").rglob("*.bin")]
@@ -87,27 +84,25 @@ def test_a_signal_ends_extract_while_its_pipe_stalls(packed, tmp_path, suffix, t
 @pytest.mark.parametrize("at", [0, 100, 3 << 20])
 @pytest.mark.parametrize("verb", READERS)
 def test_a_signal_ends_every_reader_while_its_pipe_stalls(packed, tmp_path, verb, at):
-    with subprocess.Popen([BINARY, *READERS[verb], "-f", "-"], cwd=tmp_path,
-                          stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with started(*READERS[verb], "-f", "-", cwd=tmp_path, stdin=subprocess.PIPE) as child:
         feed(child, packed(".tgz")[:at])
         assert_ends_soon(child, signal.SIGTERM, 143)
 
 
 def test_a_signal_ends_list_while_its_pipe_stalls(packed, tmp_path):
-    with subprocess.Popen([BINARY, "list", "-f", "-"], cwd=tmp_path, stdin=subprocess.PIPE,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
+    with started("list", "-f", "-", cwd=tmp_path, stdin=subprocess.PIPE,
+                 stdout=subprocess.DEVNULL) as child:
         feed(child, packed(".tgz")[:3 << 20])
         wait_until_stalled(child)
-        child.terminate()
-        assert child.wait(timeout=10) in (-signal.SIGTERM, 143)
+        assert_ends(child, signal.SIGTERM, -signal.SIGTERM, 143)
 
 
 @pytest.mark.parametrize("number, status", SIGNALS)
 def test_a_signal_ends_create_while_its_pipe_stalls(tmp_path, number, status):
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "big").write_bytes(os.urandom(8 << 20))
-    with subprocess.Popen([BINARY, "create", "-f", "-", "--format", "tar", "app"], cwd=tmp_path,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with started("create", "-f", "-", "--format", "tar", "app", cwd=tmp_path,
+                 stdout=subprocess.PIPE) as child:
         assert_ends_soon(child, number, status)
 
 
@@ -117,8 +112,7 @@ def test_a_signal_ends_create_while_its_fifo_stalls(tmp_path):
     os.mkfifo(tmp_path / "fifo.tar")
     held = os.open(tmp_path / "fifo.tar", os.O_RDWR)
     try:
-        with subprocess.Popen([BINARY, "create", "-f", "fifo.tar", "app"], cwd=tmp_path,
-                              stderr=subprocess.PIPE) as child:
+        with started("create", "-f", "fifo.tar", "app", cwd=tmp_path) as child:
             assert_ends_soon(child, signal.SIGTERM, 143)
     finally:
         os.close(held)
@@ -138,14 +132,10 @@ def sparse(path, size):
     (1 << 60, ["extract", "-O"]), (1 << 40, ["amend", "--source", ".", "-o", "out.tar"])])
 def test_a_signal_ends_what_is_busy_with_a_hole(tmp_path, size, verb):
     sparse(tmp_path / "a.tar", size)
-    with subprocess.Popen([BINARY, *verb, "-f", "a.tar"], cwd=tmp_path,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
-        time.sleep(1)
-        child.terminate()
-        try:
-            assert child.wait(timeout=10) == 143
-        finally:
-            child.kill()
+    with started(*verb, "-f", "a.tar", cwd=tmp_path, stdout=subprocess.DEVNULL) as child:
+        # Whatever comes before the hole takes no time to speak of.
+        wait_for(lambda: cpu_seconds_of(child) > 0.3, child)
+        assert_ends(child, signal.SIGTERM, 143)
         assert child.stderr.read() == b"warmpack: interrupted\n"
     assert not (tmp_path / "out.tar").exists()
 

@@ -21,7 +21,7 @@ from trees import (BINARY, SECOND, Runner, assert_same, environment, index, left
 
 HERE = pathlib.Path(__file__).resolve().parent
 PYTHON = "/usr/bin/python3"
-WHEN = 1_795_339_396 * SECOND
+WHEN = 1_595_339_396 * SECOND
 
 
 def fill(app):

@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 
 import pytest
 
@@ -16,9 +17,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.path.abspath(os.environ.get("WARMPACK") or ROOT / "build" / "warmpack")
 NOBODY = 65534
 SECOND = 1_000_000_000
+PATIENCE = 60  # seconds: what has not come by then never will, however busy the machine is
 # What would make a test depend on who runs it.
 FOREIGN = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "NO_COLOR", "POSIXLY_CORRECT", "TZ", "TAPE",
            "TAR_OPTIONS", "GZIP")
+# The times in the zips that tests make themselves are of the zone in which programs will read them.
+os.environ.pop("TZ", None)
+time.tzset()
 # Our places in a tree: the manifest's, and staging.
 OURS = re.compile(rb"(^|/)\.warmpack(/|$)")
 
@@ -96,6 +101,80 @@ def run(*words, cwd=None, env=None, ok=(0,), stdin=None, home="/nonexistent"):
                           env=env or environment(home), input=stdin, capture_output=True)
     assert done.returncode in ok, (words, done.returncode, done.stderr[-2000:])
     return done.stdout
+
+
+# ---- Programs that run -----------------------------------------------------------------------
+
+def wait_for(condition, child):
+    """Waits until CONDITION() holds, which it must before CHILD ends."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert child.poll() is None, child.returncode
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def catches(child, number):
+    """Will the program end by itself at this signal? Before it has begun, the kernel ends it."""
+    text = pathlib.Path(f"/proc/{child.pid}/status").read_text()
+    caught = int(re.search(r"^SigCgt:\s*(\w+)$", text, re.M).group(1), 16)
+    return caught >> (number - 1) & 1
+
+
+def cpu_seconds_of(child):
+    """What it has used so far."""
+    fields = pathlib.Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def sleeps(child):
+    """Does no thread of the program run?"""
+    try:
+        tasks = pathlib.Path(f"/proc/{child.pid}/task").iterdir()
+        return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "S"
+                   for task in tasks)
+    except (FileNotFoundError, ProcessLookupError):  # a thread has ended meanwhile
+        return False
+
+
+def wait_until_stalled(child):
+    """Waits until the program does nothing but wait for somebody else."""
+    asleep = 0
+
+    def for_a_while():
+        nonlocal asleep
+        asleep = asleep + 1 if sleeps(child) else 0
+        return asleep >= 40
+
+    wait_for(for_a_while, child)
+
+
+def cpu_seconds(run):
+    """What the children that RUN() starts and waits for use. Unlike the time that passes, it does
+    not depend on how busy the machine is."""
+    before = os.times()
+    run()
+    after = os.times()
+    return (after.children_user + after.children_system
+            - before.children_user - before.children_system)
+
+
+def full_pipe():
+    """(reader, writer) of a pipe that has room for nothing more: who writes to it waits."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, bytes(4096))
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    return reader, writer
+
+
+def said_through(reader):
+    """What came through a full pipe, once whoever writes to it has ended; closes it."""
+    with open(reader, "rb") as file:
+        return file.read().lstrip(b"\0")
 
 
 def public_directory():

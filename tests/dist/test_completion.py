@@ -58,7 +58,11 @@ class Zsh:
         self.pid = pid
         self.run("stty rows 900 columns 250; PROMPT= RPROMPT= PROMPT_EOL_MARK= LISTMAX=0 "
                  f"fpath=({shlex.quote(str(home))} $fpath); unset zle_bracketed_paste; "
-                 "autoload -Uz compinit; compinit -u -D; bindkey '^D' list-choices")
+                 "autoload -Uz compinit; compinit -u -D; "
+                 # Says where the listing ends: a busy machine may pause in the middle. Not bound
+                 # to ^D, which the terminal takes for itself as long as zsh does not read from it.
+                 "listing() { zle list-choices; zle -R; print -rn -- end-$((40 + 2)) }; "
+                 "zle -N listing; bindkey '^T' listing")
 
     def until(self, mark):
         seen, deadline = b"", time.monotonic() + 60
@@ -72,27 +76,14 @@ class Zsh:
         self.until(b"mark-42")
 
     def listing(self, line):
-        """What appears below LINE. While more is typed zsh lists nothing, so wait for its rest."""
-        os.write(self.terminal, line.encode() + b"\x04")
-        seen, deadline = b"", time.monotonic() + 20
-        while time.monotonic() < deadline:
-            if select.select([self.terminal], [], [], 0.5)[0]:
-                seen += os.read(self.terminal, 65536)
-            elif b"\n" in seen:
-                break
+        """What appears below LINE."""
+        os.write(self.terminal, line.encode() + b"\x14")
+        seen = self.until(b"end-42").partition("end-42")[0]
         os.write(self.terminal, b"\x15")
         self.run("")
-        return seen.decode(errors="replace")
+        return seen
 
     def offers(self, line):
-        """Asked again where nothing comes: a busy machine pauses in the middle of a listing."""
-        for _ in range(3):
-            found = self.listed(line)
-            if found:
-                break
-        return found
-
-    def listed(self, line):
         text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|[\r\x08\x00]", " ", self.listing(line))
         rows = [re.sub(r"\s-- .*", "", row) for row in text.splitlines()[1:]]
         return {word.rstrip("/") for row in rows for word in row.split()}

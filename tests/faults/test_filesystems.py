@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from trees import assert_same, index, leftovers, look, refused, run, set_time, write
 
-FRACTION = 1_795_339_396_456_441_290
+FRACTION = 1_595_339_396_456_441_290
 
 
 def fill(root):

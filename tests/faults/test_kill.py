@@ -1,14 +1,18 @@
 """Kills and signals at any moment: what was there stays, or what comes is there whole."""
 
+import array
+import fcntl
 import os
 import pathlib
 import random
 import signal
 import tempfile
+import termios
 import time
 
 import pytest
-from trees import assert_same, leftovers, look, noise, run, write
+from trees import (PATIENCE, assert_same, catches, full_pipe, leftovers, look, noise, run,
+                   said_through, wait_for, wait_until_stalled, write)
 
 FILES = 150
 
@@ -48,22 +52,22 @@ def reset(tmp_path):
     run("cp", "-a", "1", "out", cwd=tmp_path)
 
 
-def duration(warmpack, tmp_path, *words):
-    """Of the slowest of three."""
-    slowest = 0
+def duration(warmpack, tmp_path, *words, prepare=reset):
+    """Of the quickest of three: what is killed within that time has hardly ended before."""
+    quickest = PATIENCE
     for _ in range(3):
-        reset(tmp_path)
+        prepare(tmp_path)
         start = time.monotonic()
         warmpack.ok(*words)
-        slowest = max(slowest, time.monotonic() - start)
-    return slowest
+        quickest = min(quickest, time.monotonic() - start)
+    return quickest
 
 
 def start_and_send(warmpack, words, delay, number):
     child = warmpack.start(*words)
     time.sleep(delay)
     child.send_signal(number)
-    _, said = child.communicate(timeout=60)
+    _, said = child.communicate(timeout=PATIENCE)
     return child.returncode, said
 
 
@@ -136,9 +140,8 @@ def test_after_a_kill_another_version_can_be_unpacked(warmpack, tmp_path, versio
 def test_after_a_kill_a_fresh_tree_is_there_whole_or_not_at_all(warmpack, tmp_path, versions):
     _, new = versions
     words = ["extract", "-qf", "2.tgz", "-C", "fresh"]
-    start = time.monotonic()
-    warmpack.ok(*words)
-    longest = time.monotonic() - start
+    longest = duration(warmpack, tmp_path, *words,
+                       prepare=lambda place: run("rm", "-rf", "fresh", cwd=place))
     for delay in moments(10, longest, "fresh"):
         run("rm", "-rf", "fresh", cwd=tmp_path)
         start_and_send(warmpack, words, delay, signal.SIGKILL)
@@ -183,10 +186,17 @@ def test_a_signal_in_a_pipe_ends_at_once(warmpack, tmp_path):
     child = warmpack.start("-xzf", "-", "-C", "out", stdin=read)
     os.close(read)
     os.write(pipe, b"\x1f\x8b\x08\x00")
-    time.sleep(0.1)
-    child.send_signal(signal.SIGTERM)
+
+    def is_taken():
+        unread = array.array("i", [-1])
+        fcntl.ioctl(pipe, termios.FIONREAD, unread)
+        return unread[0] == 0
+
     try:
-        _, said = child.communicate(timeout=3)
+        wait_for(is_taken, child)
+        assert catches(child, signal.SIGTERM)
+        child.send_signal(signal.SIGTERM)
+        _, said = child.communicate(timeout=PATIENCE)
     finally:
         child.kill()
         os.close(pipe)
@@ -199,9 +209,8 @@ def test_a_killed_create_leaves_no_partial_archive_under_its_name(warmpack, tmp_
     fill(tmp_path, 1)
     archive = tmp_path / ("a." + suffix)
     words = ["create", "-qf", archive, "app"]
-    start = time.monotonic()
-    warmpack.ok(*words)
-    longest = time.monotonic() - start
+    longest = duration(warmpack, tmp_path, *words,
+                       prepare=lambda _: archive.unlink(missing_ok=True))
     whole = archive.read_bytes()
     for i, delay in enumerate(moments(12, longest, suffix)):
         archive.unlink(missing_ok=True)
@@ -219,14 +228,18 @@ def test_a_killed_create_leaves_no_partial_archive_under_its_name(warmpack, tmp_
                                             (signal.SIGHUP, 129)])
 def test_a_signal_to_create_leaves_what_was_there(warmpack, tmp_path, number, status):
     fill(tmp_path, 1)
-    write(tmp_path / "app" / "more", noise(20_000_000))
+    write(tmp_path / "app" / "more", noise(8_000_000))
     archive = write(tmp_path / "a.tgz", "old")
-    child = warmpack.start("create", "--level", "12", "--threads", "1", "--progress", "always",
-                           "-f", archive, "app")
-    assert child.stderr.read(1) == b"\r"
+    reader, writer = full_pipe()  # for what it says, so that it stands still in the middle
+    child = warmpack.start("create", "--threads", "1", "--progress", "always", "-f", archive, "app",
+                           stderr=writer)
+    os.close(writer)
+    wait_until_stalled(child)
     child.send_signal(number)
-    child.communicate(timeout=60)
-    assert child.returncode == status
+    said = said_through(reader)
+    assert said.startswith(b"\r") and b"% " in said, "it had not begun to write"
+    assert said.endswith(b"warmpack: interrupted\n")
+    assert child.wait(PATIENCE) == status
     assert archive.read_text() == "old"
     assert sorted(os.listdir(tmp_path)) == ["a.tgz", "app", "home"]
 
@@ -234,14 +247,17 @@ def test_a_signal_to_create_leaves_what_was_there(warmpack, tmp_path, number, st
 def test_whoever_waits_for_a_killed_run_goes_on(warmpack, tmp_path, versions):
     """A lock dies with its process."""
     reset(tmp_path)
-    stopped = warmpack.start("extract", "--if-needed", "-qf", "2.tgz", "-C", "out")
-    time.sleep(0.01)
-    stopped.send_signal(signal.SIGSTOP)
+    reader, writer = full_pipe()  # for what it says, so that it stands still in the middle
+    stopped = warmpack.start("extract", "--if-needed", "-vf", "2.tgz", "-C", "out", stderr=writer)
+    os.close(writer)
+    wait_until_stalled(stopped)
+    assert leftovers(tmp_path / "out"), "it has not begun"
     waiting = warmpack.start("extract", "--if-needed", "-qf", "2.tgz", "-C", "out")
-    time.sleep(0.2)
+    wait_until_stalled(waiting)
     stopped.kill()
-    stopped.communicate()
-    _, said = waiting.communicate(timeout=30)
+    stopped.wait()
+    os.close(reader)
+    _, said = waiting.communicate(timeout=PATIENCE)
     assert (waiting.returncode, said) == (0, b"")
     assert_same(merged(*versions), look(tmp_path / "out"))
     assert not leftovers(tmp_path / "out")

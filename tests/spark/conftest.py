@@ -85,6 +85,7 @@ def sc(tmp_path_factory, home):
         # Each task in a process that has imported nothing yet, on both executors.
         "spark.python.worker.reuse": "false",
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+        "spark.scheduler.maxRegisteredResourcesWaitingTime": "600s",  # a busy machine starts slowly
         "spark.locality.wait": "0",
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",

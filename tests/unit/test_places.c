@@ -462,12 +462,17 @@ static void relative_directories_stand_in_the_working_directory(void **state)
     (void)state;
     struct places_user nobody = {.uid = 65534, .gid = 65534};
     _cleanup_free_ char *cwd = getcwd(NULL, 0);
-    assert_int_equal(chdir("/tmp"), 0);
-    assert_int_equal(places_writable("new/new", &nobody), places_writable("/tmp/new", &nobody));
+    char dir[] = "/tmp/warmpack-test-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(chmod(dir, 0777), 0);
+    assert_int_equal(chdir(dir), 0);
+    _cleanup_free_ char *new = path_join(dir, "new");
+    assert_int_equal(places_writable("new/new", &nobody), places_writable(new, &nobody));
     assert_int_equal(places_writable("new", &nobody), 0);
     assert_int_equal(chdir("/usr/bin"), 0);
     assert_int_equal(places_writable("new", &nobody), EACCES);
     assert_int_equal(chdir(cwd), 0);
+    assert_int_equal(rmdir(dir), 0);
 }
 
 int main(void)

@@ -62,6 +62,7 @@ static inline void make_file(int at, const char *name, const char *text)
 {
     int fd = openat(at, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
     assert_true(fd >= 0);
+    assert_int_equal(fchmod(fd, 0644), 0); /* whatever the umask is */
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
     close(fd);
 }
