@@ -94,6 +94,23 @@ static int make_dir(const struct staging_area *a, int parent, const char *name)
     return mkdirat(parent, name, 0777) < 0 ? -errno : 0;
 }
 
+/* Opens directory NAME of PARENT, which has just been made, or takes it away again. */
+static int enter_made(struct staging_area *a, int parent, const char *name)
+{
+    _cleanup_close_ int fd = -1;
+    int r = staging_step("made");
+    if (r == 0)
+        r = fd = open_dir(a, parent, name);
+    if (r >= 0)
+        r = remember_made(a, parent, name, fd);
+    if (r == 0)
+        r = give_made(a, fd);
+    if (r == 0)
+        return take_fd(&fd);
+    (void)!unlinkat(parent, name, AT_REMOVEDIR);
+    return r;
+}
+
 /* Opens directory NAME of PARENT, and makes it where it is missing. */
 static int enter(struct staging_area *a, int parent, const char *name)
 {
@@ -101,20 +118,9 @@ static int enter(struct staging_area *a, int parent, const char *name)
     if (fd != -ENOENT)
         return fd;
     int r = make_dir(a, parent, name);
-    bool made = r == 0;
-    if (!made && r != -EEXIST)
-        return r;
-    r = made ? staging_step("made") : 0;
-    fd = r < 0 ? r : open_dir(a, parent, name);
-    r = fd < 0 ? fd : made ? remember_made(a, parent, name, fd) : 0;
-    if (r == 0 && made)
-        r = give_made(a, fd);
-    if (r == 0)
-        return fd;
-    if (made)
-        (void)!unlinkat(parent, name, AT_REMOVEDIR);
-    cleanup_close(&fd);
-    return r;
+    if (r == -EEXIST) /* by somebody else, meanwhile */
+        return open_dir(a, parent, name);
+    return r < 0 ? r : enter_made(a, parent, name);
 }
 
 static int walk_target(struct staging_area *a, const char *target)
