@@ -108,6 +108,19 @@ static int make_room(struct walk *w, size_t more)
     return 0;
 }
 
+/* With `follow`: what led to the items of a listing, which come next. It is of one directory. */
+static int remember_parent(struct walk_run *r, const struct walk_listing *l)
+{
+    size_t first = r->w->count - r->first;
+
+    for (size_t i = 0; i < l->count; i++) {
+        if (array_grow(r->parents, first + i) < 0)
+            return -ENOMEM;
+        r->parents[first + i] = l->dir_count ? l->dirs[0].item : WALK_NO_ITEM;
+    }
+    return 0;
+}
+
 /* Moves the items of a listing into the walk. */
 static int take_items(struct walk_run *r, struct walk_listing *l, struct wp_error *err)
 {
@@ -115,17 +128,10 @@ static int take_items(struct walk_run *r, struct walk_listing *l, struct wp_erro
     size_t from = w->count;
     int e = 0;
 
-    if (make_room(w, l->count) < 0)
+    if (make_room(w, l->count) < 0 || (r->o->follow && remember_parent(r, l) < 0))
         return error_nomem(err);
-    for (size_t i = 0; i < l->count; i++, w->count++) {
-        size_t at = w->count - r->first;
-
-        if (r->o->follow && array_grow(r->parents, at) < 0)
-            e = error_nomem(err);
-        else if (r->o->follow) /* one directory a listing */
-            r->parents[at] = l->dir_count ? l->dirs[0].item : WALK_NO_ITEM;
-        w->items[w->count] = l->items[i];
-    }
+    for (size_t i = 0; i < l->count; i++)
+        w->items[w->count++] = l->items[i];
     l->count = 0;
     for (size_t i = from; i < w->count && e == 0 && !r->o->numeric_owner; i++) {
         struct entry *entry = &w->items[i].entry;
@@ -179,6 +185,15 @@ static bool begin(struct walk_run *r, struct walk_listing *l, size_t *next, unsi
                 (struct walk_dir){.item = *next, .name = item->name ? item->name : as, .as = as};
     }
     return l->dir_count > 0;
+}
+
+/* Members that are named one by one are files, mostly: there is nothing to get ready for. */
+static bool found_directories(const struct walk_run *r)
+{
+    for (size_t i = r->first; i < r->w->count; i++)
+        if (r->w->items[i].entry.type == ENTRY_DIR)
+            return true;
+    return false;
 }
 
 static int list_here(struct walk_run *r, struct wp_error *err)
@@ -273,7 +288,7 @@ int walk_add(struct walk *w, unsigned root, const char *path, const char *as,
     r.same = e == 0 && strcmp(r.name_top, r.as_top) == 0;
     if (e == 0)
         e = add_top(&r, err);
-    if (e == 0) /* with `follow`, directories ask what led to them */
+    if (e == 0 && found_directories(&r)) /* with `follow`, directories ask what led to them */
         e = o->pool && !o->follow ? list_on_pool(&r, o->pool, err) : list_here(&r, err);
     free(r.parents);
     return e;
