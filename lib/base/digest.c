@@ -50,18 +50,18 @@ void sha256_of(const void *data, size_t n, unsigned char out[SHA256_SIZE])
 
 int sha256_of_file(int fd, unsigned char out[SHA256_SIZE])
 {
-    struct sha256 *sha = sha256_new();
+    struct sha256 s;
     char block[65536];
     ssize_t n;
 
-    if (!sha)
-        return -ENOMEM;
+    SHA256_Init(&s.ctx);
     while ((n = read(fd, block, sizeof block)) > 0 || (n < 0 && errno == EINTR))
         if (n > 0)
-            sha256_add(sha, block, (size_t)n);
-    sha256_end(sha, out);
-    sha256_free(sha);
-    return n < 0 ? -errno : 0;
+            sha256_add(&s, block, (size_t)n);
+    if (n < 0)
+        return -errno;
+    SHA256_Final(out, &s.ctx);
+    return 0;
 }
 
 void sha1_of(const void *data, size_t n, unsigned char out[SHA1_SIZE])
