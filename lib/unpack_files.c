@@ -243,7 +243,6 @@ int unpack_files_new(struct unpack_files **out, struct unpack *u, bool digest, s
         return error_nomem(err);
     f->u = u;
     f->pool = u->a->pool;
-    f->digest = digest;
     f->work_count = 2 * pool_threads(f->pool) + 2;
     f->works = calloc(f->work_count, sizeof *f->works);
     pthread_mutex_init(&f->lock, NULL);

@@ -49,8 +49,7 @@ struct work {
 struct unpack_files {
     struct unpack *u;
     struct pool *pool;
-    bool digest;
-    struct sha256_many *digests; /* of small files; owned; NULL: none are wanted */
+    struct sha256_many *digests; /* of small files; owned; NULL: no digests are wanted */
     struct work *works;          /* owned */
     size_t work_count;
     struct large *larges; /* owned; freed by the reader's thread once done */

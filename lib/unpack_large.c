@@ -171,7 +171,7 @@ static int take_runs(struct unpack_files *f, struct large *l, struct work **w, s
         end = (*w)->offset + size_of(*w);
         if (run.offset > e->size || run.n > e->size - run.offset || run.offset < end)
             return error_set(err, EBADMSG, e->path, "has more content than its header says");
-        if (f->digest && run.offset != end)
+        if (f->digests && run.offset != end)
             return error_set(err, EBADMSG, e->path, "has a hole that its header does not tell");
         if (run.n >= SHARED && reader->ops->share)
             chunk = reader->ops->share(reader);
@@ -183,7 +183,7 @@ static int take_runs(struct unpack_files *f, struct large *l, struct work **w, s
             return r;
     }
     /* What warmpack packs has no holes, so a digest is over what is there. */
-    if (r == 0 && f->digest && (*w)->offset + size_of(*w) != e->size)
+    if (r == 0 && f->digests && (*w)->offset + size_of(*w) != e->size)
         return error_set(err, EBADMSG, e->path, "has less content than its header says");
     return r;
 }
@@ -198,9 +198,9 @@ int unpack_large_add(struct unpack_files *f, struct unpacked *item, struct wp_er
         return error_nomem(err);
     l->item = item;
     l->fd = -1;
-    l->sha = f->digest ? sha256_new() : NULL;
+    l->sha = f->digests ? sha256_new() : NULL;
     strand_init(&l->strand, f->pool);
-    if (f->digest && !l->sha) {
+    if (f->digests && !l->sha) {
         large_free(l);
         return error_nomem(err);
     }
