@@ -23,6 +23,15 @@ struct run {
     struct wp_error why;
 };
 
+/* What layout_verify was asked for, and what it works with. */
+struct proof {
+    const struct layout *l;
+    struct pool *pool;
+    struct run *runs; /* RUNS of them */
+    struct wp_verify_report *verify;
+    size_t *was_valid, *lost;
+};
+
 static int judge_laid(struct verify *v, const struct laid_index *laid, struct wp_index_status *s,
                       struct wp_error *err)
 {
@@ -53,8 +62,7 @@ static int compare_laid(const void *a, const void *b)
 }
 
 /* What a run found, in its order. */
-static int add_run(struct run *run, struct wp_verify_report *verify, size_t *was_valid,
-                   size_t *lost, struct wp_error *err)
+static int add_run(struct proof *p, struct run *run, struct wp_error *err)
 {
     if (run->result < 0) {
         if (err && !err->code)
@@ -64,35 +72,35 @@ static int add_run(struct run *run, struct wp_verify_report *verify, size_t *was
     for (size_t i = 0; i < run->count; i++) {
         bool valid = run->judged[i].status == WP_VALID;
 
-        if (judge_add(verify, &run->judged[i]) < 0)
+        if (judge_add(p->verify, &run->judged[i]) < 0)
             return error_nomem(err);
-        *was_valid += run->laid[i].was_valid;
-        *lost += run->laid[i].was_valid && !valid;
+        *p->was_valid += run->laid[i].was_valid;
+        *p->lost += run->laid[i].was_valid && !valid;
     }
     return 0;
 }
 
 /* Judges the indexes from FIRST on, COUNT of them. */
-static int judge_some(struct layout *l, struct pool *pool, struct run *runs, size_t first,
-                      size_t count, struct wp_verify_report *verify, size_t *was_valid,
-                      size_t *lost, struct wp_error *err)
+static int judge_some(struct proof *p, size_t first, size_t count, struct wp_error *err)
 {
     const size_t jobs = (count + RUN - 1) / RUN;
     int r = 0;
 
     for (size_t i = 0; i < jobs; i++) {
-        runs[i].job.run = judge_run;
-        runs[i].l = l;
-        runs[i].laid = &l->laid[first + i * RUN];
-        runs[i].count = count - i * RUN < RUN ? count - i * RUN : RUN;
-        pool_submit(pool, &runs[i].job);
+        struct run *run = &p->runs[i];
+
+        run->job.run = judge_run;
+        run->l = p->l;
+        run->laid = &p->l->laid[first + i * RUN];
+        run->count = count - i * RUN < RUN ? count - i * RUN : RUN;
+        pool_submit(p->pool, &run->job);
     }
-    pool_drain(pool);
+    pool_drain(p->pool);
     for (size_t i = 0; i < jobs; i++) {
         if (r == 0)
-            r = add_run(&runs[i], verify, was_valid, lost, err);
-        for (size_t k = 0; k < runs[i].count; k++)
-            judge_clear(&runs[i].judged[k]);
+            r = add_run(p, &p->runs[i], err);
+        for (size_t k = 0; k < p->runs[i].count; k++)
+            judge_clear(&p->runs[i].judged[k]);
     }
     return r;
 }
@@ -101,6 +109,8 @@ int layout_verify(struct layout *l, struct pool *pool, struct wp_verify_report *
                   size_t *was_valid, size_t *lost, struct wp_error *err)
 {
     _cleanup_free_ struct run *runs = calloc(RUNS, sizeof *runs);
+    struct proof p = {
+        .l = l, .pool = pool, .runs = runs, .verify = verify, .was_valid = was_valid, .lost = lost};
     size_t count;
     int r = 0;
 
@@ -110,7 +120,7 @@ int layout_verify(struct layout *l, struct pool *pool, struct wp_verify_report *
         qsort(l->laid, l->laid_count, sizeof *l->laid, compare_laid);
     for (size_t first = 0; first < l->laid_count && r == 0; first += count) {
         count = l->laid_count - first < RUNS * RUN ? l->laid_count - first : RUNS * RUN;
-        r = judge_some(l, pool, runs, first, count, verify, was_valid, lost, err);
+        r = judge_some(&p, first, count, err);
     }
     judge_sort(verify);
     return r;
