@@ -1,6 +1,7 @@
 unit_test(beneath base stream tree)
 unit_test(walk base stream tree)
 unit_test(walk_pool base stream tree)
+unit_test(walk_memory base stream tree)
 unit_test(create base stream tree)
 unit_test(staging base stream tree)
 unit_test(staging_crash base stream tree)
