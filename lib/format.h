@@ -31,6 +31,7 @@ struct format_write_options {
     int level;        /* compression level; -1: the format's default */
     bool one_member;  /* gzip: one member for the whole archive */
     const char *mark; /* what the first header says: MANIFEST_MARK and the manifest's path */
+    uint64_t content; /* bytes of content that will be written, about */
     bool can_patch;   /* what has been written can be changed: the output is a file */
 };
 

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "entry.h"
+#include "stream/pool.h"
 #include "tree/create.h"
 #include "tree/staging.h"
 #include "verify.h"
@@ -169,10 +170,10 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err);
 int layout_run(struct layout *l, struct wp_error *err);
 /* After the commit: directories that are empty now. */
 void layout_finish(struct layout *l);
-/* After the commit: judges the laid indexes, and counts those that were valid when packed, and of
- * them those that are not now. */
-int layout_verify(struct layout *l, struct wp_verify_report *verify, size_t *was_valid,
-                  size_t *lost, struct wp_error *err);
+/* After the commit: judges the laid indexes, on POOL, and counts those that were valid when packed,
+ * and of them those that are not now. */
+int layout_verify(struct layout *l, struct pool *pool, struct wp_verify_report *verify,
+                  size_t *was_valid, size_t *lost, struct wp_error *err);
 void layout_clear(struct layout *l);
 
 /* ---- layout_records.c, for the others */

@@ -1,4 +1,5 @@
-/* The layout, the proof: every index in its final place is judged like any other on disk. */
+/* The layout, the proof: every index in its final place is judged like any other on disk, by the
+ * pool. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,28 +8,43 @@
 #include "judge.h"
 #include "layout.h"
 
-static int judge_laid(struct layout *l, const struct laid_index *laid,
-                      struct wp_verify_report *verify, size_t *was_valid, size_t *lost,
+enum {
+    RUN = 16,  /* indexes of a job */
+    RUNS = 64, /* jobs at a time: what they find takes memory */
+};
+
+struct run {
+    struct pool_job job;
+    const struct layout *l;
+    const struct laid_index *laid; /* COUNT of them */
+    size_t count;
+    struct wp_index_status judged[RUN];
+    int result;
+    struct wp_error why;
+};
+
+static int judge_laid(struct verify *v, const struct laid_index *laid, struct wp_index_status *s,
                       struct wp_error *err)
 {
-    _cleanup_free_ char *shadowed =
-        laid->user_wide ? verify_shadowed(l->verify, laid->source_dir) : NULL;
+    _cleanup_free_ char *shadowed = laid->user_wide ? verify_shadowed(v, laid->source_dir) : NULL;
     struct verify_place place = {.index = laid->index,
                                  .index_shown = laid->shown,
                                  .source = laid->source,
                                  .source_shown = laid->source_shown,
                                  .misplaced = shadowed};
-    struct wp_index_status s = {0};
-    int r = verify_place(l->verify, &place, &s, err);
 
-    if (r == 0) {
-        *was_valid += laid->was_valid;
-        *lost += laid->was_valid && s.status != WP_VALID;
-        if (judge_add(verify, &s) < 0)
-            r = error_nomem(err);
-    }
-    judge_clear(&s);
-    return r;
+    return verify_place(v, &place, s, err);
+}
+
+static void judge_run(struct pool_job *job)
+{
+    struct run *run = (struct run *)job;
+    struct verify mine = {.user = run->l->verify->user, .is_caller = run->l->verify->is_caller};
+
+    for (size_t i = 0; i < run->count && run->result == 0; i++)
+        run->result = judge_laid(&mine, &run->laid[i], &run->judged[i], &run->why);
+    mine.user = (struct places_user){0}; /* is not this run's */
+    verify_end(&mine);
 }
 
 static int compare_laid(const void *a, const void *b)
@@ -36,15 +52,66 @@ static int compare_laid(const void *a, const void *b)
     return strcmp(((const struct laid_index *)a)->index, ((const struct laid_index *)b)->index);
 }
 
-int layout_verify(struct layout *l, struct wp_verify_report *verify, size_t *was_valid,
-                  size_t *lost, struct wp_error *err)
+/* What a run found, in its order. */
+static int add_run(struct run *run, struct wp_verify_report *verify, size_t *was_valid,
+                   size_t *lost, struct wp_error *err)
 {
+    if (run->result < 0) {
+        if (err && !err->code)
+            *err = run->why;
+        return run->result;
+    }
+    for (size_t i = 0; i < run->count; i++) {
+        bool valid = run->judged[i].status == WP_VALID;
+
+        if (judge_add(verify, &run->judged[i]) < 0)
+            return error_nomem(err);
+        *was_valid += run->laid[i].was_valid;
+        *lost += run->laid[i].was_valid && !valid;
+    }
+    return 0;
+}
+
+/* Judges the indexes from FIRST on, COUNT of them. */
+static int judge_some(struct layout *l, struct pool *pool, struct run *runs, size_t first,
+                      size_t count, struct wp_verify_report *verify, size_t *was_valid,
+                      size_t *lost, struct wp_error *err)
+{
+    const size_t jobs = (count + RUN - 1) / RUN;
     int r = 0;
 
-    if (l->laid_count) /* by directory, so that each is looked at once */
+    for (size_t i = 0; i < jobs; i++) {
+        runs[i].job.run = judge_run;
+        runs[i].l = l;
+        runs[i].laid = &l->laid[first + i * RUN];
+        runs[i].count = count - i * RUN < RUN ? count - i * RUN : RUN;
+        pool_submit(pool, &runs[i].job);
+    }
+    pool_drain(pool);
+    for (size_t i = 0; i < jobs; i++) {
+        if (r == 0)
+            r = add_run(&runs[i], verify, was_valid, lost, err);
+        for (size_t k = 0; k < runs[i].count; k++)
+            judge_clear(&runs[i].judged[k]);
+    }
+    return r;
+}
+
+int layout_verify(struct layout *l, struct pool *pool, struct wp_verify_report *verify,
+                  size_t *was_valid, size_t *lost, struct wp_error *err)
+{
+    _cleanup_free_ struct run *runs = calloc(RUNS, sizeof *runs);
+    size_t count;
+    int r = 0;
+
+    if (!runs)
+        return error_nomem(err);
+    if (l->laid_count) /* by directory, so that each is looked at seldom more than once */
         qsort(l->laid, l->laid_count, sizeof *l->laid, compare_laid);
-    for (size_t i = 0; i < l->laid_count && r == 0; i++)
-        r = judge_laid(l, &l->laid[i], verify, was_valid, lost, err);
+    for (size_t first = 0; first < l->laid_count && r == 0; first += count) {
+        count = l->laid_count - first < RUNS * RUN ? l->laid_count - first : RUNS * RUN;
+        r = judge_some(l, pool, runs, first, count, verify, was_valid, lost, err);
+    }
     judge_sort(verify);
     return r;
 }

@@ -96,6 +96,7 @@ static int pack_once(const struct wp_create_options *o, pack_planner *plan, void
         r = error_nomem(err);
     if (r == 0 && out->fd < 0) /* after the walk, which must not meet it */
         r = output_open(out, o->archive, o->interrupted, err);
+    options.content = p.total;
     options.mark = (const char *)mark.data;
     options.can_patch = !out->direct;
     if (r == 0)

@@ -161,9 +161,9 @@ static int repair(struct restore *r, struct restore_tree *t, struct wp_error *er
         remove_empty_cache(r, t);
     tell_result(r, t);
     count_missing(r, t);
-    return r->o->dry_run
-               ? 0
-               : layout_verify(&t->layout, &result->verify, &result->was_valid, &result->lost, err);
+    return r->o->dry_run ? 0
+                         : layout_verify(&t->layout, r->pool, &result->verify, &result->was_valid,
+                                         &result->lost, err);
 }
 
 static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_error *err)

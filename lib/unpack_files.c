@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/digest.h"
+#include "base/digest_many.h"
 #include "tree/create.h"
 
 enum { SMALL = 256 << 10 }; /* bytes: files up to this share a job */
@@ -108,6 +108,7 @@ struct work *unpack_work_take(struct unpack_files *f)
 static void write_small(struct work *w)
 {
     struct unpack_files *f = w->f;
+    struct sha256_text texts[MOST_FILES];
 
     for (size_t i = 0; i < w->count && !atomic_load(&f->failed); i++) {
         const struct small *s = &w->files[i];
@@ -120,12 +121,11 @@ static void write_small(struct work *w)
             unpack_files_fail(f, r, &why);
             return;
         }
-        if (w->sha) {
-            sha256_add(w->sha, data, e->size);
-            sha256_end(w->sha, e->sha256);
-            e->has_sha256 = true;
-        }
+        texts[i] = (struct sha256_text){.data = data, .size = e->size, .out = e->sha256};
+        e->has_sha256 = f->digests != NULL;
     }
+    if (f->digests && !atomic_load(&f->failed))
+        sha256_many_of(f->digests, texts, w->count);
 }
 
 static void run_work(struct pool_job *job)
@@ -238,7 +238,6 @@ static int add_small(struct unpack_files *f, struct unpacked *item, struct wp_er
 int unpack_files_new(struct unpack_files **out, struct unpack *u, bool digest, struct wp_error *err)
 {
     struct unpack_files *f = calloc(1, sizeof *f);
-    bool has_all = true;
 
     if (!f)
         return error_nomem(err);
@@ -249,7 +248,8 @@ int unpack_files_new(struct unpack_files **out, struct unpack *u, bool digest, s
     f->works = calloc(f->work_count, sizeof *f->works);
     pthread_mutex_init(&f->lock, NULL);
     atomic_init(&f->failed, false);
-    if (!f->works) {
+    f->digests = digest ? sha256_many_new() : NULL;
+    if (!f->works || (digest && !f->digests)) {
         unpack_files_free(f);
         return error_nomem(err);
     }
@@ -258,13 +258,7 @@ int unpack_files_new(struct unpack_files **out, struct unpack *u, bool digest, s
 
         w->job.run = run_work;
         w->f = f;
-        w->sha = digest ? sha256_new() : NULL;
-        has_all &= !digest || w->sha;
         unpack_work_give_back(w);
-    }
-    if (!has_all) {
-        unpack_files_free(f);
-        return error_nomem(err);
     }
     *out = f;
     return 0;
@@ -298,10 +292,9 @@ void unpack_files_free(struct unpack_files *f)
         pool_drain(f->pool);
         unpack_larges_free(f);
     }
-    for (size_t i = 0; i < f->work_count && f->works; i++) {
+    for (size_t i = 0; i < f->work_count && f->works; i++)
         buf_free(&f->works[i].copied);
-        sha256_free(f->works[i].sha);
-    }
+    sha256_many_free(f->digests);
     free(f->works);
     pthread_mutex_destroy(&f->lock);
     free(f);

@@ -35,7 +35,6 @@ struct work {
     struct chunk *chunks[MOST_CHUNKS]; /* kept while the job is not done */
     size_t chunk_count;
 
-    struct sha256 *sha;             /* for small files; NULL: no digests are wanted */
     struct small files[MOST_FILES]; /* where LARGE is NULL */
     size_t count;
     size_t bytes; /* of all of them */
@@ -51,7 +50,8 @@ struct unpack_files {
     struct unpack *u;
     struct pool *pool;
     bool digest;
-    struct work *works; /* owned */
+    struct sha256_many *digests; /* of small files; owned; NULL: none are wanted */
+    struct work *works;          /* owned */
     size_t work_count;
     struct large *larges; /* owned; freed by the reader's thread once done */
     struct work *filling; /* the job being filled with small files */

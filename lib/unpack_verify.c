@@ -14,7 +14,8 @@ int unpack_verify(struct unpack *u, struct wp_error *err)
 {
     struct wp_extract_result *result = u->result;
 
-    return layout_verify(&u->layout, &result->verify, &result->was_valid, &result->lost, err);
+    return layout_verify(&u->layout, u->a->pool, &result->verify, &result->was_valid, &result->lost,
+                         err);
 }
 
 static bool is_unpacked(void *ctx, const char *path)

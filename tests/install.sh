@@ -8,6 +8,8 @@ set -eu
 packages="build-essential cmake ninja-build pkg-config
   libarchive-dev libdeflate-dev libisal-dev libjansson-dev libssl-dev libzstd-dev zlib1g-dev
   libcmocka-dev python3 python3-numba python3-pynndescent tar gzip"
+# There is none for other processors.
+[ "$(dpkg --print-architecture 2>/dev/null)" != amd64 ] || packages="$packages libipsec-mb-dev"
 if [ "${1-}" = bench ]; then
   packages="$packages python3-scipy python3-sklearn python3-pandas umap-learn python3-venv
     libarchive-tools openssl pigz unzip zip zstd"

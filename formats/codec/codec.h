@@ -14,9 +14,13 @@
 #include "stream/pool.h"
 #include "stream/source.h"
 
+/* Bytes of content from which on an archive is large. */
+#define CODEC_LARGE ((uint64_t)512 << 20)
+
 struct codec {
     const char *name;                        /* "gzip" */
     size_t block_size;                       /* bytes of plain stream a block */
+    size_t large_block_size;                 /* in an archive of CODEC_LARGE; 0: the same */
     int default_level, min_level, max_level; /* all 0: no levels */
 
     /* Writing; NULL where read only. pack: plain to packed, on any pool thread; b->codec holds the

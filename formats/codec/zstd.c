@@ -90,6 +90,8 @@ const struct codec codec_zstd = {
     /* All frames of 16 MiB are 0.3 % smaller, but then threads wait longer for the last one, and
      * half as much again is in memory; of 4 MiB, 1 % larger. */
     .block_size = 8 * 1024 * 1024,
+    /* There the wait is little against the whole, and 0.3 % are saved. */
+    .large_block_size = 12 * 1024 * 1024,
     .default_level = LEVEL_DEFAULT,
     .min_level = LEVEL_MIN,
     .max_level = LEVEL_MAX,

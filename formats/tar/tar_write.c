@@ -178,7 +178,9 @@ int tar_open_writer(struct format_writer **out, const struct codec *codec,
     w = calloc(1, sizeof(*w));
     if (!w)
         return error_nomem(err);
-    w->base = (struct format_writer){.ops = ops_for(codec), .block_size = codec->block_size};
+    bool large = codec->large_block_size && o->content >= CODEC_LARGE;
+    w->base = (struct format_writer){
+        .ops = ops_for(codec), .block_size = large ? codec->large_block_size : codec->block_size};
     w->codec = codec;
     w->level = level;
     if (o->mark)

@@ -26,8 +26,10 @@ static const uint64_t largest_manifest = UINT64_C(2) << 30;
 struct zip_reader {
     struct format_reader base;
     struct zip_archive a;
-    struct pool *pool; /* borrowed */
-    size_t next;       /* entry that next() gives */
+    const volatile sig_atomic_t *interrupted; /* borrowed, or NULL */
+    struct pool *pool;                        /* borrowed */
+
+    size_t next; /* entry that next() gives */
     const struct zip_entry *e;
     struct entry entry;
     bool begun;        /* its content has been asked for */
@@ -61,6 +63,12 @@ static int bad_content(struct zip_reader *r, const struct zip_entry *e, int stat
                      status == -EBADMSG ? what : "");
 }
 
+/* An entry of a few megabytes may take minutes to unpack. */
+static bool is_interrupted(const struct zip_reader *r)
+{
+    return r->interrupted && *r->interrupted;
+}
+
 /* ---- Small content ----------------------------------------------------------------------- */
 
 /* All of small entry I: 0 and *DATA, valid until the next call. */
@@ -89,7 +97,9 @@ static int read_whole(struct zip_reader *r, const struct zip_entry *e, struct bu
     for (int more = 1; status == 0 && more > 0;) {
         size_t n;
 
-        status = buf_reserve(to, e->size - to->size < STEP ? e->size - to->size + 1 : STEP);
+        status = is_interrupted(r) ? -EINTR : 0;
+        if (status == 0)
+            status = buf_reserve(to, e->size - to->size < STEP ? e->size - to->size + 1 : STEP);
         if (status < 0)
             break;
         more = zip_stream_fill(s, to->data + to->size, to->room - to->size, &n, &what);
@@ -128,7 +138,7 @@ static int stream_data(struct zip_reader *r, const void **data, size_t *n, uint6
                        struct wp_error *err)
 {
     const char *what = NULL;
-    ssize_t got = runahead_next(r->run, data, &what);
+    ssize_t got = is_interrupted(r) ? -EINTR : runahead_next(r->run, data, &what);
 
     if (got < 0)
         return bad_content(r, r->e, what ? -EBADMSG : (int)got, what, err);
@@ -341,6 +351,7 @@ int zip_open_reader(struct format_reader **out, int fd, bool is_file, const void
         return error_nomem(err);
     r->base = (struct format_reader){.ops = &ops, .is_rounded = true};
     r->pool = o->pool;
+    r->interrupted = o->interrupted;
     r->a.fd = take_fd(&owned);
     rc = start(r, o, err);
     if (rc < 0) {

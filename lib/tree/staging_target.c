@@ -104,18 +104,17 @@ static int enter(struct staging_area *a, int parent, const char *name)
     bool made = r == 0;
     if (!made && r != -EEXIST)
         return r;
-    fd = open_dir(a, parent, name);
-    if (fd < 0)
-        return fd;
-    r = made ? remember_made(a, parent, name, fd) : 0;
+    r = made ? staging_step("made") : 0;
+    fd = r < 0 ? r : open_dir(a, parent, name);
+    r = fd < 0 ? fd : made ? remember_made(a, parent, name, fd) : 0;
     if (r == 0 && made)
         r = give_made(a, fd);
-    if (r < 0) {
+    if (r == 0)
+        return fd;
+    if (made)
         (void)!unlinkat(parent, name, AT_REMOVEDIR);
-        close(fd);
-        return r;
-    }
-    return fd;
+    cleanup_close(&fd);
+    return r;
 }
 
 static int walk_target(struct staging_area *a, const char *target)

@@ -114,7 +114,8 @@ def checks_of(job, rows):
 
 def summary(name, top, wanted, runner, out):
     files, size = trees.count(top / "site")
-    document = {"tree": name, "files": files, "bytes": size, "jobs": [], "checks": []}
+    document = {"tree": name, "files": files, "bytes": size, "jobs": [], "checks": [],
+                "left_out": runner.left_out}
     for job in wanted:
         rows = [
             summary_of(job, tool, runner.results[job.name, tool.name], out)
@@ -180,6 +181,7 @@ def text(document):
                       "target")]
         for job in tree["jobs"]:
             lines += [job["title"]] + [row_text(row) for row in job["rows"]]
+        lines += ["Left out: " + wrong for wrong in tree["left_out"]]
         lines += ["", "Targets"] + [check_text(check) for check in tree["checks"]]
         missed = sum(not check["met"] for check in tree["checks"])
         lines.append("%d of %d targets met" % (len(tree["checks"]) - missed, len(tree["checks"])))

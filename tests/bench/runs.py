@@ -61,6 +61,7 @@ class Runner:
         self.spent = 0.0  # seconds of measured runs
         self.lost = 0.0  # seconds of runs that were repeated, and of waiting
         self.packed = {}  # exact: contents of the tree
+        self.left_out = []  # what to say of peers that did not unpack what was packed
         # Where it is unpacked: on tmpfs, unless that is too small.
         self.scratch = Path(tempfile.mkdtemp(prefix="warmpack-bench-", dir=scratch or "/dev/shm"))
 
@@ -121,22 +122,26 @@ class Runner:
         self.results.setdefault((job.name, tool.name), []).append(best)
 
     def check(self, job, tool):
-        """Is what the tool unpacked what was packed? A peer of which that is not so is left out."""
+        """Is what the tool unpacked what was packed? A peer of which that is not so is left out:
+        False."""
         if job.kind != "unpack":
-            return
+            return True
         exact = job.exact if tool.name.startswith("warmpack") else ""
         if exact not in self.packed:
             self.packed[exact] = trees.contents(self.top / "site", exact)
         there = trees.contents(self.scratch / "here" / "site", exact)
         name = trees.difference(self.packed[exact], there)
         if not name:
-            return
-        wrong = "bench: %s, %s: %s is not as it was packed" % (job.name, tool.name, name)
+            return True
+        wrong = "%s, %s: %s is not as it was packed" % (job.name, tool.name, name)
         if tool.name.startswith("warmpack"):
-            sys.exit(wrong)
-        print(wrong + ": left out", file=sys.stderr)
+            sys.exit("bench: " + wrong)
+        say("")
+        print("bench: %s: left out" % wrong, file=sys.stderr)
+        self.left_out.append(wrong)
         job.tools.remove(tool)
         self.results.pop((job.name, tool.name), None)
+        return False
 
     def all(self, jobs, slow):
         """Every tool once, then again: what disturbs the machine for a while disturbs all."""

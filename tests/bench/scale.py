@@ -66,8 +66,8 @@ def run_format(runner, out, name, suffix, peer, compare, files, size):
         for tool in list(job.tools):
             runs.say("%s: %s, %s" % (name, job.name, tool.name))
             took = runner.once(job, tool)
-            if compare:
-                runner.check(job, tool)
+            if compare and not runner.check(job, tool):
+                continue
             rows.append({"tree": name, "job": job.name, "tool": tool.name,
                          "seconds": took["wall"], "cpu": took["cpu"], "memory": took["memory"],
                          "memory_most": job.memory_most, "disturbed": took["disturbed"],

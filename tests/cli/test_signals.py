@@ -3,9 +3,11 @@
 import os
 import resource
 import signal
+import struct
 import subprocess
 import tarfile
 import time
+import zlib
 from contextlib import contextmanager
 
 import pytest
@@ -139,6 +141,30 @@ def test_a_signal_ends_what_is_busy_with_a_hole(tmp_path, size, verb):
         assert_ends(child, signal.SIGTERM, 143)
         assert child.stderr.read() == b"warmpack: interrupted\n"
     assert not (tmp_path / "out.tar").exists()
+
+
+def zip_of_zeros(path, name):
+    """3 GiB in 3 MB; the directory speaks of more, so that who reads to the end fails there."""
+    deflate = zlib.compressobj(9, wbits=-15)
+    block = deflate.compress(bytes(1 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)
+    data = 3000 * block + deflate.flush()
+    same = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 33, 0, len(data), 0xfffffff0, len(name), 0)
+    local = b"PK\3\4" + same + name + data
+    central = b"PK\1\2\x14\3" + same + struct.pack("<HHHII", 0, 0, 0, 0o100644 << 16, 0) + name
+    path.write_bytes(local + central + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 1, 1,
+                                                   len(central), len(local), 0))
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("verb", [["extract", "-C", "out"], ["verify"]])
+def test_a_signal_ends_what_is_busy_with_a_large_entry_of_a_zip(tmp_path, verb, threads):
+    zip_of_zeros(tmp_path / "a.zip", b"app/k.py")
+    (tmp_path / "out").mkdir()
+    with started(*verb, "--threads", threads, "-f", "a.zip", cwd=tmp_path) as child:
+        wait_for(lambda: cpu_seconds_of(child) > 0.3, child)
+        assert_ends(child, signal.SIGTERM, 143)
+        assert child.stderr.read() == b"warmpack: interrupted\n"
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_hole_larger_than_any_file_is_refused_at_once(tmp_path):

@@ -81,6 +81,28 @@ static void test_a_level_out_of_range_is_refused(void **state)
     assert_int_equal(format_tar.open_writer(&w, &format_tar, &o, &err), -EINVAL);
 }
 
+static size_t block_size_for(const struct wp_format *f, uint64_t content)
+{
+    struct format_write_options o = {.level = -1, .content = content};
+    struct format_writer *w;
+    size_t size;
+
+    assert_int_equal(f->open_writer(&w, f, &o, NULL), 0);
+    size = w->block_size;
+    w->ops->free(w);
+    return size;
+}
+
+static void test_large_archives_have_larger_frames(void **state)
+{
+    (void)state;
+    assert_int_equal(block_size_for(&format_tar_zst, 0), 8 << 20);
+    assert_int_equal(block_size_for(&format_tar_zst, CODEC_LARGE - 1), 8 << 20);
+    assert_int_equal(block_size_for(&format_tar_zst, CODEC_LARGE), 12 << 20);
+    assert_int_equal(block_size_for(&format_tgz, CODEC_LARGE), block_size_for(&format_tgz, 0));
+    assert_int_equal(block_size_for(&format_tar, CODEC_LARGE), block_size_for(&format_tar, 0));
+}
+
 static void test_what_is_only_read_is_not_written(void **state)
 {
     const struct wp_format *f = wp_format_by_name("tar.xz");
@@ -230,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_every_format_has_a_name_and_can_be_listed),
         cmocka_unit_test(test_levels_are_those_of_the_codec),
         cmocka_unit_test(test_a_level_out_of_range_is_refused),
+        cmocka_unit_test(test_large_archives_have_larger_frames),
         cmocka_unit_test(test_what_is_only_read_is_not_written),
         cmocka_unit_test(test_what_is_no_archive_is_refused),
         cmocka_unit_test(test_an_archive_of_nothing_but_zeros_is_an_empty_one),

@@ -512,6 +512,31 @@ static int clean_up(const char *step)
     return 0;
 }
 
+static int makings; /* until one fails */
+
+static int fail_to_open_made(const char *step)
+{
+    return strcmp(step, "made") == 0 && makings-- == 0 ? -EIO : 0;
+}
+
+static void a_target_that_was_made_and_cannot_be_opened_is_gone(void **state)
+{
+    struct scratch *s = *state;
+
+    for (int level = 0; level < 3; level++) {
+        struct staging *g;
+        struct wp_error e = {0};
+
+        assert_int_equal(staging_new(&g, &none, &e), 0);
+        makings = level;
+        staging_step_hook = fail_to_open_made;
+        assert_int_equal(staging_add_area(g, in_scratch(s, "t/u/v"), &e), -EIO);
+        staging_step_hook = NULL;
+        staging_free(g);
+        assert_false(exists(s->fd, "t"));
+    }
+}
+
 static void a_staging_removed_while_it_is_made_is_made_again(void **state)
 {
     cleaned = *state;
@@ -661,6 +686,7 @@ int main(void)
         test(mount_points_are_found_before_anything_is_touched),
         test(read_only_directories_can_be_unpacked_again_by_their_owner),
         test(attributes_come_from_the_bottom_up_and_after_the_staging_is_gone),
+        test(a_target_that_was_made_and_cannot_be_opened_is_gone),
         test(a_staging_removed_while_it_is_made_is_made_again),
         test(what_may_not_be_written_is_found_before_anything_is_touched),
         test(an_interrupt_before_the_journal_changes_nothing),
