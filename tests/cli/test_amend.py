@@ -431,12 +431,13 @@ def test_where_the_archive_cannot_be_written_it_stays(source):
         before = archive.read_bytes()
         home = shared / "home"
         home.mkdir()
-        warmpack = Runner(shared)
-        refused(warmpack("amend", "-f", archive, "--source", shared / "src", user=NOBODY), "a.zip",
-                "Permission denied")
-        archive.chmod(0o666)  # but not its directory
-        refused(warmpack("amend", "-f", archive, "--source", shared / "src", user=NOBODY), "a.zip",
-                "Permission denied")
+        (shared / "tmp").mkdir()
+        (shared / "tmp").chmod(0o777)
+        warmpack, env = Runner(shared), {"TMPDIR": str(shared / "tmp")}
+        for mode in (0o644, 0o666):  # but not its directory
+            archive.chmod(mode)
+            refused(warmpack("amend", "-f", archive, "--source", shared / "src", user=NOBODY,
+                             env=env), "a.zip", "Permission denied")
         assert archive.read_bytes() == before
     finally:
         remove_tree(shared)

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shlex
 import subprocess
 
 import pytest
@@ -26,7 +27,8 @@ def run(*words, **variables):
         env={**os.environ, **{k: str(v) for k, v in variables.items()}},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -89,11 +91,11 @@ def test_a_program_builds_with_pkg_config(installed, tmp_path, kind):
     path = f"{lib / 'pkgconfig'}"
     static = ["--static"] if kind == "static" else []
     # The .pc file names the configured prefix; this one was chosen at installation.
-    words = run(
+    words = shlex.split(run(  # it puts a backslash before each byte that is not ASCII
         "pkg-config", *static, "--define-variable=libdir=" + str(lib),
         "--define-variable=includedir=" + str(prefix / "include"), "--cflags", "--libs",
         "warmpack", PKG_CONFIG_PATH=path,
-    ).split()
+    ))
     if kind == "static":
         words = [str(lib / "libwarmpack.a") if w == "-lwarmpack" else w for w in words]
     run("cc", *flags, tmp_path / "use.c", "-o", tmp_path / "use", *words)
