@@ -56,9 +56,15 @@ static void old_name(size_t i, char out[24])
     snprintf(out, 24, "%zu", i);
 }
 
-static bool there(int at, const char *name, struct stat *st)
+/* Is NAME there? 1, 0 or negative errno: what cannot be seen has not been moved for that. */
+static int look(int at, const char *name, struct stat *st)
 {
-    return at >= 0 && fstatat(at, name, st, AT_SYMLINK_NOFOLLOW) == 0;
+    int r = staging_step("look");
+    if (r < 0 || at < 0)
+        return r;
+    if (fstatat(at, name, st, AT_SYMLINK_NOFOLLOW) == 0)
+        return 1;
+    return errno == ENOENT ? 0 : -errno;
 }
 
 static int rename_flags(int from, const char *a, int to, const char *b, unsigned flags)
@@ -80,8 +86,9 @@ static int move(int from, const char *a, int to, const char *b)
     int r = rename_flags(from, a, to, b, RENAME_NOREPLACE);
     if (!no_such_flags(r))
         return r;
-    if (there(to, b, &st))
-        return -EEXIST;
+    r = look(to, b, &st);
+    if (r != 0)
+        return r < 0 ? r : -EEXIST;
     return renameat(from, a, to, b) < 0 ? -errno : 0;
 }
 
@@ -116,8 +123,11 @@ static int put_plain(struct run *run, size_t i, const struct stat *staged, const
     char aside[24];
 
     old_name(i, aside);
-    if (there(to, name, &st)) {
-        int r = check_newcomer(run, op, staged, &st);
+    int r = look(to, name, &st);
+    if (r < 0)
+        return r;
+    if (r > 0) {
+        r = check_newcomer(run, op, staged, &st);
         if (r != 0)
             return r < 0 ? r : kept(run, op);
         bool linked = !S_ISDIR(st.st_mode) && !S_ISDIR(staged->st_mode) &&
@@ -142,8 +152,9 @@ int commit_put(struct run *run, size_t i)
         return r;
     if (run->new_parent < 0)
         return run->new_parent == -ENOENT ? 0 : run->new_parent;
-    if (!there(run->new_parent, name, &staged) || staged.st_ino != op->ino)
-        return 0; /* done: what lies there is what was replaced */
+    r = look(run->new_parent, name, &staged);
+    if (r <= 0 || staged.st_ino != op->ino)
+        return r < 0 ? r : 0; /* done: what lies there is what was replaced */
     if (run->target_parent < 0)
         return run->target_parent;
 
@@ -159,7 +170,10 @@ int commit_put(struct run *run, size_t i)
         }
         if (r != -EEXIST || exchange)
             return r;
-        if (!there(run->target_parent, name, &st))
+        r = look(run->target_parent, name, &st);
+        if (r < 0)
+            return r;
+        if (r == 0)
             continue;
         r = check_newcomer(run, op, &staged, &st);
         if (r != 0)
@@ -184,18 +198,23 @@ int commit_unput(struct run *run, size_t i)
     if (from < 0)
         return from == -ENOENT ? 0 : from;
     old_name(i, aside);
-    if (there(from, name, &st)) {
+    r = look(from, name, &st);
+    if (r < 0)
+        return r;
+    if (r > 0) {
         if (st.st_ino != op->ino)
             return 0;
         if (to < 0)
             return to;
-        if (there(to, name, &other))
-            return rename_flags(from, name, to, name, RENAME_EXCHANGE);
+        r = look(to, name, &other);
+        if (r != 0)
+            return r < 0 ? r : rename_flags(from, name, to, name, RENAME_EXCHANGE);
         r = move(from, name, to, name);
         if (r < 0)
             return r;
     }
-    return there(a->old_fd, aside, &other) ? move(a->old_fd, aside, from, name) : 0;
+    r = look(a->old_fd, aside, &other);
+    return r > 0 ? move(a->old_fd, aside, from, name) : r;
 }
 
 /* ---- REMOVE and MODE */
@@ -212,9 +231,9 @@ int commit_take_away(struct run *run, size_t i, bool undo)
     if (r < 0)
         return r;
     old_name(i, aside);
-    bool done = there(a->old_fd, aside, &st);
-    if (done != undo)
-        return 0;
+    r = look(a->old_fd, aside, &st);
+    if (r < 0 || (r > 0) != undo)
+        return r < 0 ? r : 0;
     if (run->target_parent < 0)
         return run->target_parent == -ENOENT && !undo ? 0 : run->target_parent;
     if (undo)

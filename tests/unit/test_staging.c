@@ -512,6 +512,41 @@ static int clean_up(const char *step)
     return 0;
 }
 
+static int looks; /* until one fails */
+
+static int fail_to_look(const char *step)
+{
+    return strcmp(step, "look") == 0 && looks-- == 0 ? -EIO : 0;
+}
+
+static void what_cannot_be_looked_at_is_not_taken_for_moved(void **state)
+{
+    struct scratch *s = *state;
+    bool failed = true;
+
+    for (int n = 0; failed; n++) {
+        char name[16];
+        struct wp_error e = {0};
+
+        assert_true(n < 100);
+        snprintf(name, sizeof name, "l%d", n);
+        make_dir(s->fd, name, 0755);
+        int t = open_dir(s, name);
+        put_tree(t, "a=old d/b=old");
+        struct staging *g = begin(s, name, none);
+        put_tree(staging_tree(g, 0), "a=new c=new d/b=new d/e=new");
+        looks = n;
+        staging_step_hook = fail_to_look;
+        int r = staging_commit(g, &e);
+        staging_step_hook = NULL;
+        staging_free(g);
+        failed = looks < 0;
+        assert_int_equal(r, failed ? -EIO : 0);
+        assert_tree(t, failed ? "a=old d/ d/b=old" : "a=new c=new d/ d/b=new d/e=new");
+        close(t);
+    }
+}
+
 static int makings; /* until one fails */
 
 static int fail_to_open_made(const char *step)
@@ -686,6 +721,7 @@ int main(void)
         test(mount_points_are_found_before_anything_is_touched),
         test(read_only_directories_can_be_unpacked_again_by_their_owner),
         test(attributes_come_from_the_bottom_up_and_after_the_staging_is_gone),
+        test(what_cannot_be_looked_at_is_not_taken_for_moved),
         test(a_target_that_was_made_and_cannot_be_opened_is_gone),
         test(a_staging_removed_while_it_is_made_is_made_again),
         test(what_may_not_be_written_is_found_before_anything_is_touched),
