@@ -1,6 +1,7 @@
 """Caches are where Numba looks, whichever of the cache directories in question is set."""
 
 import hashlib
+import json
 import os
 import shutil
 
@@ -123,3 +124,23 @@ def test_a_layout_that_the_environment_defeats_is_warned_of(warmpack, archive, t
         result = warmpack(*words, "--layout", layout, env=env)
         assert (b"NUMBA_CACHE_DIR is set" in result.stderr) is warned, layout
     assert b"is set:" not in warmpack(*words, "--layout", "in-tree").stderr
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_of_many_indexes_each_is_judged_by_itself(warmpack, tmp_path, threads):
+    """More than are judged in one go; each third one was stale already."""
+    app = tmp_path / "app"
+    app.mkdir()
+    expected = {}
+    for i in range(1300):
+        source = app / f"m{i}.py"
+        source.write_text("x = 1\n")
+        path = index(source, stamp=(1.5, 6) if i % 3 == 0 else None)
+        expected[os.fspath(path.relative_to(tmp_path))] = "stale" if i % 3 == 0 else "valid"
+    assert warmpack("-czf", "a.tgz", "app").returncode == 0
+    result = warmpack("-xf", "a.tgz", "-C", "d", "--json", "--threads", threads)
+    assert result.returncode == 0, result.stderr
+    assert b"866 of 1300 cache indexes valid" in result.stderr
+    indexes = json.loads(result.stdout)["indexes"]
+    assert [i["index"] for i in indexes] == sorted(expected)
+    assert {i["index"]: i["status"] for i in indexes} == expected
