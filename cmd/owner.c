@@ -10,7 +10,7 @@
 #include "message.h"
 
 /* All but the highest number, which stands for "unchanged" in chown(2). */
-static bool parse_id(const char *text, id_t *id)
+static bool parse_id(const char *text, uint32_t *id)
 {
     unsigned long n;
     char *end;
@@ -19,11 +19,11 @@ static bool parse_id(const char *text, id_t *id)
     n = strtoul(text, &end, 10);
     if (!isdigit((unsigned char)*text) || *end || errno || n >= UINT32_MAX)
         return false;
-    *id = (id_t)n;
+    *id = (uint32_t)n;
     return true;
 }
 
-static bool find_id(const char *name, bool group, id_t *id)
+static bool find_id(const char *name, bool group, uint32_t *id)
 {
     _cleanup_(account_clear) struct account a = {0};
 
@@ -34,7 +34,7 @@ static bool find_id(const char *name, bool group, id_t *id)
 }
 
 /* Allocated; empty where the number has no name. NULL: no memory. */
-static char *find_name(id_t id, bool group)
+static char *find_name(uint32_t id, bool group)
 {
     _cleanup_(account_clear) struct account a = {0};
     int r = group ? account_group(&a, NULL, id) : account_user(&a, NULL, id);

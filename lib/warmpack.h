@@ -24,7 +24,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -191,7 +190,7 @@ struct wp_member {
 
 struct wp_owner { /* --owner, --group: */
     bool set;
-    id_t id;
+    uint32_t id;
     const char *name; /* NULL: none */
 };
 

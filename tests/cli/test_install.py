@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 
@@ -38,19 +39,19 @@ def build_of(warmpack_path):
     return pathlib.Path(warmpack_path).resolve().parent
 
 
+def sanitizers(build):
+    cache = (build / "CMakeCache.txt").read_text()
+    name = re.search("^WARMPACK_SANITIZE:.*?=(.*)", cache, re.M)
+    return ["-fsanitize=" + name[1]] if name and name[1] else []
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     build = build_of(os.environ.get("WARMPACK", REPOSITORY / "build" / "warmpack"))
     prefix = tmp_path_factory.mktemp("prefix")
     run("cmake", "--build", build)
     run("cmake", "--install", build, "--prefix", prefix)
-    sanitize = [
-        line.split("=", 1)[1]
-        for line in (build / "CMakeCache.txt").read_text().splitlines()
-        if line.startswith("WARMPACK_SANITIZE:")
-    ]
-    flags = ["-fsanitize=" + sanitize[0]] if sanitize and sanitize[0] else []
-    return prefix, flags
+    return prefix, sanitizers(build)
 
 
 def test_program_and_man_pages_are_installed(installed):
@@ -77,10 +78,67 @@ def test_only_public_symbols_can_be_linked_with(installed):
     lib = library_dir(prefix)
     for words in (["-D", lib / "libwarmpack.so"], ["-g", lib / "libwarmpack.a"]):
         lines = run("nm", "--defined-only", *words).splitlines()
-        names = {line.split()[2] for line in lines if len(line.split()) == 3}
+        names = {line.split()[2].partition("@")[0] for line in lines
+                 if len(line.split()) == 3 and line.split()[1] != "A"}  # the version of the symbols
         names = {n for n in names if "asan" not in n and "tsan" not in n and "ubsan" not in n}
         assert "wp_create" in names
         assert not {n for n in names if not n.startswith("wp_")}
+
+
+def test_a_library_of_another_minor_version_is_not_loaded_before_1_0(installed):
+    prefix, _ = installed
+    version = run(prefix / "bin" / "warmpack", "--version").split()[1]
+    assert version.startswith("0.")
+    minor = version.rpartition(".")[0]
+    needs = run("readelf", "-dV", library_dir(prefix) / "libwarmpack.so")
+    assert f"[libwarmpack.so.{minor}]" in needs
+    assert f"WARMPACK_{minor}" in needs
+
+
+STANDARDS = [("cc", f"c{year}") for year in ("99", "11", "17", "2x")] + [
+    ("c++", f"c++{year}") for year in ("98", "11", "14", "17", "20")]
+
+
+@pytest.mark.parametrize("compiler, standard", STANDARDS)
+def test_the_header_keeps_to_the_standards(tmp_path, compiler, standard):
+    source = tmp_path / ("use.c" if compiler == "cc" else "use.cc")
+    source.write_text("#include <warmpack.h>\nint used;\n")
+    run(compiler, f"-std={standard}", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
+        f"-I{REPOSITORY / 'lib'}", source)
+
+
+def test_make_builds_in_parallel_and_installs(tmp_path):
+    """The default generator, where nothing else is asked for."""
+    run("cmake", "-S", REPOSITORY, "-B", tmp_path / "b", "-G", "Unix Makefiles",
+        "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O0")  # which is quicker
+    run("cmake", "--build", tmp_path / "b", "-j2")
+    run("cmake", "--install", tmp_path / "b", "--prefix", tmp_path / "p")
+    assert run(tmp_path / "p" / "bin" / "warmpack", "--version").startswith("warmpack ")
+    assert library_dir(tmp_path / "p")
+
+
+CONSUMER_CXX = r"""
+#include <cstdio>
+#include <warmpack.h>
+int main()
+{
+    wp_error err = wp_error();
+    wp_archive *archive = NULL;
+    int r = wp_archive_open(&archive, "none.tgz", 0, NULL, NULL, &err);
+    std::printf("%d %s\n", r == -err.code, err.message);
+    wp_archive_close(archive);
+    return 0;
+}
+"""
+
+
+def test_a_program_in_cxx_builds(installed, tmp_path):
+    prefix, flags = installed
+    lib = library_dir(prefix)
+    (tmp_path / "use.cc").write_text(CONSUMER_CXX)
+    run("c++", "-std=c++98", "-pedantic", "-Wall", "-Werror", *flags, tmp_path / "use.cc", "-o",
+        tmp_path / "use", f"-I{prefix / 'include'}", f"-L{lib}", "-lwarmpack")
+    assert run(tmp_path / "use", LD_LIBRARY_PATH=lib).startswith("1 none.tgz: ")
 
 
 @pytest.mark.parametrize("kind", ["shared", "static"])
