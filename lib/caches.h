@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/entry.h"
 #include "base/error.h"
-#include "entry.h"
 
 /* A table of the hashed names that Numba would give the source directories of a tree. */
 struct caches;

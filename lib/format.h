@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/entry.h"
 #include "base/error.h"
-#include "entry.h"
 #include "stream/pool.h"
 #include "stream/source.h"
 

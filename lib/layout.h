@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "entry.h"
+#include "base/entry.h"
 #include "stream/pool.h"
 #include "tree/create.h"
 #include "tree/staging.h"

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#include "entry.h"
+#include "base/entry.h"
 #include "manifest/manifest.h"
 
 /* A source whose content is what was packed. */

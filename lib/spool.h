@@ -3,7 +3,7 @@
  * content in a temporary file. */
 
 #include "archive.h"
-#include "entry.h"
+#include "base/entry.h"
 #include "manifest/manifest.h"
 
 struct spooled {

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "archive.h"
-#include "entry.h"
+#include "base/entry.h"
 #include "layout.h"
 #include "manifest/manifest.h"
 #include "patterns.h"

@@ -1,7 +1,7 @@
 #pragma once
 /* From a header and what extended headers said about it to an entry. */
 
-#include "entry.h"
+#include "base/entry.h"
 #include "pax.h"
 #include "tar_header.h"
 

@@ -2,8 +2,8 @@
 /* Headers of an archive being written, appended to the plain stream. */
 
 #include "base/buf.h"
+#include "base/entry.h"
 #include "base/error.h"
-#include "entry.h"
 
 /* A comment for the whole archive. 0 or -ENOMEM. */
 int tar_add_global(struct buf *b, const char *comment);

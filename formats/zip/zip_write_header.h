@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "entry.h"
+#include "base/entry.h"
 #include "zip_format.h"
 
 /* What the headers of one entry say. */

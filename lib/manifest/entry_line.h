@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/entry.h"
 #include "base/texts.h"
-#include "entry.h"
 
 /* Reads the SIZE bytes of LINE, with its newline, where they are an entry exactly as manifest_write
  * writes one with names in plain ASCII. False: they are anything else, right or wrong, which a real

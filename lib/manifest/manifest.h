@@ -4,8 +4,8 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "base/entry.h"
 #include "base/texts.h"
-#include "entry.h"
 #include "warmpack.h"
 
 #define MANIFEST_DIR ".warmpack"

@@ -2,8 +2,8 @@
 /* Making files in a staged tree (which only this process touches, and which holds no symlinks
  * until the last), with their final owner, mode and time. Thread-safe for different paths. */
 
+#include "base/entry.h"
 #include "base/error.h"
-#include "entry.h"
 
 struct create_policy {
     bool owner;         /* chown to the entry's owner (root without --no-same-owner) */

@@ -4,8 +4,8 @@
 
 #include <sys/stat.h>
 
+#include "base/entry.h"
 #include "base/error.h"
-#include "entry.h"
 #include "names.h"
 
 struct pool;
