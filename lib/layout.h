@@ -16,9 +16,9 @@
 #include <sys/types.h>
 
 #include "base/entry.h"
+#include "commit/staging.h"
 #include "stream/pool.h"
 #include "tree/create.h"
-#include "tree/staging.h"
 #include "verify.h"
 #include "warmpack.h"
 

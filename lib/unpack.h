@@ -10,11 +10,11 @@
 
 #include "archive.h"
 #include "base/entry.h"
+#include "commit/staging.h"
 #include "layout.h"
 #include "manifest/manifest.h"
 #include "patterns.h"
 #include "tree/create.h"
-#include "tree/staging.h"
 #include "verify.h"
 #include "warmpack.h"
 

@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 #include "base/digest.h"
-#include "tree/staging_private.h"
+#include "commit/staging_private.h"
 
 /* ---- Small trees as text: "a/b=text", "a/", "a->target" */
 

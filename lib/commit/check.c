@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "staging_plan.h"
+#include "plan.h"
 
 /* lstat, and whether it is a mount point: two mounts of one filesystem have the same device. */
 int plan_look(int at, const char *name, struct found *f)

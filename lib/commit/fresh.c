@@ -15,8 +15,8 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "beneath.h"
 #include "staging_private.h"
+#include "tree/beneath.h"
 
 /* A directory below the top that is named, or above one. */
 struct fresh {

@@ -16,8 +16,8 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "beneath.h"
 #include "staging_private.h"
+#include "tree/beneath.h"
 
 enum { NAME_TRIES = 100 };
 

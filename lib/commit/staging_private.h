@@ -34,7 +34,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
-#include "tree/staging.h"
+#include "staging.h"
 
 #define STAGING_PREFIX ".warmpack-"
 #define STAGING_JOURNAL "journal"

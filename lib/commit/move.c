@@ -11,8 +11,8 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "beneath.h"
-#include "commit.h"
+#include "run.h"
+#include "tree/beneath.h"
 
 enum { TRIES = 8 };
 

@@ -15,8 +15,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "beneath.h"
 #include "staging_private.h"
+#include "tree/beneath.h"
 
 static void area_drop(struct staging_area *a)
 {

@@ -13,8 +13,8 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "beneath.h"
-#include "commit.h"
+#include "run.h"
+#include "tree/beneath.h"
 
 /* A directory that holds a staging directory must stay writable until that is gone, and gets its
  * time again then. */

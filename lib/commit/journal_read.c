@@ -11,8 +11,8 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "beneath.h"
 #include "staging_private.h"
+#include "tree/beneath.h"
 
 enum { LARGEST_POINTER = 1 << 20 };
 

@@ -13,8 +13,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "beneath.h"
 #include "staging_private.h"
+#include "tree/beneath.h"
 
 /* ---- What the caller set */
 

@@ -11,7 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "staging_plan.h"
+#include "plan.h"
 
 /* Puts that bring a path which is to come last come last themselves, in the order of the calls. */
 static size_t order_of(const struct planner *p, unsigned area, const char *path)

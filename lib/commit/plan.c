@@ -14,8 +14,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "beneath.h"
-#include "staging_plan.h"
+#include "plan.h"
+#include "tree/beneath.h"
 
 static void planner_clear(struct planner *p)
 {

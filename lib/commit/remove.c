@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "beneath.h"
-#include "staging_plan.h"
+#include "plan.h"
+#include "tree/beneath.h"
 
 int plan_is_removed(const struct staging_area *a, const char *path, bool itself)
 {
