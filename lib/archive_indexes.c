@@ -10,8 +10,8 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "caches.h"
 #include "judge.h"
+#include "numba/caches.h"
 #include "numba/index.h"
 #include "zipped_sources.h"
 

@@ -10,8 +10,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "caches.h"
 #include "judge.h"
+#include "numba/caches.h"
 #include "overloads.h"
 #include "tree/walk.h"
 

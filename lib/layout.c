@@ -7,7 +7,7 @@
 
 #include "base/array.h"
 #include "base/path.h"
-#include "caches.h"
+#include "numba/caches.h"
 
 static bool is_own(const struct layout_record *r, const struct layout_destination *d)
 {

@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "caches.h"
+#include "numba/caches.h"
 
 static int put_framing(struct format_writer *w, struct output *out, bool head, uint64_t manifest_at,
                        struct wp_error *err)

@@ -2,9 +2,9 @@
 /* What the steps of packing share: plan, blocks, records. Private to lib/pack*.c. */
 
 #include "base/buf.h"
-#include "caches.h"
 #include "format.h"
 #include "manifest/manifest.h"
+#include "numba/caches.h"
 #include "output.h"
 #include "tree/walk.h"
 #include "warmpack.h"

@@ -10,7 +10,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "caches.h"
+#include "numba/caches.h"
 #include "numba/places.h"
 #include "pack.h"
 

@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "caches.h"
 #include "judge.h"
+#include "numba/caches.h"
 #include "numba/zipped.h"
 #include "pack.h"
 

@@ -9,8 +9,8 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "numba/settings.h"
 #include "pack.h"
-#include "settings.h"
 #include "wheel_record.h"
 
 extern char **environ;

@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "caches.h"
+#include "numba/caches.h"
 #include "pack.h"
 
 static bool ends_with(const char *path, const char *suffix)

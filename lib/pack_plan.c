@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "caches.h"
+#include "numba/caches.h"
 #include "numba/index.h"
 #include "pack.h"
 

@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "caches.h"
+#include "numba/caches.h"
 #include "pack.h"
 
 static void put_u64(unsigned char *out, uint64_t v)

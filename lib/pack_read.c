@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
-#include "caches.h"
+#include "numba/caches.h"
 #include "numba/index.h"
 #include "pack_blocks.h"
 

@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "caches.h"
+#include "numba/caches.h"
 #include "restore.h"
 #include "tree/beneath.h"
 #include "zipped_sources.h"

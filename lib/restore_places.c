@@ -12,7 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "caches.h"
+#include "numba/caches.h"
 #include "numba/places.h"
 #include "numba/zipped.h"
 #include "tree/beneath.h"

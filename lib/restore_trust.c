@@ -22,7 +22,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "caches.h"
+#include "numba/caches.h"
 #include "numba/index.h"
 #include "numba/places.h"
 #include "numba/zipped.h"

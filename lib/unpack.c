@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "caches.h"
+#include "numba/caches.h"
 #include "tree/beneath.h"
 #include "tree/walk.h"
 

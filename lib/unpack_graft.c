@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "caches.h"
+#include "numba/caches.h"
 #include "numba/index.h"
 #include "restore.h"
 #include "tree/beneath.h"

@@ -6,8 +6,8 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "caches.h"
 #include "judge.h"
+#include "numba/caches.h"
 #include "unpack.h"
 
 int unpack_verify(struct unpack *u, struct wp_error *err)

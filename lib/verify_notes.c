@@ -13,7 +13,7 @@
 #include "base/path.h"
 #include "numba/features.h"
 #include "numba/index.h"
-#include "settings.h"
+#include "numba/settings.h"
 
 extern char **environ;
 

@@ -1,7 +1,7 @@
 #pragma once
 /* What the steps of verifying a tree share. Private to lib/verify*.c. */
 
-#include "caches.h"
+#include "numba/caches.h"
 #include "tree/walk.h"
 #include "verify.h"
 #include "verify_notes.h"

@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "caches.h"
-#include "numba/zipped.h"
+#include "zipped.h"
 
 struct zip_naming {
     struct caches *known;

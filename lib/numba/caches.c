@@ -8,8 +8,8 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "numba/index.h"
-#include "numba/places.h"
+#include "index.h"
+#include "places.h"
 
 struct hashed {
     char *name; /* BASE_SHA1; the first member, for path_compare_start */

@@ -2,7 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "numba/places.h"
+#include "places.h"
 #include "warmpack.h"
 
 char *wp_user_wide_cache_dir(const char *user, struct wp_error *err)
