@@ -11,9 +11,9 @@
 #include "base/digest.h"
 #include "base/path.h"
 #include "judge.h"
+#include "manifest/zipped_sources.h"
 #include "numba/caches.h"
 #include "numba/index.h"
-#include "zipped_sources.h"
 
 /* All are held until the last entry has been met. */
 enum { LARGEST_SUM = 256 << 20 };

@@ -8,8 +8,8 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "manifest/zipped_sources.h"
 #include "restore.h"
-#include "zipped_sources.h"
 
 /* ---- Source directories ------------------------------------------------------------------ */
 

@@ -12,11 +12,11 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "manifest/zipped_sources.h"
 #include "numba/caches.h"
 #include "numba/places.h"
 #include "numba/zipped.h"
 #include "tree/beneath.h"
-#include "zipped_sources.h"
 
 static bool is_known(const struct layout *l, enum layout_root root, const char *dir)
 {

@@ -9,10 +9,10 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "manifest/wheel_record.h"
 #include "restamp.h"
 #include "restore.h"
 #include "tree/beneath.h"
-#include "wheel_record.h"
 
 enum { LARGEST_RECORD = 256 << 20 };
 

@@ -9,11 +9,11 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "layout.h"
+#include "manifest/zipped_sources.h"
 #include "numba/caches.h"
 #include "numba/zipped.h"
 #include "tree/beneath.h"
 #include "unpack.h"
-#include "zipped_sources.h"
 
 /* Cache files among what was unpacked, sorted by path. */
 struct cache_files {

@@ -12,8 +12,8 @@
 #include "judge.h"
 #include "judge_keys.h"
 #include "manifest/manifest.h"
+#include "manifest/zipped_sources.h"
 #include "verify_notes.h"
-#include "zipped_sources.h"
 
 static const char NOT_VALID_THEN[] = "was not valid when it was packed";
 

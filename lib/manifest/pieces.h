@@ -3,9 +3,9 @@
 
 #include <stdatomic.h>
 
-#include "manifest/json_read.h"
-#include "manifest/manifest.h"
-#include "manifest/read_text.h"
+#include "json_read.h"
+#include "manifest.h"
+#include "read_text.h"
 
 struct pool;
 

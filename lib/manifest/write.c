@@ -9,9 +9,9 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/path.h"
-#include "manifest/json_write.h"
-#include "manifest/manifest.h"
-#include "manifest/manifest_private.h"
+#include "json_write.h"
+#include "manifest.h"
+#include "manifest_private.h"
 #include "stream/pipeline.h"
 
 enum { LINES = 256 }; /* that are written by one thread and given away at once */

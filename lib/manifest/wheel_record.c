@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "manifest/base64.h"
+#include "base64.h"
 
 char *wheel_record_path(const char *home)
 {

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "manifest/manifest.h"
+#include "manifest.h"
 
 /* Is source directory DIR of the archive one in a zip, or that itself? */
 bool zipped_sources_dir(const struct manifest *m, const char *dir);

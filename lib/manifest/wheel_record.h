@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 #include "base/digest.h"
-#include "manifest/manifest.h"
+#include "manifest.h"
 
 #define WHEEL_RECORD "RECORD"
 

@@ -6,9 +6,9 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
-#include "manifest/manifest_pieces.h"
-#include "manifest/manifest_private.h"
-#include "manifest/records.h"
+#include "manifest_private.h"
+#include "pieces.h"
+#include "records.h"
 
 enum { RUN = 128 * 1024 }; /* bytes that are counted at once */
 
