@@ -2,7 +2,7 @@
 /* The registry of formats: found by name, suffix or content. A new format is a new file and one
  * line in registry.c. */
 
-#include "format.h"
+#include "archive/format.h"
 #include "warmpack.h"
 
 /* Opens a reader for what FD gives (taken over, also on failure), recognised by its content:

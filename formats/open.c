@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "archive.h"
+#include "archive/archive.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "formats.h"

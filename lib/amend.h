@@ -5,8 +5,8 @@
  * (amend_survey.c), sources are matched (amend_match.c), and the packing job writes the new
  * archive from both (amend_plan.c). */
 
+#include "archive/spool.h"
 #include "pack.h"
-#include "spool.h"
 
 /* The tree that the archive was made from, and the caches that belong to it. */
 struct survey {

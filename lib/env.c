@@ -12,7 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "archive.h"
+#include "archive/archive.h"
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "archive_indexes.h"
+#include "archive/indexes.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/file.h"

@@ -3,10 +3,10 @@
 
 #include <errno.h>
 
-#include "archive.h"
+#include "archive/archive.h"
+#include "archive/patterns.h"
 #include "base/cleanup.h"
 #include "manifest/manifest.h"
-#include "patterns.h"
 
 struct list {
     struct wp_archive *a;

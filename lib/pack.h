@@ -1,11 +1,11 @@
 #pragma once
 /* What the steps of packing share: plan, blocks, records. Private to lib/pack*.c. */
 
+#include "archive/format.h"
+#include "archive/output.h"
 #include "base/buf.h"
-#include "format.h"
 #include "manifest/manifest.h"
 #include "numba/caches.h"
-#include "output.h"
 #include "tree/walk.h"
 #include "warmpack.h"
 

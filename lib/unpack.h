@@ -8,12 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "archive.h"
+#include "archive/archive.h"
+#include "archive/patterns.h"
 #include "base/entry.h"
 #include "commit/staging.h"
 #include "layout.h"
 #include "manifest/manifest.h"
-#include "patterns.h"
 #include "tree/create.h"
 #include "verify.h"
 #include "warmpack.h"

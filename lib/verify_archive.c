@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "archive.h"
-#include "archive_indexes.h"
+#include "archive/archive.h"
+#include "archive/indexes.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "judge.h"

@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "archive/format.h"
 #include "base/buf.h"
 #include "base/error.h"
-#include "format.h"
 #include "stream/pool.h"
 #include "stream/source.h"
 

@@ -1,8 +1,8 @@
 #pragma once
 /* What formats/tar offers to the registry. */
 
+#include "archive/format.h"
 #include "codec/codec.h"
-#include "format.h"
 
 /* Writes a pax archive, compressed by CODEC. */
 int tar_open_writer(struct format_writer **out, const struct codec *codec,

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "format.h"
+#include "archive/format.h"
 #include "sparse.h"
 #include "tar.h"
 #include "tar_entry.h"

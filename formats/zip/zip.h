@@ -1,7 +1,7 @@
 #pragma once
 /* What formats/zip offers to the registry. */
 
-#include "format.h"
+#include "archive/format.h"
 
 enum { ZIP_LEVEL_MIN = 0, ZIP_LEVEL_MAX = 12 }; /* 0 stores */
 

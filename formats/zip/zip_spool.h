@@ -1,7 +1,7 @@
 #pragma once
 /* A zip is read from its end: one that comes through a pipe is kept in a file first. */
 
-#include "format.h"
+#include "archive/format.h"
 
 /* An unlinked temporary file (in $TMPDIR, else /tmp) with the N bytes of START and what FD still
  * gives; FD stays the caller's. Its descriptor, or negative errno. */

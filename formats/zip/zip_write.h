@@ -2,7 +2,7 @@
 /* What the halves of the writer share: zip_write_block.c makes blocks, on pool threads; zip_write.c
  * knows their order, on the job's thread. */
 
-#include "format.h"
+#include "archive/format.h"
 #include "zip_write_header.h"
 
 struct libdeflate_compressor;

@@ -1,6 +1,6 @@
 /* The indexes of an archive, met while it is read from end to end. */
 
-#include "archive_indexes.h"
+#include "indexes.h"
 
 #include <errno.h>
 #include <stdlib.h>
