@@ -9,9 +9,9 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
+#include "judge/on_disk.h"
 #include "numba/places.h"
 #include "numba/zipped.h"
-#include "verify.h"
 #include "warmpack.h"
 
 struct places {

@@ -16,12 +16,12 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "judge.h"
-#include "judge_keys.h"
+#include "judge/judge.h"
+#include "judge/keys.h"
+#include "judge/notes.h"
 #include "numba/caches.h"
 #include "numba/features.h"
 #include "probe.h"
-#include "verify_notes.h"
 
 enum { LARGEST_PROBE = 1 << 20, MOST_TARGETS = 1000 };
 

@@ -10,9 +10,9 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "judge.h"
+#include "judge/judge.h"
+#include "judge/overloads.h"
 #include "numba/caches.h"
-#include "overloads.h"
 #include "tree/walk.h"
 
 /* Where the data files and the sources of an index may lie. */

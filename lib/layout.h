@@ -17,9 +17,9 @@
 
 #include "base/entry.h"
 #include "commit/staging.h"
+#include "judge/on_disk.h"
 #include "stream/pool.h"
 #include "tree/create.h"
-#include "verify.h"
 #include "warmpack.h"
 
 /* A directory below which destinations and records lie. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "judge.h"
+#include "judge/judge.h"
 #include "layout.h"
 
 enum {

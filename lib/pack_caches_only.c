@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "judge.h"
+#include "judge/judge.h"
 #include "numba/caches.h"
 #include "numba/zipped.h"
 #include "pack.h"

@@ -11,10 +11,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "judge/on_disk.h"
 #include "layout.h"
 #include "manifest/manifest.h"
 #include "stream/pool.h"
-#include "verify.h"
 #include "warmpack.h"
 
 enum { RESTORE_MOST_STRIP = 32 };

@@ -12,10 +12,10 @@
 #include "archive/patterns.h"
 #include "base/entry.h"
 #include "commit/staging.h"
+#include "judge/on_disk.h"
 #include "layout.h"
 #include "manifest/manifest.h"
 #include "tree/create.h"
-#include "verify.h"
 #include "warmpack.h"
 
 /* An entry of the archive, in the order of the archive. */

@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
-#include "judge.h"
+#include "judge/judge.h"
 
 /* What links lead to may belong to indexes that are reported by the names of these. */
 static int add_leftover(struct verify_tree *t, const char *path, struct wp_error *err)

@@ -9,11 +9,11 @@
 #include "archive/indexes.h"
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "judge.h"
-#include "judge_keys.h"
+#include "judge/judge.h"
+#include "judge/keys.h"
+#include "judge/notes.h"
 #include "manifest/manifest.h"
 #include "manifest/zipped_sources.h"
-#include "verify_notes.h"
 
 static const char NOT_VALID_THEN[] = "was not valid when it was packed";
 

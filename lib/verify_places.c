@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
-#include "judge.h"
+#include "judge/judge.h"
 #include "numba/zipped.h"
 #include "verify_tree.h"
 

@@ -1,10 +1,10 @@
 #pragma once
 /* What the steps of verifying a tree share. Private to lib/verify*.c. */
 
+#include "judge/notes.h"
+#include "judge/on_disk.h"
 #include "numba/caches.h"
 #include "tree/walk.h"
-#include "verify.h"
-#include "verify_notes.h"
 #include "verify_remembered.h"
 
 /* A __pycache__ that is a symbolic link to a directory. */

@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "judge.h"
+#include "judge/judge.h"
 #include "manifest/zipped_sources.h"
 #include "numba/caches.h"
 #include "numba/index.h"

@@ -1,6 +1,6 @@
 /* Judging one index on disk. */
 
-#include "verify.h"
+#include "on_disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,11 +15,11 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "judge.h"
-#include "judge_keys.h"
+#include "keys.h"
+#include "notes.h"
 #include "numba/data.h"
 #include "numba/index.h"
 #include "numba/zipped.h"
-#include "verify_notes.h"
 
 enum { LARGEST = 1 << 28 }; /* bytes of a data file that are looked at */
 

@@ -1,4 +1,4 @@
-#include "judge_keys.h"
+#include "keys.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #pragma once
 /* Judging indexes on disk. Shared by verify and by the end of extract. */
 
-#include "judge_keys.h"
+#include "keys.h"
 #include "numba/places.h"
 #include "warmpack.h"
 

@@ -1,4 +1,4 @@
-#include "verify_notes.h"
+#include "notes.h"
 
 #include <errno.h>
 #include <stdarg.h>
