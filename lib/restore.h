@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 #include "judge/on_disk.h"
-#include "layout.h"
+#include "layout/layout.h"
 #include "manifest/manifest.h"
 #include "stream/pool.h"
 #include "warmpack.h"

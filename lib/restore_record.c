@@ -9,8 +9,8 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "layout/restamp.h"
 #include "manifest/wheel_record.h"
-#include "restamp.h"
 #include "restore.h"
 #include "tree/beneath.h"
 

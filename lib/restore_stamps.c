@@ -10,8 +10,8 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "layout/restamp.h"
 #include "numba/index.h"
-#include "restamp.h"
 #include "restore.h"
 #include "tree/beneath.h"
 

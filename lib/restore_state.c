@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "restamp.h"
+#include "layout/restamp.h"
 #include "restore.h"
 #include "tree/beneath.h"
 #include "tree/create.h"

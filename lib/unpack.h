@@ -13,7 +13,7 @@
 #include "base/entry.h"
 #include "commit/staging.h"
 #include "judge/on_disk.h"
-#include "layout.h"
+#include "layout/layout.h"
 #include "manifest/manifest.h"
 #include "tree/create.h"
 #include "warmpack.h"

@@ -8,7 +8,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "layout.h"
+#include "layout/layout.h"
 #include "manifest/zipped_sources.h"
 #include "numba/caches.h"
 #include "numba/zipped.h"

@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "layout/restamp.h"
 #include "numba/zipped.h"
-#include "restamp.h"
 #include "tree/beneath.h"
 #include "unpack.h"
 
