@@ -6,7 +6,7 @@
  * archive from both (amend_plan.c). */
 
 #include "archive/spool.h"
-#include "pack.h"
+#include "pack/job.h"
 
 /* The tree that the archive was made from, and the caches that belong to it. */
 struct survey {

@@ -4,8 +4,8 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "manifest/wheel_record.h"
-#include "pack.h"
 
 static bool holds(const struct pack *p, const char *dir, const char *name)
 {

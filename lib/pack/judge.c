@@ -10,12 +10,12 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "job.h"
 #include "judge/judge.h"
 #include "numba/caches.h"
 #include "numba/features.h"
 #include "numba/key.h"
 #include "numba/zipped.h"
-#include "pack.h"
 
 enum { LONGEST_VERSION = 4096, MOST_OVERLOADS = 4096 };
 

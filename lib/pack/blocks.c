@@ -1,7 +1,7 @@
 /* Packing, second step: one job of the pool makes one block. It reads the files, takes their
  * digests, lays them out in the format and compresses, all while the bytes are in the cache. */
 
-#include "pack_blocks.h"
+#include "blocks.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "pack.h"
+#include "job.h"
 
 static const char suffix[] = ".egg-info";
 

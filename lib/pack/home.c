@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "pack.h"
+#include "job.h"
 
 /* Stands for the ID until the walk is known. */
 static const char no_id[PACK_ID_LENGTH + 1] = "0000000000000000";

@@ -9,9 +9,9 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "job.h"
 #include "manifest/wheel_record.h"
 #include "numba/settings.h"
-#include "pack.h"
 
 extern char **environ;
 

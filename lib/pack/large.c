@@ -9,7 +9,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
-#include "pack_blocks.h"
+#include "blocks.h"
 
 /* A piece that was read before its turn. */
 struct parked {

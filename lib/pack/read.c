@@ -8,9 +8,9 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "blocks.h"
 #include "numba/caches.h"
 #include "numba/index.h"
-#include "pack_blocks.h"
 
 bool pack_is_source_or_cache(const char *path)
 {

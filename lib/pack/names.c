@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "numba/caches.h"
-#include "pack.h"
 
 static bool ends_with(const char *path, const char *suffix)
 {

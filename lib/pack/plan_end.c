@@ -7,8 +7,8 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "job.h"
 #include "numba/caches.h"
-#include "pack.h"
 
 static void put_u64(unsigned char *out, uint64_t v)
 {

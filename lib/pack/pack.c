@@ -1,6 +1,6 @@
 /* The job of packing: plan, blocks, judgement, manifest, end. */
 
-#include "pack.h"
+#include "job.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -10,9 +10,9 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "numba/caches.h"
 #include "numba/places.h"
-#include "pack.h"
 
 int pack_record_cache(struct pack *p, const char *cache, const char *source,
                       enum manifest_cache_kind kind, struct wp_error *err)

@@ -7,10 +7,10 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "judge/judge.h"
 #include "numba/caches.h"
 #include "numba/zipped.h"
-#include "pack.h"
 
 enum { MOST_LINKS = 40 };
 

@@ -7,9 +7,9 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "numba/caches.h"
 #include "numba/index.h"
-#include "pack.h"
 
 void pack_walk_options(const struct pack *p, struct walk_options *w)
 {

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-#include "pack.h"
+#include "job.h"
 #include "stream/pipeline.h"
 
 enum { PACK_WHOLE_LIMIT = 64 << 20 }; /* sources and cache files up to this are read whole */
