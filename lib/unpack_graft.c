@@ -12,7 +12,7 @@
 #include "manifest/zipped_sources.h"
 #include "numba/caches.h"
 #include "numba/index.h"
-#include "restore.h"
+#include "restore/job.h"
 #include "tree/beneath.h"
 #include "unpack.h"
 

@@ -1,7 +1,7 @@
 #pragma once
 /* What the manifests of a tree remember of its packing, for verify. */
 
-#include "restore.h"
+#include "restore/job.h"
 
 struct remembered {
     struct wp_restore_options options;

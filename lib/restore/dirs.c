@@ -8,8 +8,8 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "manifest/zipped_sources.h"
-#include "restore.h"
 
 /* ---- Source directories ------------------------------------------------------------------ */
 

@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
-#include "restore.h"
+#include "job.h"
 #include "tree/beneath.h"
 
 static int compare_owners(const void *a, const void *b)

@@ -13,9 +13,9 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "job.h"
 #include "manifest/zipped_sources.h"
 #include "numba/caches.h"
-#include "restore.h"
 #include "tree/beneath.h"
 
 enum { FILES_OF_A_JOB = 32, MOST_LINKS = 40 };

@@ -10,9 +10,9 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "job.h"
 #include "layout/restamp.h"
 #include "numba/index.h"
-#include "restore.h"
 #include "tree/beneath.h"
 
 enum { LARGEST = 1 << 28 };

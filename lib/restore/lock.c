@@ -12,7 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "restore.h"
+#include "job.h"
 #include "tree/beneath.h"
 
 enum { WAIT_MS = 50, LONGEST_WAIT_MS = 10 * 60 * 1000 };

@@ -1,7 +1,7 @@
 #pragma once
 /* Where caches may lie, for lib/restore_caches.c. */
 
-#include "restore.h"
+#include "job.h"
 
 /* A cache root, and a directory in it where caches may lie. */
 struct restore_place {

@@ -11,9 +11,9 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "job.h"
 #include "numba/caches.h"
 #include "numba/index.h"
-#include "restore.h"
 #include "tree/beneath.h"
 
 struct dirs {

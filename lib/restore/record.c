@@ -9,9 +9,9 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "layout/restamp.h"
 #include "manifest/wheel_record.h"
-#include "restore.h"
 #include "tree/beneath.h"
 
 enum { LARGEST_RECORD = 256 << 20 };

@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "restore.h"
+#include "job.h"
 #include "tree/beneath.h"
 
 enum { ID_LENGTH = 16 };

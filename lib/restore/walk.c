@@ -12,7 +12,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "restore.h"
+#include "job.h"
 #include "tree/beneath.h"
 
 /* Paths of the tree. */

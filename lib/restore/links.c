@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "restore.h"
+#include "job.h"
 #include "tree/beneath.h"
 
 /* Is NAME in DIR a file that holds the link's target and nothing else? */

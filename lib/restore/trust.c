@@ -26,7 +26,7 @@
 #include "numba/index.h"
 #include "numba/places.h"
 #include "numba/zipped.h"
-#include "restore_places.h"
+#include "places.h"
 #include "tree/beneath.h"
 
 /* ---- Indexes ----------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "restore_places.h"
+#include "places.h"
 
 /* DIR's path below the base of its tree. */
 static const char *below_base(const struct restore_tree *t, size_t dir)

@@ -1,6 +1,6 @@
 /* The job of repairing a tree that another tool unpacked, or that was moved. */
 
-#include "restore.h"
+#include "job.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -9,8 +9,8 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "layout/restamp.h"
-#include "restore.h"
 #include "tree/beneath.h"
 #include "tree/create.h"
 
