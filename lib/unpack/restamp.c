@@ -7,10 +7,10 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "layout/restamp.h"
 #include "numba/zipped.h"
 #include "tree/beneath.h"
-#include "unpack.h"
 
 /* What there is to know of source ITEM; false where its time is as packed, or cannot be told. */
 static bool lost_time(const struct unpack *u, const struct unpacked *item,

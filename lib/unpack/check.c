@@ -6,8 +6,8 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "job.h"
 #include "manifest/wheel_record.h"
-#include "unpack.h"
 
 static const char *archived_path(const struct unpacked *item)
 {

@@ -1,6 +1,6 @@
 /* Unpacking only where it is needed, by one of the processes that ask for it at once. */
 
-#include "unpack.h"
+#include "job.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* Unpacking to standard output: contents of the selected files, one after the other. */
 
-#include "unpack.h"
+#include "job.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -9,12 +9,12 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "job.h"
 #include "manifest/zipped_sources.h"
 #include "numba/caches.h"
 #include "numba/index.h"
 #include "restore/job.h"
 #include "tree/beneath.h"
-#include "unpack.h"
 
 enum { UNKNOWN, SAME, OTHER }; /* what a source in the target is */
 

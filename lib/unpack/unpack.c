@@ -1,7 +1,7 @@
 /* The job of unpacking: selects entries, stages them, checks them, lays out the caches, commits,
  * and proves that the indexes are valid. */
 
-#include "unpack.h"
+#include "job.h"
 
 #include <errno.h>
 #include <fcntl.h>

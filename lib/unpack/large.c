@@ -8,8 +8,8 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "files.h"
 #include "tree/create.h"
-#include "unpack_files.h"
 
 struct large {
     struct strand strand;

@@ -11,8 +11,8 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "job.h"
 #include "tree/beneath.h"
-#include "unpack.h"
 
 enum { RUN = 64 << 10 }; /* bytes that are compared at once */
 

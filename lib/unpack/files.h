@@ -8,9 +8,9 @@
 #include <stdatomic.h>
 
 #include "base/buf.h"
+#include "job.h"
 #include "stream/chunk.h"
 #include "stream/pool.h"
-#include "unpack.h"
 
 enum {
     PIECE = 1 << 20,   /* bytes of a job */

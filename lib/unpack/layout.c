@@ -8,12 +8,12 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "layout/layout.h"
 #include "manifest/zipped_sources.h"
 #include "numba/caches.h"
 #include "numba/zipped.h"
 #include "tree/beneath.h"
-#include "unpack.h"
 
 /* Cache files among what was unpacked, sorted by path. */
 struct cache_files {

@@ -1,4 +1,4 @@
-#include "unpack_files.h"
+#include "files.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -8,8 +8,8 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "job.h"
 #include "tree/beneath.h"
-#include "unpack.h"
 
 bool unpack_is_manifest(const struct unpack *u, const char *archived)
 {

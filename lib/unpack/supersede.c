@@ -18,9 +18,9 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "numba/places.h"
 #include "tree/beneath.h"
-#include "unpack.h"
 
 enum { LEAST_SHARE = 9 /* of ten */ };
 

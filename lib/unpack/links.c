@@ -8,7 +8,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "unpack.h"
+#include "job.h"
 
 struct link {
     struct unpacked *item;

@@ -6,9 +6,9 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "judge/judge.h"
 #include "numba/caches.h"
-#include "unpack.h"
 
 int unpack_verify(struct unpack *u, struct wp_error *err)
 {

@@ -1,7 +1,7 @@
 /* Unpacking, the entries: their names here, which are wanted, and the table of them. */
 
+#include "job.h"
 #include "tree/beneath.h"
-#include "unpack.h"
 
 #include <errno.h>
 #include <fcntl.h>
