@@ -10,9 +10,9 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "numba/places.h"
 #include "numba/zipped.h"
-#include "verify_tree.h"
 
 /* ---- Which have been met ----------------------------------------------------------------- */
 

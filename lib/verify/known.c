@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
-#include "verify_tree.h"
+#include "job.h"
 
 /* Reads what the manifest says of the packing. Without it, less can be told, and that is all. */
 static int remember(struct verify_tree *t, struct wp_error *err)

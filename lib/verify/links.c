@@ -11,7 +11,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "verify_tree.h"
+#include "job.h"
 
 /* Where the directory lies in the tree itself. */
 static const char *find_real(const struct walk *w, const struct stat *st)

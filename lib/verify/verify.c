@@ -1,6 +1,6 @@
 /* The job of verifying a tree: finds every index that belongs to it, and judges each. */
 
-#include "verify_tree.h"
+#include "job.h"
 
 #include <errno.h>
 #include <stdlib.h>

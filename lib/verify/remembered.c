@@ -1,6 +1,6 @@
 /* What the manifests of a tree remember: where it was packed, and which caches it came with. */
 
-#include "verify_remembered.h"
+#include "remembered.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -10,9 +10,9 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
+#include "job.h"
 #include "judge/judge.h"
 #include "numba/zipped.h"
-#include "verify_tree.h"
 
 static bool exists_in_tree(void *ctx, const char *path)
 {

@@ -4,8 +4,8 @@
 #include "judge/notes.h"
 #include "judge/on_disk.h"
 #include "numba/caches.h"
+#include "remembered.h"
 #include "tree/walk.h"
-#include "verify_remembered.h"
 
 /* A __pycache__ that is a symbolic link to a directory. */
 struct cache_link {
