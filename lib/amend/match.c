@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "amend.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "job.h"
 
 /* Sorted by digest. */
 struct candidates {

@@ -1,7 +1,7 @@
 /* The job of amending: the old archive into a spool, and from there, with what the tree has for
  * it, into a new one. */
 
-#include "amend.h"
+#include "job.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "amend.h"
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "numba/index.h"
 
 /* Where the files of a cache directory of the tree go. */

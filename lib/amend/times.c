@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "amend.h"
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 
 struct compiled {
     char *source; /* path in the archive; owned */

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "amend.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "job.h"
 #include "numba/zipped.h"
 #include "tree/beneath.h"
 
