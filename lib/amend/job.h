@@ -1,9 +1,9 @@
 #pragma once
-/* What the steps of amending share. Private to lib/amend*.c.
+/* What the steps of amending share. Private to lib/amend.
  *
  * The archive is read into a spool, the tree is surveyed as if it were to be packed
- * (amend_survey.c), sources are matched (amend_match.c), and the packing job writes the new
- * archive from both (amend_plan.c). */
+ * (survey.c), sources are matched (match.c), and the packing job writes the new
+ * archive from both (plan.c). */
 
 #include "archive/spool.h"
 #include "pack/job.h"

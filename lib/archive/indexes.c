@@ -10,7 +10,6 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "judge/judge.h"
 #include "manifest/zipped_sources.h"
 #include "numba/caches.h"
 #include "numba/index.h"
@@ -287,7 +286,7 @@ char *archive_indexes_source(const struct archive_indexes *v, const struct archi
                              const char **misplaced, bool *found)
 {
     _cleanup_free_ char *dir = path_dir(i->path);
-    _cleanup_free_ char *sources = dir ? judge_source_dir(&v->m, dir, misplaced) : NULL;
+    _cleanup_free_ char *sources = dir ? manifest_source_dir(&v->m, dir, misplaced) : NULL;
 
     return sources ? caches_source_of(path_base(i->path), sources, exists, (void *)v, found) : NULL;
 }

@@ -40,14 +40,14 @@ struct found {
     bool mount; /* something is mounted here */
 };
 
-/* ---- staging_plan.c */
+/* ---- plan.c */
 
 /* Puts a pair of directories at the end of the queue, with copies of PATH and OTHER: the members of
  * struct work. */
 int plan_later(struct planner *p, unsigned area, const char *path, unsigned under, bool staged,
                const char *other, size_t order);
 
-/* ---- staging_merge.c */
+/* ---- merge.c */
 
 /* Adds the operations that bring NAME of the pair's staged directory, or queues its directory. */
 int plan_name(struct planner *p, struct pair *d, const char *name);
@@ -55,7 +55,7 @@ int plan_name(struct planner *p, struct pair *d, const char *name);
 int plan_existing_dir(struct planner *p, unsigned area, const char *path,
                       const struct staging_dir *named, mode_t mode);
 
-/* ---- staging_remove.c */
+/* ---- remove.c */
 
 /* Adds the removals that the caller has asked for in AREA, which it sorts. */
 int plan_removes(struct planner *p, unsigned area);
@@ -63,7 +63,7 @@ int plan_removes(struct planner *p, unsigned area);
  * -ENOMEM. */
 int plan_is_removed(const struct staging_area *a, const char *path, bool itself);
 
-/* ---- staging_check.c */
+/* ---- check.c */
 
 /* lstat, and whether it is a mount point: two mounts of one filesystem have the same device. */
 int plan_look(int at, const char *name, struct found *f);

@@ -1,20 +1,20 @@
 #pragma once
 /* What the files of staging share. The way of a commit:
  *
- *   staging_target.c opens the target of an area, or makes it
- *   staging_area.c   makes its staging directory, and the lock on that
- *   staging_lock.c   the locks, and waiting for them
- *   staging_plan.c   compares the staged trees with the targets and lists operations:
- *   staging_merge.c  name by name,
- *   staging_remove.c and what is to go
- *   staging_check.c  finds what forbids them, with nothing touched
- *   staging_dirs.c   what is set for directories, and walks through them
- *   staging_fresh.c  owners, modes and times of directories, before the renames
- *   journal.c        the list as text, whole or not there at all
- *   journal_read.c   and that text as a list again
- *   commit.c         carries the operations out, or takes them back:
- *   commit_move.c    those that move something
- *   recover.c        does the same for a process that died in between
+ *   target.c        opens the target of an area, or makes it
+ *   area.c          makes its staging directory, and the lock on that
+ *   locks.c         the locks, and waiting for them
+ *   plan.c          compares the staged trees with the targets and lists operations:
+ *   merge.c         name by name,
+ *   remove.c        and what is to go
+ *   check.c         finds what forbids them, with nothing touched
+ *   dirs.c          what is set for directories, and walks through them
+ *   fresh.c         owners, modes and times of directories, before the renames
+ *   journal.c       the list as text, whole or not there at all
+ *   journal_read.c  and that text as a list again
+ *   run.c           carries the operations out, or takes them back:
+ *   move.c          those that move something
+ *   recover.c       does the same for a process that died in between
  *
  * A staging directory `.warmpack-XXXXXX` (0700) holds
  *   lock        flock()ed while somebody uses the staging; the last thing removed
@@ -127,7 +127,7 @@ struct staging_plan {
     bool keep_old;
 };
 
-/* ---- staging_target.c */
+/* ---- target.c */
 
 /* Opens the directory TARGET, and makes what is missing of it, which staging_area_clear can undo.
  */
@@ -136,7 +136,7 @@ int staging_area_open_target(struct staging_area *a, const char *target, struct 
 int staging_error(struct wp_error *err, int errnum, const struct staging_area *a, const char *path,
                   const char *text);
 
-/* ---- staging_area.c */
+/* ---- area.c */
 
 void staging_area_init(struct staging_area *a);
 /* Makes the staging directory with lock, new/ and old/. */
@@ -154,7 +154,7 @@ void staging_area_undo(struct staging_area *a);
 /* Closes and frees all; made directories of the target are removed if UNMAKE and empty. */
 void staging_area_clear(struct staging_area *a, bool unmake);
 
-/* ---- staging_lock.c */
+/* ---- locks.c */
 
 /* flock(2) without waiting: 0 or -EWOULDBLOCK. Filesystems without such locks: *UNSUPPORTED, and
  * the file is used without. Nobody takes such a staging for dead then. */
@@ -169,7 +169,7 @@ int staging_wait(const struct staging_area *a, const struct staging_options *o, 
                  struct wp_error *err);
 bool staging_interrupted(const struct staging_options *o);
 
-/* ---- staging_plan.c, staging_dirs.c */
+/* ---- plan.c, dirs.c */
 
 int staging_plan_build(struct staging *s, struct staging_plan *plan, struct wp_error *err);
 void staging_plan_clear(struct staging_plan *plan);
@@ -197,7 +197,7 @@ int staging_paths_add(struct staging_paths *p, char *path);
  * refuses mount points. */
 int staging_paths_add_dirs(struct staging_paths *p, int fd, const char *path, bool mounts);
 
-/* ---- staging_fresh.c */
+/* ---- fresh.c */
 
 /* Gives the directories of a staged subtree, PATH included, their attributes. Where the top must
  * stay writable until it has been renamed, *DEFER is set. */
@@ -231,7 +231,7 @@ struct staging_journal {
 int staging_journal_read(const struct staging_area *a, struct staging_journal *j);
 void staging_journal_clear(struct staging_journal *j);
 
-/* ---- commit.c */
+/* ---- run.c */
 
 /* Carries out what is not done yet. On an error, takes all of it back; *STUCK is set where that
  * fails, too, and the staging directories must stay. */

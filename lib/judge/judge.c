@@ -139,17 +139,6 @@ int judge_index(struct wp_index_status *s, const struct index *index, const char
     return 0;
 }
 
-char *judge_source_dir(const struct manifest *m, const char *dir, const char **misplaced)
-{
-    *misplaced = NULL;
-    for (size_t i = 0; i < m->cache_count; i++)
-        if (strcmp(m->caches[i].cache, dir) == 0)
-            return strdup(m->caches[i].source);
-    if (strcmp(path_base(dir), "__pycache__") != 0)
-        *misplaced = "its directory is not one where Numba looks for a source of this tree";
-    return path_dir(dir);
-}
-
 int judge_name(struct wp_index_status *s, const char *index_path)
 {
     struct index_name parts;

@@ -34,10 +34,6 @@ int judge_index(struct wp_index_status *s, const struct index *index, const char
 int judge_set(struct wp_index_status *s, enum wp_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The source directory of an index in directory DIR of a tree or archive whose manifest is M.
- * *MISPLACED: why Numba does not look in DIR, static, or NULL. Allocated; NULL on no memory. */
-char *judge_source_dir(const struct manifest *m, const char *dir, const char **misplaced);
-
 /* The python member from an index's file name. */
 int judge_name(struct wp_index_status *s, const char *index_path);
 

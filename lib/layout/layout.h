@@ -176,7 +176,7 @@ int layout_verify(struct layout *l, struct pool *pool, struct wp_verify_report *
                   size_t *was_valid, size_t *lost, struct wp_error *err);
 void layout_clear(struct layout *l);
 
-/* ---- layout_records.c, for the others */
+/* ---- records.c, for the others */
 struct layout_destination {
     enum layout_root root;
     char *path; /* below ROOT; owned */
@@ -191,7 +191,7 @@ bool layout_is_taken(const struct layout *l, const struct layout_destination *d,
 int layout_take(struct layout *l, const struct layout_destination *d, const struct layout_file *f);
 void layout_records_clear(struct layout *l);
 
-/* ---- layout_destinations.c, for layout.c */
+/* ---- destinations.c, for layout.c */
 /* Where R's indexes belong: N destinations, which the caller frees. */
 int layout_destinations(struct layout *l, struct layout_record *r, struct layout_destination **d,
                         size_t *n, struct wp_error *err);
@@ -200,7 +200,7 @@ int layout_add_hashed(struct layout *l, struct layout_destination **d, size_t *n
                       enum layout_root root, const char *below, const char *source,
                       struct wp_error *err);
 
-/* ---- layout_put.c, for layout.c */
+/* ---- put.c, for layout.c */
 /* Puts index F of R with its data files into D. MOVE: nobody else needs them where they are. */
 int layout_put_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
                      const struct layout_destination *d, bool move, struct wp_error *err);
@@ -208,7 +208,7 @@ int layout_put_index(struct layout *l, struct layout_record *r, const struct lay
 int layout_give_own(struct layout *l, const struct layout_record *r,
                     const struct layout_destination *d, struct wp_error *err);
 
-/* ---- layout_remove.c, for the other two */
+/* ---- remove.c, for the other two */
 /* In the staged tree, another record's files may stand where these come. */
 int layout_remove_stem(struct layout *l, const struct layout_destination *d,
                        const struct layout_file *f, struct wp_error *err);

@@ -135,3 +135,7 @@ int manifest_state_write(const struct manifest_state *s, struct buf *out);
 int manifest_state_read(struct manifest_state *out, const void *text, size_t size, const char *name,
                         struct wp_error *err); /* the last line */
 void manifest_state_clear(struct manifest_state *s);
+
+/* The source directory of an index in directory DIR of a tree or archive whose manifest is M.
+ * *MISPLACED: why Numba does not look in DIR, static, or NULL. Allocated; NULL on no memory. */
+char *manifest_source_dir(const struct manifest *m, const char *dir, const char **misplaced);

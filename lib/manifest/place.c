@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/path.h"
 #include "manifest.h"
 
 enum { ID_LENGTH = 16 };
@@ -50,4 +51,15 @@ bool manifest_is_path(const char *path)
     id = strchr(id, '/') + 1;
     return strspn(id, "0123456789abcdef") == ID_LENGTH &&
            strcmp(id + ID_LENGTH, "/" MANIFEST_NAME) == 0;
+}
+
+char *manifest_source_dir(const struct manifest *m, const char *dir, const char **misplaced)
+{
+    *misplaced = NULL;
+    for (size_t i = 0; i < m->cache_count; i++)
+        if (strcmp(m->caches[i].cache, dir) == 0)
+            return strdup(m->caches[i].source);
+    if (strcmp(path_base(dir), "__pycache__") != 0)
+        *misplaced = "its directory is not one where Numba looks for a source of this tree";
+    return path_dir(dir);
 }

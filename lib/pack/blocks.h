@@ -1,5 +1,5 @@
 #pragma once
-/* What the files that make blocks share. Private to pack_blocks.c, pack_read.c, pack_large.c. */
+/* What the files that make blocks share. Private to blocks.c, read.c, large.c. */
 
 #include <pthread.h>
 #include <sys/stat.h>
@@ -46,7 +46,7 @@ struct blocks {
     bool *is_settled;       /* by item, for those that may have further names: read, or gone */
 };
 
-/* ---- Reading files (pack_read.c) --------------------------------------------------------- */
+/* ---- Reading files (read.c) --------------------------------------------------------- */
 
 /* Of what a stamp must match the content: may not change while it is packed. */
 bool pack_is_source_or_cache(const char *path);
@@ -65,7 +65,7 @@ void pack_drop_item(struct blocks *b, struct walk_item *item);
 /* Adds all of a file. */
 int pack_add_whole(struct blocks *b, struct slot *s, const struct segment *g, struct wp_error *err);
 
-/* ---- Large files (pack_large.c) ---------------------------------------------------------- */
+/* ---- Large files (large.c) ---------------------------------------------------------- */
 
 /* -ENOENT without a message: it is gone. */
 int pack_large_open(struct blocks *b, struct walk_item *item, struct large **out,

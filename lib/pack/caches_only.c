@@ -95,7 +95,7 @@ static int decide(struct pack *p, unsigned char *fates)
             !(index || caches_is_data(e->path)))
             continue;
         dir = path_dir(e->path);
-        sources = dir ? judge_source_dir(&p->manifest, dir, &misplaced) : NULL;
+        sources = dir ? manifest_source_dir(&p->manifest, dir, &misplaced) : NULL;
         if (!sources)
             return -ENOMEM;
         if (misplaced)

@@ -1,5 +1,5 @@
 #pragma once
-/* What the steps of packing share: plan, blocks, records. Private to lib/pack*.c. */
+/* What the steps of packing share: plan, blocks, records. Private to lib/pack. */
 
 #include "archive/format.h"
 #include "archive/output.h"

@@ -244,7 +244,7 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     const struct walk_item *item = &p->walk.items[packed->item];
     _cleanup_free_ char *dir = path_dir(item->entry.path);
     const char *misplaced = NULL;
-    _cleanup_free_ char *sources = dir ? judge_source_dir(&p->manifest, dir, &misplaced) : NULL;
+    _cleanup_free_ char *sources = dir ? manifest_source_dir(&p->manifest, dir, &misplaced) : NULL;
     struct context c = {.p = p, .dir = dir};
     struct judge_facts facts = {
         .source = source_fact, .digest = digest_fact, .data = data_fact, .ctx = &c};

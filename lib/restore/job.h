@@ -1,11 +1,11 @@
 #pragma once
-/* What the steps of repairing share. Private to lib/restore*.c.
+/* What the steps of repairing share. Private to lib/restore.
  *
- * The way of a tree: its manifest (restore_walk.c) and state (restore_find.c) → links that are
- * missing (restore_links.c) → which files are its own (restore_share.c) → is each what was packed,
- * and with its time and mode? (restore_files.c) → is the state to be believed? (restore_trust.c) →
- * where its caches lie now (restore_caches.c) → the layout, into staged trees → stamps of what
- * could not be given its time (restore_stamps.c) → commit → verification (restore.c). Every step
+ * The way of a tree: its manifest (walk.c) and state (find.c) → links that are
+ * missing (links.c) → which files are its own (share.c) → is each what was packed,
+ * and with its time and mode? (files.c) → is the state to be believed? (trust.c) →
+ * where its caches lie now (caches.c) → the layout, into staged trees → stamps of what
+ * could not be given its time (stamps.c) → commit → verification (restore.c). Every step
  * may be repeated, so a run that was killed is finished by the next one. */
 
 #include <stdbool.h>
@@ -105,7 +105,7 @@ bool restore_interrupted(const struct restore *r);
 /* What -v shows, and a dry run tells. */
 enum wp_severity restore_detail(const struct restore *r);
 
-/* ---- restore_find.c */
+/* ---- find.c */
 int restore_find(struct restore *r, struct wp_error *err);
 /* How many components PATH has. */
 unsigned restore_depth(const char *path);
@@ -122,10 +122,10 @@ int restore_home_prefix(const char *path);
 /* Takes the manifest in directory HOME of the tree, where there is one. */
 int restore_take_home(struct restore *r, const char *home, struct wp_error *err);
 
-/* ---- restore_walk.c: takes the manifests of the tree, at any depth */
+/* ---- walk.c: takes the manifests of the tree, at any depth */
 int restore_walk(struct restore *r, struct wp_error *err);
 
-/* ---- restore_files.c */
+/* ---- files.c */
 /* Which files there should be, and where. */
 int restore_plan(struct restore *r, struct restore_tree *t, struct wp_error *err);
 /* Compares them, and sets what may be set. */
@@ -133,30 +133,30 @@ int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *er
 /* What became of the file that PATH of the archive is, through links in it; NULL: none. */
 struct restored *restore_file_of(const struct restore_tree *t, const char *archived);
 
-/* ---- restore_lock.c: waits for another run that repairs T, and reads what that has noted. Only
+/* ---- lock.c: waits for another run that repairs T, and reads what that has noted. Only
  * while a tree is repaired: there may be more of them than a process has descriptors. */
 int restore_lock(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
-/* ---- restore_links.c: symbolic links that another tool has not made; before anything is planned,
+/* ---- links.c: symbolic links that another tool has not made; before anything is planned,
  * as what stands in their place is no file of the archive */
 int restore_links(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
-/* ---- restore_extra.c: counts files that no manifest names */
+/* ---- extra.c: counts files that no manifest names */
 int restore_extra(struct restore *r, struct wp_error *err);
 
-/* ---- restore_share.c: several manifests in one tree. After restore_plan of all of them. */
+/* ---- share.c: several manifests in one tree. After restore_plan of all of them. */
 int restore_share(struct restore *r, struct wp_error *err);
 /* The tree whose manifest speaks for PATH of the tree, or NULL. */
 const struct restore_tree *restore_owner(const struct restore *r, const char *path);
 
-/* ---- restore_trust.c: forgets T's old_root where the state that names it is not to be believed.
+/* ---- trust.c: forgets T's old_root where the state that names it is not to be believed.
  * After restore_files and restore_dirs_find. */
 int restore_trust(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
-/* ---- restore_caches.c: records for the layout, from where caches lie now */
+/* ---- caches.c: records for the layout, from where caches lie now */
 int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
-/* ---- restore_dirs.c */
+/* ---- dirs.c */
 /* Fills T's dirs. 0 or -ENOMEM. */
 int restore_dirs_find(struct restore_tree *t);
 /* Fills T's insides. Who sets one finds copies of what lies in the tree there, too, so any
@@ -166,13 +166,13 @@ int restore_insides_find(struct restore_tree *t);
 const struct manifest_index *restore_index_line(const struct restore_tree *t, size_t dir,
                                                 const char *name);
 
-/* ---- restore_stamps.c */
+/* ---- stamps.c */
 int restore_stamps(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
-/* ---- restore_record.c: RECORD of an installed wheel, after the commit */
+/* ---- record.c: RECORD of an installed wheel, after the commit */
 int restore_record(struct restore *r, struct restore_tree *t, struct wp_error *err);
 
-/* ---- restore_state.c */
+/* ---- state.c */
 /* Reads T's state, in place of what was read of it before. */
 int restore_state_read(struct restore *r, struct restore_tree *t, struct wp_error *err);
 void restore_state_forget(struct restore_tree *t);

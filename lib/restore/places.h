@@ -1,5 +1,5 @@
 #pragma once
-/* Where caches may lie, for lib/restore_caches.c. */
+/* Where caches may lie, for caches.c. */
 
 #include "job.h"
 
@@ -20,7 +20,7 @@ int restore_place_add(struct restore *run, struct restore_tree *t, const struct 
 int restore_place_add_hashed(struct restore *r, struct restore_tree *t,
                              const struct restore_place *p, char **bases, const char *relative,
                              size_t dir);
-/* restore_trust.c: does index NAME in directory FD, of sources in directory DIR, fit one of these?
+/* trust.c: does index NAME in directory FD, of sources in directory DIR, fit one of these?
  */
 bool restore_fits(struct restore *r, const struct restore_tree *t, int fd, const char *name,
                   size_t dir);

@@ -1,6 +1,6 @@
 #pragma once
-/* Writing the files of an archive: what unpack_files.c (small ones, many to a job) and
- * unpack_large.c (large ones, in pieces) share. The reader's thread only hands over; creating,
+/* Writing the files of an archive: what files.c (small ones, many to a job) and
+ * large.c (large ones, in pieces) share. The reader's thread only hands over; creating,
  * writing and digesting happen on the pool. Content that the reader can share is written from
  * where it was unpacked to, the rest is copied once. */
 
@@ -19,7 +19,7 @@ enum {
     SHARED = 32 << 10, /* bytes from which on a run of a large file is not copied */
 };
 
-struct large; /* a file that is written in pieces; unpack_large.c */
+struct large; /* a file that is written in pieces; large.c */
 
 struct small {
     struct unpacked *item;
@@ -62,7 +62,7 @@ struct unpack_files {
     atomic_bool failed;
 };
 
-/* ---- unpack_files.c */
+/* ---- files.c */
 
 /* The first failure of all jobs stops the others. */
 void unpack_files_fail(struct unpack_files *f, int status, const struct wp_error *why);
@@ -76,7 +76,7 @@ void unpack_work_begun(struct unpack_files *f);
 /* Makes W keep C (which it takes over). False: it keeps as many as it may; C stays the caller's. */
 bool unpack_work_keep(struct work *w, struct chunk *c);
 
-/* ---- unpack_large.c */
+/* ---- large.c */
 
 int unpack_large_add(struct unpack_files *f, struct unpacked *item, struct wp_error *err);
 void unpack_large_run(struct work *w);

@@ -1,9 +1,9 @@
 #pragma once
-/* What the steps of unpacking share. Private to lib/unpack*.c.
+/* What the steps of unpacking share. Private to lib/unpack.
  *
- * The way of an entry: archive → selection and safety (unpack.c) → staged tree (unpack_files.c) →
- * comparison with the manifest (unpack_check.c) → caches to their new places (unpack_layout.c) →
- * commit → verification (unpack_verify.c). */
+ * The way of an entry: archive → selection and safety (unpack.c) → staged tree (files.c) →
+ * comparison with the manifest (check.c) → caches to their new places (layout.c) →
+ * commit → verification (verify.c). */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@ struct unpacked {
     struct entry e; /* path and target as unpacked, after --strip-components; in unpack.texts */
     char *archived; /* path in the archive; NULL: the same; there, too */
     bool skipped;   /* not selected, or of a kind that is not unpacked */
-    uint32_t inode; /* unpack_links.c: of a file that has hard links, and of those */
+    uint32_t inode; /* links.c: of a file that has hard links, and of those */
 };
 
 struct unpack_links;
@@ -66,7 +66,7 @@ char *unpack_dir_name(const struct unpack *u, const char *archived, bool *gone);
 /* The item unpacked as PATH, or NULL. */
 struct unpacked *unpack_find(const struct unpack *u, const char *path);
 
-/* ---- unpack_items.c: the entries */
+/* ---- items.c: the entries */
 /* Is the entry of that archive name wanted? */
 bool unpack_selected(const struct unpack *u, const char *path);
 /* A copy of the archive's entry with its name as unpacked, not in the table yet; *OUT is the
@@ -88,13 +88,13 @@ int unpack_staged(struct unpack *u, struct wp_error *err);
 /* Where DIR is reached through a symlink, Python may see either path. */
 int unpack_add_physical_root(struct unpack *u, struct wp_error *err);
 
-/* ---- unpack_stdout.c */
+/* ---- stdout.c */
 int unpack_to_stdout(struct unpack *u, struct wp_error *err);
 
-/* ---- unpack_if_needed.c */
+/* ---- if_needed.c */
 int unpack_if_needed(struct unpack *u, struct wp_error *err);
 
-/* ---- unpack_files.c: writes files with the pool */
+/* ---- files.c: writes files with the pool */
 struct unpack_files;
 int unpack_files_new(struct unpack_files **out, struct unpack *u, bool digest,
                      struct wp_error *err);
@@ -104,7 +104,7 @@ int unpack_files_add(struct unpack_files *f, struct unpacked *item, struct wp_er
 int unpack_files_finish(struct unpack_files *f, struct wp_error *err);
 void unpack_files_free(struct unpack_files *f); /* waits; NULL is fine */
 
-/* ---- unpack_manifest.c: the last entry */
+/* ---- manifest.c: the last entry */
 bool unpack_is_manifest(const struct unpack *u, const char *archived);
 /* Takes the current entry, the manifest, and leaves its bytes in TEXT. */
 int unpack_take_manifest(struct unpack *u, const struct entry *e, struct buf *text,
@@ -114,7 +114,7 @@ int unpack_stage_manifest(struct unpack *u, const struct entry *e, struct wp_err
 /* Where the format holds less than the manifest, reads that first. */
 int unpack_read_recorded(struct unpack *u, struct wp_error *err);
 
-/* ---- unpack_links.c: hard links and symlinks */
+/* ---- links.c: hard links and symlinks */
 /* Notes hard link ITEM, whose target is what has that name now. Where EARLIER, which has ITEM's own
  * name, is that very file, ITEM is skipped. */
 int unpack_links_add(struct unpack *u, struct unpacked *item, const struct unpacked *earlier,
@@ -125,32 +125,32 @@ int unpack_links_settle(struct unpack *u, const struct unpacked *earlier, struct
 int unpack_links_make(struct unpack *u, struct wp_error *err);
 void unpack_links_free(struct unpack_links *l);
 
-/* ---- unpack_check.c: is it what was packed? */
+/* ---- check.c: is it what was packed? */
 int unpack_check(struct unpack *u, struct wp_error *err);
 
-/* ---- unpack_layout.c: caches to their places in the staged trees */
+/* ---- layout.c: caches to their places in the staged trees */
 int unpack_layout(struct unpack *u, struct wp_error *err);
 
-/* ---- unpack_restamp.c: what does not have its time, before the commit */
+/* ---- restamp.c: what does not have its time, before the commit */
 int unpack_restamp(struct unpack *u, struct wp_error *err);
 
-/* ---- unpack_graft.c: --caches-only */
+/* ---- graft.c: --caches-only */
 bool unpack_is_cache(const struct entry *e);
 /* Takes out of the staged tree what does not fit the target's sources. */
 int unpack_graft(struct unpack *u, struct wp_error *err);
 /* After the commit: times, stamps and the verdict. */
 int unpack_graft_finish(struct unpack *u, struct wp_error *err);
 
-/* ---- unpack_verify.c: judges the laid indexes, after the commit */
+/* ---- verify.c: judges the laid indexes, after the commit */
 int unpack_verify(struct unpack *u, struct wp_error *err);
 /* Without a manifest: warns where indexes among the unpacked files are stale. */
 int unpack_warn_stale(struct unpack *u, struct wp_error *err);
 
-/* ---- unpack_supersede.c: removes, at the commit, manifests of archives that this one replaces;
+/* ---- supersede.c: removes, at the commit, manifests of archives that this one replaces;
  * those that lose some files only no longer say that their archive is here. */
 int unpack_supersede(struct unpack *u, struct wp_error *err);
 
-/* ---- unpack_state.c: state.jsonl, and --if-needed */
+/* ---- state.c: state.jsonl, and --if-needed */
 int unpack_state_write(struct unpack *u, struct wp_error *err);
 /* Digest of all options that change what is unpacked. Allocated. */
 char *unpack_state_options(const struct unpack *u);

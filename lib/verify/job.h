@@ -1,5 +1,5 @@
 #pragma once
-/* What the steps of verifying a tree share. Private to lib/verify*.c. */
+/* What the steps of verifying a tree share. Private to lib/verify. */
 
 #include "judge/notes.h"
 #include "judge/on_disk.h"
@@ -33,11 +33,11 @@ struct verify_tree {
     struct wp_verify_report *out;
 };
 
-/* ---- verify_known.c */
+/* ---- known.c */
 /* Fills T->bases, known, zipped, was and remembered, after the walk. */
 int verify_know_directories(struct verify_tree *t, struct wp_error *err);
 
-/* ---- verify_places.c */
+/* ---- places.c */
 /* Judges E, which is called like an index. */
 int verify_judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp_error *err);
 /* Judges the indexes of the tree's sources in cache root ROOT, outside of it. */
@@ -57,7 +57,7 @@ int verify_has_source(struct verify_tree *t, const char *sources, const char *na
 /* Does Numba look for it in directory DIR of the tree, by DIR's own name? 1, 0 or -ENOMEM. */
 int verify_is_own(struct verify_tree *t, const char *dir, const char *name);
 
-/* ---- verify_links.c */
+/* ---- links.c */
 /* Fills T->links, after the walk. */
 int verify_links_find(struct verify_tree *t, struct wp_error *err);
 void verify_links_clear(struct verify_tree *t);
@@ -66,7 +66,7 @@ bool verify_links_lead_to(const struct verify_tree *t, const char *dir);
 /* Judges the indexes behind them, but for those that are where Numba looks without. */
 int verify_links(struct verify_tree *t, struct wp_error *err);
 
-/* ---- verify_absent.c */
+/* ---- absent.c */
 /* Judges the indexes that the manifests record as valid and that were not met where Numba looks;
  * takes a note of those that are nowhere. */
 int verify_absent(struct verify_tree *t, struct wp_error *err);

@@ -1,5 +1,5 @@
 #pragma once
-/* What `env` has gathered. Private to lib/env*.c. */
+/* What `env` has gathered. Private to lib/ask. */
 
 #include "base/error.h"
 #include "warmpack.h"

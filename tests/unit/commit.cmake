@@ -1,0 +1,2 @@
+unit_test(staging commit)
+unit_test(staging_crash commit)
