@@ -2,7 +2,7 @@
 /* The content of entries: small ones whole, many to a batch, large ones as a stream. */
 
 #include "stream/chunk.h"
-#include "zip_directory.h"
+#include "zip_archive.h"
 
 enum {
     ZIP_SMALL = 4 << 20,       /* bytes: content up to this, packed and not, is read whole */

@@ -310,7 +310,7 @@ static int start(struct zip_reader *r, const struct format_open_options *o, stru
     if (fstat(r->a.fd, &st) < 0)
         return error_set(err, errno, o->name, "cannot stat");
     r->a.size = (uint64_t)st.st_size;
-    rc = zip_directory_read(&r->a, err);
+    rc = zip_archive_read(&r->a, err);
     if (rc < 0)
         return rc;
     /* A program that unpacks it is no archive itself. */

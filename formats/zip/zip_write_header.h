@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 #include "base/entry.h"
-#include "zip_format.h"
+#include "base/zip_format.h"
 
 /* What the headers of one entry say. */
 struct zip_record {

@@ -1,7 +1,7 @@
 /* Cut, damaged and made-up zip archives: refused with one line, or read rightly. */
 
+#include "base/zip_format.h"
 #include "tar_fixture.h"
-#include "zip/zip_format.h"
 
 static const struct item items[] = {
     {.path = "d", .type = ENTRY_DIR, .mode = 0755, .mtime = {1, 0}},

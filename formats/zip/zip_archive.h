@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/error.h"
-#include "zip_format.h"
+#include "base/zip_format.h"
 
 /* An entry of the central directory. */
 struct zip_entry {
@@ -38,7 +38,7 @@ struct zip_archive {
 };
 
 /* Reads end and directory of A->fd into the rest of A. */
-int zip_directory_read(struct zip_archive *a, struct wp_error *err);
+int zip_archive_read(struct zip_archive *a, struct wp_error *err);
 void zip_archive_clear(struct zip_archive *a); /* closes, frees */
 
 static inline const char *zip_name(const struct zip_archive *a, const struct zip_entry *e)

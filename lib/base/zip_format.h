@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "base/buf.h"
+#include "buf.h"
 
 enum {
     ZIP_LOCAL = 0x04034b50, /* signatures */

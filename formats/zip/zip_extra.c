@@ -1,0 +1,135 @@
+/* The extra fields of an entry's record: what did not fit, exact times, owners. */
+
+#include "zip_extra.h"
+
+#include <time.h>
+
+static struct timespec from_dos(uint16_t date, uint16_t time)
+{
+    struct tm tm = {.tm_year = (date >> 9) + 80,
+                    .tm_mon = (date >> 5 & 15) - 1,
+                    .tm_mday = date & 31,
+                    .tm_hour = time >> 11,
+                    .tm_min = time >> 5 & 63,
+                    .tm_sec = (time & 31) * 2,
+                    .tm_isdst = -1};
+
+    if (date == 0) /* none is given */
+        return (struct timespec){.tv_sec = 315532800};
+    return (struct timespec){.tv_sec = mktime(&tm)};
+}
+
+/* Counted in tenths of microseconds since 1601. */
+static struct timespec from_windows(uint64_t ticks)
+{
+    return (struct timespec){.tv_sec = (time_t)(ticks / 10000000) - 11644473600,
+                             .tv_nsec = (long)(ticks % 10000000) * 100};
+}
+
+/* How exact the time taken so far is: later ones count only if they are better. */
+enum exactness { FROM_DOS, FROM_UNIX_OLD, FROM_UNIX, FROM_NTFS };
+
+static void take_windows_times(struct zip_entry *e, const unsigned char *p, size_t n,
+                               enum exactness *best)
+{
+    for (size_t at = 4; at + 4 <= n;) { /* behind reserved bytes, fields with tag and size */
+        size_t size = zip_get16(p + at + 2);
+
+        if (zip_get16(p + at) == 1 && size >= 8 && at + 4 + size <= n) {
+            e->mtime = from_windows(zip_get64(p + at + 4));
+            *best = FROM_NTFS;
+        }
+        at += 4 + size;
+    }
+}
+
+static uint32_t get_number(const unsigned char *p, size_t n)
+{
+    uint32_t v = 0;
+
+    for (size_t i = 0; i < n && i < 4; i++)
+        v |= (uint32_t)p[i] << 8 * i;
+    return v;
+}
+
+/* Version 1: sizes, then the numbers of user and group. */
+static void take_owner(struct zip_entry *e, const unsigned char *p, size_t n)
+{
+    size_t uid, gid;
+
+    if (n < 3 || p[0] != 1)
+        return;
+    uid = p[1];
+    if (uid < 1 || uid > 4 || n < 3 + uid)
+        return;
+    gid = p[2 + uid];
+    if (gid < 1 || gid > 4 || n < 3 + uid + gid)
+        return;
+    e->uid = get_number(p + 2, uid);
+    e->gid = get_number(p + 3 + uid, gid);
+}
+
+/* Fields that did not fit their places, in this order. False: it lacks one. */
+static bool take_long(struct zip_entry *e, const unsigned char *p, size_t n)
+{
+    uint64_t *const values[] = {&e->size, &e->packed_size, &e->at};
+
+    for (int i = 0; i < 3; i++) {
+        if (*values[i] != ZIP_MAX32)
+            continue;
+        if (n < 8)
+            return false;
+        *values[i] = zip_get64(p);
+        p += 8;
+        n -= 8;
+    }
+    return true;
+}
+
+bool zip_extra_take(struct zip_entry *e, const struct zip_central *c)
+{
+    const unsigned char *p = c->extra;
+    size_t n = c->extra_size;
+    enum exactness best = FROM_DOS;
+    bool has_long = false;
+
+    while (n >= 4) {
+        size_t size = zip_get16(p + 2);
+        const unsigned char *field = p + 4;
+
+        if (size > n - 4)
+            return false;
+        switch (zip_get16(p)) {
+        case ZIP_EXTRA_64:
+            if (!has_long && !take_long(e, field, size))
+                return false;
+            has_long = true;
+            break;
+        case ZIP_EXTRA_TIME:
+            if (size >= 5 && field[0] & 1 && best < FROM_UNIX) {
+                e->mtime = (struct timespec){.tv_sec = (int32_t)zip_get32(field + 1)};
+                best = FROM_UNIX;
+            }
+            break;
+        case ZIP_EXTRA_UNIX_OLD:
+            if (size >= 8 && best < FROM_UNIX_OLD) {
+                e->mtime = (struct timespec){.tv_sec = (int32_t)zip_get32(field + 4)};
+                best = FROM_UNIX_OLD;
+            }
+            break;
+        case ZIP_EXTRA_NTFS:
+            take_windows_times(e, field, size, &best);
+            break;
+        case ZIP_EXTRA_UNIX:
+            take_owner(e, field, size);
+            break;
+        default:
+            break;
+        }
+        p += 4 + size;
+        n -= 4 + size;
+    }
+    if (best == FROM_DOS) /* only then: the C library looks up the time zone anew each time */
+        e->mtime = from_dos(c->date, c->time);
+    return true; /* what is left over is padding of some writers */
+}
