@@ -8,6 +8,8 @@ static const char *const of_status[WP_STATUS_COUNT] = {
     [WP_SOURCE_MISSING] = "unpack the sources, too, or remove the index",
     [WP_DATA_MISSING] = "unpack again, or let Numba compile again",
     [WP_CORRUPT] = "Numba raises an error or crashes there: 'warmpack verify --fix' removes it",
+    [WP_UNREADABLE] =
+        "something other than Numba wrote it under the name of an index; it is left alone",
     [WP_SUSPECT] = "'warmpack verify --fix' removes it, and Numba compiles again",
     [WP_MISPLACED] = ("'warmpack restore' puts it where Numba looks; --cache-dir, --runtime-root "
                       "and --user say where that is"),

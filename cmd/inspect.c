@@ -134,8 +134,8 @@ static void print_index(const struct wp_index_status *s, bool whole)
 {
     show_name(s->index);
     putchar('\n');
-    if (s->status == WP_CORRUPT) {
-        print_member("corrupt", s->reason);
+    if (s->status != WP_VALID) {
+        print_member(wp_status_name(s->status), s->reason);
         return;
     }
     if (s->source)
@@ -147,8 +147,20 @@ static void print_index(const struct wp_index_status *s, bool whole)
         print_overload(&s->overloads[i], whole);
 }
 
+enum { COUNT_SIZE = 64 };
+
+/* ", 3 of them corrupt", or nothing. */
+static void count_status(char out[COUNT_SIZE], const struct wp_verify_report *r,
+                         enum wp_status status)
+{
+    out[0] = '\0';
+    if (r->by_status[status])
+        snprintf(out, COUNT_SIZE, ", %zu of them %s", r->by_status[status], wp_status_name(status));
+}
+
 static void print_report(const struct args *a, const struct wp_verify_report *r)
 {
+    char corrupt[COUNT_SIZE], unreadable[COUNT_SIZE];
     size_t overloads = 0;
 
     if (a->json) {
@@ -165,13 +177,11 @@ static void print_report(const struct args *a, const struct wp_verify_report *r)
         print_index(&r->indexes[i], a->verbose);
     }
     fflush(stdout);
-    if (r->by_status[WP_CORRUPT])
-        message_summary("%zu cache %s, %zu of them corrupt; %zu %s", r->count,
-                        show_plural(r->count, "index", "indexes"), r->by_status[WP_CORRUPT],
-                        overloads, show_plural(overloads, "overload", "overloads"));
-    else
-        message_summary("%zu cache %s; %zu %s", r->count, show_plural(r->count, "index", "indexes"),
-                        overloads, show_plural(overloads, "overload", "overloads"));
+    count_status(corrupt, r, WP_CORRUPT);
+    count_status(unreadable, r, WP_UNREADABLE);
+    message_summary("%zu cache %s%s%s; %zu %s", r->count, show_plural(r->count, "index", "indexes"),
+                    corrupt, unreadable, overloads,
+                    show_plural(overloads, "overload", "overloads"));
 }
 
 static int look(const struct args *a, struct wp_verify_report *report, struct wp_error *err)
@@ -203,7 +213,7 @@ int inspect_run(const struct args *a)
     if (rc < 0)
         return message_failure(rc, &err);
     print_report(a, &report);
-    if (report.by_status[WP_CORRUPT])
+    if (report.by_status[WP_CORRUPT] + report.by_status[WP_UNREADABLE])
         message_raise(STATUS_LOST);
     wp_verify_report_clear(&report);
     return message_status();

@@ -251,5 +251,6 @@ void document_inspect(const struct wp_verify_report *r)
     json_object_set_new(summary, "total", document_count(r->count));
     json_object_set_new(summary, "overloads", document_count(overloads));
     json_object_set_new(summary, "corrupt", document_count(r->by_status[WP_CORRUPT]));
+    json_object_set_new(summary, "unreadable", document_count(r->by_status[WP_UNREADABLE]));
     document_member("summary", summary);
 }

@@ -48,17 +48,22 @@ void wp_env_free(struct wp_env *e)
 
 /* ---- Gathering --------------------------------------------------------------------------- */
 
+static bool is_unread(const struct wp_index_status *s)
+{
+    return s->status == WP_CORRUPT || s->status == WP_UNREADABLE;
+}
+
 /* Takes FOUND over. What an index that cannot be read needs is not known. */
 static int add_report(struct wp_env *e, struct wp_verify_report *found, const char *name,
                       const struct wp_report *to, struct wp_error *err)
 {
     for (size_t i = 0; i < found->count; i++)
-        if (found->indexes[i].status == WP_CORRUPT)
+        if (is_unread(&found->indexes[i]))
             report(to, WP_WARNING, found->indexes[i].index, "left out: %s",
                    found->indexes[i].reason);
     if (found->count == 0)
         return error_set(err, 0, name, "has no cache index");
-    if (found->by_status[WP_CORRUPT] == found->count) {
+    if (found->by_status[WP_CORRUPT] + found->by_status[WP_UNREADABLE] == found->count) {
         wp_verify_report_clear(found);
         return error_set(err, 0, name, "has no cache index that can be read");
     }
@@ -304,11 +309,11 @@ static int check_index(const struct wp_index_status *s, const struct judge_expec
                        struct wp_env_check *out)
 {
     struct wp_index_status copy = *s; /* its overloads are borrowed */
-    bool corrupt = s->status == WP_CORRUPT;
-    int run = corrupt ? 0 : judge_can_run(s, expect), r = run < 0 ? run : 0;
+    bool unread = is_unread(s);
+    int run = unread ? 0 : judge_can_run(s, expect), r = run < 0 ? run : 0;
 
-    copy.reason = corrupt ? strdup(s->reason) : NULL;
-    if (corrupt)
+    copy.reason = unread ? strdup(s->reason) : NULL;
+    if (unread)
         r = copy.reason ? 0 : -ENOMEM;
     else if (r == 0)
         r = judge_against(&copy, expect);

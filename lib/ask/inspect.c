@@ -58,7 +58,7 @@ static int add_index(struct wp_verify_report *report, struct wp_index_status *s,
         r = s->numba ? overloads_fill(s, &index, size_beside, beside, &why) : -ENOMEM;
     }
     if (r < 0 && r != -ENOMEM)
-        r = judge_set(s, WP_CORRUPT, "%s", why.message);
+        r = judge_unread(s, &why);
     if (r == 0)
         r = judge_name(s, s->index);
     if (r == 0)

@@ -18,6 +18,7 @@ const char *wp_status_name(enum wp_status s)
         [WP_SOURCE_MISSING] = "source-missing",
         [WP_DATA_MISSING] = "data-missing",
         [WP_CORRUPT] = "corrupt",
+        [WP_UNREADABLE] = "unreadable",
         [WP_SUSPECT] = "suspect",
         [WP_MISPLACED] = "misplaced",
         [WP_UNWRITABLE] = "unwritable",
@@ -106,7 +107,12 @@ static int judge_data(struct wp_index_status *s, const struct index *index,
     return 0;
 }
 
-int judge_index(struct wp_index_status *s, const struct index *index, const char *parse_error,
+int judge_unread(struct wp_index_status *s, const struct wp_error *why)
+{
+    return judge_set(s, why->code == ENOTSUP ? WP_UNREADABLE : WP_CORRUPT, "%s", why->message);
+}
+
+int judge_index(struct wp_index_status *s, const struct index *index, const struct wp_error *unread,
                 const char *misplaced, const char *unwritable, const struct judge_facts *facts)
 {
     struct judge_file source = {0};
@@ -115,7 +121,7 @@ int judge_index(struct wp_index_status *s, const struct index *index, const char
 
     s->status = WP_VALID;
     if (!index)
-        return judge_set(s, WP_CORRUPT, "%s", parse_error);
+        return judge_unread(s, unread);
     s->stamp = index->stamp;
     s->has_stamp = true;
     s->numba = strdup(index->numba);

@@ -24,11 +24,15 @@ struct judge_facts {
     void *ctx;
 };
 
-/* Fills S->status, reason, stamp, has_stamp and numba from INDEX (NULL: PARSE_ERROR says why it
- * could not be read). S->index, source and python are the caller's affair. MISPLACED (NULL: it is
- * not) and UNWRITABLE (likewise) are reasons found by the caller. 0 or -ENOMEM. */
-int judge_index(struct wp_index_status *s, const struct index *index, const char *parse_error,
+/* Fills S->status, reason, stamp, has_stamp and numba from INDEX (NULL: UNREAD says why it could
+ * not be read). S->index, source and python are the caller's affair. MISPLACED (NULL: it is not)
+ * and UNWRITABLE (likewise) are reasons found by the caller. 0 or -ENOMEM. */
+int judge_index(struct wp_index_status *s, const struct index *index, const struct wp_error *unread,
                 const char *misplaced, const char *unwritable, const struct judge_facts *facts);
+
+/* Sets the status of an index that could not be read, for the cause WHY: unreadable where its code
+ * is ENOTSUP (it is not one of Numba's), else corrupt. 0 or -ENOMEM. */
+int judge_unread(struct wp_index_status *s, const struct wp_error *why);
 
 /* Sets status and reason; the reason is kept on one line. 0 or -ENOMEM. */
 int judge_set(struct wp_index_status *s, enum wp_status status, const char *fmt, ...)

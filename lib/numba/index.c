@@ -174,12 +174,24 @@ static int read_overloads(struct index *out, const struct pickle_value *dict, st
 
 /* ---- The index --------------------------------------------------------------------------- */
 
+/* What is told of a pickle that no Numba wrote. */
+static int foreign(struct wp_error *err, const char *what, const char *cause)
+{
+    bool is_first = err && !err->code;
+    error_fill(err, 0, NULL, "is not one of Numba's: %s: %.200s", what, cause);
+    if (is_first)
+        err->code = ENOTSUP;
+    return -ENOTSUP;
+}
+
 /* Reads one pickle as CPython's C unpickler would. WHAT is for messages. */
 static int read_pickle(struct pickle **out, const unsigned char *text, size_t size, size_t *used,
                        const char *what, struct wp_error *err)
 {
     struct wp_error cause = {0};
     int r = pickle_read(out, text, size, used, NULL, &cause);
+    if (r == -ENOTSUP)
+        return foreign(err, what, cause.message);
     if (r < 0)
         return error_set(err, -r == EINVAL ? 0 : -r, NULL, "%s: %.200s", what, cause.message);
     if (pickle_frame_end(*out) > size)
@@ -260,5 +272,5 @@ int index_check_data(const unsigned char *text, size_t size, struct wp_error *er
     int r = index_read_data(&p, text, size, err);
 
     pickle_free(p);
-    return r;
+    return r == -ENOTSUP ? 0 : r;
 }

@@ -37,11 +37,14 @@ struct index {
 };
 
 /* Parses the bytes of an .nbi (TEXT must outlive the index). Errors: -EINVAL, with what is wrong
- * and where; a stamp of a kind not known is no error (WP_STAMP_UNKNOWN). */
+ * and where; -ENOTSUP, which is also the code in ERR, where no Numba wrote it: it may be sound and
+ * somebody else's, so it is never called corrupt or removed. A stamp of a kind not known is no
+ * error (WP_STAMP_UNKNOWN). */
 int index_read(struct index *out, const unsigned char *text, size_t size, struct wp_error *err);
 void index_clear(struct index *i);
 
-/* Reads the pickle of a data file, for lib/numba/data.c. -EINVAL where Numba could not. */
+/* Reads the pickle of a data file, for lib/numba/data.c. -EINVAL where Numba could not, -ENOTSUP
+ * where no Numba wrote it. */
 int index_read_data(struct pickle **out, const unsigned char *text, size_t size,
                     struct wp_error *err);
 
@@ -52,6 +55,6 @@ int index_read_data(struct pickle **out, const unsigned char *text, size_t size,
 int index_restamp(const struct index *i, const unsigned char *text, size_t size,
                   const struct wp_stamp *to, struct buf *out, struct wp_error *err);
 
-/* Is the .nbc a whole pair of things Numba can unpickle? 0, or -EINVAL. Cheap: reads the pickle's
- * frame only. */
+/* Is the .nbc a whole pickle? 0, also where no Numba wrote it and so nothing is known of it;
+ * -EINVAL where Numba could not unpickle it; -ENOMEM. */
 int index_check_data(const unsigned char *text, size_t size, struct wp_error *err);

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_DEPTH = 1000, HIGHEST_PROTOCOL = 5 };
+enum { DEFAULT_DEPTH = 1000, LOWEST_PROTOCOL = 3, HIGHEST_PROTOCOL = 5 };
+enum { OP_PROTO = 0x80 };
 #define DEFAULT_MEMORY ((size_t)256 << 20)
 
 /* ---- Framing and the stack --------------------------------------------------------------- */
@@ -19,8 +20,8 @@ static int op_proto(struct machine *m, const struct opcode *o)
     int r = machine_number(m, 1, &version);
     if (r < 0)
         return r;
-    if (version > HIGHEST_PROTOCOL)
-        return machine_fail(m, "protocol %d is not known", (int)version);
+    if (version < LOWEST_PROTOCOL || version > HIGHEST_PROTOCOL)
+        return machine_foreign(m, "Numba writes protocols 3 to 5, and this is %d", (int)version);
     return 0;
 }
 
@@ -70,39 +71,12 @@ static int op_pop(struct machine *m, const struct opcode *o)
     return machine_pop(m, &v);
 }
 
-static int op_dup(struct machine *m, const struct opcode *o)
-{
-    (void)o;
-    struct pickle_value *v;
-    int r = machine_top(m, &v);
-    return r < 0 ? r : machine_push(m, v);
-}
-
 /* ---- The memo ---------------------------------------------------------------------------- */
-
-/* The index of the memo opcodes: WIDTH bytes, or a line of digits where it is 0. */
-static int memo_index(struct machine *m, const struct opcode *o, uint64_t *index)
-{
-    const unsigned char *text;
-    size_t n;
-    if (o->width)
-        return machine_number(m, o->width, index);
-    int r = machine_line(m, &text, &n);
-    if (r < 0)
-        return r;
-    *index = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (text[i] < '0' || text[i] > '9' || *index > UINT32_MAX)
-            return machine_fail(m, "not a memo index");
-        *index = *index * 10 + (text[i] - '0');
-    }
-    return n > 0 ? 0 : machine_fail(m, "not a memo index");
-}
 
 static int op_get(struct machine *m, const struct opcode *o)
 {
     uint64_t index;
-    int r = memo_index(m, o, &index);
+    int r = machine_number(m, o->width, &index);
     if (r < 0)
         return r;
     struct pickle_value *v = memo_get(m, index);
@@ -115,7 +89,7 @@ static int op_put(struct machine *m, const struct opcode *o)
 {
     uint64_t index;
     struct pickle_value *v;
-    int r = memo_index(m, o, &index);
+    int r = machine_number(m, o->width, &index);
     if (r < 0)
         return r;
     r = machine_top(m, &v);
@@ -133,18 +107,15 @@ static int op_memoize(struct machine *m, const struct opcode *o)
 /* ---- The table --------------------------------------------------------------------------- */
 
 static const struct opcode opcodes[256] = {
-    [0x80] = {"PROTO", op_proto},
+    [OP_PROTO] = {"PROTO", op_proto},
     [0x95] = {"FRAME", op_frame},
     ['.'] = {"STOP", op_stop},
     ['('] = {"MARK", op_mark},
     ['0'] = {"POP", op_pop},
     ['1'] = {"POP_MARK", op_pop_mark},
-    ['2'] = {"DUP", op_dup},
 
-    ['g'] = {"GET", op_get, .width = 0},
     ['h'] = {"BINGET", op_get, .width = 1},
     ['j'] = {"LONG_BINGET", op_get, .width = 4},
-    ['p'] = {"PUT", op_put, .width = 0},
     ['q'] = {"BINPUT", op_put, .width = 1},
     ['r'] = {"LONG_BINPUT", op_put, .width = 4},
     [0x94] = {"MEMOIZE", op_memoize},
@@ -152,9 +123,6 @@ static const struct opcode opcodes[256] = {
     ['N'] = {"NONE", op_constant, PICKLE_NONE},
     [0x88] = {"NEWTRUE", op_constant, PICKLE_BOOL, 1},
     [0x89] = {"NEWFALSE", op_constant, PICKLE_BOOL, 0},
-    ['I'] = {"INT", op_int_line},
-    ['L'] = {"LONG", op_long_line},
-    ['F'] = {"FLOAT", op_float_line},
     ['J'] = {"BININT", op_int, .width = 4},
     ['K'] = {"BININT1", op_int, .width = 1},
     ['M'] = {"BININT2", op_int, .width = 2},
@@ -162,10 +130,6 @@ static const struct opcode opcodes[256] = {
     [0x8b] = {"LONG4", op_long, .width = 4},
     ['G'] = {"BINFLOAT", op_float},
 
-    ['S'] = {"STRING", op_string_line},
-    ['T'] = {"BINSTRING", op_old_string, .width = 4},
-    ['U'] = {"SHORT_BINSTRING", op_old_string, .width = 1},
-    ['V'] = {"UNICODE", op_unicode_line},
     ['X'] = {"BINUNICODE", op_counted, PICKLE_STR, 4},
     [0x8c] = {"SHORT_BINUNICODE", op_counted, PICKLE_STR, 1},
     [0x8d] = {"BINUNICODE8", op_counted, PICKLE_STR, 8},
@@ -173,16 +137,12 @@ static const struct opcode opcodes[256] = {
     ['C'] = {"SHORT_BINBYTES", op_counted, PICKLE_BYTES, 1},
     [0x8e] = {"BINBYTES8", op_counted, PICKLE_BYTES, 8},
     [0x96] = {"BYTEARRAY8", op_counted, PICKLE_BYTEARRAY, 8},
-    [0x97] = {"NEXT_BUFFER", op_empty, PICKLE_BUFFER},
-    [0x98] = {"READONLY_BUFFER", op_readonly_buffer},
 
     [')'] = {"EMPTY_TUPLE", op_empty, PICKLE_TUPLE},
     [']'] = {"EMPTY_LIST", op_empty, PICKLE_LIST},
     ['}'] = {"EMPTY_DICT", op_empty, PICKLE_DICT},
     [0x8f] = {"EMPTY_SET", op_empty, PICKLE_SET},
     ['t'] = {"TUPLE", op_collect, PICKLE_TUPLE},
-    ['l'] = {"LIST", op_collect, PICKLE_LIST},
-    ['d'] = {"DICT", op_collect, PICKLE_DICT},
     [0x91] = {"FROZENSET", op_collect, PICKLE_FROZENSET},
     [0x85] = {"TUPLE1", op_combine, PICKLE_TUPLE, 1},
     [0x86] = {"TUPLE2", op_combine, PICKLE_TUPLE, 2},
@@ -199,29 +159,44 @@ static const struct opcode opcodes[256] = {
     [0x81] = {"NEWOBJ", op_combine, PICKLE_NEWOBJ, 2},
     [0x92] = {"NEWOBJ_EX", op_combine, PICKLE_NEWOBJ_EX, 3},
     ['b'] = {"BUILD", op_build},
-    ['i'] = {"INST", op_inst, .width = 1},
-    ['o'] = {"OBJ", op_inst, .width = 0},
-    ['P'] = {"PERSID", op_persid},
-    ['Q'] = {"BINPERSID", op_combine, PICKLE_PERSID, 1},
-    [0x82] = {"EXT1", op_ext, .width = 1},
-    [0x83] = {"EXT2", op_ext, .width = 2},
-    [0x84] = {"EXT4", op_ext, .width = 4},
 };
+
+/* DUP and what protocols below 3, the extension registry, persistent IDs and buffers outside of the
+ * pickle need. */
+static bool is_of_others(unsigned char byte)
+{
+    static const unsigned char theirs[] = "2gpILFSTUVldioPQ\x82\x83\x84\x97\x98";
+    return memchr(theirs, byte, sizeof(theirs) - 1);
+}
+
+static int no_opcode(struct machine *m)
+{
+    unsigned char byte = m->data[m->op];
+    if (is_of_others(byte))
+        return machine_foreign(m, "Numba does not write opcode 0x%02x", byte);
+    return machine_fail(m, "0x%02x is no opcode", byte);
+}
+
+static int check_begin(struct machine *m)
+{
+    if (m->size == 0)
+        return machine_fail(m, "empty");
+    if (m->data[0] != OP_PROTO && (opcodes[m->data[0]].name || is_of_others(m->data[0])))
+        return machine_foreign(m, "it does not begin with its protocol");
+    return 0;
+}
 
 static int run(struct machine *m)
 {
-    while (!m->stopped) {
+    int r = check_begin(m);
+    while (r == 0 && !m->stopped) {
         m->op = m->pos;
         if (m->pos == m->size)
-            return machine_fail(m, m->size ? "the data end before the pickle does" : "empty");
+            return machine_fail(m, "the data end before the pickle does");
         const struct opcode *o = &opcodes[m->data[m->pos++]];
-        if (!o->name)
-            return machine_fail(m, "0x%02x is no opcode", m->data[m->op]);
-        int r = o->run(m, o);
-        if (r < 0)
-            return r;
+        r = o->name ? o->run(m, o) : no_opcode(m);
     }
-    return 0;
+    return r;
 }
 
 int pickle_read(struct pickle **out, const unsigned char *data, size_t size, size_t *used,

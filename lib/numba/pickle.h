@@ -1,6 +1,7 @@
 #pragma once
 /* A pickle reader that executes nothing: it builds a graph of plain values. Classes and calls
- * stay data. All opcodes of protocols 0 to 5; depth and memory are bounded.
+ * stay data. It reads protocols 3 to 5, less the opcodes that no Numba ever wrote; depth and memory
+ * are bounded.
  *
  * Source of the rules: CPython 3.13, Lib/pickle.py and Lib/pickletools.py. */
 
@@ -27,11 +28,7 @@ enum pickle_type {
     PICKLE_GLOBAL,
     PICKLE_REDUCE,
     PICKLE_NEWOBJ,
-    PICKLE_NEWOBJ_EX,
-    PICKLE_INST,
-    PICKLE_PERSID,
-    PICKLE_EXT,
-    PICKLE_BUFFER
+    PICKLE_NEWOBJ_EX
 };
 
 /* A value; the graph may have cycles (a list that holds itself), so walkers bound their depth.
@@ -39,17 +36,16 @@ enum pickle_type {
 struct pickle_value {
     enum pickle_type type;
     bool boolean;
-    int64_t integer;             /* INT; EXT: the code */
+    int64_t integer;             /* INT */
     double real;                 /* FLOAT */
     const unsigned char *data;   /* STR (UTF-8, surrogatepass), BYTES, BYTEARRAY; BIGINT:
-                                    little-endian two's complement; PERSID in text form */
+                                    little-endian two's complement */
     size_t size;                 /* of data */
     size_t at;                   /* offset of the opcode that made it, from the pickle's start */
     size_t end;                  /* offset behind it; AT and END enclose the literal's bytes */
     struct pickle_value **items; /* TUPLE, LIST, SET, FROZENSET: members; DICT: key, value, ...;
                                     GLOBAL: module, name (both STR); REDUCE, NEWOBJ: callable or
-                                    class, arguments; NEWOBJ_EX: class, args, kwargs; INST:
-                                    GLOBAL, arguments...; PERSID: the id */
+                                    class, arguments; NEWOBJ_EX: class, args, kwargs */
     size_t count;
     struct pickle_value *state; /* what BUILD gave, or NULL */
     struct pickle_value **more; /* APPEND(S)/SETITEM(S) on something that is not a list or dict */
@@ -64,9 +60,10 @@ struct pickle_limits {
 };
 
 /* Reads one pickle from the start of DATA; *USED is its length. The values point into DATA where
- * they can: DATA must outlive the pickle. Python 2's str is STR where it is ASCII, else BYTES.
- * Errors: -EINVAL with text that says what and at which
- * offset; -ENOMEM also where the limit is reached. */
+ * they can: DATA must outlive the pickle. Errors, with text that says what and at which offset:
+ * -ENOTSUP for a pickle that no Numba wrote (of a protocol below 3 or above 5, or with an opcode
+ * that only other programs use); -EINVAL for what is malformed or cut; -ENOMEM also where the limit
+ * is reached. */
 int pickle_read(struct pickle **out, const unsigned char *data, size_t size, size_t *used,
                 const struct pickle_limits *limits, struct wp_error *err);
 struct pickle_value *pickle_root(struct pickle *p);

@@ -139,28 +139,3 @@ int op_counted(struct machine *m, const struct opcode *o)
     v->size = n;
     return 0;
 }
-
-void literal_set_old_string(struct pickle_value *v, const unsigned char *bytes, size_t n)
-{
-    v->type = PICKLE_STR;
-    v->data = bytes;
-    v->size = n;
-    for (size_t i = 0; i < n; i++)
-        if (bytes[i] >= 0x80)
-            v->type = PICKLE_BYTES;
-}
-
-int op_old_string(struct machine *m, const struct opcode *o)
-{
-    uint64_t n;
-    const unsigned char *bytes;
-    struct pickle_value *v;
-    int r = take_counted(m, o, "a string of negative length", &bytes, &n);
-    if (r < 0)
-        return r;
-    r = machine_push_new(m, PICKLE_STR, &v);
-    if (r < 0)
-        return r;
-    literal_set_old_string(v, bytes, n);
-    return 0;
-}

@@ -68,14 +68,31 @@ void arena_free(struct arena *a)
     }
 }
 
-int machine_fill(struct machine *m, const char *fmt, ...)
+static int fill(struct machine *m, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+static int fill(struct machine *m, const char *fmt, va_list ap)
 {
     char text[256];
+    vsnprintf(text, sizeof(text), fmt, ap);
+    return error_set(m->err, 0, NULL, "pickle, byte %zu: %s", m->op, text);
+}
+
+int machine_fill(struct machine *m, const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
+    int r = fill(m, fmt, ap);
     va_end(ap);
-    return error_set(m->err, 0, NULL, "pickle, byte %zu: %s", m->op, text);
+    return r;
+}
+
+int machine_foreign(struct machine *m, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fill(m, fmt, ap);
+    va_end(ap);
+    return -ENOTSUP;
 }
 
 int machine_nomem(struct machine *m)
@@ -154,13 +171,6 @@ int machine_push_new(struct machine *m, enum pickle_type type, struct pickle_val
         return -ENOMEM;
     *out = v;
     return machine_push(m, v);
-}
-
-int machine_push_line(struct machine *m, enum pickle_type type, struct pickle_value **out,
-                      const unsigned char **text, size_t *n)
-{
-    int r = machine_line(m, text, n);
-    return r < 0 ? r : machine_push_new(m, type, out);
 }
 
 /* The lowest place of the stack that may be touched. */

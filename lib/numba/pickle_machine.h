@@ -60,6 +60,8 @@ struct opcode {
 /* Fills the machine's error with the opcode's offset and the text; returns -EINVAL. */
 #define machine_fail(...) error_negative(machine_fill(__VA_ARGS__))
 int machine_fill(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same for what no Numba wrote; returns -ENOTSUP. */
+int machine_foreign(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int machine_nomem(struct machine *m); /* -ENOMEM: no memory, or the limit is reached */
 
 /* Reading. machine_take: N bytes. machine_line: up to a newline, which is eaten and not counted.
@@ -72,9 +74,6 @@ int machine_number(struct machine *m, unsigned width, uint64_t *out);
 struct pickle_value *machine_new(struct machine *m, enum pickle_type type);
 int machine_push(struct machine *m, struct pickle_value *v);
 int machine_push_new(struct machine *m, enum pickle_type type, struct pickle_value **out);
-/* Reads a line and pushes a new value, which the caller makes of it. */
-int machine_push_line(struct machine *m, enum pickle_type type, struct pickle_value **out,
-                      const unsigned char **text, size_t *n);
 
 /* The stack above the innermost mark: nothing below it can be reached. */
 int machine_pop(struct machine *m, struct pickle_value **out);
@@ -97,13 +96,6 @@ int op_int(struct machine *m, const struct opcode *o);
 int op_long(struct machine *m, const struct opcode *o);
 int op_float(struct machine *m, const struct opcode *o);
 int op_counted(struct machine *m, const struct opcode *o);
-int op_old_string(struct machine *m, const struct opcode *o);
-/* Literals written as lines of text (pickle_text.c). */
-int op_int_line(struct machine *m, const struct opcode *o);
-int op_long_line(struct machine *m, const struct opcode *o);
-int op_float_line(struct machine *m, const struct opcode *o);
-int op_string_line(struct machine *m, const struct opcode *o);
-int op_unicode_line(struct machine *m, const struct opcode *o);
 /* Containers and objects (pickle_objects.c). */
 int op_empty(struct machine *m, const struct opcode *o);
 int op_collect(struct machine *m, const struct opcode *o);
@@ -112,15 +104,9 @@ int op_give_topmost(struct machine *m, const struct opcode *o);
 int op_give_marked(struct machine *m, const struct opcode *o);
 int op_build(struct machine *m, const struct opcode *o);
 int op_global(struct machine *m, const struct opcode *o);
-int op_inst(struct machine *m, const struct opcode *o);
-int op_persid(struct machine *m, const struct opcode *o);
-int op_ext(struct machine *m, const struct opcode *o);
-int op_readonly_buffer(struct machine *m, const struct opcode *o);
 
 /* Makes V an INT or, where 64 bits do not hold it, a BIGINT, from N bytes of little-endian
  * two's complement, which must live as long as the pickle. */
 void literal_set_integer(struct pickle_value *v, const unsigned char *bytes, size_t n);
 /* Is this UTF-8, lone surrogates allowed (Python's "surrogatepass")? */
 bool literal_is_text(const unsigned char *s, size_t n);
-/* Makes V what Python 2's str was: text where it is ASCII, else bytes. */
-void literal_set_old_string(struct pickle_value *v, const unsigned char *bytes, size_t n);

@@ -12,7 +12,7 @@ int op_empty(struct machine *m, const struct opcode *o)
     return machine_push_new(m, o->type, &v);
 }
 
-/* TUPLE, LIST, FROZENSET, DICT: of all that stands above the mark. */
+/* TUPLE, FROZENSET: of all that stands above the mark. */
 int op_collect(struct machine *m, const struct opcode *o)
 {
     struct pickle_value **items, *v;
@@ -20,8 +20,6 @@ int op_collect(struct machine *m, const struct opcode *o)
     int r = machine_pop_mark(m, &items, &n);
     if (r < 0)
         return r;
-    if (o->type == PICKLE_DICT && n % 2 != 0)
-        return machine_fail(m, "a key without a value");
     v = machine_new(m, o->type);
     if (!v)
         return -ENOMEM;
@@ -29,8 +27,7 @@ int op_collect(struct machine *m, const struct opcode *o)
     return r < 0 ? r : machine_push(m, v);
 }
 
-/* A value of the topmost N: TUPLE1 to TUPLE3, REDUCE, NEWOBJ, NEWOBJ_EX, STACK_GLOBAL, and
- * BINPERSID. */
+/* A value of the topmost N: TUPLE1 to TUPLE3, REDUCE, NEWOBJ, NEWOBJ_EX, STACK_GLOBAL. */
 int op_combine(struct machine *m, const struct opcode *o)
 {
     struct pickle_value *parts[3], *v;
@@ -56,10 +53,6 @@ static bool is_object(const struct pickle_value *v)
     case PICKLE_REDUCE:
     case PICKLE_NEWOBJ:
     case PICKLE_NEWOBJ_EX:
-    case PICKLE_INST:
-    case PICKLE_PERSID:
-    case PICKLE_EXT:
-    case PICKLE_BUFFER:
     case PICKLE_BYTEARRAY:
         return true;
     default:
@@ -79,8 +72,7 @@ static int give(struct machine *m, const struct opcode *o, struct pickle_value *
         return machine_fail(m, "a key without a value");
     if (to->type == o->type)
         return machine_extend(m, to, false, items, n);
-    /* list[index] = value is the one such thing that a plain value can take. */
-    if (!is_object(to) && !(to->type == PICKLE_LIST && o->type == PICKLE_DICT))
+    if (!is_object(to))
         return machine_fail(m, "%s on a value that cannot take it", o->name);
     return machine_extend(m, to, true, items, n);
 }
@@ -140,9 +132,10 @@ static int global_line(struct machine *m, struct pickle_value **out)
     return 0;
 }
 
-/* The class that the two lines of GLOBAL and INST name; not pushed. */
-static int read_global(struct machine *m, struct pickle_value **out)
+/* The class that the two lines behind the opcode name. */
+int op_global(struct machine *m, const struct opcode *o)
 {
+    (void)o;
     struct pickle_value *names[2], *v;
     for (int i = 0; i < 2; i++) {
         int r = global_line(m, &names[i]);
@@ -152,75 +145,6 @@ static int read_global(struct machine *m, struct pickle_value **out)
     v = machine_new(m, PICKLE_GLOBAL);
     if (!v)
         return -ENOMEM;
-    *out = v;
-    return machine_extend(m, v, false, names, 2);
-}
-
-int op_global(struct machine *m, const struct opcode *o)
-{
-    (void)o;
-    struct pickle_value *v;
-    int r = read_global(m, &v);
+    int r = machine_extend(m, v, false, names, 2);
     return r < 0 ? r : machine_push(m, v);
-}
-
-/* INST names the class itself; for OBJ it stands above the mark. */
-int op_inst(struct machine *m, const struct opcode *o)
-{
-    struct pickle_value *class = NULL, **items, *v;
-    size_t n;
-    int r = o->width ? read_global(m, &class) : 0;
-    if (r < 0)
-        return r;
-    r = machine_pop_mark(m, &items, &n);
-    if (r < 0)
-        return r;
-    if (!class && n == 0)
-        return machine_fail(m, "an object without a class");
-    v = machine_new(m, PICKLE_INST);
-    if (!v)
-        return -ENOMEM;
-    r = class ? machine_extend(m, v, false, &class, 1) : 0;
-    if (r < 0)
-        return r;
-    r = machine_extend(m, v, false, items, n);
-    return r < 0 ? r : machine_push(m, v);
-}
-
-int op_persid(struct machine *m, const struct opcode *o)
-{
-    (void)o;
-    const unsigned char *text;
-    size_t n;
-    struct pickle_value *v;
-    int r = machine_push_line(m, PICKLE_PERSID, &v, &text, &n);
-    if (r < 0)
-        return r;
-    v->data = text;
-    v->size = n;
-    return 0;
-}
-
-int op_ext(struct machine *m, const struct opcode *o)
-{
-    uint64_t code;
-    struct pickle_value *v;
-    int r = machine_number(m, o->width, &code);
-    if (r < 0)
-        return r;
-    if (code == 0 || code > INT32_MAX)
-        return machine_fail(m, "an extension code that cannot be");
-    r = machine_push_new(m, PICKLE_EXT, &v);
-    if (r < 0)
-        return r;
-    v->integer = (int64_t)code;
-    return 0;
-}
-
-/* A view of the same bytes that forbids writing: here the same value. */
-int op_readonly_buffer(struct machine *m, const struct opcode *o)
-{
-    (void)o;
-    struct pickle_value *v;
-    return machine_top(m, &v);
 }

@@ -124,8 +124,7 @@ static int object(struct repr *r, const struct pickle_value *v)
     size_t n = v->count;
     int e = n ? repr_value(r, v->items[0]) : repr_text(r, "?");
 
-    /* All but INST have their arguments in one tuple. */
-    if (!e && n == 2 && v->items[1]->type == PICKLE_TUPLE && v->type != PICKLE_INST)
+    if (!e && n == 2 && v->items[1]->type == PICKLE_TUPLE)
         e = enclosed(r, "(", v->items[1], ")");
     else if (!e && n > 1)
         e = repr_text(r, "(") || listed(r, v->items + 1, n - 1, false) || repr_text(r, ")")
@@ -175,11 +174,8 @@ static int plain(struct repr *r, const struct pickle_value *v)
         return v->count ? enclosed(r, "frozenset({", v, "})") : repr_text(r, "frozenset()");
     case PICKLE_GLOBAL:
         return class_name(r, v);
-    case PICKLE_PERSID:
-    case PICKLE_EXT:
-    case PICKLE_BUFFER:
     case PICKLE_BYTEARRAY:
-        return repr_text(r, "<a value from outside the pickle>");
+        return quoted(r, v);
     default:
         return object(r, v);
     }

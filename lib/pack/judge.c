@@ -268,7 +268,7 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     parsed = index_read(&index, packed->text.data, packed->text.size, &why);
     r = parsed < 0 ? 0 : check_pair(p, item, dir, &index, err);
     if (r == 0 &&
-        (judge_index(&s, parsed < 0 ? NULL : &index, why.message, misplaced, NULL, &facts) < 0 ||
+        (judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0 ||
          record_index(&p->manifest, &s, &index) < 0 || judge_add(verify, &s) < 0))
         r = error_nomem(err);
     judge_clear(&s);

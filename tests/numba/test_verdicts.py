@@ -471,6 +471,30 @@ def test_fix_does_not_follow_what_a_corrupt_index_names(tree, here, me):
     assert keep.exists()
 
 
+def test_an_index_that_numba_did_not_write_is_told_as_that_and_left_by_fix(tree, me):
+    """It may be sound: here Numba loads it as it is."""
+    import pickle
+
+    index = next(cache_of(tree).glob("k.add-*.nbi"))
+    again = (
+        "import pickle, sys; f = open(sys.argv[1], 'rb'); both = [pickle.load(f), pickle.load(f)]\n"
+        "open(sys.argv[1], 'wb').write(b''.join(pickle.dumps(x, 2) for x in both))"
+    )
+    subprocess.run([PYTHON, "-c", again, index], check=True)
+    assert pickle.loads(index.read_bytes()) and run_small(tree, me.home) == (3, 0)
+    before = sorted(cache_of(tree).iterdir())
+    done = warmpack("verify", "--fix", "--json", tree, home=me.home, expect=1)
+    found = json.loads(done.out)
+    told = [i for i in found["indexes"] if i["status"] != "valid"]
+    assert [(i["status"], i["index"].rpartition("/")[2]) for i in told] == [("unreadable", index.name)]
+    assert "is not one of Numba's: version: pickle, byte 0: " in told[0]["reason"]
+    assert not [n for n in found["notes"] if n["kind"] == "orphan"]
+    assert sorted(cache_of(tree).iterdir()) == before
+    done = warmpack("inspect", tree, home=me.home, expect=1)
+    assert "3 cache indexes, 1 of them unreadable; " in done.err
+    assert f"{index.name}" in warmpack("env", tree, home=me.home).err
+
+
 def test_an_index_that_is_a_symlink_is_judged_as_numba_reads_it_and_left_by_fix(tree, here, me):
     index = next(cache_of(tree).glob("k.add-*.nbi"))
     index.rename(here / "elsewhere")

@@ -180,7 +180,7 @@ static void reads_what_numba_writes_now_as_python_does(void **state)
 #define VERSION                                                                                    \
     "\x80\x04\x8c\x06"                                                                             \
     "0.56.4."
-#define STAMP "G\x41\xda\xc0\xad\x21\x1d\x36\x56M\x95\x02\x86"
+#define STAMP "\x80\x04G\x41\xda\xc0\xad\x21\x1d\x36\x56M\x95\x02\x86"
 #define P(bytes) bytes, sizeof(bytes) - 1
 
 static int read_text(struct index *out, const char *data, size_t size, struct wp_error *err)
@@ -202,7 +202,7 @@ static const struct {
     {P("\x80\x04\x8c\x02"
        "0\x00." STAMP "}\x86."),
      "version"},
-    {P(VERSION STAMP "}\x86"), "overloads: pickle, byte 15: the data end"},
+    {P(VERSION STAMP "}\x86"), "overloads: pickle, byte 17: the data end"},
     {P(VERSION STAMP "}\x85."), "not a pair"},
     {P(VERSION STAMP "]\x86."), "not a pair"},
     {P(VERSION STAMP "}."), "not a pair"},
@@ -220,7 +220,7 @@ static const struct {
     {P("\x80\x04\x95\x40\x00\x00\x00\x00\x00\x00\x00\x8c\x01"
        "0." STAMP "}\x86."),
      "frame"},
-    {P(VERSION "\x80\x04\x95\x12\x00\x00\x00\x00\x00\x00\x00" STAMP "}\x86."), "frame"},
+    {P(VERSION "\x80\x04\x95\x14\x00\x00\x00\x00\x00\x00\x00" STAMP "}\x86."), "frame"},
 };
 
 static void refuses_bad_indexes_and_says_why(void **state)
@@ -233,6 +233,31 @@ static void refuses_bad_indexes_and_says_why(void **state)
         if (r != -EINVAL || !strstr(err.message, bad[i].why))
             fail_msg("case %zu: %d, %s", i, r, err.message);
         assert_int_equal(index.count, 0);
+    }
+}
+
+/* Sound pickles of somebody else under the name of an index. */
+static void an_index_that_no_numba_wrote_is_told_as_that(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data;
+        size_t size;
+    } of_others[] = {{P("V0.56.4\np0\n.")},
+                     {P("\x80\x02X\x06\x00\x00\x00"
+                        "0.56.4.\x80\x02N}\x86.")},
+                     {P(VERSION "(I1\nI2\nt}\x86.")},
+                     {P(VERSION "\x80\x02(K\x01K\x02t}\x86.")},
+                     {P(VERSION STAMP "}K\x01QNs\x86.")}};
+    for (size_t i = 0; i < sizeof(of_others) / sizeof(*of_others); i++) {
+        struct index index;
+        struct wp_error err = {0};
+        int r = read_text(&index, of_others[i].data, of_others[i].size, &err);
+        if (r != -ENOTSUP || err.code != ENOTSUP ||
+            strncmp(err.message, "is not one of Numba's: ", 23) != 0)
+            fail_msg("case %zu: %d, %s", i, r, err.message);
+        assert_int_equal(
+            index_check_data((const unsigned char *)of_others[i].data, of_others[i].size, NULL), 0);
     }
 }
 
@@ -255,23 +280,38 @@ static const struct {
     enum wp_stamp_kind kind;
     size_t float_at;
 } stamps[] = {
-    {P(VERSION STAMP "}\x86."), WP_STAMP_MTIME, 12},
-    {P(VERSION STAMP "}\x86.and more"), WP_STAMP_MTIME, 12},
-    {P(VERSION "F1.5\nK\x01\x86}\x86."), WP_STAMP_MTIME, 0}, /* written as text */
-    {P(VERSION "J\xff\xff\xff\xffK\x01\x86}\x86."), WP_STAMP_SECONDS, 0},
-    {P(VERSION "C 0123456789abcdef0123456789abcdef}\x86."), WP_STAMP_CONTENT, 0},
-    {P(VERSION "C\x1f"
+    {P(VERSION STAMP "}\x86."), WP_STAMP_MTIME, 14},
+    {P(VERSION STAMP "}\x86.and more"), WP_STAMP_MTIME, 14},
+    {P(VERSION "\x80\x04"
+               "J\xff\xff\xff\xffK\x01\x86}\x86."),
+     WP_STAMP_SECONDS, 0},
+    {P(VERSION "\x80\x04"
+               "C 0123456789abcdef0123456789abcdef}\x86."),
+     WP_STAMP_CONTENT, 0},
+    {P(VERSION "\x80\x04"
+               "C\x1f"
                "0123456789abcdef0123456789abcde}\x86."),
      WP_STAMP_UNKNOWN, 0},
-    {P(VERSION "\x8c\x20"
+    {P(VERSION "\x80\x04"
+               "\x8c\x20"
                "0123456789abcdef0123456789abcdef}\x86."),
      WP_STAMP_UNKNOWN, 0},
-    {P(VERSION "N}\x86."), WP_STAMP_UNKNOWN, 0},
-    {P(VERSION "G\x7f\xf8\x00\x00\x00\x00\x00\x00K\x01\x86}\x86."), WP_STAMP_UNKNOWN, 0}, /* NaN */
+    {P(VERSION "\x80\x04"
+               "N}\x86."),
+     WP_STAMP_UNKNOWN, 0},
+    {P(VERSION "\x80\x04"
+               "G\x7f\xf8\x00\x00\x00\x00\x00\x00K\x01\x86}\x86."),
+     WP_STAMP_UNKNOWN, 0}, /* NaN */
     {P(VERSION STAMP "K\x01\x86}\x86."), WP_STAMP_UNKNOWN, 0},
-    {P(VERSION "K\x01J\xff\xff\xff\xff\x86}\x86."), WP_STAMP_UNKNOWN, 0}, /* size -1 */
-    {P(VERSION "K\x01K\x02K\x03\x87}\x86."), WP_STAMP_UNKNOWN, 0},
-    {P(VERSION "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\x01\x86}\x86."), WP_STAMP_UNKNOWN, 0},
+    {P(VERSION "\x80\x04"
+               "K\x01J\xff\xff\xff\xff\x86}\x86."),
+     WP_STAMP_UNKNOWN, 0}, /* size -1 */
+    {P(VERSION "\x80\x04"
+               "K\x01K\x02K\x03\x87}\x86."),
+     WP_STAMP_UNKNOWN, 0},
+    {P(VERSION "\x80\x04"
+               "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\x01\x86}\x86."),
+     WP_STAMP_UNKNOWN, 0},
 };
 
 static void tells_the_kinds_of_stamp(void **state)
@@ -403,6 +443,7 @@ int main(void)
         cmocka_unit_test(reads_stored_indexes_as_python_does),
         cmocka_unit_test(reads_what_numba_writes_now_as_python_does),
         cmocka_unit_test(refuses_bad_indexes_and_says_why),
+        cmocka_unit_test(an_index_that_no_numba_wrote_is_told_as_that),
         cmocka_unit_test(tells_the_kinds_of_stamp),
         cmocka_unit_test(data_names_may_be_any_bytes),
         cmocka_unit_test(refuses_every_cut_of_an_index),

@@ -176,14 +176,14 @@ static void a_stamp_of_another_kind_or_size_is_refused(void **state)
     assert_int_equal(out.size, 0);
 }
 
-/* (1, 1) written with DUP: changing the time would change the size. */
+/* (1, 1), the second written as a reference to the first: changing the time would change the size.
+ */
 static void a_time_that_is_shared_with_the_size_is_refused(void **state)
 {
     (void)state;
     static const unsigned char text[] = "\x80\x04\x8c\x01"
                                         "1\x94."
-                                        "\x80\x04K\x01"
-                                        "2\x86}\x86.";
+                                        "\x80\x04K\x01\x94h\x00\x86}\x86.";
     _cleanup_buf_ struct buf out = {0};
     _cleanup_(index_clear) struct index index = {0};
     struct wp_stamp to = {.kind = WP_STAMP_SECONDS, .mtime = 7, .size = 1};

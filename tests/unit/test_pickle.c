@@ -48,10 +48,6 @@ static const struct {
     [PICKLE_REDUCE] = {"reduce", .is_run = true},
     [PICKLE_NEWOBJ] = {"newobj", .is_run = true},
     [PICKLE_NEWOBJ_EX] = {"newobj_ex", .is_run = true},
-    [PICKLE_INST] = {"inst", .is_run = true},
-    [PICKLE_PERSID] = {"persid", .is_hex = true, .is_run = true},
-    [PICKLE_EXT] = {"ext", .is_run = true},
-    [PICKLE_BUFFER] = {"buffer", .is_run = true},
 };
 
 struct above { /* the values around the one being printed */
@@ -79,10 +75,6 @@ static void print_parts(struct buf *out, const struct pickle_value *v, const str
         }
     struct above here = {above, v};
     buf_printf(out, "(%s", kinds[v->type].name);
-    if (v->type == PICKLE_EXT)
-        buf_printf(out, " %lld", (long long)v->integer);
-    if (v->type == PICKLE_PERSID && v->size)
-        buf_printf(out, " %.*s", (int)v->size, (const char *)v->data);
     print_run(out, v->items, v->count, &here);
     if (v->state) {
         buf_add_str(out, " state ");
@@ -148,7 +140,7 @@ static void assert_reads_as(const void *data, size_t size, const char *text)
 static void reads_each_protocol_as_python_does(void **state)
 {
     (void)state;
-    for (int protocol = 0; protocol <= 5; protocol++) {
+    for (int protocol = 3; protocol <= 5; protocol++) {
         _cleanup_buf_ struct buf data = {0}, text = {0};
         char path[sizeof(DATA) + 64];
         snprintf(path, sizeof(path), DATA "/protocol-%d.pickle", protocol);
@@ -160,74 +152,94 @@ static void reads_each_protocol_as_python_does(void **state)
     }
 }
 
-/* ---- What Python no longer writes -------------------------------------------------------- */
+/* ---- Opcode by opcode -------------------------------------------------------------------- */
 
-#define P(bytes) bytes, sizeof(bytes) - 1
+/* Behind the protocol, with which each of Numba's begins. */
+#define P(bytes) "\x80\x04" bytes, sizeof("\x80\x04" bytes) - 1
 static const struct {
     const char *data;
     size_t size;
     const char *text;
 } by_hand[] = {
-    {P("I00\n."), "False"},
-    {P("I01\n."), "True"},
-    {P("I1\n."), "1"},
-    {P("I-0x1F\n."), "-31"},
-    {P("I 0b101 \n."), "5"},
-    {P("L123L\n."), "123"},
-    {P("L-9223372036854775808L\n."), "-9223372036854775808"},
-    {P("L9223372036854775808\n."), "big 000000000000008000"},
-    {P("L1_000\n."), "1000"},
     {P("\x8a\x00."), "0"},
     {P("\x8a\x09\xff\xff\xff\xff\xff\xff\xff\xff\xff."), "-1"},
     {P("\x8b\x02\x00\x00\x00\x00\x80."), "-32768"},
+    {P("\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x80."), "-9223372036854775808"},
+    {P("\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x80\x00."), "big 000000000000008000"},
     {P("J\xff\xff\xff\xff."), "-1"},
     {P("M\xff\xff."), "65535"},
-    {P("F1.5\n."), "float 3ff8000000000000"},
-    {P("F-inf\n."), "float fff0000000000000"},
-    {P("S'a\\n\\x41\\101\\\\\\q'\n."), "str 610a41415c5c71"},
-    {P("S\"'\"\n."), "str 27"},
-    {P("S'\\xff'\n."), "bytes ff"},
-    {P("T\x02\x00\x00\x00hi."), "str 6869"},
-    {P("U\x01\xe9."), "bytes e9"},
-    {P("V\xe9\\u20ac\\U0001f40d\\\\u0041\\\n."), "str c3a9e282acf09f908d5c5c75303034315c"},
     {P("\x8d\x01\x00\x00\x00\x00\x00\x00\x00z."), "str 7a"},
     {P("\x8e\x01\x00\x00\x00\x00\x00\x00\x00z."), "bytes 7a"},
-    {P("(I1\nI2\nl."), "(list 1 2)"},
-    {P("(I1\nI2\nd."), "(dict 1 2)"},
-    {P("(cmod\nname\nI1\no."), "(inst (global str 6d6f64 str 6e616d65) 1)"},
-    {P("(I1\nimod\nname\n."), "(inst (global str 6d6f64 str 6e616d65) 1)"},
-    {P("(I1\n(I2\n00tN\x86."), "(tuple (tuple 1) None)"}, /* POP of a value, then of a mark */
-    {P("(I1\n(I2\n1t."), "(tuple 1)"},
-    {P("K\x01\x32\x86."), "(tuple 1 1)"},
-    {P("K\x07p5\n0g5\n."), "7"},
+    {P("(K\x01(K\x02\x30\x30tN\x86."), "(tuple (tuple 1) None)"}, /* POP of a value, of a mark */
+    {P("(K\x01(K\x02\x31t."), "(tuple 1)"},
     {P("K\x07r\x00\x00\x00\x80\x30j\x00\x00\x00\x80."), "7"},
     {P("K\x07q\x05K\x08\x94\x86h\x01\x86."), "(tuple (tuple 7 8) 8)"}, /* the memo's length */
-    {P("P12\n."), "(persid 12)"},
-    {P("K\x07Q."), "(persid 7)"},
-    {P("\x82\x01."), "(ext 1)"},
-    {P("\x83\x01\x01."), "(ext 257)"},
-    {P("\x84\x01\x00\x01\x00."), "(ext 65537)"},
-    {P("\x97\x98."), "(buffer)"},
     {P("cm\nn\n)R}b]a(K\x01K\x02"
        "e."),
      "(reduce (global str 6d str 6e) (tuple) state (dict) more (list) 1 2)"},
-    {P("]K\x00K\x01s."), "(list more 0 1)"},
-    {P("\x80\x05\x80\x02N."), "None"},
+    {P("\x80\x03N."), "None"},
 };
 
-static void reads_opcodes_that_python_no_longer_writes(void **state)
+static void reads_each_form_of_a_value(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(by_hand) / sizeof(*by_hand); i++)
         assert_reads_as(by_hand[i].data, by_hand[i].size, by_hand[i].text);
 }
 
+/* Sound pickles all: somebody else's, and not to be taken for damage. */
+#define RAW(bytes) bytes, sizeof(bytes) - 1
+static const struct {
+    const char *data;
+    size_t size;
+    const char *why;
+} of_others[] = {
+    {RAW("I01\n."), "protocol"},
+    {RAW("V0.56.4\np0\n."), "protocol"},
+    {RAW("X\x01\x00\x00\x00zq\x00."), "begin with its protocol"},
+    {RAW("N."), "begin with its protocol"},
+    {RAW("\x80\x02N."), "this is 2"},
+    {RAW("\x80\x06N."), "this is 6"},
+    {P("K\x01\x32\x86."), "opcode 0x32"}, /* DUP */
+    {P("I1\n."), "opcode 0x49"},
+    {P("L123L\n."), "opcode 0x4c"},
+    {P("F1.5\n."), "opcode 0x46"},
+    {P("S'a'\n."), "opcode 0x53"},
+    {P("U\x01\xe9."), "opcode 0x55"},
+    {P("T\x01\x00\x00\x00z."), "opcode 0x54"},
+    {P("(K\x01l."), "opcode 0x6c"},
+    {P("(K\x01K\x02\x64."), "opcode 0x64"},
+    {P("(cmod\nname\nK\x01o."), "opcode 0x6f"},
+    {P("(K\x01imod\nname\n."), "opcode 0x69"},
+    {P("Np5\n."), "opcode 0x70"},
+    {P("P12\n."), "opcode 0x50"},
+    {P("K\x07Q."), "opcode 0x51"},
+    {P("\x82\x01."), "opcode 0x82"},
+    {P("\x97\x98."), "opcode 0x97"},
+};
+
+static void a_pickle_that_no_numba_wrote_is_told_from_a_broken_one(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(of_others) / sizeof(*of_others); i++) {
+        struct pickle *p = NULL;
+        struct wp_error err = {0};
+        size_t used;
+        int r =
+            pickle_read(&p, (const void *)of_others[i].data, of_others[i].size, &used, NULL, &err);
+        if (r != -ENOTSUP || !strstr(err.message, of_others[i].why))
+            fail_msg("case %zu: %d, %s", i, r, err.message);
+        assert_null(p);
+    }
+}
+
 static bool is_opcode(unsigned char byte)
 {
     struct pickle *p = NULL;
+    const unsigned char data[] = {0x80, 4, byte};
     struct wp_error err = {0};
     size_t used;
-    int r = pickle_read(&p, &byte, 1, &used, NULL, &err);
+    int r = pickle_read(&p, data, sizeof(data), &used, NULL, &err);
     assert_true(r < 0);
     return !strstr(err.message, "is no opcode");
 }
@@ -277,8 +289,8 @@ static void stops_behind_the_pickle(void **state)
     (void)state;
     struct pickle *p;
     size_t used;
-    assert_int_equal(pickle_read(&p, (const void *)"N.I1\n.", 6, &used, NULL, NULL), 0);
-    assert_int_equal(used, 2);
+    assert_int_equal(pickle_read(&p, (const void *)"\x80\x04N.K\x01.", 7, &used, NULL, NULL), 0);
+    assert_int_equal(used, 4);
     pickle_free(p);
 }
 
@@ -316,53 +328,32 @@ static const struct {
     const char *data;
     size_t size;
 } bad[] = {
+    {RAW("")},
+    {RAW("\xff.")},
+    {RAW("\0\0\0\0")},
     {P("")},
     {P(".")},
     {P("\xff.")},
-    {P("\x80\x06N.")},
-    {P("(.")},      /* a mark is no value */
-    {P("N(2.")},    /* nor can what is below it be reached */
-    {P("t.")},      /* no mark */
-    {P("(N\x86.")}, /* TUPLE2 across a mark */
-    {P("h\x00.")},  /* nothing in the memo */
-    {P("g-1\n.")},
-    {P("Np4294967296\n.")}, /* memo index beyond 32 bits */
-    {P("Np18446744073709551616\n.")},
-    {P("(Nd.")}, /* a key without a value */
-    {P("}(Nu.")},
-    {P("Na.")},  /* APPEND to nothing */
-    {P("NNa.")}, /* APPEND to None */
+    {P("(.")},       /* a mark is no value */
+    {P("N(0\x30.")}, /* nor can what is below it be reached */
+    {P("t.")},       /* no mark */
+    {P("(N\x86.")},  /* TUPLE2 across a mark */
+    {P("h\x00.")},   /* nothing in the memo */
+    {P("}(Nu.")},    /* a key without a value */
+    {P("Na.")},      /* APPEND to nothing */
+    {P("NNa.")},     /* APPEND to None */
+    {P("]K\x00K\x01s.")},
     {P("\x8c\x01"
        "aN\x93.")}, /* the name of a class is None */
-    {P("(o.")},
-    {P("\x82\x00.")},
-    {P("\x84\xff\xff\xff\xff.")},
     {P("\x8b\xff\xff\xff\xff.")},
-    {P("T\xff\xff\xff\xff.")},
     {P("X\xff\xff\xff\xff.")},
     {P("\x8d\xff\xff\xff\xff\xff\xff\xff\xff.")},
     {P("\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.")},
     {P("\x8c\x02\xc0\x80.")}, /* UTF-8 longer than needed */
     {P("\x8c\x04\xf4\x90\x80\x80.")},
     {P("\x8c\x02\xe2\x82.")},
-    {P("V\\u12\n.")},
-    {P("V\\U00110000\n.")},
-    {P("I\n.")},
-    {P("I1")},
-    {P("I1x\n.")},
-    {P("I0x\n.")},
-    {P("I--1\n.")},
-    {P("I1__0\n.")},
-    {P("F\n.")},
-    {P("F1.5x\n.")},
-    {P("F0x10\n.")},
-    {P("F 1\n.")},
-    {P("S'a\n.")},
-    {P("S'\n.")},
-    {P("S'\\x1'\n.")},
     {P("cmod\n.")},
     {P("cmod\nna\xffme\n.")},
-    {P("I012\n.")},
 };
 
 static void refuses_what_no_pickle_is(void **state)
@@ -395,7 +386,7 @@ static int read_copy(const unsigned char *data, size_t size)
 static void refuses_every_cut(void **state)
 {
     (void)state;
-    for (int protocol = 0; protocol <= 5; protocol++) {
+    for (int protocol = 3; protocol <= 5; protocol++) {
         _cleanup_buf_ struct buf data = {0};
         char path[sizeof(DATA) + 64];
         snprintf(path, sizeof(path), DATA "/protocol-%d.pickle", protocol);
@@ -412,7 +403,7 @@ static void survives_damage(void **state)
 {
     (void)state;
     uint64_t random = 88172645463325252;
-    for (int protocol = 0; protocol <= 5; protocol++) {
+    for (int protocol = 3; protocol <= 5; protocol++) {
         _cleanup_buf_ struct buf data = {0};
         char path[sizeof(DATA) + 64];
         snprintf(path, sizeof(path), DATA "/protocol-%d.pickle", protocol);
@@ -427,7 +418,7 @@ static void survives_damage(void **state)
                 copy[random % (k < 3 ? 2500 : data.size)] = (unsigned char)(random >> 32);
             }
             int r = read_copy(copy, data.size);
-            assert_true(r == 0 || r == -EINVAL || r == -ENOMEM);
+            assert_true(r == 0 || r == -EINVAL || r == -ENOTSUP || r == -ENOMEM);
         }
     }
 }
@@ -442,13 +433,14 @@ static void memory_is_bounded(void **state)
     struct wp_error err = {0};
     size_t used;
     memset(bomb, ')', SIZE); /* each byte an empty tuple */
+    memcpy(bomb, "\x80\x04", 2);
     assert_int_equal(pickle_read(&p, (void *)bomb, SIZE, &used, &limits, &err), -ENOMEM);
     assert_int_equal(err.code, ENOMEM);
-    memset(bomb, '2', SIZE); /* each byte a place on the stack */
-    bomb[0] = 'N';
+    for (size_t i = 2; i + 2 <= SIZE; i += 2) /* each two bytes a place on the stack */
+        memcpy(bomb + i, i == 2 ? "N\x94" : "h", 2);
     assert_int_equal(pickle_read(&p, (void *)bomb, SIZE, &used, &limits, NULL), -ENOMEM);
     /* Far indices of the memo cost no more than near ones. */
-    static const char far[] = "Nr\xff\xff\xff\xffr\x00\x00\x00\x80p3000000000\n.";
+    static const char far[] = "\x80\x04Nr\xff\xff\xff\xffr\x00\x00\x00\x80r\x00\x5e\xd0\xb2.";
     limits.memory = 65536;
     assert_int_equal(pickle_read(&p, (void *)far, sizeof(far) - 1, &used, &limits, NULL), 0);
     pickle_free(p);
@@ -457,49 +449,35 @@ static void memory_is_bounded(void **state)
 static void depth_is_bounded_and_needs_no_stack(void **state)
 {
     (void)state;
-    enum { MARKS = 1000, TUPLES = 1000000 };
-    _cleanup_free_ char *data = malloc(TUPLES + 3);
+    enum { MARKS = 1000, TUPLES = 1000000, HEAD = 2 };
+    _cleanup_free_ char *data = malloc(HEAD + TUPLES + 3);
     struct pickle_limits limits = {.depth = 10};
     struct pickle *p = NULL;
     size_t used;
-    memset(data, '(', MARKS + 1);
-    memset(data + MARKS, 't', MARKS);
-    data[2 * MARKS] = '.';
-    assert_int_equal(pickle_read(&p, (void *)data, 2 * MARKS + 1, &used, NULL, NULL), 0);
+    char *body = data + HEAD;
+    memcpy(data, "\x80\x04", HEAD);
+    memset(body, '(', MARKS + 1);
+    memset(body + MARKS, 't', MARKS);
+    body[2 * MARKS] = '.';
+    const size_t size = HEAD + 2 * MARKS + 1;
+    assert_int_equal(pickle_read(&p, (void *)data, size, &used, NULL, NULL), 0);
     pickle_free(p);
-    assert_int_equal(pickle_read(&p, (void *)data, 2 * MARKS + 1, &used, &limits, NULL), -EINVAL);
-    data[MARKS] = '(';
-    assert_int_equal(pickle_read(&p, (void *)data, 2 * MARKS + 1, &used, NULL, NULL), -EINVAL);
-    data[0] = 'N';
-    memset(data + 1, '\x85', TUPLES); /* a tuple of a tuple of a tuple ... */
-    data[TUPLES + 1] = '.';
-    assert_int_equal(pickle_read(&p, (void *)data, TUPLES + 2, &used, NULL, NULL), 0);
+    assert_int_equal(pickle_read(&p, (void *)data, size, &used, &limits, NULL), -EINVAL);
+    body[MARKS] = '(';
+    assert_int_equal(pickle_read(&p, (void *)data, size, &used, NULL, NULL), -EINVAL);
+    body[0] = 'N';
+    memset(body + 1, '\x85', TUPLES); /* a tuple of a tuple of a tuple ... */
+    body[TUPLES + 1] = '.';
+    assert_int_equal(pickle_read(&p, (void *)data, HEAD + TUPLES + 2, &used, NULL, NULL), 0);
     pickle_free(p);
-}
-
-static void numbers_of_too_many_digits_are_refused(void **state)
-{
-    (void)state;
-    enum { DIGITS = 4300 };
-    char data[DIGITS + 8];
-    struct pickle *p = NULL;
-    size_t used;
-    data[0] = 'L';
-    memset(data + 1, '9', DIGITS);
-    memcpy(data + 1 + DIGITS, "\n.", 2);
-    assert_int_equal(pickle_read(&p, (void *)data, DIGITS + 3, &used, NULL, NULL), 0);
-    assert_int_equal(pickle_root(p)->type, PICKLE_BIGINT);
-    assert_int_equal(pickle_root(p)->size, 1786); /* (10**4300 - 1).bit_length() // 8 + 1 */
-    pickle_free(p);
-    memcpy(data + 1 + DIGITS, "9\n.", 3);
-    assert_int_equal(pickle_read(&p, (void *)data, DIGITS + 4, &used, NULL, NULL), -EINVAL);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_each_protocol_as_python_does),
-        cmocka_unit_test(reads_opcodes_that_python_no_longer_writes),
+        cmocka_unit_test(reads_each_form_of_a_value),
+        cmocka_unit_test(a_pickle_that_no_numba_wrote_is_told_from_a_broken_one),
         cmocka_unit_test(knows_every_opcode_of_pickletools),
         cmocka_unit_test(a_value_knows_where_its_bytes_are),
         cmocka_unit_test(stops_behind_the_pickle),
@@ -510,7 +488,6 @@ int main(void)
         cmocka_unit_test(survives_damage),
         cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(depth_is_bounded_and_needs_no_stack),
-        cmocka_unit_test(numbers_of_too_many_digits_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

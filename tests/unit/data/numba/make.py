@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Makes what the unit tests of lib/numba read.
 
-make.py            the files beside this one: pickles of every protocol, real indexes
+make.py            the files beside this one: pickles of each protocol, real indexes
                    and data files, and what Python reads in them
 make.py live DIR   warms a fresh application in DIR, and writes DIR/indexes.txt
 
@@ -223,16 +223,10 @@ def write(name, data):
 
 
 def make_pickles():
-    for protocol in range(6):
-        data = pickle.dumps(everything(), protocol) if protocol >= 2 else dumps_old(protocol)
+    for protocol in range(3, 6):
+        data = pickle.dumps(everything(), protocol)
         write("protocol-%d.pickle" % protocol, data)
         write("protocol-%d.txt" % protocol, read_text(data))
-
-
-def dumps_old(protocol):
-    """Protocols 0 and 1 cannot hold keyword arguments or slots."""
-    return pickle.dumps([v for v in everything() if not isinstance(v, (Slots, Arguments))],
-                        protocol)
 
 
 def read_text(data):
