@@ -29,7 +29,7 @@ static int read_manifest(struct format_reader *r, struct buf *path, struct buf *
 
     if (rc <= 0)
         return rc;
-    if (e->type != ENTRY_FILE || strcmp(e->path, r->mark_path) != 0 || !manifest_is_path(e->path))
+    if (e->type != ENTRY_FILE || strcmp(e->path, r->mark_path) != 0 || !own_is_manifest(e->path))
         return 0;
     if (e->size > max_manifest)
         return error_set(err, EFBIG, e->path, "the manifest is too large");

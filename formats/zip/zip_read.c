@@ -273,7 +273,7 @@ static int reader_manifest(struct format_reader *base, struct buf *path, struct 
     for (size_t i = r->a.count; r->a.mark && i-- > 0;) {
         const struct zip_entry *e = &r->a.entries[i];
 
-        if (strcmp(zip_name(&r->a, e), r->a.mark) != 0 || !manifest_is_path(r->a.mark))
+        if (strcmp(zip_name(&r->a, e), r->a.mark) != 0 || !own_is_manifest(r->a.mark))
             continue;
         if (e->size > largest_manifest)
             return error_set(err, EFBIG, r->a.mark, "the manifest is too large");

@@ -211,7 +211,7 @@ static int meet_all(struct archive_indexes *v, struct buf *manifest, char **mani
     while ((r = v->a->reader->ops->next(v->a->reader, &e, err)) > 0) {
         if (!*e->path)
             continue;
-        if (v->a->reader->mark && manifest_is_path(e->path)) {
+        if (v->a->reader->mark && own_is_manifest(e->path)) {
             buf_clear(manifest);
             free(*manifest_path);
             *manifest_path = strdup(e->path);

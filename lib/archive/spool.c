@@ -143,7 +143,7 @@ static int read_entries(struct reading *r, struct wp_error *err)
         if (!*e->path) /* "./" */
             continue;
         rc = check_entry(e, err);
-        if (rc == 0 && reader->mark && manifest_is_path(e->path))
+        if (rc == 0 && reader->mark && own_is_manifest(e->path))
             rc = keep_manifest(r, e, err);
         else if (rc == 0)
             rc = keep_entry(r, e, err);
@@ -178,7 +178,7 @@ static bool is_own(const struct entry *e)
 {
     _cleanup_free_ char *within = e->type == ENTRY_DIR ? path_join(e->path, MANIFEST_NAME) : NULL;
 
-    return manifest_home_at(within ? within : e->path) >= 0;
+    return own_home_at(within ? within : e->path) >= 0;
 }
 
 /* Caches that lay outside the tree, and older manifests: they are made anew. */

@@ -70,7 +70,7 @@ static int list_all(const struct list *l, struct wp_error *err)
     if (r < 0)
         return r;
     while ((r = ops->next(l->a->reader, &e, err)) > 0) {
-        whole |= manifest_is_path(e->path);
+        whole |= own_is_manifest(e->path);
         r = show(l, e);
         if (r)
             return r;

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/own_names.h"
 #include "base/path.h"
 
 int file_read(const char *path, size_t max, struct buf *out, struct stat *st)
@@ -101,7 +102,7 @@ int file_temporary(struct wp_error *err)
 
     if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
         return fd >= 0 ? fd : error_set(err, errno, dir, "cannot make a temporary file");
-    path = path_join(dir, ".warmpack.XXXXXX");
+    path = path_join(dir, OWN_TEMPORARY);
     if (!path)
         return error_nomem(err);
     fd = mkostemp(path, O_CLOEXEC);

@@ -57,17 +57,6 @@ void staging_area_clear(struct staging_area *a, bool unmake)
     staging_area_init(a);
 }
 
-bool staging_name_is(const char *name)
-{
-    size_t n = strlen(STAGING_PREFIX);
-    if (strncmp(name, STAGING_PREFIX, n) != 0 || strlen(name) != STAGING_NAME_SIZE - 1)
-        return false;
-    for (const char *p = name + n; *p; p++)
-        if (!((*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z')))
-            return false;
-    return true;
-}
-
 static int random_name(char name[STAGING_NAME_SIZE])
 {
     static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -239,7 +228,7 @@ static int adopt(struct staging_area *a, const char *name, bool lock)
 
 int staging_area_adopt(struct staging_area *a, const char *name, bool lock)
 {
-    if (!staging_name_is(name))
+    if (!own_is_staging(name))
         return -ENOENT;
     int r = adopt(a, name, lock);
     if (r < 0) {

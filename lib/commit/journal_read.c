@@ -98,7 +98,7 @@ static int parse_area(struct staging_journal *j, char *text)
     memcpy(name, text, n);
     name[n] = '\0';
     char *path = text + n + 1;
-    if (decode(path) < 0 || path[0] != '/' || !staging_name_is(name))
+    if (decode(path) < 0 || path[0] != '/' || !own_is_staging(name))
         return -EINVAL;
     char **paths = reallocarray(j->paths, j->area_count + 1, sizeof *paths);
     if (!paths)

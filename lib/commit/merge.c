@@ -135,7 +135,7 @@ static int plan_both(struct planner *p, struct pair *d, const char *path, const 
     bool both_dirs = S_ISDIR(st->st_mode) && S_ISDIR(f->mode);
     /* The directory of manifests is no single archive's own. */
     bool swap = o->replace && d->w->area == 0 && !*d->w->path && !made_here(p, f) &&
-                strcmp(path, ".warmpack") != 0;
+                strcmp(path, MANIFEST_DIR) != 0;
 
     if (both_dirs && (!swap || o->keep_old)) {
         if (f->mount || f->dev != d->a->dev)

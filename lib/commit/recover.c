@@ -233,7 +233,7 @@ static int each_staging(const struct staging *s, const struct staging_area *a,
         return -errno;
     /* All names first: EACH removes some. */
     for (struct dirent *e; errno = 0, (e = readdir(d));) {
-        int r = staging_name_is(e->d_name) ? buf_add(&names, e->d_name, STAGING_NAME_SIZE) : 0;
+        int r = own_is_staging(e->d_name) ? buf_add(&names, e->d_name, STAGING_NAME_SIZE) : 0;
         if (r < 0)
             return r;
     }

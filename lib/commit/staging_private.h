@@ -34,14 +34,14 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "base/own_names.h"
 #include "staging.h"
 
-#define STAGING_PREFIX ".warmpack-"
 #define STAGING_JOURNAL "journal"
 #define STAGING_JOURNAL_TMP "journal.tmp"
 #define STAGING_UNDO "journal.undo"
 #define STAGING_JOURNAL_AT "journal-at"
-enum { STAGING_NAME_SIZE = sizeof STAGING_PREFIX + 6, STAGING_MAX_AREAS = 64 };
+enum { STAGING_MAX_AREAS = 64 };
 
 /* A directory that was made so that the target exists. */
 struct staging_made {
@@ -141,8 +141,6 @@ int staging_error(struct wp_error *err, int errnum, const struct staging_area *a
 void staging_area_init(struct staging_area *a);
 /* Makes the staging directory with lock, new/ and old/. */
 int staging_area_make(struct staging_area *a, struct wp_error *err);
-/* Is NAME what staging_area_make could have made? */
-bool staging_name_is(const char *name);
 /* Opens an existing staging directory NAME, for the areas of a journal without its lock. A must
  * have its target open. -ENOENT: not there, or not one that this user has made; -EWOULDBLOCK: in
  * use. */

@@ -135,3 +135,14 @@ const struct manifest_index *manifest_find_index(const struct manifest *m, const
         return NULL;
     return bsearch(path, m->indexes, m->index_count, sizeof *m->indexes, compare_to_index);
 }
+
+char *manifest_source_dir(const struct manifest *m, const char *dir, const char **misplaced)
+{
+    *misplaced = NULL;
+    for (size_t i = 0; i < m->cache_count; i++)
+        if (strcmp(m->caches[i].cache, dir) == 0)
+            return strdup(m->caches[i].source);
+    if (strcmp(path_base(dir), "__pycache__") != 0)
+        *misplaced = "its directory is not one where Numba looks for a source of this tree";
+    return path_dir(dir);
+}

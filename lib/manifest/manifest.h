@@ -5,28 +5,14 @@
 
 #include "base/buf.h"
 #include "base/entry.h"
+#include "base/own_names.h"
 #include "base/texts.h"
 #include "warmpack.h"
 
-#define MANIFEST_DIR ".warmpack"
-#define MANIFEST_NAME "manifest.jsonl"
-#define STATE_NAME "state.jsonl"
 /* With its path, what an archive says first: that it is not cut where it has no manifest. */
 #define MANIFEST_MARK "warmpack-manifest="
 /* Bytes that are read of either: more is no manifest, and no state. */
 enum { MANIFEST_LARGEST = 1 << 30, STATE_LARGEST = 16 << 20 };
-
-/* In an egg or a wheel the place is EGG-INFO/warmpack/ID or NAME.dist-info/warmpack/ID. */
-#define EGG_DIR "EGG-INFO"
-#define WHEEL_DIR_SUFFIX ".dist-info"
-#define METADATA_SUBDIR "warmpack"
-
-/* Where warmpack's own directory begins in PATH, as an offset: that of ".warmpack/", at the top or
- * one level below; 0 for the metadata directory of an egg or a wheel, which it lies in. -1: PATH
- * does not lie there. */
-int manifest_home_at(const char *path);
-/* Is PATH one of a manifest: ID/manifest.jsonl there, ID of 16 hex digits? */
-bool manifest_is_path(const char *path);
 
 enum manifest_cache_kind { MANIFEST_CACHE_DIR, MANIFEST_CACHE_USER_WIDE, MANIFEST_CACHE_INSIDE };
 

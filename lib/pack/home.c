@@ -11,7 +11,7 @@
 #include "job.h"
 
 /* Stands for the ID until the walk is known. */
-static const char no_id[PACK_ID_LENGTH + 1] = "0000000000000000";
+static const char no_id[OWN_ID_LENGTH + 1] = "0000000000000000";
 
 /* The one directory in which everything lies; NULL: there is none. */
 static char *single_top(const struct walk *w)

@@ -9,8 +9,6 @@
 #include "tree/walk.h"
 #include "warmpack.h"
 
-enum { PACK_ID_LENGTH = 16 };
-
 /* An index in the walk, and its bytes as they were packed. */
 struct packed_index {
     size_t item; /* its number in the walk */
@@ -30,7 +28,7 @@ struct pack {
     int spool;                /* descriptor that the content of spooled items is read from */
     struct manifest manifest; /* roots and caches; entries and indexes at the end */
     char *home;               /* "TOP/.warmpack/ID", or the format's own place; owned */
-    char id[PACK_ID_LENGTH + 1];
+    char id[OWN_ID_LENGTH + 1];
     struct packed_index *indexes; /* sorted by item; owned */
     size_t index_count;
     struct made_file *made; /* written behind the walk, before the manifest; owned */

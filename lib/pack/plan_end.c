@@ -21,7 +21,7 @@ static int name_archive(struct pack *p, struct wp_error *err)
 {
     unsigned char digest[SHA256_SIZE], fixed[25];
     struct sha256 *sha = sha256_new();
-    size_t before = strlen(p->home) - PACK_ID_LENGTH;
+    size_t before = strlen(p->home) - OWN_ID_LENGTH;
 
     if (!sha)
         return error_nomem(err);
@@ -39,16 +39,16 @@ static int name_archive(struct pack *p, struct wp_error *err)
     }
     sha256_end(sha, digest);
     sha256_free(sha);
-    hex_encode(digest, PACK_ID_LENGTH / 2, p->id);
+    hex_encode(digest, OWN_ID_LENGTH / 2, p->id);
 
     /* All names below home change alike, so the order stays. */
     for (size_t i = 0; i < p->walk.count; i++)
         if (path_is_under(p->walk.items[i].entry.path, p->home))
-            memcpy(p->walk.items[i].entry.path + before, p->id, PACK_ID_LENGTH);
+            memcpy(p->walk.items[i].entry.path + before, p->id, OWN_ID_LENGTH);
     for (size_t i = 0; i < p->manifest.cache_count; i++)
         if (path_is_under(p->manifest.caches[i].cache, p->home))
-            memcpy(p->manifest.caches[i].cache + before, p->id, PACK_ID_LENGTH);
-    memcpy(p->home + before, p->id, PACK_ID_LENGTH);
+            memcpy(p->manifest.caches[i].cache + before, p->id, OWN_ID_LENGTH);
+    memcpy(p->home + before, p->id, OWN_ID_LENGTH);
     return 0;
 }
 

@@ -14,31 +14,7 @@
 #include "job.h"
 #include "tree/beneath.h"
 
-enum { ID_LENGTH = 16 };
-
 /* ---- Names ------------------------------------------------------------------------------- */
-
-int restore_home_prefix(const char *path)
-{
-    const char *id = path_base(path), *place, *info;
-    size_t n;
-
-    if (strlen(id) != ID_LENGTH || strspn(id, "0123456789abcdef") != ID_LENGTH || id == path)
-        return -1;
-    for (place = id - 1; place > path && place[-1] != '/'; place--)
-        ;
-    if (strncmp(place, MANIFEST_DIR "/", strlen(MANIFEST_DIR) + 1) == 0)
-        return place == path ? 0 : (int)(place - path) - 1;
-    if (strncmp(place, "warmpack/", 9) != 0 || place == path)
-        return -1;
-    for (info = place - 1; info > path && info[-1] != '/'; info--)
-        ;
-    n = (size_t)(place - info) - 1;
-    if ((n != 8 || strncmp(info, "EGG-INFO", 8) != 0) &&
-        (n < 11 || strncmp(info + n - 10, ".dist-info", 10) != 0))
-        return -1;
-    return info == path ? 0 : (int)(info - path) - 1;
-}
 
 /* Is it warmpack's own directory, and not one in a distribution's metadata? */
 static bool is_own_place(const char *home)
@@ -78,7 +54,7 @@ static char *single_top(const struct manifest *m)
 /* The directory of the archive in which its home lies. Allocated. */
 static char *archive_prefix(const struct manifest *m)
 {
-    int n = m->home ? restore_home_prefix(m->home) : -1;
+    int n = m->home ? own_home_prefix(m->home) : -1;
 
     return n >= 0 ? strndup(m->home, (size_t)n) : single_top(m);
 }
@@ -203,7 +179,7 @@ static int take_home(struct restore *r, const char *home, const char *path, cons
     t->inode = st->st_ino;
     t->home = strdup(home);
     t->name = path_join(r->dir, path);
-    t->base = strndup(home, (size_t)restore_home_prefix(home));
+    t->base = strndup(home, (size_t)own_home_prefix(home));
     t->info = !is_own_place(home);
     if (!t->home || !t->name || !t->base)
         return error_nomem(err);
@@ -271,7 +247,7 @@ static int open_foreign(struct restore_tree *t, const char *path, struct wp_erro
     _cleanup_free_ char *physical = path_physical(path);
     _cleanup_free_ char *home = physical ? path_dir(physical) : NULL;
     _cleanup_free_ char *above = NULL;
-    int n = home ? restore_home_prefix(home) : -1;
+    int n = home ? own_home_prefix(home) : -1;
 
     if (!home)
         return error_set(err, errno, path, "cannot be read");
@@ -299,7 +275,7 @@ static char *own_home(const struct restore *r, const char *path)
         return NULL;
     while (home[n] == '/')
         n++;
-    return restore_home_prefix(home + n) >= 0 ? strdup(home + n) : NULL;
+    return own_home_prefix(home + n) >= 0 ? strdup(home + n) : NULL;
 }
 
 static int take_manifest(struct restore *r, const char *path, struct wp_error *err)

@@ -116,9 +116,6 @@ char *restore_path(const struct restore_tree *t, const char *archived, bool *gon
 void restore_tree_clear(struct restore_tree *t);
 /* Closes what T is repaired with. */
 void restore_tree_close(struct restore_tree *t);
-/* Where home begins in PATH, "TOP/.warmpack/ID" or "NAME.dist-info/warmpack/ID": the length of what
- * stands before it, without its slash; -1: PATH does not end in such a place. */
-int restore_home_prefix(const char *path);
 /* Takes the manifest in directory HOME of the tree, where there is one. */
 int restore_take_home(struct restore *r, const char *home, struct wp_error *err);
 

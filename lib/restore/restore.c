@@ -59,7 +59,7 @@ static bool has_staging(const char *dir)
     if (!d)
         return false;
     while ((item = readdir(d)))
-        if (strncmp(item->d_name, MANIFEST_DIR "-", strlen(MANIFEST_DIR) + 1) == 0)
+        if (strncmp(item->d_name, STAGING_PREFIX, strlen(STAGING_PREFIX)) == 0)
             return true;
     return false;
 }

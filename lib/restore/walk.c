@@ -81,19 +81,10 @@ static int take_homes(struct restore *r, const char *place, struct wp_error *err
     int res = add_dirs(r, &ids, place) < 0 ? error_nomem(err) : 0;
 
     for (size_t i = ids.count; i-- > 0 && res == 0;)
-        if (restore_home_prefix(ids.list[i]) >= 0)
+        if (own_home_prefix(ids.list[i]) >= 0)
             res = restore_take_home(r, ids.list[i], err);
     clear_paths(&ids);
     return res;
-}
-
-static bool is_metadata(const char *name)
-{
-    const size_t suffix = strlen(WHEEL_DIR_SUFFIX);
-    size_t n = strlen(name);
-
-    return strcmp(name, EGG_DIR) == 0 ||
-           (n > suffix && strcmp(name + n - suffix, WHEEL_DIR_SUFFIX) == 0);
 }
 
 /* Takes the manifests of directory DIR, or adds what is in it to what is to be looked at. */
@@ -103,7 +94,7 @@ static int look_at(struct restore *r, struct paths *p, const char *dir, struct w
 
     if (strcmp(name, MANIFEST_DIR) == 0)
         return take_homes(r, dir, err);
-    if (is_metadata(name)) {
+    if (own_is_metadata(name, strlen(name))) {
         _cleanup_free_ char *place = path_join(dir, METADATA_SUBDIR);
 
         return place ? take_homes(r, place, err) : error_nomem(err);

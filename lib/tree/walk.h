@@ -56,9 +56,10 @@ void walk_init(struct walk *w);
 int walk_add_root(struct walk *w, const char *dir, struct wp_error *err);
 /* Walks ROOT's member PATH under archive name AS (NULL: path_clean(PATH); "": the members of a
  * directory stand at the top). Sockets, devices and FIFOs are skipped with a warning; what is ours
- * (walk_own.h), without one. An unreadable file or directory is an error, as is a missing PATH.
- * Where the way to PATH leads through a symlink, "..", or from "/", which no one should follow
- * again beneath a descriptor, its directory becomes a further root, with its path for a name. */
+ * (base/own_names.h), without one. An unreadable file or directory is an error, as is a missing
+ * PATH. Where the way to PATH leads through a symlink, "..", or from "/", which no one should
+ * follow again beneath a descriptor, its directory becomes a further root, with its path for a
+ * name. */
 int walk_add(struct walk *w, unsigned root, const char *path, const char *as,
              const struct walk_options *o, struct wp_error *err);
 /* Sorts, drops items named twice (the last one added stays), and turns further names of one inode

@@ -12,8 +12,8 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/own_names.h"
 #include "base/path.h"
-#include "walk_own.h"
 #include "walk_root.h"
 
 /* The path of what is called NAME beneath the root, as a user would type it. NULL: no memory. */
@@ -43,7 +43,7 @@ static int note(struct walk_listing *l, enum wp_severity severity, const char *n
 bool walk_is_own(const struct walk_run *r, int dir, const char *at, const char *within,
                  const char *name)
 {
-    mode_t type = walk_own_type(within, name);
+    mode_t type = own_type(within, name);
     int flags = AT_EMPTY_PATH | (r->o->follow ? 0 : AT_SYMLINK_NOFOLLOW);
     struct stat st;
     return type && (fstatat(dir, at, &st, flags) < 0 || (st.st_mode & S_IFMT) == type);

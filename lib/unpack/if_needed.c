@@ -100,7 +100,7 @@ static int lock_dir(const struct unpack *u, struct lock *lock, struct wp_error *
 {
     struct stat dir = {0}, a, b;
 
-    lock->path = path_join(u->dir_path, ".warmpack.lock");
+    lock->path = path_join(u->dir_path, OWN_LOCK);
     if (!lock->path)
         return error_nomem(err);
     for (;;) {

@@ -22,7 +22,7 @@ enum {
 /* How many components to take off PATH. warmpack's own directory is never cut into. */
 static unsigned strip_count(const struct unpack *u, const char *path)
 {
-    int home = manifest_home_at(path);
+    int home = own_home_at(path);
     unsigned above = home > 0 ? 1 : 0;
 
     if (home >= 0 && u->o->strip_components > above)
@@ -125,23 +125,9 @@ bool unpack_selected(const struct unpack *u, const char *path)
     bool yes = patterns_match(&u->patterns, path);
 
     if (u->a->reader->mark &&
-        manifest_home_at(path) >= 0) /* the manifest, caches of what was selected */
+        own_home_at(path) >= 0) /* the manifest, caches of what was selected */
         return !u->o->to_stdout || (yes && u->o->patterns);
     return yes && !(u->o->exclude && walk_excluded(path, u->o->exclude));
-}
-
-/* Staging directories are what later runs obey: nobody may bring one. */
-static bool has_staging_name(const char *path)
-{
-    static const char prefix[] = ".warmpack-";
-
-    for (;; path++) {
-        if (strncmp(path, prefix, strlen(prefix)) == 0)
-            return true;
-        path = strchr(path, '/');
-        if (!path)
-            return false;
-    }
 }
 
 static bool is_too_deep(const char *path)
@@ -155,7 +141,7 @@ static bool is_too_deep(const char *path)
 
 int unpack_check_safe(const struct entry *e, struct wp_error *err)
 {
-    if (has_staging_name(e->path))
+    if (own_may_be_staged(e->path)) /* what later runs obey nobody may bring */
         return error_set(err, 0, e->path, "has the name of a staging directory: refused");
     if (is_too_deep(e->path))
         return error_set(err, 0, NULL, "%.100s...: lies more than %d levels deep: refused", e->path,

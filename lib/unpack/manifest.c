@@ -15,7 +15,7 @@ bool unpack_is_manifest(const struct unpack *u, const char *archived)
 {
     const char *marked = u->a->reader->mark_path;
 
-    return u->a->reader->mark && manifest_is_path(archived) &&
+    return u->a->reader->mark && own_is_manifest(archived) &&
            (!marked || strcmp(marked, archived) == 0);
 }
 

@@ -82,7 +82,7 @@ static bool is_same(const struct entry *a, const struct entry *b)
 /* The path that E of OLD has in the tree; NULL: none, or it is no file of the archive's own. */
 static const char *file_path(const struct earlier *old, const struct entry *e)
 {
-    if (e->type == ENTRY_DIR || manifest_home_at(e->path) >= 0)
+    if (e->type == ENTRY_DIR || own_home_at(e->path) >= 0)
         return NULL;
     return path_strip(e->path, old->state.strip);
 }

@@ -287,7 +287,7 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
     if (r == 0)
         layout_finish(&u->layout);
     for (size_t i = 0; i < u->count; i++)
-        u->result->files += !u->items[i]->skipped && manifest_home_at(u->items[i]->e.path) < 0;
+        u->result->files += !u->items[i]->skipped && own_home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;
     if (r == 0)
         r = !u->has_manifest ? unpack_warn_stale(u, err)

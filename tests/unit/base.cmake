@@ -1,5 +1,6 @@
 unit_test(array base)
 unit_test(path base)
+unit_test(own_names base)
 unit_test(report base)
 unit_test(account base)
 unit_test(digest_many base)

@@ -288,7 +288,7 @@ static void die_with_journal(struct scratch *s, char name[STAGING_NAME_SIZE])
     DIR *d = opendir(in_scratch(s, "t"));
     name[0] = '\0';
     for (struct dirent *e; (e = readdir(d));)
-        if (staging_name_is(e->d_name))
+        if (own_is_staging(e->d_name))
             memcpy(name, e->d_name, STAGING_NAME_SIZE);
     closedir(d);
     assert_true(name[0]);

@@ -1,0 +1,110 @@
+/* Tells by its name what warmpack itself has created in a tree or an archive. */
+
+#include "own_names.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "path.h"
+
+static bool begins(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_id(const char *text)
+{
+    return strspn(text, "0123456789abcdef") == OWN_ID_LENGTH;
+}
+
+bool own_is_metadata(const char *name, size_t n)
+{
+    const size_t tail = strlen(WHEEL_DIR_SUFFIX);
+
+    return (n == strlen(EGG_DIR) && begins(name, EGG_DIR)) ||
+           (n > tail && begins(name + n - tail, WHEEL_DIR_SUFFIX));
+}
+
+bool own_is_staging(const char *name)
+{
+    static const char random[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    const size_t n = strlen(STAGING_PREFIX);
+
+    return begins(name, STAGING_PREFIX) && strlen(name) == STAGING_NAME_SIZE - 1 &&
+           strspn(name + n, random) == STAGING_NAME_SIZE - 1 - n;
+}
+
+bool own_may_be_staged(const char *path)
+{
+    while (path && !begins(path, STAGING_PREFIX)) {
+        path = strchr(path, '/');
+        path += path != NULL;
+    }
+    return path != NULL;
+}
+
+mode_t own_type(const char *within, const char *name)
+{
+    within = path_base(within);
+    if (strcmp(name, MANIFEST_DIR) == 0 || own_is_staging(name) ||
+        (strcmp(name, METADATA_SUBDIR) == 0 && own_is_metadata(within, strlen(within))))
+        return S_IFDIR;
+    return strcmp(name, OWN_LOCK) == 0 ? S_IFREG : 0;
+}
+
+int own_home_at(const char *path)
+{
+    const char *slash;
+
+    if (begins(path, MANIFEST_DIR "/"))
+        return 0;
+    slash = strchr(path, '/');
+    if (!slash)
+        return -1;
+    if (begins(slash + 1, MANIFEST_DIR "/"))
+        return (int)(slash + 1 - path);
+    if (begins(slash + 1, METADATA_SUBDIR "/") && own_is_metadata(path, (size_t)(slash - path)))
+        return 0;
+    return -1;
+}
+
+bool own_is_manifest(const char *path)
+{
+    int home = own_home_at(path);
+    const char *id;
+
+    if (home < 0)
+        return false;
+    id = path + home;
+    if (!begins(id, MANIFEST_DIR "/"))
+        id = strchr(id, '/') + 1; /* behind the metadata directory */
+    id = strchr(id, '/') + 1;
+    return is_id(id) && strcmp(id + OWN_ID_LENGTH, "/" MANIFEST_NAME) == 0;
+}
+
+/* Where the component that ends before END begins. */
+static const char *component_before(const char *path, const char *end)
+{
+    while (end > path && end[-1] != '/')
+        end--;
+    return end;
+}
+
+int own_home_prefix(const char *path)
+{
+    const char *id = path_base(path), *home;
+
+    if (!is_id(id) || id[OWN_ID_LENGTH] || id == path)
+        return -1;
+    home = component_before(path, id - 1);
+    if (!begins(home, MANIFEST_DIR "/")) {
+        const char *subdir = home;
+
+        if (!begins(subdir, METADATA_SUBDIR "/") || subdir == path)
+            return -1;
+        home = component_before(path, subdir - 1);
+        if (!own_is_metadata(home, (size_t)(subdir - 1 - home)))
+            return -1;
+    }
+    return home == path ? 0 : (int)(home - path) - 1;
+}

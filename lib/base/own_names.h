@@ -1,0 +1,47 @@
+#pragma once
+/* Names of files and directories that warmpack itself creates in trees and archives. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Directory of manifests: .warmpack/ID/manifest.jsonl. */
+#define MANIFEST_DIR ".warmpack"
+#define MANIFEST_NAME "manifest.jsonl"
+#define STATE_NAME "state.jsonl"
+enum { OWN_ID_LENGTH = 16 /* hex digits of ID */ };
+
+/* In an egg or a wheel the place is EGG-INFO/warmpack/ID or NAME.dist-info/warmpack/ID. */
+#define EGG_DIR "EGG-INFO"
+#define WHEEL_DIR_SUFFIX ".dist-info"
+#define METADATA_SUBDIR "warmpack"
+
+/* Staging directories, with six letters or digits behind it. */
+#define STAGING_PREFIX MANIFEST_DIR "-"
+enum { STAGING_NAME_SIZE = sizeof STAGING_PREFIX + 6 };
+/* Held by processes that unpack into one directory at once. */
+#define OWN_LOCK MANIFEST_DIR ".lock"
+/* For mkostemp(3): a file that loses its name at once. */
+#define OWN_TEMPORARY MANIFEST_DIR ".XXXXXX"
+
+/* Is NAME, of N bytes, that of the metadata directory of an egg or a wheel? */
+bool own_is_metadata(const char *name, size_t n);
+/* Is NAME that of a staging directory? */
+bool own_is_staging(const char *name);
+/* May PATH lie in a staging directory, or be one, by the beginning of a component? */
+bool own_may_be_staged(const char *path);
+
+/* The type of a file that warmpack calls NAME in a directory called WITHIN (only the last component
+ * counts), as in st_mode: manifests, staging, locks. 0: it calls none so. */
+mode_t own_type(const char *within, const char *name);
+
+/* Where warmpack's own directory begins in PATH of an archive, as an offset: that of ".warmpack/",
+ * at the top or one level below; 0 for the metadata directory of an egg or a wheel, which it lies
+ * in. -1: PATH does not lie there. */
+int own_home_at(const char *path);
+/* Is PATH of an archive one of a manifest: ID/manifest.jsonl there? */
+bool own_is_manifest(const char *path);
+
+/* Where home begins in PATH of a tree, "TOP/.warmpack/ID" or "NAME.dist-info/warmpack/ID" at any
+ * depth: the length of what stands before it, without its slash; -1: PATH does not end in one. */
+int own_home_prefix(const char *path);
