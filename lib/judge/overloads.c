@@ -41,6 +41,9 @@ static int fill(struct wp_overload *o, const struct index_overload *from, size_t
                               .cells = key.cells,
                               .closure = key_is_closure(&key),
                               .data = strdup(from->data)};
+    free(key.version);
+    free(key.launch);
+    free(key.other);
     *used += length(o->signature) + length(o->triple) + length(o->cpu) + length(o->features) +
              length(o->target) + length(o->code) + length(o->cells) + length(o->data) + sizeof *o;
     return o->data ? 0 : -ENOMEM;

@@ -1,5 +1,8 @@
+/* Reading and comparing the keys of overloads. */
+
 #include "numba/key.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +19,9 @@ static char *text_of(const struct buf *b)
     _cleanup_buf_ struct buf out = {0};
 
     for (size_t i = 0; i < b->size; i++) {
-        int e = b->data[i] ? buf_add(&out, &b->data[i], 1) : buf_add_str(&out, "\\x00");
+        int r = b->data[i] ? buf_add(&out, &b->data[i], 1) : buf_add_str(&out, "\\x00");
 
-        if (e)
+        if (r < 0)
             return NULL;
     }
     return buf_terminate(&out) < 0 ? NULL : (char *)take_ptr(out.data);
@@ -47,49 +50,147 @@ static bool is_strings(const struct pickle_value *v, size_t n)
 
 static int read_cpu(struct key *out, const struct pickle_value *magic)
 {
-    int e = take(&out->triple, magic->items[0], repr_str);
+    int r = take(&out->triple, magic->items[0], repr_str);
 
-    if (!e)
-        e = take(&out->cpu, magic->items[1], repr_str);
-    return e ? e : take(&out->features, magic->items[2], repr_str);
+    if (r == 0)
+        r = take(&out->cpu, magic->items[1], repr_str);
+    return r < 0 ? r : take(&out->features, magic->items[2], repr_str);
+}
+
+enum { SIGNATURE, MAGIC, LEAST_PARTS = 3, DIGITS = 64 };
+
+static bool is_key(const struct pickle_value *v)
+{
+    return v->type == PICKLE_TUPLE && v->count >= LEAST_PARTS;
+}
+
+static bool is_digest(const struct pickle_value *v)
+{
+    for (size_t i = 0; i < v->size; i++)
+        if (!isxdigit(v->data[i]))
+            return false;
+    return v->size == DIGITS;
+}
+
+static bool is_code(const struct pickle_value *v)
+{
+    return is_strings(v, 2) && is_digest(v->items[0]) && is_digest(v->items[1]);
+}
+
+static bool is_launch(const struct pickle_value *v)
+{
+    return v->type == PICKLE_TUPLE && v->count > 0 && pickle_is_str(v->items[0], "launch_config");
+}
+
+/* The place of the code in key V; the number of its parts where it has none. */
+static size_t find_code(const struct pickle_value *v)
+{
+    size_t i = MAGIC + 1;
+
+    while (i < v->count && !is_code(v->items[i]))
+        i++;
+    return i;
+}
+
+static bool is_version(const struct pickle_value *key, size_t i, size_t code)
+{
+    return i == MAGIC + 1 && i < code && code < key->count && key->items[i]->type == PICKLE_STR &&
+           !is_strings(key->items[MAGIC], 3);
 }
 
 int key_read_cpu(struct key *out, const struct pickle_value *v)
 {
-    int e = 0;
+    int r = 0;
 
     *out = (struct key){0};
-    if (v->type == PICKLE_TUPLE && v->count == 3 && is_strings(v->items[1], 3))
-        e = read_cpu(out, v->items[1]);
-    if (e)
+    if (is_key(v) && is_strings(v->items[MAGIC], 3))
+        r = read_cpu(out, v->items[MAGIC]);
+    if (r < 0)
         key_clear(out);
-    return e;
+    return r;
+}
+
+static int read_code(struct key *out, const struct pickle_value *code)
+{
+    int r = take(&out->code, code->items[0], repr_str);
+
+    return r < 0 ? r : take(&out->cells, code->items[1], repr_str);
+}
+
+static int read_other(struct buf *out, const struct pickle_value *v)
+{
+    int r = out->size ? buf_add_str(out, ", ") : 0;
+
+    return r < 0 ? r : repr_repr(v, out);
+}
+
+/* The parts behind the magic. */
+static int read_rest(struct key *out, const struct pickle_value *v)
+{
+    _cleanup_buf_ struct buf other = {0};
+    const size_t code = find_code(v);
+    int r = 0;
+
+    for (size_t i = MAGIC + 1; i < v->count && r == 0; i++) {
+        const struct pickle_value *part = v->items[i];
+
+        if (i == code)
+            r = read_code(out, part);
+        else if (is_version(v, i, code))
+            r = take(&out->version, part, repr_str);
+        else if (is_launch(part) && !out->launch)
+            r = take(&out->launch, part, repr_repr);
+        else
+            r = read_other(&other, part);
+    }
+    if (r == 0 && other.size) {
+        out->other = text_of(&other);
+        r = out->other ? 0 : -ENOMEM;
+    }
+    return r;
 }
 
 int key_read(struct key *out, const struct pickle_value *v)
 {
-    const struct pickle_value *magic, *code;
-    int e;
+    int r;
 
     *out = (struct key){0};
-    if (v->type != PICKLE_TUPLE || v->count != 3)
+    if (!is_key(v))
         return 0;
-    magic = v->items[1];
-    code = v->items[2];
-    e = take(&out->signature, v->items[0], repr_str);
-    if (!e && is_strings(magic, 3)) {
-        e = read_cpu(out, magic);
-    } else if (!e) {
-        e = take(&out->target, magic, repr_repr);
-    }
-    if (!e && is_strings(code, 2)) {
-        e = take(&out->code, code->items[0], repr_str);
-        if (!e)
-            e = take(&out->cells, code->items[1], repr_str);
-    }
-    if (e)
+    r = take(&out->signature, v->items[SIGNATURE], repr_str);
+    if (r == 0 && is_strings(v->items[MAGIC], 3))
+        r = read_cpu(out, v->items[MAGIC]);
+    else if (r == 0)
+        r = take(&out->target, v->items[MAGIC], repr_repr);
+    if (r == 0)
+        r = read_rest(out, v);
+    if (r < 0)
         key_clear(out);
-    return e;
+    return r;
+}
+
+bool key_is_for_cpu(const struct pickle_value *v)
+{
+    if (!is_key(v) || !is_strings(v->items[MAGIC], 3) || find_code(v) == v->count)
+        return false;
+    for (size_t i = MAGIC + 1; i < v->count; i++)
+        if (is_launch(v->items[i]))
+            return false;
+    return true;
+}
+
+int key_is_alike(const struct pickle_value *a, const struct pickle_value *b)
+{
+    if (!key_is_for_cpu(a) || !key_is_for_cpu(b) || a->count != b->count)
+        return 0;
+    for (size_t i = 0; i < a->count; i++) {
+        const struct pickle_value *x = a->items[i], *y = b->items[i];
+        int r = i == MAGIC ? pickle_equal(x->items[0], y->items[0]) : pickle_equal(x, y);
+
+        if (r != 1)
+            return r;
+    }
+    return 1;
 }
 
 void key_clear(struct key *k)
@@ -99,6 +200,9 @@ void key_clear(struct key *k)
     free(k->cpu);
     free(k->features);
     free(k->target);
+    free(k->version);
+    free(k->launch);
+    free(k->other);
     free(k->code);
     free(k->cells);
     *k = (struct key){0};

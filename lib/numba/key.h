@@ -1,24 +1,43 @@
 #pragma once
-/* The key of an overload: (signature, magic, code).
- * Source: Numba 0.52 to 0.67, core/caching.py, Cache._index_key; core/codegen.py, magic_tuple. */
+/* The key of an overload. The parts are found by what they are, not by how many there are:
+ *   Numba:       (signature, magic, code)
+ *   numba-cuda:  (signature, magic, version, code), and ("launch_config", ...) behind it where the
+ *                code depends on how the kernel is launched
+ *   others:      further parts behind the code (options, the symbol of a gufunc's kernel)
+ * Source: Numba 0.52 to 0.68, core/caching.py, Cache._index_key; core/codegen.py, magic_tuple;
+ * numba-cuda 0.30, dispatcher.py and cache.py. */
 
 #include "base/buf.h"
 #include "numba/pickle.h"
 
+/* The texts are owned, and end with a NUL; a NUL within one is written as "\x00". */
 struct key {
     char *signature; /* what str() of the first part gives; NULL: no such part */
     /* The CPU that it was compiled for; NULL where the second part is not that of CPU code. */
     char *triple, *cpu, *features;
     char *target;       /* what repr() of such another second part gives; else NULL */
+    char *version;      /* numba-cuda's version: a text between target and code; else NULL */
     char *code, *cells; /* hex digests of the bytecode and of the closure's cells; NULL: not so */
+    char *launch;       /* what repr() of the launch configuration gives; NULL: no such part */
+    char *other;        /* what repr() of all further parts gives, parted by ", "; NULL: none */
 };
 
-/* 0 or -ENOMEM. A part that has another form than Numba's is left NULL. A NUL within a text is
- * written as "\x00". */
+/* Fills OUT from V, the key in an index. A part that has another form than those above is left
+ * NULL, or is among the others: no form of a key is an error. 0 or -ENOMEM, with OUT cleared. */
 int key_read(struct key *out, const struct pickle_value *v);
-/* The same of the CPU alone. */
+/* The same of triple, CPU and features alone. */
 int key_read_cpu(struct key *out, const struct pickle_value *v);
 void key_clear(struct key *k);
 
 /* Does the code belong to a closure over something? */
 bool key_is_closure(const struct key *k);
+
+/* Is V the key of code for a CPU, of a form whose CPU may be replaced: the second part is of three
+ * texts, and there is neither a version nor a launch configuration, which other targets have? */
+bool key_is_for_cpu(const struct pickle_value *v);
+
+/* Are A and B keys for a CPU that say the same but for the CPU's name and its features: signature,
+ * triple, code and every other part? If both got one CPU's strings, Numba would find one of them
+ * alone. Whole keys are compared by pickle_equal. 1, 0, or -ENOTSUP where they are too deep or too
+ * large to be compared. */
+int key_is_alike(const struct pickle_value *a, const struct pickle_value *b);

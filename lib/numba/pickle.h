@@ -73,3 +73,9 @@ uint64_t pickle_frame_end(const struct pickle *p);
 void pickle_free(struct pickle *p);
 
 bool pickle_is_str(const struct pickle_value *v, const char *text);
+
+/* Do A and B say the same: are they of one form, and their parts too, whatever is shared within
+ * them? 1 and 0; it errs on the side of 0 for values that Python holds equal although they are
+ * written in other ways (1 and 1.0, dicts and sets in another order). -ENOTSUP where they nest too
+ * deep or are too large to be compared. */
+int pickle_equal(const struct pickle_value *a, const struct pickle_value *b);

@@ -1,5 +1,6 @@
 unit_test(pickle base numba)
 unit_test(index base numba)
+unit_test(key base numba)
 unit_test(stamp base numba)
 target_link_libraries(test_stamp PRIVATE m)
 unit_test(places base numba)

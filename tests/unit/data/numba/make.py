@@ -4,8 +4,9 @@
 make.py            the files beside this one: pickles of each protocol, real indexes
                    and data files, and what Python reads in them
 make.py live DIR   warms a fresh application in DIR, and writes DIR/indexes.txt
+make.py keys DIR   writes DIR/keys.pickle, a list of keys of every form, and DIR/keys.txt
 
-The second is run by the tests themselves, with the Numba of this machine.
+The last two are run by the tests themselves, with the Numba of this machine.
 """
 
 import glob
@@ -305,7 +306,61 @@ def make_indexes():
     write_descriptions(HERE, "*.nbi")
 
 
-if sys.argv[1:2] == ["live"]:
+# ---- Keys ----------------------------------------------------------------------------------
+
+def keys_of_every_form():
+    """Each with what is to be read of it."""
+    from numba import types
+    from numba.core import typing
+    cpu = ("x86_64-pc-linux-gnu", "znver3", "+avx2,-sse4a")
+    cuda = ((12, 8), (8, 6))
+    code = ("a1" * 32, "b2" * 32)
+    launch = ("launch_config", ("griddim", (1, 2, 3)), None)
+    array = types.Array(types.float64, 1, "C")
+    of_cpu = {"triple": cpu[0], "cpu": cpu[1], "features": cpu[2], "for_cpu": "yes"}
+    of_code = {"code": code[0], "cells": code[1]}
+    of_cuda = {"target": repr(cuda), **of_code}
+    one = {"signature": "(int64,)"}
+    return [
+        (((types.int64, array), cpu, code),
+         {"signature": "(int64, array(float64, 1d, C))", **of_cpu, **of_code}),
+        (("(int64,)", cpu, code), {**one, **of_cpu, **of_code}),
+        ((typing.signature(types.int64, types.float32), cpu, code),
+         {"signature": "(float32,) -> int64", **of_cpu, **of_code}),
+        (("(int64,)", cuda, code), {**one, **of_cuda}),
+        (("(int64,)", cuda, "0.30.0", code), {**one, **of_cuda, "version": "0.30.0"}),
+        (("(int64,)", cuda, "0.30.0", code, launch),
+         {**one, **of_cuda, "version": "0.30.0", "launch": repr(launch)}),
+        (("(int64,)", cuda, code, {"fastmath": True}, 3),
+         {**one, **of_cuda, "other": "{'fastmath': True}, 3"}),
+        (("(int64,)", cpu, "kernel", code),
+         {**one, **of_cpu, **of_code, "other": "'kernel'"}),
+        (("(int64,)", cpu, code, "kernel"),
+         {**one, **of_cpu, **of_code, "other": "'kernel'"}),
+        (("(int64,)", cpu, code, launch),
+         {**one, **of_cpu, **of_code, "launch": repr(launch), "for_cpu": None}),
+        (("(int64,)", cpu, ("a" * 63, "b" * 64)),
+         {**one, **of_cpu, "other": repr(("a" * 63, "b" * 64)), "for_cpu": None}),
+        (("(int64,)", cpu), {}),
+        ("text", {}),
+    ]
+
+
+def write_keys(directory):
+    from numba.core.serialize import dumps
+    names = ("signature", "triple", "cpu", "features", "target", "version", "code", "cells",
+             "launch", "other", "for_cpu")
+    made = keys_of_every_form()
+    with open(os.path.join(directory, "keys.pickle"), "wb") as f:
+        f.write(dumps([key for key, _ in made]))
+    with open(os.path.join(directory, "keys.txt"), "w") as f:
+        for _, said in made:
+            f.write("\t".join(said.get(name) or "-" for name in names) + "\n")
+
+
+if sys.argv[1:2] == ["keys"]:
+    write_keys(sys.argv[2])
+elif sys.argv[1:2] == ["live"]:
     made = warm(sys.argv[2])
     other_stamps(made)
     for found in glob.glob(os.path.join(made, "*.nb[ic]")):
