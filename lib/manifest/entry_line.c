@@ -25,7 +25,7 @@ static bool read_text(struct cursor *c, const char **text, size_t *n)
 {
     *text = c->at;
     for (; c->at < c->end && *c->at != '"'; c->at++)
-        if (*c->at < 0x20 || *c->at == 0x7f || *c->at == '\\') /* or not ASCII: char is signed */
+        if ((unsigned char)*c->at < 0x20 || (unsigned char)*c->at >= 0x7f || *c->at == '\\')
             return false;
     *n = (size_t)(c->at - *text);
     return SKIP(c, "\"");
