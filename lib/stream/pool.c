@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
+
+#include "cpus.h"
 
 /* More threads than this help nobody, and a typing error must not ask for a million. */
 enum { POOL_MAX_THREADS = 1024 };
@@ -83,26 +84,6 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-/* CPUs that this process may run on. The kernel refuses a set smaller than its own, so the set
- * grows until it fits. */
-static unsigned usable_cpus(void)
-{
-    for (size_t cpus = 1024; cpus <= 1024 * 1024; cpus *= 4) {
-        cpu_set_t *set = CPU_ALLOC(cpus);
-        if (!set)
-            break;
-        int r = sched_getaffinity(0, CPU_ALLOC_SIZE(cpus), set);
-        int saved = errno;
-        int n = r == 0 ? CPU_COUNT_S(CPU_ALLOC_SIZE(cpus), set) : 0;
-        CPU_FREE(set);
-        if (r == 0)
-            return n > 0 ? (unsigned)n : 1;
-        if (saved != EINVAL)
-            break;
-    }
-    return 1;
-}
-
 /* Signals are for the thread that owns the pool: its handler sets a flag that the job watches,
  * and its system calls are the ones to be interrupted. Faults stay with the thread at fault. */
 static void start_workers(struct pool *p, unsigned wanted)
@@ -125,7 +106,7 @@ static void start_workers(struct pool *p, unsigned wanted)
 struct pool *pool_new(unsigned threads)
 {
     if (threads == 0)
-        threads = usable_cpus();
+        threads = cpus_usable();
     if (threads > POOL_MAX_THREADS)
         threads = POOL_MAX_THREADS;
 

@@ -1,3 +1,4 @@
+unit_test(cpus base stream)
 unit_test(pool base stream)
 unit_test(chunk base stream)
 unit_test(pipeline base stream)
