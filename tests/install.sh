@@ -7,7 +7,7 @@ set -eu
 
 packages="build-essential cmake ninja-build pkg-config
   libarchive-dev libdeflate-dev libisal-dev libjansson-dev libssl-dev libzstd-dev zlib1g-dev
-  libcmocka-dev python3 python3-numba python3-pynndescent tar gzip"
+  libcmocka-dev python3 python3-numba tar gzip"
 # There is none for other processors.
 [ "$(dpkg --print-architecture 2>/dev/null)" != amd64 ] || packages="$packages libipsec-mb-dev"
 if [ "${1-}" = bench ]; then
@@ -24,12 +24,19 @@ elif [ "${1-}" != demo ]; then
   [ "${1-}" != all ] || packages="$packages debootstrap dpkg-dev lintian"
 fi
 
-missing=
-for package in $packages; do
-  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=
-  [ "$status" = installed ] || missing="$missing $package"
-done
-[ -n "$missing" ] || exit 0
+# A real application to show and test; not in every release of Debian.
+if_there="python3-pynndescent"
+
+# absent PACKAGE...: those that are not installed.
+absent() {
+  for package; do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=
+    [ "$status" = installed ] || printf ' %s' "$package"
+  done
+}
+# shellcheck disable=SC2086 # The list is one word a package.
+missing=$(absent $packages) maybe=$(absent $if_there)
+[ -n "$missing$maybe" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
   echo "install.sh: this is not Debian (no apt-get); install what matches:$missing" >&2
@@ -44,14 +51,22 @@ if [ "$(id -u)" -ne 0 ]; then
   root=sudo
 fi
 
-echo "Installing:$missing" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 attempt() {
+  $root apt-get -qq update >"$log" 2>&1 || return 1
+  for package in $maybe; do
+    # Which release this is, only its lists of packages say.
+    if LC_ALL=C apt-cache policy "$package" | grep -q 'Candidate: [^(]'; then
+      missing="$missing $package"
+    fi
+  done
+  maybe=
+  [ -n "$missing" ] || return 0
+  echo "Installing:$missing" >&2
   # shellcheck disable=SC2086 # The list is one word a package.
-  $root apt-get -qq update >"$log" 2>&1 &&
-    $root env DEBIAN_FRONTEND=noninteractive \
-      apt-get -qq install -y --no-install-recommends $missing >>"$log" 2>&1
+  $root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq install -y --no-install-recommends $missing >>"$log" 2>&1
 }
 if ! attempt; then
   echo "install.sh: the packages could not be installed; trying once more" >&2

@@ -419,7 +419,9 @@ def write_application(root):
         path.write_text(text, encoding="utf-8")
     for name, target in LINKS.items():
         (root / name).symlink_to(target)
-    shutil.copytree(PYNNDESCENT, root / "pynndescent", ignore=shutil.ignore_patterns("__pycache__"))
+    if PYNNDESCENT.is_dir():  # not in every release of Debian
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PYNNDESCENT, root / "pynndescent", ignore=ignore)
     (root / "settings.json").write_text('{"kernels": "all"}\n')
     give_exact_times(root)
     return root
