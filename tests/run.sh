@@ -80,6 +80,15 @@ unit() {
   ctest --test-dir "$build" --output-on-failure --no-tests=error --timeout 300 \
     --output-junit "$results/unit.xml" || true
 }
+# The unit tests where char is unsigned, as on ARM.
+unsigned_char() {
+  parts="$parts unsigned_char"
+  echo "== unsigned_char"
+  cmake --preset release -B build-unsigned -DCMAKE_C_FLAGS=-funsigned-char >"$results/log" 2>&1 &&
+    cmake --build build-unsigned --target unit_tests >>"$results/log" 2>&1 &&
+    ctest --test-dir build-unsigned --output-on-failure --no-tests=error --timeout 300 \
+      --output-junit "$results/unsigned_char.xml" || tail -n 50 "$results/log"
+}
 # pytest_part NAME WORD...: the tests that the words name. What failed is counted from the report.
 pytest_part() {
   part=$1
@@ -171,6 +180,7 @@ else
 fi
 pytest_part recipes tests/recipes
 if [ "$all" = yes ]; then
+  unsigned_char
   package_index
   environment_part newest
   environment_part spark
