@@ -202,12 +202,9 @@ static bool may_vanish(const struct layout_record *r)
 /* Removes a directory where it is empty. */
 static int remove_emptied(const struct layout_record *r)
 {
-    const char *name;
-    _cleanup_close_ int parent = beneath_parent(r->fd, r->dir, &name);
+    int res = beneath_rmdir(r->fd, r->dir);
 
-    if (parent < 0 || unlinkat(parent, name, AT_REMOVEDIR) == 0)
-        return 0;
-    return errno == ENOTEMPTY || errno == EEXIST || errno == ENOENT ? 0 : -errno;
+    return res == -ENOTEMPTY || res == -EEXIST || res == -ENOENT ? 0 : res;
 }
 
 /* Does nothing stay in R's directory, and come to it? */

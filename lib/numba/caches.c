@@ -153,6 +153,25 @@ nomem:
     return NULL;
 }
 
+int caches_roots(char ***out, const char *dir, const char *const *given, struct wp_error *err)
+{
+    char **roots = NULL;
+    size_t count = 0;
+    int r = 0;
+
+    for (size_t i = 0; given && given[i] && r == 0; i++)
+        if (add_base(&roots, &count, path_absolute(given[i])) < 0)
+            r = error_set(err, errno, given[i], "cannot be found");
+    if (!count && r == 0 &&
+        (add_base(&roots, &count, path_absolute(dir)) < 0 ||
+         add_base(&roots, &count, path_physical(dir)) < 0))
+        r = error_set(err, errno, dir, "cannot be found");
+    if (r < 0)
+        caches_free_bases(take_ptr(roots));
+    *out = roots;
+    return r;
+}
+
 void caches_free_bases(char **bases)
 {
     for (char **b = bases; b && *b; b++)

@@ -13,13 +13,13 @@
 #include "places.h"
 
 /* DIR's path below the base of its tree. */
-static const char *below_base(const struct restore_tree *t, size_t dir)
+static const char *below_base(const struct repair *repair, size_t dir)
 {
-    return restore_below_base(t, t->dirs[dir].path);
+    return tree_below_base(repair->t, repair->t->dirs[dir].path);
 }
 
 /* Where a line of a cache directory says that it lies, below home at HOME. Allocated. */
-static char *cache_path(const struct restore_tree *t, const struct manifest_cache *c,
+static char *cache_path(const struct tree_manifest *t, const struct manifest_cache *c,
                         const char *home, unsigned strip)
 {
     const char *left;
@@ -33,28 +33,29 @@ static char *cache_path(const struct restore_tree *t, const struct manifest_cach
 }
 
 /* Caches as the archive had them: in the tree's own home, and inside the tree. */
-static int add_archived(struct restore *r, struct restore_tree *t, size_t dir)
+static int add_archived(struct restore *restore, struct repair *repair, size_t dir)
 {
     static const enum layout_kind kinds[] = {
         [MANIFEST_CACHE_DIR] = LAYOUT_HASHED,
         [MANIFEST_CACHE_USER_WIDE] = LAYOUT_HASHED_USER_WIDE,
         [MANIFEST_CACHE_INSIDE] = LAYOUT_INSIDE,
     };
-    bool elsewhere = t->foreign >= 0;
+    bool elsewhere = repair->t->foreign >= 0;
 
-    for (size_t i = 0; i < t->m.cache_count; i++) {
-        const struct manifest_cache *c = &t->m.caches[i];
+    for (size_t i = 0; i < repair->t->m.cache_count; i++) {
+        const struct manifest_cache *c = &repair->t->m.caches[i];
         _cleanup_free_ char *path = NULL, *below = NULL;
         struct restore_place p = {.kind = kinds[c->kind],
                                   .root = elsewhere ? LAYOUT_FOREIGN : LAYOUT_TREE,
-                                  .fd = elsewhere ? t->foreign : r->fd};
+                                  .fd = elsewhere ? repair->t->foreign : restore->fd};
 
-        if (strcmp(c->source, t->dirs[dir].archived) != 0)
+        if (strcmp(c->source, repair->t->dirs[dir].archived) != 0)
             continue;
-        path = elsewhere ? cache_path(t, c, t->foreign_home, t->foreign_strip)
-                         : cache_path(t, c, t->home, t->strip);
-        if (path && !elsewhere && !path_is_under(path, t->home)) {
-            char *whole = path_join(t->base, path);
+        path = elsewhere
+                   ? cache_path(repair->t, c, repair->t->foreign_home, repair->t->foreign_strip)
+                   : cache_path(repair->t, c, repair->t->home, repair->t->strip);
+        if (path && !elsewhere && !path_is_under(path, repair->t->home)) {
+            char *whole = path_join(repair->t->base, path);
 
             free(path);
             path = whole;
@@ -66,39 +67,44 @@ static int add_archived(struct restore *r, struct restore_tree *t, size_t dir)
         if (elsewhere && p.kind == LAYOUT_INSIDE)
             p.kind = LAYOUT_HASHED;
         p.below = below;
-        if (!path_is_safe(path) || restore_place_add(r, t, &p, path_base(path), dir) < 0)
+        if (!path_is_safe(path) || restore_place_add(restore, repair, &p, path_base(path), dir) < 0)
             return -ENOMEM;
     }
     return 0;
 }
 
-static int add_inside(struct restore *r, struct restore_tree *t, size_t dir)
+static int add_inside(struct restore *restore, struct repair *repair, size_t dir)
 {
-    for (size_t i = 0; i < t->inside_count; i++) {
-        struct restore_place p = {
-            .kind = LAYOUT_INSIDE, .root = LAYOUT_TREE, .fd = r->fd, .below = t->insides[i]};
+    for (size_t i = 0; i < repair->t->inside_count; i++) {
+        struct restore_place p = {.kind = LAYOUT_INSIDE,
+                                  .root = LAYOUT_TREE,
+                                  .fd = restore->fd,
+                                  .below = repair->t->insides[i]};
 
-        if (restore_place_add_hashed(r, t, &p, r->roots, t->dirs[dir].path, dir) < 0 ||
-            restore_place_add_hashed(r, t, &p, t->old_bases, below_base(t, dir), dir) < 0)
+        if (restore_place_add_hashed(restore, repair, &p, restore->roots, repair->t->dirs[dir].path,
+                                     dir) < 0 ||
+            restore_place_add_hashed(restore, repair, &p, repair->t->old_bases,
+                                     below_base(repair, dir), dir) < 0)
             return -ENOMEM;
     }
     return 0;
 }
 
-static int add_in_tree(struct restore *r, struct restore_tree *t, size_t dir)
+static int add_in_tree(struct restore *restore, struct repair *repair, size_t dir)
 {
-    struct restore_place own = {.kind = LAYOUT_IN_TREE, .root = LAYOUT_TREE, .fd = r->fd};
-    struct restore_place other = {.kind = LAYOUT_IN_TREE, .root = LAYOUT_FOREIGN, .fd = t->foreign};
-    const char *archived = t->dirs[dir].archived;
-    const char *left = path_strip(archived, t->foreign_strip);
+    struct restore_place own = {.kind = LAYOUT_IN_TREE, .root = LAYOUT_TREE, .fd = restore->fd};
+    struct restore_place other = {
+        .kind = LAYOUT_IN_TREE, .root = LAYOUT_FOREIGN, .fd = repair->t->foreign};
+    const char *archived = repair->t->dirs[dir].archived;
+    const char *left = path_strip(archived, repair->t->foreign_strip);
 
-    own.below = t->dirs[dir].path;
-    if (restore_place_add(r, t, &own, "__pycache__", dir) < 0)
+    own.below = repair->t->dirs[dir].path;
+    if (restore_place_add(restore, repair, &own, "__pycache__", dir) < 0)
         return -ENOMEM;
-    if (t->foreign < 0)
+    if (repair->t->foreign < 0)
         return 0;
     other.below = left ? left : "";
-    return restore_place_add(r, t, &other, "__pycache__", dir);
+    return restore_place_add(restore, repair, &other, "__pycache__", dir);
 }
 
 /* ---- Cache roots ------------------------------------------------------------------------- */
@@ -113,25 +119,25 @@ static bool same_path(const char *a, const char *b)
 
 /* Fills P for the cache root at PATH, opened into *FD where it is outside the tree. 0: there is
  * none. */
-static int open_root(struct restore *r, struct restore_tree *t, const char *path,
+static int open_root(struct restore *restore, struct repair *repair, const char *path,
                      enum layout_root otherwise, struct restore_place *p, int *fd)
 {
     const char *below;
 
     p->below = "";
-    if (path_is_under(path, r->dir_path)) {
-        below = path + strlen(r->dir_path);
+    if (path_is_under(path, restore->dir_path)) {
+        below = path + strlen(restore->dir_path);
         while (*below == '/')
             below++;
         p->root = LAYOUT_TREE;
-        p->fd = r->fd;
+        p->fd = restore->fd;
         p->below = below;
         return 1;
     }
     *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     p->fd = *fd;
-    p->root = same_path(path, t->layout.cache_dir)            ? LAYOUT_CACHE_DIR
-              : same_path(path, layout_user_root(&t->layout)) ? LAYOUT_USER_WIDE
+    p->root = same_path(path, repair->layout.cache_dir)            ? LAYOUT_CACHE_DIR
+              : same_path(path, layout_user_root(&repair->layout)) ? LAYOUT_USER_WIDE
               : *fd >= 0 && faccessat(*fd, ".", W_OK, AT_EACCESS)
                   ? otherwise == LAYOUT_OLD ? LAYOUT_FOREIGN : otherwise
                   : otherwise;
@@ -139,10 +145,10 @@ static int open_root(struct restore *r, struct restore_tree *t, const char *path
 }
 
 /* Does the cache root of earlier times lie where the archive had one inside the tree? */
-static bool was_inside(struct restore *r, struct restore_tree *t)
+static bool was_inside(struct restore *restore, struct tree_manifest *t)
 {
     for (size_t i = 0; i < t->inside_count; i++) {
-        _cleanup_free_ char *whole = path_join(r->dir_path, t->insides[i]);
+        _cleanup_free_ char *whole = path_join(restore->dir_path, t->insides[i]);
 
         if (same_path(whole, t->old_root))
             return true;
@@ -152,17 +158,18 @@ static bool was_inside(struct restore *r, struct restore_tree *t)
 
 /* The names by the paths that the tree had. Where something has taken its place there, they are
  * the caches of that now (a copy was made, or another release has come): they are only read. */
-static int add_old_names(struct restore *r, struct restore_tree *t, const struct restore_place *old,
-                         size_t dir)
+static int add_old_names(struct restore *restore, struct repair *repair,
+                         const struct restore_place *old, size_t dir)
 {
-    for (char **base = t->old_bases; base && *base; base++) {
+    for (char **base = repair->t->old_bases; base && *base; base++) {
         char *one[] = {*base, NULL};
         struct restore_place p = *old;
         bool is_now = false;
         struct stat st;
 
-        for (char **root = r->roots; *root && !is_now; root++) {
-            _cleanup_free_ char *now = *t->base ? path_join(*root, t->base) : strdup(*root);
+        for (char **root = restore->roots; *root && !is_now; root++) {
+            _cleanup_free_ char *now =
+                *repair->t->base ? path_join(*root, repair->t->base) : strdup(*root);
 
             if (!now)
                 return -ENOMEM;
@@ -175,13 +182,13 @@ static int add_old_names(struct restore *r, struct restore_tree *t, const struct
             p.root = LAYOUT_FOREIGN;
             p.old = false;
         }
-        if (restore_place_add_hashed(r, t, &p, one, below_base(t, dir), dir) < 0)
+        if (restore_place_add_hashed(restore, repair, &p, one, below_base(repair, dir), dir) < 0)
             return -ENOMEM;
     }
     return 0;
 }
 
-static bool has_zipped(const struct restore_tree *t)
+static bool has_zipped(const struct tree_manifest *t)
 {
     for (size_t i = 0; i < t->dir_count; i++)
         if (t->dirs[i].zipped)
@@ -189,61 +196,64 @@ static bool has_zipped(const struct restore_tree *t)
     return false;
 }
 
-static int add_roots(struct restore *r, struct restore_tree *t, struct wp_error *err)
+static int add_roots(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    struct layout *l = &t->layout;
+    struct layout *l = &repair->layout;
     _cleanup_free_ char *cache_dir = l->cache_dir ? path_absolute(l->cache_dir) : NULL;
     bool user_wide = l->kind == WP_LAYOUT_USER_WIDE || l->kind == WP_LAYOUT_KEEP;
-    bool was_user_wide = t->has_state && strcmp(t->state.layout, "user-wide") == 0;
-    struct restore_place old = {.kind = was_user_wide      ? LAYOUT_HASHED_USER_WIDE
-                                        : was_inside(r, t) ? LAYOUT_INSIDE
-                                                           : LAYOUT_HASHED};
+    bool was_user_wide = repair->t->has_state && strcmp(repair->t->state.layout, "user-wide") == 0;
+    struct restore_place old = {.kind = was_user_wide                    ? LAYOUT_HASHED_USER_WIDE
+                                        : was_inside(restore, repair->t) ? LAYOUT_INSIDE
+                                                                         : LAYOUT_HASHED};
     struct restore_place cache = {.kind = LAYOUT_HASHED}, user = {.kind = LAYOUT_HASHED_USER_WIDE};
-    bool has_old = t->old_root && open_root(r, t, t->old_root, LAYOUT_OLD, &old, &t->old_fd);
-    bool has_cache =
-        cache_dir && open_root(r, t, cache_dir, LAYOUT_CACHE_DIR, &cache, &t->cache_fd);
-    bool has_user = (user_wide || has_zipped(t)) && layout_user_root(l) &&
-                    open_root(r, t, layout_user_root(l), LAYOUT_USER_WIDE, &user, &t->user_fd);
+    bool has_old = repair->t->old_root && open_root(restore, repair, repair->t->old_root,
+                                                    LAYOUT_OLD, &old, &repair->old_fd);
+    bool has_cache = cache_dir && open_root(restore, repair, cache_dir, LAYOUT_CACHE_DIR, &cache,
+                                            &repair->cache_fd);
+    bool has_user =
+        (user_wide || has_zipped(repair->t)) && layout_user_root(l) &&
+        open_root(restore, repair, layout_user_root(l), LAYOUT_USER_WIDE, &user, &repair->user_fd);
     struct restore_place user_then = user;
 
     /* Outside of the tree's own directory, what the state says is no more than a hint. */
-    old.doubted = has_old && (old.root != LAYOUT_TREE || !path_is_under(old.below, t->base));
+    old.doubted =
+        has_old && (old.root != LAYOUT_TREE || !path_is_under(old.below, repair->t->base));
     user_then.doubted = true;
 
-    for (size_t i = 0; i < t->dir_count; i++) {
-        const char *path = t->dirs[i].path;
-        int res = 0;
+    for (size_t i = 0; i < repair->t->dir_count; i++) {
+        const char *path = repair->t->dirs[i].path;
+        int r = 0;
 
         if (has_cache)
-            res = restore_place_add_hashed(r, t, &cache, r->roots, path, i);
-        if (has_user && (user_wide || t->dirs[i].zipped) && res == 0)
-            res = restore_place_add_hashed(r, t, &user, r->roots, path, i);
-        if (has_user && t->dirs[i].zipped && res == 0)
-            res = add_old_names(r, t, &user_then, i);
-        if (has_old && res == 0)
-            res = restore_place_add_hashed(r, t, &old, r->roots, path, i);
-        if (has_old && res == 0)
-            res = add_old_names(r, t, &old, i);
-        if (res < 0)
+            r = restore_place_add_hashed(restore, repair, &cache, restore->roots, path, i);
+        if (has_user && (user_wide || repair->t->dirs[i].zipped) && r == 0)
+            r = restore_place_add_hashed(restore, repair, &user, restore->roots, path, i);
+        if (has_user && repair->t->dirs[i].zipped && r == 0)
+            r = add_old_names(restore, repair, &user_then, i);
+        if (has_old && r == 0)
+            r = restore_place_add_hashed(restore, repair, &old, restore->roots, path, i);
+        if (has_old && r == 0)
+            r = add_old_names(restore, repair, &old, i);
+        if (r < 0)
             return error_nomem(err);
     }
     return 0;
 }
 
 /* Without other wishes, caches stay in the kind of place where the last run put them. */
-static int choose_layout(struct restore *r, struct restore_tree *t, struct wp_error *err)
+static int choose_layout(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    struct layout *l = &t->layout;
-    const char *was = t->has_state ? t->state.layout : "in-tree";
+    struct layout *l = &repair->layout;
+    const char *was = repair->t->has_state ? repair->t->state.layout : "in-tree";
 
-    l->kind = r->o->layout;
-    l->cache_dir = r->o->cache_dir;
-    l->old_root = t->old_root;
-    if (l->cache_dir || !t->old_root)
+    l->kind = restore->o->layout;
+    l->cache_dir = restore->o->cache_dir;
+    l->old_root = repair->t->old_root;
+    if (l->cache_dir || !repair->t->old_root)
         return 0;
     if (strcmp(was, "cache-dir") == 0 && l->kind != WP_LAYOUT_IN_TREE &&
-        l->kind != WP_LAYOUT_USER_WIDE && !was_inside(r, t)) {
-        l->cache_dir = t->state_cache_dir = strdup(t->old_root);
+        l->kind != WP_LAYOUT_USER_WIDE && !was_inside(restore, repair->t)) {
+        l->cache_dir = repair->state_cache_dir = strdup(repair->t->old_root);
         if (!l->cache_dir)
             return error_nomem(err);
         if (l->kind == WP_LAYOUT_AUTO)
@@ -262,34 +272,34 @@ static void settle_kinds(struct layout *l)
             l->records[i].kind = LAYOUT_HASHED_USER_WIDE;
 }
 
-int restore_caches(struct restore *r, struct restore_tree *t, struct wp_error *err)
+int restore_caches(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    struct layout *l = &t->layout;
-    int res;
+    struct layout *l = &repair->layout;
+    int r;
 
-    l->report = r->o->report;
-    l->give = r->o->user && geteuid() == 0;
-    l->verify = &r->verify;
-    l->roots = r->roots;
-    l->dir = r->dir;
-    l->dir_path = r->dir_path;
-    l->tree_fd = l->target_fd = r->fd;
-    l->dry_run = r->o->dry_run;
-    l->umask = r->umask;
+    l->report = restore->o->report;
+    l->give = restore->o->user && geteuid() == 0;
+    l->verify = &restore->verify;
+    l->roots = restore->roots;
+    l->dir = restore->o->dir;
+    l->dir_path = restore->dir_path;
+    l->tree_fd = l->target_fd = restore->fd;
+    l->dry_run = restore->o->dry_run;
+    l->umask = restore->umask;
     l->is_source = restore_is_source;
-    l->ctx = r;
-    l->staging = &t->staging;
-    l->staging_options =
-        (struct staging_options){.report = r->o->report, .interrupted = r->o->interrupted};
-    res = restore_insides_find(t) < 0 ? error_nomem(err) : choose_layout(r, t, err);
-    for (size_t i = 0; i < t->dir_count && res == 0; i++)
-        if (add_in_tree(r, t, i) < 0)
-            res = error_nomem(err);
-    if (res == 0)
-        res = add_roots(r, t, err);
-    for (size_t i = 0; i < t->dir_count && res == 0; i++)
-        if (add_inside(r, t, i) < 0 || add_archived(r, t, i) < 0)
-            res = error_nomem(err);
+    l->ctx = restore;
+    l->staging = &repair->staging;
+    l->staging_options = (struct staging_options){.report = restore->o->report,
+                                                  .interrupted = restore->o->interrupted};
+    r = tree_find_insides(repair->t) < 0 ? error_nomem(err) : choose_layout(restore, repair, err);
+    for (size_t i = 0; i < repair->t->dir_count && r == 0; i++)
+        if (add_in_tree(restore, repair, i) < 0)
+            r = error_nomem(err);
+    if (r == 0)
+        r = add_roots(restore, repair, err);
+    for (size_t i = 0; i < repair->t->dir_count && r == 0; i++)
+        if (add_inside(restore, repair, i) < 0 || add_archived(restore, repair, i) < 0)
+            r = error_nomem(err);
     settle_kinds(l);
-    return res;
+    return r;
 }

@@ -29,10 +29,10 @@ static void clear(struct dirs *d)
 }
 
 /* The directories of T's entries; those in metadata share theirs with others. */
-static int add_dirs(struct dirs *d, const struct restore_tree *t)
+static int add_dirs(struct dirs *d, const struct repair *repair)
 {
-    for (size_t i = 0; i < t->m.entry_count && !t->info; i++) {
-        const char *path = t->files[i].path;
+    for (size_t i = 0; i < repair->t->m.entry_count && !repair->t->info; i++) {
+        const char *path = repair->files[i].path;
         _cleanup_free_ char *dir = path && path_is_safe(path) ? path_dir(path) : NULL;
 
         if (!path || !path_is_safe(path))
@@ -63,9 +63,9 @@ static bool is_nobodys(const char *name)
            index_is_temporary(name);
 }
 
-static int count_in(struct restore *r, const char *dir)
+static int count_in(struct restore *restore, const char *dir)
 {
-    int fd = beneath_open(r->fd, dir, O_RDONLY | O_DIRECTORY, 0);
+    int fd = beneath_open(restore->fd, dir, O_RDONLY | O_DIRECTORY, 0);
     _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
     struct dirent *item;
 
@@ -80,25 +80,25 @@ static int count_in(struct restore *r, const char *dir)
         path = path_join(dir, item->d_name);
         if (!path)
             return -1;
-        if (!restore_owner(r, path) &&
+        if (!restore_owner(restore, path) &&
             fstatat(dirfd(d), item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
-            r->result->extra++;
+            restore->result->extra++;
     }
     return 0;
 }
 
-int restore_extra(struct restore *r, struct wp_error *err)
+int restore_extra(struct restore *restore, struct wp_error *err)
 {
     struct dirs d = {0};
-    int res = 0;
+    int r = 0;
 
-    for (size_t i = 0; i < r->tree_count && res == 0 && !r->grafting; i++)
-        res = add_dirs(&d, &r->trees[i]);
+    for (size_t i = 0; i < restore->trees.count && r == 0 && !restore->grafting; i++)
+        r = add_dirs(&d, &restore->repairs[i]);
     if (d.count)
         qsort(d.paths, d.count, sizeof *d.paths, path_compare);
-    for (size_t i = 0; i < d.count && res == 0; i++)
+    for (size_t i = 0; i < d.count && r == 0; i++)
         if (!i || strcmp(d.paths[i - 1], d.paths[i]) != 0)
-            res = count_in(r, d.paths[i]);
+            r = count_in(restore, d.paths[i]);
     clear(&d);
-    return res < 0 ? error_nomem(err) : 0;
+    return r < 0 ? error_nomem(err) : 0;
 }

@@ -22,8 +22,8 @@ enum { FILES_OF_A_JOB = 32, MOST_LINKS = 40 };
 
 /* What the jobs share. */
 struct checking {
-    struct restore *r;
-    struct restore_tree *t;
+    struct restore *restore;
+    struct repair *repair;
     pthread_mutex_t lock; /* guards what follows */
     int status;           /* of the first failure */
     struct wp_error why;
@@ -42,51 +42,51 @@ static bool same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-bool restore_interrupted(const struct restore *r)
+bool restore_interrupted(const struct restore *restore)
 {
-    return r->o->interrupted && *r->o->interrupted;
+    return restore->o->interrupted && *restore->o->interrupted;
 }
 
-enum wp_severity restore_detail(const struct restore *r)
+enum wp_severity restore_detail(const struct restore *restore)
 {
-    return r->o->dry_run ? WP_NOTE : WP_DETAIL;
+    return restore->o->dry_run ? WP_NOTE : WP_DETAIL;
 }
 
 /* ---- One file ---------------------------------------------------------------------------- */
 
 /* Is the time of F to be set? Those of sources stay as they are where they are somebody's own; an
  * index or data file has no reader for whom its time matters but us. */
-static bool wants_time(const struct restore *r, const struct restored *f)
+static bool wants_time(const struct restore *restore, const struct restored *f)
 {
-    return r->o->restamp != WP_RESTAMP_ALWAYS || caches_is_index(f->path) ||
+    return restore->o->restamp != WP_RESTAMP_ALWAYS || caches_is_index(f->path) ||
            caches_is_data(f->path);
 }
 
 /* Is the mode to be put back, to *MODE? Where warmpack has been before it was right then, and what
  * has changed since was meant to; unless the time is wrong, too: then another tool has been here
  * since. A tool that keeps modes may have obeyed the umask, or not. */
-static bool wants_mode(const struct restore *r, const struct restore_tree *t, const struct entry *e,
-                       const struct stat *st, mode_t *mode)
+static bool wants_mode(const struct restore *restore, const struct tree_manifest *t,
+                       const struct entry *e, const struct stat *st, mode_t *mode)
 {
     mode_t now = st->st_mode & 0777;
 
-    *mode = e->mode & 0777 & ~r->umask;
-    return !r->grafting && !r->o->keep_modes && now != *mode && now != (e->mode & 0777) &&
-           (!t->has_state || !same_time(st->st_mtim, e->mtime));
+    *mode = e->mode & 0777 & ~restore->umask;
+    return !restore->grafting && !restore->o->keep_modes && now != *mode &&
+           now != (e->mode & 0777) && (!t->has_state || !same_time(st->st_mtim, e->mtime));
 }
 
 /* Sets what is wrong and may be set; F->now is what came of it. 0 or negative errno. */
 static int set_attributes(struct checking *c, struct restored *f, int fd, const struct stat *st,
                           struct wp_error *err)
 {
-    const struct restore *r = c->r;
+    const struct restore *restore = c->restore;
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->facts->mtime};
     mode_t mode;
-    bool set_time = wants_time(r, f) && !same_time(st->st_mtim, f->facts->mtime);
-    bool set_mode = wants_mode(r, c->t, f->facts, st, &mode);
+    bool set_time = wants_time(restore, f) && !same_time(st->st_mtim, f->facts->mtime);
+    bool set_mode = wants_mode(restore, c->repair->t, f->facts, st, &mode);
     struct stat after;
 
-    if (r->o->dry_run) {
+    if (restore->o->dry_run) {
         f->now = set_time ? f->facts->mtime : st->st_mtim;
     } else {
         if (set_mode && fchmod(fd, mode) < 0) {
@@ -108,9 +108,9 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
     c->times += set_time;
     c->modes += set_mode;
     pthread_mutex_unlock(&c->lock);
-    if (set_time && (f->is_source || !r->o->dry_run))
-        report(r->o->report, restore_detail(r), f->path,
-               r->o->dry_run ? "its time would be set" : "its time is set");
+    if (set_time && (f->is_source || !restore->o->dry_run))
+        report(restore->o->report, restore_detail(restore), f->path,
+               restore->o->dry_run ? "its time would be set" : "its time is set");
     return 0;
 }
 
@@ -124,7 +124,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     int r;
 
     f->status = RESTORED_MISSING;
-    if (beneath_stat(c->r->fd, f->path, &st) < 0 || !S_ISREG(st.st_mode))
+    if (beneath_stat(c->restore->fd, f->path, &st) < 0 || !S_ISREG(st.st_mode))
         return 0;
     f->status = RESTORED_CHANGED;
     f->before = f->now = st.st_mtim;
@@ -133,13 +133,13 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     /* Who has the time and size to the nanosecond is not read, but for sources: what an index
      * would run must be known. */
     if (!f->is_source && same_time(st.st_mtim, e->mtime) &&
-        !wants_mode(c->r, c->t, e, &st, &mode)) {
+        !wants_mode(c->restore, c->repair->t, e, &st, &mode)) {
         f->status = RESTORED_SAME;
         return 0;
     }
-    fd = beneath_open(c->r->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    fd = beneath_open(c->restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0 || fstat(fd, &st) < 0) {
-        report(c->r->o->report, WP_WARNING, f->path, "cannot be read: %s",
+        report(c->restore->o->report, WP_WARNING, f->path, "cannot be read: %s",
                strerror(fd < 0 ? -fd : errno));
         return 0;
     }
@@ -162,14 +162,14 @@ static void run_job(struct pool_job *job)
     struct checking *c = j->c;
 
     for (size_t i = j->first; i < j->last && !atomic_load(&c->failed); i++) {
-        struct restored *f = &c->t->files[i];
+        struct restored *f = &c->repair->files[i];
         struct wp_error why = {0};
         int r = 0;
 
-        if (!f->facts || (c->r->grafting && !f->is_source))
+        if (!f->facts || (c->restore->grafting && !f->is_source))
             continue;
-        r = restore_interrupted(c->r) ? error_set(&why, EINTR, NULL, "interrupted")
-                                      : check_file(c, f, &why);
+        r = restore_interrupted(c->restore) ? error_set(&why, EINTR, NULL, "interrupted")
+                                            : check_file(c, f, &why);
         if (r == 0)
             continue;
         pthread_mutex_lock(&c->lock);
@@ -184,11 +184,11 @@ static void run_job(struct pool_job *job)
 
 /* ---- All of them ------------------------------------------------------------------------- */
 
-static int check_all(struct restore *r, struct restore_tree *t, struct wp_error *err)
+static int check_all(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    size_t jobs = t->m.entry_count / FILES_OF_A_JOB + 1;
+    size_t jobs = repair->t->m.entry_count / FILES_OF_A_JOB + 1;
     _cleanup_free_ struct check_job *job = calloc(jobs, sizeof *job);
-    struct checking c = {.r = r, .t = t};
+    struct checking c = {.restore = restore, .repair = repair};
 
     if (!job)
         return error_nomem(err);
@@ -197,32 +197,33 @@ static int check_all(struct restore *r, struct restore_tree *t, struct wp_error 
     for (size_t i = 0; i < jobs; i++) {
         size_t first = i * FILES_OF_A_JOB, last = first + FILES_OF_A_JOB;
 
-        job[i] = (struct check_job){.job.run = run_job,
-                                    .c = &c,
-                                    .first = first,
-                                    .last = last < t->m.entry_count ? last : t->m.entry_count};
-        pool_submit(r->pool, &job[i].job);
+        job[i] = (struct check_job){
+            .job.run = run_job,
+            .c = &c,
+            .first = first,
+            .last = last < repair->t->m.entry_count ? last : repair->t->m.entry_count};
+        pool_submit(restore->pool, &job[i].job);
     }
-    pool_drain(r->pool);
+    pool_drain(restore->pool);
     pthread_mutex_destroy(&c.lock);
-    r->result->times += c.times;
-    r->result->modes += c.modes;
+    restore->result->times += c.times;
+    restore->result->modes += c.modes;
     if (c.status < 0 && err && !err->code)
         *err = c.why;
     return c.status;
 }
 
-struct restored *restore_file_of(const struct restore_tree *t, const char *archived)
+struct restored *restore_file_of(const struct repair *repair, const char *archived)
 {
-    _cleanup_free_ char *path = zipped_sources_entry(&t->m, archived);
+    _cleanup_free_ char *path = zipped_sources_entry(&repair->t->m, archived);
 
     /* Python stamps a symlinked source by what it leads to. */
     for (int links = 0; path && links < MOST_LINKS; links++) {
-        const struct entry *e = manifest_find(&t->m, path);
+        const struct entry *e = manifest_find(&repair->t->m, path);
         _cleanup_free_ char *dir = NULL, *joined = NULL;
 
-        if (!e || e->type != ENTRY_SYMLINK || t->files[e - t->m.entries].facts)
-            return e ? &t->files[e - t->m.entries] : NULL;
+        if (!e || e->type != ENTRY_SYMLINK || repair->files[e - repair->t->m.entries].facts)
+            return e ? &repair->files[e - repair->t->m.entries] : NULL;
         if (e->target[0] == '/')
             return NULL;
         dir = path_dir(path);
@@ -235,51 +236,53 @@ struct restored *restore_file_of(const struct restore_tree *t, const char *archi
 
 /* What a file at the place of entry E, at PATH in the tree, should be; NULL: there is none. Where a
  * tool has followed a symbolic link, a copy of what it leads to stands there. */
-static const struct entry *facts_of(const struct restore *r, const struct restore_tree *t,
+static const struct entry *facts_of(const struct restore *restore, const struct repair *repair,
                                     const struct entry *e, const char *path)
 {
     const struct entry *facts = e;
     struct stat st;
 
     if (e->type == ENTRY_HARDLINK)
-        facts = manifest_find(&t->m, e->target);
-    if (e->type == ENTRY_SYMLINK && beneath_stat(r->fd, path, &st) == 0 && S_ISREG(st.st_mode)) {
-        const struct restored *target = restore_file_of(t, e->path);
+        facts = manifest_find(&repair->t->m, e->target);
+    if (e->type == ENTRY_SYMLINK && beneath_stat(restore->fd, path, &st) == 0 &&
+        S_ISREG(st.st_mode)) {
+        const struct restored *target = restore_file_of(repair, e->path);
 
-        facts = target ? &t->m.entries[target - t->files] : NULL;
+        facts = target ? &repair->t->m.entries[target - repair->files] : NULL;
     }
     return facts && facts->type == ENTRY_FILE && facts->has_sha256 ? facts : NULL;
 }
 
 /* Which entries are files, and where they are in the tree. */
-static int plan_files(const struct restore *r, struct restore_tree *t, struct wp_error *err)
+static int plan_files(const struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    t->files = calloc(t->m.entry_count + 1, sizeof *t->files);
-    if (!t->files)
+    repair->files = calloc(repair->t->m.entry_count + 1, sizeof *repair->files);
+    if (!repair->files)
         return error_nomem(err);
-    for (size_t i = 0; i < t->m.entry_count; i++) {
-        const struct entry *e = &t->m.entries[i];
-        struct restored *f = &t->files[i];
+    for (size_t i = 0; i < repair->t->m.entry_count; i++) {
+        const struct entry *e = &repair->t->m.entries[i];
+        struct restored *f = &repair->files[i];
         bool gone;
 
         if (e->type == ENTRY_DIR)
             continue;
-        f->path = restore_path(t, e->path, &gone);
+        f->path = tree_path(repair->t, e->path, &gone);
         if (!f->path && !gone)
             return error_nomem(err);
         if (f->path && path_is_safe(f->path))
-            f->facts = facts_of(r, t, e, f->path);
+            f->facts = facts_of(restore, repair, e, f->path);
     }
     return 0;
 }
 
 /* Sources of all indexes; those in the same directories count, too, since Numba may have made
  * indexes for them here. */
-static void mark_sources(struct restore_tree *t)
+static void mark_sources(struct repair *repair)
 {
-    for (size_t i = 0; i < t->m.index_count; i++) {
-        struct restored *f =
-            t->m.indexes[i].source ? restore_file_of(t, t->m.indexes[i].source) : NULL;
+    for (size_t i = 0; i < repair->t->m.index_count; i++) {
+        struct restored *f = repair->t->m.indexes[i].source
+                                 ? restore_file_of(repair, repair->t->m.indexes[i].source)
+                                 : NULL;
 
         if (f)
             f->is_source = true;
@@ -287,61 +290,61 @@ static void mark_sources(struct restore_tree *t)
 }
 
 /* Does one of the valid indexes have this source? */
-static int count_sources(struct restore *r, struct restore_tree *t)
+static int count_sources(struct restore *restore, struct repair *repair)
 {
-    _cleanup_free_ bool *seen = calloc(t->m.entry_count + 1, 1);
+    _cleanup_free_ bool *seen = calloc(repair->t->m.entry_count + 1, 1);
 
     if (!seen)
         return -ENOMEM;
-    for (size_t i = 0; i < t->m.index_count; i++) {
-        const struct manifest_index *line = &t->m.indexes[i];
+    for (size_t i = 0; i < repair->t->m.index_count; i++) {
+        const struct manifest_index *line = &repair->t->m.indexes[i];
         const struct restored *f =
-            line->valid && line->source ? restore_file_of(t, line->source) : NULL;
+            line->valid && line->source ? restore_file_of(repair, line->source) : NULL;
 
-        if (!f || f->superseded || seen[f - t->files])
+        if (!f || f->superseded || seen[f - repair->files])
             continue;
-        seen[f - t->files] = true;
-        r->result->sources++;
-        r->result->matched += f->status == RESTORED_SAME;
+        seen[f - repair->files] = true;
+        restore->result->sources++;
+        restore->result->matched += f->status == RESTORED_SAME;
         if (f->status == RESTORED_CHANGED)
-            report(r->o->report, WP_WARNING, f->path,
+            report(restore->o->report, WP_WARNING, f->path,
                    "is not what was packed: its caches are left as they are");
     }
     return 0;
 }
 
 /* Is PATH of the archive below a directory of warmpack's own, or a cache? Such files move. */
-static bool is_ours(const struct restore_tree *t, const char *path)
+static bool is_ours(const struct tree_manifest *t, const char *path)
 {
     return caches_is_index(path) || caches_is_data(path) ||
            (t->m.home && path_is_under(path, t->m.home));
 }
 
-int restore_plan(struct restore *r, struct restore_tree *t, struct wp_error *err)
+int restore_plan(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    int res = plan_files(r, t, err);
+    int r = plan_files(restore, repair, err);
 
-    if (res == 0)
-        mark_sources(t);
-    return res;
+    if (r == 0)
+        mark_sources(repair);
+    return r;
 }
 
-int restore_files(struct restore *r, struct restore_tree *t, struct wp_error *err)
+int restore_files(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    int res = check_all(r, t, err);
+    int r = check_all(restore, repair, err);
 
-    if (res < 0)
-        return res;
-    if (count_sources(r, t) < 0)
+    if (r < 0)
+        return r;
+    if (count_sources(restore, repair) < 0)
         return error_nomem(err);
-    for (size_t i = 0; i < t->m.entry_count; i++) {
-        const struct restored *f = &t->files[i];
+    for (size_t i = 0; i < repair->t->m.entry_count; i++) {
+        const struct restored *f = &repair->files[i];
 
-        if (is_ours(t, t->m.entries[i].path))
+        if (is_ours(repair->t, repair->t->m.entries[i].path))
             continue;
-        r->result->files += f->status == RESTORED_SAME;
-        r->result->missing += f->status == RESTORED_MISSING;
-        r->result->changed += f->status == RESTORED_CHANGED;
+        restore->result->files += f->status == RESTORED_SAME;
+        restore->result->missing += f->status == RESTORED_MISSING;
+        restore->result->changed += f->status == RESTORED_CHANGED;
     }
     return 0;
 }

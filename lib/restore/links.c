@@ -44,63 +44,65 @@ static int make_link(int dir, const char *name, const struct entry *e, bool repl
         (void)!fchownat(dir, temporary, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
     (void)utimensat(dir, temporary, times, AT_SYMLINK_NOFOLLOW);
     if (renameat2(dir, temporary, dir, name, replace ? 0 : RENAME_NOREPLACE) < 0) {
-        int res = -errno;
+        int r = -errno;
 
         unlinkat(dir, temporary, 0);
-        return res;
+        return r;
     }
     return 0;
 }
 
 /* Where warmpack has been before, a link that is not there was removed since. */
-static int repair_link(struct restore *r, const struct restore_tree *t, const struct entry *e,
-                       const char *path, struct wp_error *err)
+static int repair_link(struct restore *restore, const struct tree_manifest *t,
+                       const struct entry *e, const char *path, struct wp_error *err)
 {
     const char *name;
-    _cleanup_close_ int dir = beneath_parent(r->fd, path, &name);
+    _cleanup_close_ int dir = beneath_parent(restore->fd, path, &name);
     bool missing;
     struct stat st;
-    int res;
+    int r;
 
     if (dir < 0)
         return 0; /* its directory has not come */
     missing = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
     if (missing ? t->has_state : !S_ISREG(st.st_mode) || !holds_target(dir, name, e->target))
         return 0;
-    res = r->o->dry_run ? 0 : make_link(dir, name, e, !missing);
-    if (res == -EEXIST)
+    r = restore->o->dry_run ? 0 : make_link(dir, name, e, !missing);
+    if (r == -EEXIST)
         return 0; /* another run was faster */
-    if (res == -ENOMEM)
+    if (r == -ENOMEM)
         return error_nomem(err);
-    if (res < 0) {
-        report(r->o->report, WP_WARNING, path, "cannot be made a symbolic link again: %s",
-               strerror(-res));
+    if (r < 0) {
+        report(restore->o->report, WP_WARNING, path, "cannot be made a symbolic link again: %s",
+               strerror(-r));
         return 0;
     }
-    r->result->links++;
-    report(r->o->report, restore_detail(r), path,
-           r->o->dry_run ? "would be made a symbolic link again" : "is a symbolic link again");
+    restore->result->links++;
+    report(restore->o->report, restore_detail(restore), path,
+           restore->o->dry_run ? "would be made a symbolic link again"
+                               : "is a symbolic link again");
     return 0;
 }
 
-int restore_links(struct restore *r, struct restore_tree *t, struct wp_error *err)
+int restore_links(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    int res = 0;
+    int r = 0;
 
     /* Wheels have none, and onto a tree that came another way only caches are put. */
-    for (size_t i = 0;
-         i < t->m.entry_count && res == 0 && !r->grafting && !t->info && !r->o->keep_modes; i++) {
-        const struct entry *e = &t->m.entries[i];
+    for (size_t i = 0; i < repair->t->m.entry_count && r == 0 && !restore->grafting &&
+                       !repair->t->info && !restore->o->keep_modes;
+         i++) {
+        const struct entry *e = &repair->t->m.entries[i];
         _cleanup_free_ char *path = NULL;
         bool gone = false;
 
         if (e->type != ENTRY_SYMLINK)
             continue;
-        path = restore_path(t, e->path, &gone);
+        path = tree_path(repair->t, e->path, &gone);
         if (!path && !gone)
             return error_nomem(err);
         if (path && path_is_safe(path))
-            res = repair_link(r, t, e, path, err);
+            r = repair_link(restore, repair->t, e, path, err);
     }
-    return res;
+    return r;
 }

@@ -18,57 +18,64 @@
 enum { WAIT_MS = 50, LONGEST_WAIT_MS = 10 * 60 * 1000 };
 
 /* Is FD still what HOME names? */
-static bool is_there(const struct restore *r, int fd, const char *home)
+static bool is_there(const struct restore *restore, int fd, const char *home)
 {
     struct stat held, now;
 
-    return fstat(fd, &held) == 0 && beneath_stat(r->fd, home, &now) == 0 &&
+    return fstat(fd, &held) == 0 && beneath_stat(restore->fd, home, &now) == 0 &&
            held.st_dev == now.st_dev && held.st_ino == now.st_ino;
 }
 
-static int wait_for(struct restore *r, struct restore_tree *t, struct wp_error *err)
+static int wait_for(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
     const struct timespec pause = {.tv_nsec = WAIT_MS * 1000000L};
 
     for (int waited = 0;; waited += WAIT_MS) {
-        _cleanup_close_ int fd = beneath_open(r->fd, t->home, O_RDONLY | O_DIRECTORY, 0);
+        _cleanup_close_ int fd =
+            beneath_open(restore->fd, repair->t->home, O_RDONLY | O_DIRECTORY, 0);
 
         if (fd < 0)
-            return error_set(err, -fd, t->name, "cannot be read");
+            return error_set(err, -fd, repair->t->name, "cannot be read");
         if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-            if (!is_there(r, fd, t->home))
+            if (!is_there(restore, fd, repair->t->home))
                 continue; /* replaced meanwhile */
-            t->lock = take_fd(&fd);
+            repair->lock = take_fd(&fd);
             return 0;
         }
         if (errno != EWOULDBLOCK && errno != EINTR)
             return 0; /* there are no such locks here */
-        if (restore_interrupted(r))
+        if (restore_interrupted(restore))
             return error_set(err, EINTR, NULL, "interrupted");
         if (waited >= LONGEST_WAIT_MS)
-            return error_set(err, EBUSY, t->name, "another run is still repairing the tree");
+            return error_set(err, EBUSY, repair->t->name,
+                             "another run is still repairing the tree");
         nanosleep(&pause, NULL);
     }
 }
 
 /* Is the manifest the one that was read? */
-static bool is_same(const struct restore *r, const struct restore_tree *t)
+static bool is_same(const struct restore *restore, const struct tree_manifest *t)
 {
     _cleanup_free_ char *path = path_join(t->home, MANIFEST_NAME);
     struct stat st;
 
-    return path && beneath_stat(r->fd, path, &st) == 0 && st.st_dev == t->device &&
+    return path && beneath_stat(restore->fd, path, &st) == 0 && st.st_dev == t->device &&
            st.st_ino == t->inode;
 }
 
-int restore_lock(struct restore *r, struct restore_tree *t, struct wp_error *err)
+int restore_lock(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    int res;
+    unsigned strip = repair->t->strip;
+    int r;
 
-    if (!t->home || r->o->dry_run)
+    if (!repair->t->home || restore->o->dry_run)
         return 0;
-    res = wait_for(r, t, err);
-    if (res == 0 && !is_same(r, t))
-        return error_set(err, EBUSY, t->name, "was unpacked again meanwhile");
-    return res < 0 ? res : restore_state_read(r, t, err);
+    r = wait_for(restore, repair, err);
+    if (r == 0 && !is_same(restore, repair->t))
+        return error_set(err, EBUSY, repair->t->name, "was unpacked again meanwhile");
+    if (r == 0)
+        r = tree_state_read(&restore->trees, repair->t, err);
+    if (r == 0 && repair->t->strip != strip)
+        return error_set(err, EBUSY, repair->t->name, "was unpacked again meanwhile");
+    return r;
 }

@@ -27,16 +27,16 @@ static bool is_known(const struct layout *l, enum layout_root root, const char *
     return false;
 }
 
-static bool is_here(const struct restore *r, const struct restore_tree *t, const char *source)
+static bool is_here(const struct restore *restore, const struct repair *repair, const char *source)
 {
     bool gone;
-    _cleanup_free_ char *path = restore_path(t, source, &gone);
+    _cleanup_free_ char *path = tree_path(repair->t, source, &gone);
 
-    return path && zipped_sources_exist(r->fd, path);
+    return path && zipped_sources_exist(restore->fd, path);
 }
 
 /* Did the archive leave the source out, as one of caches alone does? */
-static bool is_absent(const struct restore_tree *t, const char *source)
+static bool is_absent(const struct tree_manifest *t, const char *source)
 {
     _cleanup_free_ char *path = zipped_sources_entry(&t->m, source);
     const struct entry *e = path ? manifest_find(&t->m, path) : NULL;
@@ -45,28 +45,62 @@ static bool is_absent(const struct restore_tree *t, const char *source)
 }
 
 /* What the manifest and the source say of the index that R->files ends with. */
-static void judge_file(const struct restore *run, const struct restore_tree *t,
+static void judge_file(const struct restore *restore, const struct repair *repair,
                        struct layout_record *r)
 {
     struct layout_file *f = &r->files[r->file_count - 1];
-    const struct manifest_index *line = f->is_index ? restore_index_line(t, r->tag, f->name) : NULL;
-    const struct restored *source = line && line->source ? restore_file_of(t, line->source) : NULL;
+    const struct manifest_index *line =
+        f->is_index ? tree_index_line(repair->t, r->tag, f->name) : NULL;
+    const struct restored *source =
+        line && line->source ? restore_file_of(repair, line->source) : NULL;
 
-    bool here = source && is_here(run, t, line->source);
+    bool here = source && is_here(restore, repair, line->source);
 
     /* An index whose source is gone is lost, but not where that was never to be here: in a tree
      * that came another way, whose modules may be fewer, or out of it. */
-    f->was_valid = line && line->valid && source && !source->superseded &&
-                   (here ? source->status == RESTORED_SAME || source->status == RESTORED_CHANGED
-                         : source->path && !run->grafting && !is_absent(t, line->source));
+    f->was_valid =
+        line && line->valid && source && !source->superseded &&
+        (here ? source->status == RESTORED_SAME || source->status == RESTORED_CHANGED
+              : source->path && !restore->grafting && !is_absent(repair->t, line->source));
     f->valid = line && line->valid && here && source->status == RESTORED_SAME;
+}
+
+static bool is_of_source(void *ctx, const char *archived, const struct wp_stamp *stamp)
+{
+    const struct restored *f = restore_file_of(ctx, archived);
+    const struct entry *e = f && f->status == RESTORED_SAME ? f->facts : NULL;
+
+    return e && (stamp_matches(stamp, e->mtime, e->size, e->sha256) == 1 ||
+                 stamp_matches(stamp, f->before, e->size, e->sha256) == 1);
+}
+
+static struct tree_trust make_trust(const struct restore *restore, const struct repair *repair)
+{
+    return (struct tree_trust){.trees = &restore->trees,
+                               .t = repair->t,
+                               .is_of_source = is_of_source,
+                               .ctx = (void *)repair};
+}
+
+int restore_believe(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    struct tree_trust trust = make_trust(restore, repair);
+    int r = tree_find_dirs(repair->t) < 0 ? error_nomem(err) : 0;
+
+    if (r == 0)
+        r = tree_trusts_old_root(&trust, restore->roots, restore->o->cache_dir, restore->o->report,
+                                 err);
+    if (r == 0)
+        free(take_ptr(repair->t->old_root));
+    return r < 0 ? r : 0;
 }
 
 /* From elsewhere only indexes are taken that were valid and whose sources are the same here; from
  * where only a state.jsonl sends us, in directory FD, those that fit the tree. */
-static int keep_wanted(struct restore *run, const struct restore_tree *t,
+static int keep_wanted(struct restore *restore, const struct repair *repair,
                        const struct restore_place *p, int fd, struct layout_record *r)
 {
+    const struct tree_trust trust = make_trust(restore, repair);
     _cleanup_free_ bool *wanted = calloc(r->file_count + 1, sizeof *wanted);
     size_t kept = 0;
 
@@ -79,7 +113,7 @@ static int keep_wanted(struct restore *run, const struct restore_tree *t,
         const struct layout_file *files = layout_stem(r, f, &count);
 
         if (!f->is_index || (p->root == LAYOUT_FOREIGN && !f->valid) ||
-            (p->doubted && !restore_fits(run, t, fd, f->name, r->tag)))
+            (p->doubted && !tree_fits(&trust, fd, f->name, r->tag)))
             continue;
         for (size_t k = 0; k < count; k++)
             wanted[files - r->files + (ptrdiff_t)k] = true;
@@ -96,87 +130,83 @@ static int keep_wanted(struct restore *run, const struct restore_tree *t,
 
 bool restore_is_source(void *ctx, const char *path)
 {
-    const struct restore *r = ctx;
+    const struct restore *restore = ctx;
 
-    return zipped_sources_exist(r->fd, path);
+    return zipped_sources_exist(restore->fd, path);
 }
 
 /* Does cache file NAME in a directory of DIR's caches belong to a source that T speaks for? In a
  * directory that is shared, what nobody knows is somebody else's. 1, 0 or -ENOMEM. */
-static int is_own(struct restore *r, const struct restore_tree *t, const char *name, size_t dir)
+static int is_own(struct restore *restore, const struct repair *repair, const char *name,
+                  size_t dir)
 {
+    const struct tree_manifest *t = repair->t;
     _cleanup_free_ char *source = NULL, *zip = NULL;
-    const struct restore_tree *owner;
+    const struct repair *owner;
     bool found;
 
-    if (!t->info && r->tree_count + r->damaged_count < 2)
+    if (!t->info && restore->trees.count + restore->trees.damaged_count < 2)
         return 1;
-    source = caches_source_of(name, t->dirs[dir].path, restore_is_source, r, &found);
+    source = caches_source_of(name, t->dirs[dir].path, restore_is_source, restore, &found);
     if (!source)
         return -ENOMEM;
     zip = zipped_file(source);
-    owner = restore_owner(r, zip ? zip : source);
-    return owner ? owner == t : !t->info;
+    owner = restore_owner(restore, zip ? zip : source);
+    return owner ? owner == repair : !t->info;
 }
 
-static void remove_empty(int fd, const char *path)
-{
-    const char *name;
-    _cleanup_close_ int parent = beneath_parent(fd, path, &name);
-
-    if (parent >= 0)
-        unlinkat(parent, name, AT_REMOVEDIR); /* where it is empty */
-}
-
-int restore_place_add(struct restore *run, struct restore_tree *t, const struct restore_place *p,
+int restore_place_add(struct restore *restore, struct repair *repair, const struct restore_place *p,
                       const char *name, size_t dir)
 {
-    struct layout_record r = {
-        .kind = p->kind, .root = p->root, .fd = p->fd, .tag = dir, .zipped = t->dirs[dir].zipped};
+    struct layout_record record = {.kind = p->kind,
+                                   .root = p->root,
+                                   .fd = p->fd,
+                                   .tag = dir,
+                                   .zipped = repair->t->dirs[dir].zipped};
     _cleanup_free_ char *path = path_join(p->below, name);
     _cleanup_close_ int fd = -1;
     _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
-    int res = 0;
+    int r = 0;
 
     if (!path)
         return -ENOMEM;
-    if (is_known(&t->layout, p->root, path))
+    if (is_known(&repair->layout, p->root, path))
         return 0;
     fd = beneath_open(p->fd, path, O_RDONLY | O_DIRECTORY, 0);
     d = fd < 0 ? NULL : fdopendir(fd);
     if (!d)
         return 0;
     take_fd(&fd);
-    while (res >= 0 && (item = readdir(d))) {
-        res = caches_is_index(item->d_name) || caches_is_data(item->d_name)
-                  ? is_own(run, t, item->d_name, dir)
-                  : 0;
-        if (res > 0)
-            res = layout_add_file(&r, item->d_name, false);
-        if (res > 0)
-            judge_file(run, t, &r);
+    while (r >= 0 && (item = readdir(d))) {
+        r = caches_is_index(item->d_name) || caches_is_data(item->d_name)
+                ? is_own(restore, repair, item->d_name, dir)
+                : 0;
+        if (r > 0)
+            r = layout_add_file(&record, item->d_name, false);
+        if (r > 0)
+            judge_file(restore, repair, &record);
     }
-    if (res >= 0 && (p->root == LAYOUT_FOREIGN || p->doubted))
-        res = keep_wanted(run, t, p, dirfd(d), &r);
-    /* A run that was killed has moved everything and not come to this. */
-    if (res >= 0 && !r.file_count && p->old && !run->o->dry_run)
-        remove_empty(p->fd, path);
-    if (res < 0 || !r.file_count) {
-        layout_record_clear(&r);
-        return res < 0 ? res : 0;
+    if (r >= 0 && (p->root == LAYOUT_FOREIGN || p->doubted))
+        r = keep_wanted(restore, repair, p, dirfd(d), &record);
+    /* A restore that was killed has moved everything and not come to this. */
+    if (r >= 0 && !record.file_count && p->old && !restore->o->dry_run)
+        (void)beneath_rmdir(p->fd, path);
+    if (r < 0 || !record.file_count) {
+        layout_record_clear(&record);
+        return r < 0 ? r : 0;
     }
-    r.dir = take_ptr(path);
-    r.source = strdup(t->dirs[dir].path);
-    r.inside = strdup(p->root == LAYOUT_FOREIGN ? "" : p->below);
-    if (!r.inside) {
-        layout_record_clear(&r);
+    record.dir = take_ptr(path);
+    record.source = strdup(repair->t->dirs[dir].path);
+    record.inside = strdup(p->root == LAYOUT_FOREIGN ? "" : p->below);
+    if (!record.inside) {
+        layout_record_clear(&record);
         return -ENOMEM;
     }
-    return layout_add_record(&t->layout, &r);
+    return layout_add_record(&repair->layout, &record);
 }
 
-int restore_place_add_hashed(struct restore *r, struct restore_tree *t,
+int restore_place_add_hashed(struct restore *restore, struct repair *repair,
                              const struct restore_place *p, char **bases, const char *relative,
                              size_t dir)
 {
@@ -185,7 +215,7 @@ int restore_place_add_hashed(struct restore *r, struct restore_tree *t,
         _cleanup_free_ char *name = path ? places_hash_name(path) : NULL;
 
         if (!path || (!name && errno != EILSEQ) ||
-            (name && restore_place_add(r, t, p, name, dir) < 0))
+            (name && restore_place_add(restore, repair, p, name, dir) < 0))
             return -ENOMEM;
     }
     return 0;

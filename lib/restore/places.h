@@ -14,15 +14,11 @@ struct restore_place {
 };
 
 /* Adds the directory NAME in a cache root, for source directory DIR, if caches lie there. */
-int restore_place_add(struct restore *run, struct restore_tree *t, const struct restore_place *p,
+int restore_place_add(struct restore *restore, struct repair *repair, const struct restore_place *p,
                       const char *name, size_t dir);
 /* The names that DIR's caches have in root P, by each of BASES. RELATIVE is DIR below them. */
-int restore_place_add_hashed(struct restore *r, struct restore_tree *t,
+int restore_place_add_hashed(struct restore *restore, struct repair *repair,
                              const struct restore_place *p, char **bases, const char *relative,
                              size_t dir);
-/* trust.c: does index NAME in directory FD, of sources in directory DIR, fit one of these?
- */
-bool restore_fits(struct restore *r, const struct restore_tree *t, int fd, const char *name,
-                  size_t dir);
 /* Is PATH a source in the tree of CTX, a struct restore? */
 bool restore_is_source(void *ctx, const char *path);

@@ -17,7 +17,7 @@
 enum { LARGEST_RECORD = 256 << 20 };
 
 struct record {
-    const struct restore_tree *t;
+    const struct repair *repair;
     char **lines; /* sorted, into the text; owned */
     size_t count;
     struct buf more;
@@ -50,11 +50,11 @@ static bool is_listed(const struct record *rec, const char *line, size_t n)
 /* Lists PATH of the tree, which is known to be there. 1: it is listed already. */
 static int list_file(struct record *rec, const char *path)
 {
-    size_t above = strlen(rec->t->base), before = rec->more.size;
+    size_t above = strlen(rec->repair->t->base), before = rec->more.size;
     const char *relative = path;
 
     if (above) {
-        if (!path_is_under(path, rec->t->base) || !path[above])
+        if (!path_is_under(path, rec->repair->t->base) || !path[above])
             return 0; /* of the tree, but not where the distribution is */
         relative = path + above + 1;
     }
@@ -84,12 +84,12 @@ static int list_index(struct record *rec, const struct laid_index *laid)
     return 0;
 }
 
-static int list_all(struct record *rec, struct restore *r, const char *state)
+static int list_all(struct record *rec, struct restore *restore, const char *state)
 {
-    const struct layout *l = &rec->t->layout;
+    const struct layout *l = &rec->repair->layout;
     struct stat st;
 
-    if (beneath_stat(r->fd, state, &st) == 0 && list_file(rec, state) < 0)
+    if (beneath_stat(restore->fd, state, &st) == 0 && list_file(rec, state) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < l->laid_count; i++)
         if (l->laid[i].root == LAYOUT_TREE && list_index(rec, &l->laid[i]) < 0)
@@ -97,53 +97,53 @@ static int list_all(struct record *rec, struct restore *r, const char *state)
     return 0;
 }
 
-static int append(struct restore *r, const char *path, const struct buf *text,
+static int append(struct restore *restore, const char *path, const struct buf *text,
                   const struct buf *more, const struct stat *like)
 {
     _cleanup_buf_ struct buf whole = {0};
     bool cut = text->size && text->data[text->size - 1] != '\n';
-    int res;
+    int r;
 
     if (buf_add(&whole, text->data, text->size) < 0 || (cut && buf_add_str(&whole, "\n") < 0) ||
         buf_add(&whole, more->data, more->size) < 0)
         return -ENOMEM;
-    res = restamp_replace(r->fd, path, whole.data, whole.size, like, NULL);
+    r = restamp_replace(restore->fd, path, whole.data, whole.size, like, NULL);
     /* What is repaired is repaired; only a later removal will leave something behind. */
-    if (res < 0 && res != -ENOMEM)
-        report(r->o->report, WP_WARNING, path, "cannot be written: %s", strerror(-res));
-    return res == -ENOMEM ? res : 0;
+    if (r < 0 && r != -ENOMEM)
+        report(restore->o->report, WP_WARNING, path, "cannot be written: %s", strerror(-r));
+    return r == -ENOMEM ? r : 0;
 }
 
-int restore_record(struct restore *r, struct restore_tree *t, struct wp_error *err)
+int restore_record(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    _cleanup_free_ char *place = t->info ? path_dir(t->home) : NULL;
+    _cleanup_free_ char *place = repair->t->info ? path_dir(repair->t->home) : NULL;
     _cleanup_free_ char *info = place ? path_dir(place) : NULL;
     _cleanup_free_ char *path = info ? path_join(info, WHEEL_RECORD) : NULL;
-    _cleanup_free_ char *state = info ? path_join(t->home, STATE_NAME) : NULL;
-    _cleanup_free_ char *manifest = info ? path_join(t->home, MANIFEST_NAME) : NULL;
+    _cleanup_free_ char *state = info ? path_join(repair->t->home, STATE_NAME) : NULL;
+    _cleanup_free_ char *manifest = info ? path_join(repair->t->home, MANIFEST_NAME) : NULL;
     _cleanup_buf_ struct buf text = {0}, lines = {0};
-    struct record rec = {.t = t};
+    struct record rec = {.repair = repair};
     struct stat st;
-    int res;
+    int r;
 
-    if (!t->info)
+    if (!repair->t->info)
         return 0;
     if (!path || !state || !manifest)
         return error_nomem(err);
-    if (beneath_read(r->fd, path, LARGEST_RECORD, &text, &st) < 0 || !text.size)
+    if (beneath_read(restore->fd, path, LARGEST_RECORD, &text, &st) < 0 || !text.size)
         return 0; /* an egg, or no installer was here */
     if (memchr(text.data, '\0', text.size))
         return 0; /* no RECORD that any installer reads */
-    res = buf_add(&lines, text.data, text.size) < 0 || buf_terminate(&lines) < 0
-              ? -ENOMEM
-              : split(&rec, (char *)lines.data);
+    r = buf_add(&lines, text.data, text.size) < 0 || buf_terminate(&lines) < 0
+            ? -ENOMEM
+            : split(&rec, (char *)lines.data);
     /* Where the manifest itself is not in it, nothing of ours is anybody's to remove. */
-    if (res == 0 && (res = list_file(&rec, manifest)) == 1) {
-        res = list_all(&rec, r, state);
-        if (res == 0 && rec.more.size)
-            res = append(r, path, &text, &rec.more, &st);
+    if (r == 0 && (r = list_file(&rec, manifest)) == 1) {
+        r = list_all(&rec, restore, state);
+        if (r == 0 && rec.more.size)
+            r = append(restore, path, &text, &rec.more, &st);
     }
     buf_free(&rec.more);
     free(rec.lines);
-    return res < 0 ? error_nomem(err) : 0;
+    return r < 0 ? error_nomem(err) : 0;
 }

@@ -18,39 +18,6 @@
 
 /* ---- The tree ---------------------------------------------------------------------------- */
 
-static int add_root(struct restore *r, size_t *n, char *path, struct wp_error *err)
-{
-    if (!path)
-        return error_set(err, errno, r->dir, "cannot be found");
-    if (*n && strcmp(r->roots[*n - 1], path) == 0)
-        free(path);
-    else
-        r->roots[(*n)++] = path;
-    return 0;
-}
-
-/* The paths that Python may see the tree by. */
-static int plan_roots(struct restore *r, struct wp_error *err)
-{
-    const char *const *given = r->o->runtime_roots;
-    size_t count = 0, n = 0;
-    int res = 0;
-
-    while (given && given[count])
-        count++;
-    r->dir_path = path_absolute(r->dir);
-    r->roots = calloc(count + 3, sizeof *r->roots);
-    if (!r->dir_path || !r->roots)
-        return error_nomem(err);
-    for (size_t i = 0; i < count && res == 0; i++)
-        res = add_root(r, &n, path_absolute(given[i]), err);
-    if (!count)
-        res = add_root(r, &n, strdup(r->dir_path), err);
-    if (!count && res == 0)
-        res = add_root(r, &n, path_physical(r->dir), err);
-    return res;
-}
-
 static bool has_staging(const char *dir)
 {
     _cleanup_closedir_ DIR *d = opendir(dir);
@@ -65,191 +32,266 @@ static bool has_staging(const char *dir)
 }
 
 /* Completes or removes what a run that was killed has left in DIR. */
-static int recover(struct restore *r, const char *dir, struct wp_error *err)
+static int recover(struct restore *restore, const char *dir, struct wp_error *err)
 {
-    struct staging_options options = {.report = r->o->report, .interrupted = r->o->interrupted};
+    struct staging_options options = {.report = restore->o->report,
+                                      .interrupted = restore->o->interrupted};
     struct staging *s = NULL;
-    int res;
+    int r;
 
-    if (r->o->dry_run || !dir || !has_staging(dir))
+    if (restore->o->dry_run || !dir || !has_staging(dir))
         return 0;
-    res = staging_new(&s, &options, err);
-    if (res == 0)
-        res = staging_add_area(s, dir, err);
+    r = staging_new(&s, &options, err);
+    if (r == 0)
+        r = staging_add_area(s, dir, err);
     staging_free(s);
-    return res < 0 ? res : 0;
+    return r < 0 ? r : 0;
 }
 
-/* ---- The job ----------------------------------------------------------------------------- */
+/* Closes what a tree is repaired with. */
+static void repair_close(struct repair *repair)
+{
+    cleanup_close(&repair->lock);
+    cleanup_close(&repair->old_fd);
+    cleanup_close(&repair->cache_fd);
+    cleanup_close(&repair->user_fd);
+    repair->lock = repair->old_fd = repair->cache_fd = repair->user_fd = -1;
+}
+
+static void repair_clear(struct repair *repair)
+{
+    repair_close(repair);
+    staging_free(repair->staging);
+    layout_clear(&repair->layout);
+    for (size_t i = 0; repair->files && i < repair->t->m.entry_count; i++)
+        free(repair->files[i].path);
+    free(repair->files);
+    free(repair->state_cache_dir);
+}
+
+/* ---- One of them ------------------------------------------------------------------------- */
 
 /* Indexes that were packed and are nowhere: nothing is wrong, but Numba will compile. */
-static void count_missing(struct restore *r, const struct restore_tree *t)
+static void count_missing(struct restore *restore, const struct repair *repair)
 {
     size_t valid = 0, found = 0;
 
-    for (size_t i = 0; i < t->m.index_count; i++) {
-        const struct manifest_index *line = &t->m.indexes[i];
+    for (size_t i = 0; i < repair->t->m.index_count; i++) {
+        const struct manifest_index *line = &repair->t->m.indexes[i];
         const struct restored *f =
-            line->valid && line->source ? restore_file_of(t, line->source) : NULL;
+            line->valid && line->source ? restore_file_of(repair, line->source) : NULL;
 
         valid += f && f->status == RESTORED_SAME;
     }
-    for (size_t i = 0; i < t->layout.laid_count; i++)
-        found += t->layout.laid[i].was_valid;
+    for (size_t i = 0; i < repair->layout.laid_count; i++)
+        found += repair->layout.laid[i].was_valid;
     if (found < valid)
-        report(r->o->report, WP_WARNING, t->name,
+        report(restore->o->report, WP_WARNING, repair->t->name,
                "%zu cache indexes of the archive are not here, nor where they were put",
                valid - found);
 }
 
-static void tell_result(struct restore *r, const struct restore_tree *t)
+static void tell_result(struct restore *restore, const struct repair *repair)
 {
-    struct wp_restore_result *result = r->result;
+    struct wp_restore_result *result = restore->result;
 
-    result->renamed += t->layout.renamed;
+    result->renamed += repair->layout.renamed;
     if (!result->cache_dir) {
-        result->layout = t->layout.where;
-        result->set_cache_dir = t->layout.where == WP_LAYOUT_CACHE_DIR;
-        result->cache_dir = t->layout.where_root ? strdup(t->layout.where_root) : NULL;
+        result->layout = repair->layout.where;
+        result->set_cache_dir = repair->layout.where == WP_LAYOUT_CACHE_DIR;
+        result->cache_dir = repair->layout.where_root ? strdup(repair->layout.where_root) : NULL;
     }
 }
 
-/* The home's cache directory that nothing lies in any more. */
-static void remove_empty_cache(const struct restore *r, const struct restore_tree *t)
+/* Finds where the caches lie now, and puts them into staged trees where they belong. */
+static int lay_caches(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    _cleanup_free_ char *cache = t->home ? path_join(t->home, "cache") : NULL;
-    const char *name;
-    _cleanup_close_ int parent = cache ? beneath_parent(r->fd, cache, &name) : -1;
+    int r = restore_caches(restore, repair, err);
 
-    if (parent >= 0)
-        unlinkat(parent, name, AT_REMOVEDIR); /* where it is empty */
+    return r < 0 ? r : layout_run(&repair->layout, err);
 }
 
-static int repair(struct restore *r, struct restore_tree *t, struct wp_error *err)
+static int commit(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    struct wp_restore_result *result = r->result;
-    int res = restore_lock(r, t, err);
+    _cleanup_free_ char *cache = repair->t->home ? path_join(repair->t->home, "cache") : NULL;
+    int r = repair->staging ? staging_commit(repair->staging, err) : 0;
 
-    if (res == 0)
-        res = recover(r, r->o->cache_dir, err);
-    if (res == 0)
-        res = restore_files(r, t, err);
-    if (res == 0 && restore_dirs_find(t) < 0)
-        res = error_nomem(err);
-    if (res == 0)
-        res = restore_trust(r, t, err);
-    if (res == 0)
-        res = recover(r, t->old_root, err);
-    if (res == 0)
-        res = restore_caches(r, t, err);
-    if (res == 0)
-        res = layout_run(&t->layout, err);
-    if (res == 0)
-        res = restore_stamps(r, t, err);
-    if (res == 0 && !r->o->dry_run)
-        res = restore_state_write(r, t, err);
-    if (res == 0 && t->staging)
-        res = staging_commit(t->staging, err);
-    staging_free(take_ptr(t->staging));
-    if (res == 0 && !r->o->dry_run)
-        layout_finish(&t->layout);
-    if (res == 0 && !r->o->dry_run)
-        res = restore_record(r, t, err);
-    if (res < 0)
-        return res;
-    if (!r->o->dry_run)
-        remove_empty_cache(r, t);
-    tell_result(r, t);
-    count_missing(r, t);
-    return r->o->dry_run ? 0
-                         : layout_verify(&t->layout, r->pool, &result->verify, &result->was_valid,
-                                         &result->lost, err);
+    staging_free(take_ptr(repair->staging));
+    if (r < 0)
+        return r;
+    layout_finish(&repair->layout);
+    if (cache)
+        (void)beneath_rmdir(restore->fd, cache); /* where nothing lies in it any more */
+    return restore_record(restore, repair, err);
 }
 
-static int restore_tree(struct restore *r, struct restore_tree *t, struct wp_error *err)
+static int verify(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    int res = repair(r, t, err);
+    struct wp_restore_result *result = restore->result;
 
-    restore_tree_close(t);
-    return res;
+    return layout_verify(&repair->layout, restore->pool, &result->verify, &result->was_valid,
+                         &result->lost, err);
+}
+
+static int repair_tree(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    bool dry_run = restore->o->dry_run;
+    int r = restore_lock(restore, repair, err);
+
+    if (r == 0)
+        r = recover(restore, restore->o->cache_dir, err);
+    if (r == 0)
+        r = restore_files(restore, repair, err);
+    if (r == 0)
+        r = restore_believe(restore, repair, err);
+    if (r == 0)
+        r = recover(restore, repair->t->old_root, err);
+    if (r == 0)
+        r = lay_caches(restore, repair, err);
+    if (r == 0)
+        r = restore_stamps(restore, repair, err);
+    if (r == 0 && !dry_run)
+        r = restore_state_write(restore, repair, err);
+    if (r == 0 && !dry_run)
+        r = commit(restore, repair, err);
+    if (r == 0) {
+        tell_result(restore, repair);
+        count_missing(restore, repair);
+    }
+    if (r == 0 && !dry_run)
+        r = verify(restore, repair, err);
+    repair_close(repair);
+    return r;
+}
+
+/* ---- All of them ------------------------------------------------------------------------- */
+
+static int open_tree(struct restore *restore, struct wp_error *err)
+{
+    const char *dir = restore->o->dir;
+    int r = caches_roots(&restore->roots, dir, restore->o->runtime_roots, err);
+
+    if (r < 0)
+        return r;
+    restore->dir_path = path_absolute(dir);
+    if (!restore->dir_path)
+        return error_set(err, errno, dir, "cannot be found");
+    restore->fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (restore->fd < 0)
+        return error_set(err, errno, dir, "cannot open directory");
+    restore->pool = pool_new(restore->o->threads);
+    if (!restore->pool)
+        return error_set(err, errno, NULL, "cannot start threads");
+    restore->umask = file_umask();
+    return 0;
+}
+
+static int find_manifests(struct restore *restore, struct wp_error *err)
+{
+    struct trees *trees = &restore->trees;
+    int r;
+
+    *trees = (struct trees){.dir = restore->o->dir,
+                            .dir_path = restore->dir_path,
+                            .fd = restore->fd,
+                            .pool = restore->pool,
+                            .interrupted = restore->o->interrupted};
+    r = trees_find(trees, restore->o->manifest, err);
+    if (r < 0)
+        return r;
+    restore->repairs = calloc(trees->count + 1, sizeof *restore->repairs);
+    if (!restore->repairs)
+        return error_nomem(err);
+    for (size_t i = 0; i < trees->count; i++) {
+        restore->repairs[i] = (struct repair){
+            .t = &trees->list[i], .lock = -1, .old_fd = -1, .cache_fd = -1, .user_fd = -1};
+        restore->grafting |= trees->list[i].foreign >= 0;
+    }
+    restore->result->manifests = trees->count;
+    return 0;
+}
+
+/* Which files there should be, and which manifest speaks for each. */
+static int plan(struct restore *restore, struct wp_error *err)
+{
+    for (size_t i = 0; i < restore->trees.count; i++) {
+        int r = restore_links(restore, &restore->repairs[i], err);
+
+        if (r == 0)
+            r = restore_plan(restore, &restore->repairs[i], err);
+        if (r < 0)
+            return r;
+    }
+    return restore_share(restore, err);
 }
 
 /* Manifests that cannot be used do not keep the others from being so. */
-static void tell_damaged(struct restore *r)
+static void tell_damaged(struct restore *restore)
 {
-    for (size_t i = 0; i < r->damaged_count; i++)
-        report(r->o->report, WP_FAILED, NULL, "%s", r->damaged[i].message);
-    r->result->damaged = r->damaged_count;
+    for (size_t i = 0; i < restore->trees.damaged_count; i++)
+        report(restore->o->report, WP_FAILED, NULL, "%s", restore->trees.damaged[i].message);
+    restore->result->damaged = restore->trees.damaged_count;
 }
 
-static int run(struct restore *r, struct wp_error *err)
+static int run(struct restore *restore, struct wp_error *err)
 {
-    int res = verify_begin(&r->verify, r->o->user, err);
+    int r = verify_begin(&restore->verify, restore->o->user, err);
 
-    if (res == 0)
-        res = plan_roots(r, err);
-    if (res < 0)
-        return res;
-    r->fd = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (r->fd < 0)
-        return error_set(err, errno, r->dir, "cannot open directory");
-    r->pool = pool_new(r->o->threads);
-    if (!r->pool)
-        return error_set(err, errno, NULL, "cannot start threads");
-    r->umask = file_umask();
-    res = recover(r, r->dir, err);
-    if (res == 0)
-        res = restore_find(r, err);
-    for (size_t i = 0; i < r->tree_count && res == 0; i++) {
-        res = restore_links(r, &r->trees[i], err);
-        if (res == 0)
-            res = restore_plan(r, &r->trees[i], err);
-    }
-    if (res == 0)
-        res = restore_share(r, err);
-    for (size_t i = 0; i < r->tree_count && res == 0; i++)
-        res = restore_tree(r, &r->trees[i], err);
-    if (res == 0)
-        res = restore_extra(r, err);
-    if (res == 0)
-        tell_damaged(r);
-    r->result->manifests = r->tree_count;
-    return res;
+    if (r == 0)
+        r = open_tree(restore, err);
+    if (r == 0)
+        r = recover(restore, restore->o->dir, err);
+    if (r == 0)
+        r = find_manifests(restore, err);
+    if (r == 0)
+        r = plan(restore, err);
+    for (size_t i = 0; i < restore->trees.count && r == 0; i++)
+        r = repair_tree(restore, &restore->repairs[i], err);
+    if (r == 0)
+        r = restore_extra(restore, err);
+    if (r == 0)
+        tell_damaged(restore);
+    return r;
 }
 
-static int restore(const struct wp_restore_options *o, bool grafting,
-                   struct wp_restore_result *result, struct wp_error *err)
+static void clear(struct restore *restore)
 {
-    struct restore r = {.o = o, .result = result, .grafting = grafting, .dir = o->dir, .fd = -1};
-    int res;
+    for (size_t i = 0; restore->repairs && i < restore->trees.count; i++)
+        repair_clear(&restore->repairs[i]);
+    free(restore->repairs);
+    trees_clear(&restore->trees);
+    pool_free(restore->pool);
+    cleanup_close(&restore->fd);
+    verify_end(&restore->verify);
+    caches_free_bases(restore->roots);
+    free(restore->owners);
+    free(restore->dir_path);
+}
+
+static int run_and_clear(const struct wp_restore_options *o, bool grafting,
+                         struct wp_restore_result *result, struct wp_error *err)
+{
+    struct restore restore = {.o = o, .result = result, .grafting = grafting, .fd = -1};
+    int r;
 
     *result = (struct wp_restore_result){.layout = WP_LAYOUT_IN_TREE};
-    res = run(&r, err);
-    for (size_t i = 0; i < r.tree_count; i++)
-        restore_tree_clear(&r.trees[i]);
-    pool_free(r.pool);
-    cleanup_close(&r.fd);
-    verify_end(&r.verify);
-    caches_free_bases(r.roots);
-    free(r.trees);
-    free(r.damaged);
-    free(r.owners);
-    free(r.dir_path);
-    if (res < 0)
+    r = run(&restore, err);
+    clear(&restore);
+    if (r < 0)
         wp_restore_result_clear(result);
-    return res;
+    return r;
 }
 
 int wp_restore(const struct wp_restore_options *o, struct wp_restore_result *result,
                struct wp_error *err)
 {
-    return restore(o, false, result, err);
+    return run_and_clear(o, false, result, err);
 }
 
 int restore_graft(const struct wp_restore_options *o, struct wp_restore_result *result,
                   struct wp_error *err)
 {
-    return restore(o, true, result, err);
+    return run_and_clear(o, true, result, err);
 }
 
 void wp_restore_result_clear(struct wp_restore_result *r)

@@ -22,9 +22,9 @@ static int compare_owners(const void *a, const void *b)
     return x->tree < y->tree ? -1 : x->tree > y->tree;
 }
 
-static struct restored *file_of(const struct restore *r, const struct restore_owner *o)
+static struct restored *file_of(const struct restore *restore, const struct restore_owner *o)
 {
-    return &r->trees[o->tree].files[o->file];
+    return &restore->repairs[o->tree].files[o->file];
 }
 
 static bool same_content(const struct entry *a, const struct entry *b)
@@ -38,9 +38,9 @@ static bool is_later(struct timespec a, struct timespec b)
 }
 
 /* What is there: its digest in OUT, with SIZE and TIME; false where there is none. */
-static bool look(const struct restore *r, const char *path, struct entry *out)
+static bool look(const struct restore *restore, const char *path, struct entry *out)
 {
-    _cleanup_close_ int fd = beneath_open(r->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    _cleanup_close_ int fd = beneath_open(restore->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || sha256_of_file(fd, out->sha256) < 0)
@@ -52,22 +52,22 @@ static bool look(const struct restore *r, const char *path, struct entry *out)
 
 /* The one of COUNT manifests that knows the file by its content; of several the one that knows its
  * time; then the one of the latest time. */
-static size_t choose(const struct restore *r, const struct restore_owner *o, size_t count)
+static size_t choose(const struct restore *restore, const struct restore_owner *o, size_t count)
 {
     struct entry now = {0};
-    bool there = look(r, o->path, &now);
+    bool there = look(restore, o->path, &now);
     size_t best = 0;
     int best_score = -1;
 
     for (size_t i = 0; i < count; i++) {
-        const struct entry *e = file_of(r, &o[i])->facts;
+        const struct entry *e = file_of(restore, &o[i])->facts;
         int score = !e ? -1 : !there || !same_content(e, &now) ? 0 : 1;
 
         if (score > 0 && e->mtime.tv_sec == now.mtime.tv_sec &&
             e->mtime.tv_nsec == now.mtime.tv_nsec)
             score = 2;
         if (score > best_score || (score >= 0 && score == best_score &&
-                                   is_later(e->mtime, file_of(r, &o[best])->facts->mtime))) {
+                                   is_later(e->mtime, file_of(restore, &o[best])->facts->mtime))) {
             best = i;
             best_score = score;
         }
@@ -76,56 +76,56 @@ static size_t choose(const struct restore *r, const struct restore_owner *o, siz
 }
 
 /* O has room for every file. */
-static size_t list_files(const struct restore *r, struct restore_owner *o)
+static size_t list_files(const struct restore *restore, struct restore_owner *o)
 {
     size_t n = 0;
 
-    for (size_t t = 0; t < r->tree_count; t++)
-        for (size_t i = 0; i < r->trees[t].m.entry_count; i++)
-            if (r->trees[t].files[i].path)
-                o[n++] = (struct restore_owner){r->trees[t].files[i].path, t, i};
+    for (size_t t = 0; t < restore->trees.count; t++)
+        for (size_t i = 0; i < restore->trees.list[t].m.entry_count; i++)
+            if (restore->repairs[t].files[i].path)
+                o[n++] = (struct restore_owner){restore->repairs[t].files[i].path, t, i};
     if (n)
         qsort(o, n, sizeof *o, compare_owners);
     return n;
 }
 
-int restore_share(struct restore *r, struct wp_error *err)
+int restore_share(struct restore *restore, struct wp_error *err)
 {
     size_t room = 0, count, last;
 
-    for (size_t t = 0; t < r->tree_count; t++)
-        room += r->trees[t].m.entry_count;
-    r->owners = calloc(room + 1, sizeof *r->owners);
-    if (!r->owners)
+    for (size_t t = 0; t < restore->trees.count; t++)
+        room += restore->trees.list[t].m.entry_count;
+    restore->owners = calloc(room + 1, sizeof *restore->owners);
+    if (!restore->owners)
         return error_nomem(err);
-    count = list_files(r, r->owners);
+    count = list_files(restore, restore->owners);
     for (size_t i = 0; i < count; i = last) {
-        struct restore_owner *o = &r->owners[i];
+        struct restore_owner *o = &restore->owners[i];
         size_t best;
 
-        for (last = i + 1; last < count && strcmp(r->owners[last].path, o->path) == 0; last++)
+        for (last = i + 1; last < count && strcmp(restore->owners[last].path, o->path) == 0; last++)
             ;
-        best = last - i > 1 ? choose(r, o, last - i) : 0;
+        best = last - i > 1 ? choose(restore, o, last - i) : 0;
         for (size_t k = 0; k < last - i; k++)
             if (k != best) {
-                file_of(r, &o[k])->superseded = true;
-                file_of(r, &o[k])->facts = NULL;
+                file_of(restore, &o[k])->superseded = true;
+                file_of(restore, &o[k])->facts = NULL;
             }
-        r->owners[r->owner_count++] = o[best];
+        restore->owners[restore->owner_count++] = o[best];
     }
     return 0;
 }
 
-const struct restore_tree *restore_owner(const struct restore *r, const char *path)
+const struct repair *restore_owner(const struct restore *restore, const char *path)
 {
-    size_t low = 0, high = r->owner_count;
+    size_t low = 0, high = restore->owner_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(r->owners[middle].path, path);
+        int order = strcmp(restore->owners[middle].path, path);
 
         if (order == 0)
-            return &r->trees[r->owners[middle].tree];
+            return &restore->repairs[restore->owners[middle].tree];
         if (order < 0)
             low = middle + 1;
         else

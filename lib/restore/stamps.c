@@ -59,7 +59,7 @@ static int renew(int fd, const char *path, const struct restamp_source *source,
                : 0;
 }
 
-static int renew_data(struct restore_tree *t, const struct laid_index *laid,
+static int renew_data(struct tree_manifest *t, const struct laid_index *laid,
                       const struct manifest_index *line, const struct restamp_source *source,
                       struct wp_error *err)
 {
@@ -89,7 +89,7 @@ static int renew_data(struct restore_tree *t, const struct laid_index *laid,
 
 /* An index that fits its source by time and size, but whose source has other content: Numba would
  * run code of what is no longer there. */
-static void warn_of_wrong_code(struct restore *r, const struct laid_index *laid,
+static void warn_of_wrong_code(struct restore *restore, const struct laid_index *laid,
                                const struct restored *f, const struct manifest_index *line)
 {
     struct timespec t = f->before;
@@ -97,70 +97,73 @@ static void warn_of_wrong_code(struct restore *r, const struct laid_index *laid,
     if (!line->valid || !line->has_stamp || line->stamp.kind == WP_STAMP_CONTENT ||
         f->facts->mtime.tv_sec != t.tv_sec || f->facts->mtime.tv_nsec != t.tv_nsec)
         return;
-    r->result->lost++;
-    report(r->o->report, WP_WARNING, laid->shown,
+    restore->result->lost++;
+    report(restore->o->report, WP_WARNING, laid->shown,
            "its source has other content, but the time and maybe the size that the index "
            "remembers: Numba would not notice");
 }
 
-static struct restored *source_of(const struct restore_tree *t, const struct laid_index *laid)
+static struct restored *source_of(const struct repair *repair, const struct laid_index *laid)
 {
     _cleanup_free_ char *archived =
-        path_join(t->dirs[laid->tag].archived, path_base(laid->source_shown));
+        path_join(repair->t->dirs[laid->tag].archived, path_base(laid->source_shown));
 
-    return archived ? restore_file_of(t, archived) : NULL;
+    return archived ? restore_file_of(repair, archived) : NULL;
 }
 
-static int fit_index(struct restore *r, struct restore_tree *t, const struct laid_index *laid,
+static int fit_index(struct restore *restore, struct repair *repair, const struct laid_index *laid,
                      struct wp_error *err)
 {
-    const struct manifest_index *line = restore_index_line(t, laid->tag, path_base(laid->path));
-    const struct restored *f = source_of(t, laid);
+    const struct manifest_index *line =
+        tree_index_line(repair->t, laid->tag, path_base(laid->path));
+    const struct restored *f = source_of(repair, laid);
     struct restamp_source source;
-    int res = 0;
+    int r = 0;
 
     if (!f || laid->fd < 0)
         return 0;
     if (f->status == RESTORED_CHANGED && line)
-        warn_of_wrong_code(r, laid, f, line);
+        warn_of_wrong_code(restore, laid, f, line);
     if (f->status != RESTORED_SAME)
         return 0;
     source = (struct restamp_source){.now = f->now, .before = f->before, .packed = f->facts};
-    if (r->o->restamp != WP_RESTAMP_NEVER)
-        res = restamp_index(laid->fd, laid->path, &source, line,
-                            line ? manifest_find(&t->m, line->index) : NULL, r->o->dry_run, err);
-    if (res > 0) {
-        r->result->restamped++;
-        report(r->o->report, restore_detail(r), laid->shown,
-               r->o->dry_run ? "its stamp would be changed" : "its stamp is changed");
+    if (restore->o->restamp != WP_RESTAMP_NEVER)
+        r = restamp_index(laid->fd, laid->path, &source, line,
+                          line ? manifest_find(&repair->t->m, line->index) : NULL,
+                          restore->o->dry_run, err);
+    if (r > 0) {
+        restore->result->restamped++;
+        report(restore->o->report, restore_detail(restore), laid->shown,
+               restore->o->dry_run ? "its stamp would be changed" : "its stamp is changed");
     }
-    if (res >= 0 && line && line->valid && !r->o->dry_run)
-        res = renew_data(t, laid, line, &source, err);
-    return res < 0 ? res : 0;
+    if (r >= 0 && line && line->valid && !restore->o->dry_run)
+        r = renew_data(repair->t, laid, line, &source, err);
+    return r < 0 ? r : 0;
 }
 
 /* ---- .pyc files -------------------------------------------------------------------------- */
 
-static int fit_pycs(struct restore *r, const struct restored *f, struct wp_error *err)
+static int fit_pycs(struct restore *restore, const struct restored *f, struct wp_error *err)
 {
     struct restamp_source source = {.now = f->now, .before = f->before, .packed = f->facts};
 
     if (f->now.tv_sec == f->before.tv_sec && f->now.tv_sec == f->facts->mtime.tv_sec)
         return 0;
-    return restamp_pyc(r->fd, f->path, &source, r->o->dry_run, &r->result->pycs, err);
+    return restamp_pyc(restore->fd, f->path, &source, restore->o->dry_run, &restore->result->pycs,
+                       err);
 }
 
-int restore_stamps(struct restore *r, struct restore_tree *t, struct wp_error *err)
+int restore_stamps(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    int res = 0;
+    int r = 0;
 
-    for (size_t i = 0; i < t->layout.laid_count && res == 0; i++)
-        res = restore_interrupted(r) ? error_set(err, EINTR, NULL, "interrupted")
-                                     : fit_index(r, t, &t->layout.laid[i], err);
-    if (r->o->restamp == WP_RESTAMP_NEVER)
-        return res;
-    for (size_t i = 0; i < t->m.entry_count && res == 0; i++)
-        if (t->files[i].status == RESTORED_SAME)
-            res = fit_pycs(r, &t->files[i], err);
-    return res;
+    for (size_t i = 0; i < repair->layout.laid_count && r == 0; i++)
+        r = restore_interrupted(restore) ? error_set(err, EINTR, NULL, "interrupted")
+                                         : fit_index(restore, repair, &repair->layout.laid[i], err);
+    if (restore->o->restamp == WP_RESTAMP_NEVER)
+        return r;
+    for (size_t i = 0; i < repair->t->m.entry_count && r == 0; i++)
+        if (repair->files[i].status == RESTORED_SAME)
+            r = fit_pycs(restore, &repair->files[i], err);
+    return r;
 }

@@ -1,117 +1,20 @@
-/* Repairing, the record of it: what state.jsonl says of earlier times, and a further line of it
- * where there is something new to say. */
+/* Repairing, the record of it: a further line of state.jsonl where there is something new to say.
+ */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/path.h"
 #include "job.h"
 #include "layout/restamp.h"
+#include "numba/caches.h"
 #include "tree/beneath.h"
-#include "tree/create.h"
-
-/* ---- Reading ----------------------------------------------------------------------------- */
-
-static int read_state(struct restore *r, struct restore_tree *t, struct wp_error *err)
-{
-    _cleanup_free_ char *path = path_join(t->home, STATE_NAME);
-    struct stat st = {0};
-    int res = path ? beneath_read(r->fd, path, STATE_LARGEST, &t->state_text, &st) : -ENOMEM;
-
-    if (res == -ENOENT)
-        return 0;
-    if (res < 0)
-        return error_set(err, -res, path, "cannot be read");
-    res = manifest_state_read(&t->state, t->state_text.data, t->state_text.size, path, err);
-    t->has_state = res == 0;
-    t->state_uid = st.st_uid;
-    return res;
-}
-
-/* The paths that the base had for Python when caches were last named for them. */
-static int find_old_bases(struct restore_tree *t, struct wp_error *err)
-{
-    const char *below = "";
-
-    if (!t->has_state)
-        return 0;
-    if (t->strip > t->state.strip && restore_depth(t->prefix) > t->state.strip)
-        below = path_strip(t->prefix, t->state.strip);
-    t->old_bases = calloc(t->state.root_count + 1, sizeof *t->old_bases);
-    if (!t->old_bases)
-        return error_nomem(err);
-    for (size_t i = 0; i < t->state.root_count; i++) {
-        const char *root = t->state.roots[i];
-
-        t->old_bases[i] = *below ? path_join(root, below) : strdup(root);
-        if (!t->old_bases[i])
-            return error_nomem(err);
-    }
-    return 0;
-}
-
-/* Where the cache root of earlier times is now: it has moved with the tree if it lay in it. */
-static int find_old_root(struct restore *r, struct restore_tree *t, struct wp_error *err)
-{
-    const char *named = t->has_state ? t->state.cache_root : NULL;
-    _cleanup_free_ char *old = named && *named == '/' ? path_normalise(named) : NULL;
-
-    if (!named || *named != '/')
-        return 0;
-    if (!old)
-        return error_nomem(err);
-    for (char **base = t->old_bases; *base && !t->old_root; base++) {
-        _cleanup_free_ char *now = path_join(r->dir_path, t->base);
-        const char *below = old + strlen(*base);
-
-        if (!path_is_under(old, *base))
-            continue;
-        while (*below == '/')
-            below++;
-        t->old_root = !now ? NULL : *below ? path_join(now, below) : strdup(now);
-        if (!t->old_root)
-            return error_nomem(err);
-    }
-    if (!t->old_root)
-        t->old_root = take_ptr(old);
-    return 0;
-}
-
-void restore_state_forget(struct restore_tree *t)
-{
-    for (char **base = t->old_bases; base && *base; base++)
-        free(*base);
-    free(take_ptr(t->old_bases));
-    free(take_ptr(t->old_root));
-    manifest_state_clear(&t->state);
-    t->state_text.size = 0;
-    t->has_state = false;
-}
-
-int restore_state_read(struct restore *r, struct restore_tree *t, struct wp_error *err)
-{
-    unsigned depth = restore_depth(t->prefix), strip;
-    int res;
-
-    restore_state_forget(t);
-    res = read_state(r, t, err);
-    if (res < 0)
-        return res;
-    strip = t->has_state && t->state.strip > depth ? t->state.strip : depth;
-    if (strip > RESTORE_MOST_STRIP)
-        return error_set(err, 0, t->name, "its state strips more components than names have");
-    if (t->files && strip != t->strip)
-        return error_set(err, EBUSY, t->name, "was unpacked again meanwhile");
-    t->strip = strip;
-    res = find_old_bases(t, err);
-    return res < 0 ? res : find_old_root(r, t, err);
-}
-
-/* ---- Writing ----------------------------------------------------------------------------- */
 
 static bool same_text(const char *a, const char *b)
 {
@@ -119,7 +22,7 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* Does the last line say what NOW says? It may say it of a directory above the base. */
-static bool says_the_same(const struct restore_tree *t, const struct manifest_state *now)
+static bool says_the_same(const struct tree_manifest *t, const struct manifest_state *now)
 {
     const struct manifest_state *was = &t->state;
     size_t i = 0;
@@ -133,67 +36,93 @@ static bool says_the_same(const struct restore_tree *t, const struct manifest_st
 }
 
 /* Through the staging where there is one, so that it appears with what it tells of. */
-static int put(struct restore *r, struct restore_tree *t, const char *path, const struct buf *text,
+static int put(struct restore *restore, struct repair *repair, const struct buf *text,
                struct wp_error *err)
 {
-    struct create_policy plain = {.permissions = true};
-    struct entry e = {.path = (char *)path, .mode = 0644, .size = text->size};
+    _cleanup_free_ char *path = path_join(repair->t->home, STATE_NAME);
     struct stat like = {.st_mode = 0644, .st_uid = geteuid(), .st_gid = getegid()};
-    int tree, res;
+    struct timespec now;
+    int r;
 
-    clock_gettime(CLOCK_REALTIME, &e.mtime);
-    if (!t->staging) {
-        (void)beneath_stat(r->fd, path, &like);
-        res = restamp_replace(r->fd, path, text->data, text->size, &like, &e.mtime);
-        /* The tree is repaired all the same; only a later move will find less. */
-        if (res < 0)
-            report(r->o->report, WP_WARNING, path, "cannot be written: %s", strerror(-res));
-        return 0;
+    if (!path)
+        return error_nomem(err);
+    if (repair->staging) {
+        r = trees_state_stage(repair->staging, repair->t->home, text, err);
+        return r == 0 && staging_set_last(repair->staging, 0, path) < 0 ? error_nomem(err) : r;
     }
-    tree = staging_tree(t->staging, 0);
-    res = create_dir(tree, t->home, 0700, err);
-    if (res == 0)
-        res = create_file(tree, &plain, &e, text->data, text->size, err);
-    if (res == 0 && staging_set_last(t->staging, 0, path) < 0)
-        res = error_nomem(err);
-    return res;
+    clock_gettime(CLOCK_REALTIME, &now);
+    (void)beneath_stat(restore->fd, path, &like);
+    r = restamp_replace(restore->fd, path, text->data, text->size, &like, &now);
+    /* The tree is repaired all the same; only a later move will find less. */
+    if (r < 0)
+        report(restore->o->report, WP_WARNING, path, "cannot be written: %s", strerror(-r));
+    return 0;
 }
 
-int restore_state_write(struct restore *r, struct restore_tree *t, struct wp_error *err)
+/* The paths that the base of T has for Python now. NULL on no memory. */
+static char **base_roots(const struct restore *restore, const struct tree_manifest *t,
+                         size_t *count)
 {
+    char **roots;
+    size_t n = 0;
+
+    while (restore->roots[n])
+        n++;
+    roots = calloc(n + 1, sizeof *roots);
+    for (*count = 0; roots && *count < n; ++*count) {
+        const char *root = restore->roots[*count];
+
+        roots[*count] = *t->base ? path_join(root, t->base) : strdup(root);
+        if (!roots[*count]) {
+            caches_free_bases(roots);
+            return NULL;
+        }
+    }
+    return roots;
+}
+
+/* Hex digest of the manifest's text. 0 or negative errno. */
+static int manifest_digest(const struct restore *restore, const struct tree_manifest *t,
+                           char hex[2 * SHA256_SIZE + 1])
+{
+    _cleanup_free_ char *path = path_join(t->home, MANIFEST_NAME);
+    _cleanup_close_ int fd =
+        path ? beneath_open(restore->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0) : -ENOMEM;
+    unsigned char digest[SHA256_SIZE];
+    int r = fd < 0 ? fd : sha256_of_file(fd, digest);
+
+    if (r == 0)
+        hex_encode(digest, sizeof digest, hex);
+    return r;
+}
+
+int restore_state_write(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    const struct tree_manifest *t = repair->t;
+    char archive[2 * SHA256_SIZE + 1];
     struct manifest_state now = {.action = (char *)"restore",
                                  .strip = t->strip,
-                                 .layout = (char *)wp_layout_name(t->layout.where),
-                                 .cache_root = t->layout.where_root,
-                                 .archive = t->archive};
-    _cleanup_free_ char *path = t->home ? path_join(t->home, STATE_NAME) : NULL;
+                                 .layout = (char *)wp_layout_name(repair->layout.where),
+                                 .cache_root = repair->layout.where_root,
+                                 .archive = archive};
     _cleanup_buf_ struct buf text = {0};
-    size_t count = 0;
-    int res = 0;
+    int r;
 
     if (!t->home)
         return 0;
-    while (r->roots[count])
-        count++;
-    now.roots = calloc(count + 1, sizeof *now.roots);
-    for (; now.roots && now.root_count < count; now.root_count++)
-        if (!(now.roots[now.root_count] = *t->base ? path_join(r->roots[now.root_count], t->base)
-                                                   : strdup(r->roots[now.root_count])))
-            break;
-    if (!path || !now.roots || now.root_count < count)
-        res = -ENOMEM;
-    else if (!says_the_same(t, &now)) {
-        if (buf_add(&text, t->state_text.data, t->state_text.size) < 0)
-            res = -ENOMEM;
+    r = manifest_digest(restore, t, archive);
+    if (r < 0)
+        return error_set(err, -r, t->name, "cannot be read");
+    now.roots = base_roots(restore, t, &now.root_count);
+    if (!now.roots)
+        return error_nomem(err);
+    if (!says_the_same(t, &now)) {
+        if (buf_add(&text, t->state_text.data, t->state_text.size) < 0 ||
+            manifest_state_write(&now, &text) < 0)
+            r = error_nomem(err);
         else
-            res = manifest_state_write(&now, &text);
+            r = put(restore, repair, &text, err);
     }
-    if (res < 0)
-        error_nomem(err);
-    else if (text.size)
-        res = put(r, t, path, &text, err);
-    for (size_t i = 0; i < now.root_count; i++)
-        free(now.roots[i]);
-    free(now.roots);
-    return res;
+    caches_free_bases(now.roots);
+    return r;
 }

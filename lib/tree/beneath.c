@@ -296,6 +296,16 @@ int beneath_stat(int dirfd, const char *path, struct stat *st)
     return fstat(fd, st) < 0 ? -errno : 0;
 }
 
+int beneath_rmdir(int dirfd, const char *path)
+{
+    const char *name;
+    _cleanup_close_ int parent = beneath_parent(dirfd, path, &name);
+
+    if (parent < 0)
+        return parent;
+    return unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
 int beneath_rename(int from_fd, const char *from, int to_fd, const char *to)
 {
     const char *from_name, *to_name;

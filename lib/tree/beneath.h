@@ -22,6 +22,8 @@ int beneath_stat(int dirfd, const char *path, struct stat *st);
 /* Removes a file or a whole tree (directories without write permission too); absent is fine.
  * Stops at the first thing that cannot be removed, such as a mount point (-EBUSY). */
 int beneath_remove(int dirfd, const char *path);
+/* rmdir(2): 0 or negative errno. */
+int beneath_rmdir(int dirfd, const char *path);
 /* rename(2), each name beneath its own descriptor. */
 int beneath_rename(int from_fd, const char *from, int to_fd, const char *to);
 /* Reads a whole regular file of at most MAX bytes (-EFBIG) in place of what OUT holds. ST may be

@@ -33,11 +33,10 @@ static int is_current(struct unpack *u, struct wp_error *err)
         return error_nomem(err);
     if (!path_is_safe(home))
         return error_set(err, 0, home, "would lead outside the directory: refused");
-    r = unpack_add_physical_root(u, err);
-    if (r == 0)
-        r = unpack_state_current(u, home, text.data, text.size);
-    free(u->roots[1] && !u->o->runtime_roots ? take_ptr(u->roots[1]) : NULL);
-    return r;
+    if (access(u->dir, F_OK) < 0 && errno == ENOENT)
+        return 0;
+    r = unpack_plan_roots(u, err);
+    return r < 0 ? r : unpack_state_current(u, home, text.data, text.size);
 }
 
 /* mkdir -p; how many directories had to be made, or -1 with errno. */

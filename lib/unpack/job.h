@@ -85,8 +85,8 @@ int unpack_take_out(struct unpack *u, struct unpacked *item, struct wp_error *er
 /* ---- unpack.c */
 /* Stages, checks, lays out, commits and verifies. */
 int unpack_staged(struct unpack *u, struct wp_error *err);
-/* Where DIR is reached through a symlink, Python may see either path. */
-int unpack_add_physical_root(struct unpack *u, struct wp_error *err);
+/* The paths that DIR, which must be there, will have for Python. */
+int unpack_plan_roots(struct unpack *u, struct wp_error *err);
 
 /* ---- stdout.c */
 int unpack_to_stdout(struct unpack *u, struct wp_error *err);

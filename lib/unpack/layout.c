@@ -251,11 +251,9 @@ static const struct entry *dir_entry(void *ctx, const char *path)
 static void remove_empty_cache(const struct unpack *u)
 {
     _cleanup_free_ char *cache = u->home ? path_join(u->home, "cache") : NULL;
-    const char *name;
-    _cleanup_close_ int parent = cache ? beneath_parent(u->tree, cache, &name) : -1;
 
-    if (parent >= 0)
-        unlinkat(parent, name, AT_REMOVEDIR); /* where it is empty */
+    if (cache)
+        (void)beneath_rmdir(u->tree, cache);
 }
 
 int unpack_layout(struct unpack *u, struct wp_error *err)

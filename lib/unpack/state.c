@@ -13,6 +13,7 @@
 #include "base/path.h"
 #include "job.h"
 #include "tree/beneath.h"
+#include "trees/trees.h"
 
 enum { RUN = 64 << 10 }; /* bytes that are compared at once */
 
@@ -62,26 +63,9 @@ char *unpack_state_options(const struct unpack *u)
     return hex;
 }
 
-/* The digest that stands for the archive: of its manifest's text. */
-static void archive_digest(const void *text, size_t size, char hex[2 * SHA256_SIZE + 1])
-{
-    unsigned char digest[SHA256_SIZE];
-
-    sha256_of(text, size, digest);
-    hex_encode(digest, sizeof digest, hex);
-}
-
-static int read_beneath(int fd, const char *dir, const char *name, size_t max, struct buf *out)
-{
-    _cleanup_free_ char *path = path_join(dir, name);
-
-    return path ? beneath_read(fd, path, max, out, NULL) : -ENOMEM;
-}
-
 int unpack_state_write(struct unpack *u, struct wp_error *err)
 {
     _cleanup_buf_ struct buf line = {0};
-    _cleanup_free_ char *path = path_join(u->home, STATE_NAME);
     char archive[2 * SHA256_SIZE + 1];
     struct manifest_state state = {.action = (char *)"extract",
                                    .roots = u->roots,
@@ -90,17 +74,13 @@ int unpack_state_write(struct unpack *u, struct wp_error *err)
                                    .cache_root = u->result->cache_dir,
                                    .options = u->state,
                                    .archive = archive};
-    struct create_policy plain = {.permissions = true};
-    struct entry e = {.path = path, .mode = 0644};
 
     while (u->roots[state.root_count])
         state.root_count++;
     hex_encode(u->text_sha256, SHA256_SIZE, archive);
-    if (!path || manifest_state_write(&state, &line) < 0)
+    if (manifest_state_write(&state, &line) < 0)
         return error_nomem(err);
-    e.size = line.size;
-    clock_gettime(CLOCK_REALTIME, &e.mtime);
-    return create_file(u->tree, &plain, &e, line.data, line.size, err);
+    return trees_state_stage(u->staging, u->home, &line, err);
 }
 
 /* What was done then is what a run that did it would tell now. */
@@ -138,24 +118,35 @@ static bool is_text(int fd, const char *home, const char *name, const char *text
     return true;
 }
 
+/* Is it what this run would do now, to the archive with that digest? */
+static bool is_of_run(const struct unpack *u, const struct manifest_state *state,
+                      const char *archive)
+{
+    bool same = state->archive && strcmp(state->archive, archive) == 0 && state->options &&
+                strcmp(state->options, u->state) == 0 && state->root_count > 0;
+
+    for (size_t i = 0; i < state->root_count && same; i++)
+        same = u->roots[i] && strcmp(state->roots[i], u->roots[i]) == 0;
+    return same;
+}
+
 int unpack_state_current(struct unpack *u, const char *home, const void *text, size_t size)
 {
     _cleanup_close_ int dir = open(u->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_buf_ struct buf state_text = {0};
-    struct manifest_state state = {0};
+    unsigned char digest[SHA256_SIZE];
     char archive[2 * SHA256_SIZE + 1];
-    int current;
+    struct manifest_state state;
+    bool current;
 
-    if (dir < 0 || read_beneath(dir, home, STATE_NAME, STATE_LARGEST, &state_text) < 0 ||
-        !is_text(dir, home, MANIFEST_NAME, text, size))
+    if (dir < 0 || trees_state_read(dir, home, &state, &state_text, NULL, NULL) <= 0)
         return 0;
-    archive_digest(text, size, archive);
-    if (manifest_state_read(&state, state_text.data, state_text.size, STATE_NAME, NULL) < 0)
-        return 0;
-    current = state.archive && strcmp(state.archive, archive) == 0 && state.options &&
-              strcmp(state.options, u->state) == 0 && state.root_count > 0;
-    for (size_t i = 0; i < state.root_count && current; i++)
-        current = u->roots[i] && strcmp(state.roots[i], u->roots[i]) == 0;
+    current = is_text(dir, home, MANIFEST_NAME, text, size);
+    if (current) {
+        sha256_of(text, size, digest);
+        hex_encode(digest, sizeof digest, archive);
+        current = is_of_run(u, &state, archive);
+    }
     if (current)
         tell_result(u->result, &state);
     manifest_state_clear(&state);

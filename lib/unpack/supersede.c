@@ -9,7 +9,6 @@
  * A manifest that stays, but has lost a file to other content or another time, is no longer what
  * --if-needed looks for. */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -21,16 +20,13 @@
 #include "job.h"
 #include "numba/places.h"
 #include "tree/beneath.h"
+#include "trees/trees.h"
 
 enum { LEAST_SHARE = 9 /* of ten */ };
 
 /* An earlier manifest in the tree. */
 struct earlier {
-    char *home; /* beneath DIR; owned */
-    struct manifest m;
-    struct manifest_state state;
-    struct buf state_text;
-    bool has_state;
+    struct tree_manifest t;
     size_t taken, left; /* files that this archive brings, and others that stay */
     bool has_gone;      /* some are neither */
     bool has_changed;   /* one of those taken is not the same */
@@ -38,31 +34,7 @@ struct earlier {
 
 static void earlier_clear(struct earlier *old)
 {
-    free(old->home);
-    manifest_clear(&old->m);
-    manifest_state_clear(&old->state);
-    buf_free(&old->state_text);
-}
-
-static int read_in(int fd, const char *dir, const char *name, size_t max, struct buf *out)
-{
-    _cleanup_free_ char *path = path_join(dir, name);
-
-    return path ? beneath_read(fd, path, max, out, NULL) : -ENOMEM;
-}
-
-/* Reads what is in directory ID of the one opened as FD. 1; 0: no manifest that can be read. */
-static int earlier_read(const struct unpack *u, struct earlier *old, int fd, const char *id)
-{
-    _cleanup_buf_ struct buf text = {0};
-
-    if (read_in(fd, id, MANIFEST_NAME, MANIFEST_LARGEST, &text) < 0 ||
-        manifest_read_once(&old->m, &text, MANIFEST_NAME, u->a->pool, NULL) < 0)
-        return 0;
-    old->has_state = read_in(fd, id, STATE_NAME, STATE_LARGEST, &old->state_text) == 0 &&
-                     manifest_state_read(&old->state, old->state_text.data, old->state_text.size,
-                                         STATE_NAME, NULL) == 0;
-    return 1;
+    tree_manifest_clear(&old->t);
 }
 
 /* ---- What is left of it ------------------------------------------------------------------ */
@@ -84,7 +56,7 @@ static const char *file_path(const struct earlier *old, const struct entry *e)
 {
     if (e->type == ENTRY_DIR || own_home_at(e->path) >= 0)
         return NULL;
-    return path_strip(e->path, old->state.strip);
+    return path_strip(e->path, old->t.state.strip);
 }
 
 static const struct unpacked *find_taker(const struct unpack *u, const char *path)
@@ -108,8 +80,8 @@ static bool stays(const struct unpack *u, const char *path)
 /* Stops at the file that decides. */
 static void count_left(const struct unpack *u, struct earlier *old, size_t most)
 {
-    for (size_t i = 0; i < old->m.entry_count && old->left <= most; i++) {
-        const char *path = file_path(old, &old->m.entries[i]);
+    for (size_t i = 0; i < old->t.m.entry_count && old->left <= most; i++) {
+        const char *path = file_path(old, &old->t.m.entries[i]);
 
         if (!path || find_taker(u, path))
             continue;
@@ -122,8 +94,8 @@ static void count_left(const struct unpack *u, struct earlier *old, size_t most)
 
 static void count_taken(const struct unpack *u, struct earlier *old)
 {
-    for (size_t i = 0; i < old->m.entry_count; i++) {
-        const struct entry *e = &old->m.entries[i];
+    for (size_t i = 0; i < old->t.m.entry_count; i++) {
+        const struct entry *e = &old->t.m.entries[i];
         const char *path = file_path(old, e);
         const struct unpacked *taker = path ? find_taker(u, path) : NULL;
 
@@ -139,7 +111,7 @@ static bool is_superseded(const struct unpack *u, struct earlier *old)
     size_t most = old->taken / LEAST_SHARE * (10 - LEAST_SHARE);
 
     /* Without a record it is not known what its files are called here. */
-    if (!u->has_manifest || (!old->taken && !old->has_state))
+    if (!u->has_manifest || (!old->taken && !old->t.has_state))
         return false;
     count_left(u, old, most);
     return old->left <= most && (old->taken || old->has_gone);
@@ -148,21 +120,12 @@ static bool is_superseded(const struct unpack *u, struct earlier *old)
 /* Where it stays: its record no longer says that DIR holds that very archive. */
 static int forget_archive(struct unpack *u, struct earlier *old, struct wp_error *err)
 {
-    _cleanup_free_ char *path = path_join(old->home, STATE_NAME);
-    struct create_policy plain = {.permissions = true};
-    struct entry e = {.path = path, .mode = 0644};
-    struct manifest_state now = old->state;
-    int r;
+    struct manifest_state now = old->t.state;
 
-    if (!path)
-        return error_nomem(err);
     now.options = now.archive = NULL;
-    if (manifest_state_write(&now, &old->state_text) < 0)
+    if (manifest_state_write(&now, &old->t.state_text) < 0)
         return error_nomem(err);
-    e.size = old->state_text.size;
-    clock_gettime(CLOCK_REALTIME, &e.mtime);
-    r = create_dir(u->tree, old->home, 0700, err);
-    return r < 0 ? r : create_file(u->tree, &plain, &e, old->state_text.data, e.size, err);
+    return trees_state_stage(u->staging, old->t.home, &old->t.state_text, err);
 }
 
 /* ---- Caches named for earlier paths ------------------------------------------------------ */
@@ -255,48 +218,52 @@ static int remove_old_names(struct unpack *u, const struct manifest *m,
 
 static int judge(struct unpack *u, struct earlier *old, struct wp_error *err)
 {
-    bool is_own = u->home && strcmp(old->home, u->home) == 0;
+    bool is_own = u->home && strcmp(old->t.home, u->home) == 0;
 
     if (!is_own)
         count_taken(u, old);
     if (is_own || is_superseded(u, old)) {
-        if (remove_old_names(u, &old->m, &old->state) < 0 ||
-            (!is_own && staging_set_remove(u->staging, 0, old->home) < 0))
+        if (remove_old_names(u, &old->t.m, &old->t.state) < 0 ||
+            (!is_own && staging_set_remove(u->staging, 0, old->t.home) < 0))
             return error_nomem(err);
         return 0;
     }
-    return old->has_changed && old->has_state && old->state.options ? forget_archive(u, old, err)
-                                                                    : 0;
+    return old->has_changed && old->t.has_state && old->t.state.options
+               ? forget_archive(u, old, err)
+               : 0;
+}
+
+/* One that cannot be read is left alone; a state that cannot be, is none. */
+static int supersede_one(struct unpack *u, const struct trees *trees, const char *home,
+                         struct wp_error *err)
+{
+    _cleanup_(earlier_clear) struct earlier old = {0};
+    int r = tree_manifest_read(trees, &old.t, home, NULL);
+
+    if (r > 0 && tree_state_read(trees, &old.t, NULL) == -ENOMEM)
+        r = -ENOMEM;
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    return r > 0 ? judge(u, &old, err) : 0;
 }
 
 /* Manifests below directory TOP, "" for DIR itself. */
 static int supersede_in(struct unpack *u, const char *top, struct wp_error *err)
 {
-    _cleanup_free_ char *homes = path_join(top, MANIFEST_DIR);
-    _cleanup_close_ int fd =
-        homes ? beneath_open(staging_target(u->staging, 0), homes, O_RDONLY | O_DIRECTORY, 0) : -1;
-    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    struct dirent *item;
-    int r = 0;
+    _cleanup_free_ char *place = path_join(top, MANIFEST_DIR);
+    struct trees trees = {.dir = u->dir,
+                          .dir_path = u->dir_path,
+                          .fd = staging_target(u->staging, 0),
+                          .pool = u->a->pool};
+    struct tree_homes homes = {0};
+    int r;
 
     if (*top && u->o->replace)
         return 0; /* they go with the directory */
-    if (!homes)
-        return error_nomem(err);
-    if (!dir)
-        return 0;
-    take_fd(&fd);
-    while (r == 0 && (item = readdir(dir))) {
-        _cleanup_(earlier_clear) struct earlier old = {0};
-
-        if (strlen(item->d_name) != 16)
-            continue;
-        old.home = path_join(homes, item->d_name);
-        if (!old.home)
-            r = error_nomem(err);
-        else if (earlier_read(u, &old, dirfd(dir), item->d_name))
-            r = judge(u, &old, err);
-    }
+    r = place && trees_homes(trees.fd, place, &homes) == 0 ? 0 : error_nomem(err);
+    for (size_t i = 0; i < homes.count && r == 0; i++)
+        r = supersede_one(u, &trees, homes.list[i], err);
+    trees_homes_clear(&homes);
     return r;
 }
 

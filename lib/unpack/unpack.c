@@ -157,45 +157,11 @@ static int set_directories(struct unpack *u)
 
 /* ---- The job ----------------------------------------------------------------------------- */
 
-static int plan_roots(struct unpack *u, struct wp_error *err)
+/* Where DIR is reached through a symlink, Python may see either path. DIR must be there. */
+int unpack_plan_roots(struct unpack *u, struct wp_error *err)
 {
-    size_t n = 0;
-
-    u->dir = u->o->dir ? u->o->dir : ".";
-    u->dir_path = path_absolute(u->dir);
-    if (!u->dir_path)
-        return error_set(err, errno, u->dir, "cannot be found");
-    while (u->o->runtime_roots && u->o->runtime_roots[n])
-        n++;
-    u->roots = calloc(n + 3, sizeof *u->roots);
-    if (!u->roots)
-        return error_nomem(err);
-    for (size_t i = 0; i < n; i++) {
-        u->roots[i] = path_absolute(u->o->runtime_roots[i]);
-        if (!u->roots[i])
-            return error_set(err, errno, u->o->runtime_roots[i], "cannot be found");
-    }
-    if (!n && !(u->roots[0] = strdup(u->dir_path)))
-        return error_nomem(err);
-    u->state = unpack_state_options(u);
-    return u->state ? 0 : error_nomem(err);
-}
-
-/* Where DIR is reached through a symlink, Python may see either path. */
-int unpack_add_physical_root(struct unpack *u, struct wp_error *err)
-{
-    char *physical;
-
-    if (u->o->runtime_roots)
-        return 0;
-    physical = path_physical(u->dir);
-    if (!physical)
-        return errno == ENOENT ? 0 : error_set(err, errno, u->dir, "cannot be found");
-    if (strcmp(physical, u->roots[0]) == 0)
-        free(physical);
-    else
-        u->roots[1] = physical;
-    return 0;
+    caches_free_bases(take_ptr(u->roots));
+    return caches_roots(&u->roots, u->dir, u->o->runtime_roots, err);
 }
 
 /* Is it the manifest of an archive of caches alone? */
@@ -268,7 +234,7 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
         u->policy.gid = getegid();
         if (geteuid() != 0)
             u->umask = u->policy.umask = staging_umask(u->staging, 0);
-        r = unpack_add_physical_root(u, err);
+        r = unpack_plan_roots(u, err);
     }
     if (r == 0)
         expect_all(u);
@@ -314,6 +280,16 @@ static void clear(struct unpack *u)
     free(u->state);
 }
 
+static int begin(struct unpack *u, struct wp_error *err)
+{
+    u->dir = u->o->dir ? u->o->dir : ".";
+    u->dir_path = path_absolute(u->dir);
+    if (!u->dir_path)
+        return error_set(err, errno, u->dir, "cannot be found");
+    u->state = unpack_state_options(u);
+    return u->state ? 0 : error_nomem(err);
+}
+
 int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                struct wp_extract_result *result, struct wp_error *err)
 {
@@ -332,7 +308,7 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
     if (r == 0 && patterns_begin(&u.patterns, o->patterns) < 0)
         r = error_nomem(err);
     if (r == 0)
-        r = plan_roots(&u, err);
+        r = begin(&u, err);
     if (r == 0)
         r = o->to_stdout   ? unpack_to_stdout(&u, err)
             : o->if_needed ? unpack_if_needed(&u, err)

@@ -60,7 +60,7 @@ static int look_at(const char *dir, const char *name, char **out)
 
 /* In the cache root of earlier times, in the directory named for what SOURCES, relative to the
  * base of T, was then. 1 with *INDEX and *WHY; 0; -ENOMEM. */
-static int look_under_old_names(const struct verify_tree *v, const struct restore_tree *t,
+static int look_under_old_names(const struct verify_tree *v, const struct tree_manifest *t,
                                 const char *sources, const char *name, char **index, char **why)
 {
     for (char **base = t->old_bases; t->old_root && base && *base; base++) {
@@ -87,11 +87,11 @@ static int look_under_old_names(const struct verify_tree *v, const struct restor
 }
 
 /* In the directory that it has in the archive. */
-static int look_where_packed(const struct verify_tree *v, const struct restore_tree *t,
+static int look_where_packed(const struct verify_tree *v, const struct tree_manifest *t,
                              const struct manifest_index *line, char **index, char **why)
 {
     bool gone;
-    _cleanup_free_ char *path = t->home ? restore_path(t, line->index, &gone) : NULL;
+    _cleanup_free_ char *path = t->home ? tree_path(t, line->index, &gone) : NULL;
     int r;
 
     if (!path)
@@ -103,7 +103,7 @@ static int look_where_packed(const struct verify_tree *v, const struct restore_t
 }
 
 /* LINE's index of SOURCE, which nobody has met. 1: it is judged; 0: it is gone. */
-static int find_absent(struct verify_tree *v, const struct restore_tree *t,
+static int find_absent(struct verify_tree *v, const struct tree_manifest *t,
                        const struct manifest_index *line, const char *source, struct wp_error *err)
 {
     _cleanup_free_ char *sources = path_dir(source);
@@ -132,7 +132,7 @@ static int find_absent(struct verify_tree *v, const struct restore_tree *t,
 
 /* ---- All of them ------------------------------------------------------------------------- */
 
-static int judge_absent(struct verify_tree *v, const struct restore_tree *t, struct wp_error *err)
+static int judge_absent(struct verify_tree *v, const struct tree_manifest *t, struct wp_error *err)
 {
     size_t met_count, gone = 0;
     _cleanup_free_ struct met *met = list_met(v->out, &met_count);
@@ -143,7 +143,7 @@ static int judge_absent(struct verify_tree *v, const struct restore_tree *t, str
         const struct manifest_index *line = &t->m.indexes[i];
         bool outside;
         _cleanup_free_ char *source =
-            line->valid && line->source ? restore_path(t, line->source, &outside) : NULL;
+            line->valid && line->source ? tree_path(t, line->source, &outside) : NULL;
         struct met key = {.source = source, .name = path_base(line->index)};
         const struct walk_item *item = source ? walk_find(&v->walk, source) : NULL;
         _cleanup_free_ char *zip = source && !item ? zipped_file(source) : NULL;
@@ -169,7 +169,7 @@ int verify_absent(struct verify_tree *v, struct wp_error *err)
 {
     int r = 0;
 
-    for (size_t i = 0; i < v->remembered.found.tree_count && r == 0; i++)
-        r = judge_absent(v, &v->remembered.found.trees[i], err);
+    for (size_t i = 0; i < v->trees.count && r == 0; i++)
+        r = judge_absent(v, &v->trees.list[i], err);
     return r;
 }

@@ -4,8 +4,8 @@
 #include "judge/notes.h"
 #include "judge/on_disk.h"
 #include "numba/caches.h"
-#include "remembered.h"
 #include "tree/walk.h"
+#include "trees/trees.h"
 
 /* A __pycache__ that is a symbolic link to a directory. */
 struct cache_link {
@@ -26,15 +26,16 @@ struct verify_tree {
     struct caches *zipped; /* and of those in its zips, which have caches in the user-wide place */
     char **bases;          /* absolute paths by which Python may see the tree; owned */
     struct verify v;
-    struct leftovers leftovers;   /* other files of caches */
-    struct remembered remembered; /* of the packing */
-    struct cache_link *links;     /* owned */
+    struct leftovers leftovers; /* other files of caches */
+    char *dir_path;             /* of the tree: absolute; owned */
+    struct trees trees;         /* what its manifests say */
+    struct cache_link *links;   /* owned */
     size_t link_count;
     struct wp_verify_report *out;
 };
 
 /* ---- known.c */
-/* Fills T->bases, known, zipped, was and remembered, after the walk. */
+/* Fills T->bases, known, zipped, was and trees, after the walk. */
 int verify_know_directories(struct verify_tree *t, struct wp_error *err);
 
 /* ---- places.c */

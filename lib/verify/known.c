@@ -11,12 +11,26 @@
 #include "base/path.h"
 #include "job.h"
 
-/* Reads what the manifest says of the packing. Without it, less can be told, and that is all. */
+static int find_manifests(struct verify_tree *t, struct wp_error *err)
+{
+    t->trees.dir = t->dir;
+    t->trees.dir_path = t->dir_path = path_absolute(t->dir);
+    if (!t->dir_path)
+        return error_nomem(err);
+    t->trees.fd = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (t->trees.fd < 0)
+        return error_set(err, errno, t->dir, "cannot open directory");
+    return trees_find(&t->trees, t->o->manifest, err);
+}
+
+/* Reads what the manifests say of the packing. Without them, less can be told, and that is all. */
 static int remember(struct verify_tree *t, struct wp_error *err)
 {
     struct wp_error why = {0};
-    int r = remembered_read(&t->remembered, t->dir, t->o->manifest, t->bases, &why);
+    int r = find_manifests(t, &why);
 
+    if (r == 0)
+        r = trees_find_packed_roots(&t->trees, t->bases);
     if (r == -ENOMEM)
         return error_nomem(err);
     if (r < 0 && t->o->manifest) { /* somebody has asked for it */
@@ -26,8 +40,8 @@ static int remember(struct verify_tree *t, struct wp_error *err)
     }
     if (r < 0 && r != -ENOENT)
         report(t->o->report, WP_WARNING, NULL, "%s", why.message);
-    for (size_t i = 0; r == 0 && i < t->remembered.found.damaged_count; i++)
-        report(t->o->report, WP_WARNING, NULL, "%s", t->remembered.found.damaged[i].message);
+    for (size_t i = 0; r == 0 && i < t->trees.damaged_count; i++)
+        report(t->o->report, WP_WARNING, NULL, "%s", t->trees.damaged[i].message);
     return 0;
 }
 
@@ -49,33 +63,21 @@ static int know_zip(struct verify_tree *t, const struct entry *e, const char *ba
     return fd < 0 ? 0 : caches_add_zip(t->zipped, fd, bases, e->path, e->path, err);
 }
 
-/* Where the tree is, or will be. NULL on failure. */
-static char **find_bases(const struct verify_tree *t, struct wp_error *err)
+/* Where Python sees the tree, or will see it. */
+static int find_bases(struct verify_tree *t, struct wp_error *err)
 {
-    const char *const *roots = t->o->runtime_roots;
-    char **bases;
-    size_t n = 0;
+    struct wp_error why = {0};
 
-    if (!roots)
-        return caches_bases(t->dir, NULL, err);
-    while (roots[n])
-        n++;
-    bases = calloc(n + 1, sizeof *bases);
-    for (size_t i = 0; bases && i < n; i++) {
-        bases[i] = path_absolute(roots[i]);
-        if (!bases[i]) {
-            error_set(err, errno, roots[i], "cannot be found");
-            caches_free_bases(bases);
-            return NULL;
-        }
-    }
-    if (!bases)
-        error_nomem(err);
-    return bases;
+    if (t->o->runtime_roots)
+        return caches_roots(&t->bases, t->dir, t->o->runtime_roots, err);
+    t->bases = caches_bases(t->dir, NULL, &why);
+    if (!t->bases && err)
+        *err = why;
+    return -why.code;
 }
 
 /* Adds the directories of tree T by the paths that they had when caches were last named. */
-static int know_earlier(struct verify_tree *v, const struct restore_tree *t, struct wp_error *err)
+static int know_earlier(struct verify_tree *v, const struct tree_manifest *t, struct wp_error *err)
 {
     int r = 0;
 
@@ -98,16 +100,10 @@ static int know_earlier(struct verify_tree *v, const struct restore_tree *t, str
 
 int verify_know_directories(struct verify_tree *t, struct wp_error *err)
 {
-    struct wp_error why = {0};
-    int r;
+    int r = find_bases(t, err);
 
-    t->bases = find_bases(t, &why);
-    if (!t->bases) {
-        if (err)
-            *err = why;
-        return -why.code;
-    }
-    r = caches_new(&t->known, err);
+    if (r == 0)
+        r = caches_new(&t->known, err);
     if (r == 0)
         r = caches_new(&t->zipped, err);
     for (char **base = t->bases; *base && r == 0; base++) {
@@ -127,8 +123,8 @@ int verify_know_directories(struct verify_tree *t, struct wp_error *err)
         r = remember(t, err);
     if (r == 0)
         r = caches_new(&t->was, err);
-    for (size_t i = 0; i < t->remembered.found.tree_count && r == 0; i++)
-        r = know_earlier(t, &t->remembered.found.trees[i], err);
+    for (size_t i = 0; i < t->trees.count && r == 0; i++)
+        r = know_earlier(t, &t->trees.list[i], err);
     if (r == 0)
         caches_sort(t->was);
     return r;

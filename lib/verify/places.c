@@ -84,7 +84,7 @@ int verify_judge_one(struct verify_tree *t, const char *index, const char *shown
         r = look_in_cache_dir(t, &place, sources, &spare, err);
     if (spare)
         place.misplaced = NULL;
-    t->v.old_root = remembered_root(&t->remembered, sources ? sources : shown);
+    t->v.old_root = trees_packed_root(&t->trees, sources ? sources : shown);
     if (r == 0)
         r = verify_place(&t->v, &place, &s, err);
     if (r == 0 && spare) {

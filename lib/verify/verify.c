@@ -53,8 +53,8 @@ static int judge_all(struct verify_tree *t, struct wp_error *err)
                    note_locators(t->out, t->o->python ? t->v.expect->asked.locators
                                                       : getenv("NUMBA_CACHE_LOCATOR_CLASSES")) < 0))
         r = error_nomem(err);
-    for (size_t i = 0; i < t->remembered.found.tree_count && r == 0; i++)
-        if (note_settings(t->out, &t->remembered.found.trees[i].m) < 0)
+    for (size_t i = 0; i < t->trees.count && r == 0; i++)
+        if (note_settings(t->out, &t->trees.list[i].m) < 0)
             r = error_nomem(err);
     return r;
 }
@@ -62,7 +62,8 @@ static int judge_all(struct verify_tree *t, struct wp_error *err)
 int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
                    struct wp_verify_report *result, struct wp_error *err)
 {
-    struct verify_tree t = {.dir = dir, .o = o, .cache_dir = o->cache_dir, .out = result};
+    struct verify_tree t = {
+        .dir = dir, .o = o, .cache_dir = o->cache_dir, .out = result, .trees.fd = -1};
     struct judge_expect expect;
     struct walk_options options = {
         .numeric_owner = true, .report = o->report, .interrupted = o->interrupted};
@@ -92,7 +93,9 @@ int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
     judge_expect_end(&expect);
     verify_end(&t.v);
     leftovers_clear(&t.leftovers);
-    remembered_clear(&t.remembered);
+    trees_clear(&t.trees);
+    cleanup_close(&t.trees.fd);
+    free(t.dir_path);
     caches_free(t.known);
     caches_free(t.was);
     caches_free(t.zipped);

@@ -1,4 +1,4 @@
-/* Repairing, what of state.jsonl is believed. It lies in the tree, and a tree may have come from
+/* How far state.jsonl is to be believed. It lies in the tree, and a tree may have come from
  * anybody: a tool that unpacks what it is given unpacks a state.jsonl, too. In the tree it may say
  * what it likes. Of a cache root outside of it, it is believed
  *
@@ -22,38 +22,35 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "manifest/zipped_sources.h"
 #include "numba/caches.h"
 #include "numba/index.h"
 #include "numba/places.h"
 #include "numba/zipped.h"
-#include "places.h"
 #include "tree/beneath.h"
+#include "trees.h"
 
 /* ---- Indexes ----------------------------------------------------------------------------- */
 
 /* Is the stamp one that the manifest knows, or that a source which is as packed had till now? Times
  * to the nanosecond are hard to guess. */
-static bool is_of_archive(const struct restore_tree *t, const struct wp_stamp *stamp,
+static bool is_of_archive(const struct tree_trust *trust, const struct wp_stamp *stamp,
                           const char *name, const char *module, size_t dir)
 {
-    _cleanup_free_ char *archived = path_join(t->dirs[dir].archived, module);
-    const struct restored *f = archived ? restore_file_of(t, archived) : NULL;
-    const struct manifest_index *line = restore_index_line(t, dir, name);
-    const struct entry *e = f && f->status == RESTORED_SAME ? f->facts : NULL;
+    const struct manifest_index *line = tree_index_line(trust->t, dir, name);
+    _cleanup_free_ char *archived = path_join(trust->t->dirs[dir].archived, module);
 
-    if (line && line->has_stamp && stamp_equal(&line->stamp, stamp))
-        return true;
-    return e && (stamp_matches(stamp, e->mtime, e->size, e->sha256) == 1 ||
-                 stamp_matches(stamp, f->before, e->size, e->sha256) == 1);
+    return (line && line->has_stamp && stamp_equal(&line->stamp, stamp)) ||
+           (archived && trust->is_of_source(trust->ctx, archived, stamp));
 }
 
 /* Is it of the file that lies at SOURCE of the tree now? Not through a link, which could lead to
  * the source of another tree. */
-static bool is_of_file(const struct restore *r, const struct wp_stamp *stamp, const char *source)
+static bool is_of_file(const struct trees *trees, const struct wp_stamp *stamp, const char *source)
 {
     _cleanup_free_ char *zip = zipped_file(source);
     _cleanup_close_ int fd =
-        beneath_open(r->fd, zip ? zip : source, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+        beneath_open(trees->fd, zip ? zip : source, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     bool by_content = stamp->kind == WP_STAMP_CONTENT && !zip;
     unsigned char digest[SHA256_SIZE];
     struct stat st;
@@ -64,8 +61,14 @@ static bool is_of_file(const struct restore *r, const struct wp_stamp *stamp, co
     return stamp_matches(stamp, st.st_mtim, (uint64_t)st.st_size, by_content ? digest : NULL) == 1;
 }
 
-bool restore_fits(struct restore *r, const struct restore_tree *t, int fd, const char *name,
-                  size_t dir)
+static bool exists(void *ctx, const char *path)
+{
+    const struct trees *trees = ctx;
+
+    return zipped_sources_exist(trees->fd, path);
+}
+
+bool tree_fits(const struct tree_trust *trust, int fd, const char *name, size_t dir)
 {
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf text = {0};
@@ -75,16 +78,15 @@ bool restore_fits(struct restore *r, const struct restore_tree *t, int fd, const
     if (beneath_read(fd, name, INDEX_LARGEST, &text, NULL) < 0 ||
         index_read(&index, text.data, text.size, NULL) < 0)
         return false;
-    source = caches_source_of(name, t->dirs[dir].path, restore_is_source, r, &found);
-    return source && (is_of_archive(t, &index.stamp, name, path_base(source), dir) ||
-                      is_of_file(r, &index.stamp, source));
+    source = caches_source_of(name, trust->t->dirs[dir].path, exists, (void *)trust->trees, &found);
+    return source && (is_of_archive(trust, &index.stamp, name, path_base(source), dir) ||
+                      is_of_file(trust->trees, &index.stamp, source));
 }
 
 /* ---- Cache roots ------------------------------------------------------------------------- */
 
 /* Does an index of source directory DIR of the tree lie in directory NAME of cache root FD? */
-static bool holds_own(struct restore *r, const struct restore_tree *t, int fd, const char *name,
-                      size_t dir)
+static bool holds_own(const struct tree_trust *trust, int fd, const char *name, size_t dir)
 {
     _cleanup_close_ int held = beneath_open(fd, name, O_RDONLY | O_DIRECTORY, 0);
     _cleanup_closedir_ DIR *d = held < 0 ? NULL : fdopendir(held);
@@ -94,60 +96,60 @@ static bool holds_own(struct restore *r, const struct restore_tree *t, int fd, c
         return false;
     take_fd(&held);
     while ((item = readdir(d)))
-        if (caches_is_index(item->d_name) && restore_fits(r, t, dirfd(d), item->d_name, dir))
+        if (caches_is_index(item->d_name) && tree_fits(trust, dirfd(d), item->d_name, dir))
             return true;
     return false;
 }
 
 /* Does one of the names lie there that BASES give to the source directories? BELOW_BASE: the bases
  * are paths of the tree's own base, not of the directory that is repaired. */
-static bool holds_names(struct restore *r, const struct restore_tree *t, int fd, char **bases,
-                        bool below_base)
+static bool holds_names(const struct tree_trust *trust, int fd, char **bases, bool below_base)
 {
+    const struct tree_manifest *t = trust->t;
+
     for (char **base = bases; base && *base; base++) {
         for (size_t i = 0; i < t->dir_count; i++) {
-            const char *below =
-                below_base ? restore_below_base(t, t->dirs[i].path) : t->dirs[i].path;
+            const char *below = below_base ? tree_below_base(t, t->dirs[i].path) : t->dirs[i].path;
             _cleanup_free_ char *path = *below ? path_join(*base, below) : strdup(*base);
             _cleanup_free_ char *name = path ? places_hash_name(path) : NULL;
 
-            if (name && holds_own(r, t, fd, name, i))
+            if (name && holds_own(trust, fd, name, i))
                 return true;
         }
     }
     return false;
 }
 
-static bool may_be_told(const struct restore_tree *t, const struct stat *st)
+static bool may_be_told(const struct tree_manifest *t, const struct stat *st)
 {
     return t->state_uid == geteuid() || t->state_uid == 0 || t->state_uid == st->st_uid;
 }
 
-int restore_trust(struct restore *r, struct restore_tree *t, struct wp_error *err)
+int tree_trusts_old_root(const struct tree_trust *trust, char **roots, const char *cache_dir,
+                         const struct wp_report *rep, struct wp_error *err)
 {
-    _cleanup_free_ char *given = r->o->cache_dir ? path_absolute(r->o->cache_dir) : NULL;
-    _cleanup_free_ char *base = path_join(r->dir_path, t->base);
+    const struct tree_manifest *t = trust->t;
+    _cleanup_free_ char *given = cache_dir ? path_absolute(cache_dir) : NULL;
+    _cleanup_free_ char *base = path_join(trust->trees->dir_path, t->base);
     _cleanup_close_ int fd = -1;
-    const char *why = NULL;
+    const char *why;
     struct stat st;
 
-    if (!base || (r->o->cache_dir && !given))
+    if (!base || (cache_dir && !given))
         return error_nomem(err);
     if (!t->old_root || path_is_under(t->old_root, base))
-        return 0;
+        return 1;
     fd = open(t->old_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0)
-        why = NULL; /* nothing lies there */
-    else if (!(given && strcmp(given, t->old_root) == 0) && !may_be_told(t, &st))
+        return 0; /* nothing lies there */
+    if (!(given && strcmp(given, t->old_root) == 0) && !may_be_told(t, &st))
         why = "belongs to somebody else than who wrote that";
-    else if (holds_names(r, t, fd, r->roots, false) || holds_names(r, t, fd, t->old_bases, true))
-        return 0;
+    else if (holds_names(trust, fd, roots, false) || holds_names(trust, fd, t->old_bases, true))
+        return 1;
     else
         why = "holds no cache of a source in this tree";
-    if (why)
-        report(r->o->report, WP_WARNING, t->name,
-               "the state beside it names the cache directory %s, which %s: it is left alone",
-               t->old_root, why);
-    free(take_ptr(t->old_root));
+    report(rep, WP_WARNING, t->name,
+           "the state beside it names the cache directory %s, which %s: it is left alone",
+           t->old_root, why);
     return 0;
 }

@@ -1,5 +1,5 @@
-/* Repairing, the directories of sources, the cache roots inside the tree, and what the manifest
- * says of the indexes of a directory. */
+/* What a manifest says of caches: the directories of sources, the cache roots inside the tree, and
+ * the lines of the indexes of a directory. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,22 +8,22 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "job.h"
 #include "manifest/zipped_sources.h"
+#include "trees.h"
 
 /* ---- Source directories ------------------------------------------------------------------ */
 
 static int compare_dirs(const void *a, const void *b)
 {
-    return strcmp(((const struct restore_dir *)a)->archived,
-                  ((const struct restore_dir *)b)->archived);
+    return strcmp(((const struct source_dir *)a)->archived,
+                  ((const struct source_dir *)b)->archived);
 }
 
 /* Takes ARCHIVED over. */
-static int add_dir(struct restore_tree *t, char *archived)
+static int add_dir(struct tree_manifest *t, char *archived)
 {
-    struct restore_dir d = {.archived = archived,
-                            .zipped = archived && zipped_sources_dir(&t->m, archived)};
+    struct source_dir d = {.archived = archived,
+                           .zipped = archived && zipped_sources_dir(&t->m, archived)};
     bool gone;
 
     if (!archived)
@@ -33,7 +33,7 @@ static int add_dir(struct restore_tree *t, char *archived)
         free(archived);
         return 0;
     }
-    d.path = restore_path(t, archived, &gone);
+    d.path = tree_path(t, archived, &gone);
     if (!d.path || (*d.path && !path_is_safe(d.path)) || array_grow(t->dirs, t->dir_count) < 0) {
         bool failed = !gone && !d.path;
 
@@ -52,7 +52,7 @@ static bool is_source_name(const char *path)
     return n > 3 && strcmp(path + n - 3, ".py") == 0;
 }
 
-int restore_dirs_find(struct restore_tree *t)
+int tree_find_dirs(struct tree_manifest *t)
 {
     size_t kept = 0;
 
@@ -78,7 +78,7 @@ int restore_dirs_find(struct restore_tree *t)
 
 /* ---- Lines of the manifest --------------------------------------------------------------- */
 
-static const struct manifest_index *line_at(const struct restore_tree *t, const char *dir,
+static const struct manifest_index *line_at(const struct tree_manifest *t, const char *dir,
                                             const char *name)
 {
     _cleanup_free_ char *path = path_join(dir, name);
@@ -86,8 +86,8 @@ static const struct manifest_index *line_at(const struct restore_tree *t, const 
     return path ? manifest_find_index(&t->m, path) : NULL;
 }
 
-const struct manifest_index *restore_index_line(const struct restore_tree *t, size_t dir,
-                                                const char *name)
+const struct manifest_index *tree_index_line(const struct tree_manifest *t, size_t dir,
+                                             const char *name)
 {
     const char *source = t->dirs[dir].archived;
     _cleanup_free_ char *in_tree = path_join(source, "__pycache__");
@@ -106,12 +106,12 @@ const struct manifest_index *restore_index_line(const struct restore_tree *t, si
 
 /* ---- Cache roots inside the tree --------------------------------------------------------- */
 
-int restore_insides_find(struct restore_tree *t)
+int tree_find_insides(struct tree_manifest *t)
 {
     for (size_t i = 0; i < t->m.cache_count && t->foreign < 0; i++) {
         bool gone = false, known = false;
         _cleanup_free_ char *path = t->m.caches[i].kind == MANIFEST_CACHE_INSIDE
-                                        ? restore_path(t, t->m.caches[i].cache, &gone)
+                                        ? tree_path(t, t->m.caches[i].cache, &gone)
                                         : strdup("");
         _cleanup_free_ char *root = path && *path ? path_dir(path) : NULL;
 

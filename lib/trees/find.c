@@ -1,0 +1,112 @@
+/* Finding the manifests of a tree: those in it, or the one that is named. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "trees.h"
+
+/* Is it this manifest that is to blame, and not the machine or the user? */
+static bool is_damage(int r)
+{
+    return r < 0 && r != -ENOMEM && r != -EINTR && r != -EMFILE && r != -ENFILE;
+}
+
+/* Takes over T. */
+static int add(struct trees *trees, struct tree_manifest *t, struct wp_error *err)
+{
+    if (array_grow(trees->list, trees->count) < 0) {
+        tree_manifest_clear(t);
+        return error_nomem(err);
+    }
+    trees->list[trees->count++] = *t;
+    return 0;
+}
+
+static int pass_over(struct trees *trees, const struct wp_error *why, struct wp_error *err)
+{
+    if (array_grow(trees->damaged, trees->damaged_count) < 0)
+        return error_nomem(err);
+    trees->damaged[trees->damaged_count++] = *why;
+    return 0;
+}
+
+int trees_take_home(struct trees *trees, const char *home, struct wp_error *err)
+{
+    struct tree_manifest t;
+    struct wp_error why = {0};
+    int r = tree_manifest_read(trees, &t, home, &why);
+
+    if (r > 0) {
+        r = tree_state_read(trees, &t, &why);
+        if (r == 0)
+            return add(trees, &t, err);
+    }
+    tree_manifest_clear(&t);
+    if (is_damage(r))
+        return pass_over(trees, &why, err);
+    if (r < 0 && err && !err->code)
+        *err = why;
+    return r;
+}
+
+/* Does PATH lie in the tree, where its own manifests lie? Then its home there; NULL otherwise. */
+static char *own_home(const struct trees *trees, const char *path)
+{
+    _cleanup_free_ char *tree = path_physical(trees->dir);
+    _cleanup_free_ char *physical = path_physical(path);
+    _cleanup_free_ char *home = physical ? path_dir(physical) : NULL;
+    size_t n = tree ? strlen(tree) : 0;
+
+    if (!tree || !home || !path_is_under(home, tree) ||
+        strcmp(path_base(physical), MANIFEST_NAME) != 0)
+        return NULL;
+    while (home[n] == '/')
+        n++;
+    return own_home_prefix(home + n) >= 0 ? strdup(home + n) : NULL;
+}
+
+static int take_manifest(struct trees *trees, const char *path, struct wp_error *err)
+{
+    _cleanup_free_ char *home = own_home(trees, path);
+    struct tree_manifest t;
+    int r;
+
+    if (home)
+        return trees_take_home(trees, home, err);
+    r = tree_manifest_read_foreign(trees, &t, path, err);
+    if (r == 0)
+        return add(trees, &t, err);
+    tree_manifest_clear(&t);
+    return r;
+}
+
+int trees_find(struct trees *trees, const char *manifest, struct wp_error *err)
+{
+    int r = manifest ? take_manifest(trees, manifest, err) : trees_walk(trees, err);
+
+    if (r < 0 || trees->count)
+        return r;
+    if (trees->damaged_count) {
+        if (err && !err->code)
+            *err = trees->damaged[0];
+        return -trees->damaged[0].code;
+    }
+    error_set(
+        err, 0, trees->dir,
+        "no manifest of warmpack is in it, nor below: is it the directory that an archive was "
+        "unpacked in?");
+    return -ENOENT;
+}
+
+void trees_clear(struct trees *trees)
+{
+    for (size_t i = 0; i < trees->count; i++)
+        tree_manifest_clear(&trees->list[i]);
+    free(take_ptr(trees->list));
+    free(take_ptr(trees->damaged));
+    trees->count = trees->damaged_count = 0;
+}

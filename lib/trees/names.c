@@ -1,0 +1,79 @@
+/* What a manifest calls things: where manifests lie, and how names of the archive become paths of
+ * the tree. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "trees.h"
+
+unsigned trees_depth(const char *path)
+{
+    unsigned n = *path ? 1 : 0;
+
+    for (; *path; path++)
+        n += *path == '/';
+    return n;
+}
+
+/* The one directory in which everything of the manifest lies. Allocated; "" where there is none,
+ * NULL on no memory. */
+static char *single_top(const struct manifest *m)
+{
+    const char *first = m->entry_count ? m->entries[0].path : "";
+    size_t n = strcspn(first, "/");
+
+    for (size_t i = 0; i < m->entry_count; i++) {
+        const char *path = m->entries[i].path;
+
+        if (strncmp(path, first, n) != 0 || (path[n] && path[n] != '/') ||
+            (!path[n] && m->entries[i].type != ENTRY_DIR))
+            return strdup("");
+    }
+    return strndup(first, n);
+}
+
+char *trees_archive_prefix(const struct manifest *m)
+{
+    int n = m->home ? own_home_prefix(m->home) : -1;
+
+    return n >= 0 ? strndup(m->home, (size_t)n) : single_top(m);
+}
+
+/* What installers make of "NAME.data/purelib/PATH" of a wheel: PATH. Scripts, headers and data go
+ * out of the tree: NULL. Other names stay. */
+static const char *installed_name(const struct tree_manifest *t, const char *archived)
+{
+    size_t n = strcspn(archived, "/");
+
+    if (!t->info || n <= 5 || strncmp(archived + n - 5, ".data", 5) != 0)
+        return archived;
+    archived += n + (archived[n] == '/');
+    if (strncmp(archived, "purelib/", 8) == 0 || strncmp(archived, "platlib/", 8) == 0)
+        return archived + 8;
+    return NULL;
+}
+
+char *tree_path(const struct tree_manifest *t, const char *archived, bool *gone)
+{
+    unsigned depth;
+    const char *left;
+
+    archived = installed_name(t, archived);
+    *gone = !archived;
+    if (*gone)
+        return NULL;
+    depth = trees_depth(archived);
+    *gone = t->strip > depth;
+    if (*gone)
+        return NULL;
+    left = t->strip == depth ? "" : path_strip(archived, t->strip);
+    return *left ? path_join(t->base, left) : strdup(t->base);
+}
+
+const char *tree_below_base(const struct tree_manifest *t, const char *path)
+{
+    path += strlen(t->base);
+    return *path == '/' ? path + 1 : path;
+}

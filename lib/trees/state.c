@@ -1,0 +1,125 @@
+/* state.jsonl beside a manifest: what was done with that in this tree. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "commit/staging.h"
+#include "tree/beneath.h"
+#include "tree/create.h"
+#include "trees.h"
+
+int trees_state_read(int fd, const char *home, struct manifest_state *state, struct buf *text,
+                     uid_t *uid, struct wp_error *err)
+{
+    _cleanup_free_ char *path = path_join(home, STATE_NAME);
+    struct stat st = {0};
+    int r = path ? beneath_read(fd, path, STATE_LARGEST, text, &st) : -ENOMEM;
+
+    *state = (struct manifest_state){0};
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0)
+        return error_set(err, -r, path, "cannot be read");
+    if (uid)
+        *uid = st.st_uid;
+    r = manifest_state_read(state, text->data, text->size, path, err);
+    return r < 0 ? r : 1;
+}
+
+/* The paths that the base had for Python when caches were last named for them. */
+static int find_old_bases(struct tree_manifest *t, struct wp_error *err)
+{
+    const char *below = "";
+
+    if (!t->has_state)
+        return 0;
+    if (t->strip > t->state.strip && trees_depth(t->prefix) > t->state.strip)
+        below = path_strip(t->prefix, t->state.strip);
+    t->old_bases = calloc(t->state.root_count + 1, sizeof *t->old_bases);
+    if (!t->old_bases)
+        return error_nomem(err);
+    for (size_t i = 0; i < t->state.root_count; i++) {
+        const char *root = t->state.roots[i];
+
+        t->old_bases[i] = *below ? path_join(root, below) : strdup(root);
+        if (!t->old_bases[i])
+            return error_nomem(err);
+    }
+    return 0;
+}
+
+/* Where the cache root of earlier times is now: it has moved with the tree if it lay in it. */
+static int find_old_root(const struct trees *trees, struct tree_manifest *t, struct wp_error *err)
+{
+    const char *named = t->has_state ? t->state.cache_root : NULL;
+    _cleanup_free_ char *old = named && *named == '/' ? path_normalise(named) : NULL;
+
+    if (!named || *named != '/')
+        return 0;
+    if (!old)
+        return error_nomem(err);
+    for (char **base = t->old_bases; *base && !t->old_root; base++) {
+        _cleanup_free_ char *now = path_join(trees->dir_path, t->base);
+        const char *below = old + strlen(*base);
+
+        if (!path_is_under(old, *base))
+            continue;
+        while (*below == '/')
+            below++;
+        t->old_root = !now ? NULL : *below ? path_join(now, below) : strdup(now);
+        if (!t->old_root)
+            return error_nomem(err);
+    }
+    if (!t->old_root)
+        t->old_root = take_ptr(old);
+    return 0;
+}
+
+static void forget_state(struct tree_manifest *t)
+{
+    for (char **base = t->old_bases; base && *base; base++)
+        free(*base);
+    free(take_ptr(t->old_bases));
+    free(take_ptr(t->old_root));
+    manifest_state_clear(&t->state);
+    t->state_text.size = 0;
+    t->has_state = false;
+}
+
+int tree_state_read(const struct trees *trees, struct tree_manifest *t, struct wp_error *err)
+{
+    unsigned depth = trees_depth(t->prefix), strip;
+    int r;
+
+    forget_state(t);
+    r = trees_state_read(trees->fd, t->home, &t->state, &t->state_text, &t->state_uid, err);
+    if (r < 0)
+        return r;
+    t->has_state = r > 0;
+    strip = t->has_state && t->state.strip > depth ? t->state.strip : depth;
+    if (strip > TREES_MOST_STRIP)
+        return error_set(err, 0, t->name, "its state strips more components than names have");
+    t->strip = strip;
+    r = find_old_bases(t, err);
+    return r < 0 ? r : find_old_root(trees, t, err);
+}
+
+int trees_state_stage(const struct staging *s, const char *home, const struct buf *text,
+                      struct wp_error *err)
+{
+    _cleanup_free_ char *path = path_join(home, STATE_NAME);
+    struct create_policy plain = {.permissions = true};
+    struct entry e = {.path = path, .mode = 0644, .size = text->size};
+    int tree = staging_tree(s, 0), r;
+
+    if (!path)
+        return error_nomem(err);
+    clock_gettime(CLOCK_REALTIME, &e.mtime);
+    r = create_dir(tree, home, 0700, err);
+    return r < 0 ? r : create_file(tree, &plain, &e, text->data, text->size, err);
+}

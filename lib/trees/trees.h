@@ -1,0 +1,148 @@
+#pragma once
+/* The manifests in a tree: where they lie, what they call the tree's files, what was done with them
+ * there, and how far that is to be believed. Nothing here changes the tree. */
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "manifest/manifest.h"
+
+enum { TREES_MOST_STRIP = 32 };
+
+/* A directory of sources. */
+struct source_dir {
+    char *archived; /* in the archive; owned */
+    char *path;     /* in the tree; owned */
+    bool zipped;    /* in a zip, or that itself */
+};
+
+/* What one manifest speaks of. */
+struct tree_manifest {
+    char *home;   /* beneath the tree; NULL: the manifest lies elsewhere; owned */
+    char *name;   /* of the manifest, for messages; owned */
+    bool info;    /* it lies in EGG-INFO or NAME.dist-info: the directory is shared with others */
+    char *prefix; /* directory of the archive that its home lies in; owned */
+    char *base;   /* directory of the tree that names of the archive, stripped, lie in; owned */
+    unsigned strip;
+    int foreign;        /* directory that holds an unpacked archive elsewhere, or -1; owned */
+    char *foreign_home; /* home beneath it; owned */
+    unsigned foreign_strip;
+    struct manifest m;
+    dev_t device; /* of the manifest, with its inode: is it still the one that was read? */
+    ino_t inode;
+    /* Its state. */
+    bool has_state;
+    struct manifest_state state;
+    struct buf state_text;
+    uid_t state_uid;  /* who wrote it */
+    char **old_bases; /* absolute paths that the base had for Python earlier; owned, NULL-ended */
+    char *old_root;   /* the cache root of earlier times, where it is now; owned */
+    /* Found when they are asked for. */
+    struct source_dir *dirs; /* sorted by archived; owned */
+    size_t dir_count;
+    char **insides; /* cache roots inside the tree, as paths of it; owned */
+    size_t inside_count;
+    char *packed_root; /* "/srv/build/app/": where it was packed, if that is elsewhere; owned */
+};
+
+/* Those of one tree. Zero-initialise, give what is given; trees_clear. */
+struct trees {
+    /* Given; borrowed. */
+    const char *dir;      /* the tree, as typed */
+    const char *dir_path; /* absolute */
+    int fd;               /* of it */
+    struct pool *pool;    /* or NULL */
+    const volatile sig_atomic_t *interrupted;
+    /* Found. */
+    struct tree_manifest *list; /* owned */
+    size_t count;
+    struct wp_error *damaged; /* what is wrong with manifests that are passed over; owned */
+    size_t damaged_count;
+};
+
+/* ---- find.c */
+/* Finds them, at any depth; or the one MANIFEST (NULL: none is named), which may lie elsewhere.
+ * -ENOENT: there is none. Clear in any case. */
+int trees_find(struct trees *trees, const char *manifest, struct wp_error *err);
+void trees_clear(struct trees *trees);
+/* Takes the manifest in directory HOME of the tree, where there is one. */
+int trees_take_home(struct trees *trees, const char *home, struct wp_error *err);
+
+/* ---- walk.c */
+int trees_walk(struct trees *trees, struct wp_error *err);
+/* Directories called like a manifest's own in directory PLACE beneath FD, as paths. */
+struct tree_homes {
+    char **list; /* sorted; owned, as are the texts */
+    size_t count;
+};
+int trees_homes(int fd, const char *place, struct tree_homes *homes); /* 0 or -ENOMEM */
+void trees_homes_clear(struct tree_homes *homes);
+
+/* ---- manifest.c */
+/* Reads the manifest in directory HOME of the tree, without its state. 1; 0: there is none. Clear T
+ * in any case. */
+int tree_manifest_read(const struct trees *trees, struct tree_manifest *t, const char *home,
+                       struct wp_error *err);
+/* Reads the manifest at PATH, which lies in another tree or in none. Clear T in any case. */
+int tree_manifest_read_foreign(const struct trees *trees, struct tree_manifest *t, const char *path,
+                               struct wp_error *err);
+void tree_manifest_clear(struct tree_manifest *t);
+
+/* ---- names.c */
+/* How many components PATH has. */
+unsigned trees_depth(const char *path);
+/* The directory of the archive in which the home of M lies. Allocated; NULL on no memory. */
+char *trees_archive_prefix(const struct manifest *m);
+/* NAME of the archive as a path in the tree; NULL with *GONE where it has none there. Allocated. */
+char *tree_path(const struct tree_manifest *t, const char *archived, bool *gone);
+/* PATH of the tree, which lies in T's base, from there. */
+const char *tree_below_base(const struct tree_manifest *t, const char *path);
+
+/* ---- state.c */
+/* Reads state.jsonl in directory HOME beneath FD: 1; 0: there is none; negative errno. UID: who
+ * wrote it; may be NULL. */
+int trees_state_read(int fd, const char *home, struct manifest_state *state, struct buf *text,
+                     uid_t *uid, struct wp_error *err);
+/* Reads T's state, in place of what was read of it before. */
+int tree_state_read(const struct trees *trees, struct tree_manifest *t, struct wp_error *err);
+/* Puts TEXT into the staged tree as the state of the manifest in HOME. */
+struct staging;
+int trees_state_stage(const struct staging *s, const char *home, const struct buf *text,
+                      struct wp_error *err);
+
+/* ---- dirs.c */
+/* Fills T's dirs. 0 or -ENOMEM. */
+int tree_find_dirs(struct tree_manifest *t);
+/* Fills T's insides. Who sets one finds copies of what lies in the tree there, too, so any
+ * directory may have caches in it. 0 or -ENOMEM. */
+int tree_find_insides(struct tree_manifest *t);
+/* The manifest's line of an index called NAME of sources in directory DIR; the valid one first. */
+const struct manifest_index *tree_index_line(const struct tree_manifest *t, size_t dir,
+                                             const char *name);
+
+/* ---- trust.c */
+struct tree_trust {
+    const struct trees *trees;
+    const struct tree_manifest *t;
+    /* Is STAMP one of source ARCHIVED, whose content is as packed: now, or before this run? */
+    bool (*is_of_source)(void *ctx, const char *archived, const struct wp_stamp *stamp);
+    void *ctx;
+};
+/* Does index NAME in directory FD, of sources in directory DIR, fit one of these? */
+bool tree_fits(const struct tree_trust *trust, int fd, const char *name, size_t dir);
+/* Is T's old_root to be believed, where the tree has the paths ROOTS for Python and CACHE_DIR (or
+ * NULL) is the cache root that was named? Where it is not, REP is told why, unless nothing is
+ * there. 1, 0 or -ENOMEM. After tree_find_dirs. */
+int tree_trusts_old_root(const struct tree_trust *trust, char **roots, const char *cache_dir,
+                         const struct wp_report *rep, struct wp_error *err);
+
+/* ---- packed.c */
+/* Fills packed_root of those that were packed elsewhere than they are. BASES: the absolute paths at
+ * which the tree is. 0 or -ENOMEM. */
+int trees_find_packed_roots(struct trees *trees, char *const *bases);
+/* Where PATH of the tree was packed, if that is another place: "/srv/build/app/", or NULL. */
+const char *trees_packed_root(const struct trees *trees, const char *path);
