@@ -13,6 +13,7 @@
 #include "tar/tar.h"
 #include "tar/tar_header.h"
 #include "zip/zip.h"
+#include "zip/zip_spool.h"
 
 /* ---- The formats ------------------------------------------------------------------------- */
 
@@ -258,13 +259,25 @@ static int open_plain(struct tar_input *in, int fd, const struct start *s,
     return 0;
 }
 
-/* A zip may have something else in front, which then is no archive. */
-static bool is_zip(const struct start *s, int fd, bool is_file)
+/* Does it begin with none of what this program reads? A zip may do so, behind a program. */
+static bool is_unknown(const struct start *s)
 {
-    if (zip_recognises(s->data, s->size))
-        return true;
-    return is_file && !codec_recognise(s->data, s->size < 16 ? s->size : 16) && !is_filtered(s) &&
-           !is_tar(s) && zip_ends_here(fd);
+    return !zip_recognises(s->data, s->size) &&
+           !codec_recognise(s->data, s->size < 16 ? s->size : 16) && !is_filtered(s) && !is_tar(s);
+}
+
+/* A zip behind a program, through a pipe. */
+static int open_prefixed_zip(struct format_reader **out, int fd, const struct start *s,
+                             const struct format_open_options *o, struct wp_error *err)
+{
+    _cleanup_close_ int owned = fd;
+    _cleanup_close_ int file = zip_spool(fd, s->data, s->size, true, o, err);
+
+    if (file < 0 && file != -ENOMSG)
+        return file;
+    if (file < 0 || !zip_ends_here(file))
+        return refuse(o->name, err);
+    return zip_open_reader(out, take_fd(&file), true, NULL, 0, o, err);
 }
 
 int formats_open_reader(struct format_reader **out, int fd, const struct format_open_options *o,
@@ -281,7 +294,9 @@ int formats_open_reader(struct format_reader **out, int fd, const struct format_
     rc = read_start(fd, &s, o, err);
     if (rc < 0)
         return rc;
-    if (is_zip(&s, fd, in.is_file))
+    if (is_unknown(&s) && !in.is_file)
+        return open_prefixed_zip(out, take_fd(&owned), &s, o, err);
+    if (zip_recognises(s.data, s.size) || (is_unknown(&s) && zip_ends_here(fd)))
         return zip_open_reader(out, take_fd(&owned), in.is_file, s.data, s.size, o, err);
     archive = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (archive < 0)

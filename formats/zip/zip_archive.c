@@ -41,28 +41,41 @@ static int damaged(const struct zip_archive *a, const char *what, struct wp_erro
 
 /* ---- Records ----------------------------------------------------------------------------- */
 
-static int add_name(struct zip_archive *a, struct zip_entry *e, const unsigned char *name,
-                    struct wp_error *err)
+static int add_text(struct zip_archive *a, const unsigned char *text, size_t n, size_t *at)
+{
+    *at = a->names.size;
+    return buf_add(&a->names, text, n) < 0 ? -ENOMEM : buf_add(&a->names, "", 1);
+}
+
+static int add_name(struct zip_archive *a, struct zip_entry *e, const struct zip_central *c,
+                    const struct zip_text *unicode, struct wp_error *err)
 {
     const bool is_windows =
         e->host == ZIP_HOST_FAT || e->host == ZIP_HOST_NTFS || e->host == ZIP_HOST_VFAT;
+    const unsigned char *name = unicode->data ? unicode->data : c->name;
+    const size_t n = unicode->data ? unicode->size : c->name_size;
+    const bool has_backslashes = is_windows && memchr(name, '\\', n) && !memchr(name, '/', n);
 
-    if (memchr(name, 0, e->name_size))
+    if (memchr(c->name, 0, c->name_size))
         return damaged(a, "a name has a zero byte in it", err);
-    e->name = a->names.size;
-    if (buf_add(&a->names, name, e->name_size) < 0 || buf_add(&a->names, "", 1) < 0)
+    if (add_text(a, c->name, c->name_size, &e->stored_name) < 0)
+        return error_nomem(err);
+    e->name = e->stored_name;
+    if (name == c->name && !has_backslashes)
+        return 0;
+    if (add_text(a, name, n, &e->name) < 0)
         return error_nomem(err);
     /* Some programs of that system separate directories in its own way. */
-    if (is_windows && !memchr(name, '/', e->name_size))
-        for (char *p = (char *)a->names.data + e->name; *p; p++)
-            if (*p == '\\')
-                *p = '/';
+    for (char *p = (char *)a->names.data + e->name; has_backslashes && *p; p++)
+        if (*p == '\\')
+            *p = '/';
     return 0;
 }
 
 static int add_entry(struct zip_archive *a, const struct zip_central *c, const struct zip_end *end,
                      struct wp_error *err)
 {
+    struct zip_text unicode = {0};
     struct zip_entry *e;
     int r;
 
@@ -80,9 +93,9 @@ static int add_entry(struct zip_archive *a, const struct zip_central *c, const s
                             .at = c->at};
     if (e->flags & ZIP_MASKED)
         return error_set(err, 0, a->name, "is encrypted: that cannot be read");
-    if (!zip_extra_take(e, c))
+    if (!zip_extra_take(e, c, &unicode))
         return damaged(a, "malformed extra fields in its directory", err);
-    r = add_name(a, e, c->name, err);
+    r = add_name(a, e, c, &unicode, err);
     if (r < 0)
         return r;
     e->at += end->shift;
@@ -180,6 +193,13 @@ int zip_archive_read(struct zip_archive *a, struct wp_error *err)
     r = take_mark(a, &z, &end, err);
     if (r < 0)
         return r;
+    if (a->mark && end.trailing)
+        return error_set(
+            err, 0, a->name,
+            "something follows the end of the archive, at byte %llu: refused (are these "
+            "archives joined together?)",
+            (unsigned long long)(a->size - end.trailing));
+    a->trailing = end.trailing;
     a->shift = end.shift;
     r = zip_directory_open(&d, &z, &end) < 0 ? error_nomem(err) : read_records(a, &d, &end, err);
     zip_directory_close(&d);

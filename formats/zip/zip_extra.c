@@ -2,7 +2,12 @@
 
 #include "zip_extra.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
+
+#include "base/path.h"
+#include "codec/crc.h"
 
 static struct timespec from_dos(uint16_t date, uint16_t time)
 {
@@ -17,6 +22,19 @@ static struct timespec from_dos(uint16_t date, uint16_t time)
     if (date == 0) /* none is given */
         return (struct timespec){.tv_sec = 315532800};
     return (struct timespec){.tv_sec = mktime(&tm)};
+}
+
+/* Seconds since 1970 of which a field holds the low 32 bits: after 2038 the DOS time beside them
+ * tells, which goes on to 2107. That is local, in a zone that is not known. */
+static struct timespec from_unix(uint32_t low, const struct zip_central *c)
+{
+    const int64_t seconds = (int32_t)low, later = seconds + (INT64_C(1) << 32);
+    const int year = (c->date >> 9) + 1980;
+    const int64_t two_days = 2 * 86400;
+
+    if (year >= 2038 && llabs(later - from_dos(c->date, c->time).tv_sec) <= two_days)
+        return (struct timespec){.tv_sec = later};
+    return (struct timespec){.tv_sec = seconds};
 }
 
 /* Counted in tenths of microseconds since 1601. */
@@ -86,7 +104,19 @@ static bool take_long(struct zip_entry *e, const unsigned char *p, size_t n)
     return true;
 }
 
-bool zip_extra_take(struct zip_entry *e, const struct zip_central *c)
+/* Version 1: the checksum of the name in the header, which it was made for, then the name. Programs
+ * that know nothing of the field may have changed that name since. */
+static void take_unicode(const struct zip_central *c, const unsigned char *p, size_t n,
+                         struct zip_text *unicode)
+{
+    if (n <= 5 || p[0] != 1 || zip_get32(p + 1) != crc_add(0, c->name, c->name_size))
+        return;
+    if (memchr(p + 5, 0, n - 5) || !utf8_valid((const char *)p + 5, n - 5))
+        return;
+    *unicode = (struct zip_text){.data = p + 5, .size = n - 5};
+}
+
+bool zip_extra_take(struct zip_entry *e, const struct zip_central *c, struct zip_text *unicode)
 {
     const unsigned char *p = c->extra;
     size_t n = c->extra_size;
@@ -107,18 +137,21 @@ bool zip_extra_take(struct zip_entry *e, const struct zip_central *c)
             break;
         case ZIP_EXTRA_TIME:
             if (size >= 5 && field[0] & 1 && best < FROM_UNIX) {
-                e->mtime = (struct timespec){.tv_sec = (int32_t)zip_get32(field + 1)};
+                e->mtime = from_unix(zip_get32(field + 1), c);
                 best = FROM_UNIX;
             }
             break;
         case ZIP_EXTRA_UNIX_OLD:
             if (size >= 8 && best < FROM_UNIX_OLD) {
-                e->mtime = (struct timespec){.tv_sec = (int32_t)zip_get32(field + 4)};
+                e->mtime = from_unix(zip_get32(field + 4), c);
                 best = FROM_UNIX_OLD;
             }
             break;
         case ZIP_EXTRA_NTFS:
             take_windows_times(e, field, size, &best);
+            break;
+        case ZIP_EXTRA_UNICODE_PATH:
+            take_unicode(c, field, size, unicode);
             break;
         case ZIP_EXTRA_UNIX:
             take_owner(e, field, size);

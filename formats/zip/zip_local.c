@@ -1,26 +1,27 @@
 /* Local headers: they must say what the directory says. */
 
 #include <errno.h>
+#include <string.h>
 
 #include "zip_content.h"
 
-/* The two sizes, where the long field has them: they always come together there. */
-static bool take_long(const unsigned char *extra, size_t n, uint64_t *size, uint64_t *packed_size)
+/* The two sizes, where the long field has them: they always come together there. Without the field
+ * they are what the header says, be it the largest number. */
+static void take_long(const unsigned char *extra, size_t n, uint64_t *size, uint64_t *packed_size)
 {
     while (n >= 4) {
         size_t length = zip_get16(extra + 2);
 
         if (length > n - 4)
-            return false;
+            return;
         if (zip_get16(extra) == ZIP_EXTRA_64 && length >= 16) {
             *size = zip_get64(extra + 4);
             *packed_size = zip_get64(extra + 12);
-            return true;
+            return;
         }
         extra += 4 + length;
         n -= 4 + length;
     }
-    return false;
 }
 
 /* Where a descriptor follows the content, the sizes may be left open. */
@@ -30,22 +31,9 @@ static bool sizes_agree(const struct zip_entry *e, const unsigned char *p)
 
     if (zip_get16(p + 6) & ZIP_HAS_DESCRIPTOR)
         return true;
-    if ((size == ZIP_MAX32 || packed_size == ZIP_MAX32) &&
-        !take_long(p + ZIP_LOCAL_SIZE + e->name_size, zip_get16(p + 28), &size, &packed_size))
-        return false;
+    if (size == ZIP_MAX32 || packed_size == ZIP_MAX32)
+        take_long(p + ZIP_LOCAL_SIZE + e->name_size, zip_get16(p + 28), &size, &packed_size);
     return packed_size == e->packed_size && size == e->size && zip_get32(p + 14) == e->crc;
-}
-
-/* The archive's own copy may have other separators. */
-static bool same_name(const struct zip_archive *a, const struct zip_entry *e,
-                      const unsigned char *name)
-{
-    const char *known = zip_name(a, e);
-
-    for (size_t i = 0; i < e->name_size; i++)
-        if ((unsigned char)known[i] != name[i] && !(known[i] == '/' && name[i] == '\\'))
-            return false;
-    return true;
 }
 
 int zip_local_check(const struct zip_archive *a, const struct zip_entry *e, const unsigned char *p,
@@ -64,7 +52,8 @@ int zip_local_check(const struct zip_archive *a, const struct zip_entry *e, cons
         return -EBADMSG;
     if (n < *size)
         return -EAGAIN;
-    if (!same_name(a, e, p + ZIP_LOCAL_SIZE) || zip_get16(p + 8) != e->method ||
+    if (memcmp(a->names.data + e->stored_name, p + ZIP_LOCAL_SIZE, e->name_size) != 0 ||
+        zip_get16(p + 8) != e->method ||
         (zip_get16(p + 6) & same_flags) != (e->flags & same_flags) || !sizes_agree(e, p))
         return -EBADMSG;
     return 0;

@@ -197,30 +197,35 @@ static void take_attributes(struct entry *e, const struct zip_entry *z, bool sla
         e->type = ENTRY_DIR;
     else if (S_ISLNK(mode))
         e->type = ENTRY_SYMLINK;
-    else if (mode & S_IFMT && !S_ISREG(mode))
-        e->type = ENTRY_OTHER;
+    else if (mode & S_IFMT && !S_ISREG(mode) && z->size == 0)
+        e->type = ENTRY_OTHER; /* "zip out.zip -" calls a FIFO what it read from one */
     e->mode = mode & 07777;
     if (!e->mode)
         e->mode = e->type == ENTRY_DIR ? 0755 : e->type == ENTRY_SYMLINK ? 0777 : 0644;
 }
 
+/* The text of a symbolic link, packed in whatever way. */
 static int take_target(struct zip_reader *r, struct wp_error *err)
 {
-    const char *text;
-    const void *data = NULL;
-    int rc;
+    _cleanup_buf_ struct buf whole = {0};
+    const size_t n = (size_t)r->e->size;
+    const void *data = "";
+    int rc = 0;
 
-    if (!zip_is_small(r->e) || r->e->size > LONGEST_LINK)
-        return bad_content(
-            r, r->e, -EBADMSG,
-            r->e->flags & ZIP_ENCRYPTED ? ZIP_TEXT_ENCRYPTED : "it is no symbolic link", err);
-    rc = small_content(r, r->next - 1, &data, err);
-    if (rc < 0 || !data)
-        return rc < 0 ? rc : error_nomem(err);
-    text = data;
-    if (r->e->size && memchr(text, 0, (size_t)r->e->size))
+    if (r->e->size > LONGEST_LINK)
+        return bad_content(r, r->e, -EBADMSG, "it is no symbolic link", err);
+    if (zip_is_small(r->e)) {
+        rc = small_content(r, r->next - 1, &data, err);
+    } else {
+        rc = read_whole(r, r->e, &whole, err);
+        if (whole.data)
+            data = whole.data;
+    }
+    if (rc < 0)
+        return r->failed = rc;
+    if (n && memchr(data, 0, n))
         return bad_content(r, r->e, -EBADMSG, "a symbolic link has a zero byte in it", err);
-    r->entry.target = strndup(text, (size_t)r->e->size);
+    r->entry.target = strndup(data, n);
     return r->entry.target ? 0 : error_nomem(err);
 }
 
@@ -298,9 +303,49 @@ static void reader_free(struct format_reader *base)
     free(r);
 }
 
-static int start(struct zip_reader *r, const struct format_open_options *o, struct wp_error *err)
+static int tell_repeated(const struct zip_reader *r, const struct format_open_options *o,
+                         struct wp_error *err)
+{
+    const struct zip_entry *first = NULL;
+    ssize_t n = zip_repeated_names(&r->a, &first);
+    _cleanup_free_ char *clean = n > 0 ? path_clean(zip_name(&r->a, first)) : NULL;
+    _cleanup_free_ char *name = clean ? path_escape(clean) : NULL;
+
+    if (n == 0)
+        return 0;
+    if (!name)
+        return error_nomem(err);
+    if (n == 1)
+        report(o->report, WP_WARNING, o->name,
+               "%s occurs more than once in it: the last entry counts", name);
+    else
+        report(o->report, WP_WARNING, o->name,
+               "%zd names occur more than once in it, among them %s: the last entry of each counts",
+               n, name);
+    return 0;
+}
+
+/* Tells what is read, but is not as it should be. */
+static int tell_oddities(const struct zip_reader *r, const struct format_open_options *o,
+                         struct wp_error *err)
 {
     unsigned char magic[4];
+
+    /* A program that unpacks it is no archive itself. */
+    if (r->a.shift > 0 && file_read_at(r->a.fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+        zip_get32(magic) == ZIP_LOCAL)
+        report(o->report, WP_WARNING, o->name,
+               "another archive stands in front of the last one: it is ignored (are these archives "
+               "joined together?)");
+    if (r->a.trailing)
+        report(o->report, WP_WARNING, o->name,
+               "%llu bytes that follow the end of the archive are ignored",
+               (unsigned long long)r->a.trailing);
+    return r->a.mark ? 0 : tell_repeated(r, o, err); /* a manifest allows none */
+}
+
+static int start(struct zip_reader *r, const struct format_open_options *o, struct wp_error *err)
+{
     struct stat st;
     int rc;
 
@@ -311,14 +356,10 @@ static int start(struct zip_reader *r, const struct format_open_options *o, stru
         return error_set(err, errno, o->name, "cannot stat");
     r->a.size = (uint64_t)st.st_size;
     rc = zip_archive_read(&r->a, err);
+    if (rc == 0)
+        rc = tell_oddities(r, o, err);
     if (rc < 0)
         return rc;
-    /* A program that unpacks it is no archive itself. */
-    if (r->a.shift > 0 && file_read_at(r->a.fd, magic, sizeof(magic), 0) == sizeof(magic) &&
-        zip_get32(magic) == ZIP_LOCAL)
-        report(o->report, WP_WARNING, o->name,
-               "another archive stands in front of the last one: it is ignored (are these archives "
-               "joined together?)");
     r->base.mark = r->a.mark != NULL;
     r->base.has_program = r->a.has_program;
     r->base.has_comment = r->a.has_comment;
@@ -339,7 +380,7 @@ int zip_open_reader(struct format_reader **out, int fd, bool is_file, const void
     int rc;
 
     if (!is_file) {
-        int file = zip_spool(fd, start_bytes, n, o, err);
+        int file = zip_spool(fd, start_bytes, n, false, o, err);
 
         if (file < 0)
             return file;

@@ -3,18 +3,36 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
 
-enum { CHUNK = 256 * 1024 };
+enum { CHUNK = 256 * 1024, MAGIC_SIZE = 4 };
 
-int zip_spool(int fd, const void *start, size_t n, const struct format_open_options *o,
-              struct wp_error *err)
+/* Is there an entry's signature in the N bytes of DATA, or does one end in them? LAST: the bytes
+ * before them. */
+static bool begins_entry(unsigned char last[MAGIC_SIZE - 1], const unsigned char *data, size_t n)
+{
+    static const unsigned char magic[MAGIC_SIZE] = {'P', 'K', 3, 4};
+    const size_t before = MAGIC_SIZE - 1, first = n < before ? n : before;
+    unsigned char joint[2 * (MAGIC_SIZE - 1)];
+
+    memcpy(joint, last, before);
+    memcpy(joint + before, data, first);
+    memcpy(last, n < before ? joint + n : data + n - before, before);
+    return memmem(joint, before + first, magic, sizeof magic) ||
+           memmem(data, n, magic, sizeof magic);
+}
+
+int zip_spool(int fd, const void *start, size_t n, bool prefixed,
+              const struct format_open_options *o, struct wp_error *err)
 {
     _cleanup_close_ int file = file_temporary(err);
     _cleanup_free_ unsigned char *data = malloc(CHUNK);
+    unsigned char last[MAGIC_SIZE - 1] = {0};
+    bool is_sought = prefixed && !begins_entry(last, start, n);
     uint64_t at = n;
     int r;
 
@@ -32,9 +50,12 @@ int zip_spool(int fd, const void *start, size_t n, const struct format_open_opti
         if (got < 0)
             return error_set(err, errno, o->name, "cannot read");
         if (got == 0)
-            return take_fd(&file);
-        r = file_temporary_write(file, at, data, (size_t)got, err);
+            return is_sought ? -ENOMSG : take_fd(&file);
+        is_sought = is_sought && !begins_entry(last, data, (size_t)got);
         at += (uint64_t)got;
+        if (is_sought && at > ZIP_LONGEST_PROGRAM)
+            return -ENOMSG;
+        r = file_temporary_write(file, at - (uint64_t)got, data, (size_t)got, err);
     }
     return r;
 }

@@ -3,7 +3,12 @@
 
 #include "archive/format.h"
 
+/* Bytes of a program that may stand in front of what comes through a pipe: not all of what is no
+ * zip is kept. */
+enum { ZIP_LONGEST_PROGRAM = 64 << 20 };
+
 /* An unlinked temporary file (in $TMPDIR, else /tmp) with the N bytes of START and what FD still
- * gives; FD stays the caller's. Its descriptor, or negative errno. */
-int zip_spool(int fd, const void *start, size_t n, const struct format_open_options *o,
-              struct wp_error *err);
+ * gives; FD stays the caller's. Its descriptor, or negative errno. With PREFIXED, -ENOMSG and no
+ * message where no entry begins within ZIP_LONGEST_PROGRAM. */
+int zip_spool(int fd, const void *start, size_t n, bool prefixed,
+              const struct format_open_options *o, struct wp_error *err);

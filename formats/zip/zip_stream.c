@@ -48,6 +48,26 @@ static int find_content(struct zip_stream *s, const char **what)
     return -EBADMSG;
 }
 
+/* Methods that neither this program nor libarchive has. */
+static const char *unreadable(uint16_t method)
+{
+    switch (method) {
+    case 1:
+        return "it is packed with Shrink (method 1), which cannot be read";
+    case 2:
+    case 3:
+    case 4:
+    case 5:
+        return "it is packed with Reduce (methods 2 to 5), which cannot be read";
+    case 6:
+        return "it is packed with Implode (method 6), which cannot be read";
+    case 9:
+        return "it is packed with Deflate64 (method 9), which cannot be read";
+    default:
+        return NULL;
+    }
+}
+
 int zip_stream_new(struct zip_stream **out, const struct zip_archive *a, const struct zip_entry *e,
                    const char **what)
 {
@@ -56,6 +76,9 @@ int zip_stream_new(struct zip_stream **out, const struct zip_archive *a, const s
 
     *what = ZIP_TEXT_ENCRYPTED;
     if (e->flags & ZIP_ENCRYPTED)
+        return -EBADMSG;
+    *what = unreadable(e->method);
+    if (*what)
         return -EBADMSG;
     s = calloc(1, sizeof(*s));
     if (!s)

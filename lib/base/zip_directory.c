@@ -17,7 +17,10 @@ enum {
 };
 
 #define DAMAGED "the archive is damaged: "
-#define TEXT_NO_END "the zip archive is cut or damaged: its end record is missing"
+#define TEXT_CUT "the zip archive is cut or damaged: "
+#define TEXT_NO_END TEXT_CUT "its end record is missing"
+#define TEXT_NO_END_NEAR TEXT_CUT "no end record in its last 128 KiB"
+#define TEXT_NOT_LAST TEXT_CUT "its end record does not end the file, or belongs to another archive"
 #define TEXT_VOLUMES "is one of several volumes: that cannot be read"
 
 ssize_t zip_part_read(const struct zip_part *z, void *to, size_t n, uint64_t place)
@@ -61,11 +64,15 @@ static int read_tail(const struct zip_part *z, size_t longest, struct tail *t)
     return 0;
 }
 
-/* The last end record whose comment ends within the file, and not before FILLED; with FILLED 0,
- * wherever its comment ends. */
-static const unsigned char *find_last(const struct tail *t, size_t filled)
+/* The last end record at or before FROM whose comment ends within the file, and not before FILLED;
+ * with FILLED 0, wherever its comment ends. */
+static const unsigned char *find_last(const struct tail *t, size_t from, size_t filled)
 {
-    for (size_t at = t->size >= ZIP_END_SIZE ? t->size - ZIP_END_SIZE + 1 : 0; at-- > 0;) {
+    if (t->size < ZIP_END_SIZE)
+        return NULL;
+    if (from > t->size - ZIP_END_SIZE)
+        from = t->size - ZIP_END_SIZE;
+    for (size_t at = from + 1; at-- > 0;) {
         const unsigned char *p = t->data + at;
         size_t end = at + ZIP_END_SIZE + zip_get16(p + 20);
 
@@ -108,12 +115,21 @@ static int read_end_64(const struct zip_part *z, uint64_t at, uint64_t locator,
     return wrong(DAMAGED "the zip64 end record is missing", what);
 }
 
+/* Says the short record that a long one has what did not fit it? */
+static bool wants_long(const struct zip_end *e)
+{
+    return e->count == ZIP_MAX16 || e->size == ZIP_MAX32 || e->directory == ZIP_MAX32;
+}
+
 /* What the long record says, where there is one: a locator before the end record at END names it.
- * *BEFORE: where the records of the end begin. */
+ * A name or a comment may look like a locator: what nothing asks for counts only where it says what
+ * the short record says. *BEFORE: where the records of the end begin. */
 static int take_end_64(const struct zip_part *z, uint64_t end, struct zip_end *e, uint64_t *before,
                        const char **what)
 {
     unsigned char locator[ZIP_LOCATOR64_SIZE], record[ZIP_END64_SIZE];
+    const bool is_wanted = wants_long(e);
+    uint64_t found = end;
     ssize_t n;
     int r;
 
@@ -124,11 +140,15 @@ static int take_end_64(const struct zip_part *z, uint64_t end, struct zip_end *e
         return (int)n;
     if (n != ZIP_LOCATOR64_SIZE || zip_get32(locator) != ZIP_LOCATOR64)
         return 0;
-    r = read_end_64(z, zip_get64(locator + 8), end - ZIP_LOCATOR64_SIZE, record, before, what);
+    r = read_end_64(z, zip_get64(locator + 8), end - ZIP_LOCATOR64_SIZE, record, &found, what);
     if (r < 0)
-        return r;
+        return r == -EBADMSG && !is_wanted ? 0 : r;
+    if (!is_wanted && (zip_get64(record + 32) != e->count || zip_get64(record + 40) != e->size ||
+                       zip_get64(record + 48) != e->directory))
+        return 0;
     if (zip_get32(locator + 4) != 0 || zip_get32(locator + 16) > 1 || zip_get32(record + 16) != 0)
         return wrong(TEXT_VOLUMES, what);
+    *before = found;
     e->zip64 = true;
     e->count = zip_get64(record + 32);
     e->size = zip_get64(record + 40);
@@ -163,19 +183,44 @@ static int take_end(const struct zip_part *z, enum zip_rules rules, const unsign
     return 0;
 }
 
+/* The last end record that other bytes follow: its offsets must count from the file's first byte.
+ * Else an archive that is cut would be taken for one that was packed in it. */
+static int take_inner_end(const struct zip_part *z, const struct tail *t, struct zip_end *e,
+                          const char **what)
+{
+    const unsigned char *end;
+    bool is_any = false;
+
+    for (size_t from = t->size; (end = find_last(t, from, 1)); from = (size_t)(end - t->data) - 1) {
+        uint64_t at = t->at + (uint64_t)(end - t->data);
+        int r = take_end(z, ZIP_AS_UNZIP, end, at, e, what);
+
+        e->trailing = z->size - e->comment - e->comment_size;
+        if ((r < 0 && r != -EBADMSG) || (r == 0 && e->shift == 0))
+            return r;
+        is_any = true;
+        if (end == t->data)
+            break;
+    }
+    return wrong(is_any               ? TEXT_NOT_LAST
+                 : t->size == z->size ? TEXT_NO_END
+                                      : TEXT_NO_END_NEAR,
+                 what);
+}
+
 int zip_end_find(const struct zip_part *z, enum zip_rules rules, struct zip_end *e,
                  const char **what)
 {
-    const size_t longest =
-        rules == ZIP_AS_UNZIP ? LONGEST_TAIL : (size_t)ZIP_END_SIZE + LONGEST_COMMENT;
+    const bool as_unzip = rules == ZIP_AS_UNZIP;
     struct tail t = {0};
     const unsigned char *end;
-    int r = read_tail(z, longest, &t);
+    int r = read_tail(z, as_unzip ? LONGEST_TAIL : (size_t)ZIP_END_SIZE + LONGEST_COMMENT, &t);
 
     if (r == 0) {
-        end = find_last(&t, rules == ZIP_AS_UNZIP ? filled_size(&t) : 0);
-        r = end ? take_end(z, rules, end, t.at + (uint64_t)(end - t.data), e, what)
-                : wrong(TEXT_NO_END, what);
+        end = find_last(&t, t.size, as_unzip ? filled_size(&t) : 0);
+        r = end        ? take_end(z, rules, end, t.at + (uint64_t)(end - t.data), e, what)
+            : as_unzip ? take_inner_end(z, &t, e, what)
+                       : wrong(TEXT_NO_END, what);
     }
     free(t.data);
     return r;

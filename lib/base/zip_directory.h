@@ -19,7 +19,8 @@ ssize_t zip_part_read(const struct zip_part *z, void *to, size_t n, uint64_t pla
 
 /* Readers differ in which end record counts, and in what they take from it. */
 enum zip_rules {
-    ZIP_AS_UNZIP,     /* the last one whose comment ends with the file, but for zeros; zip64 */
+    ZIP_AS_UNZIP,     /* the last one whose comment ends with the file, but for zeros; else the last
+                       * one that fits the file from its first byte on; zip64 */
     ZIP_AS_ZIPIMPORT, /* the last one, whatever follows it; without zip64 and number of entries */
 };
 
@@ -28,6 +29,7 @@ struct zip_end {
     uint64_t directory; /* where the central directory begins */
     uint64_t size;      /* bytes of it */
     uint64_t shift;     /* bytes that stand in front of the archive: places of entries lack them */
+    uint64_t trailing;  /* bytes that follow the archive and are not zeros alone */
     uint64_t comment;   /* where the archive's comment begins */
     uint16_t comment_size; /* bytes of it */
     bool zip64;

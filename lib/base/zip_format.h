@@ -32,6 +32,7 @@ enum {
     ZIP_EXTRA_TIME = 0x5455,
     ZIP_EXTRA_UNIX_OLD = 0x5855,
     ZIP_EXTRA_UNIX = 0x7875,
+    ZIP_EXTRA_UNICODE_PATH = 0x7075,
 
     ZIP_HOST_FAT = 0, /* who made an entry */
     ZIP_HOST_UNIX = 3,

@@ -1,2 +1,3 @@
 unit_test(zip formats zip tar)
 unit_test(zip_hostile formats zip tar)
+unit_test(zip_foreign formats zip tar)
