@@ -8,3 +8,21 @@ unit_test(index_rewrite base numba)
 unit_test(features base numba)
 unit_test(data base numba)
 unit_test(zipped base numba)
+unit_test(imports base numba)
+
+# Compared with Python's ast on a part of what Debian's packages hold; tests/fuzz takes all.
+add_executable(show_imports EXCLUDE_FROM_ALL show_imports.c ${numba_OBJECTS} ${base_OBJECTS})
+target_link_libraries(show_imports PRIVATE warmpack_flags)
+set_property(GLOBAL APPEND PROPERTY warmpack_unit_tests show_imports)
+add_test(NAME imports_by_ast COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/imports_by_ast.py
+                                     $<TARGET_FILE:show_imports> 5)
+
+# The same tests where there is no SSE2.
+set(imports_sources imports imports_dynamic source_text)
+list(TRANSFORM imports_sources REPLACE "(.+)" "${CMAKE_SOURCE_DIR}/lib/numba/\\1.c")
+add_executable(test_imports_portable EXCLUDE_FROM_ALL test_imports.c ${imports_sources}
+               ${base_OBJECTS})
+target_link_libraries(test_imports_portable PRIVATE warmpack_flags PkgConfig::cmocka)
+target_compile_options(test_imports_portable PRIVATE -U__SSE2__)
+add_test(NAME imports_portable COMMAND test_imports_portable)
+set_property(GLOBAL APPEND PROPERTY warmpack_unit_tests test_imports_portable)

@@ -1,0 +1,29 @@
+#pragma once
+/* The inside of the scanner of imports. Private to lib/numba/imports*.c. */
+
+#include "numba/imports.h"
+#include "numba/source_text.h"
+
+struct import_scan {
+    struct source_text text;
+    struct imports *out; /* borrowed */
+    size_t floor;        /* offset behind the last statement that was read */
+    size_t counted;      /* offset up to which lines are counted */
+    uint32_t line;       /* the line of that offset */
+    bool metadata;       /* importlib.metadata is used, which loads nothing but entry points */
+    int r;               /* the first failure to store something */
+};
+
+/* The line of the byte at AT. */
+uint32_t import_line(struct import_scan *s, size_t at);
+/* Notes that WHAT, at AT, cannot be followed. */
+void import_dynamic(struct import_scan *s, const char *what, size_t at);
+
+/* Notes what makes imports dynamic: the word from BEGIN to END, in code; an import. */
+void import_judge_word(struct import_scan *s, size_t begin, size_t end);
+void import_judge_import(struct import_scan *s, const struct import *i, size_t at);
+/* What only the whole source tells. */
+void import_judge_source(struct import_scan *s);
+
+/* Behind blanks and joined lines from AT on; with LINES, behind line ends and comments too. */
+size_t import_skip_blanks(const struct source_text *s, size_t at, bool lines);

@@ -1,0 +1,4 @@
+# coding: latin-1
+x = "È"import a \
+  . b# from c \import d
+import ÔΩÅ, x‚
