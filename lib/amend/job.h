@@ -26,9 +26,6 @@ struct match {
 
 /* Is it a file that may be a zip with sources in it? */
 bool amend_is_zip(const struct entry *e);
-/* The item of the survey that SOURCE is, or the zip in which it lies; NULL: there is none. */
-const struct walk_item *amend_surveyed(const struct survey *s, const char *source);
-
 struct amend {
     const struct wp_amend_options *o;
     struct wp_create_options options; /* for the packing job */

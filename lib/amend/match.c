@@ -9,6 +9,7 @@
 #include "base/digest.h"
 #include "base/path.h"
 #include "job.h"
+#include "manifest/links.h"
 
 /* Sorted by digest. */
 struct candidates {
@@ -87,17 +88,20 @@ static const struct entry *find(const struct paths *paths, const char *path)
     return hit ? *hit : NULL;
 }
 
+static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
+{
+    (void)is_end;
+    return find(ctx, path);
+}
+
 /* The file that E is, or that it leads to within the archive; NULL: none. */
 static const struct entry *file_of(const struct paths *paths, const struct entry *e)
 {
-    for (int links = 0; e && e->type == ENTRY_SYMLINK; links++) {
-        _cleanup_free_ char *dir = path_dir(e->path);
-        _cleanup_free_ char *joined = dir ? path_join(dir, e->target) : NULL;
-        _cleanup_free_ char *to = joined && links < 40 ? path_normalise(joined) : NULL;
+    const struct entry *end = e;
 
-        e = to ? find(paths, to) : NULL;
-    }
-    return e && e->type == ENTRY_FILE ? e : NULL;
+    if (e->type == ENTRY_SYMLINK)
+        links_follow(look_up, (void *)paths, e->path, &end);
+    return end && end->type == ENTRY_FILE ? end : NULL;
 }
 
 static bool archive_holds(const void *ctx, const char *path)

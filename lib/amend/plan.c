@@ -272,7 +272,7 @@ static int add_index_for(struct pack *p, struct amend *a, struct destinations *d
 {
     const struct wp_index_status *s = &a->survey.verify.indexes[i];
     const struct walk_item *all = a->survey.pack.walk.items;
-    const struct walk_item *source = s->source ? amend_surveyed(&a->survey, s->source) : NULL;
+    const struct walk_item *source = s->source ? pack_source(&a->survey.pack, s->source) : NULL;
     const struct walk_item *index = walk_find(&a->survey.pack.walk, s->index);
     _cleanup_free_ char *from = path_dir(s->index);
     bool told = false;

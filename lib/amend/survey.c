@@ -8,7 +8,6 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "job.h"
-#include "numba/zipped.h"
 #include "tree/beneath.h"
 
 enum { LARGEST_FILE = 64 << 20 }; /* of sources and indexes */
@@ -106,14 +105,6 @@ static int read_indexes(struct pack *p, struct wp_error *err)
     return r;
 }
 
-const struct walk_item *amend_surveyed(const struct survey *s, const char *source)
-{
-    const struct walk_item *item = walk_find(&s->pack.walk, source);
-    _cleanup_free_ char *zip = item ? NULL : zipped_file(source);
-
-    return zip ? walk_find(&s->pack.walk, zip) : item;
-}
-
 static int count_valid(struct survey *s, struct wp_error *err)
 {
     const struct pack *p = &s->pack;
@@ -124,7 +115,7 @@ static int count_valid(struct survey *s, struct wp_error *err)
     for (size_t i = 0; i < p->manifest.index_count; i++) {
         const struct manifest_index *index = &p->manifest.indexes[i];
         const struct walk_item *item =
-            index->valid && index->source ? amend_surveyed(s, index->source) : NULL;
+            index->valid && index->source ? pack_source(p, index->source) : NULL;
 
         if (item)
             s->valid[item - p->walk.items]++;

@@ -10,40 +10,28 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "manifest/zipped_sources.h"
+#include "manifest/links.h"
 #include "numba/caches.h"
 #include "numba/index.h"
 
 /* All are held until the last entry has been met. */
 enum { LARGEST_SUM = 256 << 20 };
 
+static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
+{
+    (void)is_end;
+    return manifest_find(ctx, path);
+}
+
 const struct entry *archive_indexes_file(const struct archive_indexes *v, const char *path,
                                          bool *outside)
 {
-    _cleanup_free_ char *at = zipped_sources_entry(&v->m, path);
+    const struct entry *e;
+    int r = links_follow(look_up, (void *)&v->m, path, &e);
 
     if (outside)
-        *outside = false;
-    for (int links = 0; at && links < 40; links++) {
-        const struct entry *e = manifest_find(&v->m, at);
-        _cleanup_free_ char *dir = NULL, *joined = NULL;
-
-        if (!e && links && outside)
-            *outside = true;
-        if (!e || e->type == ENTRY_DIR || e->type == ENTRY_OTHER)
-            return NULL;
-        if (e->type == ENTRY_FILE)
-            return e;
-        if (e->type == ENTRY_HARDLINK) {
-            joined = strdup(e->target);
-        } else {
-            dir = path_dir(at);
-            joined = dir ? path_join(dir, e->target) : NULL;
-        }
-        free(at);
-        at = joined ? path_normalise(joined) : NULL;
-    }
-    return NULL;
+        *outside = r == -EXDEV;
+    return e && e->type == ENTRY_FILE ? e : NULL;
 }
 
 static bool exists(void *ctx, const char *path)

@@ -9,84 +9,63 @@
 #include "base/path.h"
 #include "job.h"
 #include "judge/judge.h"
+#include "manifest/links.h"
 #include "numba/caches.h"
-#include "numba/zipped.h"
-
-enum { MOST_LINKS = 40 };
 
 enum { DROPPED, KEPT, ABSENT };
 
+struct fates {
+    const struct pack *p;
+    unsigned char *of; /* by number in the walk */
+};
+
 static bool exists(void *ctx, const char *path)
 {
-    const struct walk *walk = &((const struct pack *)ctx)->walk;
-    const struct walk_item *item = walk_find(walk, path);
-    _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
-
-    if (zip)
-        item = walk_find(walk, zip);
-    return item && item->entry.type != ENTRY_DIR;
+    return pack_source(((const struct fates *)ctx)->p, path) != NULL;
 }
 
-static unsigned char *fate_of(const struct pack *p, unsigned char *fates, const char *path)
+static unsigned char *fate_of(const struct fates *f, const struct walk_item *item)
 {
-    const struct walk_item *item = walk_find(&p->walk, path);
-
-    return item ? &fates[item - p->walk.items] : NULL;
+    return item ? &f->of[item - f->p->walk.items] : NULL;
 }
 
-static int keep_with_dir(const struct pack *p, unsigned char *fates, const struct entry *e)
+static int keep_with_dir(const struct fates *f, const struct walk_item *item)
 {
+    const struct entry *e = &item->entry;
+    const struct walk *w = &f->p->walk;
     _cleanup_free_ char *dir = path_dir(e->path);
-    unsigned char *fate = dir ? fate_of(p, fates, dir) : NULL;
+    unsigned char *fate = dir ? fate_of(f, walk_find(w, dir)) : NULL;
 
     if (!dir)
         return -ENOMEM;
     if (fate)
         *fate = KEPT;
-    *fate_of(p, fates, e->path) = KEPT;
-    fate = e->type == ENTRY_HARDLINK ? fate_of(p, fates, e->target) : NULL;
+    *fate_of(f, item) = KEPT;
+    fate = e->type == ENTRY_HARDLINK ? fate_of(f, walk_find(w, e->target)) : NULL;
     if (fate)
         *fate = KEPT;
     return 0;
 }
 
-/* The source PATH, and what its links lead to. */
-static int tell_of(const struct pack *p, unsigned char *fates, const char *source)
+/* Tells of the source PATH, and of all that its links lead through. */
+static const struct entry *tell_of(void *ctx, const char *path, bool *is_end)
 {
-    _cleanup_free_ char *path = strdup(source);
+    const struct fates *f = ctx;
+    const struct walk_item *item = walk_find(&f->p->walk, path);
+    unsigned char *fate = fate_of(f, item);
 
-    for (int links = 0; path && links < MOST_LINKS; links++) {
-        const struct walk_item *item = walk_find(&p->walk, path);
-        _cleanup_free_ char *dir = NULL, *joined = NULL;
-        unsigned char *fate;
-
-        if (!item && !links && zipped_length(path)) { /* it lies in a zip */
-            path[zipped_length(path)] = '\0';
-            item = walk_find(&p->walk, path);
-        }
-        if (!item)
-            return 0;
-        fate = &fates[item - p->walk.items];
-        if (*fate == DROPPED)
-            *fate = ABSENT;
-        if (item->entry.type == ENTRY_HARDLINK) {
-            joined = strdup(item->entry.target);
-        } else if (item->entry.type == ENTRY_SYMLINK && item->entry.target[0] != '/') {
-            dir = path_dir(path);
-            joined = dir ? path_join(dir, item->entry.target) : NULL;
-        } else {
-            return 0;
-        }
-        free(path);
-        path = joined ? path_normalise(joined) : NULL;
-    }
-    return path ? 0 : -ENOMEM;
+    (void)is_end;
+    if (fate && *fate == DROPPED)
+        *fate = ABSENT;
+    return item ? &item->entry : NULL;
 }
 
-static int decide(struct pack *p, unsigned char *fates)
+static int decide(struct fates *f)
 {
+    const struct pack *p = f->p;
+
     for (size_t i = 0; i < p->walk.count; i++) {
-        const struct entry *e = &p->walk.items[i].entry;
+        const struct entry *e = &p->walk.items[i].entry, *last;
         bool index = caches_is_index(e->path), found;
         _cleanup_free_ char *dir = NULL, *sources = NULL, *source = NULL;
         const char *misplaced;
@@ -100,10 +79,10 @@ static int decide(struct pack *p, unsigned char *fates)
             return -ENOMEM;
         if (misplaced)
             continue;
-        if (keep_with_dir(p, fates, e) < 0)
+        if (keep_with_dir(f, &p->walk.items[i]) < 0)
             return -ENOMEM;
-        source = index ? caches_source_of(path_base(e->path), sources, exists, p, &found) : NULL;
-        if (index && (!source || (found && tell_of(p, fates, source) < 0)))
+        source = index ? caches_source_of(path_base(e->path), sources, exists, f, &found) : NULL;
+        if (index && (!source || (found && links_follow(tell_of, f, source, &last) == -ENOMEM)))
             return -ENOMEM;
     }
     return 0;
@@ -112,9 +91,10 @@ static int decide(struct pack *p, unsigned char *fates)
 int pack_keep_caches(struct pack *p, struct wp_error *err)
 {
     _cleanup_free_ unsigned char *fates = calloc(p->walk.count + 1, 1);
+    struct fates f = {.p = p, .of = fates};
     size_t kept = 0;
 
-    if (!fates || decide(p, fates) < 0)
+    if (!fates || decide(&f) < 0)
         return error_nomem(err);
     for (size_t i = 0; i < p->walk.count; i++) {
         struct walk_item *item = &p->walk.items[i];

@@ -106,6 +106,9 @@ int pack_blocks(struct pack *p, struct format_writer *w, struct pool *pool, stru
 int pack_write(struct format_writer *w, struct output *out, struct format_block *b,
                struct wp_error *err);
 
+/* The item that Python would look at for source PATH, through links: the file, a symlink of a tree,
+ * or the zip that PATH lies in; NULL: nothing of that is packed. For a sorted walk. */
+const struct walk_item *pack_source(const struct pack *p, const char *path);
 /* Judges the packed indexes by what was packed, into VERIFY and the manifest's index lines.
  * -EAGAIN where an index or its data files changed since they were read. */
 int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error *err);

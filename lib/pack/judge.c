@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "job.h"
 #include "judge/judge.h"
+#include "manifest/links.h"
 #include "numba/caches.h"
 #include "numba/features.h"
 #include "numba/key.h"
@@ -26,43 +27,28 @@ struct context {
     const char *dir;                /* the index's directory in the archive */
 };
 
-/* Where a link that was in an archive before leads to, within what is packed. */
-static const struct walk_item *follow_spooled(const struct pack *p, const struct walk_item *item)
+/* A symlink of a tree is an end: what it leads to is looked at on disk. */
+static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
 {
-    for (int links = 0; item && item->spooled && item->entry.type == ENTRY_SYMLINK; links++) {
-        _cleanup_free_ char *dir = path_dir(item->entry.path);
-        _cleanup_free_ char *joined = dir ? path_join(dir, item->entry.target) : NULL;
-        _cleanup_free_ char *to = joined && links < 40 ? path_normalise(joined) : NULL;
+    const struct walk_item *item = walk_find(&((const struct pack *)ctx)->walk, path);
 
-        item = to ? walk_find(&p->walk, to) : NULL;
-    }
-    return item;
+    *is_end = item && item->entry.type == ENTRY_SYMLINK && !item->spooled;
+    return item ? &item->entry : NULL;
 }
 
-/* The packed item that PATH names, through symlinks within the tree: Python stamps a symlinked
- * source by its target. NULL where it is not in the archive. */
-static const struct walk_item *packed_file(const struct pack *p, const char *path)
+const struct walk_item *pack_source(const struct pack *p, const char *path)
 {
-    const struct walk_item *item = follow_spooled(p, walk_find(&p->walk, path));
+    const struct entry *e;
 
-    if (item && item->entry.type == ENTRY_HARDLINK)
-        item = walk_find(&p->walk, item->entry.target);
-    return item && (item->entry.type == ENTRY_FILE || item->entry.type == ENTRY_SYMLINK) ? item
-                                                                                         : NULL;
-}
-
-/* The packed item whose time Numba would look at for source PATH. */
-static const struct walk_item *packed_source(const struct pack *p, const char *path)
-{
-    const struct walk_item *item = packed_file(p, path);
-    _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
-
-    return zip ? packed_file(p, zip) : item;
+    return links_follow(look_up, (void *)p, path, &e) == 0 &&
+                   (e->type == ENTRY_FILE || e->type == ENTRY_SYMLINK)
+               ? walk_find(&p->walk, e->path)
+               : NULL;
 }
 
 static bool exists(void *ctx, const char *path)
 {
-    return packed_source(ctx, path) != NULL;
+    return pack_source(ctx, path) != NULL;
 }
 
 /* Opens the source as it was packed; -EAGAIN where it has changed since. */
@@ -131,7 +117,7 @@ static int data_fact(void *ctx, const char *name, struct judge_file *f, bool *wh
 {
     struct context *c = ctx;
     _cleanup_free_ char *path = path_join(c->dir, name);
-    const struct walk_item *item = path ? packed_file(c->p, path) : NULL;
+    const struct walk_item *item = path ? pack_source(c->p, path) : NULL;
 
     if (!path)
         return -ENOMEM;
@@ -262,14 +248,13 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
         judge_clear(&s);
         return error_nomem(err);
     }
-    c.source = found ? packed_source(p, s.source) : NULL;
-    if (c.source && !packed_file(p, s.source))
+    c.source = found ? pack_source(p, s.source) : NULL;
+    if (c.source && !walk_find(&p->walk, s.source))
         c.member = s.source + zipped_length(s.source) + 1;
     parsed = index_read(&index, packed->text.data, packed->text.size, &why);
     r = parsed < 0 ? 0 : check_pair(p, item, dir, &index, err);
-    if (r == 0 &&
-        (judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0 ||
-         record_index(&p->manifest, &s, &index) < 0 || judge_add(verify, &s) < 0))
+    if (r == 0 && (judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0 ||
+                   record_index(&p->manifest, &s, &index) < 0 || judge_add(verify, &s) < 0))
         r = error_nomem(err);
     judge_clear(&s);
     index_clear(&index);

@@ -14,11 +14,11 @@
 #include "base/digest.h"
 #include "base/path.h"
 #include "job.h"
-#include "manifest/zipped_sources.h"
+#include "manifest/links.h"
 #include "numba/caches.h"
 #include "tree/beneath.h"
 
-enum { FILES_OF_A_JOB = 32, MOST_LINKS = 40 };
+enum { FILES_OF_A_JOB = 32 };
 
 /* What the jobs share. */
 struct checking {
@@ -213,25 +213,24 @@ static int check_all(struct restore *restore, struct repair *repair, struct wp_e
     return c.status;
 }
 
+/* A hard link has its target's facts already, as a symlink has where a copy stands in its place. */
+static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
+{
+    const struct repair *repair = ctx;
+    const struct manifest *m = &repair->t->m;
+    const struct entry *e = manifest_find(m, path);
+
+    *is_end = e && (e->type == ENTRY_HARDLINK || repair->files[e - m->entries].facts);
+    return e;
+}
+
 struct restored *restore_file_of(const struct repair *repair, const char *archived)
 {
-    _cleanup_free_ char *path = zipped_sources_entry(&repair->t->m, archived);
+    const struct entry *e;
 
-    /* Python stamps a symlinked source by what it leads to. */
-    for (int links = 0; path && links < MOST_LINKS; links++) {
-        const struct entry *e = manifest_find(&repair->t->m, path);
-        _cleanup_free_ char *dir = NULL, *joined = NULL;
-
-        if (!e || e->type != ENTRY_SYMLINK || repair->files[e - repair->t->m.entries].facts)
-            return e ? &repair->files[e - repair->t->m.entries] : NULL;
-        if (e->target[0] == '/')
-            return NULL;
-        dir = path_dir(path);
-        joined = dir ? path_join(dir, e->target) : NULL;
-        free(path);
-        path = joined ? path_normalise(joined) : NULL;
-    }
-    return NULL;
+    return links_follow(look_up, (void *)repair, archived, &e) == 0
+               ? &repair->files[e - repair->t->m.entries]
+               : NULL;
 }
 
 /* What a file at the place of entry E, at PATH in the tree, should be; NULL: there is none. Where a

@@ -10,7 +10,7 @@
 #include "base/digest.h"
 #include "base/path.h"
 #include "job.h"
-#include "manifest/zipped_sources.h"
+#include "manifest/links.h"
 #include "numba/caches.h"
 #include "numba/index.h"
 #include "restore/job.h"
@@ -24,25 +24,10 @@ bool unpack_is_cache(const struct entry *e)
            (caches_is_index(e->path) || caches_is_data(e->path));
 }
 
-/* The file that source PATH of the archive is, or leads to within it; NULL: none. */
-static const struct entry *file_of(const struct manifest *m, const char *path)
+static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
 {
-    _cleanup_free_ char *at = zipped_sources_entry(m, path);
-
-    for (int links = 0; at && links < 40; links++) {
-        const struct entry *e = manifest_find(m, at);
-        _cleanup_free_ char *dir = NULL, *joined = NULL;
-
-        if (!e || e->type == ENTRY_FILE)
-            return e;
-        if (e->type != ENTRY_HARDLINK && (e->type != ENTRY_SYMLINK || e->target[0] == '/'))
-            return NULL;
-        dir = e->type == ENTRY_SYMLINK ? path_dir(at) : strdup("");
-        joined = dir ? path_join(dir, e->target) : NULL;
-        free(at);
-        at = joined ? path_normalise(joined) : NULL;
-    }
-    return NULL;
+    (void)is_end;
+    return manifest_find(ctx, path);
 }
 
 static bool is_same(const struct unpack *u, const struct entry *e)
@@ -64,11 +49,13 @@ static bool is_same(const struct unpack *u, const struct entry *e)
 /* Is the source of the valid index LINE the same in the target? Each is read once. */
 static bool fits(struct unpack *u, unsigned char *known, const struct manifest_index *line)
 {
-    const struct entry *e = line->source ? file_of(&u->manifest, line->source) : NULL;
-    unsigned char *status = e ? &known[e - u->manifest.entries] : NULL;
+    const struct entry *e = NULL;
+    unsigned char *status;
 
-    if (!e)
+    if (!line->source || links_follow(look_up, &u->manifest, line->source, &e) < 0 ||
+        e->type != ENTRY_FILE)
         return false;
+    status = &known[e - u->manifest.entries];
     if (*status == UNKNOWN) {
         *status = is_same(u, e) ? SAME : OTHER;
         u->result->sources++;

@@ -9,14 +9,12 @@
 #include "base/path.h"
 #include "job.h"
 #include "layout/restamp.h"
-#include "numba/zipped.h"
+#include "manifest/links.h"
 #include "tree/beneath.h"
 
-/* What there is to know of source ITEM; false where its time is as packed, or cannot be told. */
-static bool lost_time(const struct unpack *u, const struct unpacked *item,
-                      struct restamp_source *source)
+/* What there is to know of source E; false where its time is as packed, or cannot be told. */
+static bool lost_time(const struct unpack *u, const struct entry *e, struct restamp_source *source)
 {
-    const struct entry *e = &item->e;
     struct stat st;
 
     if (e->type != ENTRY_FILE || !e->has_sha256 || beneath_stat(u->tree, e->path, &st) < 0)
@@ -25,40 +23,24 @@ static bool lost_time(const struct unpack *u, const struct unpacked *item,
     return st.st_mtim.tv_sec != e->mtime.tv_sec || st.st_mtim.tv_nsec != e->mtime.tv_nsec;
 }
 
-static const struct unpacked *source_of(const struct unpack *u, const char *path)
+static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
 {
-    _cleanup_free_ char *at = strdup(path);
+    const struct unpacked *item = unpack_find(ctx, path);
 
-    for (int links = 0; at && links < 40; links++) {
-        const struct unpacked *item = unpack_find(u, at);
-        _cleanup_free_ char *dir = NULL, *joined = NULL;
-
-        if (!item && !links && zipped_length(at)) { /* it lies in a zip */
-            at[zipped_length(at)] = '\0';
-            item = unpack_find(u, at);
-        }
-        if (!item || item->skipped || item->e.type == ENTRY_FILE)
-            return item && !item->skipped ? item : NULL;
-        if (item->e.type != ENTRY_HARDLINK &&
-            (item->e.type != ENTRY_SYMLINK || item->e.target[0] == '/'))
-            return NULL;
-        dir = item->e.type == ENTRY_SYMLINK ? path_dir(at) : strdup("");
-        joined = dir ? path_join(dir, item->e.target) : NULL;
-        free(at);
-        at = joined ? path_normalise(joined) : NULL;
-    }
-    return NULL;
+    (void)is_end;
+    return item && !item->skipped ? &item->e : NULL;
 }
 
 static int fit_index(struct unpack *u, const struct laid_index *laid, struct wp_error *err)
 {
-    const struct unpacked *item = source_of(u, laid->source_shown);
+    const struct entry *e;
     /* A valid index is laid once; which line it has does not matter, since its stamp fitted. */
     struct manifest_index line = {.valid = laid->was_valid};
     struct restamp_source source;
     int r;
 
-    if (!item || !laid->was_valid || !lost_time(u, item, &source))
+    if (!laid->was_valid || links_follow(look_up, u, laid->source_shown, &e) < 0 ||
+        !lost_time(u, e, &source))
         return 0;
     r = restamp_index(laid->fd, laid->path, &source, &line, NULL, false, err);
     u->result->restamped += r > 0;
@@ -75,7 +57,7 @@ int unpack_restamp(struct unpack *u, struct wp_error *err)
     for (size_t i = 0; i < u->count && r == 0 && u->result->restamped; i++) {
         struct restamp_source source;
 
-        if (!u->items[i]->skipped && lost_time(u, u->items[i], &source) &&
+        if (!u->items[i]->skipped && lost_time(u, &u->items[i]->e, &source) &&
             source.now.tv_sec != source.before.tv_sec)
             r = restamp_pyc(u->tree, u->items[i]->e.path, &source, false, &pycs, err);
     }

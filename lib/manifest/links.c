@@ -1,0 +1,63 @@
+/* Follows symbolic and hard links from one entry of an archive to another. */
+
+#include "links.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "numba/zipped.h"
+
+enum { MOST_LINKS = 40 }; /* as Linux follows */
+
+static bool is_link(const struct entry *e)
+{
+    return (e->type == ENTRY_SYMLINK || e->type == ENTRY_HARDLINK) && e->target;
+}
+
+/* The path that link E leads to, absolute where that lies outside. Allocated; NULL: no memory. */
+static char *target_of(const struct entry *e)
+{
+    _cleanup_free_ char *dir = e->type == ENTRY_SYMLINK ? path_dir(e->path) : strdup("");
+    _cleanup_free_ char *joined = dir ? path_join(dir, e->target) : NULL;
+
+    return joined ? path_normalise(joined) : NULL;
+}
+
+/* The entry of PATH, or of the zip that it lies in. */
+static int find_first(links_lookup *lookup, void *ctx, const char *path, bool *is_end,
+                      const struct entry **out)
+{
+    _cleanup_free_ char *zip = NULL;
+
+    *out = lookup(ctx, path, is_end);
+    if (*out)
+        return 0;
+    zip = zipped_file(path);
+    if (!zip)
+        return -errno;
+    *out = lookup(ctx, zip, is_end);
+    return *out && (*out)->type != ENTRY_DIR ? 0 : -ENOENT;
+}
+
+int links_follow(links_lookup *lookup, void *ctx, const char *path, const struct entry **out)
+{
+    const struct entry *e = NULL;
+    bool is_end = false;
+    int r = find_first(lookup, ctx, path, &is_end, &e);
+
+    *out = NULL;
+    for (int links = 0; r == 0 && !is_end && is_link(e); links++) {
+        _cleanup_free_ char *next = target_of(e);
+
+        if (!next || links == MOST_LINKS)
+            return next ? -ELOOP : -ENOMEM;
+        e = lookup(ctx, next, &is_end);
+        r = e ? 0 : -EXDEV;
+    }
+    if (r == 0)
+        *out = e;
+    return r;
+}
