@@ -29,7 +29,7 @@ static int read_manifest(struct format_reader *r, struct buf *path, struct buf *
 
     if (rc <= 0)
         return rc;
-    if (e->type != ENTRY_FILE || strcmp(e->path, r->mark_path) != 0 || !own_is_manifest(e->path))
+    if (e->type != ENTRY_FILE || strcmp(e->path, r->mark) != 0 || !own_is_manifest(e->path))
         return 0;
     if (e->size > max_manifest)
         return error_set(err, EFBIG, e->path, "the manifest is too large");
@@ -83,7 +83,7 @@ static int read_mark(const struct codec *codec, int fd, const struct format_open
     rc = r->ops->next(r, &e, NULL); /* the first entry may be cut off: it is not looked at */
     if (rc == -ENOMEM || !r->mark)
         return rc == -ENOMEM ? rc : 0;
-    *name = take_ptr(r->mark_path);
+    *name = take_ptr(r->mark);
     return 1;
 }
 

@@ -97,10 +97,9 @@ static int take_mark(struct tar_reader *r, uint64_t at)
 
     if (at != 0 || !r->global.comment || strncmp(r->global.comment, mark, sizeof(mark) - 1) != 0)
         return 0;
-    r->base.mark = true;
-    free(r->base.mark_path);
-    r->base.mark_path = strdup(r->global.comment + sizeof(mark) - 1);
-    return r->base.mark_path ? 0 : -ENOMEM;
+    free(r->base.mark);
+    r->base.mark = strdup(r->global.comment + sizeof(mark) - 1);
+    return r->base.mark ? 0 : -ENOMEM;
 }
 
 static int take_long(char **to, const struct buf *content)
@@ -174,7 +173,7 @@ static int make_entry(struct tar_reader *r, struct wp_error *err)
         report(r->report, WP_WARNING, r->entry.path,
                "an entry of unknown type (byte %u), taken for a file",
                (unsigned char)m->header.type);
-    if (r->base.mark && strcmp(r->entry.path, r->base.mark_path) == 0) {
+    if (r->base.mark && strcmp(r->entry.path, r->base.mark) == 0) {
         r->has_manifest = true;
         r->manifest_place = r->place;
     }
@@ -292,7 +291,7 @@ static void reader_free(struct format_reader *base)
     if (r->fd >= 0)
         close(r->fd);
     free(r->name);
-    free(r->base.mark_path);
+    free(r->base.mark);
     free(r);
 }
 
@@ -322,10 +321,9 @@ int tar_open_reader(struct format_reader **out, const struct tar_input *in,
     r->report = o->report;
     r->pool = o->pool;
     r->begin = in->offset;
-    r->base.mark = in->mark != NULL;
-    r->base.mark_path = in->mark ? strdup(in->mark) : NULL;
+    r->base.mark = in->mark ? strdup(in->mark) : NULL;
     r->in.name = r->name = strdup(o->name);
-    if (!r->name || (in->mark && !r->base.mark_path)) {
+    if (!r->name || (in->mark && !r->base.mark)) {
         reader_free(&r->base);
         return error_nomem(err);
     }

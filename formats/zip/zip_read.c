@@ -360,7 +360,7 @@ static int start(struct zip_reader *r, const struct format_open_options *o, stru
         rc = tell_oddities(r, o, err);
     if (rc < 0)
         return rc;
-    r->base.mark = r->a.mark != NULL;
+    r->base.mark = r->a.mark;
     r->base.has_program = r->a.has_program;
     r->base.has_comment = r->a.has_comment;
     return zip_ahead_init(&r->ahead, &r->a, o->pool) < 0 ? error_nomem(err) : 0;

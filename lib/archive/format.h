@@ -74,8 +74,8 @@ struct format_writer_ops {
 
 struct format_reader {
     const struct format_reader_ops *ops;
-    bool mark;         /* after the first next(): the archive says that a manifest follows */
-    char *mark_path;   /* under that name; NULL: any; the format's */
+    char *mark;        /* after the first next(): the path of the manifest that the archive says
+                          follows; NULL: none; the format's */
     bool is_rounded;   /* times are rounded and owners left out: where there is a manifest, they
                           are taken from there */
     bool has_program;  /* zip: something stands before the archive, such as what unpacks it */

@@ -13,6 +13,7 @@
 #include "manifest/links.h"
 #include "numba/caches.h"
 #include "numba/index.h"
+#include "reading.h"
 
 /* All are held until the last entry has been met. */
 enum { LARGEST_SUM = 256 << 20 };
@@ -54,9 +55,9 @@ static int keep_entry(struct archive_indexes *v, const struct entry *e, struct w
 
 /* The digest of the current entry, a source: what a stamp may hold. Of one with holes it stays
  * unknown. */
-static int digest_source(struct archive_indexes *v, struct wp_error *err)
+static int digest_source(struct archive_reading *in, struct entry *e, struct wp_error *err)
 {
-    struct entry *e = &v->m.entries[v->m.entry_count - 1];
+    struct format_reader *reader = in->a->reader;
     struct sha256 *sha = sha256_new();
     uint64_t offset, end = 0;
     bool whole = true;
@@ -66,7 +67,7 @@ static int digest_source(struct archive_indexes *v, struct wp_error *err)
 
     if (!sha)
         return error_nomem(err);
-    while ((r = v->a->reader->ops->data(v->a->reader, &data, &n, &offset, err)) > 0) {
+    while ((r = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
         whole &= offset == end;
         sha256_add(sha, data, n);
         end = offset + n;
@@ -84,8 +85,9 @@ static bool is_source(const char *path)
     return length > 3 && strcmp(path + length - 3, ".py") == 0;
 }
 
-static int keep_index(struct archive_indexes *v, const struct entry *e, struct wp_error *err)
+static int keep_index(struct archive_indexes *v, struct archive_reading *in, struct wp_error *err)
 {
+    const struct entry *e = in->e;
     struct archive_index *index;
 
     if (array_grow(v->items, v->count) < 0)
@@ -104,7 +106,7 @@ static int keep_index(struct archive_indexes *v, const struct entry *e, struct w
         return 0;
     }
     v->held += e->size;
-    return archive_pull(v->a, e, &index->text, NULL, err);
+    return archive_content(in, &index->text, err);
 }
 
 /* ---- Names that come again --------------------------------------------------------------- */
@@ -190,32 +192,28 @@ static int settle_names(struct archive_indexes *v, struct wp_error *err)
 
 /* ---- The archive ------------------------------------------------------------------------- */
 
-static int meet_all(struct archive_indexes *v, struct buf *manifest, char **manifest_path,
-                    struct wp_error *err)
+static int meet_entry(struct archive_indexes *v, struct archive_reading *in, struct wp_error *err)
 {
-    const struct entry *e;
+    const struct entry *e = in->e;
+    int r = keep_entry(v, e, err);
+
+    if (r < 0 || e->type != ENTRY_FILE)
+        return r;
+    if (caches_is_index(e->path))
+        return keep_index(v, in, err);
+    return is_source(e->path) ? digest_source(in, &v->m.entries[v->m.entry_count - 1], err) : 0;
+}
+
+static int meet_all(struct archive_indexes *v, struct archive_reading *in,
+                    struct manifest *recorded, struct wp_error *err)
+{
     int r;
 
-    while ((r = v->a->reader->ops->next(v->a->reader, &e, err)) > 0) {
-        if (!*e->path)
-            continue;
-        if (v->a->reader->mark && own_is_manifest(e->path)) {
-            buf_clear(manifest);
-            free(*manifest_path);
-            *manifest_path = strdup(e->path);
-            r = !*manifest_path ? error_nomem(err)
-                : e->size > MANIFEST_LARGEST
-                    ? error_set(err, EFBIG, e->path, "is no manifest")
-                    : archive_pull(v->a, e, manifest, manifest_may_grow, err);
-            if (r < 0)
-                return r;
-            continue;
-        }
-        r = keep_entry(v, e, err);
-        if (r == 0 && e->type == ENTRY_FILE && caches_is_index(e->path))
-            r = keep_index(v, e, err);
-        else if (r == 0 && e->type == ENTRY_FILE && is_source(e->path))
-            r = digest_source(v, err);
+    while ((r = archive_next(in, err)) > 0) {
+        if (r == ARCHIVE_MANIFEST)
+            r = archive_read_manifest(in, recorded, err);
+        else if (r == ARCHIVE_ENTRY)
+            r = meet_entry(v, in, err);
         if (r < 0)
             return r;
     }
@@ -223,11 +221,11 @@ static int meet_all(struct archive_indexes *v, struct buf *manifest, char **mani
 }
 
 /* A format that rounds times has the exact ones in its manifest. */
-static int take_exact_times(struct archive_indexes *v, const struct manifest *recorded,
+static int take_exact_times(struct manifest *met, const struct manifest *recorded,
                             struct wp_error *err)
 {
-    for (size_t i = 0; i < v->m.entry_count && v->a->reader->is_rounded; i++) {
-        struct entry *e = &v->m.entries[i];
+    for (size_t i = 0; i < met->entry_count; i++) {
+        struct entry *e = &met->entries[i];
         const struct entry *m = manifest_find(recorded, e->path);
 
         if (m && m->type == e->type && entry_take_attributes(e, m) < 0)
@@ -236,36 +234,35 @@ static int take_exact_times(struct archive_indexes *v, const struct manifest *re
     return 0;
 }
 
+/* M keeps its entries, and takes over all else: which hashed directory belongs where, only the
+ * manifest knows; so it is with sources that are not in the archive. */
+static void take_records(struct manifest *m, struct manifest *recorded)
+{
+    struct manifest met = *m;
+
+    texts_free(&recorded->texts);
+    free(recorded->entries);
+    *m = *recorded;
+    m->is_read = false;
+    m->texts = met.texts;
+    m->entries = met.entries;
+    m->entry_count = met.entry_count;
+    *recorded = (struct manifest){0};
+}
+
 int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, struct wp_error *err)
 {
-    _cleanup_buf_ struct buf text = {0};
-    _cleanup_free_ char *path = NULL;
+    struct archive_reading in = {.a = a};
     struct manifest recorded = {0};
     int r;
 
-    *out = (struct archive_indexes){.a = a};
-    r = meet_all(out, &text, &path, err);
-    if (r == 0 && a->reader->mark && !path)
-        r = error_set(err, EBADMSG, a->name, "the archive is cut: its manifest is missing");
-    if (r == 0 && path)
-        r = manifest_read_once(&recorded, &text, path, a->pool, err);
-    if (r == 0)
-        r = take_exact_times(out, &recorded, err);
-    if (r == 0) { /* which hashed directory belongs where, only the manifest knows; so it is with
-                     sources that are not in the archive */
-        out->has_manifest = path != NULL;
-        out->m.indexes = recorded.indexes;
-        out->m.index_count = recorded.index_count;
-        recorded.indexes = NULL;
-        recorded.index_count = 0;
-        out->m.caches = recorded.caches;
-        out->m.cache_count = recorded.cache_count;
-        recorded.caches = NULL;
-        recorded.cache_count = 0;
-        out->m.env = take_ptr(recorded.env);
-        out->m.env_count = recorded.env_count;
-        recorded.env_count = 0;
-    }
+    *out = (struct archive_indexes){0};
+    r = meet_all(out, &in, &recorded, err);
+    if (r == 0 && a->reader->is_rounded)
+        r = take_exact_times(&out->m, &recorded, err);
+    out->has_manifest = r == 0 && in.has_manifest;
+    if (out->has_manifest)
+        take_records(&out->m, &recorded);
     manifest_clear(&recorded);
     return r;
 }

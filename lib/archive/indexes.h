@@ -11,7 +11,6 @@ struct archive_index {
 };
 
 struct archive_indexes {
-    struct wp_archive *a;
     struct manifest m; /* entries as met, sorted; all else as recorded */
     bool has_manifest;
     struct archive_index *items; /* in the archive's order */

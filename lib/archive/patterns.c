@@ -1,3 +1,5 @@
+/* Tells which members of an archive a user has named, and which names matched none. */
+
 #include "patterns.h"
 
 #include <errno.h>
@@ -32,6 +34,11 @@ bool patterns_match(const struct patterns *p, const char *path)
         if (fnmatch(p->clean[i], path, FNM_LEADING_DIR) == 0 || path_is_under(path, p->clean[i]))
             yes = p->used[i] = true;
     return yes;
+}
+
+void patterns_note(const struct patterns *p, const char *path)
+{
+    (void)patterns_match(p, path);
 }
 
 void patterns_tell_unused(const struct patterns *p, const struct wp_report *rep)

@@ -1,3 +1,5 @@
+/* Keeps all that an archive holds: the entries in memory, their content in a temporary file. */
+
 #include "spool.h"
 
 #include <errno.h>
@@ -10,15 +12,14 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "reading.h"
 
-struct reading {
-    struct spool *s;
-    struct wp_archive *a;
-    const volatile sig_atomic_t *interrupted;
+struct spooling {
+    struct spool *spool;
+    struct archive_reading in;
     struct sha256 *sha;
     struct manifest recorded;
-    char *manifest; /* its path; NULL: not met; owned */
-    size_t *order;  /* the items' numbers by path; owned */
+    size_t *order; /* the items' numbers by path; owned */
 };
 
 static int check_entry(const struct entry *e, struct wp_error *err)
@@ -32,22 +33,22 @@ static int check_entry(const struct entry *e, struct wp_error *err)
     return 0;
 }
 
-static bool is_interrupted(const struct reading *r)
+static bool is_interrupted(const struct spooling *f)
 {
-    return r->interrupted && *r->interrupted;
+    return f->in.interrupted && *f->in.interrupted;
 }
 
 /* Zeros into the digest: a few bytes of an archive can tell of more than are ever hashed. */
-static int digest_hole(struct reading *r, uint64_t size, struct wp_error *err)
+static int digest_hole(struct spooling *f, uint64_t size, struct wp_error *err)
 {
     static const char zeros[65536];
 
     while (size) {
         size_t part = size < sizeof zeros ? (size_t)size : sizeof zeros;
 
-        if (is_interrupted(r))
+        if (is_interrupted(f))
             return error_set(err, EINTR, NULL, "interrupted");
-        sha256_add(r->sha, zeros, part);
+        sha256_add(f->sha, zeros, part);
         size -= part;
     }
     return 0;
@@ -68,41 +69,41 @@ static int make_room(struct spool *s, struct spooled *item, struct wp_error *err
 }
 
 /* The content of the current entry into the file. A gap is zeros, there and in the digest. */
-static int keep_content(struct reading *r, struct spooled *item, struct wp_error *err)
+static int keep_content(struct spooling *f, struct spooled *item, struct wp_error *err)
 {
-    struct format_reader *reader = r->a->reader;
+    struct format_reader *reader = f->in.a->reader;
     uint64_t at = 0, offset;
     const void *data;
     size_t n;
-    int rc = make_room(r->s, item, err);
+    int r = make_room(f->spool, item, err);
 
-    if (rc < 0)
-        return rc;
-    while ((rc = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
-        if (is_interrupted(r))
+    if (r < 0)
+        return r;
+    while ((r = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
+        if (is_interrupted(f))
             return error_set(err, EINTR, NULL, "interrupted");
         if (offset < at || offset > item->entry.size || n > item->entry.size - offset)
             return error_set(err, EBADMSG, item->entry.path,
                              "has another size than its header says");
-        rc = digest_hole(r, offset - at, err);
-        if (rc < 0)
-            return rc;
-        sha256_add(r->sha, data, n);
-        rc = file_temporary_write(r->s->fd, item->at + offset, data, n, err);
-        if (rc < 0)
-            return rc;
+        r = digest_hole(f, offset - at, err);
+        if (r < 0)
+            return r;
+        sha256_add(f->sha, data, n);
+        r = file_temporary_write(f->spool->fd, item->at + offset, data, n, err);
+        if (r < 0)
+            return r;
         at = offset + n;
     }
-    if (rc == 0)
-        rc = digest_hole(r, item->entry.size - at, err);
-    sha256_end(r->sha, item->entry.sha256);
+    if (r == 0)
+        r = digest_hole(f, item->entry.size - at, err);
+    sha256_end(f->sha, item->entry.sha256);
     item->entry.has_sha256 = true;
-    return rc;
+    return r;
 }
 
-static int keep_entry(struct reading *r, const struct entry *e, struct wp_error *err)
+static int keep_entry(struct spooling *f, const struct entry *e, struct wp_error *err)
 {
-    struct spool *s = r->s;
+    struct spool *s = f->spool;
     struct spooled *item;
 
     if (array_grow(s->items, s->count) < 0)
@@ -112,56 +113,33 @@ static int keep_entry(struct reading *r, const struct entry *e, struct wp_error 
     if (entry_copy(&item->entry, e) < 0)
         return error_nomem(err);
     s->count++;
-    return e->type == ENTRY_FILE ? keep_content(r, item, err) : 0;
+    return e->type == ENTRY_FILE ? keep_content(f, item, err) : 0;
 }
 
-static int keep_manifest(struct reading *r, const struct entry *e, struct wp_error *err)
+static int read_entries(struct spooling *f, struct wp_error *err)
 {
-    _cleanup_buf_ struct buf text = {0};
-    int rc;
+    int r;
 
-    if (r->manifest)
-        return error_set(err, EBADMSG, e->path, "the archive has a second manifest");
-    if (e->size > MANIFEST_LARGEST)
-        return error_set(err, EFBIG, e->path, "is too large for a manifest");
-    r->manifest = strdup(e->path);
-    if (!r->manifest)
-        return error_nomem(err);
-    rc = archive_pull(r->a, e, &text, manifest_may_grow, err);
-    return rc < 0 ? rc : manifest_read_once(&r->recorded, &text, e->path, r->a->pool, err);
-}
+    while ((r = archive_next(&f->in, err)) > 0) {
+        const int step = r;
 
-static int read_entries(struct reading *r, struct wp_error *err)
-{
-    struct format_reader *reader = r->a->reader;
-    const struct entry *e;
-    int rc;
-
-    while ((rc = reader->ops->next(reader, &e, err)) > 0) {
-        if (is_interrupted(r))
-            return error_set(err, EINTR, NULL, "interrupted");
-        if (!*e->path) /* "./" */
-            continue;
-        rc = check_entry(e, err);
-        if (rc == 0 && reader->mark && own_is_manifest(e->path))
-            rc = keep_manifest(r, e, err);
-        else if (rc == 0)
-            rc = keep_entry(r, e, err);
-        if (rc < 0)
-            return rc;
-        report_progress(r->a->report, reader->consumed, r->a->size);
+        r = step == ARCHIVE_TOP ? 0 : check_entry(f->in.e, err);
+        if (r == 0 && step == ARCHIVE_MANIFEST)
+            r = archive_read_manifest(&f->in, &f->recorded, err);
+        else if (r == 0 && step == ARCHIVE_ENTRY)
+            r = keep_entry(f, f->in.e, err);
+        if (r < 0)
+            return r;
     }
-    if (rc == 0 && reader->mark && !r->manifest)
-        return error_set(err, EBADMSG, r->a->name, "the archive is cut: its manifest is missing");
-    return rc;
+    return r;
 }
 
 /* ---- What the manifest says -------------------------------------------------------------- */
 
 /* A format that rounds times and leaves out owners has them in its manifest. */
-static int take_recorded(struct reading *r, struct spooled *item, struct wp_error *err)
+static int take_recorded(struct spooling *f, struct spooled *item, struct wp_error *err)
 {
-    const struct entry *m = manifest_find(&r->recorded, item->entry.path);
+    const struct entry *m = manifest_find(&f->recorded, item->entry.path);
     struct entry *e = &item->entry;
 
     if (!m || m->type != e->type)
@@ -169,7 +147,7 @@ static int take_recorded(struct reading *r, struct spooled *item, struct wp_erro
     if (m->type == ENTRY_FILE && m->has_sha256 && memcmp(m->sha256, e->sha256, SHA256_SIZE) != 0)
         return error_set(err, EBADMSG, e->path,
                          "does not have the content that the manifest says (SHA-256)");
-    if (!r->a->reader->is_rounded)
+    if (!f->in.a->reader->is_rounded)
         return 0;
     return entry_take_attributes(e, m) < 0 ? error_nomem(err) : 0;
 }
@@ -207,31 +185,31 @@ static int compare_items(const void *a, const void *b, void *items)
 }
 
 /* The last item of that path before number BEFORE, or NULL. */
-static struct spooled *find(const struct reading *r, const char *path, size_t before)
+static struct spooled *find(const struct spooling *f, const char *path, size_t before)
 {
-    const struct spool *s = r->s;
+    const struct spool *s = f->spool;
     size_t low = 0, high = s->count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(s->items[r->order[middle]].entry.path, path);
+        int order = strcmp(s->items[f->order[middle]].entry.path, path);
 
-        if (order < 0 || (order == 0 && r->order[middle] < before))
+        if (order < 0 || (order == 0 && f->order[middle] < before))
             low = middle + 1;
         else
             high = middle;
     }
-    if (!low || strcmp(s->items[r->order[low - 1]].entry.path, path) != 0)
+    if (!low || strcmp(s->items[f->order[low - 1]].entry.path, path) != 0)
         return NULL;
-    return &s->items[r->order[low - 1]];
+    return &s->items[f->order[low - 1]];
 }
 
 /* The entries will be sorted: a link becomes a second file with the content of the first, and
  * whichever comes first then is the file. */
-static int resolve_link(struct reading *r, size_t i, struct wp_error *err)
+static int resolve_link(struct spooling *f, size_t i, struct wp_error *err)
 {
-    struct spooled *item = &r->s->items[i];
-    struct spooled *target = item->entry.target ? find(r, item->entry.target, i) : NULL;
+    struct spooled *item = &f->spool->items[i];
+    struct spooled *target = item->entry.target ? find(f, item->entry.target, i) : NULL;
     _cleanup_free_ char *path = NULL;
 
     if (!target || target->entry.type == ENTRY_DIR)
@@ -250,43 +228,46 @@ static int resolve_link(struct reading *r, size_t i, struct wp_error *err)
     return 0;
 }
 
-static int resolve_links(struct reading *r, struct wp_error *err)
+static int resolve_links(struct spooling *f, struct wp_error *err)
 {
-    struct spool *s = r->s;
-    int rc = 0;
+    struct spool *s = f->spool;
+    int r = 0;
 
-    r->order = reallocarray(NULL, s->count ? s->count : 1, sizeof *r->order);
-    if (!r->order)
+    f->order = reallocarray(NULL, s->count ? s->count : 1, sizeof *f->order);
+    if (!f->order)
         return error_nomem(err);
     for (size_t i = 0; i < s->count; i++)
-        r->order[i] = i;
+        f->order[i] = i;
     if (s->count)
-        qsort_r(r->order, s->count, sizeof *r->order, compare_items, s->items);
-    for (size_t i = 0; i < s->count && rc == 0; i++)
+        qsort_r(f->order, s->count, sizeof *f->order, compare_items, s->items);
+    for (size_t i = 0; i < s->count && r == 0; i++)
         if (s->items[i].entry.type == ENTRY_HARDLINK)
-            rc = resolve_link(r, i, err);
-    return rc;
+            r = resolve_link(f, i, err);
+    return r;
 }
 
 int spool_read(struct spool *s, struct wp_archive *a, const volatile sig_atomic_t *interrupted,
                struct wp_error *err)
 {
-    struct reading r = {.s = s, .a = a, .interrupted = interrupted, .sha = sha256_new()};
-    int rc;
+    struct spooling f = {
+        .spool = s,
+        .in = {.a = a, .interrupted = interrupted, .tells_progress = true},
+        .sha = sha256_new(),
+    };
+    int r;
 
-    s->fd = r.sha ? file_temporary(err) : error_nomem(err);
-    rc = s->fd < 0 ? s->fd : read_entries(&r, err);
-    for (size_t i = 0; i < s->count && rc == 0 && r.manifest; i++)
-        rc = take_recorded(&r, &s->items[i], err);
-    if (rc == 0)
-        rc = resolve_links(&r, err);
-    if (rc == 0)
+    s->fd = f.sha ? file_temporary(err) : error_nomem(err);
+    r = s->fd < 0 ? s->fd : read_entries(&f, err);
+    for (size_t i = 0; i < s->count && r == 0 && f.in.has_manifest; i++)
+        r = take_recorded(&f, &s->items[i], err);
+    if (r == 0)
+        r = resolve_links(&f, err);
+    if (r == 0)
         drop_own(s);
-    sha256_free(r.sha);
-    manifest_clear(&r.recorded);
-    free(r.manifest);
-    free(r.order);
-    return rc;
+    sha256_free(f.sha);
+    manifest_clear(&f.recorded);
+    free(f.order);
+    return r;
 }
 
 void spool_clear(struct spool *s)

@@ -1,12 +1,9 @@
 /* The job of listing: from the manifest alone where it can be found at once, else entry by entry.
  */
 
-#include <errno.h>
-
-#include "archive/archive.h"
 #include "archive/patterns.h"
+#include "archive/reading.h"
 #include "base/cleanup.h"
-#include "manifest/manifest.h"
 
 struct list {
     struct wp_archive *a;
@@ -56,28 +53,29 @@ static int list_manifest(const struct list *l, const char *path, struct buf *tex
     return r;
 }
 
-static int list_all(const struct list *l, struct wp_error *err)
+static int list_entries(const struct list *l, struct wp_error *err)
 {
-    const struct format_reader_ops *ops = l->a->reader->ops;
-    _cleanup_buf_ struct buf path = {0}, text = {0};
-    const struct entry *e;
-    bool whole = false; /* its manifest has been met */
-    int r = ops->manifest(l->a->reader, &path, &text, err);
+    struct archive_reading in = {.a = l->a};
+    int r;
 
-    if (r > 0)
-        return buf_terminate(&path) < 0 ? error_nomem(err)
-                                        : list_manifest(l, (const char *)path.data, &text, err);
-    if (r < 0)
-        return r;
-    while ((r = ops->next(l->a->reader, &e, err)) > 0) {
-        whole |= own_is_manifest(e->path);
-        r = show(l, e);
+    while ((r = archive_next(&in, err)) > 0) {
+        r = show(l, in.e);
         if (r)
             return r;
     }
-    if (r == 0 && l->a->reader->mark && !whole)
-        return error_set(err, EBADMSG, l->a->name, "the archive is cut: its manifest is missing");
     return r;
+}
+
+static int list_all(const struct list *l, struct wp_error *err)
+{
+    struct format_reader *reader = l->a->reader;
+    _cleanup_buf_ struct buf path = {0}, text = {0};
+    int r = reader->ops->manifest(reader, &path, &text, err);
+
+    if (r <= 0)
+        return r < 0 ? r : list_entries(l, err);
+    return buf_terminate(&path) < 0 ? error_nomem(err)
+                                    : list_manifest(l, (const char *)path.data, &text, err);
 }
 
 int wp_list(struct wp_archive *a, const char *const *patterns,

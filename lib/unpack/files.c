@@ -235,7 +235,7 @@ static int add_small(struct unpack_files *f, struct unpacked *item, struct wp_er
 
 /* ---- All --------------------------------------------------------------------------------- */
 
-int unpack_files_new(struct unpack_files **out, struct unpack *u, bool digest, struct wp_error *err)
+int unpack_files_new(struct unpack_files **out, struct unpack *u, struct wp_error *err)
 {
     struct unpack_files *f = calloc(1, sizeof *f);
 
@@ -247,8 +247,7 @@ int unpack_files_new(struct unpack_files **out, struct unpack *u, bool digest, s
     f->works = calloc(f->work_count, sizeof *f->works);
     pthread_mutex_init(&f->lock, NULL);
     atomic_init(&f->failed, false);
-    f->digests = digest ? sha256_many_new() : NULL;
-    if (!f->works || (digest && !f->digests)) {
+    if (!f->works) {
         unpack_files_free(f);
         return error_nomem(err);
     }
@@ -269,6 +268,9 @@ int unpack_files_add(struct unpack_files *f, struct unpacked *item, struct wp_er
 
     if (r < 0)
         return r;
+    /* Whether a manifest follows is known with the first entry. */
+    if (!f->digests && f->u->a->reader->mark && !(f->digests = sha256_many_new()))
+        return error_nomem(err);
     return item->e.size <= SMALL ? add_small(f, item, err) : unpack_large_add(f, item, err);
 }
 

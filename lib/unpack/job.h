@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "archive/archive.h"
 #include "archive/patterns.h"
+#include "archive/reading.h"
 #include "base/entry.h"
 #include "commit/staging.h"
 #include "judge/on_disk.h"
@@ -96,8 +96,7 @@ int unpack_if_needed(struct unpack *u, struct wp_error *err);
 
 /* ---- files.c: writes files with the pool */
 struct unpack_files;
-int unpack_files_new(struct unpack_files **out, struct unpack *u, bool digest,
-                     struct wp_error *err);
+int unpack_files_new(struct unpack_files **out, struct unpack *u, struct wp_error *err);
 /* Content of regular file ITEM is pulled from the reader and written. ITEM lives until the end. */
 int unpack_files_add(struct unpack_files *f, struct unpacked *item, struct wp_error *err);
 /* Waits until all is written. */
@@ -105,9 +104,8 @@ int unpack_files_finish(struct unpack_files *f, struct wp_error *err);
 void unpack_files_free(struct unpack_files *f); /* waits; NULL is fine */
 
 /* ---- manifest.c: the last entry */
-bool unpack_is_manifest(const struct unpack *u, const char *archived);
-/* Takes the current entry, the manifest, and leaves its bytes in TEXT. */
-int unpack_take_manifest(struct unpack *u, const struct entry *e, struct buf *text,
+/* Takes the current entry, the manifest, and leaves its bytes in TEXT, which is empty. */
+int unpack_take_manifest(struct unpack *u, struct archive_reading *in, struct buf *text,
                          struct wp_error *err);
 /* Takes it into the staged tree. */
 int unpack_stage_manifest(struct unpack *u, const struct entry *e, struct wp_error *err);

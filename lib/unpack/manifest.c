@@ -11,14 +11,6 @@
 #include "job.h"
 #include "tree/beneath.h"
 
-bool unpack_is_manifest(const struct unpack *u, const char *archived)
-{
-    const char *marked = u->a->reader->mark_path;
-
-    return u->a->reader->mark && own_is_manifest(archived) &&
-           (!marked || strcmp(marked, archived) == 0);
-}
-
 /* The text of the manifest is known now, in SIZE bytes with DIGEST. Where it has been read before,
  * it must be the same. */
 static int note_text(struct unpack *u, const struct entry *e,
@@ -49,27 +41,24 @@ int unpack_read_recorded(struct unpack *u, struct wp_error *err)
     return manifest_read_once(&u->manifest, &text, (const char *)path.data, u->a->pool, err);
 }
 
-static int begin(struct unpack *u, const struct entry *e, struct wp_error *err)
+static int find_home(struct unpack *u, const struct entry *e, struct wp_error *err)
 {
     bool gone;
     _cleanup_free_ char *name = unpack_name(u, e->path, &gone);
 
-    if (u->has_manifest)
-        return error_set(err, EBADMSG, e->path, "the archive has a second manifest");
-    if (e->size > MANIFEST_LARGEST)
-        return error_set(err, EFBIG, e->path, "is too large for a manifest");
     u->home = name ? path_dir(name) : NULL;
     return u->home ? 0 : error_nomem(err);
 }
 
-int unpack_take_manifest(struct unpack *u, const struct entry *e, struct buf *text,
+int unpack_take_manifest(struct unpack *u, struct archive_reading *in, struct buf *text,
                          struct wp_error *err)
 {
+    const struct entry *e = in->e;
     unsigned char digest[SHA256_SIZE];
-    int r = begin(u, e, err);
+    int r = find_home(u, e, err);
 
     if (r == 0)
-        r = archive_pull(u->a, e, text, manifest_may_grow, err);
+        r = archive_content(in, text, err);
     if (r < 0)
         return r;
     sha256_of(text->data, text->size, digest);
@@ -114,7 +103,7 @@ int unpack_stage_manifest(struct unpack *u, const struct entry *e, struct wp_err
     /* It is the packer's; who unpacks as an ordinary user cannot give it away. */
     struct create_policy policy = u->policy;
     struct entry file = *e;
-    int r = begin(u, e, err);
+    int r = find_home(u, e, err);
 
     if (r == 0)
         r = create_dir(u->tree, u->home, 0700, err);

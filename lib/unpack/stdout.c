@@ -60,26 +60,22 @@ static int print_entry(struct unpack *u, struct unpacked *item, struct sha256 *s
     return r;
 }
 
-static int take_manifest(struct unpack *u, const struct entry *e, struct wp_error *err)
+static int print_manifest(struct unpack *u, struct archive_reading *in, struct wp_error *err)
 {
     _cleanup_buf_ struct buf text = {0};
-    int r = unpack_take_manifest(u, e, &text, err);
-    if (r == 0 && unpack_selected(u, e->path))
-        r = print_run(u, 0, text.data, text.size, err);
+    int r = unpack_take_manifest(u, in, &text, err);
+
+    if (r == 0 && unpack_selected(u, in->e->path))
+        r = print_bytes((const char *)text.data, text.size, err);
     return r;
 }
 
-static int next_entry(struct unpack *u, const struct entry *e, struct sha256 *sha,
+static int take_entry(struct unpack *u, const struct entry *e, struct sha256 *sha,
                       struct wp_error *err)
 {
     struct unpacked *item = NULL;
-    int r;
+    int r = unpack_make_item(u, e, &item, err);
 
-    if (!*e->path)
-        return 0;
-    if (unpack_is_manifest(u, e->path))
-        return take_manifest(u, e, err);
-    r = unpack_make_item(u, e, &item, err);
     if (r == 0 && !item->skipped && e->type == ENTRY_FILE)
         r = print_entry(u, item, sha, err);
     if (r == 0 && unpack_add_item(u, item) < 0)
@@ -89,21 +85,29 @@ static int next_entry(struct unpack *u, const struct entry *e, struct sha256 *sh
     return r;
 }
 
+static int print_entries(struct unpack *u, struct wp_error *err)
+{
+    struct archive_reading in = {.a = u->a, .interrupted = u->o->interrupted};
+    struct sha256 *sha = sha256_new();
+    int r = sha ? 0 : error_nomem(err);
+
+    while (r == 0 && (r = archive_next(&in, err)) > 0)
+        r = r == ARCHIVE_TOP        ? 0
+            : r == ARCHIVE_MANIFEST ? print_manifest(u, &in, err)
+                                    : take_entry(u, in.e, sha, err);
+    sha256_free(sha);
+    return r;
+}
+
 /* What has been printed cannot be taken back, but the exit status tells whether it was right. */
 int unpack_to_stdout(struct unpack *u, struct wp_error *err)
 {
-    struct format_reader *reader = u->a->reader;
-    struct sha256 *sha = sha256_new();
-    const struct entry *e;
-    int r = sha ? unpack_read_recorded(u, err) : error_nomem(err);
+    int r = unpack_read_recorded(u, err);
 
-    while (r == 0 && (r = reader->ops->next(reader, &e, err)) > 0)
-        r = next_entry(u, e, sha, err);
-    sha256_free(sha);
-    if (r == 0 && reader->mark)
-        r = u->has_manifest ? unpack_check(u, err)
-                            : error_set(err, EBADMSG, u->a->name,
-                                        "the archive is cut: its manifest is missing");
+    if (r == 0)
+        r = print_entries(u, err);
+    if (r == 0 && u->has_manifest)
+        r = unpack_check(u, err);
     if (r == 0)
         patterns_tell_unused(&u->patterns, u->o->report);
     return r;

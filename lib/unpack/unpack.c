@@ -75,22 +75,13 @@ static int stage_entry(struct unpack *u, struct unpack_files *files, struct unpa
     return item->e.type == ENTRY_FILE ? unpack_files_add(files, item, err) : 0;
 }
 
-static int next_entry(struct unpack *u, struct unpack_files *files, const struct entry *e,
+/* Takes the current entry, which is not the manifest. */
+static int take_entry(struct unpack *u, struct unpack_files *files, const struct entry *e,
                       struct wp_error *err)
 {
     struct unpacked *item = NULL;
-    int r;
+    int r = unpack_make_item(u, e, &item, err);
 
-    if (!*e->path) /* "./": the directory itself keeps what it has */
-        return 0;
-    r = unpack_check_safe(e, err);
-    if (r < 0)
-        return r;
-    if (unpack_is_manifest(u, e->path)) {
-        unpack_selected(u, e->path); /* a pattern may name it */
-        return unpack_stage_manifest(u, e, err);
-    }
-    r = unpack_make_item(u, e, &item, err);
     if (r == 0 && !item->skipped) {
         r = stage_entry(u, files, item, err);
         if (r == 0)
@@ -105,32 +96,30 @@ static int next_entry(struct unpack *u, struct unpack_files *files, const struct
     return r;
 }
 
-static void tell_progress(const struct unpack *u)
+/* Takes what archive_next has come to; the directory itself keeps what it has. */
+static int take_step(struct unpack *u, struct unpack_files *files, enum archive_step step,
+                     const struct entry *e, struct wp_error *err)
 {
-    report_progress(u->o->report, u->a->reader->consumed, u->a->size);
+    int r = step == ARCHIVE_TOP ? 0 : unpack_check_safe(e, err);
+
+    if (r < 0 || step == ARCHIVE_TOP)
+        return r;
+    if (step == ARCHIVE_ENTRY)
+        return take_entry(u, files, e, err);
+    patterns_note(&u->patterns, e->path);
+    return unpack_stage_manifest(u, e, err);
 }
 
-/* The stream into the staged tree, files only: links come when all files are there. */
-static int stage_all(struct unpack *u, struct wp_error *err)
+/* All of the archive into the staged tree, but for links, which come when all files are there. */
+static int stage_entries(struct unpack *u, struct wp_error *err)
 {
-    struct format_reader *reader = u->a->reader;
+    struct archive_reading in = {
+        .a = u->a, .interrupted = u->o->interrupted, .tells_progress = true};
     struct unpack_files *files = NULL;
-    const struct entry *e = NULL;
-    int r, made;
+    int r = unpack_files_new(&files, u, err);
 
-    r = unpack_read_recorded(u, err);
-    if (r >= 0)
-        r = reader->ops->next(reader, &e, err);
-    made = r < 0 ? r : unpack_files_new(&files, u, reader->mark, err);
-    if (made < 0)
-        return made;
-    while (r > 0) {
-        r = unpack_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
-                                  : next_entry(u, files, e, err);
-        tell_progress(u);
-        if (r == 0)
-            r = reader->ops->next(reader, &e, err);
-    }
+    while (r == 0 && (r = archive_next(&in, err)) > 0)
+        r = take_step(u, files, (enum archive_step)r, in.e, err);
     if (r == 0)
         r = unpack_files_finish(files, err);
     unpack_files_free(files);
@@ -139,7 +128,7 @@ static int stage_all(struct unpack *u, struct wp_error *err)
     return r;
 }
 
-static int set_directories(struct unpack *u)
+static int set_directories(struct unpack *u, struct wp_error *err)
 {
     for (size_t i = 0; i < u->count; i++) {
         const struct unpacked *item = u->items[i];
@@ -150,7 +139,7 @@ static int set_directories(struct unpack *u)
         d.mode = create_mode(&u->policy, &item->e);
         create_owner(&u->policy, &item->e, &d.uid, &d.gid);
         if (staging_set_dir(u->staging, 0, &d) < 0)
-            return -ENOMEM;
+            return error_nomem(err);
     }
     return 0;
 }
@@ -173,19 +162,24 @@ static bool has_absent(const struct manifest *m)
     return false;
 }
 
-static int finish_manifest(struct unpack *u, struct wp_error *err)
+/* The manifest comes last, so that an archive whose manifest is there is there as a whole. */
+static int commit_manifest_last(struct unpack *u, struct wp_error *err)
 {
-    _cleanup_free_ char *manifest = NULL, *state = NULL;
-    int r;
+    _cleanup_free_ char *state = path_join(u->home, STATE_NAME);
+    _cleanup_free_ char *manifest = path_join(u->home, MANIFEST_NAME);
 
-    if (!u->has_manifest && u->o->caches_only && !u->a->reader->mark)
-        return error_set(err, 0, u->a->name, "has no manifest that would say whose caches it has");
-    if (!u->has_manifest)
-        return u->a->reader->mark ? error_set(err, EBADMSG, u->a->name,
-                                              "the archive is cut: its manifest is missing")
-                                  : unpack_supersede(u, err);
+    return state && manifest && staging_set_last(u->staging, 0, state) == 0 &&
+                   staging_set_last(u->staging, 0, manifest) == 0
+               ? 0
+               : error_nomem(err);
+}
+
+/* What is staged is compared with the manifest, and its caches go to their places. */
+static int follow_manifest(struct unpack *u, struct wp_error *err)
+{
+    int r = unpack_check(u, err);
+
     u->grafts = u->o->caches_only || has_absent(&u->manifest);
-    r = unpack_check(u, err);
     if (r == 0 && u->grafts)
         r = unpack_graft(u, err);
     if (r == 0)
@@ -194,16 +188,7 @@ static int finish_manifest(struct unpack *u, struct wp_error *err)
         r = unpack_restamp(u, err);
     if (r == 0)
         r = unpack_state_write(u, err);
-    if (r == 0)
-        r = unpack_supersede(u, err);
-    if (r < 0)
-        return r;
-    state = path_join(u->home, STATE_NAME);
-    manifest = path_join(u->home, MANIFEST_NAME);
-    if (!state || !manifest || staging_set_last(u->staging, 0, state) < 0 ||
-        staging_set_last(u->staging, 0, manifest) < 0)
-        return error_nomem(err);
-    return 0;
+    return r < 0 ? r : commit_manifest_last(u, err);
 }
 
 /* A zip's manifest is read first: the other threads need not wait for that. */
@@ -216,7 +201,7 @@ static void expect_all(const struct unpack *u)
         reader->ops->expect_all(reader);
 }
 
-int unpack_staged(struct unpack *u, struct wp_error *err)
+static int begin_staging(struct unpack *u, struct wp_error *err)
 {
     struct staging_options options = {.keep_old = u->o->keep_old,
                                       .replace = u->o->replace,
@@ -226,40 +211,65 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
 
     if (r == 0)
         r = staging_add_area(u->staging, u->dir, err);
-    if (r >= 0) {
-        u->tree = staging_tree(u->staging, 0);
-        u->policy.granted = 0777 & ~staging_umask(u->staging, 0);
-        u->policy.knows_owner = staging_gives_own(u->staging, 0);
-        u->policy.uid = geteuid();
-        u->policy.gid = getegid();
-        if (geteuid() != 0)
-            u->umask = u->policy.umask = staging_umask(u->staging, 0);
-        r = unpack_plan_roots(u, err);
-    }
+    if (r < 0)
+        return r;
+    u->tree = staging_tree(u->staging, 0);
+    u->policy.granted = 0777 & ~staging_umask(u->staging, 0);
+    u->policy.knows_owner = staging_gives_own(u->staging, 0);
+    u->policy.uid = geteuid();
+    u->policy.gid = getegid();
+    if (geteuid() != 0)
+        u->umask = u->policy.umask = staging_umask(u->staging, 0);
+    return 0;
+}
+
+static int stage_all(struct unpack *u, struct wp_error *err)
+{
+    int r;
+
+    expect_all(u);
+    r = unpack_read_recorded(u, err);
     if (r == 0)
-        expect_all(u);
-    if (r == 0)
-        r = stage_all(u, err);
+        r = stage_entries(u, err);
     if (r == 0)
         r = unpack_links_make(u, err);
-    if (r == 0 && set_directories(u) < 0)
-        r = error_nomem(err);
     if (r == 0)
-        r = finish_manifest(u, err);
+        r = set_directories(u, err);
+    if (r == 0 && !u->has_manifest && u->o->caches_only)
+        return error_set(err, 0, u->a->name, "has no manifest that would say whose caches it has");
+    return r;
+}
+
+static int judge_unpacked(struct unpack *u, struct wp_error *err)
+{
+    if (!u->has_manifest)
+        return unpack_warn_stale(u, err);
+    return u->grafts ? unpack_graft_finish(u, err) : unpack_verify(u, err);
+}
+
+int unpack_staged(struct unpack *u, struct wp_error *err)
+{
+    int r = begin_staging(u, err);
+
+    if (r == 0)
+        r = unpack_plan_roots(u, err);
+    if (r == 0)
+        r = stage_all(u, err);
+    if (r == 0 && u->has_manifest)
+        r = follow_manifest(u, err);
+    if (r == 0)
+        r = unpack_supersede(u, err);
     if (r == 0)
         r = staging_commit(u->staging, err);
     staging_free(u->staging);
     u->staging = NULL;
-    if (r == 0)
-        layout_finish(&u->layout);
+    if (r < 0)
+        return r;
+    layout_finish(&u->layout);
     for (size_t i = 0; i < u->count; i++)
         u->result->files += !u->items[i]->skipped && own_home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;
-    if (r == 0)
-        r = !u->has_manifest ? unpack_warn_stale(u, err)
-            : u->grafts      ? unpack_graft_finish(u, err)
-                             : unpack_verify(u, err);
-    return r;
+    return judge_unpacked(u, err);
 }
 
 static void clear(struct unpack *u)

@@ -170,7 +170,7 @@ static inline int read_all(struct contents *c, int fd, const struct wp_report *r
         c->data[c->count] = (struct buf){0};
         assert_int_equal(entry_copy(&c->entries[c->count], e), 0);
         rc = read_content(r, e, &c->data[c->count++], &c->err);
-        c->mark = r->mark;
+        c->mark = r->mark != NULL;
         if (rc == 0)
             continue;
         break;

@@ -1,0 +1,117 @@
+"""All that reads an archive sees the same one, whatever else is called like a manifest in it."""
+
+import io
+import json
+import tarfile
+import zipfile
+
+import pytest
+import trees
+from trees import index, write
+
+OLD = 1_600_000_000 * 10**9
+OTHER = "0123456789abcdef"
+TEXT = "no manifest at all\n"
+# Of each format its metadata, and the directory in which manifests lie.
+FORMATS = {
+    "tgz": ({}, "app/.warmpack"),
+    "tar": ({}, "app/.warmpack"),
+    "zip": ({}, "app/.warmpack"),
+    "egg": ({"EGG-INFO/PKG-INFO": "Name: app\n"}, "EGG-INFO/warmpack"),
+    "whl": ({"app-1.dist-info/METADATA": "Name: app\n", "app-1.dist-info/WHEEL": "1\n"},
+            "app-1.dist-info/warmpack"),
+}
+
+
+@pytest.fixture
+def warmpack(tmp_path):
+    return trees.Runner(tmp_path)
+
+
+def reorder_tar(path, last, *, without=None):
+    """Python's tarfile keeps the mark, a global record, and the times, which are records, too."""
+    with tarfile.open(path) as old:
+        members = [(m, old.extractfile(m).read() if m.isfile() else b"") for m in old
+                   if m.name != without]
+        mark = old.pax_headers
+    members.sort(key=lambda m: m[0].name == last)
+    with tarfile.open(path, "w:gz" if path.suffix == ".tgz" else "w", pax_headers=mark,
+                      format=tarfile.PAX_FORMAT) as new:
+        for member, content in members:
+            new.addfile(member, io.BytesIO(content))
+
+
+def reorder_zip(path, last, *, without=None):
+    with zipfile.ZipFile(path) as old:
+        members = [(m, old.read(m)) for m in old.infolist() if m.filename != without]
+        mark = old.comment
+    members.sort(key=lambda m: m[0].filename == last)
+    with zipfile.ZipFile(path, "w") as new:
+        new.comment = mark
+        for member, content in members:
+            new.writestr(member, content)
+
+
+def names(path):
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    with tarfile.open(path) as archive:
+        return archive.getnames()
+
+
+@pytest.fixture(params=FORMATS)
+def packed(request, warmpack, tmp_path):
+    """(archive, the name in it of a plain file that is called like a manifest)."""
+    metadata, homes = FORMATS[request.param]
+    archive, other = tmp_path / f"app-1.{request.param}", f"{homes}/{OTHER}/manifest.jsonl"
+    write(tmp_path / "tree/app/k.py", "x = 1\n", ns=OLD)
+    index(tmp_path / "tree/app/k.py")
+    for name, text in {**metadata, other: TEXT}.items():
+        write(tmp_path / "tree" / name, text, ns=OLD)
+    # What is named expressly is packed, though it is called like a file of warmpack's own.
+    tops = sorted({"app", *(name.split("/")[0] for name in metadata)})
+    warmpack.ok("create", "-qf", archive, "-C", "tree", *tops, other)
+    return archive, other
+
+
+@pytest.mark.parametrize("order", ["as packed", "before the manifest", "behind the manifest"])
+def test_a_file_that_is_called_like_a_manifest_is_none_for_any_verb(warmpack, tmp_path, packed,
+                                                                   order):
+    archive, other = packed
+    (manifest,) = [n for n in names(archive) if n.endswith("/manifest.jsonl") and n != other]
+    if order != "as packed":
+        reorder = reorder_zip if zipfile.is_zipfile(archive) else reorder_tar
+        reorder(archive, other if order == "behind the manifest" else manifest)
+        assert names(archive)[-1] == (other if order == "behind the manifest" else manifest)
+
+    listed = json.loads(warmpack.ok("list", "--json", "-f", archive).stdout)
+    assert {manifest, other} <= {entry["path"] for entry in listed["entries"]}
+    assert b"1 of 1 cache indexes valid" in warmpack.ok("verify", "-f", archive).stderr
+    document = json.loads(warmpack.ok("verify", "--json", "-f", archive).stdout)
+    assert document["summary"] == {"total": 1, "valid": 1}  # read from end to end
+    assert b"1 cache index" in warmpack.ok("inspect", "-f", archive).stderr
+    assert warmpack.ok("extract", "-O", "-f", archive, other).stdout == TEXT.encode()
+    printed = warmpack.ok("extract", "-O", "-f", archive, manifest).stdout
+    assert json.loads(printed.splitlines()[0])["format"] == "warmpack-manifest"
+
+    done = warmpack.ok("extract", "-f", archive, "-C", "out")
+    assert b"1 of 1 cache indexes valid" in done.stderr
+    assert (tmp_path / "out" / other).read_text() == TEXT
+    assert (tmp_path / "out" / manifest).read_bytes() == printed
+
+    warmpack.ok("amend", "-f", archive, "--source", "tree", "-o", f"new{archive.suffix}")
+    assert b"1 of 1 cache indexes valid" in warmpack.ok("verify", "-f",
+                                                        f"new{archive.suffix}").stderr
+
+
+@pytest.mark.parametrize("words", [
+    ["list"], ["verify", "--json"], ["inspect"], ["extract", "-C", "out"], ["extract", "-O"],
+    ["amend", "--source", "tree"]], ids=" ".join)
+def test_an_archive_without_the_manifest_that_it_names_is_truncated(warmpack, packed, words):
+    """Though it holds another file that is called like one."""
+    archive, other = packed
+    (manifest,) = [n for n in names(archive) if n.endswith("/manifest.jsonl") and n != other]
+    reorder = reorder_zip if zipfile.is_zipfile(archive) else reorder_tar
+    reorder(archive, other, without=manifest)
+    trees.refused(warmpack(*words, "-f", archive), "its manifest is missing")
