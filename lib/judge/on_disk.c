@@ -188,8 +188,7 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
         error_set(&why, -r, NULL, "cannot be read");
     else
         r = index_read(&index, text.data, text.size, &why);
-    if (judge_index(s, r < 0 ? NULL : &index, &why, place->misplaced, v->unwritable,
-                    &facts) < 0)
+    if (judge_index(s, r < 0 ? NULL : &index, &why, place->misplaced, v->unwritable, &facts) < 0)
         r = error_nomem(err);
     else
         r = v->expect ? look_closer(v, s, r < 0 ? NULL : &index, &disk, st.st_uid, err) : 0;
