@@ -1,8 +1,9 @@
 """Pack Python trees so that their Numba caches arrive warm.
 
 Thin typed functions over the program warmpack, one for each of its main verbs. A result is the
-document that the verb prints with --json; the manual pages say what its members mean. What the
-program refuses is raised as warmpack.Error, with the line that it prints.
+document that the verb prints with --json; the manual pages say what its members mean, and which of
+them are always there the types do, such as ExtractResult. What the program refuses is raised as
+warmpack.Error, with the line that it prints.
 
     import warmpack
     warmpack.create("app.tgz", "app", directory="/srv/build")
@@ -21,12 +22,16 @@ from ._types import (
     AmendResult,
     CreateResult,
     ExtractResult,
+    Fixed,
     Index,
+    InspectedIndex,
     InspectResult,
     Note,
     Overload,
     RestoreResult,
     Stamp,
+    Unmatched,
+    VerifiedIndex,
     VerifyResult,
 )
 
@@ -38,12 +43,16 @@ __all__ = [
     "CreateResult",
     "Error",
     "ExtractResult",
+    "Fixed",
     "Index",
+    "InspectedIndex",
     "InspectResult",
     "Note",
     "Overload",
     "RestoreResult",
     "Stamp",
+    "Unmatched",
+    "VerifiedIndex",
     "VerifyResult",
     "activate",
     "amend",

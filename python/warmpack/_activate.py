@@ -8,10 +8,12 @@ import json
 import logging
 import os
 import sys
-import threading
+import uuid
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
+from . import _in_use, _url
 from ._program import Error, PathLike, options, run
+from ._root import root_of
 
 _log = logging.getLogger("warmpack")
 
@@ -19,7 +21,6 @@ _log = logging.getLogger("warmpack")
 # which of two applications a process activates first.
 _given_cache_dir: Optional[str] = None
 _given_known = False
-_using = threading.Lock()
 
 
 class Activation(NamedTuple):
@@ -81,23 +82,16 @@ def _write_record(path: str, record: Dict[str, Any]) -> None:
     os.replace(temporary, path)
 
 
-def _root(directory: str) -> str:
-    """The tree in DIRECTORY: its one directory, or itself where there are several or where the one
-    is a package."""
-    # Names that begin with a dot are the manifest's, caches', or of tools.
-    names = [name for name in os.listdir(directory) if not name.startswith(".")]
-    if len(names) != 1:
-        return directory
-    top = os.path.join(directory, names[0])
-    package = os.path.exists(os.path.join(top, "__init__.py"))
-    return top if os.path.isdir(top) and not package else directory
+def _is_for_this_architecture(triple: Optional[str]) -> bool:
+    """Numba aborts where it is told to compile for a CPU of another one."""
+    return not triple or triple.partition("-")[0] == os.uname().machine
 
 
 def _cpu_settings(indexes: Sequence[Dict[str, Any]]) -> Dict[str, str]:
     """What makes the caches load; nothing where there are none, or for more than one CPU."""
     cpus = {(overload.get("cpu"), overload.get("features"))
             for index in indexes for overload in index.get("overloads", ())
-            if "target" not in overload}
+            if "target" not in overload and _is_for_this_architecture(overload.get("triple"))}
     if len(cpus) != 1:
         return {}
     ((name, features),) = cpus
@@ -134,7 +128,8 @@ def _judge(directory: str, cache_dir: Optional[str], cpu: bool,
                      "will compile it again", summary["unsafe-cpu"], summary["total"])
         settings = {}
     _warn_of_other_versions(verdict["indexes"])
-    return {"root": _root(directory), "summary": summary, "settings": settings}
+    root = root_of(directory, verdict["indexes"])
+    return {"root": root, "summary": summary, "settings": settings}
 
 
 def _numba_value(name: str) -> Optional[str]:
@@ -173,29 +168,30 @@ def _check_cache_dir(wanted: Optional[str]) -> None:
                        else "", used or "(not set)", wanted or "(not set)"))
 
 
-def _use(record: Dict[str, Any], paths: Sequence[str], cache_dir: Optional[str]) -> Activation:
+def _use(record: Dict[str, Any], paths: Sequence[str], cache_dir: Optional[str],
+         replace_modules: bool) -> Activation:
     root, settings = record["root"], record["settings"]
     wanted = [os.path.normpath(os.path.join(root, path)) for path in paths]
-    with _using:  # threads may activate several
+    with _in_use.lock:
+        tree = _in_use.check(root, record["made"], wanted, replace_modules)
         for name, value in settings.items():
             _check_variable(name, value)
         if "NUMBA_CACHE_DIR" not in settings:
             _check_cache_dir(cache_dir)
         os.environ.update(settings)
-        sys.path[:] = wanted + [path for path in sys.path if path not in wanted]
-        importlib.invalidate_caches()
+        _in_use.use(tree, wanted)
     return Activation(root, record["summary"], record["settings"])
 
 
-def once(key: List[Any], beside: str, put: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
+def once(key: List[Any], beside: str, put: Callable[[str], Dict[str, Any]]) -> Dict[str, Any]:
     """PUT()'s record, made by the first of all processes that ask with the same KEY and kept in
-    files beside the path BESIDE."""
+    files beside the path BESIDE. PUT is told what the record of before called what is there."""
     folder, name = os.path.split(beside)
     stem = os.path.join(folder, "." + name)
     with _locked(stem + ".lock"):
         record = _read_record(stem + ".json")
-        if record is None or record.get("key") != key:
-            record = put()
+        if record is None or record.get("key") != key or "made" not in record:
+            record = put(record.get("made", "before") if record else "before")
             record["key"] = key
             try:
                 _write_record(stem + ".json", record)
@@ -205,52 +201,90 @@ def once(key: List[Any], beside: str, put: Callable[[], Dict[str, Any]]) -> Dict
     return record
 
 
+def _unpacked(source: str, place: str, root: Optional[str], settings: Dict[str, str], cpu: bool,
+              before: str, program: Optional[str]) -> Dict[str, Any]:
+    """Unpacks the file SOURCE as PLACE, its caches into ROOT or the tree; returns the record."""
+    environ = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    # What an archive of before had, and this one has not, must not be imported any more.
+    words = options(file=source, directory=place, if_needed=True, replace=True, cache_dir=root,
+                    layout="cache-dir" if root else "in-tree")
+    done = run(["extract", *words], environ, program=program)
+    record = _judge(place, root, cpu, program)
+    record["settings"].update(settings)
+    record["made"] = before if done.get("unchanged") else uuid.uuid4().hex
+    return record
+
+
+def prepare(archive: PathLike, directory: PathLike, *, cache_dir: Optional[PathLike] = None,
+            cpu: bool = True, program: Optional[str] = None) -> Dict[str, Any]:
+    """The part of activate() that is done once for all processes: the record of the tree."""
+    place, given = os.path.abspath(directory), _cache_dir_before()
+    root = os.path.abspath(cache_dir) if cache_dir else given
+    settings = {"NUMBA_CACHE_DIR": root} if cache_dir and root else {}
+    beside = os.path.dirname(place)
+    os.makedirs(beside, exist_ok=True)
+
+    def put(source: str, before: str) -> Dict[str, Any]:
+        return _unpacked(source, place, root, settings, cpu, before, program)
+
+    if not _url.is_url(archive):
+        source = os.path.abspath(os.fsdecode(archive))
+        status = os.stat(source)
+        key = ["archive", source, status.st_size, status.st_mtime_ns, status.st_ino, root, cpu]
+        return once(key, place, lambda before: put(source, before))
+
+    url = os.fsdecode(archive)
+
+    def fetch_and_put(before: str) -> Dict[str, Any]:
+        with _url.fetched(url, beside) as file:
+            return put(file, before)
+
+    version = _url.version(url)
+    if version is not None:
+        return once(["url", url, version, root, cpu], place, fetch_and_put)
+    with _url.fetched(url, beside) as file:  # only the content itself tells
+        key = ["content", url, _url.sha256(file), root, cpu]
+        return once(key, place, lambda before: put(file, before))
+
+
 def activate(archive: PathLike, directory: PathLike, *, paths: Sequence[str] = ("",),
              cache_dir: Optional[PathLike] = None, cpu: bool = True,
-             program: Optional[str] = None) -> Activation:
+             replace_modules: bool = False, program: Optional[str] = None) -> Activation:
     """Unpacks ARCHIVE into DIRECTORY, once for all processes that ask, and makes this one use it.
 
-    The tree (the archive's one top-level directory, or DIRECTORY where there are more or it is a
-    package), or its subdirectories PATHS, go to the front of sys.path. What DIRECTORY had under the
-    archive's top-level names, such as a release of before, is replaced. Caches go into the tree, or
-    to CACHE_DIR or $NUMBA_CACHE_DIR where given. CPU sets NUMBA_CPU_NAME and NUMBA_CPU_FEATURES to
+    ARCHIVE is a path or an fsspec URL; one that has not changed is fetched once. The tree (the
+    archive's one top-level directory, or DIRECTORY where there are more or it is a package), or its
+    subdirectories PATHS, go to the front of sys.path. What DIRECTORY had under the archive's
+    top-level names, such as a release of before, is replaced. Caches go into the tree, or to
+    CACHE_DIR or $NUMBA_CACHE_DIR where given. CPU sets NUMBA_CPU_NAME and NUMBA_CPU_FEATURES to
     what the caches were compiled for, where this machine can run that. Numba should not have been
-    imported; it is an error if it was, with other settings.
+    imported; it is an error (warmpack.Error) if it was, with other settings.
+
+    Where modules of a tree that was activated before would answer for this one's, such as those of
+    an earlier release, that is an error that names them. With REPLACE_MODULES they are taken out of
+    sys.modules, and this tree's are imported anew; functions that somebody holds are still the old
+    ones. Modules that no process can replace (compiled ones, and those that extended Numba's own
+    functions) are an error in any case. Activating the earlier tree again brings its modules back.
     """
-    archive, directory = os.path.abspath(archive), os.path.abspath(directory)
-    given = _cache_dir_before()
-    root = os.path.abspath(cache_dir) if cache_dir else given
-    environ = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-
-    def unpack() -> Dict[str, Any]:
-        # What an archive of before had, and this one has not, must not be imported any more.
-        words = options(file=archive, directory=directory, if_needed=True, replace=True,
-                        cache_dir=root, layout="cache-dir" if root else "in-tree")
-        run(["extract", *words], environ, program=program)
-        record = _judge(directory, root, cpu, program)
-        if cache_dir:
-            record["settings"]["NUMBA_CACHE_DIR"] = root
-        return record
-
-    os.makedirs(os.path.dirname(directory), exist_ok=True)
-    status = os.stat(archive)
-    key = ["archive", archive, status.st_size, status.st_mtime_ns, status.st_ino, root, cpu]
-    return _use(once(key, directory, unpack), paths, root)
+    record = prepare(archive, directory, cache_dir=cache_dir, cpu=cpu, program=program)
+    root = os.path.abspath(cache_dir) if cache_dir else _cache_dir_before()
+    return _use(record, paths, root, replace_modules)
 
 
 def activate_unpacked(directory: PathLike, state: PathLike, *, paths: Sequence[str] = ("",),
-                      cpu: bool = True, program: Optional[str] = None) -> Activation:
+                      cpu: bool = True, replace_modules: bool = False,
+                      program: Optional[str] = None) -> Activation:
     """The same for a tree that another tool unpacked as DIRECTORY: it is restored once. STATE is
     the path beside which that is recorded."""
-    directory = os.path.abspath(directory)
+    place = os.path.abspath(directory)
     root = _cache_dir_before()
     environ = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
 
-    def repair() -> Dict[str, Any]:
+    def repair(before: str) -> Dict[str, Any]:
         words = options(cache_dir=root, layout="cache-dir" if root else "in-tree")
-        run(["restore", *words, "--", directory], environ, program=program)
-        return _judge(directory, root, cpu, program)
+        run(["restore", *words, "--", place], environ, program=program)
+        return {**_judge(place, root, cpu, program), "made": "unpacked-%d" % status.st_ino}
 
-    status = os.stat(directory)
-    key = ["unpacked", directory, status.st_ino, root, cpu]
-    return _use(once(key, os.path.abspath(state), repair), paths, root)
+    status = os.stat(place)
+    key = ["unpacked", place, status.st_ino, root, cpu]
+    return _use(once(key, os.path.abspath(state), repair), paths, root, replace_modules)

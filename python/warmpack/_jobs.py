@@ -1,8 +1,14 @@
-"""The main verbs of the program as functions. See its manual pages for what options mean."""
+"""The main verbs of the program as functions. See its manual pages for what options mean.
 
+Each archive, and restore's manifest, may be an fsspec URL: it is fetched whole into a temporary
+file, and sent from one.
+"""
+
+import contextlib
 import os
 from typing import Any, Dict, Mapping, Optional, Sequence, Union, cast
 
+from . import _url
 from ._program import PathLike, options, run
 from ._types import (
     AmendResult,
@@ -32,8 +38,13 @@ def create(archive: PathLike, *paths: PathLike, directory: Optional[PathLike] = 
                     source_root=source_root, egg_info=egg_info, exclude=exclude,
                     dereference=dereference, caches_only=caches_only, strict=strict,
                     gzip_members=gzip_members, numeric_owner=numeric_owner, owner=owner,
-                    group=group, threads=threads, file=archive, directory=directory)
-    return cast(CreateResult, run(["create", *words, "--", *(os.fspath(path) for path in paths)], env))
+                    group=group, threads=threads, directory=directory)
+    names = [os.fspath(path) for path in paths]
+    with _url.written(archive) as file:
+        result = run(["create", *words, *options(file=file), "--", *names], env)
+    if _url.is_url(archive):
+        result["archive"] = os.fsdecode(archive)
+    return cast(CreateResult, result)
 
 
 def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: str,
@@ -52,8 +63,10 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
                     if_needed=if_needed, replace=replace, keep_old_files=keep_old_files,
                     caches_only=caches_only, preserve_permissions=preserve_permissions,
                     no_same_owner=no_same_owner, numeric_owner=numeric_owner, threads=threads,
-                    file=archive, directory=directory)
-    return cast(ExtractResult, run(["extract", *words, "--", *patterns], env))
+                    directory=directory)
+    with _url.local(archive) as file:
+        return cast(ExtractResult, run(["extract", *words, *options(file=file), "--", *patterns],
+                                       env))
 
 
 def restore(directory: PathLike, *, manifest: Optional[PathLike] = None,
@@ -63,9 +76,11 @@ def restore(directory: PathLike, *, manifest: Optional[PathLike] = None,
             threads: Optional[int] = None,
             env: Optional[Mapping[str, str]] = None) -> RestoreResult:
     """Repairs a tree that another tool unpacked, or that was moved."""
-    words = options(manifest=manifest, layout=layout, cache_dir=cache_dir, user=user,
-                    runtime_root=runtime_root, restamp=restamp, dry_run=dry_run, threads=threads)
-    return cast(RestoreResult, run(["restore", *words, "--", os.fspath(directory)], env))
+    words = options(layout=layout, cache_dir=cache_dir, user=user, runtime_root=runtime_root,
+                    restamp=restamp, dry_run=dry_run, threads=threads)
+    with _url.local(manifest) as file:
+        return cast(RestoreResult, run(["restore", *words, *options(manifest=file), "--",
+                                        os.fspath(directory)], env))
 
 
 def amend(archive: PathLike, *, source: PathLike, output: Optional[PathLike] = None,
@@ -74,10 +89,17 @@ def amend(archive: PathLike, *, source: PathLike, output: Optional[PathLike] = N
           level: Optional[int] = None, threads: Optional[int] = None,
           env: Optional[Mapping[str, str]] = None) -> AmendResult:
     """Adds a manifest, and the caches of the tree SOURCE, to an archive that another tool made."""
-    words = options(source=source, output=output, source_root=source_root, cache_dir=cache_dir,
+    words = options(source=source, source_root=source_root, cache_dir=cache_dir,
                     no_cache_dir=no_cache_dir, strict=strict, format=format, level=level,
-                    threads=threads, file=archive)
-    return cast(AmendResult, run(["amend", *words], env))
+                    threads=threads)
+    target = archive if output is None else output
+    urls = [name for name in (archive, target) if _url.is_url(name)]
+    with _url.local(archive) as file, _url.written(target) as made:
+        # Without URLs it is the program that knows what is one file.
+        result = run(["amend", *words, *options(file=file, output=made if urls else output)], env)
+    if _url.is_url(target):
+        result["archive"] = os.fsdecode(target)
+    return cast(AmendResult, result)
 
 
 def _one_of(directory: Optional[PathLike], archive: Optional[PathLike]) -> Sequence[str]:
@@ -94,7 +116,8 @@ def verify(directory: Optional[PathLike] = None, *, archive: Optional[PathLike] 
     """Judges every index of a tree, or of an archive: valid, or why not."""
     words = options(cache_dir=cache_dir, user=user, runtime_root=runtime_root, python=python,
                     fix=fix, dry_run=dry_run, threads=threads)
-    return cast(VerifyResult, run(["verify", *words, *_one_of(directory, archive)], env))
+    with _url.local(archive) as file:
+        return cast(VerifyResult, run(["verify", *words, *_one_of(directory, file)], env))
 
 
 def inspect(path: Optional[PathLike] = None, *, archive: Optional[PathLike] = None,
@@ -102,10 +125,13 @@ def inspect(path: Optional[PathLike] = None, *, archive: Optional[PathLike] = No
             env: Optional[Mapping[str, str]] = None) -> InspectResult:
     """Says what is in one index, in all of a tree, or in all of an archive."""
     words = options(threads=threads)
-    return cast(InspectResult, run(["inspect", *words, *_one_of(path, archive)], env))
+    with _url.local(archive) as file:
+        return cast(InspectResult, run(["inspect", *words, *_one_of(path, file)], env))
 
 
 def env(*paths: PathLike, env: Optional[Mapping[str, str]] = None) -> Dict[str, Any]:
     """The settings NUMBA_CPU_NAME and NUMBA_CPU_FEATURES with which the caches of trees, indexes
     and archives load."""
-    return run(["env", "--", *(os.fspath(path) for path in paths)], env)
+    with contextlib.ExitStack() as stack:
+        files = [os.fspath(stack.enter_context(_url.local(path)) or "") for path in paths]
+        return run(["env", "--", *files], env)

@@ -1,5 +1,6 @@
 """Finding the program, running it, and what it says when it fails."""
 
+import base64
 import contextlib
 import ctypes
 import errno
@@ -154,6 +155,14 @@ def _without_prefix(lines: List[str]) -> str:
     return "\n".join(line[len(_PREFIX):] if line.startswith(_PREFIX) else line for line in lines)
 
 
+def _with_names(document: Dict[str, Any]) -> Dict[str, Any]:
+    """Text that is not UTF-8 under its own key, as os.fsdecode() gives it, in place of base64."""
+    ending = "_base64"
+    for key in [key for key in document if key.endswith(ending)]:
+        document[key[:-len(ending)]] = os.fsdecode(base64.b64decode(document.pop(key)))
+    return document
+
+
 def run(words: Sequence[str], env: Optional[Mapping[str, str]] = None,
         cwd: Optional[PathLike] = None, program: Optional[str] = None) -> Dict[str, Any]:
     """Runs the program with WORDS and --json, and returns its document.
@@ -173,7 +182,7 @@ def run(words: Sequence[str], env: Optional[Mapping[str, str]] = None,
                     done.returncode)
     document: Dict[str, Any]
     try:
-        document = json.loads(done.stdout.decode("utf-8"))
+        document = json.loads(done.stdout.decode("utf-8"), object_hook=_with_names)
     except ValueError as error:
         raise Error(_without_prefix(said) or "%s printed no JSON document" % program,
                     done.returncode) from error

@@ -1,106 +1,156 @@
-"""What the program's JSON documents hold. A member whose text is not UTF-8 has a name that ends
-with _base64 instead."""
+"""What the results hold: the program's JSON documents, see its manual pages.
+
+Keys that are always there are required ones, so that type checkers let done["lost"] pass. Text that
+is not UTF-8, which JSON cannot hold, is as os.fsdecode() gives it.
+"""
 
 from typing import Dict, List, Optional, TypedDict, Union
 
 
-class Stamp(TypedDict, total=False):
-    """What Numba compares with the source: kind is mtime, seconds, content or unknown."""
-
-    kind: str
-    mtime: Union[float, int, None]
-    size: int
-    sha256: str
+class _StampKind(TypedDict):
+    kind: str  # mtime, seconds, content or unknown
 
 
-class Overload(TypedDict, total=False):
-    signature: str
-    triple: str
-    cpu: str
-    features: str
-    target: str  # where the code is not for a CPU
+class Stamp(_StampKind, total=False):
+    """What Numba compares with the source."""
+
+    mtime: Union[float, int, None]  # seconds since the epoch; of the kinds mtime and seconds
+    size: int  # bytes; likewise
+    sha256: str  # 64 hex digits; of the kind content
+
+
+class _Key(TypedDict):
+    signature: Optional[str]
+    triple: Optional[str]
+    cpu: Optional[str]
+    features: Optional[str]
     code: List[Optional[str]]  # digests of the bytecode and of the closure's cells
     closure: bool
-    data: str
-    size: Optional[int]
+    data: Optional[str]  # name of the .nbc file, beside the index
+    size: Optional[int]  # its bytes; None where it is not there
 
 
-class Index(TypedDict, total=False):
-    index: str
+class Overload(_Key, total=False):
+    """One compiled signature of a function."""
+
+    target: str  # where the code is not for a CPU
+
+
+class _AnyIndex(TypedDict):
+    index: str  # path, relative to what was asked for
     source: Optional[str]
-    status: str  # valid, stale, source-missing...; not in inspect
-    reason: Optional[str]
-    error: Optional[str]  # inspect: why it cannot be read
     stamp: Optional[Stamp]
-    numba: Optional[str]
+    numba: Optional[str]  # versions: "0.56.4", "311"
     python: Optional[str]
-    overloads: List[Overload]  # inspect and verify
 
 
-class Note(TypedDict, total=False):
+class Index(_AnyIndex):
+    """A cache index (.nbi) that was judged."""
+
+    status: str  # valid, stale, source-missing...
+    reason: Optional[str]
+
+
+class VerifiedIndex(Index):
+    """What verify() says of an index."""
+
+    overloads: List[Overload]
+
+
+class InspectedIndex(_AnyIndex):
+    """What inspect() says of an index, without judging it."""
+
+    error: Optional[str]  # why it cannot be read
+    overloads: List[Overload]
+
+
+class Note(TypedDict):
     kind: str
     path: Optional[str]
     text: str
 
 
-class _Indexes(TypedDict):
+class _Judged(TypedDict):
     indexes: List[Index]
     summary: Dict[str, int]  # "total", "valid", and each other status that there is
 
 
-class VerifyResult(_Indexes, total=False):
+class Fixed(TypedDict):
+    dry_run: bool
+    times: int
+    moved: int
+    removed: int
+
+
+class _Verified(TypedDict):
+    indexes: List[VerifiedIndex]
+    summary: Dict[str, int]  # "total", "valid", and each other status that there is
     notes: List[Note]
 
 
-class InspectResult(_Indexes):
-    pass
+class VerifyResult(_Verified, total=False):
+    fix: Fixed  # with fix=True
 
 
-class CreateResult(_Indexes, total=False):
+class InspectResult(TypedDict):
+    indexes: List[InspectedIndex]
+    summary: Dict[str, int]  # "total", "overloads", "corrupt"
+
+
+class CreateResult(_Judged):
     archive: str
-    id: str
+    id: str  # 16 hex digits
     entries: int
-    bytes: int
+    bytes: int  # of the archive
     bytes_read: int
     cache_dirs: int
 
 
-class AmendResult(_Indexes, total=False):
+class Unmatched(TypedDict):
+    path: str  # of a source in the archive that SOURCE does not have
+
+
+class _Amended(_Judged):
     archive: str
     written: bool
-    id: str
     sources: int
-    unmatched: List[Dict[str, str]]
+    unmatched: List[Unmatched]
     added: int
     left_behind: int
     pyc: int
     pyc_in_zip: int
 
 
-class _Placed(_Indexes, total=False):
+class AmendResult(_Amended, total=False):
+    id: str  # where it was written
+
+
+class _Placed(_Judged):
     files: int
     layout: str
-    cache_dir: Optional[str]
+    cache_dir: Optional[str]  # None: in the tree
     set_cache_dir: bool  # NUMBA_CACHE_DIR must be set to cache_dir
-    renamed: int
-    restamped: int
+    renamed: int  # cache directories
+    restamped: int  # indexes
     sources: int
     matched: int
-    was_valid: int
-    lost: int
+    was_valid: int  # indexes valid when packed
+    lost: int  # of those, not valid now
 
 
-class ExtractResult(_Placed, total=False):
-    manifest: bool
-    unchanged: bool
+class ExtractResult(_Placed):
+    manifest: bool  # is there one
+    unchanged: bool  # if_needed had nothing to do
 
 
-class RestoreResult(_Placed, total=False):
+class RestoreResult(_Placed):
     dry_run: bool
     manifests: int
     damaged: int
     missing: int
     changed: int
+    extra: int
     times: int
     modes: int
+    links: int
     pycs: int

@@ -18,8 +18,9 @@ import threading
 import zipfile
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
-from . import _jobs
+from . import _in_use, _jobs
 from ._activate import Activation, activate, activate_unpacked
+from ._places import split_suffix
 from ._program import Error, PathLike, find_program
 from ._wrapped import Wrapped
 
@@ -42,9 +43,10 @@ class _Handle:
         self._paths = tuple(paths)
         self._cpu = cpu
         self._done: Optional[Activation] = None
+        self._tree: Optional[_in_use.Tree] = None
 
     def __getstate__(self) -> Dict[str, Any]:
-        return {**self.__dict__, "_done": None}
+        return {**self.__dict__, "_done": None, "_tree": None}
 
     def _activate(self, program: Optional[str]) -> Activation:
         raise NotImplementedError
@@ -52,10 +54,14 @@ class _Handle:
     def activate(self) -> Activation:
         """In a task: unpacks, once for each executor, and makes this process use the application.
 
-        Returns the path of the tree and verify's summary. Cheap from the second call on.
+        Returns the path of the tree and verify's summary. Cheap from the second call on. Spark
+        keeps Python's processes for later tasks: modules of another application, or of an earlier
+        release, that would answer for this one's are put aside, and come back with their own
+        application's activate().
         """
-        if self._done is None:
+        if self._done is None or self._tree is not _in_use.front():
             self._done = self._activate(_spark_program(self._program))
+            self._tree = _in_use.front()
         return self._done
 
     def wrap(self, function: Callable[..., Any]) -> Wrapped:
@@ -83,7 +89,7 @@ class App(_Handle):
         if cache_dir:
             cache_dir = os.path.join(os.path.dirname(archive), cache_dir)
         return activate(archive, place, paths=self._paths, cache_dir=cache_dir, cpu=self._cpu,
-                        program=program)
+                        replace_modules=True, program=program)
 
 
 class Adopted(_Handle):
@@ -100,7 +106,8 @@ class Adopted(_Handle):
         tree = _spark_file(self.name)
         state = os.path.join(os.path.dirname(tree), _PLACE, self.name)
         os.makedirs(os.path.dirname(state), exist_ok=True)
-        return activate_unpacked(tree, state, paths=self._paths, cpu=self._cpu, program=program)
+        return activate_unpacked(tree, state, paths=self._paths, cpu=self._cpu,
+                                 replace_modules=True, program=program)
 
 
 def _spark_file(name: str) -> str:
@@ -197,13 +204,6 @@ def _ship(context: Any, program: Optional[PathLike]) -> Tuple[str, str]:
         return folder, name
 
 
-def _split_suffix(name: str) -> Tuple[str, str]:
-    stem, suffix = os.path.splitext(name)
-    if stem.endswith(".tar"):
-        stem, suffix = stem[:-4], ".tar" + suffix
-    return stem, suffix
-
-
 def _pack(tree: str, folder: str, packing: Dict[str, Any]) -> str:
     """Packs the directory TREE into FOLDER; returns the path of the archive."""
     tree = os.path.abspath(tree)
@@ -243,7 +243,7 @@ def add_app(spark: Any, source: PathLike, *,
         raise TypeError("%s is packed already: the options of create do not apply" % source)
     path = _pack(source, folder, {**packing, "strict": strict}) if packed else source
     try:
-        archive = _copy_named_by_content(path, folder, *_split_suffix(os.path.basename(path)))
+        archive = _copy_named_by_content(path, folder, *split_suffix(os.path.basename(path)))
     finally:
         if packed:
             shutil.rmtree(os.path.dirname(path))

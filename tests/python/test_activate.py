@@ -25,7 +25,8 @@ print(json.dumps([done.path, done.summary, sorted(done.settings), pkg.k.__file__
 
 
 def run(code, **variables):
-    env = dict(os.environ, PYTHONPATH=str(PACKAGE), NUMBA_DEBUG_CACHE="1",
+    variables.setdefault("PYTHONPATH", PACKAGE)
+    env = dict(os.environ, NUMBA_DEBUG_CACHE="1",
                **{k: str(v) for k, v in variables.items()})
     return subprocess.run([PYTHON, "-B", "-c", code], env=env, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, check=False)
@@ -271,3 +272,23 @@ def test_a_wrapped_function_can_be_pickled_twice():
     again = pickle.loads(pickle.dumps(Wrapped(None, len)))
     assert pickle.loads(pickle.dumps(again)).__name__ == "len"
     assert sys.modules["warmpack._wrapped"].Wrapped is type(again)
+
+
+@pytest.mark.parametrize("package", ("corp/app", "corp/team/app"))
+def test_a_namespace_package_is_imported_from_what_holds_it(package, tmp_path, clean_environment):
+    """It has no __init__.py: by whose name it was imported, the caches say."""
+    name = package.replace("/", ".")
+    source = tmp_path / "src" / package
+    source.mkdir(parents=True)
+    (source / "__init__.py").touch()
+    (source / "k.py").write_text("from numba import njit\n\n\n@njit(cache=True)\n"
+                                 "def add(a):\n    return a + 1\n")
+    call = "from %s.k import add; add(1)" % name
+    assert run(call, PYTHONPATH=tmp_path / "src").returncode == 0
+    warmpack.create(tmp_path / "a.tgz", "corp", directory=tmp_path / "src", strict=True)
+    code = "import warmpack; print(warmpack.activate(%r, %r).path)\n" % (
+        str(tmp_path / "a.tgz"), str(tmp_path / "there"))
+    done = run(code + call)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == str(tmp_path / "there")
+    assert len(LOADED.findall(done.stdout)) == 1 and not SAVED.findall(done.stdout)

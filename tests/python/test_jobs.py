@@ -263,3 +263,52 @@ print(done.summary["total"])
                               env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               check=False)
         assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
+
+
+def keys_of(kind):
+    return kind.__required_keys__, kind.__required_keys__ | kind.__optional_keys__
+
+
+def test_results_have_the_keys_that_their_types_call_required_and_no_others(warm_tree, tmp_path):
+    from warmpack import _types
+
+    def holds(document, kind):
+        always, known = keys_of(kind)
+        assert always <= set(document) <= known
+
+    build, caches = warm_tree / "build", warm_tree / "caches"
+    archive = tmp_path / "app.zip"
+    made = warmpack.create(archive, "app", directory=build, cache_dir=caches)
+    done = warmpack.extract(archive, tmp_path / "opt")
+    for document, kind in ((made, _types.CreateResult), (done, _types.ExtractResult),
+                           (warmpack.restore(tmp_path / "opt"), _types.RestoreResult)):
+        holds(document, kind)
+        for index in document["indexes"]:
+            holds(index, _types.Index)
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "other.py").write_text("1\n")
+    subprocess.run([PYTHON, "-m", "zipfile", "-c", tmp_path / "f.zip", "pkg"], cwd=tmp_path,
+                   check=True)
+    amended = warmpack.amend(tmp_path / "f.zip", source=build / "app", cache_dir=caches)
+    holds(amended, _types.AmendResult)
+    assert amended["unmatched"]
+    holds(amended["unmatched"][0], _types.Unmatched)
+    judged = warmpack.verify(tmp_path / "opt", fix=True)
+    holds(judged, _types.VerifyResult)
+    holds(judged["fix"], _types.Fixed)
+    inside = warmpack.inspect(tmp_path / "opt")
+    holds(inside, _types.InspectResult)
+    for document, kind in ((judged, _types.VerifiedIndex), (inside, _types.InspectedIndex)):
+        for index in document["indexes"]:
+            holds(index, kind)
+            holds(index["stamp"], _types.Stamp)
+            for overload in index["overloads"]:
+                holds(overload, _types.Overload)
+
+
+def test_names_that_are_no_utf8_are_what_os_fsdecode_gives(tmp_path):
+    cache = tmp_path / os.fsdecode(b"caf\xe9") / "__pycache__"
+    cache.mkdir(parents=True)
+    (cache / "k.f-1.py311.nbi").write_bytes(b"cut")
+    (index,) = warmpack.inspect(tmp_path)["indexes"]
+    assert index["index"] == os.fsdecode(b"caf\xe9/__pycache__/k.f-1.py311.nbi")

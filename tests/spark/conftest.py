@@ -82,8 +82,6 @@ def sc(tmp_path_factory, home):
         "spark.executorEnv.HOME": str(home),
         "spark.executorEnv.NUMBA_DEBUG_CACHE": "1",
         "spark.executorEnv.NUMBA_NUM_THREADS": "1",
-        # Each task in a process that has imported nothing yet, on both executors.
-        "spark.python.worker.reuse": "false",
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.scheduler.maxRegisteredResourcesWaitingTime": "600s",  # a busy machine starts slowly
         "spark.locality.wait": "0",

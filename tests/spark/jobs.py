@@ -2,8 +2,9 @@
 nothing of the tests."""
 
 
-def reporting(call):
-    """A task that runs CALL() and says where, and what Numba loaded and saved meanwhile."""
+def reporting(call, modules=("pkg.k",)):
+    """A task that runs CALL() and says where, and what Numba loaded and saved meanwhile; also which
+    of MODULES were new to the process: Spark keeps processes for later tasks."""
 
     def task(_):
         import contextlib
@@ -14,12 +15,19 @@ def reporting(call):
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
             result = call()
+        new = []
+        for name in modules:
+            module = sys.modules.get(name)
+            if module and not hasattr(module, "_seen_by_a_task"):
+                module._seen_by_a_task = True
+                new.append(name)
         # Whoever writes and compiles natively says so on the same stream.
         package = sys.modules.get("warmpack")
         yield {
             "executor": os.getcwd(),
             "loads": said.getvalue().count("[cache] data loaded"),
             "saves": said.getvalue().count("[cache] data saved"),
+            "new": new,
             "package": package.__file__ if package else None,
             "result": result,
         }

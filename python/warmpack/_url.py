@@ -1,0 +1,122 @@
+"""Archives by URL: s3://, gs://, hdfs://, https:// and whatever else fsspec knows.
+
+The program reads and writes files alone; here what a URL names is fetched into a file, or sent from
+one. Who may read it, and where a store is, is a matter of fsspec's own configuration: variables
+such as FSSPEC_S3_ENDPOINT_URL and AWS_PROFILE, and the files in ~/.config/fsspec.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import os
+import re
+import shutil
+import tempfile
+from typing import Any, Iterator, Optional, Tuple
+
+from ._program import Error, PathLike
+
+# "s3://bucket/app.tgz", and fsspec's chains: "simplecache::s3://bucket/app.tgz".
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::|://)")
+
+# What stores say that changes with the content, by any of their names.
+_VERSIONS = ("ETag", "etag", "e_tag", "VersionId", "version_id", "generation", "md5Hash",
+             "Content-MD5", "checksum", "LastModified", "Last-Modified", "last_modified", "mtime",
+             "modified", "updated", "created")
+
+
+def is_url(name: PathLike) -> bool:
+    return bool(_URL.match(os.fsdecode(name)))
+
+
+def name_of(url: str) -> str:
+    """The last part of its path: "app.tgz"."""
+    return re.split(r"[?#]", url)[0].rstrip("/").rpartition("/")[2] or "archive"
+
+
+def _filesystem(url: str) -> Tuple[Any, str]:
+    try:
+        core = importlib.import_module("fsspec.core")
+    except ImportError as error:
+        raise Error("%s: to read and write URLs, the Python package fsspec must be installed"
+                    % url) from error
+    try:
+        filesystem, path = core.url_to_fs(url)
+    except (ImportError, ValueError) as error:  # of the store's own package, or an unknown store
+        raise Error("%s: %s" % (url, error)) from error
+    return filesystem, str(path)
+
+
+@contextlib.contextmanager
+def _telling(url: str) -> Iterator[None]:
+    """Errors of any store as ours, which name the URL."""
+    try:
+        yield
+    except Error:
+        raise
+    except FileNotFoundError as error:
+        raise Error("%s: there is no such archive" % url) from error
+    except Exception as error:  # Each store has exceptions of its own.
+        raise Error("%s: %s" % (url, str(error) or type(error).__name__)) from error
+
+
+def version(url: str) -> Optional[str]:
+    """What the store says of the content's version, without reading it; None where it says
+    nothing."""
+    filesystem, path = _filesystem(url)
+    with _telling(url):
+        filesystem.invalidate_cache()  # of a process that lives long
+        info = filesystem.info(path)
+    told = ["%s=%s" % (name, info[name]) for name in _VERSIONS if info.get(name)]
+    return "; ".join([*told, "size=%s" % info.get("size")]) if told else None
+
+
+@contextlib.contextmanager
+def fetched(url: str, beside: Optional[str] = None) -> Iterator[str]:
+    """A file with what URL names, in a directory of its own in BESIDE, while the context lasts."""
+    filesystem, path = _filesystem(url)
+    folder = tempfile.mkdtemp(prefix=".warmpack-fetched-", dir=beside)
+    try:
+        file = os.path.join(folder, name_of(url))
+        with _telling(url):
+            filesystem.get_file(path, file)
+        yield file
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def local(archive: Optional[PathLike]) -> Iterator[Optional[PathLike]]:
+    """ARCHIVE itself, or a file with what it names where it is a URL."""
+    if archive is None or not is_url(archive):
+        yield archive
+        return
+    with fetched(os.fsdecode(archive)) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def written(archive: PathLike) -> Iterator[PathLike]:
+    """Where to write ARCHIVE: itself, or a file that goes to its URL when the context ends well."""
+    if not is_url(archive):
+        yield archive
+        return
+    url = os.fsdecode(archive)
+    filesystem, path = _filesystem(url)
+    folder = tempfile.mkdtemp(prefix="warmpack-")
+    try:
+        file = os.path.join(folder, name_of(url))
+        yield file
+        with _telling(url):
+            if os.path.exists(file):  # amend may have nothing to write
+                filesystem.put_file(file, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
