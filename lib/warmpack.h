@@ -91,7 +91,7 @@ enum wp_status {
     WP_STALE,          /* the stamp differs from the source's */
     WP_SOURCE_MISSING, /* no such source file */
     WP_DATA_MISSING,   /* a data file (.nbc) is gone */
-    WP_CORRUPT,        /* a pickle is cut or malformed */
+    WP_CORRUPT,        /* a pickle is truncated or malformed */
     WP_UNREADABLE,     /* not one of Numba's, so that nothing is known of it */
     WP_SUSPECT,        /* a data file is older than its source: Numba died while saving */
     WP_MISPLACED,      /* the directory is not where Numba looks for that source */
@@ -287,7 +287,7 @@ struct wp_list_entry {
 /* Calls EACH for every entry (all of the archive where PATTERNS is NULL). A value other than 0
  * from EACH ends the listing and is returned. Uses the manifest alone where that is possible. A
  * pattern that matches nothing is told as WP_FAILED. Errors: -EINVAL or -EBADMSG where the archive
- * is cut or damaged, maybe after EACH has been called for what stands before that. */
+ * is truncated or damaged, maybe after EACH has been called for what stands before that. */
 WP_API int wp_list(struct wp_archive *a, const char *const *patterns,
                    int (*each)(void *ctx, const struct wp_list_entry *e), void *ctx,
                    struct wp_error *err);
@@ -337,9 +337,9 @@ WP_API void wp_extract_result_clear(struct wp_extract_result *r);
  * (with `to_stdout` some of it may have been written). Indexes that are not valid are no error: see
  * `lost`. A member that fails alone (an existing file with `keep_old`, a pattern that matches
  * nothing, a hard link whose target is left out) is told as WP_FAILED. Errors: -EINVAL, -EBADMSG
- * where the archive is cut, damaged, hostile or not what its manifest says; -EPERM where owners
- * cannot be set; -EBUSY where another process does not finish with DIR for ten minutes; -EISDIR,
- * -EXDEV where something in DIR is in the way; what writing gave (-ENOSPC, -EACCES). */
+ * where the archive is truncated, damaged, hostile or not what its manifest says; -EPERM where
+ * owners cannot be set; -EBUSY where another process does not finish with DIR for ten minutes;
+ * -EISDIR, -EXDEV where something in DIR is in the way; what writing gave (-ENOSPC, -EACCES). */
 WP_API int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                       struct wp_extract_result *result, struct wp_error *err);
 
@@ -445,7 +445,8 @@ WP_API int wp_verify_fix(const char *dir, const struct wp_verify_options *o, boo
                          struct wp_error *err);
 /* Judges an archive without unpacking it: stamps against the recorded times. Of O, python,
  * cpu_name, cpu_features and keys count. RESULT as in wp_verify_tree. Errors: what reading gives;
- * -EBADMSG where the archive is cut or damaged; those of wp_python_ask. A can be read once. */
+ * -EBADMSG where the archive is truncated or damaged; those of wp_python_ask. A can be read once.
+ */
 WP_API int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
                              struct wp_verify_report *result, struct wp_error *err);
 
@@ -552,8 +553,8 @@ struct wp_amend_result {
  * sources, their valid caches, and a manifest. Each .py file of A is matched by its content with
  * one beneath o->source. Everything else stays as it is. OUTPUT is replaced in one step. RESULT is
  * overwritten and the caller's to clear; zeros after an error. Errors: -EINVAL, -EBADMSG where A is
- * cut, damaged or holds what would be lost; -EINVAL where `strict` is set and an index is stale;
- * what reading SOURCE and writing gave. */
+ * truncated, damaged or holds what would be lost; -EINVAL where `strict` is set and an index is
+ * stale; what reading SOURCE and writing gave. */
 WP_API int wp_amend(struct wp_archive *a, const struct wp_amend_options *o,
                     struct wp_amend_result *result, struct wp_error *err);
 /* Frees what R owns and leaves zeros; R may be zeros already. */

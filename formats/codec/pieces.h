@@ -66,4 +66,4 @@ int pieces_open(struct source **out, const struct piece_ops *ops, int fd, const 
 ssize_t pieces_peek(const struct piece_ops *ops, int fd, void *out, size_t n);
 
 /* What *WHAT says where the end comes too early. */
-#define TEXT_CUT "the archive is cut short"
+#define TEXT_CUT "the archive is truncated"

@@ -36,7 +36,7 @@ ssize_t tar_stream_some(struct tar_stream *s, uint64_t max, const void **data, s
 
 int tar_stream_cut(const struct tar_stream *s, struct wp_error *err)
 {
-    return error_set(err, 0, s->name, "the archive is cut: it ends after %llu bytes of tar",
+    return error_set(err, 0, s->name, "the archive is truncated: it ends after %llu bytes of tar",
                      (unsigned long long)s->offset);
 }
 
@@ -70,7 +70,7 @@ static bool step_over(struct tar_stream *s, uint64_t n)
         return false;
     at = lseek(s->seek_fd, 0, SEEK_CUR);
     if (at < 0 || fstat(s->seek_fd, &st) < 0 || at > st.st_size || n > (uint64_t)(st.st_size - at))
-        return false; /* a cut file is read, to say where it ends */
+        return false; /* a truncated file is read, to say where it ends */
     if (lseek(s->seek_fd, (off_t)n, SEEK_CUR) < 0)
         return false;
     s->offset += n;

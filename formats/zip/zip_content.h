@@ -11,7 +11,7 @@ enum {
 };
 
 /* What *WHAT says. */
-#define ZIP_TEXT_CUT "its content is cut short"
+#define ZIP_TEXT_CUT "its content is truncated"
 #define ZIP_TEXT_CHECKSUM "its checksum differs"
 #define ZIP_TEXT_DAMAGED "its compressed data are damaged"
 #define ZIP_TEXT_LONGER "its content is longer than its header says"

@@ -18,7 +18,7 @@ struct archive_indexes {
     uint64_t held; /* bytes of their texts */
 };
 
-/* Reads the whole archive; clear *OUT in any case. One that is known to be cut is refused. */
+/* Reads the whole archive; clear *OUT in any case. One that is known to be truncated is refused. */
 int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, struct wp_error *err);
 void archive_indexes_clear(struct archive_indexes *v);
 

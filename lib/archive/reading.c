@@ -36,7 +36,8 @@ int archive_next(struct archive_reading *in, struct wp_error *err)
         return error_set(err, EINTR, NULL, "interrupted");
     r = reader->ops->next(reader, &in->e, err);
     if (r == 0 && reader->mark && !in->has_manifest)
-        return error_set(err, EBADMSG, in->a->name, "the archive is cut: its manifest is missing");
+        return error_set(err, EBADMSG, in->a->name,
+                         "the archive is truncated: its manifest is missing");
     if (r <= 0)
         return r < 0 ? r : ARCHIVE_END;
     if (!*in->e->path)

@@ -170,7 +170,7 @@ int wp_env_add_path(struct wp_env *e, const char *path, const struct wp_report *
     int r;
 
     if (stat(path, &st) < 0)
-        return error_set(err, errno, path, "cannot be looked at");
+        return error_set(err, errno, path, "cannot stat");
     if (S_ISDIR(st.st_mode) || caches_is_index(path)) {
         r = wp_inspect_path(path, report, interrupted, &found, err);
         return r < 0 ? r : add_report(e, &found, path, report, err);

@@ -172,7 +172,7 @@ int wp_inspect_path(const char *path, const struct wp_report *report,
 
     *result = (struct wp_verify_report){0};
     if (stat(path, &st) < 0)
-        return error_set(err, errno, path, "cannot be looked at");
+        return error_set(err, errno, path, "cannot stat");
     r = S_ISDIR(st.st_mode) ? inspect_tree(path, &o, result, err)
                             : inspect_file(path, path, result, err);
     judge_sort(result);

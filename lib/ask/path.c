@@ -140,7 +140,7 @@ int wp_cache_places(const char *file, const struct wp_verify_options *o,
     if (zipped && !is_in_zip(absolute))
         return error_set(err, 0, file, "is no source that Python could import from a zip");
     if (r < 0 && !zipped)
-        return error_set(err, -r, file, "cannot be looked at");
+        return error_set(err, -r, file, "cannot stat");
     if (!zipped && S_ISDIR(st.st_mode))
         return error_set(err, EISDIR, file, "is no source file");
     r = verify_begin(&v, o->user, err);

@@ -17,7 +17,7 @@ enum {
 };
 
 #define DAMAGED "the archive is damaged: "
-#define TEXT_CUT "the zip archive is cut or damaged: "
+#define TEXT_CUT "the zip archive is truncated or damaged: "
 #define TEXT_NO_END TEXT_CUT "its end record is missing"
 #define TEXT_NO_END_NEAR TEXT_CUT "no end record in its last 128 KiB"
 #define TEXT_NOT_LAST TEXT_CUT "its end record does not end the file, or belongs to another archive"
@@ -59,7 +59,7 @@ static int read_tail(const struct zip_part *z, size_t longest, struct tail *t)
     got = zip_part_read(z, t->data, t->size, t->at);
     if (got < 0)
         return (int)got;
-    if ((size_t)got < t->size) /* the file has been cut meanwhile */
+    if ((size_t)got < t->size) /* the file has been truncated meanwhile */
         t->size = 0;
     return 0;
 }
@@ -184,7 +184,7 @@ static int take_end(const struct zip_part *z, enum zip_rules rules, const unsign
 }
 
 /* The last end record that other bytes follow: its offsets must count from the file's first byte.
- * Else an archive that is cut would be taken for one that was packed in it. */
+ * Else an archive that is truncated would be taken for one that was packed in it. */
 static int take_inner_end(const struct zip_part *z, const struct tail *t, struct zip_end *e,
                           const char **what)
 {
@@ -249,7 +249,7 @@ static int look(struct zip_directory *d, size_t n, const unsigned char **data, c
         ssize_t got;
 
         if (d->left < n - kept)
-            return wrong(DAMAGED "its directory is cut", what);
+            return wrong(DAMAGED "its directory is truncated", what);
         memmove(d->data, d->data + d->pos, kept);
         if (more > d->left)
             more = (size_t)d->left;
@@ -257,7 +257,7 @@ static int look(struct zip_directory *d, size_t n, const unsigned char **data, c
         if (got < 0)
             return (int)got;
         if ((size_t)got < more)
-            return wrong(DAMAGED "its directory is cut", what);
+            return wrong(DAMAGED "its directory is truncated", what);
         d->pos = 0;
         d->end = kept + more;
         d->next += more;

@@ -98,7 +98,7 @@ static int judge_data(struct wp_index_status *s, const struct index *index,
         if (r == 0)
             return judge_set(s, WP_DATA_MISSING, "%s is gone", name);
         if (!whole)
-            return judge_set(s, WP_CORRUPT, "%s is cut or malformed", name);
+            return judge_set(s, WP_CORRUPT, "%s is truncated or malformed", name);
         if (is_older(data.mtime, source->mtime))
             return judge_set(
                 s, WP_SUSPECT,
@@ -129,7 +129,7 @@ int judge_index(struct wp_index_status *s, const struct index *index, const stru
         return -ENOMEM;
     r = facts->source(facts->ctx, &source);
     if (r < 0)
-        return judge_set(s, WP_SOURCE_MISSING, "the source cannot be looked at: %s", strerror(-r));
+        return judge_set(s, WP_SOURCE_MISSING, "cannot stat the source: %s", strerror(-r));
     if (r == 0)
         return judge_set(s, WP_SOURCE_MISSING, "there is no %s", s->source ? s->source : "source");
     if (misplaced)

@@ -14,12 +14,12 @@ struct judge_file {
 };
 
 struct judge_facts {
-    /* The source: 1 and *F filled; 0: there is none; negative errno: cannot be looked at. */
+    /* The source: 1 and *F filled; 0: there is none; negative errno: cannot stat. */
     int (*source)(void *ctx, struct judge_file *f);
     /* The source's SHA-256, asked for only where the stamp is one. 0 or negative errno. */
     int (*digest)(void *ctx, unsigned char out[32]);
     /* Data file NAME in the index's directory: as `source`. WHOLE is cleared (with *WHY, static
-     * text) where its content is cut. */
+     * text) where its content is truncated. */
     int (*data)(void *ctx, const char *name, struct judge_file *f, bool *whole);
     void *ctx;
 };

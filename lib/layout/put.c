@@ -211,7 +211,7 @@ int layout_give_own(struct layout *l, const struct layout_record *r,
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0)
-        return error_set(err, fd < 0 ? -fd : errno, r->dir, "cannot be looked at");
+        return error_set(err, fd < 0 ? -fd : errno, r->dir, "cannot stat");
     if (st.st_uid != l->verify->user.uid && fchown(fd, l->verify->user.uid, (gid_t)-1) < 0)
         return error_set(err, errno, r->dir, "cannot give the directory to its user");
     return 0;

@@ -9,7 +9,7 @@
 #include "base/texts.h"
 #include "warmpack.h"
 
-/* With its path, what an archive says first: that it is not cut where it has no manifest. */
+/* With its path, what an archive says first: that it is truncated where it has no manifest. */
 #define MANIFEST_MARK "warmpack-manifest="
 /* Bytes that are read of either: more is no manifest, and no state. */
 enum { MANIFEST_LARGEST = 1 << 30, STATE_LARGEST = 16 << 20 };

@@ -72,7 +72,7 @@ static int parse_last_line(struct reading *r, size_t size, struct json_line *l, 
     if (e < 0)
         return reading_cannot_load(r, e, err);
     if (tail[n - 1] != '\n' || size <= r->body)
-        return error_set(err, 0, r->name, "the manifest is cut: it has no end line");
+        return error_set(err, 0, r->name, "the manifest is truncated: it has no end line");
     before = n > 1 ? memrchr(tail, '\n', n - 1) : NULL;
     *start = before ? (size_t)(before - r->text.data) + 1 : 0;
     *l = reading_line(r, r->text.data + *start, 0, err);
@@ -106,7 +106,7 @@ static int find_end(struct reading *r, size_t *size, uint64_t *entries,
         if (json_line_bool(&l, "end", JSON_OPTIONAL, &end) < 0)
             return -EINVAL;
         if (!end)
-            return json_line_wrong(&l, "not an end line: the manifest is cut");
+            return json_line_wrong(&l, "not an end line: the manifest is truncated");
         result = json_line_uint(&l, "entries", INT64_MAX, JSON_REQUIRED, entries);
         result = result < 0 ? result : json_line_plain(&l, "sha256", JSON_REQUIRED, &hex);
         if (result < 0)

@@ -72,7 +72,7 @@ int manifest_state_read(struct manifest_state *out, const void *text, size_t siz
 
     *out = (struct manifest_state){0};
     if (!size || all[size - 1] != '\n')
-        return error_set(err, 0, name, size ? "the last line is cut" : "the state is empty");
+        return error_set(err, 0, name, size ? "the last line is truncated" : "the state is empty");
     before = memrchr(all, '\n', size - 1);
     l.text = before ? before + 1 : all;
     size -= (size_t)(l.text - all);

@@ -62,8 +62,8 @@ struct pickle_limits {
 /* Reads one pickle from the start of DATA; *USED is its length. The values point into DATA where
  * they can: DATA must outlive the pickle. Errors, with text that says what and at which offset:
  * -ENOTSUP for a pickle that no Numba wrote (of a protocol below 3 or above 5, or with an opcode
- * that only other programs use); -EINVAL for what is malformed or cut; -ENOMEM also where the limit
- * is reached. */
+ * that only other programs use); -EINVAL for what is malformed or truncated; -ENOMEM also where the
+ * limit is reached. */
 int pickle_read(struct pickle **out, const unsigned char *data, size_t size, size_t *used,
                 const struct pickle_limits *limits, struct wp_error *err);
 struct pickle_value *pickle_root(struct pickle *p);

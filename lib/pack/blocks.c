@@ -201,7 +201,7 @@ static int put_large(struct blocks *b, size_t number, struct wp_error *err)
     }
     if (r < 0)
         return r;
-    if (item->entry.size == 0) { /* cut to nothing since it was seen */
+    if (item->entry.size == 0) { /* truncated to nothing since it was seen */
         pack_large_free(l);
         return put_whole(b, number, 0, err);
     }

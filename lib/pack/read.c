@@ -70,7 +70,7 @@ int pack_open_item(const struct pack *p, const struct walk_item *item, struct st
     if (fstat(fd, st) < 0)
         return error_set(err, errno, item->entry.path, "cannot stat");
     if (!S_ISREG(st->st_mode))
-        return error_set(err, 0, item->entry.path, "is no regular file any more");
+        return error_set(err, 0, item->entry.path, "is no longer a regular file");
     return take_fd(&fd);
 }
 

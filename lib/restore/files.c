@@ -100,7 +100,7 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
             errno != EROFS && errno != EINVAL)
             return error_set(err, errno, f->path, "cannot set time");
         if (fstat(fd, &after) < 0)
-            return error_set(err, errno, f->path, "cannot be looked at");
+            return error_set(err, errno, f->path, "cannot stat");
         f->now = after.st_mtim;
         set_time &= !same_time(f->before, f->now);
     }
@@ -147,7 +147,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     if (r < 0)
         return error_set(err, -r, f->path, "cannot be read");
     if (fstat(fd, &after) < 0)
-        return error_set(err, errno, f->path, "cannot be looked at");
+        return error_set(err, errno, f->path, "cannot stat");
     f->before = f->now = after.st_mtim;
     if (memcmp(digest, e->sha256, sizeof digest) != 0 || !same_time(st.st_ctim, after.st_ctim) ||
         st.st_size != after.st_size)

@@ -17,7 +17,7 @@ struct walk_item {
     dev_t dev;
     ino_t ino;
     struct timespec ctime; /* to notice a change under the reader */
-    bool broken;           /* for the packer: a data file that is cut or malformed */
+    bool broken;           /* for the packer: a data file that is truncated or malformed */
     bool linked;           /* a file that may have other names in the walk */
     bool follow;           /* its name leads through symlinks */
 

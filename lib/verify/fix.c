@@ -123,7 +123,7 @@ static int fix_orphan(struct fix *f, const struct wp_note *n, struct wp_error *e
     if (dirfd < 0)
         return error_set(err, -dirfd, n->path, "cannot be reached");
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? 0 : error_set(err, errno, n->path, "cannot be looked at");
+        return errno == ENOENT ? 0 : error_set(err, errno, n->path, "cannot stat");
     if (st.st_mtim.tv_sec > time(NULL) - SETTLED) {
         report(f->o->report, WP_NOTE, n->path, "left: somebody may be writing it");
         return 0;

@@ -314,7 +314,7 @@ static void cut_everywhere(const struct buf *packed, const struct buf *plain, un
             assert_memory_equal(got.data, plain->data, got.size);
         if (r == 0)
             fine++;
-        else if (r != -EBADMSG || !strstr(err.message, "the archive is cut short"))
+        else if (r != -EBADMSG || !strstr(err.message, "the archive is truncated"))
             fail_msg("cut at %zu: %d %s", n, r, err.message);
         buf_free(&got);
     }
@@ -399,7 +399,7 @@ static void test_other_bytes_behind_the_last_member_are_an_error(void **state)
     assert_fails(&codec_gzip, &packed, -EBADMSG, "not gzip follows");
     packed.size = size;
     assert_int_equal(buf_add(&packed, "\x1f", 1), 0);
-    assert_fails(&codec_gzip, &packed, -EBADMSG, "cut short");
+    assert_fails(&codec_gzip, &packed, -EBADMSG, "truncated");
     buf_clear(&packed);
     assert_int_equal(buf_add(&packed, "garbage", 7), 0);
     assert_fails(&codec_gzip, &packed, -EBADMSG, "no gzip data");

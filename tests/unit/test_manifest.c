@@ -419,7 +419,7 @@ static void a_bad_state_is_refused(void **state)
         const char *text, *message;
     } BAD[] = {
         {"", "s: the state is empty"},
-        {"{\"version\": 1}", "s: the last line is cut"},
+        {"{\"version\": 1}", "s: the last line is truncated"},
         {"{}\n{\"version\": 2}\n", "s: line 2: version 2 is not known"},
         {"{\"version\": 1}\n", "s: line 1: \"action\" is missing"},
         {"{\"version\": 1, \"action\": \"a\"}\n", "\"root\" is missing"},

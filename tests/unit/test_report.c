@@ -20,9 +20,9 @@ static void a_damaged_archive_is_told_of_without_a_system_error(void **state)
     struct wp_error err = {0};
 
     (void)state;
-    assert_int_equal(error_set(&err, EBADMSG, "a.tgz", "the archive is cut"), -EBADMSG);
+    assert_int_equal(error_set(&err, EBADMSG, "a.tgz", "the archive is truncated"), -EBADMSG);
     assert_int_equal(err.code, EBADMSG);
-    assert_string_equal(err.message, "a.tgz: the archive is cut");
+    assert_string_equal(err.message, "a.tgz: the archive is truncated");
 }
 
 struct heard {

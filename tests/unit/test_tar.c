@@ -124,7 +124,7 @@ static void test_any_size_and_time_fits_a_header(void **state)
         assert_int_equal(e->mtime.tv_nsec, known[i].mtime.tv_nsec);
         /* The content is not there. */
         assert_true(r->ops->next(r, &e, &err) < 0);
-        assert_non_null(strstr(err.message, "cut"));
+        assert_non_null(strstr(err.message, "truncated"));
         r->ops->free(r);
         w->ops->drop_block(&b);
         w->ops->free(w);

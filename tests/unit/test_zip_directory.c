@@ -296,7 +296,7 @@ static void records_that_are_cut_or_none_are_refused(void **state)
     b.data[second] ^= 1;
     b.data[second + 33] = 1; /* 256 bytes more of comment */
     assert_int_equal(walk(&b, &what), -EBADMSG);
-    assert_non_null(strstr(what, "its directory is cut"));
+    assert_non_null(strstr(what, "its directory is truncated"));
     buf_free(&b);
 }
 

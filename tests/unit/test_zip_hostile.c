@@ -234,7 +234,7 @@ static void test_numbers_of_the_end_that_lie_are_refused(void **state)
                 {10, 2, 4, "number of entries"},
                 {12, 4, 0xfffffff, "does not fit"},
                 {16, 4, 0xfffffff, "does not fit"},
-                {12, 4, 10, "cut"}};
+                {12, 4, 10, "truncated"}};
     struct buf b = {0};
 
     (void)state;

@@ -138,7 +138,7 @@ static void cut_everywhere(const struct buf *packed, const struct buf *plain, un
             assert_memory_equal(got.data, plain->data, got.size);
         if (r == 0)
             fine++;
-        else if (r != -EBADMSG || !strstr(err.message, "the archive is cut short"))
+        else if (r != -EBADMSG || !strstr(err.message, "the archive is truncated"))
             fail_msg("cut at %zu: %d %s", n, r, err.message);
         buf_free(&got);
     }
