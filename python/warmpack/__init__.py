@@ -15,25 +15,29 @@ warmpack.spark for Apache Spark and warmpack.setuptools for eggs and wheels. pyt
 the program itself.
 """
 
-from ._activate import Activation, activate
-from ._jobs import amend, create, env, extract, inspect, restore, verify
-from ._program import Error, find_program
-from ._types import (
-    AmendResult,
-    CreateResult,
-    ExtractResult,
-    Fixed,
-    Index,
-    InspectedIndex,
-    InspectResult,
-    Note,
-    Overload,
-    RestoreResult,
-    Stamp,
-    Unmatched,
-    VerifiedIndex,
-    VerifyResult,
-)
+import importlib
+from typing import TYPE_CHECKING, Any, List
+
+if TYPE_CHECKING:
+    from ._activate import Activation, activate
+    from ._jobs import amend, create, env, extract, inspect, restore, verify
+    from ._program import Error, find_program
+    from ._types import (
+        AmendResult,
+        CreateResult,
+        ExtractResult,
+        Fixed,
+        Index,
+        InspectedIndex,
+        InspectResult,
+        Note,
+        Overload,
+        RestoreResult,
+        Stamp,
+        Unmatched,
+        VerifiedIndex,
+        VerifyResult,
+    )
 
 __version__ = "0.1.0"
 
@@ -64,3 +68,19 @@ __all__ = [
     "restore",
     "verify",
 ]
+
+_MODULES = ("_activate", "_jobs", "_program", "_types")
+
+
+# Read when they are asked for: a program that has only warmpack.locator loaded starts sooner.
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for module in _MODULES:
+            found = vars(importlib.import_module("." + module, __name__))
+            if name in found:
+                return found[name]
+    raise AttributeError("module %r has no attribute %r" % (__name__, name))
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *__all__})
