@@ -3,7 +3,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/cleanup.h"
 #include "cache_dirs.h"
 #include "format_choice.h"
 #include "json_document.h"
@@ -11,6 +10,7 @@
 #include "operands.h"
 #include "show.h"
 #include "signals.h"
+#include "text.h"
 #include "verbs.h"
 
 static void print_json(const struct wp_amend_options *o, const struct wp_amend_result *r)
@@ -39,23 +39,27 @@ static void print_json(const struct wp_amend_options *o, const struct wp_amend_r
 
 static void print_summary(const struct wp_amend_options *o, const struct wp_amend_result *r)
 {
-    _cleanup_free_ char *verdict = show_verdict(&r->made.verify);
     unsigned long long matched = r->sources - r->unmatched_count;
+    struct show_line line;
     char size[SHOW_SIZE];
 
-    show_size(size, r->made.bytes_written);
     if (!r->written) {
         message_lost("%s: nothing in %s belongs to its sources (%llu of %llu matched): not written",
                      o->output, o->source, matched, (unsigned long long)r->sources);
         return;
     }
-    message_summary("%s: %llu of %llu sources matched, %llu cache %s added; %s; %s", o->output,
-                    matched, (unsigned long long)r->sources, (unsigned long long)r->added,
-                    show_plural(r->added, "file", "files"), verdict ? verdict : "out of memory",
-                    size);
+    show_size(size, r->made.bytes_written);
+    show_begin(&line);
+    show_add(&line, "%s: %llu of %llu sources matched, %llu cache %s added; ", o->output, matched,
+             (unsigned long long)r->sources, (unsigned long long)r->added,
+             show_plural(r->added, "file", "files"));
+    show_add_verdict(&line, &r->made.verify);
+    show_add(&line, "; %s", size);
+    show_end(&line);
 }
 
-static int amend(const struct args *a, const struct wp_amend_options *o)
+static int amend(const struct wp_context *context, const struct args *a,
+                 const struct wp_amend_options *o)
 {
     struct wp_archive *archive = NULL;
     struct wp_amend_result result = {0};
@@ -63,7 +67,7 @@ static int amend(const struct args *a, const struct wp_amend_options *o)
     int rc;
 
     signals_install();
-    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, o->interrupted, &err);
+    rc = wp_archive_open(context, a->archive, &archive, &err);
     if (rc == 0)
         rc = wp_amend(archive, o, &result, &err);
     progress_end();
@@ -91,7 +95,7 @@ static int check_output(const char *output)
     return 0;
 }
 
-int amend_run(const struct args *a)
+int amend_run(const struct wp_context *context, const struct args *a)
 {
     _cleanup_(string_list_clear) struct string_list cache_dirs = {0};
     struct wp_amend_options o = {
@@ -101,8 +105,6 @@ int amend_run(const struct args *a)
         .strict = a->strict,
         .level = a->level,
         .level_set = a->level_set,
-        .report = message_report(),
-        .interrupted = signals_flag(),
     };
     int rc = check_output(o.output);
 
@@ -117,5 +119,5 @@ int amend_run(const struct args *a)
     if (rc)
         return rc;
     o.cache_dirs = string_list_values(&cache_dirs);
-    return amend(a, &o);
+    return amend(context, a, &o);
 }

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/cleanup.h"
 #include "message.h"
+#include "text.h"
 
 static int out_of_memory(void)
 {

@@ -6,8 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
-#include "base/path.h"
 #include "cache_dirs.h"
 #include "format_choice.h"
 #include "json_document.h"
@@ -16,6 +14,7 @@
 #include "show.h"
 #include "signals.h"
 #include "string_list.h"
+#include "text.h"
 #include "verbs.h"
 
 /* What the options point to. */
@@ -76,7 +75,7 @@ static int add_listed(struct inputs *in, const char *dir, const char *file, bool
 /* The directory for what follows -C TO where it was *DIR before. */
 static int change_dir(struct inputs *in, const char **dir, const char *to)
 {
-    char *joined = *dir ? path_join(*dir, to) : strdup(to);
+    char *joined = *dir ? text_join(*dir, to) : strdup(to);
     int rc = joined ? string_list_add(&in->strings, joined) : -ENOMEM;
 
     free(joined);
@@ -140,27 +139,30 @@ static void print_json(const struct args *a, const struct wp_create_result *r)
 
 static void print_summary(const struct args *a, const struct wp_create_result *r)
 {
-    _cleanup_free_ char *verdict = show_verdict(&r->verify);
     const char *name = strcmp(a->archive, "-") == 0 ? "standard output" : a->archive;
-    char size[SHOW_SIZE], dirs[64] = "";
+    struct show_line line;
+    char size[SHOW_SIZE];
 
     show_size(size, r->bytes_written);
+    show_begin(&line);
+    show_add(&line, "%s: %llu %s, %s; ", name, (unsigned long long)r->entries,
+             show_plural(r->entries, "file", "files"), size);
+    show_add_verdict(&line, &r->verify);
     if (r->cache_dirs)
-        snprintf(dirs, sizeof dirs, "; %zu cache %s", r->cache_dirs,
+        show_add(&line, "; %zu cache %s", r->cache_dirs,
                  show_plural(r->cache_dirs, "directory", "directories"));
-    message_summary("%s: %llu %s, %s; %s%s", name, (unsigned long long)r->entries,
-                    show_plural(r->entries, "file", "files"), size,
-                    verdict ? verdict : "out of memory", dirs);
+    show_end(&line);
 }
 
-static int pack(const struct args *a, const struct wp_create_options *o)
+static int pack(const struct wp_context *context, const struct args *a,
+                const struct wp_create_options *o)
 {
     struct wp_create_result result = {0};
     struct wp_error err = {0};
     int rc;
 
     signals_install();
-    rc = wp_create(o, &result, &err);
+    rc = wp_create(context, o, &result, &err);
     progress_end();
     if (rc < 0)
         return message_failure(rc, &err);
@@ -169,7 +171,7 @@ static int pack(const struct args *a, const struct wp_create_options *o)
     if (a->json)
         print_json(a, &result);
     print_summary(a, &result);
-    wp_verify_report_clear(&result.verify);
+    wp_create_result_clear(&result);
     return message_status();
 }
 
@@ -192,7 +194,7 @@ static int prepare(const struct args *a, struct inputs *in, struct wp_create_opt
     return rc;
 }
 
-int create_run(const struct args *a)
+int create_run(const struct wp_context *context, const struct args *a)
 {
     _cleanup_(inputs_clear) struct inputs in = {0};
     struct wp_create_options o = {
@@ -206,9 +208,6 @@ int create_run(const struct args *a)
         .level_set = a->level_set,
         .gzip_one_member = a->gzip_one_member,
         .egg_info = a->egg_info,
-        .threads = a->threads,
-        .report = message_report(),
-        .interrupted = signals_flag(),
     };
     int rc = prepare(a, &in, &o);
 
@@ -218,5 +217,5 @@ int create_run(const struct args *a)
     o.member_count = in.count;
     o.exclude = string_list_values(&in.exclude);
     o.cache_dirs = string_list_values(&in.cache_dirs);
-    return pack(a, &o);
+    return pack(context, a, &o);
 }

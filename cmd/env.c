@@ -57,12 +57,12 @@ static int find_format(const struct args *a)
 
 /* ---- Probes ------------------------------------------------------------------------------ */
 
-static int probe(const struct args *a)
+static int probe(const struct wp_context *context, const struct args *a)
 {
     struct wp_error err = {0};
     struct wp_probe here;
     char *text;
-    int rc = wp_probe_here(a->python, &here, signals_flag(), &err);
+    int rc = wp_probe_here(context, a->python, &here, &err);
 
     if (rc < 0)
         return message_failure(rc, &err);
@@ -141,7 +141,7 @@ static int check(const struct args *a, const struct wp_env *env)
             print_check(&c);
         if (c.load < c.total || c.run < c.total)
             message_raise(STATUS_LOST);
-        wp_verify_report_clear(&c.verify);
+        wp_env_check_clear(&c);
     }
     if (a->json) {
         document_array_end();
@@ -152,11 +152,11 @@ static int check(const struct args *a, const struct wp_env *env)
 
 /* ---- The verb ---------------------------------------------------------------------------- */
 
-static int gather_archive(const struct args *a, struct wp_env *env, const char *name,
+static int gather_archive(const struct wp_context *context, struct wp_env *env, const char *name,
                           struct wp_error *err)
 {
     struct wp_archive *archive = NULL;
-    int rc = wp_archive_open(&archive, name, a->threads, message_report(), signals_flag(), err);
+    int rc = wp_archive_open(context, name, &archive, err);
 
     if (rc < 0)
         return rc;
@@ -165,16 +165,17 @@ static int gather_archive(const struct args *a, struct wp_env *env, const char *
     return rc;
 }
 
-static int gather(const struct args *a, struct wp_env *env, struct wp_error *err)
+static int gather(const struct wp_context *context, const struct args *a, struct wp_env *env,
+                  struct wp_error *err)
 {
-    int rc = a->archive ? gather_archive(a, env, a->archive, err) : 0;
+    int rc = a->archive ? gather_archive(context, env, a->archive, err) : 0;
 
     for (size_t i = 0; i < a->operand_count && rc == 0; i++) {
         const char *name = a->operands[i].text;
 
-        rc = wp_env_add_path(env, name, message_report(), signals_flag(), err);
+        rc = wp_env_add_path(env, name, err);
         if (rc == 1)
-            rc = gather_archive(a, env, name, err);
+            rc = gather_archive(context, env, name, err);
     }
     return rc;
 }
@@ -192,7 +193,7 @@ static int print_settings(const struct args *a, const struct wp_env *env, int fo
     return message_status();
 }
 
-int env_run(const struct args *a)
+int env_run(const struct wp_context *context, const struct args *a)
 {
     int format = find_format(a), rc = operands_check_terminal(a);
     struct wp_error err = {0};
@@ -202,10 +203,10 @@ int env_run(const struct args *a)
         return rc ? rc : STATUS_FAILED;
     signals_install();
     if (a->probe)
-        return probe(a);
-    rc = wp_env_new(&env, &err);
+        return probe(context, a);
+    rc = wp_env_new(context, &env, &err);
     if (rc == 0)
-        rc = gather(a, env, &err);
+        rc = gather(context, a, env, &err);
     progress_end();
     if (rc < 0) {
         rc = message_failure(rc, &err);

@@ -2,14 +2,13 @@
 
 #include <stdio.h>
 
-#include "base/buf.h"
-#include "base/cleanup.h"
 #include "json_document.h"
 #include "message.h"
 #include "operands.h"
 #include "show.h"
 #include "signals.h"
 #include "string_list.h"
+#include "text.h"
 #include "verbs.h"
 
 static void print_json(const struct wp_extract_result *r)
@@ -33,25 +32,24 @@ static void print_json(const struct wp_extract_result *r)
 
 static void print_summary(const struct wp_extract_result *r)
 {
-    _cleanup_buf_ struct buf line = {0};
-    int rc;
+    struct show_line line;
 
+    show_begin(&line);
     if (r->unchanged)
-        rc = buf_add_str(&line, "already unpacked; nothing to do");
+        show_add(&line, "already unpacked; nothing to do");
     else
-        rc = buf_printf(&line, "%llu %s", (unsigned long long)r->files,
-                        show_plural(r->files, "file", "files"));
-    if (!rc && (!r->unchanged || r->verify.count))
-        rc = show_add_verdict(&line, &r->verify);
-    if (!rc && r->sources)
-        rc = buf_printf(&line, "; %zu of %zu sources are the same", r->matched, r->sources);
-    if (!rc)
-        rc = show_add_count(&line, r->restamped, "index", "indexes", "restamped");
-    if (!rc)
-        rc = show_add_count(&line, r->renamed, "cache directory", "cache directories", "renamed");
-    if (!rc)
-        rc = show_add_place(&line, r->layout, r->cache_dir, r->set_cache_dir, r->verify.count);
-    show_summary(&line, rc);
+        show_add(&line, "%llu %s", (unsigned long long)r->files,
+                 show_plural(r->files, "file", "files"));
+    if (!r->unchanged || r->verify.count) {
+        show_add(&line, "; ");
+        show_add_verdict(&line, &r->verify);
+    }
+    if (r->sources)
+        show_add(&line, "; %zu of %zu sources are the same", r->matched, r->sources);
+    show_add_count(&line, r->restamped, "index", "indexes", "restamped");
+    show_add_count(&line, r->renamed, "cache directory", "cache directories", "renamed");
+    show_add_place(&line, r->layout, r->cache_dir, r->set_cache_dir, r->verify.count);
+    show_end(&line);
 }
 
 /* Each index that is not valid, with its reason. Without a manifest nothing was promised, and the
@@ -63,7 +61,8 @@ static void print_invalid(const struct args *a, const struct wp_extract_result *
     show_invalid(&r->verify, r->lost != 0);
 }
 
-static int unpack(const struct args *a, const struct wp_extract_options *o)
+static int unpack(const struct wp_context *context, const struct args *a,
+                  const struct wp_extract_options *o)
 {
     struct wp_extract_result result = {0};
     struct wp_archive *archive = NULL;
@@ -71,7 +70,7 @@ static int unpack(const struct args *a, const struct wp_extract_options *o)
     int rc;
 
     signals_install();
-    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, o->interrupted, &err);
+    rc = wp_archive_open(context, a->archive, &archive, &err);
     if (rc < 0)
         return message_failure(rc, &err);
     rc = wp_extract(archive, o, &result, &err);
@@ -91,7 +90,7 @@ static int unpack(const struct args *a, const struct wp_extract_options *o)
     return message_status();
 }
 
-int extract_run(const struct args *a)
+int extract_run(const struct wp_context *context, const struct args *a)
 {
     _cleanup_(operands_clear) struct operands given = {0};
     _cleanup_(string_list_clear) struct string_list exclude = {0};
@@ -111,8 +110,6 @@ int extract_run(const struct args *a)
         .to_stdout = a->to_stdout,
         .caches_only = a->caches_only,
         .restamp = a->restamp,
-        .report = message_report(),
-        .interrupted = signals_flag(),
     };
     int rc = operands_read(a, &given);
 
@@ -124,5 +121,5 @@ int extract_run(const struct args *a)
     o.dir = given.dir;
     o.patterns = string_list_values(&given.patterns);
     o.exclude = string_list_values(&exclude);
-    return unpack(a, &o);
+    return unpack(context, a, &o);
 }

@@ -5,16 +5,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/cleanup.h"
-#include "base/digest.h"
 #include "json_document.h"
-#include "manifest/manifest.h"
 #include "message.h"
-#include "numba/features.h"
-#include "numba/stamp.h"
 #include "operands.h"
 #include "show.h"
 #include "signals.h"
+#include "text.h"
 #include "verbs.h"
 
 /* "  numba     0.56.4" */
@@ -44,20 +40,19 @@ static void print_date(double mtime)
 
 static void print_stamp(const struct wp_stamp *stamp)
 {
-    char hex[2 * SHA256_SIZE + 1];
-    char number[32];
+    char number[WP_NUMBER_SIZE], hex[TEXT_SHA256];
 
     fputs("  stamp     ", stdout);
     switch (stamp->kind) {
     case WP_STAMP_MTIME:
     case WP_STAMP_SECONDS:
-        manifest_float_text(stamp->mtime, number);
-        printf("%s %s", stamp_kind_name(stamp->kind), number);
+        wp_float_text(stamp->mtime, number);
+        printf("%s %s", wp_stamp_kind_name(stamp->kind), number);
         print_date(stamp->mtime);
         printf(", %llu bytes", (unsigned long long)stamp->size);
         break;
     case WP_STAMP_CONTENT:
-        hex_encode(stamp->sha256, SHA256_SIZE, hex);
+        text_sha256(stamp->sha256, hex);
         printf("content %s", hex);
         break;
     default:
@@ -69,8 +64,8 @@ static void print_stamp(const struct wp_stamp *stamp)
 /* The list whole, or what it says beyond the name. */
 static void print_cpu(const struct wp_overload *o, bool whole)
 {
-    _cleanup_buf_ struct buf folded = {0};
-    struct features known;
+    _cleanup_free_ char *beside = NULL;
+    bool known = false;
 
     fputs("    cpu     ", stdout);
     show_name(o->triple);
@@ -83,14 +78,13 @@ static void print_cpu(const struct wp_overload *o, bool whole)
         putchar('\n');
         return;
     }
-    if (features_fold(o->cpu, o->features, &folded) < 0 || buf_terminate(&folded) < 0) {
+    beside = wp_features_beside(o->cpu, o->features, &known);
+    if (!beside)
         message_error("out of memory");
+    if (!beside || !*beside)
         return;
-    }
-    if (!folded.size)
-        return;
-    printf("    %s ", features_of_cpu(o->cpu, &known) ? "besides" : "feature");
-    show_name((char *)folded.data);
+    printf("    %s ", known ? "besides" : "feature");
+    show_name(beside);
     putchar('\n');
 }
 
@@ -184,14 +178,15 @@ static void print_report(const struct args *a, const struct wp_verify_report *r)
                     show_plural(overloads, "overload", "overloads"));
 }
 
-static int look(const struct args *a, struct wp_verify_report *report, struct wp_error *err)
+static int look(const struct wp_context *context, const struct args *a,
+                struct wp_verify_report *report, struct wp_error *err)
 {
     struct wp_archive *archive = NULL;
     int rc;
 
     if (!a->archive)
-        return wp_inspect_path(a->operands[0].text, message_report(), signals_flag(), report, err);
-    rc = wp_archive_open(&archive, a->archive, a->threads, message_report(), signals_flag(), err);
+        return wp_inspect_path(context, a->operands[0].text, report, err);
+    rc = wp_archive_open(context, a->archive, &archive, err);
     if (rc < 0)
         return rc;
     rc = wp_inspect_archive(archive, report, err);
@@ -199,7 +194,7 @@ static int look(const struct args *a, struct wp_verify_report *report, struct wp
     return rc;
 }
 
-int inspect_run(const struct args *a)
+int inspect_run(const struct wp_context *context, const struct args *a)
 {
     struct wp_verify_report report = {0};
     struct wp_error err = {0};
@@ -208,7 +203,7 @@ int inspect_run(const struct args *a)
     if (rc)
         return rc;
     signals_install();
-    rc = look(a, &report, &err);
+    rc = look(context, a, &report, &err);
     progress_end();
     if (rc < 0)
         return message_failure(rc, &err);

@@ -6,24 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/digest.h"
 #include "message.h"
-#include "numba/stamp.h"
+#include "text.h"
 
 /* One document a run. */
 static bool any_member, any_item;
 
-/* The fewest digits that give X back, as Python's repr has it. */
+/* How many digits jansson must print so that X is read back. */
 static size_t real_digits(double x)
 {
-    char text[64];
+    size_t digits = 0, needed = 15;
+    char text[WP_NUMBER_SIZE];
 
-    for (int digits = 15; digits < 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, x);
-        if (strtod(text, NULL) == x)
-            return (size_t)digits;
+    wp_float_text(x, text);
+    for (const char *p = text + strspn(text, "-0."); *p && *p != 'e'; p++) {
+        digits += *p != '.';
+        if (*p >= '1' && *p <= '9' && digits > needed)
+            needed = digits;
     }
-    return 17;
+    return needed;
 }
 
 static void print(json_t *value)
@@ -132,13 +133,13 @@ json_t *document_count(uint64_t n)
 static json_t *stamp_object(const struct wp_index_status *s)
 {
     const struct wp_stamp *stamp = &s->stamp;
-    char hex[2 * SHA256_SIZE + 1];
+    char hex[TEXT_SHA256];
     json_t *o;
 
     if (!s->has_stamp)
         return json_null();
     o = json_object();
-    json_object_set_new(o, "kind", json_string(stamp_kind_name(stamp->kind)));
+    json_object_set_new(o, "kind", json_string(wp_stamp_kind_name(stamp->kind)));
     if (stamp->kind == WP_STAMP_MTIME || stamp->kind == WP_STAMP_SECONDS) {
         bool whole = stamp->kind == WP_STAMP_SECONDS && fabs(stamp->mtime) < 0x1p53;
         json_t *mtime = !isfinite(stamp->mtime) ? json_null()
@@ -148,7 +149,7 @@ static json_t *stamp_object(const struct wp_index_status *s)
         json_object_set_new(o, "mtime", mtime);
         json_object_set_new(o, "size", document_count(stamp->size));
     } else if (stamp->kind == WP_STAMP_CONTENT) {
-        hex_encode(stamp->sha256, SHA256_SIZE, hex);
+        text_sha256(stamp->sha256, hex);
         json_object_set_new(o, "sha256", json_string(hex));
     }
     return o;

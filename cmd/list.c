@@ -6,13 +6,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/cleanup.h"
-#include "base/digest.h"
-#include "base/path.h"
 #include "json_document.h"
 #include "message.h"
 #include "operands.h"
 #include "show.h"
+#include "text.h"
 #include "verbs.h"
 
 /* Owner, group and size share a column that grows with what it holds, as in tar. */
@@ -43,8 +41,8 @@ static void print_mode(const struct wp_list_entry *e)
 
 static void print_owner_and_size(const struct wp_list_entry *e, bool numeric)
 {
-    _cleanup_free_ char *user = e->uname && *e->uname && !numeric ? path_escape(e->uname) : NULL;
-    _cleanup_free_ char *group = e->gname && *e->gname && !numeric ? path_escape(e->gname) : NULL;
+    _cleanup_free_ char *user = e->uname && *e->uname && !numeric ? wp_escape(e->uname) : NULL;
+    _cleanup_free_ char *group = e->gname && *e->gname && !numeric ? wp_escape(e->gname) : NULL;
     char uid[16], gid[16], size[24];
     int width;
 
@@ -61,14 +59,14 @@ static void print_owner_and_size(const struct wp_list_entry *e, bool numeric)
 static void print_mtime(const struct wp_list_entry *e)
 {
     time_t sec = (time_t)e->mtime_sec;
-    char text[SHOW_TIME];
+    char text[48];
     struct tm tm;
 
     if (localtime_r(&sec, &tm) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm) > 0) {
         printf("%s.%09" PRId32 " ", text, e->mtime_nsec);
         return;
     }
-    show_time(text, e->mtime_sec, e->mtime_nsec);
+    wp_time_text(e->mtime_sec, e->mtime_nsec, text);
     printf("%s ", text);
 }
 
@@ -109,11 +107,11 @@ static const char *type_name(char type)
 
 static void print_object(const struct wp_list_entry *e)
 {
-    char mode[16], mtime[SHOW_TIME], hex[2 * SHA256_SIZE + 1];
+    char mode[16], mtime[WP_NUMBER_SIZE], hex[TEXT_SHA256];
     json_t *o = json_object();
 
     snprintf(mode, sizeof mode, "%04o", e->mode & 07777);
-    show_time(mtime, e->mtime_sec, e->mtime_nsec);
+    wp_time_text(e->mtime_sec, e->mtime_nsec, mtime);
     document_set_name(o, "path", e->path);
     json_object_set_new(o, "type", json_string(type_name(e->type)));
     json_object_set_new(o, "mode", json_string(mode));
@@ -124,7 +122,7 @@ static void print_object(const struct wp_list_entry *e)
     if (e->target)
         document_set_name(o, "target", e->target);
     if (e->sha256) {
-        hex_encode(e->sha256, SHA256_SIZE, hex);
+        text_sha256(e->sha256, hex);
         json_object_set_new(o, "sha256", json_string(hex));
     }
     document_item(o);
@@ -166,7 +164,7 @@ static int list(const struct args *a, struct wp_archive *archive, const char *co
     return message_status();
 }
 
-int list_run(const struct args *a)
+int list_run(const struct wp_context *context, const struct args *a)
 {
     _cleanup_(operands_clear) struct operands given = {0};
     struct wp_archive *archive = NULL;
@@ -175,7 +173,7 @@ int list_run(const struct args *a)
 
     if (rc)
         return rc;
-    rc = wp_archive_open(&archive, a->archive, a->threads, message_report(), NULL, &err);
+    rc = wp_archive_open(context, a->archive, &archive, &err);
     if (rc < 0)
         return message_failure(rc, &err);
     rc = list(a, archive, string_list_values(&given.patterns));

@@ -1,3 +1,5 @@
+/* warmpack: parses the command line and runs the verb. */
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -5,9 +7,10 @@
 #include "args.h"
 #include "message.h"
 #include "show.h"
+#include "signals.h"
 #include "verbs.h"
 
-static int (*const run[VERB_COUNT])(const struct args *) = {
+static verb_run *const run[VERB_COUNT] = {
     [VERB_CREATE] = create_run,   [VERB_EXTRACT] = extract_run, [VERB_LIST] = list_run,
     [VERB_AMEND] = amend_run,     [VERB_RESTORE] = restore_run, [VERB_VERIFY] = verify_run,
     [VERB_INSPECT] = inspect_run, [VERB_ENV] = env_run,         [VERB_PATH] = path_run,
@@ -26,6 +29,8 @@ static void fill_standard_descriptors(void)
 
 static int dispatch(const struct args *a)
 {
+    struct wp_context context = {
+        .message = message_receive, .interrupted = signals_flag(), .threads = a->threads};
     int rc;
 
     if (a->version) {
@@ -41,7 +46,8 @@ static int dispatch(const struct args *a)
         return rc;
     message_set_level(a->quiet, a->verbose);
     progress_set(a->progress, a->quiet);
-    rc = run[a->verb](a);
+    context.progress = progress_shown() ? progress_update : NULL;
+    rc = run[a->verb](&context, a);
     progress_end();
     return rc;
 }

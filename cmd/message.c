@@ -1,3 +1,5 @@
+/* The only door to stderr and to the exit status. */
+
 #include "message.h"
 
 #include <errno.h>
@@ -6,11 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/cleanup.h"
-#include "base/path.h"
-#include "progress.h"
 #include "signals.h"
+#include "text.h"
 
 static bool quiet, verbose;
 static int status = STATUS_DONE;
@@ -47,50 +46,26 @@ bool message_colour(FILE *f)
     return term && *term && strcmp(term, "dumb") != 0 && isatty(fileno(f));
 }
 
-/* Control characters would let a name write to the user's terminal. The library has escaped what
- * it composed, so a backslash is left as it is. */
-static int add_escaped(struct buf *line, const char *text)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    size_t n = strlen(text);
-    bool utf8 = utf8_valid(text, n);
-    int rc = 0;
-
-    for (size_t i = 0; i < n && !rc; i++) {
-        bool control = s[i] < 0x20 || s[i] == 0x7f || (!utf8 && s[i] >= 0x80);
-
-        if (utf8 && s[i] == 0xc2 && s[i + 1] < 0xa0) {
-            rc = buf_printf(line, "\\%03o\\%03o", s[i], s[i + 1]);
-            i++;
-        } else if (s[i] == '\n') {
-            rc = buf_add(line, "\\n", 2);
-        } else if (control) {
-            rc = buf_printf(line, "\\%03o", s[i]);
-        } else {
-            rc = buf_add(line, s + i, 1);
-        }
-    }
-    return rc;
-}
-
-/* One write for a line, so that lines of several processes do not mix. */
+/* One write for a line, so that lines of several processes do not mix. Control characters would let
+ * a name write to the user's terminal. */
 static void put(const char *colour, bool prefix, const char *text, const char *hint)
 {
-    _cleanup_buf_ struct buf line = {0};
-    int rc = 0;
+    _cleanup_free_ char *escaped = text_escape(text);
+    _cleanup_free_ char *line = NULL;
+    bool coloured = prefix && colour && message_colour(stderr);
 
     message_transient(NULL);
-    if (prefix) {
-        bool coloured = colour && message_colour(stderr);
-
-        rc = buf_printf(&line, "%swarmpack:%s ", coloured ? colour : "", coloured ? PLAIN : "");
-    }
-    if (rc || add_escaped(&line, text) || (hint && buf_add_str(&line, hint)) ||
-        buf_add(&line, "\n", 1)) {
+    if (!escaped ||
+        asprintf(&line, "%s%s%s%s%s\n", coloured ? colour : "", prefix ? "warmpack:" : "",
+                 coloured ? PLAIN " "
+                 : prefix ? " "
+                          : "",
+                 escaped, hint ? hint : "") < 0) {
+        line = NULL;
         fputs("warmpack: out of memory\n", stderr);
         return;
     }
-    fwrite(line.data, 1, line.size, stderr);
+    fwrite(line, 1, strlen(line), stderr);
 }
 
 static void put_formatted(const char *colour, bool prefix, const char *hint, const char *fmt,
@@ -182,7 +157,7 @@ void message_summary(const char *fmt, ...)
 
 void message_transient(const char *line)
 {
-    _cleanup_buf_ struct buf out = {0};
+    _cleanup_free_ char *out = NULL;
     size_t columns = line ? strlen(line) : 0;
     size_t over = transient > columns ? transient - columns : 0;
 
@@ -190,13 +165,15 @@ void message_transient(const char *line)
         return;
     transient = columns;
     /* What the new line does not cover is overwritten with spaces: every terminal can do that. */
-    if (buf_printf(&out, "\r%s%*s%s", line ? line : "", (int)over, "", line ? "" : "\r") == 0)
-        fwrite(out.data, 1, out.size, stderr);
+    if (asprintf(&out, "\r%s%*s%s", line ? line : "", (int)over, "", line ? "" : "\r") < 0)
+        out = NULL;
+    else
+        fwrite(out, 1, strlen(out), stderr);
 }
 
-static void receive(void *ctx, enum wp_severity severity, const char *text)
+void message_receive(void *user_data, enum wp_severity severity, const char *text)
 {
-    (void)ctx;
+    (void)user_data;
     switch (severity) {
     case WP_DETAIL:
         /* Member names, as tar -v gives them: without the program's name. */
@@ -214,12 +191,4 @@ static void receive(void *ctx, enum wp_severity severity, const char *text)
         message_error("%s", text);
         break;
     }
-}
-
-const struct wp_report *message_report(void)
-{
-    static const struct wp_report with_progress = {receive, progress_update, NULL};
-    static const struct wp_report without = {receive, NULL, NULL};
-
-    return progress_shown() ? &with_progress : &without;
 }

@@ -34,8 +34,8 @@ void message_lost(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* TEXT alone, the last line of a job; not with -q. */
 void message_summary(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* What the library is given: messages by their severity, and progress. */
-const struct wp_report *message_report(void);
+/* For struct wp_context: tells a message by its severity. */
+void message_receive(void *user_data, enum wp_severity severity, const char *text);
 
 /* The exit status is at least STATUS. */
 void message_raise(int status);

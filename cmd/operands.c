@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/path.h"
 #include "message.h"
+#include "text.h"
 
 int operands_check_terminal(const struct args *a)
 {
@@ -16,7 +16,7 @@ int operands_check_terminal(const struct args *a)
 
 static int enter(struct operands *out, const char *dir)
 {
-    char *joined = out->dir ? path_join(out->dir, dir) : strdup(dir);
+    char *joined = out->dir ? text_join(out->dir, dir) : strdup(dir);
 
     if (!joined)
         return -1;

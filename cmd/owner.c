@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/account.h"
-#include "base/cleanup.h"
 #include "message.h"
 
 /* All but the highest number, which stands for "unchanged" in chown(2). */
@@ -21,25 +19,6 @@ static bool parse_id(const char *text, uint32_t *id)
         return false;
     *id = (uint32_t)n;
     return true;
-}
-
-static bool find_id(const char *name, bool group, uint32_t *id)
-{
-    _cleanup_(account_clear) struct account a = {0};
-
-    if ((group ? account_group(&a, name, 0) : account_user(&a, name, 0)) < 1)
-        return false;
-    *id = a.id;
-    return true;
-}
-
-/* Allocated; empty where the number has no name. NULL: no memory. */
-static char *find_name(uint32_t id, bool group)
-{
-    _cleanup_(account_clear) struct account a = {0};
-    int r = group ? account_group(&a, NULL, id) : account_user(&a, NULL, id);
-
-    return r == 1 ? take_ptr(a.name) : strdup("");
 }
 
 int owner_parse(const char *text, bool group, struct wp_owner *out, char **name)
@@ -57,7 +36,7 @@ int owner_parse(const char *text, bool group, struct wp_owner *out, char **name)
             return message_usage("create", "%s: '%s' is not a number", option, text);
         *name = NULL;
     } else {
-        if (!find_id(text, group, &out->id))
+        if (wp_account_id(text, group, &out->id) != 1)
             return message_usage("create", "%s: '%s' is not known here: write NAME:NUMBER", option,
                                  text);
         *name = strdup(text);
@@ -65,7 +44,7 @@ int owner_parse(const char *text, bool group, struct wp_owner *out, char **name)
     /* A bare number gets the name that it has here, as in tar. */
     if (!*name || !**name) {
         free(*name);
-        *name = find_name(out->id, group);
+        *name = wp_account_name(out->id, group);
     }
     if (!*name) {
         message_error("out of memory");

@@ -2,11 +2,10 @@
 
 #include <stdio.h>
 
-#include "base/cleanup.h"
-#include "base/path.h"
 #include "json_document.h"
 #include "message.h"
 #include "show.h"
+#include "text.h"
 #include "verbs.h"
 
 /* "* in-tree    /srv/app/pkg/__pycache__": the one that Numba uses is marked. */
@@ -69,7 +68,7 @@ static void show_file(const struct args *a, const char *file, const struct wp_ve
             print_place(places + i);
     }
     if (!used) {
-        _cleanup_free_ char *name = path_escape(file);
+        _cleanup_free_ char *name = wp_escape(file);
 
         fflush(stdout);
         message_warning("%s: Numba can write to none of these and will refuse to cache",
@@ -78,14 +77,13 @@ static void show_file(const struct args *a, const char *file, const struct wp_ve
     wp_cache_places_free(places, count);
 }
 
-int path_run(const struct args *a)
+int path_run(const struct wp_context *context, const struct args *a)
 {
+    (void)context;
     struct wp_verify_options o = {
         .cache_dir = args_cache_dir(a),
         .user = a->user,
         .runtime_roots = string_list_values(&a->runtime_roots),
-        .threads = a->threads,
-        .report = message_report(),
     };
 
     if (a->json) {

@@ -35,12 +35,12 @@ bool progress_shown(void)
     return shown;
 }
 
-void progress_update(void *ctx, uint64_t done, uint64_t total)
+void progress_update(void *user_data, uint64_t done, uint64_t total)
 {
     char a[SHOW_SIZE], b[SHOW_SIZE], line[4 * SHOW_SIZE];
     int64_t now = now_ms();
 
-    (void)ctx;
+    (void)user_data;
     if (last_ms && now - last_ms < INTERVAL_MS)
         return;
     last_ms = now;

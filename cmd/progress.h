@@ -10,8 +10,8 @@ enum progress_when { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER };
 void progress_set(enum progress_when when, bool quiet);
 bool progress_shown(void);
 
-/* For struct wp_report: bytes done of TOTAL (0: unknown). */
-void progress_update(void *ctx, uint64_t done, uint64_t total);
+/* For struct wp_context: bytes done of TOTAL (0: unknown). */
+void progress_update(void *user_data, uint64_t done, uint64_t total);
 
 /* The job is done: the line goes. */
 void progress_end(void);

@@ -2,8 +2,6 @@
 
 #include <stdio.h>
 
-#include "base/buf.h"
-#include "base/cleanup.h"
 #include "json_document.h"
 #include "message.h"
 #include "show.h"
@@ -38,41 +36,33 @@ static void print_json(const struct args *a, const struct wp_restore_result *r)
     document_end();
 }
 
-static int add_deeds(struct buf *line, const struct args *a, const struct wp_restore_result *r)
-{
-    bool would = a->dry_run;
-    int rc = buf_printf(line, "%zu of %zu sources are the same", r->matched, r->sources);
-
-    rc = rc ? rc : show_add_count(line, r->missing, "file", "files", "missing");
-    rc = rc ? rc : show_add_count(line, r->changed, "file", "files", "changed");
-    rc = rc ? rc : show_add_count(line, r->extra, "file", "files", "not packed");
-    rc = rc ? rc : show_add_count(line, r->times, "time", "times", would ? "to set" : "set");
-    rc = rc ? rc : show_add_count(line, r->modes, "mode", "modes", would ? "to set" : "set");
-    rc = rc ? rc : show_add_count(line, r->links, "link", "links", would ? "to make" : "made");
-    rc = rc ? rc
-            : show_add_count(line, r->restamped, "index", "indexes",
-                             would ? "to restamp" : "restamped");
-    rc = rc ? rc
-            : show_add_count(line, r->pycs, ".pyc file", ".pyc files",
-                             would ? "to restamp" : "restamped");
-    return rc ? rc
-              : show_add_count(line, r->renamed, "cache directory", "cache directories",
-                               would ? "to rename" : "renamed");
-}
-
 static void print_summary(const struct args *a, const struct wp_restore_result *r)
 {
-    _cleanup_buf_ struct buf line = {0};
-    int rc = add_deeds(&line, a, r);
+    const char *set = a->dry_run ? "to set" : "set";
+    const char *restamped = a->dry_run ? "to restamp" : "restamped";
+    struct show_line line;
 
-    if (!rc && !a->dry_run)
-        rc = show_add_verdict(&line, &r->verify);
-    if (!rc)
-        rc = show_add_place(&line, r->layout, r->cache_dir, r->set_cache_dir, r->verify.count);
-    show_summary(&line, rc);
+    show_begin(&line);
+    show_add(&line, "%zu of %zu sources are the same", r->matched, r->sources);
+    show_add_count(&line, r->missing, "file", "files", "missing");
+    show_add_count(&line, r->changed, "file", "files", "changed");
+    show_add_count(&line, r->extra, "file", "files", "not packed");
+    show_add_count(&line, r->times, "time", "times", set);
+    show_add_count(&line, r->modes, "mode", "modes", set);
+    show_add_count(&line, r->links, "link", "links", a->dry_run ? "to make" : "made");
+    show_add_count(&line, r->restamped, "index", "indexes", restamped);
+    show_add_count(&line, r->pycs, ".pyc file", ".pyc files", restamped);
+    show_add_count(&line, r->renamed, "cache directory", "cache directories",
+                   a->dry_run ? "to rename" : "renamed");
+    if (!a->dry_run) {
+        show_add(&line, "; ");
+        show_add_verdict(&line, &r->verify);
+    }
+    show_add_place(&line, r->layout, r->cache_dir, r->set_cache_dir, r->verify.count);
+    show_end(&line);
 }
 
-int restore_run(const struct args *a)
+int restore_run(const struct wp_context *context, const struct args *a)
 {
     struct wp_restore_options o = {
         .dir = a->operands[0].text,
@@ -83,9 +73,6 @@ int restore_run(const struct args *a)
         .runtime_roots = string_list_values(&a->runtime_roots),
         .restamp = a->restamp,
         .dry_run = a->dry_run,
-        .threads = a->threads,
-        .report = message_report(),
-        .interrupted = signals_flag(),
     };
     struct wp_restore_result result = {0};
     struct wp_error err = {0};
@@ -93,7 +80,7 @@ int restore_run(const struct args *a)
 
     args_warn_layout(a);
     signals_install();
-    rc = wp_restore(&o, &result, &err);
+    rc = wp_restore(context, &o, &result, &err);
     progress_end();
     if (rc < 0)
         return message_failure(rc, &err);

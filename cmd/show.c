@@ -1,15 +1,16 @@
+/* Standard output, and how numbers and reports are worded. */
+
 #include "show.h"
 
 #include <errno.h>
-#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
-#include "base/cleanup.h"
-#include "base/path.h"
 #include "message.h"
 #include "signals.h"
+#include "text.h"
 
 void show_size(char out[SHOW_SIZE], uint64_t bytes)
 {
@@ -27,19 +28,6 @@ void show_size(char out[SHOW_SIZE], uint64_t bytes)
     snprintf(out, SHOW_SIZE, "%.1f %s", value, units[unit]);
 }
 
-void show_time(char out[SHOW_TIME], int64_t sec, int32_t nsec)
-{
-    bool negative = sec < 0;
-    uint64_t whole = negative ? 0 - (uint64_t)sec : (uint64_t)sec;
-
-    /* -1 s and 500 ms past it is half a second before the epoch. */
-    if (negative && nsec > 0) {
-        whole--;
-        nsec = 1000000000 - nsec;
-    }
-    snprintf(out, SHOW_TIME, "%s%" PRIu64 ".%09" PRId32, negative ? "-" : "", whole, nsec);
-}
-
 const char *show_plural(uint64_t n, const char *singular, const char *plural)
 {
     return n == 1 ? singular : plural;
@@ -47,7 +35,7 @@ const char *show_plural(uint64_t n, const char *singular, const char *plural)
 
 void show_name(const char *text)
 {
-    _cleanup_free_ char *escaped = path_escape(text);
+    _cleanup_free_ char *escaped = wp_escape(text);
 
     if (!escaped) {
         message_error("out of memory");
@@ -56,58 +44,68 @@ void show_name(const char *text)
     fputs(escaped, stdout);
 }
 
-char *show_verdict(const struct wp_verify_report *r)
+void show_begin(struct show_line *line)
 {
-    _cleanup_buf_ struct buf text = {0};
-    const char *before = " (";
-    int rc;
+    *line = (struct show_line){0};
+    line->f = open_memstream(&line->text, &line->size);
+}
 
-    if (r->count == 0)
-        return strdup("no cache indexes");
-    rc = buf_printf(&text, "%zu of %zu cache indexes valid", r->by_status[WP_VALID], r->count);
-    for (int s = 0; s < WP_STATUS_COUNT && !rc; s++) {
+void show_add(struct show_line *line, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    if (line->f)
+        vfprintf(line->f, fmt, ap);
+    va_end(ap);
+}
+
+void show_add_count(struct show_line *line, uint64_t n, const char *one, const char *many,
+                    const char *done)
+{
+    if (n)
+        show_add(line, "; %llu %s %s", (unsigned long long)n, show_plural(n, one, many), done);
+}
+
+void show_add_verdict(struct show_line *line, const struct wp_verify_report *r)
+{
+    const char *before = " (";
+
+    if (r->count == 0) {
+        show_add(line, "no cache indexes");
+        return;
+    }
+    show_add(line, "%zu of %zu cache indexes valid", r->by_status[WP_VALID], r->count);
+    for (int s = 0; s < WP_STATUS_COUNT; s++) {
         if (s == WP_VALID || r->by_status[s] == 0)
             continue;
-        rc = buf_printf(&text, "%s%zu %s", before, r->by_status[s],
-                        wp_status_name((enum wp_status)s));
+        show_add(line, "%s%zu %s", before, r->by_status[s], wp_status_name((enum wp_status)s));
         before = ", ";
     }
-    if (rc || (before[0] == ',' && buf_add(&text, ")", 1)) || buf_terminate(&text))
-        return NULL;
-    return (char *)take_ptr(text.data);
+    if (before[0] == ',')
+        show_add(line, ")");
 }
 
-int show_add_count(struct buf *line, uint64_t n, const char *one, const char *many,
-                   const char *done)
-{
-    return n ? buf_printf(line, "; %llu %s %s", (unsigned long long)n, show_plural(n, one, many),
-                          done)
-             : 0;
-}
-
-int show_add_verdict(struct buf *line, const struct wp_verify_report *r)
-{
-    _cleanup_free_ char *verdict = show_verdict(r);
-
-    return verdict ? buf_printf(line, "; %s", verdict) : -ENOMEM;
-}
-
-int show_add_place(struct buf *line, enum wp_layout layout, const char *cache_dir, bool set,
-                   size_t count)
+void show_add_place(struct show_line *line, enum wp_layout layout, const char *cache_dir, bool set,
+                    size_t count)
 {
     if (cache_dir)
-        return buf_printf(line, "; caches in %s%s", cache_dir, set ? " (set NUMBA_CACHE_DIR)" : "");
-    if (count && layout == WP_LAYOUT_IN_TREE)
-        return buf_add_str(line, "; caches in tree");
-    return 0;
+        show_add(line, "; caches in %s%s", cache_dir, set ? " (set NUMBA_CACHE_DIR)" : "");
+    else if (count && layout == WP_LAYOUT_IN_TREE)
+        show_add(line, "; caches in tree");
 }
 
-void show_summary(struct buf *line, int rc)
+void show_end(struct show_line *line)
 {
-    if (rc || buf_terminate(line))
+    bool failed = !line->f || ferror(line->f);
+
+    if (line->f && fclose(line->f) != 0)
+        failed = true;
+    if (failed)
         message_error("out of memory");
     else
-        message_summary("%s", (const char *)line->data);
+        message_summary("%s", line->text);
+    free(line->text);
 }
 
 void show_invalid(const struct wp_verify_report *r, bool lost)
@@ -118,7 +116,7 @@ void show_invalid(const struct wp_verify_report *r, bool lost)
 
         if (s->status == WP_VALID)
             continue;
-        name = path_escape(s->index);
+        name = wp_escape(s->index);
         (lost ? message_lost : message_warning)("%s: %s: %s", name ? name : "?",
                                                 wp_status_name(s->status),
                                                 s->reason ? s->reason : "not valid");

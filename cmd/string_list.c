@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
-#include "base/cleanup.h"
 #include "message.h"
+#include "text.h"
 
 int string_list_add(struct string_list *n, const char *name)
 {
@@ -43,53 +42,59 @@ const char *const *string_list_values(const struct string_list *n)
     return n->count ? (const char *const *)n->v : NULL;
 }
 
-static int add_line(struct string_list *n, struct buf *line, enum string_list_kind kind)
+static int add_name(struct string_list *n, char *name, enum string_list_kind kind)
 {
-    if (kind == LIST_PATTERNS) {
-        while (line->size && strchr(" \t\r\f\v", line->data[line->size - 1]))
-            line->size--;
+    size_t size = strlen(name);
+
+    while (kind == LIST_PATTERNS && size && strchr(" \t\r\f\v", name[size - 1]))
+        name[--size] = '\0';
+    return size ? string_list_add(n, name) : 0;
+}
+
+static int add_lines(struct string_list *n, char *lines, enum string_list_kind kind)
+{
+    int rc = 0;
+
+    for (char *line = lines, *next; line && !rc; line = next) {
+        next = strchr(line, '\n');
+        if (next)
+            *next++ = '\0';
+        rc = add_name(n, line, kind);
     }
-    if (line->size == 0)
-        return 0;
-    if (buf_terminate(line) != 0)
-        return -ENOMEM;
-    return string_list_add(n, (const char *)line->data);
+    return rc;
 }
 
 int string_list_read(struct string_list *n, const char *file, enum string_list_kind kind)
 {
     bool is_stdin = strcmp(file, "-") == 0;
     _cleanup_fclose_ FILE *opened = is_stdin ? NULL : fopen(file, "re");
-    _cleanup_buf_ struct buf line = {0};
+    _cleanup_free_ char *text = NULL;
     FILE *f = is_stdin ? stdin : opened;
-    int end = kind == LIST_NUL ? '\0' : '\n', c, rc = 0;
+    bool lines = kind != LIST_NUL;
+    size_t room = 0;
+    ssize_t size;
+    int rc = 0;
 
     if (!f) {
         message_error("%s: %s", file, strerror(errno));
         return STATUS_FAILED;
     }
     errno = 0;
-    while (!rc && (c = getc_unlocked(f)) != EOF) {
-        if (c == '\0' && end != '\0') {
-            /* As tar does: a list that find -print0 made is understood. */
-            message_warning("%s: a NUL in the list: names end with NUL from here on", file);
-            end = '\0';
-        }
-        if (c == end) {
-            rc = add_line(n, &line, kind);
-            buf_clear(&line);
-        } else {
-            unsigned char byte = (unsigned char)c;
+    while (!rc && (size = getdelim(&text, &room, '\0', f)) > 0) {
+        bool nul = text[size - 1] == '\0';
 
-            rc = buf_add(&line, &byte, 1);
-        }
+        /* As tar does: a list that find -print0 made is understood. */
+        if (nul && lines)
+            message_warning("%s: a NUL in the list: names end with NUL from here on", file);
+        rc = lines ? add_lines(n, text, kind) : add_name(n, text, kind);
+        lines = lines && !nul;
     }
     if (!rc && ferror(f)) {
         message_error("%s: %s", file, strerror(errno ? errno : EIO));
         return STATUS_FAILED;
     }
-    if (!rc)
-        rc = add_line(n, &line, kind);
+    if (!rc && !feof(f))
+        rc = -ENOMEM;
     if (rc) {
         message_error("out of memory");
         return STATUS_FAILED;

@@ -3,12 +3,7 @@
 
 #include "args.h"
 
-int create_run(const struct args *a);
-int extract_run(const struct args *a);
-int list_run(const struct args *a);
-int amend_run(const struct args *a);
-int restore_run(const struct args *a);
-int verify_run(const struct args *a);
-int inspect_run(const struct args *a);
-int env_run(const struct args *a);
-int path_run(const struct args *a);
+typedef int verb_run(const struct wp_context *context, const struct args *a);
+
+verb_run create_run, extract_run, list_run, amend_run, restore_run;
+verb_run verify_run, inspect_run, env_run, path_run;

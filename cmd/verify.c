@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/cleanup.h"
 #include "hints.h"
 #include "json_document.h"
 #include "message.h"
@@ -53,7 +52,7 @@ static json_t *fix_object(const struct args *a, const struct wp_fix_result *f)
 static void print_report(const struct args *a, const struct wp_verify_report *r,
                          const struct wp_fix_result *fixed)
 {
-    _cleanup_free_ char *verdict = show_verdict(r);
+    struct show_line line;
     bool colour = message_colour(stdout);
 
     if (a->json) {
@@ -74,18 +73,21 @@ static void print_report(const struct args *a, const struct wp_verify_report *r,
     }
     fflush(stdout);
     hints_print(r);
-    message_summary("%s", verdict ? verdict : "out of memory");
+    show_begin(&line);
+    show_add_verdict(&line, r);
+    show_end(&line);
 }
 
-static int judge(const struct args *a, const struct wp_verify_options *o,
-                 struct wp_verify_report *report, struct wp_error *err)
+static int judge(const struct wp_context *context, const struct args *a,
+                 const struct wp_verify_options *o, struct wp_verify_report *report,
+                 struct wp_error *err)
 {
     struct wp_archive *archive = NULL;
     int rc;
 
     if (!a->archive)
-        return wp_verify_tree(a->operands[0].text, o, report, err);
-    rc = wp_archive_open(&archive, a->archive, a->threads, o->report, o->interrupted, err);
+        return wp_verify_tree(context, a->operands[0].text, o, report, err);
+    rc = wp_archive_open(context, a->archive, &archive, err);
     if (rc < 0)
         return rc;
     rc = wp_verify_archive(archive, o, report, err);
@@ -93,7 +95,7 @@ static int judge(const struct args *a, const struct wp_verify_options *o,
     return rc;
 }
 
-int verify_run(const struct args *a)
+int verify_run(const struct wp_context *context, const struct args *a)
 {
     struct wp_verify_options o = {
         .manifest = a->manifest,
@@ -104,9 +106,6 @@ int verify_run(const struct args *a)
         .cpu_name = a->python ? NULL : getenv("NUMBA_CPU_NAME"),
         .cpu_features = a->python ? NULL : getenv("NUMBA_CPU_FEATURES"),
         .keys = a->json,
-        .threads = a->threads,
-        .report = message_report(),
-        .interrupted = signals_flag(),
     };
     struct wp_verify_report report = {0};
     struct wp_fix_result fixed = {0};
@@ -116,15 +115,16 @@ int verify_run(const struct args *a)
     if (rc)
         return rc;
     signals_install();
-    rc = judge(a, &o, &report, &err);
+    rc = judge(context, a, &o, &report, &err);
     if (rc == 0 && a->fix)
-        rc = wp_verify_fix(a->operands[0].text, &o, a->dry_run, &report, &fixed, &err);
+        rc = wp_verify_fix(context, a->operands[0].text, &o, a->dry_run, &report, &fixed, &err);
     progress_end();
     if (rc < 0) {
         wp_verify_report_clear(&report);
         return message_failure(rc, &err);
     }
     print_report(a, &report, &fixed);
+    wp_fix_result_clear(&fixed);
     if (report.by_status[WP_VALID] < report.count)
         message_raise(STATUS_LOST);
     wp_verify_report_clear(&report);

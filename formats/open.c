@@ -20,8 +20,7 @@ static int open_input(const char *path, struct wp_error *err)
     return fd < 0 ? error_set(err, errno, path, "cannot open the archive") : fd;
 }
 
-int wp_archive_open(struct wp_archive **out, const char *path, unsigned threads,
-                    const struct wp_report *rep, const volatile sig_atomic_t *interrupted,
+int wp_archive_open(const struct wp_context *context, const char *path, struct wp_archive **out,
                     struct wp_error *err)
 {
     struct wp_archive *a = calloc(1, sizeof *a);
@@ -33,8 +32,8 @@ int wp_archive_open(struct wp_archive **out, const char *path, unsigned threads,
         free(a);
         return error_nomem(err);
     }
-    a->report = rep;
-    a->pool = pool_new(threads);
+    a->context = context;
+    a->pool = pool_new(context_threads(context));
     fd = a->pool ? open_input(path, err) : error_set(err, errno, NULL, "cannot start threads");
     if (fd < 0) {
         wp_archive_close(a);
@@ -42,8 +41,7 @@ int wp_archive_open(struct wp_archive **out, const char *path, unsigned threads,
     }
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
         a->size = (uint64_t)st.st_size;
-    options = (struct format_open_options){
-        .name = a->name, .pool = a->pool, .report = rep, .interrupted = interrupted};
+    options = (struct format_open_options){.name = a->name, .pool = a->pool, .context = context};
     r = formats_open_reader(&a->reader, fd, &options, err);
     if (r < 0) {
         wp_archive_close(a);

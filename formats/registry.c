@@ -176,7 +176,7 @@ static int read_start(int fd, struct start *s, const struct format_open_options 
                       struct wp_error *err)
 {
     while (s->size < sizeof(s->data)) {
-        if (file_wait(fd, POLLIN, o->interrupted) < 0)
+        if (file_wait(fd, POLLIN, context_interrupted(o->context)) < 0)
             return error_set(err, EINTR, o->name, "cannot read");
         ssize_t n = read(fd, s->data + s->size, sizeof(s->data) - s->size);
         if (n < 0 && errno == EINTR)
@@ -224,7 +224,7 @@ static int open_raw(struct source **out, int fd, const struct start *s,
 
     if (rc < 0)
         return rc;
-    file->interrupted = o->interrupted;
+    file->interrupted = context_interrupted(o->context);
     rc = source_with_prefix(out, s->data, s->size, file, err);
     if (rc < 0)
         source_free(file);
@@ -243,7 +243,7 @@ static int open_plain(struct tar_input *in, int fd, const struct start *s,
     if (in->codec) {
         rc = in->codec->open(&in->plain, take_fd(&owned), s->data, s->size, o->name, o->pool, err);
         if (rc == 0)
-            in->plain->interrupted = o->interrupted;
+            in->plain->interrupted = context_interrupted(o->context);
         return rc;
     }
     if (!is_filtered(s) && !is_tar(s))

@@ -6,18 +6,28 @@
  * Conventions
  *   - Functions return 0 on success and a negative errno on failure, with *ERR filled (one line,
  *     control characters escaped, names the file and the cause). ERR may be NULL.
- *   - Options structs are initialised with zeros ("= {0}"): zero and NULL are the defaults.
+ *   - Structures of options are initialised with zeros ("= {0}"): zero and NULL are the defaults.
  *   - Strings are bytes, as the kernel takes them; lists end with NULL. Nothing given is kept
  *     after the call unless it says so.
- *   - Nothing here prints. What a user should hear of comes through struct wp_report.
- *   - Signals: a job watches options->interrupted (a sig_atomic_t that a handler may set) and
- *     returns -EINTR, with nothing half-done.
+ *   - Nothing here prints. What a user should hear of, and what stops a job, is said once, by a
+ *     struct wp_context.
  *   - Different jobs may run in different threads at once. What the library keeps between them
- *     changes no result: names of owners for a few seconds, and what the kernel can do. Reports are
- *     made one at a time in the whole process.
+ *     changes no result: names of owners for a few seconds, and what the kernel can do. Messages
+ *     are handed out one at a time in the whole process.
  *   - -EINVAL also means that what was read is wrong: a damaged or hostile archive, a manifest that
  *     is none. The message says what; -EBADMSG is used for content that differs from what a
  *     checksum or a manifest says. -ENOMEM and -EINTR can come from everything.
+ *
+ * How structures grow
+ *   - Structures that a caller declares, and those that come in arrays, end with reserved members.
+ *     A new member takes the place of reserved ones, so that sizes and offsets stay. Structures
+ *     that are only pointed to grow at their end.
+ *   - Reserved members of options and contexts are zeros, as all is that was initialised with
+ *     zeros. Where one is not, the caller was built for a later version and wants what this one
+ *     does not know: the job returns -EINVAL.
+ *   - Enumerations grow at their end: a program may meet values that it does not know.
+ *   - The SONAME says with which versions a program works: until 1.0 it carries the minor version,
+ *     then the major one.
  */
 
 #include <signal.h>
@@ -37,10 +47,14 @@ extern "C" {
 
 #define WP_VERSION "0.1.0"
 
+#define WP_RESERVED(n)                                                                             \
+    void *reserved_ptr[n];                                                                         \
+    uint64_t reserved_int[n]
+
 /* WP_VERSION of the library that is running: static. */
 WP_API const char *wp_version(void);
 
-/* ---- Errors and reports ------------------------------------------------------------------ */
+/* ---- Errors and contexts ----------------------------------------------------------------- */
 
 struct wp_error {
     int code;           /* positive errno; 0: nothing set */
@@ -48,21 +62,28 @@ struct wp_error {
 };
 
 enum wp_severity {
-    WP_DETAIL,  /* what -v shows: "app/k.py" packed, a cache directory left behind */
-    WP_NOTE,    /* what a user should know */
+    WP_DETAIL,  /* a step of the job, such as a file that was packed: "app/k.py" */
+    WP_NOTE,    /* a user should know it */
     WP_WARNING, /* something is not as it should be; the job goes on */
-    WP_CHANGED, /* a warning that makes the exit status 1 (a file changed while packing, an
-                   archive's source has no match) */
-    WP_FAILED   /* an error about one member that makes the exit status 2 while the others are
-                   done, as in tar (-k: a file exists) */
+    WP_CHANGED, /* a warning that the result is not complete: a file changed while it was packed, a
+                   source of an archive has no match */
+    WP_FAILED   /* an error about one member, while the others are done: a file exists that is to
+                   be kept */
 };
 
-/* Called on the job's thread and on pool threads, one call at a time. TEXT is one line. */
-struct wp_report {
-    void (*message)(void *ctx, enum wp_severity severity, const char *text);
-    /* May be NULL. DONE and TOTAL bytes of the whole job; TOTAL 0: unknown. */
-    void (*progress)(void *ctx, uint64_t done, uint64_t total);
-    void *ctx;
+/* How the caller takes part in jobs. Borrowed for as long as a job runs, and by an archive or a
+ * collection until it is closed. Wherever a context is taken, NULL is one of zeros. */
+struct wp_context {
+    /* These are called on the job's thread and on others, one call at a time; NULL: not at all.
+     * TEXT is one line. DONE and TOTAL are bytes of the whole job; TOTAL 0: not known. */
+    void (*message)(void *user_data, enum wp_severity severity, const char *text);
+    void (*progress)(void *user_data, uint64_t done, uint64_t total);
+    void *user_data;
+    /* A signal handler may set it: the job then returns -EINTR, with nothing half-done, also where
+     * it waits for a pipe. NULL: nothing stops a job. */
+    const volatile sig_atomic_t *interrupted;
+    unsigned threads; /* to work with; 0: one for each CPU */
+    WP_RESERVED(4);
 };
 
 /* ---- Formats ----------------------------------------------------------------------------- */
@@ -77,7 +98,7 @@ WP_API const struct wp_format *wp_format_by_suffix(const char *archive);
 WP_API const char *wp_format_name(const struct wp_format *f);
 /* Can it be written? (bzip2 and xz are read only.) */
 WP_API bool wp_format_writes(const struct wp_format *f);
-/* The lowest and highest --level; both 0 where the format has none. */
+/* The lowest and highest level of compression; both 0 where the format has none. */
 WP_API void wp_format_levels(const struct wp_format *f, int *min, int *max);
 /* Format number I of all, for help texts: NULL at and after the end. */
 WP_API const struct wp_format *wp_format_at(size_t i);
@@ -112,6 +133,8 @@ enum wp_stamp_kind {
     WP_STAMP_CONTENT, /* 32 bytes: SHA-256 of the source */
     WP_STAMP_UNKNOWN
 };
+/* "mtime", "seconds", "content" or "unknown": static. */
+WP_API const char *wp_stamp_kind_name(enum wp_stamp_kind kind);
 
 struct wp_stamp {
     enum wp_stamp_kind kind;
@@ -131,6 +154,7 @@ struct wp_overload {
     bool closure;                  /* CELLS is not the digest of nothing */
     bool has_size;
     uint64_t size; /* bytes of the data file */
+    WP_RESERVED(2);
 };
 
 /* One judged index. Strings are owned by the report that holds it. */
@@ -145,6 +169,7 @@ struct wp_index_status {
     char *python;                  /* "311" of ".py311.", or NULL */
     struct wp_overload *overloads; /* where asked for, and the index can be read; in its order */
     size_t overload_count;
+    WP_RESERVED(2);
 };
 
 /* What verify tells besides: none of it makes an index invalid. */
@@ -168,29 +193,32 @@ struct wp_note {
     enum wp_note_kind kind;
     char *path; /* as an index's; NULL: the whole tree */
     char *text; /* one line */
+    WP_RESERVED(2);
 };
 
 struct wp_verify_report {
     struct wp_index_status *indexes; /* owned, sorted by path */
     size_t count;
-    size_t by_status[WP_STATUS_COUNT];
+    size_t by_status[32];  /* how many there are, by enum wp_status */
     bool keys;             /* the indexes' overloads were looked at */
     struct wp_note *notes; /* owned */
     size_t note_count;
+    WP_RESERVED(4);
 };
 /* Frees what R owns and leaves zeros; R may be zeros already. */
 WP_API void wp_verify_report_clear(struct wp_verify_report *r);
 
 /* ---- Create ------------------------------------------------------------------------------ */
 
-/* A path to pack, relative to a directory: as `-C DIR PATH` gives it. */
+/* A path to pack, by which it is also named, and the directory that it is relative to. */
 struct wp_member {
     const char *dir; /* NULL: the working directory */
     const char *path;
 };
 
-struct wp_owner { /* --owner, --group: */
-    bool set;
+/* A user or group to store for every member. */
+struct wp_owner {
+    bool set; /* false: store each member's own */
     uint32_t id;
     const char *name; /* NULL: none */
 };
@@ -201,10 +229,10 @@ struct wp_create_options {
     const struct wp_member *members;
     size_t member_count;
     const char *const *cache_dirs;   /* roots of hashed caches to look into; NULL: none */
-    const char *const *source_roots; /* --source-root: other paths by which Python imported what a
-                                        member's directory names */
+    const char *const *source_roots; /* other paths by which Python imported what a member's
+                                        directory names */
     const char *const *exclude;      /* patterns as GNU tar has them */
-    bool follow;                     /* -h: pack what symlinks point to */
+    bool follow;                     /* pack what symlinks point to */
     bool caches_only;                /* caches and manifest without the sources */
     bool strict;                     /* refuse if any index is stale */
     bool numeric_owner;
@@ -213,9 +241,7 @@ struct wp_create_options {
     bool level_set;
     bool gzip_one_member;
     const char *egg_info; /* egg: the NAME.egg-info directory; NULL: found near the tree */
-    unsigned threads;     /* 0: all CPUs */
-    const struct wp_report *report;
-    const volatile sig_atomic_t *interrupted;
+    WP_RESERVED(4);
 };
 
 struct wp_create_result {
@@ -224,18 +250,21 @@ struct wp_create_result {
     uint64_t bytes_written;
     size_t indexes, valid;          /* packed, and valid when packed */
     size_t cache_dirs;              /* hashed directories that belong to the tree */
-    struct wp_verify_report verify; /* each index as it was when packed; clear it */
-    bool changed;                   /* a file changed while being read: exit status 1 */
+    struct wp_verify_report verify; /* each index as it was when packed */
+    bool changed;                   /* a file changed while being read */
     char id[17];                    /* the archive's ID: hexadecimal digits */
+    WP_RESERVED(4);
 };
+/* Frees what R owns and leaves zeros; R may be zeros already. */
+WP_API void wp_create_result_clear(struct wp_create_result *r);
 /* Packs the members, in whatever order they are given, and the caches that belong to them. An
  * existing archive is replaced in one step at the end, and stays as it is after an error. RESULT is
- * overwritten; its report is the caller's to clear, zeros after an error. Errors: -ENOENT, -EACCES
- * and the like where a member cannot be read; -EINVAL where options do not go together, names
- * cannot be packed, or with `strict` an index is stale; what writing gave (-ENOSPC, -EPIPE). A file
- * that changes meanwhile is no error: see `changed`. */
-WP_API int wp_create(const struct wp_create_options *o, struct wp_create_result *result,
-                     struct wp_error *err);
+ * overwritten and the caller's to clear; zeros after an error. Errors: -ENOENT, -EACCES and the
+ * like where a member cannot be read; -EINVAL where options do not go together, names cannot be
+ * packed, or with `strict` an index is stale; what writing gave (-ENOSPC, -EPIPE). A file that
+ * changes meanwhile is no error: see `changed`. */
+WP_API int wp_create(const struct wp_context *context, const struct wp_create_options *o,
+                     struct wp_create_result *result, struct wp_error *err);
 
 /* ---- Reading archives -------------------------------------------------------------------- */
 
@@ -261,14 +290,11 @@ enum wp_restamp {
  * like) and is then to be closed, since a pipe is not read twice. */
 struct wp_archive;
 
-/* Opens the archive PATH, whose format is recognised by its content; "-" is standard input.
- * THREADS: 0 is all CPUs, for all that is done with it. REPORT must live as long as the archive,
- * and so must INTERRUPTED (may be NULL): once it is set, whatever reads the archive returns -EINTR,
- * also where it waits for a pipe. Errors: what opening and reading gave; -EINVAL where it is no
- * archive that can be read. *OUT is only set on success. */
-WP_API int wp_archive_open(struct wp_archive **out, const char *path, unsigned threads,
-                           const struct wp_report *report, const volatile sig_atomic_t *interrupted,
-                           struct wp_error *err);
+/* Opens the archive PATH, whose format is recognised by its content; "-" is standard input. CONTEXT
+ * is the one of every job on the archive, and must live as long. Errors: what opening and reading
+ * gave; -EINVAL where it is no archive that can be read. *OUT is only set on success. */
+WP_API int wp_archive_open(const struct wp_context *context, const char *path,
+                           struct wp_archive **out, struct wp_error *err);
 /* Closes and frees A; NULL is fine. */
 WP_API void wp_archive_close(struct wp_archive *a);
 
@@ -295,40 +321,41 @@ WP_API int wp_list(struct wp_archive *a, const char *const *patterns,
 /* ---- Extract ----------------------------------------------------------------------------- */
 
 struct wp_extract_options {
-    const char *dir;             /* -C; NULL: the working directory; created if missing */
+    const char *dir;             /* NULL: the working directory; created if missing */
     const char *const *patterns; /* members to extract; NULL: all */
     const char *const *exclude;  /* patterns of members to leave out; NULL: none */
     unsigned strip_components;   /* leading parts of names that are left out */
     enum wp_layout layout;
-    const char *cache_dir;             /* NULL: none given */
-    const char *user;                  /* name or UID of who runs Python; NULL: who calls */
-    const char *const *runtime_roots;  /* NULL: where DIR is */
-    bool keep_old;                     /* -k */
-    bool same_permissions;             /* -p: setuid bits too, and no umask */
-    bool same_owner;                   /* owners as packed; without it, so only for root */
-    bool no_same_owner, numeric_owner; /* as GNU tar; the first overrides same_owner */
+    const char *cache_dir;            /* NULL: none given */
+    const char *user;                 /* name or UID of who runs Python; NULL: who calls */
+    const char *const *runtime_roots; /* NULL: where DIR is */
+    bool keep_old;                    /* leave files that exist, and fail for them alone */
+    bool same_permissions;            /* modes as packed: setuid bits too, and no umask */
+    bool same_owner;                  /* owners as packed; without it, so only for root */
+    bool no_same_owner;               /* overrides same_owner */
+    bool numeric_owner;               /* take owners by number, not by name */
     bool replace;     /* swap each top-level directory for the new one in one step */
     bool if_needed;   /* nothing is done where DIR holds this archive already */
-    bool to_stdout;   /* -O: write contents there, and nothing else */
+    bool to_stdout;   /* write contents to standard output, and nothing to disk */
     bool caches_only; /* onto a tree that came another way */
     enum wp_restamp restamp;
-    const struct wp_report *report;
-    const volatile sig_atomic_t *interrupted;
+    WP_RESERVED(4);
 };
 
 struct wp_extract_result {
     uint64_t files; /* entries unpacked, without warmpack's own */
     bool has_manifest;
-    bool unchanged;          /* --if-needed: nothing was to be done */
+    bool unchanged;          /* with if_needed: nothing was to be done */
     size_t renamed;          /* cache directories that got another name or place */
     enum wp_layout layout;   /* where caches went: never AUTO */
     char *cache_dir;         /* where hashed caches went, as the consumer sees it; NULL: in tree */
     bool set_cache_dir;      /* the consumer must set NUMBA_CACHE_DIR to cache_dir */
     size_t was_valid;        /* indexes that were valid when packed */
-    size_t lost;             /* of those, not valid now: exit status 1 */
+    size_t lost;             /* of those, not valid now */
     size_t restamped;        /* indexes changed to fit times that could not be set */
-    size_t sources, matched; /* --caches-only: sources of indexes, and those that are the same */
+    size_t sources, matched; /* with caches_only: sources of indexes; those that are the same */
     struct wp_verify_report verify; /* each index where it lies now */
+    WP_RESERVED(4);
 };
 /* Frees what R owns and leaves zeros; R may be zeros already. */
 WP_API void wp_extract_result_clear(struct wp_extract_result *r);
@@ -355,14 +382,12 @@ struct wp_restore_options {
     enum wp_restamp restamp;
     bool keep_modes; /* set no modes */
     bool dry_run;    /* say what would be done, as WP_NOTE; the verdict is on what is there now */
-    unsigned threads;
-    const struct wp_report *report;
-    const volatile sig_atomic_t *interrupted;
+    WP_RESERVED(4);
 };
 
 struct wp_restore_result {
-    size_t manifests; /* of archives that were found in the tree */
-    size_t damaged;   /* manifests passed over, each reported as WP_FAILED: exit status 2 */
+    size_t manifests;                 /* of archives that were found in the tree */
+    size_t damaged;                   /* manifests passed over, each reported as WP_FAILED */
     uint64_t files, missing, changed; /* of the manifests: as packed, not there, other content */
     uint64_t extra;          /* beside them in their directories, and not packed; caches apart */
     size_t sources, matched; /* of indexes that were valid when packed; there and same */
@@ -374,6 +399,7 @@ struct wp_restore_result {
     bool set_cache_dir;
     size_t was_valid, lost; /* as in wp_extract_result */
     struct wp_verify_report verify;
+    WP_RESERVED(4);
 };
 /* Frees what R owns and leaves zeros; R may be zeros already. */
 WP_API void wp_restore_result_clear(struct wp_restore_result *r);
@@ -382,8 +408,8 @@ WP_API void wp_restore_result_clear(struct wp_restore_result *r);
  * error. Errors: -ENOENT where there is no manifest; what is wrong with the first one where none
  * can be used; -EBUSY where another run does not finish with the tree; what reading and writing
  * gave. */
-WP_API int wp_restore(const struct wp_restore_options *o, struct wp_restore_result *result,
-                      struct wp_error *err);
+WP_API int wp_restore(const struct wp_context *context, const struct wp_restore_options *o,
+                      struct wp_restore_result *result, struct wp_error *err);
 
 /* ---- Asking Python ----------------------------------------------------------------------- */
 
@@ -394,13 +420,14 @@ struct wp_python {
     char *triple, *cpu, *features;
     char *cache_dir; /* NUMBA_CACHE_DIR, from wherever it is set; NULL: not set */
     char *locators;  /* likewise NUMBA_CACHE_LOCATOR_CLASSES */
+    WP_RESERVED(4);
 };
 /* Runs the interpreter PYTHON (a path, or a name to be looked up in $PATH) with a fixed script that
  * imports Numba, in this environment. It is killed if it takes longer than two minutes.
- * *OUT is the caller's to clear; zeros after an error. INTERRUPTED may be NULL.
+ * *OUT is the caller's to clear; zeros after an error.
  * Errors: -ETIMEDOUT; -EINVAL where it has no Numba or answers nonsense; what spawning gave. */
-WP_API int wp_python_ask(const char *python, struct wp_python *out,
-                         const volatile sig_atomic_t *interrupted, struct wp_error *err);
+WP_API int wp_python_ask(const struct wp_context *context, const char *python,
+                         struct wp_python *out, struct wp_error *err);
 /* Frees what P owns and leaves zeros; P may be zeros already. */
 WP_API void wp_python_clear(struct wp_python *p);
 
@@ -415,32 +442,35 @@ struct wp_verify_options {
     /* NUMBA_CPU_NAME and NUMBA_CPU_FEATURES for the consumer; NULL: not set, or PYTHON says it. */
     const char *cpu_name, *cpu_features;
     bool keys; /* archives: read what is in the indexes, though the manifest says if they fit */
-    unsigned threads;
-    const struct wp_report *report;
-    const volatile sig_atomic_t *interrupted;
+    WP_RESERVED(4);
 };
 /* Judges each index of the tree DIR, in it and where caches for it lie outside, and takes notes.
  * RESULT is overwritten, and the caller's to clear; zeros after an error. That indexes are not
  * valid is no error. Errors: -ENOENT, -ENOTDIR, -EACCES where DIR, a directory in it or a cache
  * root cannot be read; -EINVAL where there is no such user or the given manifest is none; those of
  * wp_python_ask; -EINTR. */
-WP_API int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
-                          struct wp_verify_report *result, struct wp_error *err);
+WP_API int wp_verify_tree(const struct wp_context *context, const char *dir,
+                          const struct wp_verify_options *o, struct wp_verify_report *result,
+                          struct wp_error *err);
 
 struct wp_fix_result {
     uint64_t times; /* set as the manifest records them */
     size_t moved;   /* cache directories put where Numba looks */
     size_t removed; /* files */
+    WP_RESERVED(4);
 };
+/* Frees what R owns and leaves zeros; R may be zeros already. */
+WP_API void wp_fix_result_clear(struct wp_fix_result *r);
 /* Does what can be done safely about what REPORT, from wp_verify_tree on DIR with the same options,
  * has found. Where an index is stale or misplaced and DIR has a manifest: times are set, of files
  * that still have the content that it records, and cache directories moved, as wp_restore does;
  * no index is changed. Then what is corrupt or suspect is removed, with the data files that bear
  * its name, and so are data files of no index, unless they are younger than a minute. All is told
- * through the report of O, as WP_NOTE. REPORT is then on what is left.
+ * as WP_NOTE. REPORT is then on what is left.
  * DRY_RUN: only tells what would be done, counts it, and leaves REPORT as it is.
  * Errors: those of wp_restore but -ENOENT, and what removing gives; REPORT is cleared then. */
-WP_API int wp_verify_fix(const char *dir, const struct wp_verify_options *o, bool dry_run,
+WP_API int wp_verify_fix(const struct wp_context *context, const char *dir,
+                         const struct wp_verify_options *o, bool dry_run,
                          struct wp_verify_report *report, struct wp_fix_result *done,
                          struct wp_error *err);
 /* Judges an archive without unpacking it: stamps against the recorded times. Of O, python,
@@ -452,10 +482,9 @@ WP_API int wp_verify_archive(struct wp_archive *a, const struct wp_verify_option
 
 /* Says what is in the indexes without judging them: in PATH, a file or all beneath a directory.
  * Those that can be read are valid, the others corrupt, with the reason. RESULT as in
- * wp_verify_tree. REPORT and INTERRUPTED may be NULL. Errors: what opening PATH gives, -EFBIG for a
- * file of more than 64 MiB; what walking the directory gives; -EINTR. */
-WP_API int wp_inspect_path(const char *path, const struct wp_report *report,
-                           const volatile sig_atomic_t *interrupted,
+ * wp_verify_tree. Errors: what opening PATH gives, -EFBIG for a file of more than 64 MiB; what
+ * walking the directory gives; -EINTR. */
+WP_API int wp_inspect_path(const struct wp_context *context, const char *path,
                            struct wp_verify_report *result, struct wp_error *err);
 /* The same for the indexes in an archive, without unpacking it. Errors as in wp_verify_archive. */
 WP_API int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *result,
@@ -467,11 +496,12 @@ WP_API int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *res
 struct wp_probe {
     char *machine; /* "+adx,+aes,...": what its CPU has and its system lets programs use */
     struct wp_python python;
+    WP_RESERVED(4);
 };
 /* Of this machine; PYTHON NULL: without asking an interpreter. *OUT is the caller's to clear; zeros
  * after an error. Errors: those of wp_python_ask. */
-WP_API int wp_probe_here(const char *python, struct wp_probe *out,
-                         const volatile sig_atomic_t *interrupted, struct wp_error *err);
+WP_API int wp_probe_here(const struct wp_context *context, const char *python, struct wp_probe *out,
+                         struct wp_error *err);
 /* As JSON, on one line. Allocated; NULL: no memory. */
 WP_API char *wp_probe_text(const struct wp_probe *p);
 /* Frees what P owns and leaves zeros; P may be zeros already. */
@@ -481,22 +511,22 @@ WP_API void wp_probe_clear(struct wp_probe *p);
  * shell takes as they are; TRIPLE is NULL where not known. */
 struct wp_cpu {
     char *triple, *name, *features;
+    WP_RESERVED(4);
 };
 /* Frees what C owns and leaves zeros; C may be zeros already. */
 WP_API void wp_cpu_clear(struct wp_cpu *c);
 
 struct wp_env; /* caches and probes, gathered from several places */
 
-/* An empty one, the caller's to free. Errors: -ENOMEM. */
-WP_API int wp_env_new(struct wp_env **out, struct wp_error *err);
+/* An empty one, the caller's to free. CONTEXT must live as long. Errors: -ENOMEM. */
+WP_API int wp_env_new(const struct wp_context *context, struct wp_env **out, struct wp_error *err);
 /* NULL is fine. */
 WP_API void wp_env_free(struct wp_env *e);
 /* Adds a directory, an index or a probe. 1: a file that is none of these, perhaps an archive.
- * Indexes that cannot be read are told to REPORT and left out. Errors: those of wp_inspect_path;
- * -EINVAL where there is no index that can be read, or a probe is malformed. What was added before
- * stays. */
-WP_API int wp_env_add_path(struct wp_env *e, const char *path, const struct wp_report *report,
-                           const volatile sig_atomic_t *interrupted, struct wp_error *err);
+ * Indexes that cannot be read are told as WP_WARNING and left out. Errors: those of
+ * wp_inspect_path; -EINVAL where there is no index that can be read, or a probe is malformed. What
+ * was added before stays. */
+WP_API int wp_env_add_path(struct wp_env *e, const char *path, struct wp_error *err);
 /* The same for an archive; NAME is for messages. Errors: those of wp_inspect_archive; -EINVAL. */
 WP_API int wp_env_add_archive(struct wp_env *e, const char *name, struct wp_archive *a,
                               struct wp_error *err);
@@ -513,8 +543,11 @@ WP_API int wp_env_common(const struct wp_env *e, struct wp_cpu *out, struct wp_e
 struct wp_env_check {
     const char *probe;              /* its file's name; the env's */
     size_t total, load, run;        /* indexes; those that would load, those that could run */
-    struct wp_verify_report verify; /* each index, as it would be judged there; clear it */
+    struct wp_verify_report verify; /* each index, as it would be judged there */
+    WP_RESERVED(4);
 };
+/* Frees what C owns and leaves zeros; C may be zeros already. */
+WP_API void wp_env_check_clear(struct wp_env_check *c);
 /* How many probes were added. */
 WP_API size_t wp_env_probes(const struct wp_env *e);
 /* Holds all caches against probe number PROBE. The notes of OUT->verify name what is not known. OUT
@@ -533,8 +566,7 @@ struct wp_amend_options {
     bool strict;
     int level;
     bool level_set;
-    const struct wp_report *report;
-    const volatile sig_atomic_t *interrupted;
+    WP_RESERVED(4);
 };
 
 struct wp_amend_result {
@@ -546,7 +578,8 @@ struct wp_amend_result {
     size_t left_behind;           /* indexes of matched sources that are not valid */
     uint64_t pyc, pyc_in_zip;     /* in a zip: compiled files that have a source, and those that
                                      are valid by its time there */
-    struct wp_create_result made; /* what was written; its verify judges each index in it */
+    struct wp_create_result made; /* the new archive; its verify judges each index in it */
+    WP_RESERVED(4);
 };
 
 /* Gives an archive that another tool made what create would have given it: the exact times of its
@@ -566,6 +599,7 @@ struct wp_cache_place {
     char *dir;           /* absolute; owned */
     bool used;           /* the one Numba takes: the first that can be made and written to */
     char *why_not;       /* owned; NULL where usable */
+    WP_RESERVED(2);
 };
 /* The places for FILE (a .py), as it is seen from each runtime root; of O, cache_dir, user and
  * runtime_roots count. *PLACES is an array of *COUNT, freed by wp_cache_places_free; NULL after an
@@ -581,6 +615,31 @@ WP_API void wp_cache_places_free(struct wp_cache_place *places, size_t count);
  * obeyed), whether or not it exists. Allocated; NULL on failure, where ERR has the cause.
  * Source: Numba, caching.py, _UserWideCacheLocator. */
 WP_API char *wp_user_wide_cache_dir(const char *user, struct wp_error *err);
+
+/* ---- Texts ------------------------------------------------------------------------------- */
+
+/* TEXT for a terminal or a message: control characters, the backslash and bytes that are not UTF-8
+ * as \n, \t, \\, \ooo. Allocated; NULL: no memory. */
+WP_API char *wp_escape(const char *text);
+/* Is it well-formed UTF-8, without surrogates and overlong forms? */
+WP_API bool wp_is_utf8(const char *text);
+
+enum { WP_NUMBER_SIZE = 32 };
+/* A float as Python's repr() has it: the fewest digits that read back as V. */
+WP_API void wp_float_text(double v, char out[WP_NUMBER_SIZE]);
+/* A time as a decimal number with nine digits behind the point. SEC is rounded down, as in struct
+ * timespec: -1 and 500000000 are half a second before the epoch. */
+WP_API void wp_time_text(int64_t sec, int32_t nsec, char out[WP_NUMBER_SIZE]);
+
+/* The entries of FEATURES, a list such as wp_overload has, that say something other than the name
+ * CPU says already, in its order, parted by spaces. *KNOWN: is the name known? Else it is all of
+ * them. Allocated; NULL: no memory. */
+WP_API char *wp_features_beside(const char *cpu, const char *features, bool *known);
+
+/* The number of the user or group NAME. 1; 0 where there is none; negative errno. */
+WP_API int wp_account_id(const char *name, bool group, uint32_t *id);
+/* The name of user or group number ID, "" where it has none. Allocated; NULL: no memory. */
+WP_API char *wp_account_name(uint32_t id, bool group);
 
 #ifdef __cplusplus
 }

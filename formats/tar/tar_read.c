@@ -170,7 +170,7 @@ static int make_entry(struct tar_reader *r, struct wp_error *err)
         return rc;
     if (m->header.type != TAR_SPARSE && m->header.type != TAR_DUMPDIR &&
         m->header.type != TAR_FILE_V7 && (m->header.type < TAR_FILE || m->header.type > '7'))
-        report(r->report, WP_WARNING, r->entry.path,
+        report(r->context, WP_WARNING, r->entry.path,
                "an entry of unknown type (byte %u), taken for a file",
                (unsigned char)m->header.type);
     if (r->base.mark && strcmp(r->entry.path, r->base.mark) == 0) {
@@ -318,7 +318,7 @@ int tar_open_reader(struct format_reader **out, const struct tar_input *in,
     r->is_raw = in->is_raw;
     r->in.seek_fd = in->is_file && in->is_raw ? in->fd : -1;
     r->codec = in->codec;
-    r->report = o->report;
+    r->context = o->context;
     r->pool = o->pool;
     r->begin = in->offset;
     r->base.mark = in->mark ? strdup(in->mark) : NULL;

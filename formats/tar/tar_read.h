@@ -19,13 +19,13 @@ struct place {
 struct tar_reader {
     struct format_reader base;
     struct tar_stream in;
-    char *name;                     /* of the archive */
-    const struct wp_report *report; /* borrowed */
-    const struct codec *codec;      /* NULL: none that points at a manifest */
-    struct pool *pool;              /* borrowed */
-    int fd;                         /* the archive, shared with the source; -1: unknown */
-    bool is_raw;                    /* nothing is compressed */
-    bool is_file;                   /* fd is a regular file that holds nothing before the archive */
+    char *name;                       /* of the archive */
+    const struct wp_context *context; /* borrowed */
+    const struct codec *codec;        /* NULL: none that points at a manifest */
+    struct pool *pool;                /* borrowed */
+    int fd;                           /* the archive, shared with the source; -1: unknown */
+    bool is_raw;                      /* nothing is compressed */
+    bool is_file; /* fd is a regular file that holds nothing before the archive */
 
     uint64_t begin;              /* where in the archive the stream begins */
     struct place place;          /* of the current entry, with its extended headers */

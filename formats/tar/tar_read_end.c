@@ -67,7 +67,7 @@ int tar_read_end(struct tar_reader *r, struct wp_error *err)
     if (r->base.mark)
         return check_own_end(r, at - TAR_BLOCK, &rest, err);
     if (rest.is_more || !tar_is_zero_block(rest.last))
-        report(r->report, WP_WARNING, r->name,
+        report(r->context, WP_WARNING, r->name,
                "%s at byte %llu of the tar; what follows is ignored (are these archives joined "
                "together?)",
                is_lone ? "a lone block of zeros ends the archive" : "the archive ends",

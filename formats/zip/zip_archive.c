@@ -153,7 +153,7 @@ static int set_limits(struct zip_archive *a, uint64_t directory, struct wp_error
         room = e->limit - e->at;
         if (room < (uint64_t)ZIP_LOCAL_SIZE + e->name_size ||
             e->packed_size > room - ZIP_LOCAL_SIZE - e->name_size) {
-            _cleanup_free_ char *name = path_escape(zip_name(a, e));
+            _cleanup_free_ char *name = wp_escape(zip_name(a, e));
 
             return error_set(err, 0, a->name, "the archive is damaged: %s overlaps what follows it",
                              name ? name : "an entry");

@@ -26,8 +26,8 @@ static const uint64_t largest_manifest = UINT64_C(2) << 30;
 struct zip_reader {
     struct format_reader base;
     struct zip_archive a;
-    const volatile sig_atomic_t *interrupted; /* borrowed, or NULL */
-    struct pool *pool;                        /* borrowed */
+    const struct wp_context *context; /* borrowed */
+    struct pool *pool;                /* borrowed */
 
     size_t next; /* entry that next() gives */
     const struct zip_entry *e;
@@ -53,7 +53,7 @@ static struct zip_reader *reader_of(struct format_reader *r)
 static int bad_content(struct zip_reader *r, const struct zip_entry *e, int status,
                        const char *what, struct wp_error *err)
 {
-    _cleanup_free_ char *name = path_escape(zip_name(&r->a, e));
+    _cleanup_free_ char *name = wp_escape(zip_name(&r->a, e));
 
     r->failed = status;
     if (status == -ENOMEM)
@@ -64,11 +64,6 @@ static int bad_content(struct zip_reader *r, const struct zip_entry *e, int stat
 }
 
 /* An entry of a few megabytes may take minutes to unpack. */
-static bool is_interrupted(const struct zip_reader *r)
-{
-    return r->interrupted && *r->interrupted;
-}
-
 /* ---- Small content ----------------------------------------------------------------------- */
 
 /* All of small entry I: 0 and *DATA, valid until the next call. */
@@ -97,7 +92,7 @@ static int read_whole(struct zip_reader *r, const struct zip_entry *e, struct bu
     for (int more = 1; status == 0 && more > 0;) {
         size_t n;
 
-        status = is_interrupted(r) ? -EINTR : 0;
+        status = context_stops(r->context) ? -EINTR : 0;
         if (status == 0)
             status = buf_reserve(to, e->size - to->size < STEP ? e->size - to->size + 1 : STEP);
         if (status < 0)
@@ -138,7 +133,7 @@ static int stream_data(struct zip_reader *r, const void **data, size_t *n, uint6
                        struct wp_error *err)
 {
     const char *what = NULL;
-    ssize_t got = is_interrupted(r) ? -EINTR : runahead_next(r->run, data, &what);
+    ssize_t got = context_stops(r->context) ? -EINTR : runahead_next(r->run, data, &what);
 
     if (got < 0)
         return bad_content(r, r->e, what ? -EBADMSG : (int)got, what, err);
@@ -309,17 +304,17 @@ static int tell_repeated(const struct zip_reader *r, const struct format_open_op
     const struct zip_entry *first = NULL;
     ssize_t n = zip_repeated_names(&r->a, &first);
     _cleanup_free_ char *clean = n > 0 ? path_clean(zip_name(&r->a, first)) : NULL;
-    _cleanup_free_ char *name = clean ? path_escape(clean) : NULL;
+    _cleanup_free_ char *name = clean ? wp_escape(clean) : NULL;
 
     if (n == 0)
         return 0;
     if (!name)
         return error_nomem(err);
     if (n == 1)
-        report(o->report, WP_WARNING, o->name,
+        report(o->context, WP_WARNING, o->name,
                "%s occurs more than once in it: the last entry counts", name);
     else
-        report(o->report, WP_WARNING, o->name,
+        report(o->context, WP_WARNING, o->name,
                "%zd names occur more than once in it, among them %s: the last entry of each counts",
                n, name);
     return 0;
@@ -334,11 +329,11 @@ static int tell_oddities(const struct zip_reader *r, const struct format_open_op
     /* A program that unpacks it is no archive itself. */
     if (r->a.shift > 0 && file_read_at(r->a.fd, magic, sizeof(magic), 0) == sizeof(magic) &&
         zip_get32(magic) == ZIP_LOCAL)
-        report(o->report, WP_WARNING, o->name,
+        report(o->context, WP_WARNING, o->name,
                "another archive stands in front of the last one: it is ignored (are these archives "
                "joined together?)");
     if (r->a.trailing)
-        report(o->report, WP_WARNING, o->name,
+        report(o->context, WP_WARNING, o->name,
                "%llu bytes that follow the end of the archive are ignored",
                (unsigned long long)r->a.trailing);
     return r->a.mark ? 0 : tell_repeated(r, o, err); /* a manifest allows none */
@@ -392,7 +387,7 @@ int zip_open_reader(struct format_reader **out, int fd, bool is_file, const void
         return error_nomem(err);
     r->base = (struct format_reader){.ops = &ops, .is_rounded = true};
     r->pool = o->pool;
-    r->interrupted = o->interrupted;
+    r->context = o->context;
     r->a.fd = take_fd(&owned);
     rc = start(r, o, err);
     if (rc < 0) {

@@ -42,7 +42,7 @@ int zip_spool(int fd, const void *start, size_t n, bool prefixed,
         return error_nomem(err);
     r = file_temporary_write(file, 0, start, n, err);
     while (r == 0) {
-        if (file_wait(fd, POLLIN, o->interrupted) < 0)
+        if (file_wait(fd, POLLIN, context_interrupted(o->context)) < 0)
             return error_set(err, EINTR, o->name, "cannot read");
         ssize_t got = read(fd, data, CHUNK);
         if (got < 0 && errno == EINTR)

@@ -27,12 +27,12 @@ static void tell(const struct amend *a)
     const struct wp_amend_result *r = a->result;
 
     for (size_t i = 0; i < r->unmatched_count; i++)
-        report(a->o->report, WP_CHANGED, r->unmatched[i],
+        report(a->context, WP_CHANGED, r->unmatched[i],
                "no file below %s has this content: its time is as it was, and it gets no caches",
                a->o->source);
     if (!r->written || !r->pyc)
         return;
-    report(a->o->report, WP_NOTE, NULL,
+    report(a->context, WP_NOTE, NULL,
            "imported without unpacking, %llu of %llu .pyc files are valid by the zip times of "
            "their sources",
            (unsigned long long)r->pyc_in_zip, (unsigned long long)r->pyc);
@@ -51,15 +51,15 @@ static int finish(struct amend *a, struct output *out, struct wp_error *err)
 }
 
 /* What would not be in the new archive. */
-static int check_archive(const struct wp_archive *archive, const struct wp_report *to,
-                         struct wp_error *err)
+static int check_archive(const struct wp_archive *archive, struct wp_error *err)
 {
     if (archive->reader->has_program)
         return error_set(err, 0, archive->name,
                          "begins with something else, such as a program that unpacks it, which "
                          "would be lost: refused");
     if (archive->reader->has_comment)
-        report(to, WP_WARNING, archive->name, "its comment gives way to the one of the manifest");
+        report(archive->context, WP_WARNING, archive->name,
+               "its comment gives way to the one of the manifest");
     return 0;
 }
 
@@ -67,7 +67,7 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
              struct wp_amend_result *result, struct wp_error *err)
 {
     const struct wp_member member = {.dir = o->source, .path = "."};
-    struct amend a = {.o = o, .spool = {.fd = -1}, .result = result};
+    struct amend a = {.context = archive->context, .o = o, .spool = {.fd = -1}, .result = result};
     struct wp_create_result made = {0};
     struct output out = {.fd = -1};
     int r;
@@ -81,14 +81,14 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
                                            .source_roots = o->source_roots,
                                            .strict = o->strict,
                                            .level = o->level,
-                                           .level_set = o->level_set,
-                                           .report = o->report,
-                                           .interrupted = o->interrupted};
-    r = check_archive(archive, o->report, err);
+                                           .level_set = o->level_set};
+    r = options_check(archive->context, o, err);
     if (r == 0)
-        r = spool_read(&a.spool, archive, o->interrupted, err);
+        r = check_archive(archive, err);
     if (r == 0)
-        r = pack_run(&a.options, amend_plan, &a, archive->pool, &out, &made, err);
+        r = spool_read(&a.spool, archive, err);
+    if (r == 0)
+        r = pack_run(archive->context, &a.options, amend_plan, &a, archive->pool, &out, &made, err);
     result->made = made; /* planning clears what it finds there */
     if (r == 0)
         r = finish(&a, &out, err);
@@ -110,6 +110,6 @@ void wp_amend_result_clear(struct wp_amend_result *r)
     for (size_t i = 0; i < r->unmatched_count; i++)
         free(r->unmatched[i]);
     free(r->unmatched);
-    wp_verify_report_clear(&r->made.verify);
+    wp_create_result_clear(&r->made);
     *r = (struct wp_amend_result){0};
 }

@@ -27,6 +27,7 @@ struct match {
 /* Is it a file that may be a zip with sources in it? */
 bool amend_is_zip(const struct entry *e);
 struct amend {
+    const struct wp_context *context;
     const struct wp_amend_options *o;
     struct wp_create_options options; /* for the packing job */
     struct spool spool;

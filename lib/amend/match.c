@@ -233,7 +233,7 @@ static int match_all(struct amend *a, const struct candidates *c, const struct p
         *m = (struct match){.spooled = i, .source = (size_t)(found - walk->items)};
         m->same_name = has_same_name(a, paths, e->path, found->entry.path);
         if (!m->same_name && a->survey.valid[m->source])
-            report(a->o->report, WP_WARNING, e->path,
+            report(a->context, WP_WARNING, e->path,
                    "is %s by content, but Python imports it by another name: its caches are left "
                    "behind",
                    found->entry.path);

@@ -204,7 +204,7 @@ static const struct destination *destination(struct pack *p, const struct amend 
         return NULL;
     }
     if (is_in_the_way(a, new->to)) {
-        report(a->o->report, WP_WARNING, new->to,
+        report(a->context, WP_WARNING, new->to,
                "is no directory in the archive: its caches are left behind");
         free(take_ptr(new->to));
     }
@@ -261,7 +261,7 @@ static int add_index(struct pack *p, struct amend *a, const char *index, const c
 
 static void leave_behind(struct amend *a, const struct wp_index_status *s)
 {
-    report(a->o->report, WP_WARNING, s->index, "%s: %s: left behind", wp_status_name(s->status),
+    report(a->context, WP_WARNING, s->index, "%s: %s: left behind", wp_status_name(s->status),
            s->reason ? s->reason : "");
     a->result->left_behind++;
 }

@@ -85,8 +85,9 @@ static int digest_sources(struct amend *a, struct wp_error *err)
         struct walk_item *item = &p->walk.items[i];
         uint64_t size;
 
-        if (a->o->interrupted && *a->o->interrupted)
-            return error_set(err, EINTR, NULL, "interrupted");
+        r = context_check(a->context, err);
+        if (r < 0)
+            return r;
         if (!(amend_is_source(&item->entry) || amend_is_zip(&item->entry)) ||
             !size_of(p, item, &size) || size > LARGEST_FILE || !count ||
             !bsearch(&size, sizes, count, sizeof *sizes, compare_sizes))
@@ -136,7 +137,7 @@ int amend_survey(struct amend *a, struct wp_error *err)
     s->options.format = &none;
     s->options.members = &s->member;
     s->options.member_count = 1;
-    s->pack = (struct pack){.o = &s->options, .spool = -1};
+    s->pack = (struct pack){.context = a->context, .o = &s->options, .spool = -1};
     r = pack_plan(&s->pack, NULL, err);
     if (r == 0)
         r = digest_sources(a, err);

@@ -6,9 +6,9 @@
 #include "warmpack.h"
 
 struct wp_archive {
-    char *name;                     /* for messages; owned */
-    struct pool *pool;              /* owned */
-    struct format_reader *reader;   /* owned */
-    const struct wp_report *report; /* the caller's */
-    uint64_t size;                  /* bytes, for progress; 0: not known */
+    char *name;                       /* for messages; owned */
+    struct pool *pool;                /* owned */
+    struct format_reader *reader;     /* owned */
+    const struct wp_context *context; /* the caller's */
+    uint64_t size;                    /* bytes, for progress; 0: not known */
 };

@@ -129,9 +129,8 @@ struct wp_format {
 /* What opening an archive for reading takes (formats_open_reader, which recognises the format by
  * content; the jobs are handed the reader). */
 struct format_open_options {
-    const char *name;               /* of the archive, for messages */
-    struct pool *pool;              /* for parallel decompression; outlives the reader */
-    const struct wp_report *report; /* outlives the reader */
-    /* Outlives the reader, or NULL. Reading the archive fails with -EINTR once it is set. */
-    const volatile sig_atomic_t *interrupted;
+    const char *name;  /* of the archive, for messages */
+    struct pool *pool; /* for parallel decompression; outlives the reader */
+    /* Outlives the reader. Once it says so, reading the archive fails with -EINTR. */
+    const struct wp_context *context;
 };

@@ -55,7 +55,7 @@ static int open_temporary(struct output *o, mode_t mode, struct wp_error *err)
     return o->fd < 0 ? error_set(err, errno, o->name, "cannot create the archive") : 0;
 }
 
-int output_open(struct output *o, const char *name, const volatile sig_atomic_t *interrupted,
+int output_open(struct output *o, const char *name, const struct wp_context *context,
                 struct wp_error *err)
 {
     struct stat st;
@@ -65,7 +65,7 @@ int output_open(struct output *o, const char *name, const volatile sig_atomic_t 
 
     *o = (struct output){.fd = -1,
                          .name = strdup(strcmp(name, "-") ? name : "standard output"),
-                         .interrupted = interrupted};
+                         .interrupted = context_interrupted(context)};
     if (!o->name)
         return error_nomem(err);
     if (strcmp(name, "-") == 0) {

@@ -19,9 +19,9 @@ struct output {
 };
 
 /* Opens for archive NAME ("-": standard output). Nothing is visible under NAME before
- * output_commit, but where NAME is a device, a FIFO or standard output. Once *INTERRUPTED (may be
- * NULL) is set, writing returns -EINTR. */
-int output_open(struct output *o, const char *name, const volatile sig_atomic_t *interrupted,
+ * output_commit, but where NAME is a device, a FIFO or standard output. Once
+ * CONTEXT says so, writing returns -EINTR. */
+int output_open(struct output *o, const char *name, const struct wp_context *context,
                 struct wp_error *err);
 int output_write(struct output *o, const void *data, size_t n, struct wp_error *err);
 /* Changes what has been written, at OFFSET; not in a direct output. */

@@ -41,11 +41,11 @@ void patterns_note(const struct patterns *p, const char *path)
     (void)patterns_match(p, path);
 }
 
-void patterns_tell_unused(const struct patterns *p, const struct wp_report *rep)
+void patterns_tell_unused(const struct patterns *p, const struct wp_context *context)
 {
     for (size_t i = 0; i < p->count; i++)
         if (!p->used[i])
-            report(rep, WP_FAILED, p->given[i], "not found in the archive");
+            report(context, WP_FAILED, p->given[i], "not found in the archive");
 }
 
 void patterns_end(struct patterns *p)

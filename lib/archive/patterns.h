@@ -22,5 +22,5 @@ bool patterns_match(const struct patterns *p, const char *path);
  */
 void patterns_note(const struct patterns *p, const char *path);
 /* WP_FAILED for each pattern that matched nothing. */
-void patterns_tell_unused(const struct patterns *p, const struct wp_report *rep);
+void patterns_tell_unused(const struct patterns *p, const struct wp_context *context);
 void patterns_end(struct patterns *p);

@@ -31,9 +31,10 @@ int archive_next(struct archive_reading *in, struct wp_error *err)
     int r;
 
     if (in->e && in->tells_progress)
-        report_progress(in->a->report, reader->consumed, in->a->size);
-    if (in->interrupted && *in->interrupted)
-        return error_set(err, EINTR, NULL, "interrupted");
+        report_progress(in->a->context, reader->consumed, in->a->size);
+    r = context_check(in->a->context, err);
+    if (r < 0)
+        return r;
     r = reader->ops->next(reader, &in->e, err);
     if (r == 0 && reader->mark && !in->has_manifest)
         return error_set(err, EBADMSG, in->a->name,

@@ -15,7 +15,6 @@ enum archive_step {
 
 struct archive_reading {
     struct wp_archive *a;
-    const volatile sig_atomic_t *interrupted; /* the caller's; NULL: nothing to look at */
     bool tells_progress;
     const struct entry *e; /* the current entry; the format's, until the next step */
     bool has_manifest;     /* it has been met */

@@ -33,11 +33,6 @@ static int check_entry(const struct entry *e, struct wp_error *err)
     return 0;
 }
 
-static bool is_interrupted(const struct spooling *f)
-{
-    return f->in.interrupted && *f->in.interrupted;
-}
-
 /* Zeros into the digest: a few bytes of an archive can tell of more than are ever hashed. */
 static int digest_hole(struct spooling *f, uint64_t size, struct wp_error *err)
 {
@@ -46,8 +41,8 @@ static int digest_hole(struct spooling *f, uint64_t size, struct wp_error *err)
     while (size) {
         size_t part = size < sizeof zeros ? (size_t)size : sizeof zeros;
 
-        if (is_interrupted(f))
-            return error_set(err, EINTR, NULL, "interrupted");
+        if (context_check(f->in.a->context, err) < 0)
+            return -EINTR;
         sha256_add(f->sha, zeros, part);
         size -= part;
     }
@@ -80,8 +75,8 @@ static int keep_content(struct spooling *f, struct spooled *item, struct wp_erro
     if (r < 0)
         return r;
     while ((r = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
-        if (is_interrupted(f))
-            return error_set(err, EINTR, NULL, "interrupted");
+        if (context_check(f->in.a->context, err) < 0)
+            return -EINTR;
         if (offset < at || offset > item->entry.size || n > item->entry.size - offset)
             return error_set(err, EBADMSG, item->entry.path,
                              "has another size than its header says");
@@ -246,12 +241,11 @@ static int resolve_links(struct spooling *f, struct wp_error *err)
     return r;
 }
 
-int spool_read(struct spool *s, struct wp_archive *a, const volatile sig_atomic_t *interrupted,
-               struct wp_error *err)
+int spool_read(struct spool *s, struct wp_archive *a, struct wp_error *err)
 {
     struct spooling f = {
         .spool = s,
-        .in = {.a = a, .interrupted = interrupted, .tells_progress = true},
+        .in = {.a = a, .tells_progress = true},
         .sha = sha256_new(),
     };
     int r;

@@ -24,6 +24,5 @@ struct spool {
 /* Reads all of A into S, which is empty. Names are safe, hard links lead to files that are there,
  * and what a manifest says of content is held against it. What no archive of ours can hold is
  * refused. */
-int spool_read(struct spool *s, struct wp_archive *a, const volatile sig_atomic_t *interrupted,
-               struct wp_error *err);
+int spool_read(struct spool *s, struct wp_archive *a, struct wp_error *err);
 void spool_clear(struct spool *s);

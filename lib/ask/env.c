@@ -25,10 +25,13 @@
 
 enum { LARGEST_PROBE = 1 << 20, MOST_TARGETS = 1000 };
 
-int wp_env_new(struct wp_env **out, struct wp_error *err)
+int wp_env_new(const struct wp_context *context, struct wp_env **out, struct wp_error *err)
 {
     *out = calloc(1, sizeof **out);
-    return *out ? 0 : error_nomem(err);
+    if (!*out)
+        return error_nomem(err);
+    (*out)->context = context;
+    return 0;
 }
 
 void wp_env_free(struct wp_env *e)
@@ -55,11 +58,11 @@ static bool is_unread(const struct wp_index_status *s)
 
 /* Takes FOUND over. What an index that cannot be read needs is not known. */
 static int add_report(struct wp_env *e, struct wp_verify_report *found, const char *name,
-                      const struct wp_report *to, struct wp_error *err)
+                      struct wp_error *err)
 {
     for (size_t i = 0; i < found->count; i++)
         if (is_unread(&found->indexes[i]))
-            report(to, WP_WARNING, found->indexes[i].index, "left out: %s",
+            report(e->context, WP_WARNING, found->indexes[i].index, "left out: %s",
                    found->indexes[i].reason);
     if (found->count == 0)
         return error_set(err, 0, name, "has no cache index");
@@ -145,9 +148,9 @@ static bool is_inherited_pipe(const char *path, const struct stat *st)
 }
 
 /* PATH is such a pipe: with a probe, or with an archive. */
-static int add_pipe(struct wp_env *e, const char *path, const volatile sig_atomic_t *interrupted,
-                    struct wp_error *err)
+static int add_pipe(struct wp_env *e, const char *path, struct wp_error *err)
 {
+    const volatile sig_atomic_t *interrupted = context_interrupted(e->context);
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     _cleanup_buf_ struct buf text = {0};
     int r = fd < 0 ? -errno : pipe_has_probe(fd, interrupted);
@@ -161,8 +164,7 @@ static int add_pipe(struct wp_env *e, const char *path, const volatile sig_atomi
     return r < 0 ? error_set(err, -r, path, "cannot be read") : add_probe(e, path, &text, err);
 }
 
-int wp_env_add_path(struct wp_env *e, const char *path, const struct wp_report *report,
-                    const volatile sig_atomic_t *interrupted, struct wp_error *err)
+int wp_env_add_path(struct wp_env *e, const char *path, struct wp_error *err)
 {
     _cleanup_buf_ struct buf text = {0};
     struct wp_verify_report found;
@@ -172,11 +174,11 @@ int wp_env_add_path(struct wp_env *e, const char *path, const struct wp_report *
     if (stat(path, &st) < 0)
         return error_set(err, errno, path, "cannot stat");
     if (S_ISDIR(st.st_mode) || caches_is_index(path)) {
-        r = wp_inspect_path(path, report, interrupted, &found, err);
-        return r < 0 ? r : add_report(e, &found, path, report, err);
+        r = wp_inspect_path(e->context, path, &found, err);
+        return r < 0 ? r : add_report(e, &found, path, err);
     }
     if (is_inherited_pipe(path, &st))
-        return add_pipe(e, path, interrupted, err);
+        return add_pipe(e, path, err);
     if (!S_ISREG(st.st_mode) || st.st_size > LARGEST_PROBE)
         return 1;
     r = file_read(path, LARGEST_PROBE, &text, NULL);
@@ -191,7 +193,7 @@ int wp_env_add_archive(struct wp_env *e, const char *name, struct wp_archive *a,
     struct wp_verify_report found;
     int r = wp_inspect_archive(a, &found, err);
 
-    return r < 0 ? r : add_report(e, &found, name, a->report, err);
+    return r < 0 ? r : add_report(e, &found, name, err);
 }
 
 /* ---- Targets ----------------------------------------------------------------------------- */
@@ -333,6 +335,12 @@ static int check_index(const struct wp_index_status *s, const struct judge_expec
     out->load += copy.status == WP_VALID;
     out->run += run == 1;
     return judge_add(&out->verify, &copy);
+}
+
+void wp_env_check_clear(struct wp_env_check *c)
+{
+    wp_verify_report_clear(&c->verify);
+    *c = (struct wp_env_check){0};
 }
 
 int wp_env_check(const struct wp_env *e, size_t probe, struct wp_env_check *out,

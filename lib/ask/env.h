@@ -18,6 +18,7 @@ struct env_target {
 };
 
 struct wp_env {
+    const struct wp_context *context; /* the caller's */
     struct wp_verify_report *reports; /* owned; of wp_inspect_... */
     size_t report_count;
     struct env_probe *probes; /* owned */

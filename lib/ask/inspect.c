@@ -148,25 +148,19 @@ static int inspect_tree(const char *dir, const struct walk_options *o,
 
         if (!caches_is_index(e->path))
             continue;
-        if (o->interrupted && *o->interrupted) {
-            r = error_set(err, EINTR, NULL, "interrupted");
-            break;
-        }
         path = path_join(dir, e->path);
-        if (!path)
-            r = error_nomem(err);
-        else if (caches_is_index_at(e, path))
+        r = path ? context_check(o->context, err) : error_nomem(err);
+        if (r == 0 && caches_is_index_at(e, path))
             r = inspect_file(path, path + strlen(path) - strlen(e->path), report, err);
     }
     walk_free(&walk);
     return r;
 }
 
-int wp_inspect_path(const char *path, const struct wp_report *report,
-                    const volatile sig_atomic_t *interrupted, struct wp_verify_report *result,
-                    struct wp_error *err)
+int wp_inspect_path(const struct wp_context *context, const char *path,
+                    struct wp_verify_report *result, struct wp_error *err)
 {
-    struct walk_options o = {.numeric_owner = true, .report = report, .interrupted = interrupted};
+    struct walk_options o = {.numeric_owner = true, .context = context};
     struct stat st;
     int r;
 

@@ -85,7 +85,7 @@ int wp_list(struct wp_archive *a, const char *const *patterns,
     int r = patterns_begin(&l.patterns, patterns) < 0 ? error_nomem(err) : list_all(&l, err);
 
     if (r == 0)
-        patterns_tell_unused(&l.patterns, a->report);
+        patterns_tell_unused(&l.patterns, a->context);
     patterns_end(&l.patterns);
     return r;
 }

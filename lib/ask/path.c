@@ -135,6 +135,9 @@ int wp_cache_places(const char *file, const struct wp_verify_options *o,
     *count = 0;
     if (!here)
         return error_set(err, errno, file, "cannot be found");
+    r = options_check(NULL, o, err);
+    if (r < 0)
+        return r;
     r = stat(file, &st) < 0 ? -errno : 0;
     zipped = r == -ENOTDIR && zipped_length(absolute);
     if (zipped && !is_in_zip(absolute))

@@ -29,15 +29,15 @@ static int machine_features(char **out)
     return 0;
 }
 
-int wp_probe_here(const char *python, struct wp_probe *out,
-                  const volatile sig_atomic_t *interrupted, struct wp_error *err)
+int wp_probe_here(const struct wp_context *context, const char *python, struct wp_probe *out,
+                  struct wp_error *err)
 {
     int r;
 
     *out = (struct wp_probe){0};
     r = machine_features(&out->machine) < 0 ? error_nomem(err) : 0;
     if (r == 0 && python)
-        r = wp_python_ask(python, &out->python, interrupted, err);
+        r = wp_python_ask(context, python, &out->python, err);
     if (r < 0)
         wp_probe_clear(out);
     return r;

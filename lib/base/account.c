@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "warmpack.h"
 
 void account_clear(struct account *a)
 {
@@ -124,3 +125,24 @@ int account_groups(const char *name, gid_t gid, gid_t **list, size_t *count)
 }
 
 #endif
+
+int wp_account_id(const char *name, bool group, uint32_t *id)
+{
+    struct account a = {0};
+    int r = group ? account_group(&a, name, 0) : account_user(&a, name, 0);
+
+    if (r == 1)
+        *id = a.id;
+    account_clear(&a);
+    return r;
+}
+
+char *wp_account_name(uint32_t id, bool group)
+{
+    struct account a = {0};
+    int r = group ? account_group(&a, NULL, id) : account_user(&a, NULL, id);
+    char *name = strdup(r == 1 ? a.name : "");
+
+    account_clear(&a);
+    return name;
+}

@@ -20,7 +20,7 @@ static void compose(char *out, size_t room, const char *path, const char *fmt, v
 
     out[0] = '\0';
     if (path) {
-        char *shown = path_escape(path);
+        char *shown = wp_escape(path);
         int n =
             snprintf(out, room, "%.*s%s", (int)(room / 2), shown ? shown : "?", fmt ? ": " : "");
 
@@ -56,28 +56,52 @@ void error_fill_nomem(struct wp_error *err)
     error_fill(err, ENOMEM, NULL, "out of memory");
 }
 
-void report(const struct wp_report *r, enum wp_severity severity, const char *path, const char *fmt,
-            ...)
+void report(const struct wp_context *c, enum wp_severity severity, const char *path,
+            const char *fmt, ...)
 {
     struct wp_error text = {0};
     va_list ap;
 
-    if (!r || !r->message)
+    if (!c || !c->message)
         return;
     va_start(ap, fmt);
     compose(text.message, sizeof text.message, path, fmt, ap);
     va_end(ap);
     /* Pool threads report, too: the callback is promised one call at a time. */
     pthread_mutex_lock(&one_at_a_time);
-    r->message(r->ctx, severity, text.message);
+    c->message(c->user_data, severity, text.message);
     pthread_mutex_unlock(&one_at_a_time);
 }
 
-void report_progress(const struct wp_report *r, uint64_t done, uint64_t total)
+void report_progress(const struct wp_context *c, uint64_t done, uint64_t total)
 {
-    if (!r || !r->progress)
+    if (!c || !c->progress)
         return;
     pthread_mutex_lock(&one_at_a_time);
-    r->progress(r->ctx, done, total);
+    c->progress(c->user_data, done, total);
     pthread_mutex_unlock(&one_at_a_time);
+}
+
+int context_check(const struct wp_context *c, struct wp_error *err)
+{
+    return context_stops(c) ? error_set(err, EINTR, NULL, "interrupted") : 0;
+}
+
+static bool in_use(void *const *pointers, const uint64_t *numbers, size_t count)
+{
+    bool used = false;
+
+    for (size_t i = 0; i < count; i++)
+        used = used || pointers[i] || numbers[i];
+    return used;
+}
+
+int reserved_check(const struct wp_context *c, void *const *pointers, const uint64_t *numbers,
+                   size_t count, struct wp_error *err)
+{
+    if (!in_use(pointers, numbers, count) &&
+        (!c || !in_use(c->reserved_ptr, c->reserved_int,
+                       sizeof c->reserved_int / sizeof *c->reserved_int)))
+        return 0;
+    return error_set(err, 0, NULL, "libwarmpack " WP_VERSION " does not know all of these options");
 }

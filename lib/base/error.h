@@ -6,7 +6,9 @@
  * Callers hand both up unchanged. Nothing below cmd/ prints. */
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,10 +36,37 @@ static inline int error_nomem(struct wp_error *err)
     return -ENOMEM;
 }
 
-/* Hands a message to a report callback (may have no function: then nothing happens).
- * "PATH: TEXT" is formed as in error_set; FMT NULL: just the path. */
-void report(const struct wp_report *r, enum wp_severity severity, const char *path, const char *fmt,
-            ...) __attribute__((format(printf, 4, 5)));
+/* The context C of a job may be NULL everywhere. */
 
-/* Hands on how far a job is (may have no function). Never at the same time as a message. */
-void report_progress(const struct wp_report *r, uint64_t done, uint64_t total);
+/* Hands a message to the caller, if that wants to hear any. "PATH: TEXT" is formed as in error_set;
+ * FMT NULL: just the path. */
+void report(const struct wp_context *c, enum wp_severity severity, const char *path,
+            const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Hands on how far a job is. Never at the same time as a message. */
+void report_progress(const struct wp_context *c, uint64_t done, uint64_t total);
+
+/* What stops a job; NULL: nothing. */
+static inline const volatile sig_atomic_t *context_interrupted(const struct wp_context *c)
+{
+    return c ? c->interrupted : NULL;
+}
+static inline unsigned context_threads(const struct wp_context *c)
+{
+    return c ? c->threads : 0;
+}
+/* Is the job to stop? The signal handler may run on another thread. */
+static inline bool context_stops(const struct wp_context *c)
+{
+    return c && c->interrupted && __atomic_load_n(c->interrupted, __ATOMIC_RELAXED);
+}
+/* 0, or -EINTR with a message where it is. */
+int context_check(const struct wp_context *c, struct wp_error *err);
+
+/* 0, or -EINVAL with a message where reserved members of C and of the options O (a pointer to the
+ * struct) are in use: whoever calls was built for a later version. */
+#define options_check(c, o, err)                                                                   \
+    reserved_check(c, (o)->reserved_ptr, (o)->reserved_int,                                        \
+                   sizeof(o)->reserved_int / sizeof *(o)->reserved_int, err)
+int reserved_check(const struct wp_context *c, void *const *pointers, const uint64_t *numbers,
+                   size_t count, struct wp_error *err);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "warmpack.h"
+
 char *path_join(const char *a, const char *b)
 {
     size_t n = strlen(a);
@@ -213,6 +215,11 @@ bool utf8_valid(const char *s, size_t n)
     return true;
 }
 
+bool wp_is_utf8(const char *text)
+{
+    return utf8_valid(text, strlen(text));
+}
+
 /* C0 and C1 control characters and DEL, in the sequence of LENGTH bytes at S. */
 static bool is_control(const unsigned char *s, size_t length)
 {
@@ -221,10 +228,10 @@ static bool is_control(const unsigned char *s, size_t length)
     return length == 2 && s[0] == 0xC2 && s[1] < 0xA0;
 }
 
-char *path_escape(const char *path)
+char *wp_escape(const char *text)
 {
-    const unsigned char *s = (const unsigned char *)path;
-    size_t n = strlen(path);
+    const unsigned char *s = (const unsigned char *)text;
+    size_t n = strlen(text);
     char *out = malloc(4 * n + 1), *o = out;
 
     if (!out)
@@ -257,7 +264,7 @@ char *path_escape_format(const char *fmt, va_list ap)
 
     if (vasprintf(&text, fmt, ap) < 0)
         return NULL;
-    escaped = path_escape(text);
+    escaped = wp_escape(text);
     free(text);
     return escaped;
 }

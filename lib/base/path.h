@@ -54,8 +54,5 @@ const char *path_strip(const char *path, unsigned n);
 /* Is the text valid UTF-8 (no surrogates, no overlong forms)? */
 bool utf8_valid(const char *s, size_t n);
 
-/* PATH for a terminal or a message: control characters, backslash and bytes that are not
- * UTF-8 as \n, \t, \\, \ooo. Allocated; never NULL but on no memory. */
-char *path_escape(const char *path);
-/* Likewise what vprintf(3) would print. */
+/* As wp_escape, what vprintf(3) would print. */
 char *path_escape_format(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));

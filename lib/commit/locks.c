@@ -22,23 +22,19 @@ int staging_take_lock(int fd, bool *unsupported)
     return 0;
 }
 
-bool staging_interrupted(const struct staging_options *o)
-{
-    return o->interrupted && *o->interrupted;
-}
-
 int staging_wait(const struct staging_area *a, const struct staging_options *o, unsigned *waited,
                  struct wp_error *err)
 {
     unsigned ms = *waited < 200 ? 5 : 50;
     struct timespec t = {.tv_nsec = ms * 1000000L};
 
-    if (staging_interrupted(o))
+    if (context_stops(o->context))
         return error_set(err, EINTR, NULL, "nothing was changed");
     if (*waited >= WAIT_LIMIT_MS)
         return error_set(err, EBUSY, a->target, "another process is unpacking here");
     if (*waited < WAIT_NOTE_MS && *waited + ms >= WAIT_NOTE_MS)
-        report(o->report, WP_NOTE, a->target, "waiting for another process that is unpacking here");
+        report(o->context, WP_NOTE, a->target,
+               "waiting for another process that is unpacking here");
     nanosleep(&t, NULL);
     *waited += ms;
     return 0;

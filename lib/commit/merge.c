@@ -145,7 +145,7 @@ static int plan_both(struct planner *p, struct pair *d, const char *path, const 
     }
     if (o->keep_old) {
         _cleanup_free_ char *whole = path_join(d->a->target, path);
-        report(o->report, WP_FAILED, whole ? whole : path, "exists already, kept");
+        report(o->context, WP_FAILED, whole ? whole : path, "exists already, kept");
         return 0;
     }
     if (S_ISDIR(f->mode) && !both_dirs && !swap && !plan_is_empty(d->other_fd, name))

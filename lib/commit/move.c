@@ -97,7 +97,7 @@ static int move(int from, const char *a, int to, const char *b)
 static int kept(const struct run *run, const struct staging_op *op)
 {
     _cleanup_free_ char *whole = path_join(run->areas[op->area].target, op->path);
-    report(run->rep, WP_FAILED, whole ? whole : op->path, "exists already, kept");
+    report(run->context, WP_FAILED, whole ? whole : op->path, "exists already, kept");
     return 0;
 }
 

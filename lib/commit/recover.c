@@ -100,7 +100,7 @@ static int open_others(const struct staging *s, const struct staging_journal *j,
             continue;
         if (r != -ENOENT && r != -ENOTDIR && r != -ELOOP)
             return error_set(err, -r, j->paths[i], "cannot open, to complete an earlier run");
-        report(s->o.report, WP_WARNING, j->paths[i],
+        report(s->o.context, WP_WARNING, j->paths[i],
                "what an interrupted run had staged here is gone");
         staging_area_clear(&areas[i], false);
     }
@@ -113,7 +113,7 @@ static int complete_locked(const struct staging *s, const struct staging_journal
 {
     struct wp_error cause = {0};
     bool stuck;
-    int r = staging_run(areas, j->area_count, &j->plan, j->undo, s->o.report, &stuck, &cause);
+    int r = staging_run(areas, j->area_count, &j->plan, j->undo, s->o.context, &stuck, &cause);
     if (r < 0 && stuck) {
         if (err && !err->code)
             *err = cause;
@@ -121,10 +121,10 @@ static int complete_locked(const struct staging *s, const struct staging_journal
     }
     bool completed = r == 0 && !j->undo;
     if (r < 0)
-        report(s->o.report, WP_WARNING, NULL,
+        report(s->o.context, WP_WARNING, NULL,
                "an interrupted run could not be completed and was taken back: %s", cause.message);
     else
-        report(s->o.report, WP_NOTE, areas[0].target,
+        report(s->o.context, WP_NOTE, areas[0].target,
                completed ? "completed an interrupted run" : "took back an interrupted run");
     r = staging_run_end(areas, s->o.sync, err);
     return r < 0 ? r : completed;
@@ -154,7 +154,7 @@ static int complete(const struct staging *s, const struct staging_journal *j,
     for (size_t i = n; r >= 0 && i-- > 0;)
         r = staging_area_remove(&areas[i]);
     if (r == 0 && completed)
-        staging_run_settle(areas, n, &j->plan, s->o.report);
+        staging_run_settle(areas, n, &j->plan, s->o.context);
     for (size_t i = 0; i < n; i++)
         staging_area_clear(&areas[i], false);
     free(areas);

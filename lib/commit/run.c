@@ -62,7 +62,7 @@ static void set_dir_or_report(const struct run *run, const struct staging_op *op
         return;
     const char *target = run->areas[op->area].target;
     _cleanup_free_ char *whole = *op->path ? path_join(target, op->path) : strdup(target);
-    report(run->rep, WP_FAILED, whole ? whole : op->path,
+    report(run->context, WP_FAILED, whole ? whole : op->path,
            "cannot set owner, mode and time of the directory: %s", strerror(-r));
 }
 
@@ -110,13 +110,13 @@ static int take_back(struct run *run, size_t count)
 }
 
 int staging_run(struct staging_area *areas, size_t n, const struct staging_plan *plan, bool undo,
-                const struct wp_report *rep, bool *stuck, struct wp_error *err)
+                const struct wp_context *context, bool *stuck, struct wp_error *err)
 {
     struct wp_error cause = {0};
     struct run run = {.areas = areas,
                       .area_count = n,
                       .plan = plan,
-                      .rep = rep,
+                      .context = context,
                       .err = &cause,
                       .new_parent = -ENOENT,
                       .target_parent = -ENOENT};
@@ -164,9 +164,9 @@ int staging_run_end(struct staging_area *areas, bool sync, struct wp_error *err)
 }
 
 void staging_run_settle(struct staging_area *areas, size_t n, const struct staging_plan *plan,
-                        const struct wp_report *rep)
+                        const struct wp_context *context)
 {
-    struct run run = {.areas = areas, .area_count = n, .plan = plan, .rep = rep};
+    struct run run = {.areas = areas, .area_count = n, .plan = plan, .context = context};
     for (size_t i = 0; i < plan->count; i++)
         if (plan->ops[i].kind == OP_DIR && areas[plan->ops[i].area].target_fd >= 0)
             set_dir_or_report(&run, &plan->ops[i], true);

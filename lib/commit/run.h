@@ -8,7 +8,7 @@ struct run {
     struct staging_area *areas; /* one without a staging directory is passed over */
     size_t area_count;
     const struct staging_plan *plan;
-    const struct wp_report *rep;
+    const struct wp_context *context;
     struct wp_error *err;
 
     /* Where the last path lay: operations come directory by directory. */

@@ -195,12 +195,12 @@ static int commit_plan(struct staging *s, const struct staging_plan *plan, struc
     int r = sync_areas(s, err);
     if (r < 0)
         return r;
-    if (staging_interrupted(&s->o))
+    if (context_stops(s->o.context))
         return error_set(err, EINTR, NULL, "nothing was changed");
     r = staging_journal_write(s->areas, n, plan, err);
     if (r < 0)
         return r;
-    r = staging_run(s->areas, n, plan, false, s->o.report, &s->abandoned, err);
+    r = staging_run(s->areas, n, plan, false, s->o.context, &s->abandoned, err);
     if (r < 0) {
         if (!s->abandoned)
             (void)staging_run_end(s->areas, s->o.sync, NULL);
@@ -234,11 +234,11 @@ int staging_commit(struct staging *s, struct wp_error *err)
     for (size_t i = n; i-- > 0;) {
         int e = staging_area_remove(&s->areas[i]);
         if (e < 0)
-            report(s->o.report, WP_WARNING, s->areas[i].target,
+            report(s->o.context, WP_WARNING, s->areas[i].target,
                    "all is in place, but staging directory %s cannot be removed: %s",
                    s->areas[i].name, strerror(-e));
     }
-    staging_run_settle(s->areas, n, &plan, s->o.report);
+    staging_run_settle(s->areas, n, &plan, s->o.context);
     return 0;
 }
 

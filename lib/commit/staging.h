@@ -31,8 +31,7 @@ struct staging_options {
     bool keep_old; /* files that exist stay; each is reported with WP_FAILED */
     bool replace;  /* a top-level directory that exists is swapped, not merged */
     bool sync;     /* fsync before the journal and after the commit */
-    const struct wp_report *report;
-    const volatile sig_atomic_t *interrupted;
+    const struct wp_context *context;
 };
 
 /* Final attributes of a directory, set after the rename (it may not be writable then). */

@@ -165,7 +165,6 @@ void staging_unlock_targets(struct staging_area *areas, size_t n);
 /* One short wait of a loop that waits for another process; WAITED counts. */
 int staging_wait(const struct staging_area *a, const struct staging_options *o, unsigned *waited,
                  struct wp_error *err);
-bool staging_interrupted(const struct staging_options *o);
 
 /* ---- plan.c, dirs.c */
 
@@ -234,12 +233,12 @@ void staging_journal_clear(struct staging_journal *j);
 /* Carries out what is not done yet. On an error, takes all of it back; *STUCK is set where that
  * fails, too, and the staging directories must stay. */
 int staging_run(struct staging_area *areas, size_t n, const struct staging_plan *plan, bool undo,
-                const struct wp_report *rep, bool *stuck, struct wp_error *err);
+                const struct wp_context *context, bool *stuck, struct wp_error *err);
 /* The journal goes: the commit is done, or taken back. */
 int staging_run_end(struct staging_area *areas, bool sync, struct wp_error *err);
 /* Directories that held a staging directory get their exact mode and time, now that it is gone. */
 void staging_run_settle(struct staging_area *areas, size_t n, const struct staging_plan *plan,
-                        const struct wp_report *rep);
+                        const struct wp_context *context);
 
 /* ---- recover.c */
 

@@ -7,15 +7,15 @@
 #include "judge.h"
 #include "overloads.h"
 
-int judge_expect_begin(struct judge_expect *e, const struct wp_verify_options *o,
-                       struct wp_error *err)
+int judge_expect_begin(struct judge_expect *e, const struct wp_context *context,
+                       const struct wp_verify_options *o, struct wp_error *err)
 {
     int r = 0;
 
     *e = (struct judge_expect){.machine = "this machine"};
     e->has_host = features_of_host(&e->host);
     if (o->python) {
-        r = wp_python_ask(o->python, &e->asked, o->interrupted, err);
+        r = wp_python_ask(context, o->python, &e->asked, err);
         e->numba = e->asked.numba;
         e->python = e->asked.python;
         e->triple = e->asked.triple;

@@ -17,8 +17,8 @@ struct judge_expect {
 };
 
 /* Asks the interpreter of O, where there is one. End it in any case. */
-int judge_expect_begin(struct judge_expect *e, const struct wp_verify_options *o,
-                       struct wp_error *err);
+int judge_expect_begin(struct judge_expect *e, const struct wp_context *context,
+                       const struct wp_verify_options *o, struct wp_error *err);
 void judge_expect_end(struct judge_expect *e);
 /* Is anything but this machine known? */
 bool judge_expect_knows(const struct judge_expect *e);

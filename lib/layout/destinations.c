@@ -102,7 +102,7 @@ int layout_add_hashed(struct layout *l, struct layout_destination **d, size_t *n
         int r;
 
         if (!name && absolute && errno == EILSEQ) {
-            report(l->report, WP_WARNING, absolute,
+            report(l->context, WP_WARNING, absolute,
                    "is not UTF-8: Numba cannot cache for it outside the tree");
             continue;
         }
@@ -138,7 +138,7 @@ static void warn_of_link(const struct layout *l, const char *source)
         (beneath_stat(l->tree_fd, path, &st) == 0 || beneath_stat(l->target_fd, path, &st) == 0) &&
         S_ISLNK(st.st_mode))
         report(
-            l->report, WP_WARNING, path,
+            l->context, WP_WARNING, path,
             "is a symbolic link, through which nothing is written: where it leads to a directory, "
             "Numba looks there; name a place with --cache-dir, or make it a directory");
 }
@@ -184,7 +184,7 @@ static int wanted_place(const struct layout *l, struct layout_record *r, enum wp
                          "or NUMBA_CACHE_DIR");
     if (*place == WP_LAYOUT_IN_TREE && !can_be_in_tree(l, r->source)) {
         if (!r->warned)
-            report(l->report, WP_WARNING, *r->source ? r->source : ".",
+            report(l->context, WP_WARNING, *r->source ? r->source : ".",
                    "its __pycache__ is not a directory: the caches go to the user-wide place");
         r->warned = true;
         *place = WP_LAYOUT_USER_WIDE;

@@ -87,7 +87,7 @@ static int lay_elsewhere(struct layout *l, struct layout_record *r, const struct
         if (layout_take(l, &d[i], f) < 0)
             return error_nomem(err);
         if (l->dry_run)
-            report(l->report, WP_NOTE, r->dir, "%s would go to %s", f->name, d[i].path);
+            report(l->context, WP_NOTE, r->dir, "%s would go to %s", f->name, d[i].path);
         else
             res = layout_put_index(l, r, f, &d[i], !stays && i == last, err);
         if (res == 0)
@@ -96,7 +96,7 @@ static int lay_elsewhere(struct layout *l, struct layout_record *r, const struct
     if (res < 0 || stays)
         return res;
     if (left_out) {
-        report(l->report, WP_DETAIL, r->dir,
+        report(l->context, WP_DETAIL, r->dir,
                "%s is left out: the same index has come from another place", f->name);
         if (r->root != LAYOUT_TREE)
             return 0;
@@ -154,7 +154,7 @@ static int tell_where(struct layout *l, struct wp_error *err)
                : l->used_user_wide || only_zipped  ? WP_LAYOUT_USER_WIDE
                                                    : WP_LAYOUT_IN_TREE;
     if (l->used_zipped && l->where != WP_LAYOUT_USER_WIDE)
-        report(l->report, WP_NOTE, layout_user_root(l),
+        report(l->context, WP_NOTE, layout_user_root(l),
                "holds the caches of sources in zips, for which Numba looks nowhere else");
     if (l->where == WP_LAYOUT_CACHE_DIR)
         l->where_root = !below   ? path_absolute(l->cache_dir)

@@ -97,7 +97,7 @@ struct layout_listing {
 
 struct layout {
     /* Given. */
-    const struct wp_report *report;
+    const struct wp_context *context;
     enum wp_layout kind;
     const char *cache_dir; /* NULL: none */
     const char *old_root;  /* path of LAYOUT_OLD */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "base/number_text.h"
 #include "manifest/manifest.h"
 #include "manifest/manifest_private.h"
 
@@ -82,7 +83,7 @@ static bool read_mtime(struct cursor *c, struct entry *e)
         return false;
     memcpy(copy, text, n);
     copy[n] = '\0';
-    return manifest_time_parse(copy, &e->mtime) == 0;
+    return time_parse(copy, &e->mtime) == 0;
 }
 
 static bool read_digest(struct cursor *c, struct entry *e)

@@ -97,14 +97,6 @@ const struct manifest_index *manifest_find_index(const struct manifest *m, const
  * there is no room for it; -ENOMEM. */
 int manifest_add_cpu(struct manifest *m, const char *cpu);
 
-/* "-0.500000000" to and from a timespec: exactly nine digits, sign before both parts. */
-void manifest_time_text(struct timespec t, char out[32]);
-int manifest_time_parse(const char *text, struct timespec *out); /* 0 or -EINVAL */
-
-/* A finite number as Python's repr writes a float ("1795339396.4564414", "1e+16"), in any locale.
- */
-void manifest_float_text(double v, char out[32]);
-
 /* state.jsonl: what was done with this manifest here. One line an action, the last one holds. */
 struct manifest_state {
     char *action; /* "extract", "restore" */

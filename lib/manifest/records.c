@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/number_text.h"
 #include "base/path.h"
 #include "manifest/entry_line.h"
 #include "manifest/manifest_private.h"
@@ -21,7 +22,7 @@ static int read_path(const struct json_line *l, const char *name, enum json_need
     if (r <= 0)
         return r;
     if (!manifest_path_is_canonical(path) && !(may_be_root && !*path)) {
-        shown = path_escape(path);
+        shown = wp_escape(path);
         return json_line_wrong(l, "\"%s\" is no clean path beneath the archive's root: %.200s",
                                name, shown ? shown : "?");
     }
@@ -35,7 +36,7 @@ static int check_order(const struct json_line *l, const char *before, const char
 
     if (strcmp(before, path) < 0)
         return 0;
-    shown = path_escape(path);
+    shown = wp_escape(path);
     return json_line_wrong(l, "%s: %.400s",
                            strcmp(before, path) == 0 ? "stands there twice" : "out of order",
                            shown ? shown : "?");
@@ -99,7 +100,7 @@ static int read_mtime(const struct json_line *l, struct timespec *out)
 
     if (r < 0)
         return r;
-    if (manifest_time_parse(text, out) < 0)
+    if (time_parse(text, out) < 0)
         return json_line_wrong(l, "\"mtime\" is not a time with nine digits after the point");
     return 0;
 }

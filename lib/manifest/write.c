@@ -115,7 +115,7 @@ static int write_entry(const struct entry *e, struct buf *out, struct wp_error *
         json_write_text(&w, "group", e->gname);
     if (e->type == ENTRY_FILE)
         json_write_uint(&w, "size", e->size);
-    manifest_time_text(e->mtime, text);
+    wp_time_text(e->mtime.tv_sec, (int32_t)e->mtime.tv_nsec, text);
     json_write_plain(&w, "mtime", text);
     if (e->type == ENTRY_FILE && e->has_sha256) {
         hex_encode(e->sha256, SHA256_SIZE, text);
@@ -161,7 +161,7 @@ static void write_stamp(struct json_writer *w, const struct wp_stamp *s)
     json_write_object(w, "stamp");
     json_write_plain(w, "kind", manifest_stamp_names.names[kind]);
     if (kind == WP_STAMP_MTIME) {
-        manifest_float_text(s->mtime, text);
+        wp_float_text(s->mtime, text);
         json_write_raw(w, "mtime", text);
     } else if (kind == WP_STAMP_SECONDS) {
         snprintf(text, sizeof text, "%lld", (long long)s->mtime);
@@ -233,7 +233,7 @@ static int check_path(const char *path, const char *before, struct wp_error *err
         return refuse(err, path, NOT_CLEAN);
     if (!before || strcmp(before, path) < 0)
         return 0;
-    shown = path_escape(before);
+    shown = wp_escape(before);
     return error_set(err, 0, path, "stands in the manifest %s %s",
                      strcmp(before, path) == 0 ? "twice, as" : "out of order, behind",
                      shown ? shown : "another");

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "numba/features_table.h"
+#include "warmpack.h"
 
 bool features_find(const char *name, size_t n, unsigned *id)
 {
@@ -116,29 +118,29 @@ void features_code_clear(struct features_code *c)
     buf_free(&c->unknown);
 }
 
-int features_fold(const char *cpu, const char *list, struct buf *out)
+char *wp_features_beside(const char *cpu, const char *list, bool *known)
 {
+    _cleanup_buf_ struct buf out = {0};
     struct features base;
-    bool known = features_of_cpu(cpu, &base);
-    const char *name, *before = "";
+    const char *name;
     unsigned id;
     size_t n;
     char sign;
 
+    *known = features_of_cpu(cpu, &base);
     while (*list) {
         bool implied;
 
         n = features_next(&list, &sign, &name);
         if (n == 0)
             continue;
-        implied = known && features_find(name, n, &id) && features_has(&base, id);
-        if (known && implied == (sign != '-'))
+        implied = *known && features_find(name, n, &id) && features_has(&base, id);
+        if (*known && implied == (sign != '-'))
             continue;
-        if (buf_printf(out, "%s%c%.*s", before, sign ? sign : '+', (int)n, name) < 0)
-            return -ENOMEM;
-        before = " ";
+        if (buf_printf(&out, "%s%c%.*s", out.size ? " " : "", sign ? sign : '+', (int)n, name) < 0)
+            return NULL;
     }
-    return 0;
+    return buf_terminate(&out) < 0 ? NULL : (char *)take_ptr(out.data);
 }
 
 int features_missing(const struct features *need, const struct features *have, struct buf *out)

@@ -47,10 +47,6 @@ size_t features_next(const char **at, char *sign, const char **name);
  * it runs on? */
 bool features_is_full(const char *list);
 
-/* The entries of LIST that say something other than the name does, in its order, parted by spaces;
- * where the name is not known, all. Appends to OUT. 0 or -ENOMEM. */
-int features_fold(const char *cpu, const char *list, struct buf *out);
-
 /* What this machine has and its system lets programs use. False: no x86-64 machine. */
 bool features_of_host(struct features *out);
 

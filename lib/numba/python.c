@@ -225,8 +225,8 @@ static int understand(struct asked *a, struct wp_python *out, struct wp_error *e
     return r;
 }
 
-int wp_python_ask(const char *python, struct wp_python *out,
-                  const volatile sig_atomic_t *interrupted, struct wp_error *err)
+int wp_python_ask(const struct wp_context *context, const char *python, struct wp_python *out,
+                  struct wp_error *err)
 {
     struct asked a = {.python = python, .out = -1, .err = -1};
     int r;
@@ -236,7 +236,7 @@ int wp_python_ask(const char *python, struct wp_python *out,
     if (r > 0) {
         r = error_set(err, r, python, "cannot be run");
     } else {
-        r = listen_to(&a, interrupted);
+        r = listen_to(&a, context_interrupted(context));
         end(&a);
         if (r == -EINTR)
             error_set(err, EINTR, NULL, "interrupted");

@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "warmpack.h"
 
 enum { DEEPEST = 64, LONGEST = 1 << 20 };
 
@@ -56,24 +57,6 @@ static int quoted(struct repr *r, const struct pickle_value *v)
         e = repr_bytes(r, (unsigned char *)text, (size_t)n);
     }
     return e ? e : repr_bytes(r, (unsigned char *)&quote, 1);
-}
-
-/* The fewest digits that give the number back, in Python's form. */
-static int number(struct repr *r, double x)
-{
-    char text[64];
-    int digits = 0;
-
-    if (!isfinite(x))
-        return repr_text(r, isnan(x) ? "nan" : x < 0 ? "-inf" : "inf");
-    do
-        snprintf(text, sizeof text, "%.*g", ++digits, x);
-    while (digits < 17 && strtod(text, NULL) != x);
-    /* Python changes over to an exponent later than C with few digits. */
-    if (fabs(x) >= 1 && fabs(x) < 1e16 && strchr(text, 'e'))
-        snprintf(text, sizeof text, "%.0f", x);
-    int rc = repr_text(r, text);
-    return rc < 0 || strpbrk(text, ".e") ? rc : repr_text(r, ".0");
 }
 
 /* An integer of more than 64 bits, in base 16: Python reads it, too. */
@@ -145,7 +128,7 @@ static int object(struct repr *r, const struct pickle_value *v)
 
 static int plain(struct repr *r, const struct pickle_value *v)
 {
-    char text[32];
+    char text[WP_NUMBER_SIZE];
 
     switch (v->type) {
     case PICKLE_NONE:
@@ -158,7 +141,8 @@ static int plain(struct repr *r, const struct pickle_value *v)
     case PICKLE_BIGINT:
         return big_number(r, v);
     case PICKLE_FLOAT:
-        return number(r, v->real);
+        wp_float_text(v->real, text);
+        return repr_text(r, text);
     case PICKLE_STR:
     case PICKLE_BYTES:
         return quoted(r, v);

@@ -72,7 +72,7 @@ bool stamp_equal(const struct wp_stamp *a, const struct wp_stamp *b)
     return a->mtime == b->mtime && a->size == b->size;
 }
 
-const char *stamp_kind_name(enum wp_stamp_kind k)
+const char *wp_stamp_kind_name(enum wp_stamp_kind k)
 {
     switch (k) {
     case WP_STAMP_MTIME:

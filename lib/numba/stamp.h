@@ -24,6 +24,3 @@ struct wp_stamp stamp_of(enum wp_stamp_kind kind, struct timespec mtime, uint64_
 
 /* The same kind and values? Unknown stamps equal nothing. */
 bool stamp_equal(const struct wp_stamp *a, const struct wp_stamp *b);
-
-/* "mtime", "seconds", "content", "unknown". */
-const char *stamp_kind_name(enum wp_stamp_kind k);

@@ -114,7 +114,7 @@ static int retire(struct blocks *b, struct wp_error *err)
     b->done += s->content;
     s->count = 0;
     pipeline_release(b->line);
-    report_progress(b->p->o->report, b->done, b->p->total);
+    report_progress(b->p->context, b->done, b->p->total);
     return r;
 }
 
@@ -240,7 +240,7 @@ static int put_item(struct blocks *b, size_t number, struct wp_error *err)
     const size_t whole = b->w->whole_size ? b->w->whole_size : b->w->block_size / 4;
 
     if (!e->absent)
-        report(b->p->o->report, WP_DETAIL, e->path, NULL);
+        report(b->p->context, WP_DETAIL, e->path, NULL);
     if (e->type == ENTRY_FILE && !e->absent && e->size > whole &&
         !(pack_is_source_or_cache(e->path) && e->size <= PACK_WHOLE_LIMIT))
         return put_large(b, number, err);
@@ -279,9 +279,8 @@ int pack_blocks(struct pack *p, struct format_writer *w, struct pool *pool, stru
     if (!b.line)
         return error_set(err, errno, NULL, "cannot start packing");
     for (size_t i = 0; i < p->walk.count && r == 0; i++) {
-        if (p->o->interrupted && *p->o->interrupted)
-            r = error_set(err, EINTR, NULL, "interrupted");
-        else if (p->walk.items[i].entry.type != ENTRY_OTHER)
+        r = context_check(p->context, err);
+        if (r == 0 && p->walk.items[i].entry.type != ENTRY_OTHER)
             r = put_item(&b, i, err);
     }
     if (r == 0)

@@ -35,7 +35,7 @@ static void warn_of_stranger(struct pack *p, const char *where, const char *name
     size_t base = 0;
 
     places_is_hash_name(name, &base);
-    report(p->o->report, WP_WARNING, where,
+    report(p->context, WP_WARNING, where,
            "belongs to a directory called %.*s, but to none at this path: left as it is; if Python "
            "imported the tree by another path, name that with --source-root",
            (int)base, name);
@@ -70,9 +70,7 @@ int pack_find_inside(struct pack *p, const struct caches *known, struct wp_error
 static int take_outside(struct pack *p, unsigned root, const char *name, const char *source,
                         enum manifest_cache_kind kind, struct wp_error *err)
 {
-    struct walk_options options = {.numeric_owner = p->o->numeric_owner,
-                                   .report = p->o->report,
-                                   .interrupted = p->o->interrupted};
+    struct walk_options options = {.numeric_owner = p->o->numeric_owner, .context = p->context};
     _cleanup_buf_ struct buf as = {0};
     unsigned copies = 0;
     size_t kept;
@@ -134,7 +132,7 @@ static int find_outside(struct pack *p, const struct pack_names *names, const ch
     if (!d && kind == MANIFEST_CACHE_USER_WIDE && (errno == ENOENT || errno == ENOTDIR))
         return 0;
     if (!d && kind == MANIFEST_CACHE_USER_WIDE && errno == EACCES) { /* nobody asked for it */
-        report(p->o->report, WP_WARNING, dir,
+        report(p->context, WP_WARNING, dir,
                "cannot be read: caches that may lie there are left behind");
         return 0;
     }
@@ -163,7 +161,7 @@ static int find_outside(struct pack *p, const struct pack_names *names, const ch
         } else if (caches_knows_base(names->dirs, item->d_name)) {
             warn_of_stranger(p, where, item->d_name);
         } else {
-            report(p->o->report, WP_DETAIL, where,
+            report(p->context, WP_DETAIL, where,
                    "belongs to no directory of the tree: left behind");
         }
     }

@@ -22,6 +22,7 @@ struct made_file {
 };
 
 struct pack {
+    const struct wp_context *context;
     const struct wp_create_options *o;
     struct pool *pool;
     struct walk walk;         /* sorted; entries take on what was really read */
@@ -41,8 +42,9 @@ typedef int pack_planner(struct pack *p, void *ctx, struct wp_error *err);
 
 /* The whole job, but for giving OUT its name. Where a source or cache file changes under the
  * reader, it starts once more with the planning. */
-int pack_run(const struct wp_create_options *o, pack_planner *plan, void *ctx, struct pool *pool,
-             struct output *out, struct wp_create_result *result, struct wp_error *err);
+int pack_run(const struct wp_context *context, const struct wp_create_options *o,
+             pack_planner *plan, void *ctx, struct pool *pool, struct output *out,
+             struct wp_create_result *result, struct wp_error *err);
 
 /* The planner of create: walks members and cache roots, finds which hashed directories belong to
  * the tree, and names everything. CTX is not used. */

@@ -123,7 +123,7 @@ int pack_large_finish(struct blocks *b, const struct segment *g, struct wp_error
         error_set(err, 0, item->entry.path, "changed while it was packed");
         return -EAGAIN;
     }
-    report(b->p->o->report, WP_CHANGED, item->entry.path, "changed while it was read");
+    report(b->p->context, WP_CHANGED, item->entry.path, "changed while it was read");
     b->changed = true;
     return 0;
 }

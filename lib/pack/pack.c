@@ -33,7 +33,7 @@ static int refuse_stale(const struct pack *p, const struct wp_create_result *res
         const struct wp_index_status *s = &result->verify.indexes[i];
 
         if (s->status != WP_VALID)
-            report(p->o->report, WP_WARNING, s->index, "%s: %s", wp_status_name(s->status),
+            report(p->context, WP_WARNING, s->index, "%s: %s", wp_status_name(s->status),
                    s->reason ? s->reason : "");
     }
     if (!bad)
@@ -42,7 +42,7 @@ static int refuse_stale(const struct pack *p, const struct wp_create_result *res
         return error_set(err, 0, p->o->archive,
                          "not made: %zu of %zu cache indexes are not valid (--strict)", bad,
                          result->indexes);
-    report(p->o->report, WP_WARNING, NULL, "%zu of %zu cache indexes are not valid already", bad,
+    report(p->context, WP_WARNING, NULL, "%zu of %zu cache indexes are not valid already", bad,
            result->indexes);
     return 0;
 }
@@ -77,11 +77,11 @@ static int pack_entries(struct pack *p, struct format_writer *w, struct pool *po
 }
 
 /* One attempt from the walk on. */
-static int pack_once(const struct wp_create_options *o, pack_planner *plan, void *ctx,
-                     struct pool *pool, struct output *out, struct wp_create_result *result,
-                     struct wp_error *err)
+static int pack_once(const struct wp_context *context, const struct wp_create_options *o,
+                     pack_planner *plan, void *ctx, struct pool *pool, struct output *out,
+                     struct wp_create_result *result, struct wp_error *err)
 {
-    struct pack p = {.o = o, .pool = pool, .spool = -1};
+    struct pack p = {.context = context, .o = o, .pool = pool, .spool = -1};
     _cleanup_buf_ struct buf mark = {0};
     struct format_write_options options = {.level = o->level_set ? o->level : -1,
                                            .one_member = o->gzip_one_member};
@@ -95,7 +95,7 @@ static int pack_once(const struct wp_create_options *o, pack_planner *plan, void
                    buf_terminate(&mark) < 0))
         r = error_nomem(err);
     if (r == 0 && out->fd < 0) /* after the walk, which must not meet it */
-        r = output_open(out, o->archive, o->interrupted, err);
+        r = output_open(out, o->archive, context, err);
     options.content = p.total;
     options.mark = (const char *)mark.data;
     options.can_patch = !out->direct;
@@ -109,19 +109,19 @@ static int pack_once(const struct wp_create_options *o, pack_planner *plan, void
     return r;
 }
 
-int pack_run(const struct wp_create_options *o, pack_planner *plan, void *ctx, struct pool *pool,
-             struct output *out, struct wp_create_result *result, struct wp_error *err)
+int pack_run(const struct wp_context *context, const struct wp_create_options *o,
+             pack_planner *plan, void *ctx, struct pool *pool, struct output *out,
+             struct wp_create_result *result, struct wp_error *err)
 {
     for (int attempt = 0;; attempt++) {
         struct wp_error why = {0};
-        int r = pack_once(o, plan, ctx, pool, out, result, &why);
+        int r = pack_once(context, o, plan, ctx, pool, out, result, &why);
 
         /* A source or cache that changed under the reader: once more from the start, where what
          * was written can be taken back. */
         if (r == -EAGAIN && attempt == 0 && (out->fd < 0 || output_restart(out, NULL) == 0)) {
-            report(o->report, WP_NOTE, NULL, "%s: starting again", why.message);
-            wp_verify_report_clear(&result->verify);
-            *result = (struct wp_create_result){0};
+            report(context, WP_NOTE, NULL, "%s: starting again", why.message);
+            wp_create_result_clear(result);
             continue;
         }
         if (r < 0 && err && !err->code)
@@ -133,20 +133,23 @@ int pack_run(const struct wp_create_options *o, pack_planner *plan, void *ctx, s
     }
 }
 
-int wp_create(const struct wp_create_options *o, struct wp_create_result *result,
-              struct wp_error *err)
+int wp_create(const struct wp_context *context, const struct wp_create_options *o,
+              struct wp_create_result *result, struct wp_error *err)
 {
     struct output out = {.fd = -1};
     struct pool *pool;
     int r;
 
     *result = (struct wp_create_result){0};
+    r = options_check(context, o, err);
+    if (r < 0)
+        return r;
     if (!o->member_count)
         return error_set(err, 0, o->archive, "not made: there is nothing to pack");
-    pool = pool_new(o->threads);
+    pool = pool_new(context_threads(context));
     if (!pool)
         return error_set(err, errno, NULL, "cannot start threads");
-    r = pack_run(o, pack_plan, NULL, pool, &out, result, err);
+    r = pack_run(context, o, pack_plan, NULL, pool, &out, result, err);
     if (r == 0) {
         r = output_commit(&out, err);
         if (r < 0)
@@ -155,6 +158,12 @@ int wp_create(const struct wp_create_options *o, struct wp_create_result *result
     output_close(&out);
     pool_free(pool);
     return r;
+}
+
+void wp_create_result_clear(struct wp_create_result *r)
+{
+    wp_verify_report_clear(&r->verify);
+    *r = (struct wp_create_result){0};
 }
 
 const char *wp_version(void)

@@ -20,8 +20,7 @@ void pack_walk_options(const struct pack *p, struct walk_options *w)
         .follow = p->o->follow,
         .numeric_owner = p->o->numeric_owner,
         .pool = p->pool,
-        .report = p->o->report,
-        .interrupted = p->o->interrupted,
+        .context = p->context,
     };
     if (strcmp(p->o->archive, "-") ? stat(p->o->archive, &st) == 0 : fstat(STDOUT_FILENO, &st) == 0)
         if (S_ISREG(st.st_mode)) {
@@ -59,7 +58,7 @@ static int walk_members(struct pack *p, size_t *ends, struct wp_error *err)
         if (!*path)
             return error_set(err, ENOENT, "", "an empty name");
         if (path[0] == '/')
-            report(p->o->report, WP_NOTE, path, "the leading slash is removed from the name");
+            report(p->context, WP_NOTE, path, "the leading slash is removed from the name");
         root = root_of(p, pack_member_dir(m), err);
         if (root < 0)
             return root;
@@ -127,7 +126,7 @@ static void warn_of_linked_caches(const struct pack *p)
         const struct entry *e = &p->walk.items[i].entry;
 
         if (e->type == ENTRY_SYMLINK && strcmp(path_base(e->path), "__pycache__") == 0)
-            report(p->o->report, WP_WARNING, e->path,
+            report(p->context, WP_WARNING, e->path,
                    "is a symbolic link: Numba's caches behind it are not packed as this "
                    "directory's (--dereference packs what it leads to)");
     }

@@ -142,7 +142,7 @@ static int read_once(struct blocks *b, struct slot *s, struct walk_item *item, i
 
 void pack_drop_item(struct blocks *b, struct walk_item *item)
 {
-    report(b->p->o->report, WP_CHANGED, item->entry.path, "was removed before it was read");
+    report(b->p->context, WP_CHANGED, item->entry.path, "was removed before it was read");
     item->entry.type = ENTRY_OTHER;
 }
 
@@ -174,7 +174,7 @@ static int read_file(struct blocks *b, struct slot *s, struct walk_item *item, s
         return -EAGAIN;
     }
     if (r == 0) {
-        report(b->p->o->report, WP_CHANGED, item->entry.path, "changed while it was read");
+        report(b->p->context, WP_CHANGED, item->entry.path, "changed while it was read");
         s->changed = true;
     }
     return 0;

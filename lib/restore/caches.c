@@ -277,7 +277,7 @@ int restore_caches(struct restore *restore, struct repair *repair, struct wp_err
     struct layout *l = &repair->layout;
     int r;
 
-    l->report = restore->o->report;
+    l->context = restore->context;
     l->give = restore->o->user && geteuid() == 0;
     l->verify = &restore->verify;
     l->roots = restore->roots;
@@ -289,8 +289,7 @@ int restore_caches(struct restore *restore, struct repair *repair, struct wp_err
     l->is_source = restore_is_source;
     l->ctx = restore;
     l->staging = &repair->staging;
-    l->staging_options = (struct staging_options){.report = restore->o->report,
-                                                  .interrupted = restore->o->interrupted};
+    l->staging_options = (struct staging_options){.context = restore->context};
     r = tree_find_insides(repair->t) < 0 ? error_nomem(err) : choose_layout(restore, repair, err);
     for (size_t i = 0; i < repair->t->dir_count && r == 0; i++)
         if (add_in_tree(restore, repair, i) < 0)

@@ -42,11 +42,6 @@ static bool same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-bool restore_interrupted(const struct restore *restore)
-{
-    return restore->o->interrupted && *restore->o->interrupted;
-}
-
 enum wp_severity restore_detail(const struct restore *restore)
 {
     return restore->o->dry_run ? WP_NOTE : WP_DETAIL;
@@ -109,7 +104,7 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
     c->modes += set_mode;
     pthread_mutex_unlock(&c->lock);
     if (set_time && (f->is_source || !restore->o->dry_run))
-        report(restore->o->report, restore_detail(restore), f->path,
+        report(restore->context, restore_detail(restore), f->path,
                restore->o->dry_run ? "its time would be set" : "its time is set");
     return 0;
 }
@@ -139,7 +134,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     }
     fd = beneath_open(c->restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0 || fstat(fd, &st) < 0) {
-        report(c->restore->o->report, WP_WARNING, f->path, "cannot be read: %s",
+        report(c->restore->context, WP_WARNING, f->path, "cannot be read: %s",
                strerror(fd < 0 ? -fd : errno));
         return 0;
     }
@@ -168,8 +163,9 @@ static void run_job(struct pool_job *job)
 
         if (!f->facts || (c->restore->grafting && !f->is_source))
             continue;
-        r = restore_interrupted(c->restore) ? error_set(&why, EINTR, NULL, "interrupted")
-                                            : check_file(c, f, &why);
+        r = context_check(c->restore->context, &why);
+        if (r == 0)
+            r = check_file(c, f, &why);
         if (r == 0)
             continue;
         pthread_mutex_lock(&c->lock);
@@ -306,7 +302,7 @@ static int count_sources(struct restore *restore, struct repair *repair)
         restore->result->sources++;
         restore->result->matched += f->status == RESTORED_SAME;
         if (f->status == RESTORED_CHANGED)
-            report(restore->o->report, WP_WARNING, f->path,
+            report(restore->context, WP_WARNING, f->path,
                    "is not what was packed: its caches are left as they are");
     }
     return 0;

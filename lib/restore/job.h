@@ -52,6 +52,7 @@ struct restore_owner {
 };
 
 struct restore {
+    const struct wp_context *context;
     const struct wp_restore_options *o;
     struct wp_restore_result *result;
     struct pool *pool;
@@ -67,7 +68,6 @@ struct restore {
     size_t owner_count;
 };
 
-bool restore_interrupted(const struct restore *restore);
 /* What -v shows, and a dry run tells. */
 enum wp_severity restore_detail(const struct restore *restore);
 
@@ -113,5 +113,5 @@ int restore_state_write(struct restore *restore, struct repair *repair, struct w
 
 /* ---- restore.c, for unpacking: o->manifest's caches lie in the tree already, whose files are not
  * from the archive. */
-int restore_graft(const struct wp_restore_options *o, struct wp_restore_result *result,
-                  struct wp_error *err);
+int restore_graft(const struct wp_context *context, const struct wp_restore_options *o,
+                  struct wp_restore_result *result, struct wp_error *err);

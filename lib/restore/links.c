@@ -73,12 +73,12 @@ static int repair_link(struct restore *restore, const struct tree_manifest *t,
     if (r == -ENOMEM)
         return error_nomem(err);
     if (r < 0) {
-        report(restore->o->report, WP_WARNING, path, "cannot be made a symbolic link again: %s",
+        report(restore->context, WP_WARNING, path, "cannot be made a symbolic link again: %s",
                strerror(-r));
         return 0;
     }
     restore->result->links++;
-    report(restore->o->report, restore_detail(restore), path,
+    report(restore->context, restore_detail(restore), path,
            restore->o->dry_run ? "would be made a symbolic link again"
                                : "is a symbolic link again");
     return 0;

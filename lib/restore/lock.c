@@ -44,8 +44,8 @@ static int wait_for(struct restore *restore, struct repair *repair, struct wp_er
         }
         if (errno != EWOULDBLOCK && errno != EINTR)
             return 0; /* there are no such locks here */
-        if (restore_interrupted(restore))
-            return error_set(err, EINTR, NULL, "interrupted");
+        if (context_check(restore->context, err) < 0)
+            return -EINTR;
         if (waited >= LONGEST_WAIT_MS)
             return error_set(err, EBUSY, repair->t->name,
                              "another run is still repairing the tree");

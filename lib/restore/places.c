@@ -88,7 +88,7 @@ int restore_believe(struct restore *restore, struct repair *repair, struct wp_er
     int r = tree_find_dirs(repair->t) < 0 ? error_nomem(err) : 0;
 
     if (r == 0)
-        r = tree_trusts_old_root(&trust, restore->roots, restore->o->cache_dir, restore->o->report,
+        r = tree_trusts_old_root(&trust, restore->roots, restore->o->cache_dir, restore->context,
                                  err);
     if (r == 0)
         free(take_ptr(repair->t->old_root));

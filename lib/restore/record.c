@@ -110,7 +110,7 @@ static int append(struct restore *restore, const char *path, const struct buf *t
     r = restamp_replace(restore->fd, path, whole.data, whole.size, like, NULL);
     /* What is repaired is repaired; only a later removal will leave something behind. */
     if (r < 0 && r != -ENOMEM)
-        report(restore->o->report, WP_WARNING, path, "cannot be written: %s", strerror(-r));
+        report(restore->context, WP_WARNING, path, "cannot be written: %s", strerror(-r));
     return r == -ENOMEM ? r : 0;
 }
 

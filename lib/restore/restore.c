@@ -34,8 +34,7 @@ static bool has_staging(const char *dir)
 /* Completes or removes what a run that was killed has left in DIR. */
 static int recover(struct restore *restore, const char *dir, struct wp_error *err)
 {
-    struct staging_options options = {.report = restore->o->report,
-                                      .interrupted = restore->o->interrupted};
+    struct staging_options options = {.context = restore->context};
     struct staging *s = NULL;
     int r;
 
@@ -86,7 +85,7 @@ static void count_missing(struct restore *restore, const struct repair *repair)
     for (size_t i = 0; i < repair->layout.laid_count; i++)
         found += repair->layout.laid[i].was_valid;
     if (found < valid)
-        report(restore->o->report, WP_WARNING, repair->t->name,
+        report(restore->context, WP_WARNING, repair->t->name,
                "%zu cache indexes of the archive are not here, nor where they were put",
                valid - found);
 }
@@ -179,7 +178,7 @@ static int open_tree(struct restore *restore, struct wp_error *err)
     restore->fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (restore->fd < 0)
         return error_set(err, errno, dir, "cannot open directory");
-    restore->pool = pool_new(restore->o->threads);
+    restore->pool = pool_new(context_threads(restore->context));
     if (!restore->pool)
         return error_set(err, errno, NULL, "cannot start threads");
     restore->umask = file_umask();
@@ -195,7 +194,7 @@ static int find_manifests(struct restore *restore, struct wp_error *err)
                             .dir_path = restore->dir_path,
                             .fd = restore->fd,
                             .pool = restore->pool,
-                            .interrupted = restore->o->interrupted};
+                            .context = restore->context};
     r = trees_find(trees, restore->o->manifest, err);
     if (r < 0)
         return r;
@@ -229,7 +228,7 @@ static int plan(struct restore *restore, struct wp_error *err)
 static void tell_damaged(struct restore *restore)
 {
     for (size_t i = 0; i < restore->trees.damaged_count; i++)
-        report(restore->o->report, WP_FAILED, NULL, "%s", restore->trees.damaged[i].message);
+        report(restore->context, WP_FAILED, NULL, "%s", restore->trees.damaged[i].message);
     restore->result->damaged = restore->trees.damaged_count;
 }
 
@@ -268,30 +267,32 @@ static void clear(struct restore *restore)
     free(restore->dir_path);
 }
 
-static int run_and_clear(const struct wp_restore_options *o, bool grafting,
-                         struct wp_restore_result *result, struct wp_error *err)
+static int run_and_clear(const struct wp_context *context, const struct wp_restore_options *o,
+                         bool grafting, struct wp_restore_result *result, struct wp_error *err)
 {
-    struct restore restore = {.o = o, .result = result, .grafting = grafting, .fd = -1};
-    int r;
+    struct restore restore = {
+        .context = context, .o = o, .result = result, .grafting = grafting, .fd = -1};
+    int r = options_check(context, o, err);
 
     *result = (struct wp_restore_result){.layout = WP_LAYOUT_IN_TREE};
-    r = run(&restore, err);
+    if (r == 0)
+        r = run(&restore, err);
     clear(&restore);
     if (r < 0)
         wp_restore_result_clear(result);
     return r;
 }
 
-int wp_restore(const struct wp_restore_options *o, struct wp_restore_result *result,
-               struct wp_error *err)
+int wp_restore(const struct wp_context *context, const struct wp_restore_options *o,
+               struct wp_restore_result *result, struct wp_error *err)
 {
-    return run_and_clear(o, false, result, err);
+    return run_and_clear(context, o, false, result, err);
 }
 
-int restore_graft(const struct wp_restore_options *o, struct wp_restore_result *result,
-                  struct wp_error *err)
+int restore_graft(const struct wp_context *context, const struct wp_restore_options *o,
+                  struct wp_restore_result *result, struct wp_error *err)
 {
-    return run_and_clear(o, true, result, err);
+    return run_and_clear(context, o, true, result, err);
 }
 
 void wp_restore_result_clear(struct wp_restore_result *r)

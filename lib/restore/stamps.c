@@ -98,7 +98,7 @@ static void warn_of_wrong_code(struct restore *restore, const struct laid_index 
         f->facts->mtime.tv_sec != t.tv_sec || f->facts->mtime.tv_nsec != t.tv_nsec)
         return;
     restore->result->lost++;
-    report(restore->o->report, WP_WARNING, laid->shown,
+    report(restore->context, WP_WARNING, laid->shown,
            "its source has other content, but the time and maybe the size that the index "
            "remembers: Numba would not notice");
 }
@@ -133,7 +133,7 @@ static int fit_index(struct restore *restore, struct repair *repair, const struc
                           restore->o->dry_run, err);
     if (r > 0) {
         restore->result->restamped++;
-        report(restore->o->report, restore_detail(restore), laid->shown,
+        report(restore->context, restore_detail(restore), laid->shown,
                restore->o->dry_run ? "its stamp would be changed" : "its stamp is changed");
     }
     if (r >= 0 && line && line->valid && !restore->o->dry_run)
@@ -157,9 +157,11 @@ int restore_stamps(struct restore *restore, struct repair *repair, struct wp_err
 {
     int r = 0;
 
-    for (size_t i = 0; i < repair->layout.laid_count && r == 0; i++)
-        r = restore_interrupted(restore) ? error_set(err, EINTR, NULL, "interrupted")
-                                         : fit_index(restore, repair, &repair->layout.laid[i], err);
+    for (size_t i = 0; i < repair->layout.laid_count && r == 0; i++) {
+        r = context_check(restore->context, err);
+        if (r == 0)
+            r = fit_index(restore, repair, &repair->layout.laid[i], err);
+    }
     if (restore->o->restamp == WP_RESTAMP_NEVER)
         return r;
     for (size_t i = 0; i < repair->t->m.entry_count && r == 0; i++)

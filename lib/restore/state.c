@@ -55,7 +55,7 @@ static int put(struct restore *restore, struct repair *repair, const struct buf 
     r = restamp_replace(restore->fd, path, text->data, text->size, &like, &now);
     /* The tree is repaired all the same; only a later move will find less. */
     if (r < 0)
-        report(restore->o->report, WP_WARNING, path, "cannot be written: %s", strerror(-r));
+        report(restore->context, WP_WARNING, path, "cannot be written: %s", strerror(-r));
     return 0;
 }
 

@@ -178,7 +178,7 @@ int create_hardlink(int tree, const struct entry *e, struct wp_error *err)
     if (target_dir >= 0)
         r = linkat(target_dir, target_name, dir, name, 0) < 0 ? -errno : 0;
     if (r < 0) {
-        _cleanup_free_ char *shown = path_escape(e->target);
+        _cleanup_free_ char *shown = wp_escape(e->target);
         return error_set(err, -r, e->path, "cannot create hard link to %s",
                          shown ? shown : "its target");
     }

@@ -37,8 +37,7 @@ struct walk_options {
     ino_t skip_ino;
     struct pool
         *pool; /* of the calling thread, to list directories on; NULL: on this thread alone */
-    const struct wp_report *report; /* called by this thread alone */
-    const volatile sig_atomic_t *interrupted;
+    const struct wp_context *context; /* called by this thread alone */
 };
 
 struct walk {

@@ -150,7 +150,7 @@ static int take(struct walk_run *r, struct walk_listing *l, struct wp_error *err
 
         if (n->gone != WALK_NO_ITEM)
             r->w->items[n->gone].entry.type = ENTRY_OTHER; /* for walk_finish to drop */
-        report(r->o->report, n->severity, n->path, "%s", n->what);
+        report(r->o->context, n->severity, n->path, "%s", n->what);
     }
     int e = take_items(r, l, err);
     if (e == 0 && l->status < 0 && err && !err->code)

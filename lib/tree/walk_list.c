@@ -123,11 +123,6 @@ static bool is_left_out(const struct walk_run *r, size_t parent, const struct st
     return true;
 }
 
-static bool is_interrupted(const struct walk_run *r)
-{
-    return r->o->interrupted && *r->o->interrupted;
-}
-
 static struct walk_item *new_item(struct walk_listing *l)
 {
     if (l->count == l->room) {
@@ -146,7 +141,7 @@ static int add_one(struct walk_listing *l, int dir, const char *at, size_t paren
 {
     const struct walk_run *r = l->run;
     const char *name = (char *)l->name.data, *why = NULL;
-    if (is_interrupted(r))
+    if (context_stops(r->o->context))
         return error_set(&l->err, EINTR, NULL, "stopped");
     if (walk_excluded((char *)l->as.data, r->o->exclude))
         return 0;
@@ -190,7 +185,7 @@ static int open_dir(struct walk_listing *l)
 {
     const struct walk_run *r = l->run;
     const struct walk_dir *d = &l->dirs[l->next];
-    if (is_interrupted(r))
+    if (context_stops(r->o->context))
         return error_set(&l->err, EINTR, NULL, "stopped");
     if (set_path(&l->name, 0, d->name) < 0 || set_path(&l->as, 0, d->as) < 0)
         return error_nomem(&l->err);

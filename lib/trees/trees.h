@@ -2,7 +2,6 @@
 /* The manifests in a tree: where they lie, what they call the tree's files, what was done with them
  * there, and how far that is to be believed. Nothing here changes the tree. */
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -56,7 +55,7 @@ struct trees {
     const char *dir_path; /* absolute */
     int fd;               /* of it */
     struct pool *pool;    /* or NULL */
-    const volatile sig_atomic_t *interrupted;
+    const struct wp_context *context;
     /* Found. */
     struct tree_manifest *list; /* owned */
     size_t count;
@@ -135,10 +134,10 @@ struct tree_trust {
 /* Does index NAME in directory FD, of sources in directory DIR, fit one of these? */
 bool tree_fits(const struct tree_trust *trust, int fd, const char *name, size_t dir);
 /* Is T's old_root to be believed, where the tree has the paths ROOTS for Python and CACHE_DIR (or
- * NULL) is the cache root that was named? Where it is not, REP is told why, unless nothing is
+ * NULL) is the cache root that was named? Where it is not, CONTEXT is told why, unless nothing is
  * there. 1, 0 or -ENOMEM. After tree_find_dirs. */
 int tree_trusts_old_root(const struct tree_trust *trust, char **roots, const char *cache_dir,
-                         const struct wp_report *rep, struct wp_error *err);
+                         const struct wp_context *context, struct wp_error *err);
 
 /* ---- packed.c */
 /* Fills packed_root of those that were packed elsewhere than they are. BASES: the absolute paths at

@@ -126,7 +126,7 @@ static bool may_be_told(const struct tree_manifest *t, const struct stat *st)
 }
 
 int tree_trusts_old_root(const struct tree_trust *trust, char **roots, const char *cache_dir,
-                         const struct wp_report *rep, struct wp_error *err)
+                         const struct wp_context *context, struct wp_error *err)
 {
     const struct tree_manifest *t = trust->t;
     _cleanup_free_ char *given = cache_dir ? path_absolute(cache_dir) : NULL;
@@ -148,7 +148,7 @@ int tree_trusts_old_root(const struct tree_trust *trust, char **roots, const cha
         return 1;
     else
         why = "holds no cache of a source in this tree";
-    report(rep, WP_WARNING, t->name,
+    report(context, WP_WARNING, t->name,
            "the state beside it names the cache directory %s, which %s: it is left alone",
            t->old_root, why);
     return 0;

@@ -124,8 +124,9 @@ int trees_walk(struct trees *trees, struct wp_error *err)
     while (todo.count && r == 0) {
         _cleanup_free_ char *dir = todo.list[--todo.count];
 
-        r = (trees->interrupted && *trees->interrupted) ? error_set(err, EINTR, NULL, "interrupted")
-                                                        : look_at(trees, &todo, dir, err);
+        r = context_check(trees->context, err);
+        if (r == 0)
+            r = look_at(trees, &todo, dir, err);
     }
     trees_homes_clear(&todo);
     return r;

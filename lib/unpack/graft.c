@@ -61,7 +61,7 @@ static bool fits(struct unpack *u, unsigned char *known, const struct manifest_i
         u->result->sources++;
         u->result->matched += *status == SAME;
         if (*status == OTHER)
-            report(u->o->report, WP_DETAIL, e->path, "is not the same here: its caches stay out");
+            report(u->a->context, WP_DETAIL, e->path, "is not the same here: its caches stay out");
     }
     return *status == SAME;
 }
@@ -131,12 +131,9 @@ int unpack_graft_finish(struct unpack *u, struct wp_error *err)
                                    .cache_dir = u->o->cache_dir,
                                    .user = u->o->user,
                                    .runtime_roots = u->o->runtime_roots,
-                                   .restamp = u->o->restamp,
-                                   .threads = pool_threads(u->a->pool),
-                                   .report = u->o->report,
-                                   .interrupted = u->o->interrupted};
+                                   .restamp = u->o->restamp};
     struct wp_restore_result done = {0};
-    int r = manifest ? restore_graft(&o, &done, err) : error_nomem(err);
+    int r = manifest ? restore_graft(u->a->context, &o, &done, err) : error_nomem(err);
 
     if (r < 0)
         return r;

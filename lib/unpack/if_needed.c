@@ -85,7 +85,7 @@ static int take_lock(const struct unpack *u, struct lock *lock, struct wp_error 
 {
     lock->alone = flock(lock->fd, LOCK_EX | LOCK_NB) == 0;
     while (!lock->alone && flock(lock->fd, LOCK_EX) < 0) {
-        if (errno != EINTR || unpack_interrupted(u)) {
+        if (errno != EINTR || context_stops(u->a->context)) {
             cleanup_close(&lock->fd); /* who holds it will take its file away */
             lock->fd = -1;
             return error_set(err, errno, lock->path, "cannot lock");

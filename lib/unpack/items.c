@@ -220,7 +220,7 @@ static int strip_item(struct unpack *u, struct unpacked *item, struct wp_error *
     if (strip(u, e->target, &name, &gone) < 0)
         return error_nomem(err);
     if (gone) {
-        report(u->o->report, WP_FAILED, item->archived,
+        report(u->a->context, WP_FAILED, item->archived,
                "is a hard link to a name that --strip-components takes away: left out");
         item->skipped = true;
         return 0;
@@ -242,15 +242,10 @@ int unpack_make_item(struct unpack *u, const struct entry *e, struct unpacked **
     item->skipped = !unpack_selected(u, e->path) || (u->o->caches_only && !unpack_is_cache(e));
     if (e->type == ENTRY_OTHER) {
         if (!item->skipped)
-            report(u->o->report, WP_WARNING, e->path, "is a device or FIFO: skipped");
+            report(u->a->context, WP_WARNING, e->path, "is a device or FIFO: skipped");
         item->skipped = true;
     }
     return u->o->strip_components ? strip_item(u, item, err) : 0;
-}
-
-bool unpack_interrupted(const struct unpack *u)
-{
-    return u->o->interrupted && *u->o->interrupted;
 }
 
 int unpack_take_out(struct unpack *u, struct unpacked *item, struct wp_error *err)

@@ -78,7 +78,6 @@ int unpack_check_safe(const struct entry *e, struct wp_error *err);
 void unpack_item_free(struct unpacked *item);
 /* Appends ITEM (taken over on success), which becomes the one that its path finds. 0 or -ENOMEM. */
 int unpack_add_item(struct unpack *u, struct unpacked *item);
-bool unpack_interrupted(const struct unpack *u);
 /* Takes a file out of the staged tree, and directories that are empty then. */
 int unpack_take_out(struct unpack *u, struct unpacked *item, struct wp_error *err);
 

@@ -165,8 +165,8 @@ static int take_runs(struct unpack_files *f, struct large *l, struct work **w, s
     while ((r = reader->ops->data(reader, &data, &run.n, &run.offset, err)) > 0) {
         struct chunk *chunk = NULL;
 
-        if (unpack_interrupted(f->u))
-            return error_set(err, EINTR, NULL, "interrupted");
+        if ((r = context_check(f->u->a->context, err)) < 0)
+            return r;
         run.data = data;
         end = (*w)->offset + size_of(*w);
         if (run.offset > e->size || run.n > e->size - run.offset || run.offset < end)

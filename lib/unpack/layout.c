@@ -265,7 +265,7 @@ int unpack_layout(struct unpack *u, struct wp_error *err)
     if (r < 0)
         return r;
 
-    l->report = u->o->report;
+    l->context = u->a->context;
     l->kind = u->o->layout;
     l->cache_dir = u->o->cache_dir;
     l->give = u->o->user && geteuid() == 0;

@@ -173,7 +173,7 @@ static int find_late_targets(struct unpack *u, struct wp_error *err)
             return error_set(err, ENOENT, item->e.path,
                              "is a hard link to %s, which is not unpacked", item->e.target);
         item->skipped = true;
-        report(u->o->report, WP_FAILED, item->e.path,
+        report(u->a->context, WP_FAILED, item->e.path,
                "is a hard link to %s, which is not unpacked: left out", item->e.target);
     }
     return 0;

@@ -27,8 +27,9 @@ static int print_run(const struct unpack *u, uint64_t hole, const void *data, si
     while (hole && r == 0) {
         size_t part = hole < sizeof zeros ? (size_t)hole : sizeof zeros;
 
-        r = unpack_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
-                                  : print_bytes(zeros, part, err);
+        r = context_check(u->a->context, err);
+        if (r == 0)
+            r = print_bytes(zeros, part, err);
         hole -= part;
     }
     return r < 0 ? r : print_bytes(data, n, err);
@@ -45,8 +46,9 @@ static int print_entry(struct unpack *u, struct unpacked *item, struct sha256 *s
     int r;
 
     while ((r = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
-        r = unpack_interrupted(u) ? error_set(err, EINTR, NULL, "interrupted")
-                                  : print_run(u, offset - at, data, n, err);
+        r = context_check(u->a->context, err);
+        if (r == 0)
+            r = print_run(u, offset - at, data, n, err);
         if (r < 0)
             return r;
         sha256_add(sha, data, n);
@@ -87,7 +89,7 @@ static int take_entry(struct unpack *u, const struct entry *e, struct sha256 *sh
 
 static int print_entries(struct unpack *u, struct wp_error *err)
 {
-    struct archive_reading in = {.a = u->a, .interrupted = u->o->interrupted};
+    struct archive_reading in = {.a = u->a};
     struct sha256 *sha = sha256_new();
     int r = sha ? 0 : error_nomem(err);
 
@@ -109,6 +111,6 @@ int unpack_to_stdout(struct unpack *u, struct wp_error *err)
     if (r == 0 && u->has_manifest)
         r = unpack_check(u, err);
     if (r == 0)
-        patterns_tell_unused(&u->patterns, u->o->report);
+        patterns_tell_unused(&u->patterns, u->a->context);
     return r;
 }

@@ -254,7 +254,8 @@ static int supersede_in(struct unpack *u, const char *top, struct wp_error *err)
     struct trees trees = {.dir = u->dir,
                           .dir_path = u->dir_path,
                           .fd = staging_target(u->staging, 0),
-                          .pool = u->a->pool};
+                          .pool = u->a->pool,
+                          .context = u->a->context};
     struct tree_homes homes = {0};
     int r;
 

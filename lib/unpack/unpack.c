@@ -85,7 +85,7 @@ static int take_entry(struct unpack *u, struct unpack_files *files, const struct
     if (r == 0 && !item->skipped) {
         r = stage_entry(u, files, item, err);
         if (r == 0)
-            report(u->o->report, WP_DETAIL, item->e.path, NULL);
+            report(u->a->context, WP_DETAIL, item->e.path, NULL);
     }
     if (r == 0 && unpack_add_item(u, item) < 0)
         r = error_nomem(err);
@@ -113,8 +113,7 @@ static int take_step(struct unpack *u, struct unpack_files *files, enum archive_
 /* All of the archive into the staged tree, but for links, which come when all files are there. */
 static int stage_entries(struct unpack *u, struct wp_error *err)
 {
-    struct archive_reading in = {
-        .a = u->a, .interrupted = u->o->interrupted, .tells_progress = true};
+    struct archive_reading in = {.a = u->a, .tells_progress = true};
     struct unpack_files *files = NULL;
     int r = unpack_files_new(&files, u, err);
 
@@ -124,7 +123,7 @@ static int stage_entries(struct unpack *u, struct wp_error *err)
         r = unpack_files_finish(files, err);
     unpack_files_free(files);
     if (r == 0)
-        patterns_tell_unused(&u->patterns, u->o->report);
+        patterns_tell_unused(&u->patterns, u->a->context);
     return r;
 }
 
@@ -203,10 +202,8 @@ static void expect_all(const struct unpack *u)
 
 static int begin_staging(struct unpack *u, struct wp_error *err)
 {
-    struct staging_options options = {.keep_old = u->o->keep_old,
-                                      .replace = u->o->replace,
-                                      .report = u->o->report,
-                                      .interrupted = u->o->interrupted};
+    struct staging_options options = {
+        .keep_old = u->o->keep_old, .replace = u->o->replace, .context = u->a->context};
     int r = staging_new(&u->staging, &options, err);
 
     if (r == 0)
@@ -314,7 +311,9 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                                .permissions = o->same_permissions,
                                .superuser = geteuid() == 0,
                                .umask = geteuid() == 0 ? 0 : u.umask};
-    r = verify_begin(&u.verify, o->user, err);
+    r = options_check(a->context, o, err);
+    if (r == 0)
+        r = verify_begin(&u.verify, o->user, err);
     if (r == 0 && patterns_begin(&u.patterns, o->patterns) < 0)
         r = error_nomem(err);
     if (r == 0)

@@ -71,7 +71,7 @@ int unpack_warn_stale(struct unpack *u, struct wp_error *err)
     }
     judge_sort(&u->result->verify);
     if (v->count != v->by_status[WP_VALID])
-        report(u->o->report, WP_WARNING, u->a->name,
+        report(u->a->context, WP_WARNING, u->a->name,
                "has no manifest, and %zu of its %zu cache indexes are not valid here: Numba will "
                "compile those functions again",
                v->count - v->by_status[WP_VALID], v->count);

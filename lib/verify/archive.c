@@ -136,7 +136,7 @@ static int judge_recorded_cpus(struct verify_archive *v, const struct manifest_i
 /* What a manifest says in words, kept on one line: ours escapes that already. */
 static char *on_one_line(const char *text)
 {
-    char *escaped = path_escape(text);
+    char *escaped = wp_escape(text);
     size_t expected = strlen(text);
 
     for (const char *t = text; *t; t++)
@@ -294,10 +294,12 @@ int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
 {
     struct judge_expect expect;
     struct verify_archive v = {.expect = &expect, .out = result};
-    int r;
+    int r = options_check(a->context, o, err);
 
     *result = (struct wp_verify_report){0};
-    r = judge_expect_begin(&expect, o, err);
+    if (r < 0)
+        return r;
+    r = judge_expect_begin(&expect, a->context, o, err);
     /* The manifest has no more of keys than the CPUs in them. */
     if (r == 0 && !o->keys && !judge_expect_knows(&expect))
         r = judge_recorded(&v, a, err);

@@ -20,6 +20,7 @@
 enum { SETTLED = 60 }; /* seconds after which nobody is still writing a temporary */
 
 struct fix {
+    const struct wp_context *context;
     const char *dir;
     int fd; /* of it */
     const struct wp_verify_options *o;
@@ -52,8 +53,7 @@ static int remove_file(struct fix *f, int dirfd, const char *name, const char *s
     if (!f->dry_run && unlinkat(dirfd, name, 0) < 0)
         return errno == ENOENT ? 0 : error_set(err, errno, shown, "cannot remove");
     f->done->removed++;
-    report(f->o->report, WP_NOTE, shown, "%s: %s", f->dry_run ? "would be removed" : "removed",
-           why);
+    report(f->context, WP_NOTE, shown, "%s: %s", f->dry_run ? "would be removed" : "removed", why);
     return 0;
 }
 
@@ -106,7 +106,7 @@ static int fix_index(struct fix *f, const struct wp_index_status *s, struct wp_e
     if (dirfd < 0 && dirfd != -ELOOP && dirfd != -ENOTDIR)
         return error_set(err, -dirfd, s->index, "cannot be reached");
     if (dirfd < 0 || !is_readable(dirfd, name)) {
-        report(f->o->report, WP_NOTE, s->index, "left: %s", s->reason);
+        report(f->context, WP_NOTE, s->index, "left: %s", s->reason);
         return 0;
     }
     /* The index first: without it, nobody reads its data. */
@@ -125,7 +125,7 @@ static int fix_orphan(struct fix *f, const struct wp_note *n, struct wp_error *e
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : error_set(err, errno, n->path, "cannot stat");
     if (st.st_mtim.tv_sec > time(NULL) - SETTLED) {
-        report(f->o->report, WP_NOTE, n->path, "left: somebody may be writing it");
+        report(f->context, WP_NOTE, n->path, "left: somebody may be writing it");
         return 0;
     }
     return remove_file(f, dirfd, name, n->path, n->text, err);
@@ -134,15 +134,15 @@ static int fix_orphan(struct fix *f, const struct wp_note *n, struct wp_error *e
 /* ---- Times and places -------------------------------------------------------------------- */
 
 /* NUMBA_CACHE_DIR of who will load, as the verdict had it. */
-static int find_cache_dir(const struct wp_verify_options *o, struct wp_python *asked,
-                          const char **out, struct wp_error *err)
+static int find_cache_dir(const struct fix *f, struct wp_python *asked, const char **out,
+                          struct wp_error *err)
 {
     int r = 0;
 
-    *out = o->cache_dir;
-    if (*out || !o->python)
+    *out = f->o->cache_dir;
+    if (*out || !f->o->python)
         return 0;
-    r = wp_python_ask(o->python, asked, o->interrupted, err);
+    r = wp_python_ask(f->context, f->o->python, asked, err);
     *out = asked->cache_dir;
     return r;
 }
@@ -152,10 +152,10 @@ static void tell_restored(const struct fix *f, const struct wp_restore_result *r
     const char *would = f->dry_run ? "would be " : "";
 
     if (restored->times)
-        report(f->o->report, WP_NOTE, f->dir, "%llu %s of files %sset as the manifest has them",
+        report(f->context, WP_NOTE, f->dir, "%llu %s of files %sset as the manifest has them",
                (unsigned long long)restored->times, restored->times == 1 ? "time" : "times", would);
     if (restored->renamed)
-        report(f->o->report, WP_NOTE, f->dir, "%zu cache %s %sput where Numba looks",
+        report(f->context, WP_NOTE, f->dir, "%zu cache %s %sput where Numba looks",
                restored->renamed, restored->renamed == 1 ? "directory" : "directories", would);
 }
 
@@ -169,17 +169,14 @@ static int restore(struct fix *f, struct wp_error *err)
                                    .runtime_roots = f->o->runtime_roots,
                                    .restamp = WP_RESTAMP_NEVER,
                                    .keep_modes = true,
-                                   .dry_run = f->dry_run,
-                                   .threads = f->o->threads,
-                                   .report = f->o->report,
-                                   .interrupted = f->o->interrupted};
+                                   .dry_run = f->dry_run};
     struct wp_restore_result restored = {0};
     struct wp_python asked = {0};
     struct wp_error why = {0};
-    int r = find_cache_dir(f->o, &asked, &o.cache_dir, err);
+    int r = find_cache_dir(f, &asked, &o.cache_dir, err);
 
     if (r == 0) {
-        r = wp_restore(&o, &restored, &why);
+        r = wp_restore(f->context, &o, &restored, &why);
         if (r == -ENOENT) /* nobody knows how it was */
             r = 0;
         else if (r < 0 && err)
@@ -200,7 +197,7 @@ static int restore(struct fix *f, struct wp_error *err)
 static int judge_again(const struct fix *f, struct wp_verify_report *found, struct wp_error *err)
 {
     wp_verify_report_clear(found);
-    return wp_verify_tree(f->dir, f->o, found, err);
+    return wp_verify_tree(f->context, f->dir, f->o, found, err);
 }
 
 static int remove_harmful(struct fix *f, const struct wp_verify_report *found, struct wp_error *err)
@@ -216,15 +213,22 @@ static int remove_harmful(struct fix *f, const struct wp_verify_report *found, s
     return r;
 }
 
-int wp_verify_fix(const char *dir, const struct wp_verify_options *o, bool dry_run,
-                  struct wp_verify_report *found, struct wp_fix_result *done, struct wp_error *err)
+void wp_fix_result_clear(struct wp_fix_result *r)
+{
+    *r = (struct wp_fix_result){0};
+}
+
+int wp_verify_fix(const struct wp_context *context, const char *dir,
+                  const struct wp_verify_options *o, bool dry_run, struct wp_verify_report *found,
+                  struct wp_fix_result *done, struct wp_error *err)
 {
     _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct fix f = {.dir = dir, .fd = fd, .o = o, .dry_run = dry_run, .done = done};
-    int r = 0;
+    struct fix f = {
+        .context = context, .dir = dir, .fd = fd, .o = o, .dry_run = dry_run, .done = done};
+    int r = options_check(context, o, err);
 
     *done = (struct wp_fix_result){0};
-    if (fd < 0)
+    if (r == 0 && fd < 0)
         r = error_set(err, errno, dir, "cannot be opened");
     /* First, since what looks broken in the wrong place or with the wrong time may be sound. */
     if (r == 0 && found->by_status[WP_STALE] + found->by_status[WP_MISPLACED])

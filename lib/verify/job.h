@@ -17,6 +17,7 @@ struct cache_link {
 };
 
 struct verify_tree {
+    const struct wp_context *context;
     const char *dir;
     const struct wp_verify_options *o;
     const char *cache_dir; /* NUMBA_CACHE_DIR of who will load, or NULL */

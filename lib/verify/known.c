@@ -13,6 +13,7 @@
 
 static int find_manifests(struct verify_tree *t, struct wp_error *err)
 {
+    t->trees.context = t->context;
     t->trees.dir = t->dir;
     t->trees.dir_path = t->dir_path = path_absolute(t->dir);
     if (!t->dir_path)
@@ -39,9 +40,9 @@ static int remember(struct verify_tree *t, struct wp_error *err)
         return r;
     }
     if (r < 0 && r != -ENOENT)
-        report(t->o->report, WP_WARNING, NULL, "%s", why.message);
+        report(t->context, WP_WARNING, NULL, "%s", why.message);
     for (size_t i = 0; r == 0 && i < t->trees.damaged_count; i++)
-        report(t->o->report, WP_WARNING, NULL, "%s", t->trees.damaged[i].message);
+        report(t->context, WP_WARNING, NULL, "%s", t->trees.damaged[i].message);
     return 0;
 }
 

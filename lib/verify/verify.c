@@ -32,8 +32,9 @@ static int judge_all(struct verify_tree *t, struct wp_error *err)
     for (size_t i = 0; i < t->walk.count && r == 0; i++) {
         const struct entry *e = &t->walk.items[i].entry;
 
-        if (t->o->interrupted && *t->o->interrupted)
-            return error_set(err, EINTR, NULL, "interrupted");
+        r = context_check(t->context, err);
+        if (r < 0)
+            return r;
         if (caches_is_index(e->path))
             r = verify_judge_in_tree(t, e, err);
         else if (e->type != ENTRY_FILE && e->type != ENTRY_HARDLINK)
@@ -59,21 +60,27 @@ static int judge_all(struct verify_tree *t, struct wp_error *err)
     return r;
 }
 
-int wp_verify_tree(const char *dir, const struct wp_verify_options *o,
-                   struct wp_verify_report *result, struct wp_error *err)
+int wp_verify_tree(const struct wp_context *context, const char *dir,
+                   const struct wp_verify_options *o, struct wp_verify_report *result,
+                   struct wp_error *err)
 {
-    struct verify_tree t = {
-        .dir = dir, .o = o, .cache_dir = o->cache_dir, .out = result, .trees.fd = -1};
+    struct verify_tree t = {.context = context,
+                            .dir = dir,
+                            .o = o,
+                            .cache_dir = o->cache_dir,
+                            .out = result,
+                            .trees.fd = -1};
     struct judge_expect expect;
-    struct walk_options options = {
-        .numeric_owner = true, .report = o->report, .interrupted = o->interrupted};
-    int root = -1, r;
+    struct walk_options options = {.numeric_owner = true, .context = context};
+    int root = -1, r = options_check(context, o, err);
 
     *result = (struct wp_verify_report){0};
+    if (r < 0)
+        return r;
     walk_init(&t.walk);
     r = verify_begin(&t.v, o->user, err);
     if (r == 0)
-        r = judge_expect_begin(&expect, o, err);
+        r = judge_expect_begin(&expect, context, o, err);
     else
         expect = (struct judge_expect){0};
     t.v.expect = &expect;

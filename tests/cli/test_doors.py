@@ -48,3 +48,11 @@ def test_every_source_is_in_a_part():
     sources = [*ROOT.glob("lib/**/*.[ch]"), *ROOT.glob("formats/**/*.[ch]")]
     lost = [s for s in sources if s.parent not in folders and s != ROOT / PUBLIC]
     assert sources and not lost, "\n".join(map(str, lost))
+
+
+def test_the_program_is_a_client_of_the_public_header():
+    sources = [*ROOT.glob("cmd/*.[ch]")]
+    wrong = [f"{source.name} includes {name}" for source in sources
+             for name in INCLUDE.findall(source.read_text())
+             if name != "warmpack.h" and not (ROOT / "cmd" / name).is_file()]
+    assert sources and not wrong, "\n".join(wrong)

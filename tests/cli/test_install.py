@@ -124,7 +124,7 @@ int main()
 {
     wp_error err = wp_error();
     wp_archive *archive = NULL;
-    int r = wp_archive_open(&archive, "none.tgz", 0, NULL, NULL, &err);
+    int r = wp_archive_open(NULL, "none.tgz", &archive, &err);
     std::printf("%d %s\n", r == -err.code, err.message);
     wp_archive_close(archive);
     return 0;

@@ -1,5 +1,4 @@
 unit_test(manifest base stream manifest)
 unit_test(links manifest)
-unit_test(manifest_numbers base stream manifest)
 unit_test(manifest_refusals base stream manifest)
 unit_test(manifest_lines base stream manifest)

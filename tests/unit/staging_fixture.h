@@ -131,7 +131,7 @@ static inline void take_message(void *ctx, enum wp_severity severity, const char
 }
 
 static struct messages messages;
-static const struct wp_report rep = {.message = take_message, .ctx = &messages};
+static const struct wp_context rep = {.message = take_message, .user_data = &messages};
 static struct wp_error err;
 
 static inline char *in_scratch(const struct scratch *s, const char *name)
@@ -149,7 +149,8 @@ static inline struct staging *begin(const struct scratch *s, const char *target,
     struct staging *st;
     messages = (struct messages){0};
     err = (struct wp_error){0};
-    o.report = &rep;
+    if (!o.context)
+        o.context = &rep;
     assert_int_equal(staging_new(&st, &o, &err), 0);
     int area = staging_add_area(st, in_scratch(s, target), &err);
     if (area != 0)

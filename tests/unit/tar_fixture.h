@@ -155,10 +155,10 @@ static inline int read_content(struct format_reader *r, const struct entry *e, s
 }
 
 /* Reads all of FD (taken over): 0, or what the reader failed with. */
-static inline int read_all(struct contents *c, int fd, const struct wp_report *report)
+static inline int read_all(struct contents *c, int fd, const struct wp_context *context)
 {
     struct pool *pool = pool_new(1);
-    struct format_open_options o = {.name = "archive", .pool = pool, .report = report};
+    struct format_open_options o = {.name = "archive", .pool = pool, .context = context};
     struct format_reader *r = NULL;
     const struct entry *e;
     int rc = formats_open_reader(&r, fd, &o, &c->err);

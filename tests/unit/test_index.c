@@ -43,7 +43,7 @@ static void describe(struct buf *out, const char *name, const struct index *inde
     uint64_t bits;
     hex_encode(s->sha256, sizeof(s->sha256), hex);
     memcpy(&bits, &s->mtime, sizeof(bits));
-    buf_printf(out, "%s %s %s ", name, index->numba, stamp_kind_name(s->kind));
+    buf_printf(out, "%s %s %s ", name, index->numba, wp_stamp_kind_name(s->kind));
     if (s->kind == WP_STAMP_CONTENT)
         buf_printf(out, "%s\n", hex);
     else
@@ -321,7 +321,7 @@ static void tells_the_kinds_of_stamp(void **state)
         size_t float_at;
         struct wp_stamp s = stamp_named(stamps[i].data, stamps[i].size, &float_at);
         if (s.kind != stamps[i].kind || float_at != stamps[i].float_at)
-            fail_msg("case %zu: %s, %zu", i, stamp_kind_name(s.kind), float_at);
+            fail_msg("case %zu: %s, %zu", i, wp_stamp_kind_name(s.kind), float_at);
     }
 }
 

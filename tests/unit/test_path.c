@@ -143,7 +143,7 @@ static void utf8_is_judged_strictly(void **state)
 static void nothing_that_moves_a_cursor_survives_escaping(void **state)
 {
     (void)state;
-    assert_text(path_escape("a\nb\t\\\x1b[1m\xff\xC2\x9B\xC3\xA9"),
+    assert_text(wp_escape("a\nb\t\\\x1b[1m\xff\xC2\x9B\xC3\xA9"),
                 "a\\nb\\t\\\\\\033[1m\\377\\302\\233\xC3\xA9");
 }
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -64,7 +65,8 @@ static void *send_messages(void *to)
 static void messages_and_progress_come_one_at_a_time(void **state)
 {
     struct heard heard = {0};
-    const struct wp_report to = {on_message, on_progress, &heard};
+    const struct wp_context to = {
+        .message = on_message, .progress = on_progress, .user_data = &heard};
     pthread_t other;
 
     (void)state;
@@ -78,11 +80,41 @@ static void messages_and_progress_come_one_at_a_time(void **state)
 
 static void progress_that_nobody_wants_goes_nowhere(void **state)
 {
-    const struct wp_report deaf = {0};
+    const struct wp_context deaf = {0};
 
     (void)state;
     report_progress(NULL, 1, 2);
     report_progress(&deaf, 1, 2);
+}
+
+static void options_of_a_later_version_are_refused(void **state)
+{
+    struct wp_context context = {0};
+    struct wp_verify_options o = {0};
+    struct wp_error err = {0};
+
+    (void)state;
+    assert_int_equal(options_check(NULL, &o, &err), 0);
+    assert_int_equal(options_check(&context, &o, &err), 0);
+    context.reserved_int[3] = 1;
+    assert_int_equal(options_check(&context, &o, NULL), -EINVAL);
+    context.reserved_int[3] = 0;
+    o.reserved_ptr[0] = &context;
+    assert_int_equal(options_check(NULL, &o, &err), -EINVAL);
+    assert_non_null(strstr(err.message, WP_VERSION));
+}
+
+static void a_context_says_when_to_stop(void **state)
+{
+    static volatile sig_atomic_t interrupted;
+    const struct wp_context context = {.interrupted = &interrupted};
+    struct wp_error err = {0};
+
+    (void)state;
+    assert_int_equal(context_check(NULL, &err), 0);
+    assert_int_equal(context_check(&context, &err), 0);
+    interrupted = 1;
+    assert_int_equal(context_check(&context, &err), -EINTR);
 }
 
 static void *ask_umask(void *stop)
@@ -117,6 +149,8 @@ int main(void)
         cmocka_unit_test(a_damaged_archive_is_told_of_without_a_system_error),
         cmocka_unit_test(messages_and_progress_come_one_at_a_time),
         cmocka_unit_test(progress_that_nobody_wants_goes_nowhere),
+        cmocka_unit_test(options_of_a_later_version_are_refused),
+        cmocka_unit_test(a_context_says_when_to_stop),
         cmocka_unit_test(the_umask_is_told_without_changing_it),
     };
 

@@ -450,7 +450,7 @@ static int unpack_over_foreign(void *arg)
 static int shut_directories(void *arg)
 {
     struct scratch *s = arg;
-    struct staging_options o = {.report = &rep};
+    struct staging_options o = {.context = &rep};
     struct wp_error e = {0};
     struct staging *g;
     struct staging_dir d = {.mtime = {8, 9}, .uid = (uid_t)-1, .gid = (gid_t)-1};
@@ -609,10 +609,11 @@ static void an_interrupt_before_the_journal_changes_nothing(void **state)
 {
     struct scratch *s = *state;
     static volatile sig_atomic_t interrupted;
+    const struct wp_context context = {.message = take_message, .interrupted = &interrupted};
     make_dir(s->fd, "t", 0755);
     int t = open_dir(s, "t");
     put_tree(t, "a=old");
-    struct staging *g = begin(s, "t", (struct staging_options){.interrupted = &interrupted});
+    struct staging *g = begin(s, "t", (struct staging_options){.context = &context});
     put_tree(staging_tree(g, 0), "a=new b=new");
     interrupted = 1;
     assert_int_equal(staging_commit(g, &err), -EINTR);
@@ -625,9 +626,10 @@ static void a_commit_waits_for_another_one_on_the_same_target(void **state)
 {
     struct scratch *s = *state;
     static volatile sig_atomic_t interrupted;
+    const struct wp_context context = {.message = take_message, .interrupted = &interrupted};
     make_dir(s->fd, "t", 0755);
     int t = open_dir(s, "t");
-    struct staging *g = begin(s, "t", (struct staging_options){.interrupted = &interrupted});
+    struct staging *g = begin(s, "t", (struct staging_options){.context = &context});
     put_tree(staging_tree(g, 0), "a=new");
     assert_int_equal(flock(t, LOCK_EX), 0);
     pid_t pid = fork();

@@ -50,7 +50,7 @@ static int die_later(const char *step)
 
 static struct staging *stage_everything(struct scratch *s, struct wp_error *e)
 {
-    static const struct staging_options o = {.report = &rep};
+    static const struct staging_options o = {.context = &rep};
     struct staging *g;
     if (staging_new(&g, &o, e) < 0 || staging_add_area(g, in_scratch(s, "t"), e) != 0 ||
         staging_add_area(g, in_scratch(s, "t/c"), e) != 1)

@@ -192,10 +192,10 @@ static void nothing_satisfies_a_stamp_that_is_not_known(void **state)
 static void kinds_have_names(void **state)
 {
     (void)state;
-    assert_string_equal(stamp_kind_name(WP_STAMP_MTIME), "mtime");
-    assert_string_equal(stamp_kind_name(WP_STAMP_SECONDS), "seconds");
-    assert_string_equal(stamp_kind_name(WP_STAMP_CONTENT), "content");
-    assert_string_equal(stamp_kind_name(WP_STAMP_UNKNOWN), "unknown");
+    assert_string_equal(wp_stamp_kind_name(WP_STAMP_MTIME), "mtime");
+    assert_string_equal(wp_stamp_kind_name(WP_STAMP_SECONDS), "seconds");
+    assert_string_equal(wp_stamp_kind_name(WP_STAMP_CONTENT), "content");
+    assert_string_equal(wp_stamp_kind_name(WP_STAMP_UNKNOWN), "unknown");
 }
 
 int main(void)

@@ -308,7 +308,7 @@ static void count_warning(void *ctx, enum wp_severity severity, const char *text
 static void test_oddities_are_warned_about(void **state)
 {
     int warnings = 0;
-    const struct wp_report report = {.message = count_warning, .ctx = &warnings};
+    const struct wp_context context = {.message = count_warning, .user_data = &warnings};
     struct contents c = {0};
     struct buf b = {0};
 
@@ -316,7 +316,7 @@ static void test_oddities_are_warned_about(void **state)
     add(&b, 'Z', "unknown", "content", 7);
     buf_add_zeros(&b, 512);
     add(&b, '0', "behind a lone block of zeros", "", 0);
-    assert_int_equal(read_all(&c, memory_file(b.data, b.size), &report), 0);
+    assert_int_equal(read_all(&c, memory_file(b.data, b.size), &context), 0);
     assert_int_equal(c.count, 1);
     assert_int_equal(c.entries[0].type, ENTRY_FILE);
     assert_int_equal(c.data[0].size, 7);

@@ -25,7 +25,7 @@ struct fixture {
     struct walk w;
     struct wp_error err;
     struct heard heard;
-    struct wp_report report;
+    struct wp_context context;
     struct walk_options o;
 };
 
@@ -37,8 +37,8 @@ static int setup(void **state)
         return -1;
     f->s = s;
     f->dir = f->s->fd;
-    f->report = (struct wp_report){.message = hear, .ctx = &f->heard};
-    f->o = (struct walk_options){.report = &f->report};
+    f->context = (struct wp_context){.message = hear, .user_data = &f->heard};
+    f->o = (struct walk_options){.context = &f->context};
     walk_init(&f->w);
     *state = f;
     return walk_add_root(&f->w, f->s->path, &f->err) == 0 ? 0 : -1;
@@ -572,7 +572,7 @@ static void what_vanishes_meanwhile_is_left_out_with_a_warning(void **state)
     make_dir(f->dir, "b", 0755);
     assert_int_equal(mkfifoat(f->dir, "a/fifo", 0600), 0);
     assert_int_equal(mkfifoat(f->dir, "b/fifo", 0600), 0);
-    f->report = (struct wp_report){.message = remove_the_other, .ctx = f};
+    f->context = (struct wp_context){.message = remove_the_other, .user_data = f};
     add(f, ".", NULL);
     finish(f);
     assert_int_equal(f->w.count, 1);
@@ -585,7 +585,7 @@ static void interruption_ends_the_walk(void **state)
     struct fixture *f = *state;
     volatile sig_atomic_t interrupted = 1;
     make_file(f->dir, "f", "");
-    f->o.interrupted = &interrupted;
+    f->context.interrupted = &interrupted;
     assert_int_equal(walk_add(&f->w, 0, ".", NULL, &f->o, &f->err), -EINTR);
 }
 

@@ -18,8 +18,8 @@ static void hear(void *ctx, enum wp_severity severity, const char *text)
  * was said, the items as they were found, and the error. */
 static int look(const char *dir, unsigned threads, struct buf *seen)
 {
-    struct wp_report report = {.message = hear, .ctx = seen};
-    struct walk_options o = {.report = &report, .pool = threads ? pool_new(threads) : NULL};
+    struct wp_context context = {.message = hear, .user_data = seen};
+    struct walk_options o = {.context = &context, .pool = threads ? pool_new(threads) : NULL};
     struct wp_error err = {0};
     struct walk w;
     walk_init(&w);
@@ -130,8 +130,8 @@ static void remove_b(void *ctx, enum wp_severity severity, const char *text)
 static void a_directory_that_vanishes_is_left_out(void **state)
 {
     struct scratch *s = *state;
-    struct wp_report report = {.message = remove_b, .ctx = s};
-    struct walk_options o = {.report = &report, .pool = pool_new(2)};
+    struct wp_context context = {.message = remove_b, .user_data = s};
+    struct walk_options o = {.context = &context, .pool = pool_new(2)};
     struct wp_error err = {0};
     struct walk w;
     make_dir(s->fd, "a", 0755);
@@ -160,8 +160,8 @@ static void interrupt(void *ctx, enum wp_severity severity, const char *text)
 static void interruption_ends_all_threads(void **state)
 {
     struct scratch *s = *state;
-    struct wp_report report = {.message = interrupt};
-    struct walk_options o = {.report = &report, .pool = pool_new(3), .interrupted = &interrupted};
+    struct wp_context context = {.message = interrupt, .interrupted = &interrupted};
+    struct walk_options o = {.context = &context, .pool = pool_new(3)};
     struct wp_error err = {0};
     struct walk w;
     assert_int_equal(mkfifoat(s->fd, "fifo", 0600), 0);

@@ -112,8 +112,8 @@ static void count_warning(void *ctx, enum wp_severity severity, const char *text
 /* Reads B and notes warnings in WARNINGS, a C string. */
 static int read_and_listen(struct contents *c, const struct buf *b, struct buf *warnings)
 {
-    struct wp_report rep = {.message = count_warning, .ctx = warnings};
-    int r = read_all(c, memory_file(b->data, b->size), &rep);
+    struct wp_context context = {.message = count_warning, .user_data = warnings};
+    int r = read_all(c, memory_file(b->data, b->size), &context);
 
     assert_int_equal(buf_terminate(warnings), 0);
     return r;

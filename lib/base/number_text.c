@@ -1,18 +1,17 @@
-/* Times and floats as text, exact both ways. */
+#include "base/number_text.h"
 
 #include <errno.h>
 #include <float.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "manifest/manifest.h"
+#include "warmpack.h"
 
-void manifest_time_text(struct timespec t, char out[32])
+void wp_time_text(int64_t sec, int32_t nsec, char out[WP_NUMBER_SIZE])
 {
-    int64_t sec = t.tv_sec;
-    long nsec = t.tv_nsec;
     /* A timespec counts nanoseconds upwards from a floored second; the text has a sign and a
      * magnitude. Unsigned, since the magnitude of the least int64_t is no int64_t. */
     uint64_t whole = (uint64_t)sec;
@@ -24,7 +23,8 @@ void manifest_time_text(struct timespec t, char out[32])
             nsec = 1000000000 - nsec;
         }
     }
-    snprintf(out, 32, "%s%llu.%09ld", sec < 0 ? "-" : "", (unsigned long long)whole, nsec);
+    snprintf(out, WP_NUMBER_SIZE, "%s%llu.%09d", sec < 0 ? "-" : "", (unsigned long long)whole,
+             nsec);
 }
 
 /* A run of COUNT digits at TEXT. */
@@ -37,7 +37,7 @@ static uint64_t read_digits(const char *text, size_t count)
     return v;
 }
 
-int manifest_time_parse(const char *text, struct timespec *out)
+int time_parse(const char *text, struct timespec *out)
 {
     bool negative = text[0] == '-';
     const char *p = text + negative;
@@ -92,21 +92,25 @@ static int shortest_digits(double v, char digits[18])
     return atoi(p + 1);
 }
 
-void manifest_float_text(double v, char out[32])
+void wp_float_text(double v, char out[WP_NUMBER_SIZE])
 {
+    const char *sign = signbit(v) && !isnan(v) ? "-" : "";
     char digits[18];
-    bool negative = __builtin_signbit(v);
-    int power = shortest_digits(negative ? -v : v, digits);
-    int count = (int)strlen(digits);
-    const char *sign = negative ? "-" : "";
+    int power, count;
 
+    if (!isfinite(v)) {
+        snprintf(out, WP_NUMBER_SIZE, "%s%s", sign, isnan(v) ? "nan" : "inf");
+        return;
+    }
+    power = shortest_digits(fabs(v), digits);
+    count = (int)strlen(digits);
     if (power < -4 || power >= 16) /* Python's float_repr_style: 1e-05 and 1e+16 */
-        snprintf(out, 32, "%s%c%s%se%+03d", sign, digits[0], count > 1 ? "." : "", digits + 1,
-                 power);
+        snprintf(out, WP_NUMBER_SIZE, "%s%c%s%se%+03d", sign, digits[0], count > 1 ? "." : "",
+                 digits + 1, power);
     else if (power < 0)
-        snprintf(out, 32, "%s0.%.*s%s", sign, -power - 1, "000", digits);
+        snprintf(out, WP_NUMBER_SIZE, "%s0.%.*s%s", sign, -power - 1, "000", digits);
     else if (count <= power + 1)
-        snprintf(out, 32, "%s%lld.0", sign, (long long)(negative ? -v : v));
+        snprintf(out, WP_NUMBER_SIZE, "%s%lld.0", sign, (long long)fabs(v));
     else
-        snprintf(out, 32, "%s%.*s.%s", sign, power + 1, digits, digits + power + 1);
+        snprintf(out, WP_NUMBER_SIZE, "%s%.*s.%s", sign, power + 1, digits, digits + power + 1);
 }
