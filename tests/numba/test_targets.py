@@ -22,6 +22,7 @@ def scale(values, by):
 # The dispatcher, the cache, the kernel and the library are Numba's own. There is no GPU, so the
 # two things that only a driver can say are said here, and the machine code is some ELF file.
 GPU = '''\
+import inspect
 import sys
 from types import SimpleNamespace
 
@@ -38,9 +39,11 @@ runtime.runtime.get_version = lambda: (11, 8)
 
 
 def kernel(name):
-    library = CUDACodeLibrary._rebuild(
-        None, name, name, ["; ModuleID"], {capability: [".version 7.8"]},
-        {capability: open(sys.argv[1], "rb").read()}, {capability: ""}, None, {})
+    parts = [None, name, name, ["; ModuleID"], {capability: [".version 7.8"]},
+             {capability: open(sys.argv[1], "rb").read()}, {capability: ""}, None, {}]
+    if "needs_cudadevrt" in inspect.signature(CUDACodeLibrary._rebuild).parameters:
+        parts.append(False)  # Numba 0.58 on
+    library = CUDACodeLibrary._rebuild(*parts)
     made = dispatcher._Kernel._rebuild(
         cooperative=False, name=name, signature=types.void(), codelibrary=library, debug=False,
         lineinfo=False, call_helper=None, extensions=[])
