@@ -220,6 +220,7 @@ static int read_body(struct index *out, const unsigned char *text, size_t size,
     int r = read_pickle(&out->body_pickle, body, size - out->body_at, &used, "overloads", err);
     if (r < 0)
         return r;
+    out->body_end = out->body_at + used;
     const struct pickle_value *root = pickle_root(out->body_pickle);
     if (root->type != PICKLE_TUPLE || root->count != 2 || root->items[1]->type != PICKLE_DICT)
         return error_set(err, 0, NULL, "index: not a pair of stamp and overloads");
@@ -229,7 +230,7 @@ static int read_body(struct index *out, const unsigned char *text, size_t size,
 
 int index_read(struct index *out, const unsigned char *text, size_t size, struct wp_error *err)
 {
-    *out = (struct index){.stamp.kind = WP_STAMP_UNKNOWN};
+    *out = (struct index){.stamp.kind = WP_STAMP_UNKNOWN, .text = text, .size = size};
     int r = size > 0 ? 0 : error_set(err, 0, NULL, "index: the file is empty");
     if (r == 0)
         r = read_version(out, text, size, err);

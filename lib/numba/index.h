@@ -32,7 +32,10 @@ struct index {
     struct index_overload *overloads; /* owned */
     size_t count;
     struct pickle *version_pickle, *body_pickle; /* owned; keys point into the latter */
-    size_t body_at;                              /* where the second pickle starts in the file */
+    const unsigned char *text;                   /* borrowed: what it was read from, SIZE bytes */
+    size_t size;
+    size_t body_at;        /* where the second pickle starts in the file */
+    size_t body_end;       /* where it ends; Numba ignores what is behind */
     size_t stamp_float_at; /* MTIME: offset of the 8 bytes of the double in the file; else 0 */
 };
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 enum { DEFAULT_DEPTH = 1000, LOWEST_PROTOCOL = 3, HIGHEST_PROTOCOL = 5 };
-enum { OP_PROTO = 0x80 };
 #define DEFAULT_MEMORY ((size_t)256 << 20)
 
 /* ---- Framing and the stack --------------------------------------------------------------- */
@@ -22,7 +21,7 @@ static int op_proto(struct machine *m, const struct opcode *o)
         return r;
     if (version < LOWEST_PROTOCOL || version > HIGHEST_PROTOCOL)
         return machine_foreign(m, "Numba writes protocols 3 to 5, and this is %d", (int)version);
-    return 0;
+    return machine_note(m, EVENT_FRAMING, NULL);
 }
 
 /* Frames are a hint for reading ahead, and what they hold can be read without. How far they claim
@@ -38,7 +37,7 @@ static int op_frame(struct machine *m, const struct opcode *o)
         end = UINT64_MAX;
     if (end > m->pickle->frame_end)
         m->pickle->frame_end = end;
-    return 0;
+    return machine_note(m, EVENT_FRAMING, NULL);
 }
 
 static int op_stop(struct machine *m, const struct opcode *o)
@@ -66,7 +65,7 @@ static int op_pop_mark(struct machine *m, const struct opcode *o)
 static int op_pop(struct machine *m, const struct opcode *o)
 {
     struct pickle_value *v;
-    if (m->mark_count > 0 && m->marks[m->mark_count - 1] == m->depth)
+    if (m->mark_count > 0 && m->marks[m->mark_count - 1].depth == m->depth)
         return op_pop_mark(m, o);
     return machine_pop(m, &v);
 }
@@ -79,10 +78,15 @@ static int op_get(struct machine *m, const struct opcode *o)
     int r = machine_number(m, o->width, &index);
     if (r < 0)
         return r;
-    struct pickle_value *v = memo_get(m, index);
-    if (!v)
+    const struct memo_entry *entry = memo_get(m, index);
+    if (!entry)
         return machine_fail(m, "nothing in the memo at %llu", (unsigned long long)index);
-    return machine_push(m, v);
+    r = machine_note(m, EVENT_GET, entry);
+    if (r == 0)
+        r = machine_push(m, entry->value);
+    if (r == 0)
+        m->places[m->depth - 1].shared = true;
+    return r;
 }
 
 static int op_put(struct machine *m, const struct opcode *o)
@@ -93,7 +97,7 @@ static int op_put(struct machine *m, const struct opcode *o)
     if (r < 0)
         return r;
     r = machine_top(m, &v);
-    return r < 0 ? r : memo_put(m, index, v);
+    return r < 0 ? r : memo_put(m, index);
 }
 
 static int op_memoize(struct machine *m, const struct opcode *o)
@@ -101,7 +105,7 @@ static int op_memoize(struct machine *m, const struct opcode *o)
     (void)o;
     struct pickle_value *v;
     int r = machine_top(m, &v);
-    return r < 0 ? r : memo_put(m, m->memo_count, v);
+    return r < 0 ? r : memo_put(m, m->memo_count);
 }
 
 /* ---- The table --------------------------------------------------------------------------- */
@@ -109,8 +113,8 @@ static int op_memoize(struct machine *m, const struct opcode *o)
 static const struct opcode opcodes[256] = {
     [OP_PROTO] = {"PROTO", op_proto},
     [0x95] = {"FRAME", op_frame},
-    ['.'] = {"STOP", op_stop},
-    ['('] = {"MARK", op_mark},
+    [OP_STOP] = {"STOP", op_stop},
+    [OP_MARK] = {"MARK", op_mark},
     ['0'] = {"POP", op_pop},
     ['1'] = {"POP_MARK", op_pop_mark},
 
@@ -190,7 +194,7 @@ static int run(struct machine *m)
 {
     int r = check_begin(m);
     while (r == 0 && !m->stopped) {
-        m->op = m->pos;
+        m->op = m->begin = m->end = m->pos;
         if (m->pos == m->size)
             return machine_fail(m, "the data end before the pickle does");
         const struct opcode *o = &opcodes[m->data[m->pos++]];
@@ -211,8 +215,12 @@ int pickle_read(struct pickle **out, const unsigned char *data, size_t size, siz
     m.mark_limit = limits && limits->depth ? limits->depth : DEFAULT_DEPTH;
     m.marks = calloc(m.mark_limit, sizeof(*m.marks));
 
-    int r = m.marks ? run(&m) : error_nomem(err);
+    if (limits && limits->trace)
+        m.pickle->trace = arena_alloc(&m.pickle->arena, sizeof(*m.pickle->trace));
+    bool ready = m.marks && (m.pickle->trace || !limits || !limits->trace);
+    int r = ready ? run(&m) : error_nomem(err);
     free(m.stack);
+    free(m.places);
     free(m.marks);
     if (r < 0) {
         pickle_free(m.pickle);

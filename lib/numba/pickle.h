@@ -31,6 +31,12 @@ enum pickle_type {
     PICKLE_NEWOBJ_EX
 };
 
+/* A piece of a pickle: opcodes that push one value, onto any stack, and leave everything else as it
+ * was. Offsets from the pickle's start; END is behind it. */
+struct pickle_span {
+    size_t at, end;
+};
+
 /* A value; the graph may have cycles (a list that holds itself), so walkers bound their depth.
  * All memory belongs to the struct pickle. */
 struct pickle_value {
@@ -47,6 +53,7 @@ struct pickle_value {
                                     GLOBAL: module, name (both STR); REDUCE, NEWOBJ: callable or
                                     class, arguments; NEWOBJ_EX: class, args, kwargs */
     size_t count;
+    struct pickle_span *spans;  /* of a traced pickle's TUPLE or DICT: what pushed each item */
     struct pickle_value *state; /* what BUILD gave, or NULL */
     struct pickle_value **more; /* APPEND(S)/SETITEM(S) on something that is not a list or dict */
     size_t more_count;
@@ -57,6 +64,7 @@ struct pickle; /* owns a graph */
 struct pickle_limits {
     size_t memory; /* bytes for the graph; 0: 256 MiB */
     size_t depth;  /* of marks; 0: 1000 */
+    bool trace;    /* note how the values came to be, for lib/numba/pickle_copy.h */
 };
 
 /* Reads one pickle from the start of DATA; *USED is its length. The values point into DATA where
@@ -75,7 +83,10 @@ void pickle_free(struct pickle *p);
 bool pickle_is_str(const struct pickle_value *v, const char *text);
 
 /* Do A and B say the same: are they of one form, and their parts too, whatever is shared within
- * them? 1 and 0; it errs on the side of 0 for values that Python holds equal although they are
- * written in other ways (1 and 1.0, dicts and sets in another order). -ENOTSUP where they nest too
- * deep or are too large to be compared. */
+ * them? What holds itself is equal where no way through it shows a difference. 1 and 0; it errs on
+ * the side of 0 for values that Python holds equal although they are written in other ways (1 and
+ * 1.0, dicts and sets in another order). -ENOTSUP where they nest too deep or are too large to be
+ * compared; -ENOMEM. */
 int pickle_equal(const struct pickle_value *a, const struct pickle_value *b);
+/* The same number for equal values, and most often another for others. */
+uint64_t pickle_hash(const struct pickle_value *v);

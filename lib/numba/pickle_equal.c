@@ -1,18 +1,69 @@
-/* Comparing what two pickles say. */
+/* Comparing what pickles say. */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "numba/pickle.h"
 
-/* Keys of Numba's nest some ten deep and have some hundred values. What is shared is compared as
- * often as it is met, and what holds itself for ever, so both are bounded. */
-enum { DEEPEST = 200, MOST = 1 << 20 };
+/* Keys of Numba's nest some ten deep and have some hundred values. */
+enum { DEEPEST = 1000, MOST = 1 << 20, HASHED = 200 };
 
+/* Pairs of values that are taken to be equal: they were found to be, or are being compared, which
+ * is how what holds itself comes to an end. A hash table with open addressing. */
+struct pair {
+    const struct pickle_value *a, *b;
+};
 struct comparison {
-    size_t left; /* values that may yet be looked at */
+    struct pair *pairs; /* owned; a power of two */
+    size_t count, room;
     unsigned depth;
 };
+
+/* Where the pair is, or may be put: there is always room. */
+static struct pair *find_pair(const struct comparison *c, const struct pickle_value *a,
+                              const struct pickle_value *b)
+{
+    uint64_t h = ((uintptr_t)a * 31 + (uintptr_t)b) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+    for (size_t i = h;; i++) {
+        struct pair *p = &c->pairs[i & (c->room - 1)];
+        if (!p->a || (p->a == a && p->b == b))
+            return p;
+    }
+}
+
+static int grow(struct comparison *c)
+{
+    struct comparison grown = {.count = c->count, .room = c->room ? c->room * 2 : 64};
+    if (c->count * 2 < c->room)
+        return 0;
+    if (grown.room > MOST)
+        return -ENOTSUP;
+    grown.pairs = calloc(grown.room, sizeof(*grown.pairs));
+    if (!grown.pairs)
+        return -ENOMEM;
+    for (size_t i = 0; i < c->room; i++)
+        if (c->pairs[i].a)
+            *find_pair(&grown, c->pairs[i].a, c->pairs[i].b) = c->pairs[i];
+    free(c->pairs);
+    c->pairs = grown.pairs;
+    c->room = grown.room;
+    return 0;
+}
+
+/* 1: the pair is known; 0: it is now. */
+static int know(struct comparison *c, const struct pickle_value *a, const struct pickle_value *b)
+{
+    int r = grow(c);
+    if (r < 0)
+        return r;
+    struct pair *p = find_pair(c, a, b);
+    if (p->a)
+        return 1;
+    *p = (struct pair){a, b};
+    c->count++;
+    return 0;
+}
 
 static int compare(struct comparison *c, const struct pickle_value *a,
                    const struct pickle_value *b);
@@ -54,17 +105,51 @@ static int compare(struct comparison *c, const struct pickle_value *a, const str
         return 1;
     if (a->type != b->type || !is_same_literal(a, b))
         return 0;
-    if (c->left == 0 || c->depth == DEEPEST)
-        return -ENOTSUP;
-    c->left--;
+    if (!a->count && !b->count && !a->state && !b->state && !a->more_count && !b->more_count)
+        return 1;
+    int r = c->depth == DEEPEST ? -ENOTSUP : know(c, a, b);
+    if (r != 0)
+        return r;
     c->depth++;
-    int r = compare_parts(c, a, b);
+    r = compare_parts(c, a, b);
     c->depth--;
     return r;
 }
 
 int pickle_equal(const struct pickle_value *a, const struct pickle_value *b)
 {
-    struct comparison c = {.left = MOST};
-    return compare(&c, a, b);
+    struct comparison c = {0};
+    int r = compare(&c, a, b);
+    free(c.pairs);
+    return r;
+}
+
+static void hash_bytes(uint64_t *h, const void *data, size_t n)
+{
+    const unsigned char *p = data;
+    for (size_t i = 0; i < n; i++)
+        *h = (*h ^ p[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
+}
+
+static void hash_value(uint64_t *h, const struct pickle_value *v, unsigned *left)
+{
+    if (*left == 0)
+        return;
+    --*left;
+    hash_bytes(h, &v->type, sizeof(v->type));
+    hash_bytes(h, &v->boolean, sizeof(v->boolean));
+    hash_bytes(h, &v->integer, sizeof(v->integer));
+    hash_bytes(h, &v->real, sizeof(v->real));
+    hash_bytes(h, v->data, v->size);
+    hash_bytes(h, &v->count, sizeof(v->count));
+    for (size_t i = 0; i < v->count; i++)
+        hash_value(h, v->items[i], left);
+}
+
+uint64_t pickle_hash(const struct pickle_value *v)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    unsigned left = HASHED; /* what is shared or holds itself has no end */
+    hash_value(&h, v, &left);
+    return h;
 }

@@ -148,20 +148,43 @@ struct pickle_value *machine_new(struct machine *m, enum pickle_type type)
     return &n->value;
 }
 
+static int stack_grow(struct machine *m)
+{
+    size_t room = m->room ? m->room * 2 : 256;
+    if (!arena_charge(&m->pickle->arena,
+                      (room - m->room) * (sizeof(*m->stack) + sizeof(*m->places))))
+        return machine_nomem(m);
+    void *p = reallocarray(m->stack, room, sizeof(*m->stack));
+    if (!p)
+        return machine_nomem(m);
+    m->stack = p;
+    p = reallocarray(m->places, room, sizeof(*m->places));
+    if (!p)
+        return machine_nomem(m);
+    m->places = p;
+    m->room = room;
+    return 0;
+}
+
 int machine_push(struct machine *m, struct pickle_value *v)
 {
-    if (m->depth == m->room) {
-        size_t room = m->room ? m->room * 2 : 256;
-        if (!arena_charge(&m->pickle->arena, (room - m->room) * sizeof(*m->stack)))
-            return machine_nomem(m);
-        void *p = reallocarray(m->stack, room, sizeof(*m->stack));
-        if (!p)
-            return machine_nomem(m);
-        m->stack = p;
-        m->room = room;
-    }
+    int r = m->depth == m->room ? stack_grow(m) : 0;
+    if (r < 0)
+        return r;
+    m->places[m->depth] = (struct place){.span.at = m->begin};
     m->stack[m->depth++] = v;
     return 0;
+}
+
+/* Takes the topmost value off the stack. Where an opcode takes several, each ends where the one
+ * above it begins, and the value that is made of them begins where the lowest does. */
+static void take_off(struct machine *m)
+{
+    struct place *place = &m->places[--m->depth];
+    place->span.end = m->end;
+    for (struct memo_entry *e = place->memo; e; e = e->below)
+        e->span.end = m->end;
+    m->begin = m->end = place->span.at;
 }
 
 int machine_push_new(struct machine *m, enum pickle_type type, struct pickle_value **out)
@@ -176,7 +199,7 @@ int machine_push_new(struct machine *m, enum pickle_type type, struct pickle_val
 /* The lowest place of the stack that may be touched. */
 static size_t fence(const struct machine *m)
 {
-    return m->mark_count ? m->marks[m->mark_count - 1] : 0;
+    return m->mark_count ? m->marks[m->mark_count - 1].depth : 0;
 }
 
 int machine_top(struct machine *m, struct pickle_value **out)
@@ -191,7 +214,7 @@ int machine_pop(struct machine *m, struct pickle_value **out)
 {
     int r = machine_top(m, out);
     if (r == 0)
-        m->depth--;
+        take_off(m);
     return r;
 }
 
@@ -199,7 +222,7 @@ int machine_mark(struct machine *m)
 {
     if (m->mark_count == m->mark_limit)
         return machine_fail(m, "nested more than %zu deep", m->mark_limit);
-    m->marks[m->mark_count++] = m->depth;
+    m->marks[m->mark_count++] = (struct mark){m->depth, m->op};
     return 0;
 }
 
@@ -207,10 +230,48 @@ int machine_pop_mark(struct machine *m, struct pickle_value ***items, size_t *co
 {
     if (m->mark_count == 0)
         return machine_fail(m, "no mark on the stack");
-    size_t at = m->marks[--m->mark_count];
-    *items = at ? m->stack + at : m->stack; /* there may be no stack yet */
-    *count = m->depth - at;
-    m->depth = at;
+    const struct mark *mark = &m->marks[--m->mark_count];
+    *items = mark->depth ? m->stack + mark->depth : m->stack; /* there may be no stack yet */
+    *count = m->depth - mark->depth;
+    while (m->depth > mark->depth)
+        take_off(m);
+    m->begin = m->end = mark->at;
+    return 0;
+}
+
+/* A larger copy, in the arena, of COUNT items of SIZE bytes; NULL: no more. */
+static void *arena_grown(struct machine *m, const void *old, size_t count, size_t room, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(room, size, &bytes))
+        return NULL;
+    void *grown = arena_alloc(&m->pickle->arena, bytes);
+    if (grown && count)
+        memcpy(grown, old, count * size);
+    return grown;
+}
+
+/* Room in *LIST for COUNT + N pointers, and as many *SPANS where that is not NULL. */
+static int extend_room(struct machine *m, struct pickle_value ***list, struct pickle_span **spans,
+                       size_t count, size_t *room, size_t n)
+{
+    /* Exactly what is needed the first time: most lists get their members at once. */
+    size_t need;
+    if (__builtin_add_overflow(count, n, &need))
+        return machine_nomem(m);
+    if (*room && need < *room * 2)
+        need = *room * 2;
+    struct pickle_value **grown = arena_grown(m, *list, count, need, sizeof(**list));
+    if (!grown)
+        return machine_nomem(m);
+    *list = grown;
+    if (spans) {
+        struct pickle_span *more = arena_grown(m, *spans, count, need, sizeof(**spans));
+        if (!more)
+            return machine_nomem(m);
+        *spans = more;
+    }
+    *room = need;
     return 0;
 }
 
@@ -221,26 +282,17 @@ int machine_extend(struct machine *m, struct pickle_value *v, bool more,
     struct pickle_value ***list = more ? &v->more : &v->items;
     size_t *count = more ? &v->more_count : &v->count;
     size_t *room = more ? &node->more_room : &node->items_room;
+    bool traced = m->pickle->trace && !more && (v->type == PICKLE_TUPLE || v->type == PICKLE_DICT);
     if (n == 0)
         return 0;
     if (n > *room - *count) {
-        /* Exactly what is needed the first time: most lists get their members at once. */
-        size_t need, bytes;
-        if (__builtin_add_overflow(*count, n, &need))
-            return machine_nomem(m);
-        if (*room && need < *room * 2)
-            need = *room * 2;
-        if (__builtin_mul_overflow(need, sizeof(**list), &bytes))
-            return machine_nomem(m);
-        struct pickle_value **grown = arena_alloc(&m->pickle->arena, bytes);
-        if (!grown)
-            return machine_nomem(m);
-        if (*count)
-            memcpy(grown, *list, *count * sizeof(*grown));
-        *list = grown;
-        *room = need;
+        int r = extend_room(m, list, traced ? &v->spans : NULL, *count, room, n);
+        if (r < 0)
+            return r;
     }
     memcpy(*list + *count, values, n * sizeof(*values));
+    for (size_t i = 0; traced && i < n; i++)
+        v->spans[*count + i] = m->places[m->depth + i].span;
     *count += n;
     return 0;
 }
@@ -252,7 +304,7 @@ struct memo_level {
     void *slots[MEMO_FANOUT];
 };
 
-int memo_put(struct machine *m, uint64_t index, struct pickle_value *v)
+int memo_put(struct machine *m, uint64_t index)
 {
     if (index > UINT32_MAX)
         return machine_fail(m, "memo index %llu is too large", (unsigned long long)index);
@@ -262,13 +314,22 @@ int memo_put(struct machine *m, uint64_t index, struct pickle_value *v)
             return machine_nomem(m);
         slot = &((struct memo_level *)*slot)->slots[index >> shift & 0xff];
     }
+    struct memo_entry *entry = arena_alloc(&m->pickle->arena, sizeof(*entry));
+    if (!entry)
+        return machine_nomem(m);
+    struct place *place = &m->places[m->depth - 1];
+    *entry = (struct memo_entry){.value = m->stack[m->depth - 1],
+                                 .span.at = place->span.at,
+                                 .below = place->memo,
+                                 .number = m->entries++};
+    place->memo = entry;
     if (!*slot)
         m->memo_count++;
-    *slot = v;
-    return 0;
+    *slot = entry;
+    return machine_note(m, EVENT_PUT, entry);
 }
 
-struct pickle_value *memo_get(const struct machine *m, uint64_t index)
+const struct memo_entry *memo_get(const struct machine *m, uint64_t index)
 {
     if (index > UINT32_MAX)
         return NULL;
@@ -276,4 +337,29 @@ struct pickle_value *memo_get(const struct machine *m, uint64_t index)
     for (int shift = 24; at && shift >= 0; shift -= 8)
         at = ((struct memo_level *)at)->slots[index >> shift & 0xff];
     return at;
+}
+
+int machine_note(struct machine *m, enum pickle_event_kind kind, const struct memo_entry *entry)
+{
+    struct pickle_trace *t = m->pickle->trace;
+    if (!t)
+        return 0;
+    if (t->count == t->room) {
+        size_t room = t->room ? t->room * 2 : 64;
+        struct pickle_event *grown = arena_grown(m, t->events, t->count, room, sizeof(*t->events));
+        if (!grown)
+            return machine_nomem(m);
+        t->events = grown;
+        t->room = room;
+    }
+    t->events[t->count++] =
+        (struct pickle_event){.span = {m->op, m->pos}, .kind = kind, .entry = entry};
+    t->entries = m->entries;
+    return 0;
+}
+
+void machine_note_change(struct machine *m)
+{
+    if (m->pickle->trace && m->places[m->depth - 1].shared)
+        m->pickle->trace->changes_shared = true;
 }

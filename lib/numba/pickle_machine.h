@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "numba/pickle.h"
+#include "numba/pickle_trace.h"
 
 /* A run of memory that is handed out piece by piece and freed as a whole. */
 struct arena_block;
@@ -21,7 +22,8 @@ void arena_free(struct arena *a);
 struct pickle {
     struct arena arena;
     struct pickle_value *root;
-    uint64_t frame_end; /* the furthest end that a FRAME claims; may lie beyond the data */
+    uint64_t frame_end;         /* the furthest end that a FRAME claims; may lie beyond the data */
+    struct pickle_trace *trace; /* NULL: not asked for */
 };
 
 /* A value with what is needed to let it grow. Every value of a pickle is one of these. */
@@ -33,6 +35,13 @@ struct node {
 
 struct memo_level; /* a node of the memo's tree */
 
+/* Where a value of the stack came from. */
+struct place {
+    struct pickle_span span; /* END is set when the value is taken off the stack */
+    struct memo_entry *memo; /* the newest entry that was made of it while it stood here, or NULL */
+    bool shared;             /* a GET has pushed it */
+};
+
 struct machine {
     const unsigned char *data;
     size_t size;
@@ -40,13 +49,24 @@ struct machine {
     size_t op;  /* offset of the opcode being carried out */
     struct pickle *pickle;
     struct pickle_value **stack; /* owned */
+    struct place *places;        /* owned: of each value of the stack */
     size_t depth, room;
-    size_t *marks; /* owned: stack depths, innermost last */
+    struct mark *marks; /* owned, innermost last */
     size_t mark_count, mark_limit;
+    /* Of the opcode being carried out: where a value that it pushes begins, and where one that it
+     * takes ends. */
+    size_t begin, end;
     struct memo_level *memo; /* in the arena */
     size_t memo_count;       /* indices that hold something */
+    size_t entries;          /* that were ever made */
     bool stopped;
     struct wp_error *err;
+};
+
+/* What a MARK opcode leaves. */
+struct mark {
+    size_t depth; /* of the stack below */
+    size_t at;    /* offset of the opcode */
 };
 
 /* What one byte of a pickle means. */
@@ -82,13 +102,19 @@ int machine_mark(struct machine *m);
 /* Ends the innermost mark; what stood above it is *ITEMS, valid until the next push. */
 int machine_pop_mark(struct machine *m, struct pickle_value ***items, size_t *count);
 
-/* Adds N values to the members of V, or with MORE to what else V was given. */
+/* Adds N values to the members of V, or with MORE to what else V was given. Those of a TUPLE or
+ * DICT must be what was taken off the stack last. */
 int machine_extend(struct machine *m, struct pickle_value *v, bool more,
                    struct pickle_value *const *values, size_t n);
 
 /* The memo: any index of 32 bits, at a cost that does not depend on it. */
-int memo_put(struct machine *m, uint64_t index, struct pickle_value *v);
-struct pickle_value *memo_get(const struct machine *m, uint64_t index); /* NULL: none */
+int memo_put(struct machine *m, uint64_t index); /* what stands on top of the stack */
+const struct memo_entry *memo_get(const struct machine *m, uint64_t index); /* NULL: none */
+
+/* Notes the opcode being carried out, where the pickle is traced; ENTRY may be NULL. */
+int machine_note(struct machine *m, enum pickle_event_kind kind, const struct memo_entry *entry);
+/* The same of one that changes the value on top. */
+void machine_note_change(struct machine *m);
 
 /* Handlers of literals (pickle_literals.c). */
 int op_constant(struct machine *m, const struct opcode *o);

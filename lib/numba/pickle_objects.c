@@ -70,6 +70,7 @@ static int give(struct machine *m, const struct opcode *o, struct pickle_value *
         return r;
     if (o->type == PICKLE_DICT && n % 2 != 0)
         return machine_fail(m, "a key without a value");
+    machine_note_change(m);
     if (to->type == o->type)
         return machine_extend(m, to, false, items, n);
     if (!is_object(to))
@@ -108,6 +109,7 @@ int op_build(struct machine *m, const struct opcode *o)
     r = machine_top(m, &v);
     if (r < 0)
         return r;
+    machine_note_change(m);
     v->state = state;
     return 0;
 }

@@ -358,14 +358,19 @@ def write_keys(directory):
             f.write("\t".join(said.get(name) or "-" for name in names) + "\n")
 
 
-if sys.argv[1:2] == ["keys"]:
-    write_keys(sys.argv[2])
-elif sys.argv[1:2] == ["live"]:
-    made = warm(sys.argv[2])
-    other_stamps(made)
-    for found in glob.glob(os.path.join(made, "*.nb[ic]")):
-        os.rename(found, os.path.join(sys.argv[2], os.path.basename(found)))
-    write_descriptions(sys.argv[2], "*.nbi")
-else:
-    make_pickles()
-    make_indexes()
+def main():
+    if sys.argv[1:2] == ["keys"]:
+        write_keys(sys.argv[2])
+    elif sys.argv[1:2] == ["live"]:
+        made = warm(sys.argv[2])
+        other_stamps(made)
+        for found in glob.glob(os.path.join(made, "*.nb[ic]")):
+            os.rename(found, os.path.join(sys.argv[2], os.path.basename(found)))
+        write_descriptions(sys.argv[2], "*.nbi")
+    else:
+        make_pickles()
+        make_indexes()
+
+
+if __name__ == "__main__":
+    main()

@@ -10,19 +10,9 @@
 
 #include "base/cleanup.h"
 #include "numba/index.h"
+#include "numba/pickle_trace.h"
 
-enum {
-    OP_PROTO = 0x80,
-    OP_FRAME = 0x95,
-    OP_BINFLOAT = 'G',
-    OP_BININT = 'J',
-    OP_BININT1 = 'K',
-    OP_BININT2 = 'M',
-    OP_LONG1 = 0x8a,
-    PROTO_SIZE = 2,
-    FRAME_SIZE = 9, /* the opcode and its length */
-    LITERAL_MAX = 10
-};
+enum { PROTO_SIZE = 2, FRAME_SIZE = 9 /* the opcode and its length */, LITERAL_MAX = 10 };
 
 static void put_le(unsigned char *out, uint64_t v, size_t n)
 {
