@@ -120,7 +120,8 @@ def test_a_cuda_index_is_shown_with_its_own_key(cuda, here, me):
     script = (
         "import pickle, sys; f = open(sys.argv[1], 'rb'); pickle.load(f)\n"
         "for key, data in pickle.load(f)[1].items():\n"
-        "    print(str(key[0]), repr(key[1]), *key[2], data, sep='|')"
+        "    signature = '(' + ', '.join(map(str, key[0])) + ')'\n"
+        "    print(signature, repr(key[1]), *key[2], data, sep='|')"
     )
     python = subprocess.check_output([PYTHON, "-c", script, index], text=True).splitlines()
     document = json.loads(warmpack("inspect", "--json", root, home=me.home).out)
