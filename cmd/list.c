@@ -43,12 +43,15 @@ static void print_owner_and_size(const struct wp_list_entry *e, bool numeric)
 {
     _cleanup_free_ char *user = e->uname && *e->uname && !numeric ? wp_escape(e->uname) : NULL;
     _cleanup_free_ char *group = e->gname && *e->gname && !numeric ? wp_escape(e->gname) : NULL;
-    char uid[16], gid[16], size[24];
+    char uid[16], gid[16], size[32];
     int width;
 
     snprintf(uid, sizeof uid, "%" PRIu32, e->uid);
     snprintf(gid, sizeof gid, "%" PRIu32, e->gid);
-    snprintf(size, sizeof size, "%" PRIu64, e->size);
+    if (e->type == 'c' || e->type == 'b')
+        snprintf(size, sizeof size, "%" PRIu32 ",%" PRIu32, e->dev_major, e->dev_minor);
+    else
+        snprintf(size, sizeof size, "%" PRIu64, e->size);
     width = (int)(strlen(user ? user : uid) + strlen(group ? group : gid) + strlen(size) + 2);
     if (width > column)
         column = width;

@@ -301,14 +301,15 @@ WP_API void wp_archive_close(struct wp_archive *a);
 /* An entry of an archive. Strings are the archive's, and live until EACH returns. */
 struct wp_list_entry {
     const char *path, *target; /* target: of a link, else NULL */
-    char type;                 /* '-', 'd', 'l', 'h', '?' */
+    char type;                 /* '-', 'd', 'l', 'h', 'p', 'c', 'b', 's', '?' */
     unsigned mode;             /* permission bits */
     uint32_t uid, gid;
     const char *uname, *gname; /* or NULL */
     uint64_t size;             /* bytes */
     int64_t mtime_sec;         /* since the epoch, rounded down */
     int32_t mtime_nsec;
-    const unsigned char *sha256; /* 32 bytes, or NULL where no manifest gives it */
+    const unsigned char *sha256;   /* 32 bytes, or NULL where no manifest gives it */
+    uint32_t dev_major, dev_minor; /* of 'c' and 'b' */
 };
 /* Calls EACH for every entry (all of the archive where PATTERNS is NULL). A value other than 0
  * from EACH ends the listing and is returned. Uses the manifest alone where that is possible. A

@@ -2,7 +2,7 @@
 /* What compresses the stream of a tar: gzip, zstd, or nothing. bzip2 and xz are read only.
  *
  * A codec packs each block into a piece that can be unpacked alone (a gzip member, a zstd frame),
- * and a last, empty piece says where the piece with the manifest begins. */
+ * and a last, empty piece says where the piece with the manifest begins. A plain tar has none. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,7 +24,7 @@ struct codec {
     int default_level, min_level, max_level; /* all 0: no levels */
 
     /* Writing; NULL where read only. pack: plain to packed, on any pool thread; b->codec holds the
-     * compressor between calls. pointer: appends the last, empty piece. */
+     * compressor between calls. pointer: appends the last, empty piece; NULL: there is none. */
     int (*pack)(struct format_block *b, int level, struct wp_error *err);
     void (*drop)(void *state); /* frees b->codec */
     int (*pointer)(struct buf *out, uint64_t manifest_offset, struct wp_error *err);

@@ -1,5 +1,6 @@
-/* No compression: a plain tar. The pointer to the manifest is a block of its own behind the two
- * blocks of zeros that end the archive, where readers of tar no longer look. */
+/* No compression: a plain tar. Nothing in it points at the manifest, which is found from the end.
+ * Earlier archives have a block with a pointer behind the blocks of zeros; but readers that go on
+ * behind these, such as "tar -i", take it for a damaged header. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -33,14 +34,6 @@ static void make_pointer(char block[TAR_BLOCK], uint64_t offset)
 {
     memset(block, 0, TAR_BLOCK);
     snprintf(block, TAR_BLOCK, "warmpack-manifest-offset=%llu\n", (unsigned long long)offset);
-}
-
-static int none_pointer(struct buf *out, uint64_t manifest_offset, struct wp_error *err)
-{
-    char block[TAR_BLOCK];
-
-    make_pointer(block, manifest_offset);
-    return buf_add(out, block, sizeof(block)) < 0 ? error_nomem(err) : 0;
 }
 
 static bool none_read_pointer(const unsigned char *bytes, uint64_t *offset)
@@ -99,7 +92,6 @@ const struct codec codec_none = {
     .block_size = 1024 * 1024,
     .pack = none_pack,
     .drop = none_drop,
-    .pointer = none_pointer,
     .recognises = none_recognises,
     .begins = begins_entry,
     .pointer_size = TAR_BLOCK,

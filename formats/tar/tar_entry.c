@@ -93,6 +93,27 @@ static enum entry_type member_type(const struct tar_member *m, const char *name)
     }
 }
 
+/* As ls shows what is neither file, directory nor link. */
+static char member_special(const struct tar_member *m)
+{
+    switch ((enum tar_type)m->header.type) {
+    case TAR_CHAR:
+        return 'c';
+    case TAR_BLOCKDEV:
+        return 'b';
+    default:
+        return 'p';
+    }
+}
+
+/* One of the two numbers of a device: of no use but to be shown. */
+static uint32_t device_number(const char field[8])
+{
+    int64_t v;
+
+    return tar_get_number(field, 8, &v) < 0 || v < 0 || v > UINT32_MAX ? 0 : (uint32_t)v;
+}
+
 int tar_member_stored(const struct tar_member *m, uint64_t *stored)
 {
     int64_t size;
@@ -185,5 +206,25 @@ int tar_member_entry(const struct tar_member *m, struct entry *e)
     e->mode = (mode_t)(mode & 07777);
     if ((rc = member_owner(m, e)) < 0 || (rc = member_time(m, &e->mtime)) < 0)
         return rc;
+    if (e->type == ENTRY_OTHER) {
+        e->special = member_special(m);
+        e->device.major = device_number(m->header.devmajor);
+        e->device.minor = device_number(m->header.devminor);
+    }
     return e->type == ENTRY_FILE ? tar_member_stored(m, &e->size) : 0;
+}
+
+uint64_t tar_member_doubtful(const struct tar_member *m, const struct entry *e)
+{
+    const bool is_old_dir =
+        e->type == ENTRY_DIR && m->header.type != TAR_DIR && m->header.type != TAR_DUMPDIR;
+    int64_t size;
+
+    if (!is_old_dir && e->type != ENTRY_HARDLINK)
+        return 0;
+    if (m->pax.has_size)
+        return m->pax.size;
+    return tar_get_number(m->header.size, sizeof(m->header.size), &size) < 0 || size < 0
+               ? 0
+               : (uint64_t)size;
 }

@@ -20,6 +20,10 @@ void tar_member_clear(struct tar_member *m);
  * whatever their header says. 0, or -EINVAL where the number is malformed. */
 int tar_member_stored(const struct tar_member *m, uint64_t *stored);
 
+/* Bytes of content that the header of E tells of, though E should have none: the directory of a tar
+ * from before directories had a type, and a hard link. Writers differ in whether they are there. */
+uint64_t tar_member_doubtful(const struct tar_member *m, const struct entry *e);
+
 /* Fills E, which is clear, but for the size of sparse files (E->size is what is stored). 0,
  * -ENOMEM, or -EINVAL where a number or a name is malformed. */
 int tar_member_entry(const struct tar_member *m, struct entry *e);

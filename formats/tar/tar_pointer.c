@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "manifest/manifest.h"
 #include "tar.h"
+#include "tar_look_back.h"
+#include "tar_read.h"
 
 /* A manifest has some 200 bytes a file; this one would speak of ten million. */
 static const uint64_t max_manifest = UINT64_C(2) << 30;
@@ -18,7 +20,8 @@ static void free_reader(struct format_reader **r)
         (*r)->ops->free(*r);
 }
 
-static int read_manifest(struct format_reader *r, struct buf *path, struct buf *text,
+/* With MUST_SAY, the entry itself must say that it begins where it does. */
+static int read_manifest(struct format_reader *r, bool must_say, struct buf *path, struct buf *text,
                          struct wp_error *err)
 {
     const struct entry *e;
@@ -31,6 +34,8 @@ static int read_manifest(struct format_reader *r, struct buf *path, struct buf *
         return rc;
     if (e->type != ENTRY_FILE || strcmp(e->path, r->mark) != 0 || !own_is_manifest(e->path))
         return 0;
+    if (must_say && !tar_manifest_says_its_place((const struct tar_reader *)r))
+        return 0; /* of another archive that was joined to it */
     if (e->size > max_manifest)
         return error_set(err, EFBIG, e->path, "the manifest is too large");
     if (buf_add_str(path, e->path) < 0)
@@ -95,15 +100,18 @@ int tar_pointed_manifest(const struct codec *codec, int fd, const char *name, st
     const struct format_open_options o = {.name = name, .pool = pool};
     struct wp_error ignored = {0};
     uint64_t offset;
+    const bool is_pointed = codec_find_manifest(codec, fd, &offset) == 1 && offset <= INT64_MAX;
     int rc;
 
-    if (codec_find_manifest(codec, fd, &offset) != 1 || offset > INT64_MAX)
+    if (!is_pointed && codec != &codec_none)
         return 0;
     rc = read_mark(codec, fd, &o, &marked, &ignored);
+    if (rc == 1 && !is_pointed)
+        rc = tar_look_back(fd, max_manifest, &offset);
     if (rc == 1)
         rc = open_at(&r, codec, fd, offset, marked, &o, &ignored) < 0 ? -EIO : 1;
     if (rc == 1)
-        rc = read_manifest(r, path, text, &ignored);
+        rc = read_manifest(r, !is_pointed, path, text, &ignored);
     if (rc == 1)
         return 1;
     buf_clear(path);

@@ -1,5 +1,6 @@
 #pragma once
-/* The manifest without what stands before it: the codec says where its piece begins. */
+/* The manifest without what stands before it: the codec says where its piece begins; in a plain tar
+ * it is the last entry. */
 
 #include "base/buf.h"
 #include "codec/codec.h"

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "manifest/manifest.h"
+#include "tar_look_back.h"
 #include "tar_pointer.h"
 #include "tar_read.h"
 
@@ -47,6 +48,16 @@ int tar_explain(const struct tar_reader *r, int rc, const char *what, struct wp_
 
 /* ---- Headers ----------------------------------------------------------------------------- */
 
+/* No header stands where the last entry may have content after all: steps over that, of which a
+ * block has been read. */
+static int skip_doubtful(struct tar_reader *r, struct wp_error *err)
+{
+    uint64_t n = r->doubtful;
+
+    r->doubtful = 0;
+    return tar_stream_skip(&r->in, n + tar_padding(n) - TAR_BLOCK, err);
+}
+
 /* The next header into r->member: 1; 0 at the end of the archive. */
 static int read_header(struct tar_reader *r, struct wp_error *err)
 {
@@ -57,11 +68,17 @@ static int read_header(struct tar_reader *r, struct wp_error *err)
         return rc;
     if (rc == 0)
         return at == 0 ? error_set(err, 0, r->name, "not a tar archive: it is empty")
-                       : tar_stream_cut(&r->in, err);
+                       : tar_read_missing_end(r, err);
     if (tar_is_zero_block(&r->member.header))
         return tar_read_end(r, err);
-    if (tar_checksum_fits(&r->member.header))
+    if (tar_checksum_fits(&r->member.header)) {
+        r->doubtful = 0;
         return 1;
+    }
+    if (r->doubtful && !r->base.mark) {
+        rc = skip_doubtful(r, err);
+        return rc < 0 ? rc : read_header(r, err);
+    }
     if (at == 0)
         return error_set(err, 0, r->name, "not a tar archive");
     return tar_damaged(r, at, "no valid header", err);
@@ -152,6 +169,25 @@ static int take_extension(struct tar_reader *r, struct wp_error *err)
 
 /* ---- Entries ----------------------------------------------------------------------------- */
 
+/* The entry is the manifest that the mark names. */
+static void take_manifest(struct tar_reader *r)
+{
+    static const char says[] = TAR_OFFSET_COMMENT;
+    const char *comment = r->member.pax.comment;
+    const size_t n = sizeof(says) - 1;
+
+    r->has_manifest = true;
+    r->manifest_place = r->place;
+    r->says_place = comment && strncmp(comment, says, n) == 0;
+    if (r->says_place)
+        r->said_place = strtoull(comment + n, NULL, 10);
+}
+
+bool tar_manifest_says_its_place(const struct tar_reader *r)
+{
+    return r->has_manifest && r->says_place && r->said_place == r->manifest_place.plain;
+}
+
 static int make_entry(struct tar_reader *r, struct wp_error *err)
 {
     struct tar_member *m = &r->member;
@@ -164,6 +200,9 @@ static int make_entry(struct tar_reader *r, struct wp_error *err)
         rc = tar_member_entry(m, &r->entry);
     if (rc < 0)
         return tar_explain(r, rc, "a malformed header", err);
+    r->doubtful = tar_member_doubtful(m, &r->entry);
+    if (r->doubtful)
+        r->stored = 0;
     r->padding = tar_padding(r->stored);
     rc = tar_read_map(r, err);
     if (rc < 0)
@@ -173,10 +212,9 @@ static int make_entry(struct tar_reader *r, struct wp_error *err)
         report(r->context, WP_WARNING, r->entry.path,
                "an entry of unknown type (byte %u), taken for a file",
                (unsigned char)m->header.type);
-    if (r->base.mark && strcmp(r->entry.path, r->base.mark) == 0) {
-        r->has_manifest = true;
-        r->manifest_place = r->place;
-    }
+    r->manifest_is_last = r->base.mark && strcmp(r->entry.path, r->base.mark) == 0;
+    if (r->manifest_is_last)
+        take_manifest(r);
     return 1;
 }
 

@@ -30,13 +30,17 @@ struct tar_reader {
     uint64_t begin;              /* where in the archive the stream begins */
     struct place place;          /* of the current entry, with its extended headers */
     bool has_manifest;           /* under the name that the mark gives it */
+    bool manifest_is_last;       /* and no other entry has come since */
     struct place manifest_place; /* of the last one */
+    bool says_place;             /* and its comment says where it begins: */
+    uint64_t said_place;
     struct pax global;
     struct tar_member member;
     struct entry entry;
-    uint64_t stored;  /* bytes of the entry's content still in the stream */
-    unsigned padding; /* behind them */
-    uint64_t offset;  /* in the file, of the next byte of content */
+    uint64_t stored;   /* bytes of the entry's content still in the stream */
+    unsigned padding;  /* behind them */
+    uint64_t doubtful; /* bytes that follow in their place where no header does */
+    uint64_t offset;   /* in the file, of the next byte of content */
     struct sparse_map map;
     bool sparse;
     size_t run;        /* of the map, the current one */
@@ -53,6 +57,9 @@ int tar_damaged(const struct tar_reader *r, uint64_t at, const char *what, struc
 /* Puts a failure RC of the parts that know no archive into words. */
 int tar_explain(const struct tar_reader *r, int rc, const char *what, struct wp_error *err);
 
+/* The comment of the manifest, which has been read, says where it begins, and it is there. */
+bool tar_manifest_says_its_place(const struct tar_reader *r);
+
 /* ---- tar_read_map.c */
 
 /* Of a sparse file, which others are not: reads its map and sets the size that it has with its
@@ -64,3 +71,5 @@ int tar_read_map(struct tar_reader *r, struct wp_error *err);
 /* The archive ends at the first block of zeros, which has been read, as for GNU tar; there should
  * be two. */
 int tar_read_end(struct tar_reader *r, struct wp_error *err);
+/* The archive ends without that, where an entry ends: some writers have always left it out. */
+int tar_read_missing_end(struct tar_reader *r, struct wp_error *err);

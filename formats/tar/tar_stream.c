@@ -36,6 +36,9 @@ ssize_t tar_stream_some(struct tar_stream *s, uint64_t max, const void **data, s
 
 int tar_stream_cut(const struct tar_stream *s, struct wp_error *err)
 {
+    if (s->offset < TAR_BLOCK)
+        return error_set(err, 0, s->name, "not a tar archive: it ends after %llu bytes",
+                         (unsigned long long)s->offset);
     return error_set(err, 0, s->name, "the archive is truncated: it ends after %llu bytes of tar",
                      (unsigned long long)s->offset);
 }

@@ -1,12 +1,15 @@
 /* Writing tar: blocks of headers and content, each packed by the codec on its own. */
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "manifest/manifest.h"
 #include "tar.h"
 #include "tar_header.h"
+#include "tar_look_back.h"
 #include "tar_write_header.h"
 
 struct tar_writer {
@@ -14,6 +17,7 @@ struct tar_writer {
     const struct codec *codec;
     int level;
     char *mark;             /* NULL: no first header of our own */
+    uint64_t end;           /* of what has been written */
     struct gzip_one *one;   /* the single gzip member, or NULL */
     _Atomic uint64_t plain; /* bytes of tar sealed so far, by any thread */
 };
@@ -34,11 +38,26 @@ static int begin_block(struct format_writer *w, struct format_block *b, struct w
     return 0;
 }
 
+/* Is E the manifest, in an archive without a last piece that says where it begins? */
+static bool is_manifest(const struct tar_writer *w, const struct entry *e)
+{
+    static const char mark[] = MANIFEST_MARK;
+
+    return w->codec == &codec_none && w->mark && strncmp(w->mark, mark, sizeof(mark) - 1) == 0 &&
+           strcmp(w->mark + sizeof(mark) - 1, e->path) == 0;
+}
+
 static int add_header(struct format_writer *w, struct format_block *b, const struct entry *e,
                       struct wp_error *err)
 {
-    (void)w;
-    return tar_add_header(&b->plain, e, err);
+    char comment[64];
+
+    if (!is_manifest(writer_of(w), e))
+        return tar_add_header(&b->plain, e, NULL, err);
+    /* It begins its block, and all before it have been written. */
+    snprintf(comment, sizeof(comment), TAR_OFFSET_COMMENT "%llu",
+             (unsigned long long)(writer_of(w)->end + b->plain.size));
+    return tar_add_header(&b->plain, e, comment, err);
 }
 
 static int add_end(struct format_writer *w, struct format_block *b, const struct entry *e,
@@ -91,6 +110,7 @@ static int written(struct format_writer *base, struct format_block *b, uint64_t 
 {
     struct tar_writer *w = writer_of(base);
 
+    w->end = offset + b->packed.size;
     /* At the start stands the head, which has been counted when it was made. */
     if (w->one && offset > 0 && gzip_one_add(w->one, b) < 0)
         return error_nomem(err);

@@ -60,7 +60,8 @@ static int end_extension(struct buf *b, size_t at, enum tar_type type, const cha
 
 /* What pax records have to say of an entry, since its header cannot. */
 struct needs {
-    const char *name; /* as it stands in the archive: a directory's ends in a slash */
+    const char *comment; /* or NULL */
+    const char *name;    /* as it stands in the archive: a directory's ends in a slash */
     size_t name_size, target_size;
     size_t prefix; /* bytes of the name for the prefix field; 0: none */
     bool path, linkpath, uname, gname, size, uid, gid, mtime;
@@ -112,6 +113,8 @@ static int add_pax(struct buf *b, const struct entry *e, const struct needs *n)
     size_t at;
     int rc = begin_extension(b, &at);
 
+    if (rc == 0 && n->comment)
+        rc = pax_add_str(b, "comment", n->comment);
     if (rc == 0 && needs_binary(e, n))
         rc = pax_add_str(b, "hdrcharset", "BINARY");
     if (rc == 0 && n->path)
@@ -187,9 +190,9 @@ int tar_add_global(struct buf *b, const char *comment)
     return rc < 0 ? rc : end_extension(b, at, TAR_PAX_GLOBAL, "PaxHeader");
 }
 
-int tar_add_header(struct buf *b, const struct entry *e, struct wp_error *err)
+int tar_add_header(struct buf *b, const struct entry *e, const char *comment, struct wp_error *err)
 {
-    struct needs n = {.name = *e->path ? e->path : "."};
+    struct needs n = {.name = *e->path ? e->path : ".", .comment = comment};
     _cleanup_free_ char *dir = NULL;
     enum tar_type type;
     int rc;

@@ -193,7 +193,13 @@ static void take_attributes(struct entry *e, const struct zip_entry *z, bool sla
     else if (S_ISLNK(mode))
         e->type = ENTRY_SYMLINK;
     else if (mode & S_IFMT && !S_ISREG(mode) && z->size == 0)
-        e->type = ENTRY_OTHER; /* "zip out.zip -" calls a FIFO what it read from one */
+        e->type = ENTRY_OTHER;  /* "zip out.zip -" calls a FIFO what it read from one */
+    if (e->type == ENTRY_OTHER) /* of which device is not said */
+        e->special = S_ISFIFO(mode)   ? 'p'
+                     : S_ISCHR(mode)  ? 'c'
+                     : S_ISBLK(mode)  ? 'b'
+                     : S_ISSOCK(mode) ? 's'
+                                      : 0;
     e->mode = mode & 07777;
     if (!e->mode)
         e->mode = e->type == ENTRY_DIR ? 0755 : e->type == ENTRY_SYMLINK ? 0777 : 0644;

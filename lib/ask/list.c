@@ -32,6 +32,13 @@ static int show(const struct list *l, const struct entry *e)
                                   .mtime_nsec = (int32_t)e->mtime.tv_nsec,
                                   .sha256 = e->has_sha256 ? e->sha256 : NULL};
 
+    if (e->type == ENTRY_OTHER && e->special)
+        shown.type = e->special;
+    if (shown.type == 'c' || shown.type == 'b') {
+        shown.dev_major = e->device.major;
+        shown.dev_minor = e->device.minor;
+    }
+
     return patterns_match(&l->patterns, e->path) ? l->each(l->ctx, &shown) : 0;
 }
 

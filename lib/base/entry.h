@@ -18,9 +18,15 @@ struct entry {
     char *uname, *gname;   /* user and group names, or NULL; owned */
     uint64_t size;         /* bytes of content; 0 but for files */
     struct timespec mtime; /* tv_nsec in 0..999999999 always, also before 1970 */
-    unsigned char sha256[32];
+    union {
+        unsigned char sha256[32]; /* of the content, with has_sha256 */
+        struct {
+            uint32_t major, minor;
+        } device; /* of ENTRY_OTHER that is 'c' or 'b' */
+    };
     bool has_sha256;
-    bool absent; /* a manifest tells of it, but the archive does not hold it */
+    char special; /* of ENTRY_OTHER, as ls shows it: 'p', 'c', 'b', 's'; 0: not known */
+    bool absent;  /* a manifest tells of it, but the archive does not hold it */
 };
 
 void entry_clear(struct entry *e); /* frees the members, zeroes the struct */

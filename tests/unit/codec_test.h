@@ -169,7 +169,8 @@ static inline void assert_comes_in_blocks(const struct codec *c, unsigned thread
     make_data(&plain, 300000, 8);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         pack_block(c, &packed, plain.data + 1000 * i, sizes[i]);
-    assert_int_equal(c->pointer(&packed, 0, NULL), 0);
+    if (c->pointer)
+        assert_int_equal(c->pointer(&packed, 0, NULL), 0);
     int fd = file_of(packed.data, packed.size);
     assert_int_equal(c->open(&s, fd, NULL, 0, "the-archive", pool, NULL), 0);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++, at += 1000) {

@@ -27,8 +27,8 @@ static void test_a_tar_cut_before_its_end_is_refused_wherever(void **state)
 
     (void)state;
     pack(&b, &format_tar, false, small, SMALL);
-    /* comment (2), d, f and their records (3 + 4), l, the manifest (2) */
-    const size_t end = 12 * 512;
+    /* comment (2), d, f and their records (3 + 4), l, the manifest and its records (4) */
+    const size_t end = 14 * 512;
     assert_true(tar_is_zero_block(b.data + end) && !tar_is_zero_block(b.data + end - 512));
     for (size_t n = 0; n < end + 512; n++) {
         if (read_part(b.data, n, &c) != -EINVAL)

@@ -97,6 +97,8 @@ static void test_gnu_tar_reads_ours(void **state)
 {
     (void)state;
     is_extracted_by("tar", "tar -xpf $A", PAX | DIR_TIME);
+    /* Reads on behind the blocks of zeros, to the last block. */
+    is_extracted_by("tar -i", "tar -xpif $A", PAX | DIR_TIME);
 }
 
 static void test_bsdtar_reads_ours(void **state)
