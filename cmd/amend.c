@@ -1,4 +1,4 @@
-/* warmpack amend */
+/* warmpack amend: gives an archive of another tool its times, caches and manifest. */
 
 #include <string.h>
 #include <sys/stat.h>

@@ -1,3 +1,5 @@
+/* Reads the command line, in the spelling of tar, too. */
+
 #include "args.h"
 
 #include <ctype.h>

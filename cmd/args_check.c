@@ -1,4 +1,4 @@
-/* What options and operands owe one another. */
+/* Refuses options and operands that do not go together. */
 
 #include <stdlib.h>
 #include <string.h>

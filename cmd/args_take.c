@@ -1,3 +1,5 @@
+/* Takes one option after another into struct args. */
+
 #include "args_take.h"
 
 #include <ctype.h>
@@ -45,17 +47,6 @@ static int parse_number(const struct args *a, int code, const char *text, long m
         return message_usage(options_verb_name(a->verb), "%s: '%s' is not a number%s",
                              options_name(code), text, *end ? "" : " in its range");
     return 0;
-}
-
-/* The index of TEXT in the NULL-ended WORDS; -1 after saying that it is none of them. */
-static int parse_word(const struct args *a, int code, const char *text, const char *const *words)
-{
-    for (int i = 0; words[i]; i++) {
-        if (strcmp(words[i], text) == 0)
-            return i;
-    }
-    message_usage(options_verb_name(a->verb), "%s: '%s' is not known", options_name(code), text);
-    return -1;
 }
 
 static int set_mode(struct args *a, enum verb v)
@@ -130,36 +121,30 @@ static int set_name(struct args *a, int code, const char *text)
     return 0;
 }
 
-/* Options that choose among words. */
+/* Options that choose among words, whose order is that of the values in options.def. */
 static int take_word(struct args *a, int code, const char *text)
 {
-    static const char *const layouts[] = {"auto",      "keep",      "in-tree",
-                                          "cache-dir", "user-wide", NULL};
-    static const char *const restamps[] = {"auto", "never", "always", NULL};
-    static const char *const members[] = {"many", "one", NULL};
-    static const char *const whens[] = {"auto", "always", "never", NULL};
-    int word = 0;
+    int word = options_value(code, text);
 
+    if (word < 0)
+        return message_usage(options_verb_name(a->verb), "%s: '%s' is not known",
+                             options_name(code), text);
     switch (code) {
     case OPT_LAYOUT:
-        word = parse_word(a, code, text, layouts);
         a->layout = (enum wp_layout)word;
         break;
     case OPT_RESTAMP:
-        word = parse_word(a, code, text, restamps);
         a->restamp = (enum wp_restamp)word;
         break;
     case OPT_GZIP_MEMBERS:
-        word = parse_word(a, code, text, members);
         a->gzip_members_set = true;
-        a->gzip_one_member = word == 1;
+        a->gzip_one_member = word == 0;
         break;
     case OPT_PROGRESS:
-        word = parse_word(a, code, text, whens);
         a->progress = (enum progress_when)word;
         break;
     }
-    return word < 0 ? STATUS_FAILED : 0;
+    return 0;
 }
 
 static int take_number(struct args *a, int code, const char *text)

@@ -1,3 +1,5 @@
+/* Finds the roots of hashed caches that a verb is to look into. */
+
 #include "cache_dirs.h"
 
 #include <errno.h>

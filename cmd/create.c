@@ -1,4 +1,4 @@
-/* warmpack create */
+/* warmpack create: packs the paths named, and tells the state of their caches. */
 
 #include <errno.h>
 #include <stdio.h>

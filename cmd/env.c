@@ -1,4 +1,4 @@
-/* warmpack env */
+/* warmpack env: prints the settings for a CPU, or compares caches with machines. */
 
 #include <stdio.h>
 #include <stdlib.h>

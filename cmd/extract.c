@@ -1,4 +1,4 @@
-/* warmpack extract */
+/* warmpack extract: unpacks an archive, and tells which caches are valid there. */
 
 #include <stdio.h>
 

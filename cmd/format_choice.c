@@ -1,3 +1,5 @@
+/* Chooses the format of an archive to be written, and checks its level. */
+
 #include "format_choice.h"
 
 #include <stdio.h>

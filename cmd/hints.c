@@ -1,3 +1,5 @@
+/* Says what can be done about indexes that are not valid, and about notes. */
+
 #include "hints.h"
 
 #include "message.h"

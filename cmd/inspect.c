@@ -1,4 +1,4 @@
-/* warmpack inspect */
+/* warmpack inspect: prints what is in cache indexes. */
 
 #include <math.h>
 #include <stdio.h>

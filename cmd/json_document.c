@@ -1,3 +1,5 @@
+/* Prints the --json documents, member by member. */
+
 #include "json_document.h"
 
 #include <math.h>

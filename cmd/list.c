@@ -1,4 +1,4 @@
-/* warmpack list */
+/* warmpack list: prints the entries of an archive, as tar does or as JSON. */
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* warmpack: parses the command line and runs the verb. */
+/* Parses the command line and runs the verb. */
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* The only door to stderr and to the exit status. */
+/* Writes all messages to standard error, and keeps the exit status. */
 
 #include "message.h"
 

@@ -1,3 +1,5 @@
+/* Reads the operands of verbs that unpack or look: patterns, and a directory. */
+
 #include "operands.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #pragma once
-/* The one table of options: parsing, the refusal of options that a verb does not take, and the
- * help texts all read it. */
+/* The one table of options, options.def: parsing, the refusal of options that a verb does not
+ * take, the help texts and the completion of shells all read it. */
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -65,22 +65,6 @@ enum {
     OPT_CODES /* one more than the last */
 };
 
-struct option_row {
-    int code;
-    unsigned verbs;       /* that take it: bits, 1 << enum verb */
-    const char *name;     /* long */
-    const char *argument; /* NULL: takes none */
-    const char *help;     /* NULL: another name of the row above it, or not shown */
-    const char *values;   /* of the argument, as "one|many"; NULL: there is no list of them */
-};
-
-/* Row I of the table; NULL behind the last. */
-const struct option_row *options_row(size_t i);
-/* Does it have a letter, its code? */
-bool options_row_has_letter(const struct option_row *r);
-
-/* What the verb does, in a sentence. */
-const char *options_verb_what(enum verb v);
 const char *options_verb_name(enum verb v);
 /* VERB_NONE: there is no such verb. */
 enum verb options_verb(const char *name);
@@ -97,6 +81,8 @@ bool options_has_argument(int code);
 bool options_taken(int code, enum verb v);
 /* "--strict", "-C (--directory)". Static. */
 const char *options_name(int code);
+/* The place of WORD among the values of its argument; -1: it is none of them. */
+int options_value(int code, const char *word);
 /* Is NAME (without dashes, without "=...") a beginning of several different options? */
 bool options_ambiguous(const char *name, size_t n);
 

@@ -1,3 +1,5 @@
+/* Reads the arguments of --owner and --group. */
+
 #include "owner.h"
 
 #include <ctype.h>

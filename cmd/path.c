@@ -1,4 +1,4 @@
-/* warmpack path */
+/* warmpack path: prints where Numba looks for the caches of source files. */
 
 #include <stdio.h>
 

@@ -1,3 +1,5 @@
+/* Shows how far a job is. */
+
 #include "progress.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* warmpack restore */
+/* warmpack restore: repairs a tree, and tells what was done. */
 
 #include <stdio.h>
 

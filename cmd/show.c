@@ -1,4 +1,4 @@
-/* Standard output, and how numbers and reports are worded. */
+/* Words numbers and reports, and prints names on standard output. */
 
 #include "show.h"
 

@@ -1,3 +1,5 @@
+/* Catches signals, so that a job can stop with nothing half-done. */
+
 #include "signals.h"
 
 #include <stddef.h>

@@ -1,3 +1,5 @@
+/* Lists of strings, also read from a file that names one a line. */
+
 #include "string_list.h"
 
 #include <errno.h>

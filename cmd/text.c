@@ -1,4 +1,4 @@
-/* Small helps with text. */
+/* Escapes, joins and encodes text. */
 
 #include "text.h"
 

@@ -1,4 +1,4 @@
-/* warmpack verify */
+/* warmpack verify: prints which indexes are valid, and mends what can be mended. */
 
 #include <stdio.h>
 #include <stdlib.h>
