@@ -54,7 +54,7 @@ int tar_read_missing_end(struct tar_reader *r, struct wp_error *err)
     if (r->base.mark || r->member.has_extension)
         return tar_stream_cut(&r->in, err);
     r->ended = true;
-    report(r->report, WP_WARNING, r->name,
+    report(r->context, WP_WARNING, r->name,
            "no blocks of zeros end the archive, after %llu bytes of tar: it may be truncated",
            (unsigned long long)r->in.offset);
     return 0;

@@ -43,7 +43,7 @@ static void note_warning(void *ctx, enum wp_severity severity, const char *text)
 
 static int read_and_listen(struct contents *c, const struct buf *b, char warning[512])
 {
-    struct wp_report rep = {.message = note_warning, .ctx = warning};
+    const struct wp_context rep = {.message = note_warning, .user_data = warning};
 
     warning[0] = '\0';
     return read_all(c, memory_file(b->data, b->size), &rep);
