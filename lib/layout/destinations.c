@@ -14,63 +14,70 @@
 
 /* ---- Roots ------------------------------------------------------------------------------- */
 
-int layout_prepare(struct layout *l, struct wp_error *err)
+/* --cache-dir as a path in the tree, where it lies there. */
+static int find_cache_below(struct layout *l, struct wp_error *err)
 {
     _cleanup_free_ char *path = NULL;
     const char *below;
 
-    if (l->prepared)
+    if (!l->o.cache_dir)
         return 0;
-    l->prepared = true;
-    if (!l->cache_dir)
-        return 0;
-    path = path_absolute(l->cache_dir);
+    path = path_absolute(l->o.cache_dir);
     if (!path)
-        return error_set(err, errno, l->cache_dir, "cannot be found");
-    if (!path_is_under(path, l->dir_path))
+        return error_set(err, errno, l->o.cache_dir, "cannot be found");
+    if (!path_is_under(path, l->o.dir_path))
         return 0;
-    below = path + strlen(l->dir_path);
+    below = path + strlen(l->o.dir_path);
     while (*below == '/')
         below++;
     l->cache_below = strdup(below);
     return l->cache_below ? 0 : error_nomem(err);
 }
 
+int layout_begin(struct layout *l, const struct layout_options *o, struct wp_error *err)
+{
+    *l = (struct layout){.o = *o};
+    for (enum layout_root root = 0; root < LAYOUT_ROOTS; root++)
+        l->area[root] = -1;
+    if (*o->staging)
+        l->area[LAYOUT_TREE] = 0;
+    return find_cache_below(l, err);
+}
+
 const char *layout_user_root(struct layout *l)
 {
     if (!l->user_root)
-        l->user_root = places_user_wide(&l->verify->user, l->verify->is_caller);
+        l->user_root = places_user_wide(&l->o.verify->user, l->o.verify->is_caller);
     return l->user_root;
 }
 
 int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
 {
-    const char *path = root == LAYOUT_TREE        ? l->dir
-                       : root == LAYOUT_CACHE_DIR ? l->cache_dir
-                       : root == LAYOUT_OLD       ? l->old_root
+    const char *path = root == LAYOUT_TREE        ? l->o.dir
+                       : root == LAYOUT_CACHE_DIR ? l->o.cache_dir
+                       : root == LAYOUT_OLD       ? l->o.old_root
                                                   : layout_user_root(l);
-    bool given = l->give && (root == LAYOUT_CACHE_DIR || root == LAYOUT_USER_WIDE);
-    struct staging_owner owner = {.uid = l->verify->user.uid,
-                                  .gid = l->verify->user.gid,
+    bool given = l->o.give && (root == LAYOUT_CACHE_DIR || root == LAYOUT_USER_WIDE);
+    struct staging_owner owner = {.uid = l->o.verify->user.uid,
+                                  .gid = l->o.verify->user.gid,
                                   .guarded = root == LAYOUT_USER_WIDE};
     int r = 0;
 
-    if (l->has_area[root])
+    if (l->area[root] >= 0)
         return l->area[root];
-    if (root == LAYOUT_USER_WIDE && !l->verify->is_caller && !l->verify->user.name)
+    if (root == LAYOUT_USER_WIDE && !l->o.verify->is_caller && !l->o.verify->user.name)
         return error_set(err, 0, NULL, "the user has no name, and so no home directory for caches");
     if (!path)
         return error_nomem(err);
-    if (!*l->staging)
-        r = staging_new(l->staging, &l->staging_options, err);
+    if (!*l->o.staging)
+        r = staging_new(l->o.staging, &l->o.staging_options, err);
     /* The tree is always the first. */
     if (r == 0 && root != LAYOUT_TREE)
         r = layout_area(l, LAYOUT_TREE, err);
     if (r >= 0)
-        r = staging_add_area_for(*l->staging, path, given ? &owner : NULL, err);
+        r = staging_add_area_for(*l->o.staging, path, given ? &owner : NULL, err);
     if (r < 0)
         return r;
-    l->has_area[root] = true;
     return l->area[root] = r;
 }
 
@@ -96,13 +103,13 @@ int layout_add_hashed(struct layout *l, struct layout_destination **d, size_t *n
                       enum layout_root root, const char *below, const char *source,
                       struct wp_error *err)
 {
-    for (char **base = l->roots; *base; base++) {
+    for (char **base = l->o.roots; *base; base++) {
         _cleanup_free_ char *absolute = *source ? path_join(*base, source) : strdup(*base);
         _cleanup_free_ char *name = absolute ? places_hash_name(absolute) : NULL;
         int r;
 
         if (!name && absolute && errno == EILSEQ) {
-            report(l->context, WP_WARNING, absolute,
+            report(l->o.context, WP_WARNING, absolute,
                    "is not UTF-8: Numba cannot cache for it outside the tree");
             continue;
         }
@@ -123,9 +130,9 @@ static bool can_be_in_tree(const struct layout *l, const char *source)
 
     if (!path)
         return false;
-    if (beneath_stat(l->tree_fd, path, &st) == 0 && !S_ISDIR(st.st_mode))
+    if (beneath_stat(l->o.tree_fd, path, &st) == 0 && !S_ISDIR(st.st_mode))
         return false;
-    return beneath_stat(l->target_fd, path, &st) != 0 || S_ISDIR(st.st_mode);
+    return beneath_stat(l->o.target_fd, path, &st) != 0 || S_ISDIR(st.st_mode);
 }
 
 /* Says why caches cannot go beside their sources, where that is not plain. */
@@ -135,101 +142,103 @@ static void warn_of_link(const struct layout *l, const char *source)
     struct stat st;
 
     if (path &&
-        (beneath_stat(l->tree_fd, path, &st) == 0 || beneath_stat(l->target_fd, path, &st) == 0) &&
+        (beneath_stat(l->o.tree_fd, path, &st) == 0 ||
+         beneath_stat(l->o.target_fd, path, &st) == 0) &&
         S_ISLNK(st.st_mode))
         report(
-            l->context, WP_WARNING, path,
+            l->o.context, WP_WARNING, path,
             "is a symbolic link, through which nothing is written: where it leads to a directory, "
             "Numba looks there; name a place with --cache-dir, or make it a directory");
 }
 
 /* Where the layout wants R: the kind of place. KEEP: of the kind where it lies. */
-static int wanted_place(const struct layout *l, struct layout_record *r, enum wp_layout *place,
+static int wanted_place(const struct layout *l, struct layout_record *record, enum wp_layout *place,
                         struct wp_error *err)
 {
-    bool given = l->cache_dir != NULL;
+    bool given = l->o.cache_dir != NULL;
     /* What lies beside its source stays, but that of another tree has yet to come. */
-    bool stays = r->kind == LAYOUT_IN_TREE && r->root != LAYOUT_FOREIGN;
+    bool stays = record->kind == LAYOUT_IN_TREE && record->root != LAYOUT_FOREIGN;
 
-    if (r->zipped) { /* Numba looks nowhere else for it */
+    if (record->zipped) { /* Numba looks nowhere else for it */
         *place = WP_LAYOUT_USER_WIDE;
         return 0;
     }
-    switch (l->kind) {
+    switch (l->o.kind) {
     case WP_LAYOUT_AUTO:
-        if (r->kind == LAYOUT_INSIDE)
+        if (record->kind == LAYOUT_INSIDE)
             *place = WP_LAYOUT_KEEP;
         else if (given)
             *place = WP_LAYOUT_CACHE_DIR;
         else if (stays)
             *place = WP_LAYOUT_KEEP;
         else
-            *place = can_be_in_tree(l, r->source) ? WP_LAYOUT_IN_TREE : WP_LAYOUT_USER_WIDE;
-        if (*place == WP_LAYOUT_USER_WIDE && !r->warned)
-            warn_of_link(l, r->source);
-        r->warned = true;
+            *place = can_be_in_tree(l, record->source) ? WP_LAYOUT_IN_TREE : WP_LAYOUT_USER_WIDE;
+        if (*place == WP_LAYOUT_USER_WIDE && !record->warned)
+            warn_of_link(l, record->source);
+        record->warned = true;
         return 0;
     case WP_LAYOUT_KEEP:
-        *place = r->kind == LAYOUT_HASHED              ? WP_LAYOUT_CACHE_DIR
-                 : r->kind == LAYOUT_HASHED_USER_WIDE  ? WP_LAYOUT_USER_WIDE
-                 : r->kind == LAYOUT_IN_TREE && !stays ? WP_LAYOUT_IN_TREE
-                                                       : WP_LAYOUT_KEEP;
+        *place = record->kind == LAYOUT_HASHED              ? WP_LAYOUT_CACHE_DIR
+                 : record->kind == LAYOUT_HASHED_USER_WIDE  ? WP_LAYOUT_USER_WIDE
+                 : record->kind == LAYOUT_IN_TREE && !stays ? WP_LAYOUT_IN_TREE
+                                                            : WP_LAYOUT_KEEP;
         break;
     default:
-        *place = l->kind;
+        *place = l->o.kind;
     }
     if (*place == WP_LAYOUT_CACHE_DIR && !given)
         return error_set(err, 0, NULL,
                          "this layout puts caches into a cache directory: name it with --cache-dir "
                          "or NUMBA_CACHE_DIR");
-    if (*place == WP_LAYOUT_IN_TREE && !can_be_in_tree(l, r->source)) {
-        if (!r->warned)
-            report(l->context, WP_WARNING, *r->source ? r->source : ".",
+    if (*place == WP_LAYOUT_IN_TREE && !can_be_in_tree(l, record->source)) {
+        if (!record->warned)
+            report(l->o.context, WP_WARNING, *record->source ? record->source : ".",
                    "its __pycache__ is not a directory: the caches go to the user-wide place");
-        r->warned = true;
+        record->warned = true;
         *place = WP_LAYOUT_USER_WIDE;
     }
     return 0;
 }
 
-static int add_cache_dir(struct layout *l, const struct layout_record *r,
+static int add_cache_dir(struct layout *l, const struct layout_record *record,
                          struct layout_destination **d, size_t *n, struct wp_error *err)
 {
-    l->used_cache_dir = true;
-    return l->cache_below ? layout_add_hashed(l, d, n, LAYOUT_TREE, l->cache_below, r->source, err)
-                          : layout_add_hashed(l, d, n, LAYOUT_CACHE_DIR, "", r->source, err);
+    l->used.cache_dir = true;
+    return l->cache_below
+               ? layout_add_hashed(l, d, n, LAYOUT_TREE, l->cache_below, record->source, err)
+               : layout_add_hashed(l, d, n, LAYOUT_CACHE_DIR, "", record->source, err);
 }
 
-int layout_destinations(struct layout *l, struct layout_record *r, struct layout_destination **d,
-                        size_t *n, struct wp_error *err)
+int layout_destinations(struct layout *l, struct layout_record *record,
+                        struct layout_destination **d, size_t *n, struct wp_error *err)
 {
     enum wp_layout place;
-    int res = wanted_place(l, r, &place, err);
+    int r = wanted_place(l, record, &place, err);
 
-    if (res < 0)
-        return res;
+    if (r < 0)
+        return r;
     switch (place) {
     case WP_LAYOUT_CACHE_DIR:
-        return add_cache_dir(l, r, d, n, err);
+        return add_cache_dir(l, record, d, n, err);
     case WP_LAYOUT_USER_WIDE:
-        *(r->zipped ? &l->used_zipped : &l->used_user_wide) = true;
+        *(record->zipped ? &l->used.zipped : &l->used.user_wide) = true;
         return layout_user_root(l)
-                   ? layout_add_hashed(l, d, n, LAYOUT_USER_WIDE, "", r->source, err)
+                   ? layout_add_hashed(l, d, n, LAYOUT_USER_WIDE, "", record->source, err)
                    : error_nomem(err);
     case WP_LAYOUT_KEEP:
-        if (r->kind != LAYOUT_INSIDE)
+        if (record->kind != LAYOUT_INSIDE)
             break;
-        l->used_inside = true;
-        if (!l->inside_root && !(l->inside_root = strdup(r->inside)))
+        l->used.inside = true;
+        if (!l->inside_root && !(l->inside_root = strdup(record->inside)))
             return error_nomem(err);
-        res = layout_add_hashed(l, d, n, LAYOUT_TREE, r->inside, r->source, err);
+        r = layout_add_hashed(l, d, n, LAYOUT_TREE, record->inside, record->source, err);
         /* Numba will look in the given one; who sets the other finds them there, too. */
-        if (res == 0 && l->kind == WP_LAYOUT_AUTO && l->cache_dir)
-            res = add_cache_dir(l, r, d, n, err);
-        return res;
+        if (r == 0 && l->o.kind == WP_LAYOUT_AUTO && l->o.cache_dir)
+            r = add_cache_dir(l, record, d, n, err);
+        return r;
     default:
         break;
     }
-    l->used_in_tree = true;
-    return add_destination(d, n, LAYOUT_TREE, path_join(r->source, "__pycache__"), err);
+    l->used.in_tree = true;
+    return add_destination(d, n, LAYOUT_TREE, path_join(record->source, "__pycache__"), err);
 }

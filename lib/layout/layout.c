@@ -9,155 +9,166 @@
 #include "base/path.h"
 #include "numba/caches.h"
 
-static bool is_own(const struct layout_record *r, const struct layout_destination *d)
+static bool is_own(const struct layout_record *record, const struct layout_destination *d)
 {
-    return r->root == d->root && strcmp(r->dir, d->path) == 0;
+    return record->root == d->root && strcmp(record->dir, d->path) == 0;
 }
 
 /* Where Python, run here, will see PATH below a root. */
 static char *final_path(struct layout *l, enum layout_root root, const char *path)
 {
-    const char *base = root == LAYOUT_TREE        ? l->dir_path
+    const char *base = root == LAYOUT_TREE        ? l->o.dir_path
                        : root == LAYOUT_USER_WIDE ? layout_user_root(l)
-                                                  : l->cache_dir;
+                                                  : l->o.cache_dir;
 
     return !base ? NULL : *path ? path_join(base, path) : strdup(base);
 }
 
-static int note_laid(struct layout *l, const struct layout_record *r, const struct layout_file *f,
-                     const struct layout_destination *d, bool own, struct wp_error *err)
+static int note_placed(struct layout *l, const struct layout_record *record,
+                       const struct layout_file *f, const struct layout_destination *d, bool own,
+                       struct wp_error *err)
 {
-    struct laid_index laid = {.was_valid = f->was_valid,
-                              .tag = r->tag,
-                              .user_wide = d->root == LAYOUT_USER_WIDE,
-                              .root = d->root,
-                              .record = r,
-                              .file = f};
+    struct placed_index placed = {.was_valid = f->was_valid,
+                                  .tag = record->tag,
+                                  .user_wide = d->root == LAYOUT_USER_WIDE,
+                                  .root = d->root,
+                                  .record = record,
+                                  .file = f,
+                                  .staged = !own || record->staged};
     bool found;
 
-    laid.path = path_join(d->path, f->name);
-    if (!laid.path || array_grow(l->laid, l->laid_count) < 0) {
-        free(laid.path);
+    placed.path = path_join(d->path, f->name);
+    if (!placed.path || array_grow(l->placed, l->placed_count) < 0) {
+        free(placed.path);
         return error_nomem(err);
     }
-    laid.fd = own ? r->fd : l->dry_run ? -1 : staging_tree(*l->staging, l->area[d->root]);
-    laid.index = final_path(l, d->root, laid.path);
-    laid.shown = d->root == LAYOUT_TREE ? strdup(laid.path) : final_path(l, d->root, laid.path);
-    laid.source_shown = caches_source_of(f->name, r->source, l->is_source, l->ctx, &found);
-    laid.source = laid.source_shown ? path_join(l->dir_path, laid.source_shown) : NULL;
-    laid.source_dir = path_join(l->dir_path, r->source);
-    l->laid[l->laid_count++] = laid;
-    return laid.index && laid.shown && laid.source && laid.source_dir ? 0 : error_nomem(err);
+    placed.fd = own            ? record->fd
+                : l->o.dry_run ? -1
+                               : staging_tree(*l->o.staging, l->area[d->root]);
+    placed.index = final_path(l, d->root, placed.path);
+    placed.shown =
+        d->root == LAYOUT_TREE ? strdup(placed.path) : final_path(l, d->root, placed.path);
+    placed.source_shown =
+        caches_source_of(f->name, record->source, l->o.is_source, l->o.ctx, &found);
+    placed.source = placed.source_shown ? path_join(l->o.dir_path, placed.source_shown) : NULL;
+    placed.source_dir = path_join(l->o.dir_path, record->source);
+    l->placed[l->placed_count++] = placed;
+    return placed.index && placed.shown && placed.source && placed.source_dir ? 0
+                                                                              : error_nomem(err);
 }
 
 /* F stays where it is if that is one of its destinations. */
-static int lay_own(struct layout *l, const struct layout_record *r, const struct layout_file *f,
-                   const struct layout_destination *d, size_t n, struct wp_error *err)
+static int place_own(struct layout *l, const struct layout_record *record,
+                     const struct layout_file *f, const struct layout_destination *d, size_t n,
+                     struct wp_error *err)
 {
-    int res;
+    int r;
 
     for (size_t i = 0; i < n; i++) {
-        if (!is_own(r, &d[i]) || layout_is_taken(l, &d[i], f))
+        if (!is_own(record, &d[i]) || layout_is_claimed(l, &d[i], f))
             continue;
-        if (layout_take(l, &d[i], f) < 0)
+        if (layout_add_claim(l, &d[i], f) < 0)
             return error_nomem(err);
-        res = l->give ? layout_give_own(l, r, &d[i], err) : 0;
-        return res < 0 ? res : note_laid(l, r, f, &d[i], true, err);
+        r = l->o.give ? layout_give_own(l, record, &d[i], err) : 0;
+        return r < 0 ? r : note_placed(l, record, f, &d[i], true, err);
     }
     return 0;
 }
 
-static int lay_elsewhere(struct layout *l, struct layout_record *r, const struct layout_file *f,
-                         const struct layout_destination *d, size_t n, struct wp_error *err)
+static int place_elsewhere(struct layout *l, struct layout_record *record,
+                           const struct layout_file *f, const struct layout_destination *d,
+                           size_t n, struct wp_error *err)
 {
     size_t last = n;
     bool stays = false, left_out = true;
-    int res = 0;
+    int r = 0;
 
     for (size_t i = 0; i < n; i++) {
-        stays |= is_own(r, &d[i]);
-        if (!is_own(r, &d[i]) && !layout_is_taken(l, &d[i], f))
+        stays |= is_own(record, &d[i]);
+        if (!is_own(record, &d[i]) && !layout_is_claimed(l, &d[i], f))
             last = i;
     }
-    for (size_t i = 0; i < n && res == 0 && last < n; i++) {
-        if (is_own(r, &d[i]) || layout_is_taken(l, &d[i], f))
+    for (size_t i = 0; i < n && r == 0 && last < n; i++) {
+        if (is_own(record, &d[i]) || layout_is_claimed(l, &d[i], f))
             continue;
         left_out = false;
-        r->moved = true;
-        if (layout_take(l, &d[i], f) < 0)
+        record->moved = true;
+        if (layout_add_claim(l, &d[i], f) < 0)
             return error_nomem(err);
-        if (l->dry_run)
-            report(l->context, WP_NOTE, r->dir, "%s would go to %s", f->name, d[i].path);
+        if (l->o.dry_run)
+            report(l->o.context, WP_NOTE, record->dir, "%s would go to %s", f->name, d[i].path);
         else
-            res = layout_put_index(l, r, f, &d[i], !stays && i == last, err);
-        if (res == 0)
-            res = note_laid(l, r, f, &d[i], false, err);
+            r = layout_put_index(l, record, f, &d[i], !stays && i == last, err);
+        if (r == 0)
+            r = note_placed(l, record, f, &d[i], false, err);
     }
-    if (res < 0 || stays)
-        return res;
+    if (r < 0 || stays)
+        return r;
     if (left_out) {
-        report(l->context, WP_DETAIL, r->dir,
+        report(l->o.context, WP_DETAIL, record->dir,
                "%s is left out: the same index has come from another place", f->name);
-        if (r->root != LAYOUT_TREE)
+        if (record->root != LAYOUT_TREE)
             return 0;
         /* In the tree it would be found where Numba does not look for it. */
-        r->thinned = true;
+        record->thinned = true;
     }
-    return layout_remove_index(l, r, f, left_out, err);
+    return layout_remove_index(l, record, f, left_out, err);
 }
 
 /* Those that stay where they are; those that come; copies that a cache root inside the tree gets
  * of what is in the tree, as Numba looks for all in the root once it is set. */
-enum lay_pass { LAY_OWN, LAY_ELSEWHERE, LAY_INSIDE_COPIES, LAY_PASSES };
+enum place_pass { PLACE_OWN, PLACE_ELSEWHERE, PLACE_INSIDE_COPIES };
 
-static int copy_destinations(struct layout *l, struct layout_record *r,
+static int copy_destinations(struct layout *l, struct layout_record *record,
                              struct layout_destination **d, size_t *n, struct wp_error *err)
 {
-    int res;
+    int r;
 
-    if (l->kind != WP_LAYOUT_AUTO || l->cache_dir || !l->used_inside || r->kind != LAYOUT_IN_TREE)
+    if (l->o.kind != WP_LAYOUT_AUTO || l->o.cache_dir || !l->used.inside ||
+        record->kind != LAYOUT_IN_TREE)
         return 0;
-    res = layout_destinations(l, r, d, n, err);
-    return res < 0 ? res : layout_add_hashed(l, d, n, LAYOUT_TREE, l->inside_root, r->source, err);
+    r = layout_destinations(l, record, d, n, err);
+    return r < 0 ? r : layout_add_hashed(l, d, n, LAYOUT_TREE, l->inside_root, record->source, err);
 }
 
 /* Lays the indexes of R that are VALID, or those that are not. */
-static int lay_record(struct layout *l, struct layout_record *r, bool valid, enum lay_pass pass,
-                      struct wp_error *err)
+static int place_record(struct layout *l, struct layout_record *record, bool valid,
+                        enum place_pass pass, struct wp_error *err)
 {
     struct layout_destination *d = NULL;
     size_t n = 0;
-    int res = pass == LAY_INSIDE_COPIES ? copy_destinations(l, r, &d, &n, err)
-                                        : layout_destinations(l, r, &d, &n, err);
+    int r = pass == PLACE_INSIDE_COPIES ? copy_destinations(l, record, &d, &n, err)
+                                        : layout_destinations(l, record, &d, &n, err);
 
-    for (size_t i = 0; i < r->file_count && res == 0; i++) {
-        const struct layout_file *f = &r->files[i];
+    for (size_t i = 0; i < record->file_count && r == 0; i++) {
+        const struct layout_file *f = &record->files[i];
 
         if (f->is_index && f->valid == valid && n)
-            res = pass == LAY_OWN ? lay_own(l, r, f, d, n, err) : lay_elsewhere(l, r, f, d, n, err);
+            r = pass == PLACE_OWN ? place_own(l, record, f, d, n, err)
+                                  : place_elsewhere(l, record, f, d, n, err);
     }
     for (size_t i = 0; i < n; i++)
         free(d[i].path);
     free(d);
-    return res;
+    return r;
 }
 
-/* What the result says of where the caches are. */
-static int tell_where(struct layout *l, struct wp_error *err)
+/* Where the caches are now, for the result. */
+static int find_where(struct layout *l, struct wp_error *err)
 {
-    const char *runtime = l->roots[0];
-    const char *below = l->used_cache_dir ? l->cache_below : l->inside_root;
+    const char *runtime = l->o.roots[0];
+    const char *below = l->used.cache_dir ? l->cache_below : l->inside_root;
 
-    bool only_zipped = l->used_zipped && !l->used_in_tree;
+    bool only_zipped = l->used.zipped && !l->used.in_tree;
 
-    l->where = l->used_inside || l->used_cache_dir ? WP_LAYOUT_CACHE_DIR
-               : l->used_user_wide || only_zipped  ? WP_LAYOUT_USER_WIDE
+    l->where = l->used.inside || l->used.cache_dir ? WP_LAYOUT_CACHE_DIR
+               : l->used.user_wide || only_zipped  ? WP_LAYOUT_USER_WIDE
                                                    : WP_LAYOUT_IN_TREE;
-    if (l->used_zipped && l->where != WP_LAYOUT_USER_WIDE)
-        report(l->context, WP_NOTE, layout_user_root(l),
+    if (l->used.zipped && l->where != WP_LAYOUT_USER_WIDE)
+        report(l->o.context, WP_NOTE, layout_user_root(l),
                "holds the caches of sources in zips, for which Numba looks nowhere else");
     if (l->where == WP_LAYOUT_CACHE_DIR)
-        l->where_root = !below   ? path_absolute(l->cache_dir)
+        l->where_root = !below   ? path_absolute(l->o.cache_dir)
                         : *below ? path_join(runtime, below)
                                  : strdup(runtime);
     else if (l->where == WP_LAYOUT_USER_WIDE)
@@ -167,37 +178,54 @@ static int tell_where(struct layout *l, struct wp_error *err)
     return l->where_root ? 0 : error_nomem(err);
 }
 
+/* What is staged comes before what is there. */
+static int place_records(struct layout *l, bool valid, struct wp_error *err)
+{
+    static const struct {
+        enum place_pass pass;
+        bool staged;
+    } order[] = {{PLACE_OWN, true},           {PLACE_ELSEWHERE, true},
+                 {PLACE_OWN, false},          {PLACE_ELSEWHERE, false},
+                 {PLACE_INSIDE_COPIES, true}, {PLACE_INSIDE_COPIES, false}};
+    int r = 0;
+
+    for (size_t k = 0; k < sizeof order / sizeof *order; k++)
+        for (size_t i = 0; i < l->record_count && r == 0; i++)
+            if (l->records[i].staged == order[k].staged)
+                r = place_record(l, &l->records[i], valid, order[k].pass, err);
+    return r;
+}
+
 int layout_run(struct layout *l, struct wp_error *err)
 {
-    int r = layout_prepare(l, err);
+    int r = layout_sort_records(l) < 0 ? error_nomem(err) : 0;
 
-    if (r == 0 && layout_sort_records(l) < 0)
-        r = error_nomem(err);
-    for (int pass = 0; pass < 2 * LAY_PASSES; pass++)
-        for (size_t i = 0; i < l->record_count && r == 0; i++)
-            r = lay_record(l, &l->records[i], pass < LAY_PASSES, pass % LAY_PASSES, err);
+    if (r == 0)
+        r = place_records(l, true, err);
+    if (r == 0)
+        r = place_records(l, false, err);
     for (size_t i = 0; i < l->record_count; i++)
         l->renamed += l->records[i].moved;
-    if (r == 0 && !l->dry_run)
+    if (r == 0 && !l->o.dry_run)
         r = layout_remove_leftovers(l, err);
-    return r < 0 ? r : tell_where(l, err);
+    return r < 0 ? r : find_where(l, err);
 }
 
 void layout_clear(struct layout *l)
 {
     layout_records_clear(l);
     layout_listings_clear(l);
-    for (size_t i = 0; i < l->laid_count; i++) {
-        free(l->laid[i].index);
-        free(l->laid[i].source);
-        free(l->laid[i].shown);
-        free(l->laid[i].source_shown);
-        free(l->laid[i].source_dir);
-        free(l->laid[i].path);
+    for (size_t i = 0; i < l->placed_count; i++) {
+        free(l->placed[i].index);
+        free(l->placed[i].source);
+        free(l->placed[i].shown);
+        free(l->placed[i].source_shown);
+        free(l->placed[i].source_dir);
+        free(l->placed[i].path);
     }
     for (size_t i = 0; i < l->kept_count; i++)
         free(l->kept[i]);
-    free(l->laid);
+    free(l->placed);
     free(l->kept);
     free(l->cache_below);
     free(l->user_root);

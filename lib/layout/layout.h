@@ -54,9 +54,10 @@ struct layout_record {
     char *source; /* source directory, "" is the tree itself; owned */
     char *inside; /* INSIDE: the cache root as a path in the tree; owned */
     bool zipped;  /* the source directory lies in a zip */
+    bool staged;  /* it lies in the staged tree, and is moved there; else on disk */
     struct layout_file *files;
     size_t file_count;
-    size_t tag;   /* the caller's own; noted in laid indexes */
+    size_t tag;   /* the caller's own; noted in placed indexes */
     bool moved;   /* at least one index lies elsewhere now */
     size_t gone;  /* indexes whose files here are removed at the commit */
     bool warned;  /* of the place of its caches */
@@ -64,7 +65,7 @@ struct layout_record {
 };
 
 /* An index in its final place. */
-struct laid_index {
+struct placed_index {
     char *index;                /* absolute path; owned */
     char *source;               /* likewise; owned */
     char *shown, *source_shown; /* for the report; owned */
@@ -76,15 +77,22 @@ struct laid_index {
     size_t tag;       /* of the record */
     char *source_dir; /* absolute, as Python sees it here; owned */
     /* Where the file is until the commit: PATH beneath FD. */
+    bool staged; /* in a staged tree; else it stays where it is */
     int fd;
     char *path; /* owned */
 };
 
-/* A destination that is spoken for. */
-struct layout_taken {
+/* A destination path that an earlier index has claimed. */
+struct layout_claim {
     enum layout_root root;
     char *path; /* destination directory and stem; owned */
     uint64_t hash;
+};
+struct layout_claims {
+    struct layout_claim *list; /* owned */
+    size_t count;
+    size_t *slots;     /* a hash table of LIST: number + 1, or 0; owned */
+    size_t slot_count; /* 0 or a power of two */
 };
 
 /* The data files that are in a destination of the target already. */
@@ -95,8 +103,7 @@ struct layout_listing {
     size_t count;
 };
 
-struct layout {
-    /* Given. */
+struct layout_options {
     const struct wp_context *context;
     enum wp_layout kind;
     const char *cache_dir; /* NULL: none */
@@ -108,7 +115,6 @@ struct layout {
     const char *dir_path;  /* absolute */
     int tree_fd;           /* the tree as it is now: the staged one, or the target */
     int target_fd;         /* what the tree is merged into */
-    bool staged;           /* records are in the staged tree */
     bool dry_run;
     mode_t umask;
     const struct create_policy *policy; /* for dir_entry's; NULL: owners as they are */
@@ -117,61 +123,63 @@ struct layout {
     bool (*is_source)(void *ctx, const char *path);
     void *ctx;
     struct staging_options staging_options;
-    struct staging **staging; /* *STAGING NULL: made when it is needed */
+    struct staging **staging; /* *STAGING NULL: made when it is needed; else area 0 is the tree */
+};
 
-    /* Found. */
+/* Which kinds of places have caches. */
+struct layout_used {
+    bool inside, cache_dir, user_wide, in_tree;
+    bool zipped; /* user-wide, too, but whatever the layout is */
+};
+
+struct layout {
+    struct layout_options o;
     struct layout_record *records; /* owned */
     size_t record_count;
-    struct layout_taken *taken; /* owned */
-    size_t taken_count;
-    size_t *slots;                 /* a hash table of TAKEN: number + 1, or 0; owned */
-    size_t slot_count;             /* 0 or a power of two */
     struct layout_record **by_dir; /* sorted; owned */
+    struct layout_claims claims;
     struct layout_listing listings[LAYOUT_LISTINGS];
     unsigned next_listing;
-    int area[LAYOUT_ROOTS];
-    bool has_area[LAYOUT_ROOTS];
-    bool prepared;
-    char *cache_below; /* --cache-dir as a path in the tree where it lies there; owned */
-    char *user_root;   /* owned */
-    char *inside_root; /* a cache root inside the tree; owned */
-    bool used_inside, used_cache_dir, used_user_wide;
-    bool used_in_tree, used_zipped; /* zipped: user-wide, too, but whatever the layout is */
-    char **kept;                    /* paths that the staging borrows until the commit; owned */
+    int area[LAYOUT_ROOTS]; /* -1: none yet */
+    char *cache_below;      /* --cache-dir as a path in the tree where it lies there; owned */
+    char *user_root;        /* owned */
+    char *inside_root;      /* a cache root inside the tree; owned */
+    struct layout_used used;
+    char **kept; /* paths that the staging borrows until the commit; owned */
     size_t kept_count;
 
     /* Results. */
-    struct laid_index *laid; /* owned */
-    size_t laid_count;
+    struct placed_index *placed; /* owned */
+    size_t placed_count;
     size_t renamed;       /* directories that got another name or place */
     enum wp_layout where; /* IN_TREE, CACHE_DIR or USER_WIDE */
     char *where_root;     /* the cache root as the consumer sees it, or NULL; owned */
 };
 
+/* Fills L with O, whose members live as long as L. Clear it in any case. */
+int layout_begin(struct layout *l, const struct layout_options *o, struct wp_error *err);
 /* Adds a record (taken over, also on failure). */
-int layout_add_record(struct layout *l, struct layout_record *r);
+int layout_add_record(struct layout *l, struct layout_record *record);
 /* Adds a file to a record that is not added yet, if NAME is one of a cache: 1, 0 or -ENOMEM. */
-int layout_add_file(struct layout_record *r, const char *name, bool valid);
-void layout_record_clear(struct layout_record *r);
+int layout_add_file(struct layout_record *record, const char *name, bool valid);
+void layout_record_clear(struct layout_record *record);
 /* Sorts the files of R, so that layout_stem finds them. */
-void layout_sort_files(struct layout_record *r);
+void layout_sort_files(struct layout_record *record);
 /* The files of R that share F's stem, COUNT of them. */
-struct layout_file *layout_stem(const struct layout_record *r, const struct layout_file *f,
+struct layout_file *layout_stem(const struct layout_record *record, const struct layout_file *f,
                                 size_t *count);
 
-/* The cache root as a path in the tree, or NULL where it is not there. Fills cache_below. */
-int layout_prepare(struct layout *l, struct wp_error *err);
 /* Path of the user-wide root; NULL on no memory. */
 const char *layout_user_root(struct layout *l);
 /* Number of the staging area of ROOT, which is made where there is none yet. */
 int layout_area(struct layout *l, enum layout_root root, struct wp_error *err);
 
-/* Lays all records. Nothing is visible before the commit. */
+/* Puts all records where they belong. Nothing is visible before the commit. */
 int layout_run(struct layout *l, struct wp_error *err);
 /* After the commit: directories that are empty now. */
 void layout_finish(struct layout *l);
-/* After the commit: judges the laid indexes, on POOL, and counts those that were valid when packed,
- * and of them those that are not now. */
+/* After the commit: judges the placed indexes, on POOL, and counts those that were valid when
+ * packed, and of them those that are not now. */
 int layout_verify(struct layout *l, struct pool *pool, struct wp_verify_report *verify,
                   size_t *was_valid, size_t *lost, struct wp_error *err);
 void layout_clear(struct layout *l);
@@ -185,16 +193,17 @@ struct layout_destination {
 int layout_sort_records(struct layout *l);
 /* The records whose directory is called DIR, COUNT of them, in whatever root. */
 struct layout_record **layout_records_at(const struct layout *l, const char *dir, size_t *count);
-/* Has an index of F's name come to D? */
-bool layout_is_taken(const struct layout *l, const struct layout_destination *d,
+/* Has an index of F's name claimed D? */
+bool layout_is_claimed(const struct layout *l, const struct layout_destination *d,
+                       const struct layout_file *f);
+int layout_add_claim(struct layout *l, const struct layout_destination *d,
                      const struct layout_file *f);
-int layout_take(struct layout *l, const struct layout_destination *d, const struct layout_file *f);
 void layout_records_clear(struct layout *l);
 
 /* ---- destinations.c, for layout.c */
 /* Where R's indexes belong: N destinations, which the caller frees. */
-int layout_destinations(struct layout *l, struct layout_record *r, struct layout_destination **d,
-                        size_t *n, struct wp_error *err);
+int layout_destinations(struct layout *l, struct layout_record *record,
+                        struct layout_destination **d, size_t *n, struct wp_error *err);
 /* Adds those of SOURCE's hashed names in directory BELOW of ROOT. */
 int layout_add_hashed(struct layout *l, struct layout_destination **d, size_t *n,
                       enum layout_root root, const char *below, const char *source,
@@ -202,10 +211,10 @@ int layout_add_hashed(struct layout *l, struct layout_destination **d, size_t *n
 
 /* ---- put.c, for layout.c */
 /* Puts index F of R with its data files into D. MOVE: nobody else needs them where they are. */
-int layout_put_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
+int layout_put_index(struct layout *l, struct layout_record *record, const struct layout_file *f,
                      const struct layout_destination *d, bool move, struct wp_error *err);
 /* D is where R lies already: it is made the user's own, where caches are to be. */
-int layout_give_own(struct layout *l, const struct layout_record *r,
+int layout_give_own(struct layout *l, const struct layout_record *record,
                     const struct layout_destination *d, struct wp_error *err);
 
 /* ---- remove.c, for the other two */
@@ -214,13 +223,13 @@ int layout_remove_stem(struct layout *l, const struct layout_destination *d,
                        const struct layout_file *f, struct wp_error *err);
 /* Data files of an earlier build in the target which are not among the new ones: numbering starts
  * again after an edit, and an index that names one of them would load old code. */
-int layout_remove_old_data(struct layout *l, const struct layout_record *r,
+int layout_remove_old_data(struct layout *l, const struct layout_record *record,
                            const struct layout_destination *d, int area,
                            const struct layout_file *index, struct wp_error *err);
 /* Data files and directories that nothing needs any more. */
 int layout_remove_leftovers(struct layout *l, struct wp_error *err);
 /* Index F of R with its data files has gone elsewhere, or is LEFT_OUT, as another one of its name
  * has: removes its old names at the commit. */
-int layout_remove_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
+int layout_remove_index(struct layout *l, struct layout_record *record, const struct layout_file *f,
                         bool left_out, struct wp_error *err);
 void layout_listings_clear(struct layout *l);

@@ -16,7 +16,7 @@ enum {
 struct run {
     struct pool_job job;
     const struct layout *l;
-    const struct laid_index *laid; /* COUNT of them */
+    const struct placed_index *placed; /* COUNT of them */
     size_t count;
     struct wp_index_status judged[RUN];
     int result;
@@ -32,14 +32,15 @@ struct proof {
     size_t *was_valid, *lost;
 };
 
-static int judge_laid(struct verify *v, const struct laid_index *laid, struct wp_index_status *s,
-                      struct wp_error *err)
+static int judge_placed(struct verify *v, const struct placed_index *placed,
+                        struct wp_index_status *s, struct wp_error *err)
 {
-    _cleanup_free_ char *shadowed = laid->user_wide ? verify_shadowed(v, laid->source_dir) : NULL;
-    struct verify_place place = {.index = laid->index,
-                                 .index_shown = laid->shown,
-                                 .source = laid->source,
-                                 .source_shown = laid->source_shown,
+    _cleanup_free_ char *shadowed =
+        placed->user_wide ? verify_shadowed(v, placed->source_dir) : NULL;
+    struct verify_place place = {.index = placed->index,
+                                 .index_shown = placed->shown,
+                                 .source = placed->source,
+                                 .source_shown = placed->source_shown,
                                  .misplaced = shadowed};
 
     return verify_place(v, &place, s, err);
@@ -48,17 +49,17 @@ static int judge_laid(struct verify *v, const struct laid_index *laid, struct wp
 static void judge_run(struct pool_job *job)
 {
     struct run *run = (struct run *)job;
-    struct verify mine = {.user = run->l->verify->user, .is_caller = run->l->verify->is_caller};
+    struct verify mine = {.user = run->l->o.verify->user, .is_caller = run->l->o.verify->is_caller};
 
     for (size_t i = 0; i < run->count && run->result == 0; i++)
-        run->result = judge_laid(&mine, &run->laid[i], &run->judged[i], &run->why);
+        run->result = judge_placed(&mine, &run->placed[i], &run->judged[i], &run->why);
     mine.user = (struct places_user){0}; /* is not this run's */
     verify_end(&mine);
 }
 
-static int compare_laid(const void *a, const void *b)
+static int compare_placed(const void *a, const void *b)
 {
-    return strcmp(((const struct laid_index *)a)->index, ((const struct laid_index *)b)->index);
+    return strcmp(((const struct placed_index *)a)->index, ((const struct placed_index *)b)->index);
 }
 
 /* What a run found, in its order. */
@@ -74,8 +75,8 @@ static int add_run(struct proof *p, struct run *run, struct wp_error *err)
 
         if (judge_add(p->verify, &run->judged[i]) < 0)
             return error_nomem(err);
-        *p->was_valid += run->laid[i].was_valid;
-        *p->lost += run->laid[i].was_valid && !valid;
+        *p->was_valid += run->placed[i].was_valid;
+        *p->lost += run->placed[i].was_valid && !valid;
     }
     return 0;
 }
@@ -91,7 +92,7 @@ static int judge_some(struct proof *p, size_t first, size_t count, struct wp_err
 
         run->job.run = judge_run;
         run->l = p->l;
-        run->laid = &p->l->laid[first + i * RUN];
+        run->placed = &p->l->placed[first + i * RUN];
         run->count = count - i * RUN < RUN ? count - i * RUN : RUN;
         pool_submit(p->pool, &run->job);
     }
@@ -116,10 +117,10 @@ int layout_verify(struct layout *l, struct pool *pool, struct wp_verify_report *
 
     if (!runs)
         return error_nomem(err);
-    if (l->laid_count) /* by directory, so that each is looked at seldom more than once */
-        qsort(l->laid, l->laid_count, sizeof *l->laid, compare_laid);
-    for (size_t first = 0; first < l->laid_count && r == 0; first += count) {
-        count = l->laid_count - first < RUNS * RUN ? l->laid_count - first : RUNS * RUN;
+    if (l->placed_count) /* by directory, so that each is looked at seldom more than once */
+        qsort(l->placed, l->placed_count, sizeof *l->placed, compare_placed);
+    for (size_t first = 0; first < l->placed_count && r == 0; first += count) {
+        count = l->placed_count - first < RUNS * RUN ? l->placed_count - first : RUNS * RUN;
         r = judge_some(&p, first, count, err);
     }
     judge_sort(verify);

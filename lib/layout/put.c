@@ -74,34 +74,35 @@ static int link_across(int from_fd, const char *from, int to_fd, const char *to)
 
 /* Puts one cache file into a destination: moves it, or leaves it there for further ones. What is
  * only read is copied, so that no later change reaches it. */
-static int put_file(struct layout *l, const struct layout_record *r, const struct layout_file *f,
-                    const struct layout_destination *d, int area, bool move, struct wp_error *err)
+static int put_file(struct layout *l, const struct layout_record *record,
+                    const struct layout_file *f, const struct layout_destination *d, int area,
+                    bool move, struct wp_error *err)
 {
-    _cleanup_free_ char *from = path_join(r->dir, f->name);
+    _cleanup_free_ char *from = path_join(record->dir, f->name);
     _cleanup_free_ char *to = path_join(d->path, f->name);
-    int to_fd = staging_tree(*l->staging, area);
-    int res;
+    int to_fd = staging_tree(*l->o.staging, area);
+    int r;
 
     if (!from || !to)
         return error_nomem(err);
-    if (r->root == LAYOUT_FOREIGN)
-        res = -EXDEV;
-    else if (move && l->staged)
-        res = beneath_rename(r->fd, from, to_fd, to);
+    if (record->root == LAYOUT_FOREIGN)
+        r = -EXDEV;
+    else if (move && record->staged)
+        r = beneath_rename(record->fd, from, to_fd, to);
     else
-        res = link_across(r->fd, from, to_fd, to);
-    if (res == -EXDEV || res == -EPERM || res == -EMLINK) {
-        res = copy_across(r->fd, from, to_fd, to);
+        r = link_across(record->fd, from, to_fd, to);
+    if (r == -EXDEV || r == -EPERM || r == -EMLINK) {
+        r = copy_across(record->fd, from, to_fd, to);
         /* What is staged and was copied out of its area would be committed where it was, too. */
-        if (res == 0 && move && l->staged)
-            res = beneath_remove(r->fd, from);
+        if (r == 0 && move && record->staged)
+            r = beneath_remove(record->fd, from);
     }
-    if (res < 0)
-        return error_set(err, -res, to, "cannot put the cache file into its place");
-    if (l->give) {
+    if (r < 0)
+        return error_set(err, -r, to, "cannot put the cache file into its place");
+    if (l->o.give) {
         _cleanup_close_ int fd = beneath_open(to_fd, to, O_RDONLY, 0);
 
-        if (fd < 0 || fchown(fd, l->verify->user.uid, l->verify->user.gid) < 0)
+        if (fd < 0 || fchown(fd, l->o.verify->user.uid, l->o.verify->user.gid) < 0)
             return error_set(err, errno, to, "cannot give the cache file to its user");
     }
     return 0;
@@ -116,12 +117,12 @@ static int set_dir(struct layout *l, int area, struct staging_dir *attributes, s
         !(l->kept[l->kept_count] = strdup(attributes->path)))
         return error_nomem(err);
     attributes->path = l->kept[l->kept_count++];
-    return staging_set_dir(*l->staging, area, attributes) < 0 ? error_nomem(err) : 0;
+    return staging_set_dir(*l->o.staging, area, attributes) < 0 ? error_nomem(err) : 0;
 }
 
 static const struct entry *unpacked_dir(const struct layout *l, const char *path)
 {
-    const struct entry *e = l->dir_entry ? l->dir_entry(l->ctx, path) : NULL;
+    const struct entry *e = l->o.dir_entry ? l->o.dir_entry(l->o.ctx, path) : NULL;
 
     return e && e->type == ENTRY_DIR ? e : NULL;
 }
@@ -132,16 +133,16 @@ static int give_root(struct layout *l, const struct layout_destination *d, struc
     _cleanup_free_ char *root = path_dir(d->path);
     const struct entry *e = root ? unpacked_dir(l, root) : NULL;
     struct staging_dir attributes = {
-        .mode = 0777 & ~l->umask, .uid = l->verify->user.uid, .gid = l->verify->user.gid};
+        .mode = 0777 & ~l->o.umask, .uid = l->o.verify->user.uid, .gid = l->o.verify->user.gid};
 
     if (!root)
         return error_nomem(err);
-    if (d->root != LAYOUT_TREE || !*root || !l->give ||
+    if (d->root != LAYOUT_TREE || !*root || !l->o.give ||
         strcmp(path_base(d->path), "__pycache__") == 0)
         return 0;
     if (e) {
         attributes.path = e->path;
-        attributes.mode = create_mode(l->policy, e);
+        attributes.mode = create_mode(l->o.policy, e);
         attributes.mtime = e->mtime;
     } else {
         attributes.path = l->cache_below;
@@ -152,83 +153,83 @@ static int give_root(struct layout *l, const struct layout_destination *d, struc
 
 /* Owner and mode of a new destination: those of the directory that the caches come from, but for
  * what others may write. */
-static void attributes_like(const struct layout *l, const struct layout_record *r,
+static void attributes_like(const struct layout *l, const struct layout_record *record,
                             const struct layout_destination *d, struct staging_dir *attributes)
 {
-    const struct entry *like = unpacked_dir(l, r->dir);
+    const struct entry *like = unpacked_dir(l, record->dir);
     const struct entry *same = d->root == LAYOUT_TREE ? unpacked_dir(l, d->path) : NULL;
     struct stat st;
 
     if (like)
-        create_owner(l->policy, like, &attributes->uid, &attributes->gid);
-    else if (!l->staged && r->root != LAYOUT_FOREIGN && geteuid() == 0 &&
-             beneath_stat(r->fd, r->dir, &st) == 0) {
+        create_owner(l->o.policy, like, &attributes->uid, &attributes->gid);
+    else if (!record->staged && record->root != LAYOUT_FOREIGN && geteuid() == 0 &&
+             beneath_stat(record->fd, record->dir, &st) == 0) {
         attributes->uid = st.st_uid;
         attributes->gid = st.st_gid;
     }
-    if (l->give) {
-        attributes->uid = l->verify->user.uid;
-        attributes->gid = l->verify->user.gid;
+    if (l->o.give) {
+        attributes->uid = l->o.verify->user.uid;
+        attributes->gid = l->o.verify->user.gid;
     }
     if (same)
-        attributes->mode = create_mode(l->policy, same);
+        attributes->mode = create_mode(l->o.policy, same);
 }
 
-static int make_destination(struct layout *l, const struct layout_record *r,
+static int make_destination(struct layout *l, const struct layout_record *record,
                             const struct layout_destination *d, int area, struct wp_error *err)
 {
-    int fd = staging_tree(*l->staging, area), res;
+    int fd = staging_tree(*l->o.staging, area), r;
     struct staging_dir attributes = {
-        .path = d->path, .mode = 0777 & ~l->umask, .uid = (uid_t)-1, .gid = (gid_t)-1};
+        .path = d->path, .mode = 0777 & ~l->o.umask, .uid = (uid_t)-1, .gid = (gid_t)-1};
     struct stat st;
 
-    attributes_like(l, r, d, &attributes);
+    attributes_like(l, record, d, &attributes);
     clock_gettime(CLOCK_REALTIME, &attributes.mtime);
     if (*d->path && beneath_stat(fd, d->path, &st) < 0) {
-        res = beneath_mkdirs(fd, d->path, 0700);
-        if (res < 0)
-            return error_set(err, -res, d->path, "cannot make the cache directory");
+        r = beneath_mkdirs(fd, d->path, 0700);
+        if (r < 0)
+            return error_set(err, -r, d->path, "cannot make the cache directory");
     }
     /* A directory that is there and not the user's to be stays as it is. */
-    if (!l->staged && !l->give &&
-        beneath_stat(staging_target(*l->staging, area), d->path, &st) == 0)
+    if (!record->staged && !l->o.give &&
+        beneath_stat(staging_target(*l->o.staging, area), d->path, &st) == 0)
         return 0;
-    res = set_dir(l, area, &attributes, err);
-    return res < 0 ? res : give_root(l, d, err);
+    r = set_dir(l, area, &attributes, err);
+    return r < 0 ? r : give_root(l, d, err);
 }
 
-int layout_give_own(struct layout *l, const struct layout_record *r,
+int layout_give_own(struct layout *l, const struct layout_record *record,
                     const struct layout_destination *d, struct wp_error *err)
 {
-    if (l->dry_run)
+    if (l->o.dry_run)
         return 0;
-    if (l->staged) {
+    if (record->staged) {
         int area = layout_area(l, d->root, err);
 
-        return area < 0 ? area : make_destination(l, r, d, area, err);
+        return area < 0 ? area : make_destination(l, record, d, area, err);
     }
-    _cleanup_close_ int fd = beneath_open(r->fd, r->dir, O_RDONLY | O_DIRECTORY, 0);
+    _cleanup_close_ int fd = beneath_open(record->fd, record->dir, O_RDONLY | O_DIRECTORY, 0);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0)
-        return error_set(err, fd < 0 ? -fd : errno, r->dir, "cannot stat");
-    if (st.st_uid != l->verify->user.uid && fchown(fd, l->verify->user.uid, (gid_t)-1) < 0)
-        return error_set(err, errno, r->dir, "cannot give the directory to its user");
+        return error_set(err, fd < 0 ? -fd : errno, record->dir, "cannot stat");
+    if (st.st_uid != l->o.verify->user.uid && fchown(fd, l->o.verify->user.uid, (gid_t)-1) < 0)
+        return error_set(err, errno, record->dir, "cannot give the directory to its user");
     return 0;
 }
 
-int layout_put_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
+int layout_put_index(struct layout *l, struct layout_record *record, const struct layout_file *f,
                      const struct layout_destination *d, bool move, struct wp_error *err)
 {
-    int area = layout_area(l, d->root, err), res = area < 0 ? area : 0;
+    int area = layout_area(l, d->root, err), r = area < 0 ? area : 0;
     size_t count;
-    const struct layout_file *files = layout_stem(r, f, &count);
+    const struct layout_file *files = layout_stem(record, f, &count);
 
-    if (res == 0)
-        res = make_destination(l, r, d, area, err);
-    if (res == 0)
-        res = layout_remove_stem(l, d, f, err);
-    for (size_t k = 0; k < count && res == 0; k++)
-        res = put_file(l, r, &files[k], d, area, move, err);
-    return res < 0 ? res : layout_remove_old_data(l, r, d, area, f, err);
+    if (r == 0)
+        r = make_destination(l, record, d, area, err);
+    if (r == 0)
+        r = layout_remove_stem(l, d, f, err);
+    for (size_t k = 0; k < count && r == 0; k++)
+        r = put_file(l, record, &files[k], d, area, move, err);
+    return r < 0 ? r : layout_remove_old_data(l, record, d, area, f, err);
 }

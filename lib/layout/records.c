@@ -14,28 +14,28 @@
 
 /* ---- Records ----------------------------------------------------------------------------- */
 
-void layout_record_clear(struct layout_record *r)
+void layout_record_clear(struct layout_record *record)
 {
-    for (size_t i = 0; i < r->file_count; i++)
-        free(r->files[i].name);
-    free(r->files);
-    free(r->dir);
-    free(r->source);
-    free(r->inside);
-    *r = (struct layout_record){0};
+    for (size_t i = 0; i < record->file_count; i++)
+        free(record->files[i].name);
+    free(record->files);
+    free(record->dir);
+    free(record->source);
+    free(record->inside);
+    *record = (struct layout_record){0};
 }
 
-int layout_add_record(struct layout *l, struct layout_record *r)
+int layout_add_record(struct layout *l, struct layout_record *record)
 {
-    if (!r->dir || !r->source || array_grow(l->records, l->record_count) < 0) {
-        layout_record_clear(r);
+    if (!record->dir || !record->source || array_grow(l->records, l->record_count) < 0) {
+        layout_record_clear(record);
         return -ENOMEM;
     }
-    l->records[l->record_count++] = *r;
+    l->records[l->record_count++] = *record;
     return 0;
 }
 
-int layout_add_file(struct layout_record *r, const char *name, bool valid)
+int layout_add_file(struct layout_record *record, const char *name, bool valid)
 {
     struct layout_file f = {.valid = valid, .was_valid = valid};
     struct index_name parts;
@@ -47,11 +47,11 @@ int layout_add_file(struct layout_record *r, const char *name, bool valid)
         return 0;
     }
     f.name = strdup(name);
-    if (!f.name || array_grow(r->files, r->file_count) < 0) {
+    if (!f.name || array_grow(record->files, record->file_count) < 0) {
         free(f.name);
         return -ENOMEM;
     }
-    r->files[r->file_count++] = f;
+    record->files[record->file_count++] = f;
     return 1;
 }
 
@@ -74,29 +74,30 @@ static int compare_files(const void *a, const void *b)
     return order ? order : strcmp(x->name, y->name);
 }
 
-void layout_sort_files(struct layout_record *r)
+void layout_sort_files(struct layout_record *record)
 {
-    if (r->file_count)
-        qsort(r->files, r->file_count, sizeof *r->files, compare_files);
+    if (record->file_count)
+        qsort(record->files, record->file_count, sizeof *record->files, compare_files);
 }
 
-struct layout_file *layout_stem(const struct layout_record *r, const struct layout_file *f,
+struct layout_file *layout_stem(const struct layout_record *record, const struct layout_file *f,
                                 size_t *count)
 {
-    size_t low = 0, high = r->file_count, last;
+    size_t low = 0, high = record->file_count, last;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (compare_stems(&r->files[middle], f) < 0)
+        if (compare_stems(&record->files[middle], f) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    for (last = low; last < r->file_count && compare_stems(&r->files[last], f) == 0; last++)
+    for (last = low; last < record->file_count && compare_stems(&record->files[last], f) == 0;
+         last++)
         ;
     *count = last - low;
-    return &r->files[low];
+    return &record->files[low];
 }
 
 /* ---- All of them ------------------------------------------------------------------------- */
@@ -142,7 +143,7 @@ struct layout_record **layout_records_at(const struct layout *l, const char *dir
 
 /* ---- Destinations that are spoken for ---------------------------------------------------- */
 
-static char *taken_key(const struct layout_destination *d, const struct layout_file *f)
+static char *claim_key(const struct layout_destination *d, const struct layout_file *f)
 {
     _cleanup_free_ char *stem = strndup(f->name, f->stem);
 
@@ -158,19 +159,19 @@ static uint64_t hash_of(enum layout_root root, const char *key)
     return hash;
 }
 
-bool layout_is_taken(const struct layout *l, const struct layout_destination *d,
-                     const struct layout_file *f)
+bool layout_is_claimed(const struct layout *l, const struct layout_destination *d,
+                       const struct layout_file *f)
 {
-    _cleanup_free_ char *key = taken_key(d, f);
+    _cleanup_free_ char *key = claim_key(d, f);
     uint64_t hash = key ? hash_of(d->root, key) : 0;
-    size_t mask = l->slot_count - 1;
+    size_t mask = l->claims.slot_count - 1;
 
-    if (!key || !l->slot_count)
+    if (!key || !l->claims.slot_count)
         return false;
-    for (size_t i = hash & mask; l->slots[i]; i = (i + 1) & mask) {
-        const struct layout_taken *taken = &l->taken[l->slots[i] - 1];
+    for (size_t i = hash & mask; l->claims.slots[i]; i = (i + 1) & mask) {
+        const struct layout_claim *claim = &l->claims.list[l->claims.slots[i] - 1];
 
-        if (taken->hash == hash && taken->root == d->root && strcmp(taken->path, key) == 0)
+        if (claim->hash == hash && claim->root == d->root && strcmp(claim->path, key) == 0)
             return true;
     }
     return false;
@@ -178,42 +179,43 @@ bool layout_is_taken(const struct layout *l, const struct layout_destination *d,
 
 static void fill_slot(struct layout *l, size_t number)
 {
-    size_t i = l->taken[number].hash & (l->slot_count - 1);
+    size_t i = l->claims.list[number].hash & (l->claims.slot_count - 1);
 
-    while (l->slots[i])
-        i = (i + 1) & (l->slot_count - 1);
-    l->slots[i] = number + 1;
+    while (l->claims.slots[i])
+        i = (i + 1) & (l->claims.slot_count - 1);
+    l->claims.slots[i] = number + 1;
 }
 
 /* Room for one more, with half of the slots free. */
 static int grow_slots(struct layout *l)
 {
-    size_t count = l->slot_count ? 2 * l->slot_count : 64;
+    size_t count = l->claims.slot_count ? 2 * l->claims.slot_count : 64;
     size_t *grown;
 
-    if (2 * (l->taken_count + 1) <= l->slot_count)
+    if (2 * (l->claims.count + 1) <= l->claims.slot_count)
         return 0;
     grown = calloc(count, sizeof *grown);
     if (!grown)
         return -ENOMEM;
-    free(l->slots);
-    l->slots = grown;
-    l->slot_count = count;
-    for (size_t i = 0; i < l->taken_count; i++)
+    free(l->claims.slots);
+    l->claims.slots = grown;
+    l->claims.slot_count = count;
+    for (size_t i = 0; i < l->claims.count; i++)
         fill_slot(l, i);
     return 0;
 }
 
-int layout_take(struct layout *l, const struct layout_destination *d, const struct layout_file *f)
+int layout_add_claim(struct layout *l, const struct layout_destination *d,
+                     const struct layout_file *f)
 {
-    char *key = taken_key(d, f);
+    char *key = claim_key(d, f);
 
-    if (!key || grow_slots(l) < 0 || array_grow(l->taken, l->taken_count) < 0) {
+    if (!key || grow_slots(l) < 0 || array_grow(l->claims.list, l->claims.count) < 0) {
         free(key);
         return -ENOMEM;
     }
-    l->taken[l->taken_count] = (struct layout_taken){d->root, key, hash_of(d->root, key)};
-    fill_slot(l, l->taken_count++);
+    l->claims.list[l->claims.count] = (struct layout_claim){d->root, key, hash_of(d->root, key)};
+    fill_slot(l, l->claims.count++);
     return 0;
 }
 
@@ -221,10 +223,10 @@ void layout_records_clear(struct layout *l)
 {
     for (size_t i = 0; i < l->record_count; i++)
         layout_record_clear(&l->records[i]);
-    for (size_t i = 0; i < l->taken_count; i++)
-        free(l->taken[i].path);
+    for (size_t i = 0; i < l->claims.count; i++)
+        free(l->claims.list[i].path);
     free(l->records);
     free(l->by_dir);
-    free(l->taken);
-    free(l->slots);
+    free(l->claims.list);
+    free(l->claims.slots);
 }

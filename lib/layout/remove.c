@@ -70,7 +70,7 @@ static const struct layout_listing *list_target(struct layout *l, int area, cons
     clear_listing(listing);
     listing->area = area;
     listing->path = strdup(path);
-    if (!listing->path || fill_listing(listing, staging_target(*l->staging, area)) < 0)
+    if (!listing->path || fill_listing(listing, staging_target(*l->o.staging, area)) < 0)
         return NULL;
     return listing;
 }
@@ -83,13 +83,13 @@ static bool has_file(const struct layout_file *files, size_t count, const char *
     return false;
 }
 
-int layout_remove_old_data(struct layout *l, const struct layout_record *r,
+int layout_remove_old_data(struct layout *l, const struct layout_record *record,
                            const struct layout_destination *d, int area,
                            const struct layout_file *index, struct wp_error *err)
 {
     const struct layout_listing *there = list_target(l, area, d->path);
     size_t low = 0, high = there ? there->count : 0, count, stem;
-    const struct layout_file *own = layout_stem(r, index, &count);
+    const struct layout_file *own = layout_stem(record, index, &count);
 
     if (!there)
         return error_nomem(err);
@@ -110,7 +110,7 @@ int layout_remove_old_data(struct layout *l, const struct layout_record *r,
         if (!index_is_data_name(name, &stem) || stem != index->stem || has_file(own, count, name))
             continue;
         path = path_join(d->path, name);
-        if (!path || staging_set_remove(*l->staging, area, path) < 0)
+        if (!path || staging_set_remove(*l->o.staging, area, path) < 0)
             return error_nomem(err);
     }
     return 0;
@@ -121,21 +121,21 @@ int layout_remove_stem(struct layout *l, const struct layout_destination *d,
 {
     size_t count = 0, n;
     struct layout_record **there =
-        l->staged && d->root == LAYOUT_TREE ? layout_records_at(l, d->path, &count) : NULL;
+        d->root == LAYOUT_TREE ? layout_records_at(l, d->path, &count) : NULL;
 
     for (size_t i = 0; i < count; i++) {
         const struct layout_file *files = layout_stem(there[i], f, &n);
 
-        for (size_t k = 0; k < n; k++) {
+        for (size_t k = 0; k < n && there[i]->staged; k++) {
             _cleanup_free_ char *path = NULL;
-            int res;
+            int r;
 
             if (&files[k] == f)
                 continue;
             path = path_join(there[i]->dir, files[k].name);
-            res = path ? beneath_remove(there[i]->fd, path) : -ENOMEM;
-            if (res < 0)
-                return error_set(err, -res, there[i]->dir, "a cache file cannot be replaced");
+            r = path ? beneath_remove(there[i]->fd, path) : -ENOMEM;
+            if (r < 0)
+                return error_set(err, -r, there[i]->dir, "a cache file cannot be replaced");
         }
     }
     return 0;
@@ -143,74 +143,76 @@ int layout_remove_stem(struct layout *l, const struct layout_destination *d,
 
 /* ---- What is left ------------------------------------------------------------------------ */
 
-static int remove_file(struct layout *l, const struct layout_record *r, const char *name,
+static int remove_file(struct layout *l, const struct layout_record *record, const char *name,
                        struct wp_error *err)
 {
-    _cleanup_free_ char *path = path_join(r->dir, name);
-    int area, res;
+    _cleanup_free_ char *path = path_join(record->dir, name);
+    int area, r;
 
     if (!path)
         return error_nomem(err);
-    if (l->staged) {
-        res = beneath_remove(r->fd, path);
-        return res < 0 ? error_set(err, -res, path, "cannot be removed") : 0;
+    if (record->staged) {
+        r = beneath_remove(record->fd, path);
+        return r < 0 ? error_set(err, -r, path, "cannot be removed") : 0;
     }
-    area = layout_area(l, r->root, err);
+    area = layout_area(l, record->root, err);
     if (area < 0)
         return area;
-    return staging_set_remove(*l->staging, area, path) < 0 ? error_nomem(err) : 0;
+    return staging_set_remove(*l->o.staging, area, path) < 0 ? error_nomem(err) : 0;
 }
 
-int layout_remove_index(struct layout *l, struct layout_record *r, const struct layout_file *f,
+int layout_remove_index(struct layout *l, struct layout_record *record, const struct layout_file *f,
                         bool left_out, struct wp_error *err)
 {
     size_t count;
-    const struct layout_file *files = layout_stem(r, f, &count);
-    int res = 0;
+    const struct layout_file *files = layout_stem(record, f, &count);
+    int r = 0;
 
-    if ((l->staged && !left_out) || l->dry_run || r->root == LAYOUT_FOREIGN)
+    if ((record->staged && !left_out) || l->o.dry_run || record->root == LAYOUT_FOREIGN)
         return 0; /* moved, or not ours to remove */
-    for (size_t i = 0; i < count && res == 0; i++)
-        res = remove_file(l, r, files[i].name, err);
-    r->gone++;
-    return res;
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = remove_file(l, record, files[i].name, err);
+    record->gone++;
+    return r;
 }
 
 /* Data files that no index of the record names are of no use in a place of their own. */
-static int remove_orphans(struct layout *l, const struct layout_record *r, struct wp_error *err)
+static int remove_orphans(struct layout *l, const struct layout_record *record,
+                          struct wp_error *err)
 {
-    for (size_t i = 0; i < r->file_count; i++) {
-        bool orphan = !r->files[i].is_index;
+    for (size_t i = 0; i < record->file_count; i++) {
+        bool orphan = !record->files[i].is_index;
         size_t count;
-        const struct layout_file *files = layout_stem(r, &r->files[i], &count);
-        int res;
+        const struct layout_file *files = layout_stem(record, &record->files[i], &count);
+        int r;
 
         for (size_t k = 0; k < count && orphan; k++)
             orphan = !files[k].is_index;
-        res = orphan ? remove_file(l, r, r->files[i].name, err) : 0;
-        if (res < 0)
-            return res;
+        r = orphan ? remove_file(l, record, record->files[i].name, err) : 0;
+        if (r < 0)
+            return r;
     }
     return 0;
 }
 
-static bool may_vanish(const struct layout_record *r)
+static bool may_vanish(const struct layout_record *record)
 {
-    return (r->moved || r->thinned) && r->kind != LAYOUT_IN_TREE && r->root != LAYOUT_FOREIGN;
+    return (record->moved || record->thinned) && record->kind != LAYOUT_IN_TREE &&
+           record->root != LAYOUT_FOREIGN;
 }
 
 /* Removes a directory where it is empty. */
-static int remove_emptied(const struct layout_record *r)
+static int remove_emptied(const struct layout_record *record)
 {
-    int res = beneath_rmdir(r->fd, r->dir);
+    int r = beneath_rmdir(record->fd, record->dir);
 
-    return res == -ENOTEMPTY || res == -EEXIST || res == -ENOENT ? 0 : res;
+    return r == -ENOTEMPTY || r == -EEXIST || r == -ENOENT ? 0 : r;
 }
 
 /* Does nothing stay in R's directory, and come to it? */
-static bool is_emptied(struct layout *l, const struct layout_record *r)
+static bool is_emptied(struct layout *l, const struct layout_record *record)
 {
-    int fd = beneath_open(r->fd, r->dir, O_RDONLY | O_DIRECTORY, 0);
+    int fd = beneath_open(record->fd, record->dir, O_RDONLY | O_DIRECTORY, 0);
     _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
     size_t there = 0, indexes = 0;
     struct dirent *item;
@@ -220,29 +222,29 @@ static bool is_emptied(struct layout *l, const struct layout_record *r)
         return false;
     while ((item = readdir(d)))
         there += !file_is_dots(item->d_name);
-    for (size_t i = 0; i < r->file_count; i++)
-        indexes += r->files[i].is_index;
-    return there == r->file_count && indexes == r->gone && l->has_area[r->root] &&
-           beneath_stat(staging_tree(*l->staging, l->area[r->root]), r->dir, &st) < 0;
+    for (size_t i = 0; i < record->file_count; i++)
+        indexes += record->files[i].is_index;
+    return there == record->file_count && indexes == record->gone && l->area[record->root] >= 0 &&
+           beneath_stat(staging_tree(*l->o.staging, l->area[record->root]), record->dir, &st) < 0;
 }
 
 int layout_remove_leftovers(struct layout *l, struct wp_error *err)
 {
     for (size_t i = 0; i < l->record_count; i++) {
-        const struct layout_record *r = &l->records[i];
-        int res = may_vanish(r) ? remove_orphans(l, r, err) : 0;
+        const struct layout_record *record = &l->records[i];
+        int r = may_vanish(record) ? remove_orphans(l, record, err) : 0;
 
         /* With the files, so that a kill after the commit leaves no directory behind. */
-        if (res == 0 && !l->staged && may_vanish(r) && is_emptied(l, r) &&
-            staging_set_remove(*l->staging, l->area[r->root], r->dir) < 0)
+        if (r == 0 && !record->staged && may_vanish(record) && is_emptied(l, record) &&
+            staging_set_remove(*l->o.staging, l->area[record->root], record->dir) < 0)
             return error_nomem(err);
-        if (res == 0 && l->staged && may_vanish(r)) {
-            res = remove_emptied(r);
-            if (res < 0)
-                return error_set(err, -res, r->dir, "cannot be removed");
+        if (r == 0 && record->staged && may_vanish(record)) {
+            r = remove_emptied(record);
+            if (r < 0)
+                return error_set(err, -r, record->dir, "cannot be removed");
         }
-        if (res < 0)
-            return res;
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -250,7 +252,7 @@ int layout_remove_leftovers(struct layout *l, struct wp_error *err)
 void layout_finish(struct layout *l)
 {
     /* Best effort: an empty directory harms nobody. */
-    for (size_t i = 0; i < l->record_count && !l->staged; i++)
-        if (may_vanish(&l->records[i]))
+    for (size_t i = 0; i < l->record_count; i++)
+        if (!l->records[i].staged && may_vanish(&l->records[i]))
             (void)remove_emptied(&l->records[i]);
 }

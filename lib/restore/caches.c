@@ -136,8 +136,8 @@ static int open_root(struct restore *restore, struct repair *repair, const char 
     }
     *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     p->fd = *fd;
-    p->root = same_path(path, repair->layout.cache_dir)            ? LAYOUT_CACHE_DIR
-              : same_path(path, layout_user_root(&repair->layout)) ? LAYOUT_USER_WIDE
+    p->root = same_path(path, repair->layout->o.cache_dir)        ? LAYOUT_CACHE_DIR
+              : same_path(path, layout_user_root(repair->layout)) ? LAYOUT_USER_WIDE
               : *fd >= 0 && faccessat(*fd, ".", W_OK, AT_EACCESS)
                   ? otherwise == LAYOUT_OLD ? LAYOUT_FOREIGN : otherwise
                   : otherwise;
@@ -145,7 +145,7 @@ static int open_root(struct restore *restore, struct repair *repair, const char 
 }
 
 /* Does the cache root of earlier times lie where the archive had one inside the tree? */
-static bool was_inside(struct restore *restore, struct tree_manifest *t)
+static bool was_inside(const struct restore *restore, const struct tree_manifest *t)
 {
     for (size_t i = 0; i < t->inside_count; i++) {
         _cleanup_free_ char *whole = path_join(restore->dir_path, t->insides[i]);
@@ -198,9 +198,9 @@ static bool has_zipped(const struct tree_manifest *t)
 
 static int add_roots(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    struct layout *l = &repair->layout;
-    _cleanup_free_ char *cache_dir = l->cache_dir ? path_absolute(l->cache_dir) : NULL;
-    bool user_wide = l->kind == WP_LAYOUT_USER_WIDE || l->kind == WP_LAYOUT_KEEP;
+    struct layout *l = repair->layout;
+    _cleanup_free_ char *cache_dir = l->o.cache_dir ? path_absolute(l->o.cache_dir) : NULL;
+    bool user_wide = l->o.kind == WP_LAYOUT_USER_WIDE || l->o.kind == WP_LAYOUT_KEEP;
     bool was_user_wide = repair->t->has_state && strcmp(repair->t->state.layout, "user-wide") == 0;
     struct restore_place old = {.kind = was_user_wide                    ? LAYOUT_HASHED_USER_WIDE
                                         : was_inside(restore, repair->t) ? LAYOUT_INSIDE
@@ -241,64 +241,72 @@ static int add_roots(struct restore *restore, struct repair *repair, struct wp_e
 }
 
 /* Without other wishes, caches stay in the kind of place where the last run put them. */
-static int choose_layout(struct restore *restore, struct repair *repair, struct wp_error *err)
+static int choose_layout(struct restore *restore, struct repair *repair, struct layout_options *o,
+                         struct wp_error *err)
 {
-    struct layout *l = &repair->layout;
-    const char *was = repair->t->has_state ? repair->t->state.layout : "in-tree";
+    const struct tree_manifest *t = repair->t;
+    const char *was = t->has_state ? t->state.layout : "in-tree";
 
-    l->kind = restore->o->layout;
-    l->cache_dir = restore->o->cache_dir;
-    l->old_root = repair->t->old_root;
-    if (l->cache_dir || !repair->t->old_root)
+    o->kind = restore->o->layout;
+    o->cache_dir = restore->o->cache_dir;
+    o->old_root = t->old_root;
+    if (o->cache_dir || !t->old_root)
         return 0;
-    if (strcmp(was, "cache-dir") == 0 && l->kind != WP_LAYOUT_IN_TREE &&
-        l->kind != WP_LAYOUT_USER_WIDE && !was_inside(restore, repair->t)) {
-        l->cache_dir = repair->state_cache_dir = strdup(repair->t->old_root);
-        if (!l->cache_dir)
+    if (strcmp(was, "cache-dir") == 0 && o->kind != WP_LAYOUT_IN_TREE &&
+        o->kind != WP_LAYOUT_USER_WIDE && !was_inside(restore, t)) {
+        o->cache_dir = repair->state_cache_dir = strdup(t->old_root);
+        if (!o->cache_dir)
             return error_nomem(err);
-        if (l->kind == WP_LAYOUT_AUTO)
-            l->kind = WP_LAYOUT_KEEP;
+        if (o->kind == WP_LAYOUT_AUTO)
+            o->kind = WP_LAYOUT_KEEP;
     }
-    if (strcmp(was, "user-wide") == 0 && l->kind == WP_LAYOUT_AUTO)
-        l->kind = WP_LAYOUT_KEEP;
+    if (strcmp(was, "user-wide") == 0 && o->kind == WP_LAYOUT_AUTO)
+        o->kind = WP_LAYOUT_KEEP;
     return 0;
 }
 
 /* With nothing but the user-wide place to keep caches in, those of an archive go there, too. */
-static void settle_kinds(struct layout *l)
+static void choose_kinds(struct layout *l)
 {
-    for (size_t i = 0; i < l->record_count && l->kind == WP_LAYOUT_KEEP && !l->cache_dir; i++)
-        if (l->records[i].kind == LAYOUT_HASHED && l->old_root)
+    for (size_t i = 0; i < l->record_count && l->o.kind == WP_LAYOUT_KEEP && !l->o.cache_dir; i++)
+        if (l->records[i].kind == LAYOUT_HASHED && l->o.old_root)
             l->records[i].kind = LAYOUT_HASHED_USER_WIDE;
 }
 
-int restore_caches(struct restore *restore, struct repair *repair, struct wp_error *err)
+int restore_begin_layout(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    struct layout *l = &repair->layout;
-    int r;
+    struct layout_options o = {.context = restore->context,
+                               .give = restore->o->user && geteuid() == 0,
+                               .verify = &restore->verify,
+                               .roots = restore->roots,
+                               .dir = restore->o->dir,
+                               .dir_path = restore->dir_path,
+                               .tree_fd = restore->fd,
+                               .target_fd = restore->fd,
+                               .dry_run = restore->o->dry_run,
+                               .umask = restore->umask,
+                               .is_source = restore_is_source,
+                               .ctx = restore,
+                               .staging_options = {.context = restore->context},
+                               .staging = &repair->staging};
+    int r = choose_layout(restore, repair, &o, err);
 
-    l->context = restore->context;
-    l->give = restore->o->user && geteuid() == 0;
-    l->verify = &restore->verify;
-    l->roots = restore->roots;
-    l->dir = restore->o->dir;
-    l->dir_path = restore->dir_path;
-    l->tree_fd = l->target_fd = restore->fd;
-    l->dry_run = restore->o->dry_run;
-    l->umask = restore->umask;
-    l->is_source = restore_is_source;
-    l->ctx = restore;
-    l->staging = &repair->staging;
-    l->staging_options = (struct staging_options){.context = restore->context};
-    r = tree_find_insides(repair->t) < 0 ? error_nomem(err) : choose_layout(restore, repair, err);
-    for (size_t i = 0; i < repair->t->dir_count && r == 0; i++)
+    return r < 0 ? r : layout_begin(repair->layout, &o, err);
+}
+
+int restore_add_caches(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    const size_t dirs = repair->t->dir_count;
+    int r = tree_find_insides(repair->t) < 0 ? error_nomem(err) : 0;
+
+    for (size_t i = 0; i < dirs && r == 0; i++)
         if (add_in_tree(restore, repair, i) < 0)
             r = error_nomem(err);
     if (r == 0)
         r = add_roots(restore, repair, err);
-    for (size_t i = 0; i < repair->t->dir_count && r == 0; i++)
+    for (size_t i = 0; i < dirs && r == 0; i++)
         if (add_inside(restore, repair, i) < 0 || add_archived(restore, repair, i) < 0)
             r = error_nomem(err);
-    settle_kinds(l);
+    choose_kinds(repair->layout);
     return r;
 }

@@ -76,6 +76,7 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
 {
     const struct restore *restore = c->restore;
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->facts->mtime};
+    const struct timespec back[2] = {{.tv_nsec = UTIME_OMIT}, st->st_mtim};
     mode_t mode;
     bool set_time = wants_time(restore, f) && !same_time(st->st_mtim, f->facts->mtime);
     bool set_mode = wants_mode(restore, c->repair->t, f->facts, st, &mode);
@@ -98,12 +99,14 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
             return error_set(err, errno, f->path, "cannot stat");
         f->now = after.st_mtim;
         set_time &= !same_time(f->before, f->now);
+        if (set_time && restore->early && futimens(fd, back) < 0)
+            return error_set(err, errno, f->path, "cannot set time");
     }
     pthread_mutex_lock(&c->lock);
     c->times += set_time;
     c->modes += set_mode;
     pthread_mutex_unlock(&c->lock);
-    if (set_time && (f->is_source || !restore->o->dry_run))
+    if (set_time && !restore->early && (f->is_source || !restore->o->dry_run))
         report(restore->context, restore_detail(restore), f->path,
                restore->o->dry_run ? "its time would be set" : "its time is set");
     return 0;
@@ -180,7 +183,7 @@ static void run_job(struct pool_job *job)
 
 /* ---- All of them ------------------------------------------------------------------------- */
 
-static int check_all(struct restore *restore, struct repair *repair, struct wp_error *err)
+int restore_check_files(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
     size_t jobs = repair->t->m.entry_count / FILES_OF_A_JOB + 1;
     _cleanup_free_ struct check_job *job = calloc(jobs, sizeof *job);
@@ -324,12 +327,8 @@ int restore_plan(struct restore *restore, struct repair *repair, struct wp_error
     return r;
 }
 
-int restore_files(struct restore *restore, struct repair *repair, struct wp_error *err)
+int restore_count_files(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    int r = check_all(restore, repair, err);
-
-    if (r < 0)
-        return r;
     if (count_sources(restore, repair) < 0)
         return error_nomem(err);
     for (size_t i = 0; i < repair->t->m.entry_count; i++) {
@@ -340,6 +339,23 @@ int restore_files(struct restore *restore, struct repair *repair, struct wp_erro
         restore->result->files += f->status == RESTORED_SAME;
         restore->result->missing += f->status == RESTORED_MISSING;
         restore->result->changed += f->status == RESTORED_CHANGED;
+    }
+    return 0;
+}
+
+int restore_set_times(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    for (size_t i = 0; i < repair->t->m.entry_count; i++) {
+        const struct restored *f = &repair->files[i];
+        const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->now};
+        _cleanup_close_ int fd = -1;
+
+        if (f->status != RESTORED_SAME || same_time(f->now, f->before))
+            continue;
+        fd = beneath_open(restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+        if (fd < 0 || futimens(fd, times) < 0)
+            return error_set(err, fd < 0 ? -fd : errno, f->path, "cannot set time");
+        report(restore->context, restore_detail(restore), f->path, "its time is set");
     }
     return 0;
 }

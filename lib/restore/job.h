@@ -41,7 +41,8 @@ struct repair {
     int lock;                      /* held while the tree is repaired; -1: none */
     int old_fd, cache_fd, user_fd; /* cache roots outside the tree; -1: none */
     char *state_cache_dir;         /* old_root where the layout stays with it; owned */
-    struct layout layout;
+    struct layout *layout;         /* OWN_LAYOUT, or in a graft the unpacking's */
+    struct layout own_layout;
     struct staging *staging;
 };
 
@@ -57,6 +58,7 @@ struct restore {
     struct wp_restore_result *result;
     struct pool *pool;
     bool grafting;  /* only sources and caches are of interest */
+    bool early;     /* nothing in the tree may change yet */
     char *dir_path; /* of the tree: absolute, lexical; owned */
     char **roots;   /* absolute paths that it will have for Python; NULL-ended; owned */
     int fd;         /* of it */
@@ -74,8 +76,13 @@ enum wp_severity restore_detail(const struct restore *restore);
 /* ---- files.c */
 /* Which files there should be, and where. */
 int restore_plan(struct restore *restore, struct repair *repair, struct wp_error *err);
-/* Compares them, and sets what may be set. */
-int restore_files(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* Compares them, and sets what may be set; where it is too early for that, finds out what may be.
+ */
+int restore_check_files(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* Counts what came of it, and warns of sources that have changed. */
+int restore_count_files(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* Sets the times that may be set. */
+int restore_set_times(struct restore *restore, struct repair *repair, struct wp_error *err);
 /* What became of the file that PATH of the archive is, through links in it; NULL: none. */
 struct restored *restore_file_of(const struct repair *repair, const char *archived);
 
@@ -99,11 +106,17 @@ const struct repair *restore_owner(const struct restore *restore, const char *pa
  * restore_files; fills T's dirs. */
 int restore_believe(struct restore *restore, struct repair *repair, struct wp_error *err);
 
-/* ---- caches.c: records for the layout, from where caches lie now */
-int restore_caches(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* ---- caches.c */
+/* Begins the layout, as the last run had it where nothing else is wished. */
+int restore_begin_layout(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* Adds records to it, from where caches lie now. */
+int restore_add_caches(struct restore *restore, struct repair *repair, struct wp_error *err);
 
 /* ---- stamps.c */
-int restore_stamps(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* Of indexes that lie in staged trees until the commit, of those that stay, or of both. */
+enum { STAMPS_STAGED = 1, STAMPS_STAYING = 2 };
+int restore_stamps(struct restore *restore, struct repair *repair, int which, struct wp_error *err);
+int restore_pycs(struct restore *restore, struct repair *repair, struct wp_error *err);
 
 /* ---- record.c: RECORD of an installed wheel, after the commit */
 int restore_record(struct restore *restore, struct repair *repair, struct wp_error *err);
@@ -111,7 +124,7 @@ int restore_record(struct restore *restore, struct repair *repair, struct wp_err
 /* ---- state.c: state.jsonl, where it says something else now */
 int restore_state_write(struct restore *restore, struct repair *repair, struct wp_error *err);
 
-/* ---- restore.c, for unpacking: o->manifest's caches lie in the tree already, whose files are not
- * from the archive. */
-int restore_graft(const struct wp_context *context, const struct wp_restore_options *o,
-                  struct wp_restore_result *result, struct wp_error *err);
+/* ---- restore.c */
+/* Warns of indexes that were packed and are nowhere: nothing is wrong, but Numba will compile. */
+void restore_tell_missing(struct restore *restore, const struct repair *repair);
+void repair_clear(struct repair *repair);

@@ -22,7 +22,7 @@ static bool is_known(const struct layout *l, enum layout_root root, const char *
 {
     for (size_t i = 0; i < l->record_count; i++)
         if (l->records[i].root == root && strcmp(l->records[i].dir, dir) == 0 &&
-            root != LAYOUT_FOREIGN)
+            root != LAYOUT_FOREIGN && !l->records[i].staged)
             return true;
     return false;
 }
@@ -171,7 +171,7 @@ int restore_place_add(struct restore *restore, struct repair *repair, const stru
 
     if (!path)
         return -ENOMEM;
-    if (is_known(&repair->layout, p->root, path))
+    if (is_known(repair->layout, p->root, path))
         return 0;
     fd = beneath_open(p->fd, path, O_RDONLY | O_DIRECTORY, 0);
     d = fd < 0 ? NULL : fdopendir(fd);
@@ -203,7 +203,7 @@ int restore_place_add(struct restore *restore, struct repair *repair, const stru
         layout_record_clear(&record);
         return -ENOMEM;
     }
-    return layout_add_record(&repair->layout, &record);
+    return layout_add_record(repair->layout, &record);
 }
 
 int restore_place_add_hashed(struct restore *restore, struct repair *repair,

@@ -67,11 +67,11 @@ static int list_file(struct record *rec, const char *path)
     return 1;
 }
 
-static int list_index(struct record *rec, const struct laid_index *laid)
+static int list_index(struct record *rec, const struct placed_index *placed)
 {
-    _cleanup_free_ char *dir = path_dir(laid->path);
+    _cleanup_free_ char *dir = path_dir(placed->path);
     size_t count;
-    const struct layout_file *files = layout_stem(laid->record, laid->file, &count);
+    const struct layout_file *files = layout_stem(placed->record, placed->file, &count);
 
     if (!dir)
         return -ENOMEM;
@@ -86,13 +86,13 @@ static int list_index(struct record *rec, const struct laid_index *laid)
 
 static int list_all(struct record *rec, struct restore *restore, const char *state)
 {
-    const struct layout *l = &rec->repair->layout;
+    const struct layout *l = rec->repair->layout;
     struct stat st;
 
     if (beneath_stat(restore->fd, state, &st) == 0 && list_file(rec, state) < 0)
         return -ENOMEM;
-    for (size_t i = 0; i < l->laid_count; i++)
-        if (l->laid[i].root == LAYOUT_TREE && list_index(rec, &l->laid[i]) < 0)
+    for (size_t i = 0; i < l->placed_count; i++)
+        if (l->placed[i].root == LAYOUT_TREE && list_index(rec, &l->placed[i]) < 0)
             return -ENOMEM;
     return 0;
 }

@@ -57,11 +57,11 @@ static void repair_close(struct repair *repair)
     repair->lock = repair->old_fd = repair->cache_fd = repair->user_fd = -1;
 }
 
-static void repair_clear(struct repair *repair)
+void repair_clear(struct repair *repair)
 {
     repair_close(repair);
     staging_free(repair->staging);
-    layout_clear(&repair->layout);
+    layout_clear(&repair->own_layout);
     for (size_t i = 0; repair->files && i < repair->t->m.entry_count; i++)
         free(repair->files[i].path);
     free(repair->files);
@@ -70,8 +70,7 @@ static void repair_clear(struct repair *repair)
 
 /* ---- One of them ------------------------------------------------------------------------- */
 
-/* Indexes that were packed and are nowhere: nothing is wrong, but Numba will compile. */
-static void count_missing(struct restore *restore, const struct repair *repair)
+void restore_tell_missing(struct restore *restore, const struct repair *repair)
 {
     size_t valid = 0, found = 0;
 
@@ -82,8 +81,8 @@ static void count_missing(struct restore *restore, const struct repair *repair)
 
         valid += f && f->status == RESTORED_SAME;
     }
-    for (size_t i = 0; i < repair->layout.laid_count; i++)
-        found += repair->layout.laid[i].was_valid;
+    for (size_t i = 0; i < repair->layout->placed_count; i++)
+        found += repair->layout->placed[i].was_valid;
     if (found < valid)
         report(restore->context, WP_WARNING, repair->t->name,
                "%zu cache indexes of the archive are not here, nor where they were put",
@@ -94,20 +93,29 @@ static void tell_result(struct restore *restore, const struct repair *repair)
 {
     struct wp_restore_result *result = restore->result;
 
-    result->renamed += repair->layout.renamed;
+    result->renamed += repair->layout->renamed;
     if (!result->cache_dir) {
-        result->layout = repair->layout.where;
-        result->set_cache_dir = repair->layout.where == WP_LAYOUT_CACHE_DIR;
-        result->cache_dir = repair->layout.where_root ? strdup(repair->layout.where_root) : NULL;
+        result->layout = repair->layout->where;
+        result->set_cache_dir = repair->layout->where == WP_LAYOUT_CACHE_DIR;
+        result->cache_dir = repair->layout->where_root ? strdup(repair->layout->where_root) : NULL;
     }
 }
 
 /* Finds where the caches lie now, and puts them into staged trees where they belong. */
 static int lay_caches(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    int r = restore_caches(restore, repair, err);
+    int r = restore_begin_layout(restore, repair, err);
 
-    return r < 0 ? r : layout_run(&repair->layout, err);
+    if (r == 0)
+        r = restore_add_caches(restore, repair, err);
+    return r < 0 ? r : layout_run(repair->layout, err);
+}
+
+static int fit_stamps(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    int r = restore_stamps(restore, repair, STAMPS_STAGED | STAMPS_STAYING, err);
+
+    return r < 0 ? r : restore_pycs(restore, repair, err);
 }
 
 static int commit(struct restore *restore, struct repair *repair, struct wp_error *err)
@@ -118,7 +126,7 @@ static int commit(struct restore *restore, struct repair *repair, struct wp_erro
     staging_free(take_ptr(repair->staging));
     if (r < 0)
         return r;
-    layout_finish(&repair->layout);
+    layout_finish(repair->layout);
     if (cache)
         (void)beneath_rmdir(restore->fd, cache); /* where nothing lies in it any more */
     return restore_record(restore, repair, err);
@@ -128,7 +136,7 @@ static int verify(struct restore *restore, struct repair *repair, struct wp_erro
 {
     struct wp_restore_result *result = restore->result;
 
-    return layout_verify(&repair->layout, restore->pool, &result->verify, &result->was_valid,
+    return layout_verify(repair->layout, restore->pool, &result->verify, &result->was_valid,
                          &result->lost, err);
 }
 
@@ -140,7 +148,9 @@ static int repair_tree(struct restore *restore, struct repair *repair, struct wp
     if (r == 0)
         r = recover(restore, restore->o->cache_dir, err);
     if (r == 0)
-        r = restore_files(restore, repair, err);
+        r = restore_check_files(restore, repair, err);
+    if (r == 0)
+        r = restore_count_files(restore, repair, err);
     if (r == 0)
         r = restore_believe(restore, repair, err);
     if (r == 0)
@@ -148,14 +158,14 @@ static int repair_tree(struct restore *restore, struct repair *repair, struct wp
     if (r == 0)
         r = lay_caches(restore, repair, err);
     if (r == 0)
-        r = restore_stamps(restore, repair, err);
+        r = fit_stamps(restore, repair, err);
     if (r == 0 && !dry_run)
         r = restore_state_write(restore, repair, err);
     if (r == 0 && !dry_run)
         r = commit(restore, repair, err);
     if (r == 0) {
         tell_result(restore, repair);
-        count_missing(restore, repair);
+        restore_tell_missing(restore, repair);
     }
     if (r == 0 && !dry_run)
         r = verify(restore, repair, err);
@@ -202,8 +212,12 @@ static int find_manifests(struct restore *restore, struct wp_error *err)
     if (!restore->repairs)
         return error_nomem(err);
     for (size_t i = 0; i < trees->count; i++) {
-        restore->repairs[i] = (struct repair){
-            .t = &trees->list[i], .lock = -1, .old_fd = -1, .cache_fd = -1, .user_fd = -1};
+        restore->repairs[i] = (struct repair){.t = &trees->list[i],
+                                              .layout = &restore->repairs[i].own_layout,
+                                              .lock = -1,
+                                              .old_fd = -1,
+                                              .cache_fd = -1,
+                                              .user_fd = -1};
         restore->grafting |= trees->list[i].foreign >= 0;
     }
     restore->result->manifests = trees->count;
@@ -267,11 +281,10 @@ static void clear(struct restore *restore)
     free(restore->dir_path);
 }
 
-static int run_and_clear(const struct wp_context *context, const struct wp_restore_options *o,
-                         bool grafting, struct wp_restore_result *result, struct wp_error *err)
+int wp_restore(const struct wp_context *context, const struct wp_restore_options *o,
+               struct wp_restore_result *result, struct wp_error *err)
 {
-    struct restore restore = {
-        .context = context, .o = o, .result = result, .grafting = grafting, .fd = -1};
+    struct restore restore = {.context = context, .o = o, .result = result, .fd = -1};
     int r = options_check(context, o, err);
 
     *result = (struct wp_restore_result){.layout = WP_LAYOUT_IN_TREE};
@@ -281,18 +294,6 @@ static int run_and_clear(const struct wp_context *context, const struct wp_resto
     if (r < 0)
         wp_restore_result_clear(result);
     return r;
-}
-
-int wp_restore(const struct wp_context *context, const struct wp_restore_options *o,
-               struct wp_restore_result *result, struct wp_error *err)
-{
-    return run_and_clear(context, o, false, result, err);
-}
-
-int restore_graft(const struct wp_context *context, const struct wp_restore_options *o,
-                  struct wp_restore_result *result, struct wp_error *err)
-{
-    return run_and_clear(context, o, true, result, err);
 }
 
 void wp_restore_result_clear(struct wp_restore_result *r)

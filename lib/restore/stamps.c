@@ -59,14 +59,14 @@ static int renew(int fd, const char *path, const struct restamp_source *source,
                : 0;
 }
 
-static int renew_data(struct tree_manifest *t, const struct laid_index *laid,
+static int renew_data(struct tree_manifest *t, const struct placed_index *placed,
                       const struct manifest_index *line, const struct restamp_source *source,
                       struct wp_error *err)
 {
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf text = {0};
-    _cleanup_free_ char *here = path_dir(laid->path), *there = path_dir(line->index);
-    int r = beneath_read(laid->fd, laid->path, LARGEST, &text, NULL);
+    _cleanup_free_ char *here = path_dir(placed->path), *there = path_dir(line->index);
+    int r = beneath_read(placed->fd, placed->path, LARGEST, &text, NULL);
 
     if (!here || !there)
         return error_nomem(err);
@@ -80,7 +80,7 @@ static int renew_data(struct tree_manifest *t, const struct laid_index *laid,
         if (!path || !archived)
             return error_nomem(err);
         if (e && e->type == ENTRY_FILE && e->has_sha256)
-            r = renew(laid->fd, path, source, e, err);
+            r = renew(placed->fd, path, source, e, err);
     }
     return r;
 }
@@ -89,7 +89,7 @@ static int renew_data(struct tree_manifest *t, const struct laid_index *laid,
 
 /* An index that fits its source by time and size, but whose source has other content: Numba would
  * run code of what is no longer there. */
-static void warn_of_wrong_code(struct restore *restore, const struct laid_index *laid,
+static void warn_of_wrong_code(struct restore *restore, const struct placed_index *placed,
                                const struct restored *f, const struct manifest_index *line)
 {
     struct timespec t = f->before;
@@ -98,46 +98,46 @@ static void warn_of_wrong_code(struct restore *restore, const struct laid_index 
         f->facts->mtime.tv_sec != t.tv_sec || f->facts->mtime.tv_nsec != t.tv_nsec)
         return;
     restore->result->lost++;
-    report(restore->context, WP_WARNING, laid->shown,
+    report(restore->context, WP_WARNING, placed->shown,
            "its source has other content, but the time and maybe the size that the index "
            "remembers: Numba would not notice");
 }
 
-static struct restored *source_of(const struct repair *repair, const struct laid_index *laid)
+static struct restored *source_of(const struct repair *repair, const struct placed_index *placed)
 {
     _cleanup_free_ char *archived =
-        path_join(repair->t->dirs[laid->tag].archived, path_base(laid->source_shown));
+        path_join(repair->t->dirs[placed->tag].archived, path_base(placed->source_shown));
 
     return archived ? restore_file_of(repair, archived) : NULL;
 }
 
-static int fit_index(struct restore *restore, struct repair *repair, const struct laid_index *laid,
-                     struct wp_error *err)
+static int fit_index(struct restore *restore, struct repair *repair,
+                     const struct placed_index *placed, struct wp_error *err)
 {
     const struct manifest_index *line =
-        tree_index_line(repair->t, laid->tag, path_base(laid->path));
-    const struct restored *f = source_of(repair, laid);
+        tree_index_line(repair->t, placed->tag, path_base(placed->path));
+    const struct restored *f = source_of(repair, placed);
     struct restamp_source source;
     int r = 0;
 
-    if (!f || laid->fd < 0)
+    if (!f || placed->fd < 0)
         return 0;
     if (f->status == RESTORED_CHANGED && line)
-        warn_of_wrong_code(restore, laid, f, line);
+        warn_of_wrong_code(restore, placed, f, line);
     if (f->status != RESTORED_SAME)
         return 0;
     source = (struct restamp_source){.now = f->now, .before = f->before, .packed = f->facts};
     if (restore->o->restamp != WP_RESTAMP_NEVER)
-        r = restamp_index(laid->fd, laid->path, &source, line,
+        r = restamp_index(placed->fd, placed->path, &source, line,
                           line ? manifest_find(&repair->t->m, line->index) : NULL,
                           restore->o->dry_run, err);
     if (r > 0) {
         restore->result->restamped++;
-        report(restore->context, restore_detail(restore), laid->shown,
+        report(restore->context, restore_detail(restore), placed->shown,
                restore->o->dry_run ? "its stamp would be changed" : "its stamp is changed");
     }
     if (r >= 0 && line && line->valid && !restore->o->dry_run)
-        r = renew_data(repair->t, laid, line, &source, err);
+        r = renew_data(repair->t, placed, line, &source, err);
     return r < 0 ? r : 0;
 }
 
@@ -153,19 +153,26 @@ static int fit_pycs(struct restore *restore, const struct restored *f, struct wp
                        err);
 }
 
-int restore_stamps(struct restore *restore, struct repair *repair, struct wp_error *err)
+int restore_stamps(struct restore *restore, struct repair *repair, int which, struct wp_error *err)
 {
     int r = 0;
 
-    for (size_t i = 0; i < repair->layout.laid_count && r == 0; i++) {
+    for (size_t i = 0; i < repair->layout->placed_count && r == 0; i++) {
+        const struct placed_index *placed = &repair->layout->placed[i];
+
         r = context_check(restore->context, err);
-        if (r == 0)
-            r = fit_index(restore, repair, &repair->layout.laid[i], err);
+        if (r == 0 && which & (placed->staged ? STAMPS_STAGED : STAMPS_STAYING))
+            r = fit_index(restore, repair, placed, err);
     }
-    if (restore->o->restamp == WP_RESTAMP_NEVER)
-        return r;
+    return r;
+}
+
+int restore_pycs(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    int r = 0;
+
     for (size_t i = 0; i < repair->t->m.entry_count && r == 0; i++)
-        if (repair->files[i].status == RESTORED_SAME)
+        if (repair->files[i].status == RESTORED_SAME && restore->o->restamp != WP_RESTAMP_NEVER)
             r = fit_pycs(restore, &repair->files[i], err);
     return r;
 }

@@ -102,8 +102,8 @@ int restore_state_write(struct restore *restore, struct repair *repair, struct w
     char archive[2 * SHA256_SIZE + 1];
     struct manifest_state now = {.action = (char *)"restore",
                                  .strip = t->strip,
-                                 .layout = (char *)wp_layout_name(repair->layout.where),
-                                 .cache_root = repair->layout.where_root,
+                                 .layout = (char *)wp_layout_name(repair->layout->where),
+                                 .cache_root = repair->layout->where_root,
                                  .archive = archive};
     _cleanup_buf_ struct buf text = {0};
     int r;

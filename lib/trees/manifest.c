@@ -44,26 +44,50 @@ static int read_text(const struct trees *trees, struct tree_manifest *t, int fd,
     return t->prefix ? 0 : error_nomem(err);
 }
 
+/* Fills T with what HOME tells. */
+static int name_home(const struct trees *trees, struct tree_manifest *t, const char *home,
+                     struct wp_error *err)
+{
+    _cleanup_free_ char *path = path_join(home, MANIFEST_NAME);
+    int n = own_home_prefix(home);
+
+    *t = (struct tree_manifest){.foreign = -1,
+                                .home = strdup(home),
+                                .name = path ? path_join(trees->dir, path) : NULL,
+                                .base = strndup(home, n > 0 ? (size_t)n : 0),
+                                .info = !is_own_place(home)};
+    return t->home && t->name && t->base ? 0 : error_nomem(err);
+}
+
 int tree_manifest_read(const struct trees *trees, struct tree_manifest *t, const char *home,
                        struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(home, MANIFEST_NAME);
     struct stat st;
-    int r;
+    int r = name_home(trees, t, home, err);
 
-    *t = (struct tree_manifest){.foreign = -1};
-    if (!path)
+    if (r < 0 || !path)
         return error_nomem(err);
     if (beneath_stat(trees->fd, path, &st) < 0 || !S_ISREG(st.st_mode))
         return 0;
-    t->home = strdup(home);
-    t->name = path_join(trees->dir, path);
-    t->base = strndup(home, (size_t)own_home_prefix(home));
-    t->info = !is_own_place(home);
-    if (!t->home || !t->name || !t->base)
-        return error_nomem(err);
     r = read_text(trees, t, trees->fd, path, err);
     return r < 0 ? r : 1;
+}
+
+int tree_manifest_borrow(const struct trees *trees, struct tree_manifest *t,
+                         const struct manifest *m, const char *home, unsigned strip,
+                         struct wp_error *err)
+{
+    int r = name_home(trees, t, home, err);
+    unsigned depth;
+
+    t->m = *m;
+    t->prefix = r == 0 ? trees_archive_prefix(m) : NULL;
+    if (r == 0 && !t->prefix)
+        return error_nomem(err);
+    depth = r == 0 ? trees_depth(t->prefix) : 0;
+    t->strip = strip > depth ? strip : depth;
+    return r;
 }
 
 /* ---- Elsewhere --------------------------------------------------------------------------- */

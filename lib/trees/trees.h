@@ -89,6 +89,11 @@ int tree_manifest_read(const struct trees *trees, struct tree_manifest *t, const
 /* Reads the manifest at PATH, which lies in another tree or in none. Clear T in any case. */
 int tree_manifest_read_foreign(const struct trees *trees, struct tree_manifest *t, const char *path,
                                struct wp_error *err);
+/* Fills T for manifest M, which will lie in directory HOME of the tree, of an archive that was
+ * unpacked with STRIP components stripped. T->m shares what M owns. */
+int tree_manifest_borrow(const struct trees *trees, struct tree_manifest *t,
+                         const struct manifest *m, const char *home, unsigned strip,
+                         struct wp_error *err);
 void tree_manifest_clear(struct tree_manifest *t);
 
 /* ---- names.c */

@@ -15,6 +15,7 @@
 #include "judge/on_disk.h"
 #include "layout/layout.h"
 #include "manifest/manifest.h"
+#include "restore/graft.h"
 #include "tree/create.h"
 #include "warmpack.h"
 
@@ -47,7 +48,9 @@ struct unpack {
     struct unpack_links *links; /* hard links; NULL: none yet; owned */
     struct manifest manifest;
     bool has_manifest;
-    bool grafts;                   /* caches alone, onto sources that are there */
+    bool grafts;         /* caches alone, onto sources that are there */
+    struct graft *graft; /* NULL: not begun; owned */
+    struct wp_restore_options graft_options;
     bool is_recorded;              /* it was read before the entries */
     unsigned char text_sha256[32]; /* of its text */
     uint64_t text_size;
@@ -135,10 +138,8 @@ int unpack_restamp(struct unpack *u, struct wp_error *err);
 bool unpack_is_cache(const struct entry *e);
 /* Takes out of the staged tree what does not fit the target's sources. */
 int unpack_graft(struct unpack *u, struct wp_error *err);
-/* After the commit: times, stamps and the verdict. */
-int unpack_graft_finish(struct unpack *u, struct wp_error *err);
 
-/* ---- verify.c: judges the laid indexes, after the commit */
+/* ---- verify.c: judges the placed indexes, after the commit */
 int unpack_verify(struct unpack *u, struct wp_error *err);
 /* Without a manifest: warns where indexes among the unpacked files are stale. */
 int unpack_warn_stale(struct unpack *u, struct wp_error *err);

@@ -88,6 +88,7 @@ static int add_record(struct unpack *u, const struct cache_files *files, struct 
 
     r->fd = u->tree;
     r->root = LAYOUT_TREE;
+    r->staged = true;
     for (size_t i = n ? first_below(files, r->dir) : 0; i < files->count && n; i++) {
         const struct unpacked *item = files->items[i];
 
@@ -256,44 +257,66 @@ static void remove_empty_cache(const struct unpack *u)
         (void)beneath_rmdir(u->tree, cache);
 }
 
-int unpack_layout(struct unpack *u, struct wp_error *err)
+static int begin(struct unpack *u, struct wp_error *err)
+{
+    struct layout_options o = {.context = u->a->context,
+                               .kind = u->o->layout,
+                               .cache_dir = u->o->cache_dir,
+                               .give = u->o->user && geteuid() == 0,
+                               .verify = &u->verify,
+                               .roots = u->roots,
+                               .dir = u->dir,
+                               .dir_path = u->dir_path,
+                               .tree_fd = u->tree,
+                               .target_fd = staging_target(u->staging, 0),
+                               .umask = u->umask,
+                               .policy = &u->policy,
+                               .dir_entry = dir_entry,
+                               .is_source = is_source,
+                               .ctx = u,
+                               .staging = &u->staging};
+
+    return layout_begin(&u->layout, &o, err);
+}
+
+static int find_records(struct unpack *u, struct wp_error *err)
 {
     struct cache_files files = {0};
-    struct layout *l = &u->layout;
-    int r = is_selection(u) ? drop_all_unselected(u, err) : 0;
+    int r = find_files(u, &files) < 0 || find_in_tree(u, &files) < 0 || find_hashed(u, &files) < 0
+                ? error_nomem(err)
+                : 0;
 
-    if (r < 0)
-        return r;
-
-    l->context = u->a->context;
-    l->kind = u->o->layout;
-    l->cache_dir = u->o->cache_dir;
-    l->give = u->o->user && geteuid() == 0;
-    l->verify = &u->verify;
-    l->roots = u->roots;
-    l->dir = u->dir;
-    l->dir_path = u->dir_path;
-    l->tree_fd = u->tree;
-    l->target_fd = staging_target(u->staging, 0);
-    l->staged = true;
-    l->umask = u->umask;
-    l->policy = &u->policy;
-    l->dir_entry = dir_entry;
-    l->is_source = is_source;
-    l->ctx = u;
-    l->staging = &u->staging;
-    l->area[LAYOUT_TREE] = 0;
-    l->has_area[LAYOUT_TREE] = true;
-    r = find_files(u, &files) < 0 || find_in_tree(u, &files) < 0 || find_hashed(u, &files) < 0
-            ? error_nomem(err)
-            : layout_run(l, err);
     free(files.items);
-    if (r < 0)
-        return r;
-    remove_empty_cache(u);
-    u->result->renamed = l->renamed;
+    return r;
+}
+
+/* What is told of where the caches are. */
+static int set_result(struct unpack *u, struct wp_error *err)
+{
+    const struct layout *l = &u->layout;
+
+    for (size_t i = 0; i < l->record_count; i++)
+        u->result->renamed += l->records[i].staged && l->records[i].moved;
     u->result->layout = l->where;
     u->result->set_cache_dir = l->where == WP_LAYOUT_CACHE_DIR;
     u->result->cache_dir = l->where_root ? strdup(l->where_root) : NULL;
     return l->where_root && !u->result->cache_dir ? error_nomem(err) : 0;
+}
+
+int unpack_layout(struct unpack *u, struct wp_error *err)
+{
+    int r = is_selection(u) ? drop_all_unselected(u, err) : 0;
+
+    if (r == 0)
+        r = begin(u, err);
+    if (r == 0)
+        r = find_records(u, err);
+    if (r == 0 && u->grafts)
+        r = graft_add_caches(u->graft, &u->layout, err);
+    if (r == 0)
+        r = layout_run(&u->layout, err);
+    if (r < 0)
+        return r;
+    remove_empty_cache(u);
+    return set_result(u, err);
 }

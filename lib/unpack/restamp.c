@@ -31,18 +31,18 @@ static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
     return item && !item->skipped ? &item->e : NULL;
 }
 
-static int fit_index(struct unpack *u, const struct laid_index *laid, struct wp_error *err)
+static int fit_index(struct unpack *u, const struct placed_index *placed, struct wp_error *err)
 {
     const struct entry *e;
-    /* A valid index is laid once; which line it has does not matter, since its stamp fitted. */
-    struct manifest_index line = {.valid = laid->was_valid};
+    /* A valid index is placed once; which line it has does not matter, since its stamp fitted. */
+    struct manifest_index line = {.valid = placed->was_valid};
     struct restamp_source source;
     int r;
 
-    if (!laid->was_valid || links_follow(look_up, u, laid->source_shown, &e) < 0 ||
+    if (!placed->was_valid || links_follow(look_up, u, placed->source_shown, &e) < 0 ||
         !lost_time(u, e, &source))
         return 0;
-    r = restamp_index(laid->fd, laid->path, &source, &line, NULL, false, err);
+    r = restamp_index(placed->fd, placed->path, &source, &line, NULL, false, err);
     u->result->restamped += r > 0;
     return r < 0 ? r : 0;
 }
@@ -52,8 +52,8 @@ int unpack_restamp(struct unpack *u, struct wp_error *err)
     size_t pycs = 0;
     int r = 0;
 
-    for (size_t i = 0; i < u->layout.laid_count && r == 0; i++)
-        r = fit_index(u, &u->layout.laid[i], err);
+    for (size_t i = 0; i < u->layout.placed_count && r == 0; i++)
+        r = fit_index(u, &u->layout.placed[i], err);
     for (size_t i = 0; i < u->count && r == 0 && u->result->restamped; i++) {
         struct restamp_source source;
 

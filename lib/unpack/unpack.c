@@ -183,8 +183,10 @@ static int follow_manifest(struct unpack *u, struct wp_error *err)
         r = unpack_graft(u, err);
     if (r == 0)
         r = unpack_layout(u, err);
-    if (r == 0 && !u->grafts && u->o->restamp != WP_RESTAMP_NEVER)
-        r = unpack_restamp(u, err);
+    if (r == 0)
+        r = u->grafts                           ? graft_fit_staged(u->graft, err)
+            : u->o->restamp != WP_RESTAMP_NEVER ? unpack_restamp(u, err)
+                                                : 0;
     if (r == 0)
         r = unpack_state_write(u, err);
     return r < 0 ? r : commit_manifest_last(u, err);
@@ -239,9 +241,11 @@ static int stage_all(struct unpack *u, struct wp_error *err)
 
 static int judge_unpacked(struct unpack *u, struct wp_error *err)
 {
-    if (!u->has_manifest)
-        return unpack_warn_stale(u, err);
-    return u->grafts ? unpack_graft_finish(u, err) : unpack_verify(u, err);
+    int r = u->grafts ? graft_finish(u->graft, &u->result->restamped, &u->result->lost, err) : 0;
+
+    if (r < 0)
+        return r;
+    return u->has_manifest ? unpack_verify(u, err) : unpack_warn_stale(u, err);
 }
 
 int unpack_staged(struct unpack *u, struct wp_error *err)
@@ -276,6 +280,7 @@ static void clear(struct unpack *u)
     texts_free(&u->texts);
     patterns_end(&u->patterns);
     layout_clear(&u->layout);
+    graft_free(u->graft);
     caches_free_bases(u->roots);
     manifest_clear(&u->manifest);
     verify_end(&u->verify);

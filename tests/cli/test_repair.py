@@ -564,6 +564,23 @@ def test_an_archive_of_caches_is_refused_where_nothing_matches(warmpack, bare, t
     assert not (tmp_path / "empty").exists()
 
 
+def test_caches_alone_leave_those_that_the_tree_has_of_use(warmpack, bare):
+    """Sources get the archive's times, so indexes that Numba has made here must follow."""
+    path = bare / "app/k.py"
+    trees.set_time(path, OLD + 7 * trees.SECOND)
+    trees.index(path, "k.other-9.py311")
+    warmpack.ok("extract", "-f", "c.tgz", "-C", bare)
+    assert path.stat().st_mtime_ns == OLD
+    assert list(judge(warmpack, bare).values()) == ["valid"] * 4
+
+
+def test_caches_alone_change_nothing_where_they_cannot_be_put(warmpack, bare):
+    write(bare / "app/l/__pycache__/l.add-3.py311.nbi/in the way")
+    before = trees.look(bare)
+    trees.refused(warmpack("extract", "-f", "c.tgz", "-C", bare))
+    trees.assert_same(trees.look(bare), before)
+
+
 # ---- Runs at the same time, and killed ones --------------------------------------------------
 
 def moved_tree(warmpack, tmp_path, count=120):

@@ -1,0 +1,121 @@
+/* The steps of repairing in the order in which an unpacking of caches alone takes them. */
+
+#include "graft.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "job.h"
+
+struct graft {
+    struct restore restore;
+    struct repair repair;
+    struct tree_manifest t; /* whose manifest is borrowed */
+    struct wp_restore_result result;
+};
+
+int graft_begin(struct graft **out, const struct graft_options *o, struct wp_error *err)
+{
+    struct graft *g = *out = calloc(1, sizeof *g);
+    struct restore *restore = g ? &g->restore : NULL;
+    int r;
+
+    if (!g)
+        return error_nomem(err);
+    *restore = (struct restore){.context = o->context,
+                                .o = o->o,
+                                .result = &g->result,
+                                .pool = o->pool,
+                                .grafting = true,
+                                .early = true,
+                                .dir_path = (char *)o->dir_path,
+                                .roots = o->roots,
+                                .fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 0),
+                                .repairs = &g->repair};
+    restore->trees = (struct trees){
+        .dir = o->o->dir, .dir_path = o->dir_path, .fd = restore->fd, .list = &g->t, .count = 1};
+    g->repair =
+        (struct repair){.t = &g->t, .lock = -1, .old_fd = -1, .cache_fd = -1, .user_fd = -1};
+    if (restore->fd < 0)
+        return error_set(err, errno, o->o->dir, "cannot open directory");
+    r = tree_manifest_borrow(&restore->trees, &g->t, o->m, o->home, o->strip, err);
+    if (r == 0)
+        r = restore_plan(restore, &g->repair, err);
+    if (r == 0)
+        r = restore_share(restore, err);
+    return r < 0 ? r : restore_check_files(restore, &g->repair, err);
+}
+
+void graft_free(struct graft *g)
+{
+    if (!g)
+        return;
+    repair_clear(&g->repair);
+    g->t.m = (struct manifest){0};
+    tree_manifest_clear(&g->t);
+    cleanup_close(&g->restore.fd);
+    free(g->restore.owners);
+    free(g);
+}
+
+ptrdiff_t graft_source(const struct graft *g, const char *source)
+{
+    const struct restored *f = restore_file_of(&g->repair, source);
+
+    return f ? f - g->repair.files : -1;
+}
+
+bool graft_is_same(const struct graft *g, size_t source)
+{
+    return g->repair.files[source].status == RESTORED_SAME;
+}
+
+/* Records of what is staged are for directories of the manifest, too. */
+static void tag_records(const struct tree_manifest *t, struct layout *l)
+{
+    for (size_t i = 0; i < l->record_count; i++)
+        for (size_t dir = 0; dir < t->dir_count; dir++)
+            if (strcmp(t->dirs[dir].path, l->records[i].source) == 0)
+                l->records[i].tag = dir;
+}
+
+int graft_add_caches(struct graft *g, struct layout *l, struct wp_error *err)
+{
+    g->repair.layout = l;
+    if (tree_find_dirs(&g->t) < 0)
+        return error_nomem(err);
+    tag_records(&g->t, l);
+    return restore_add_caches(&g->restore, &g->repair, err);
+}
+
+int graft_fit_staged(struct graft *g, struct wp_error *err)
+{
+    return restore_stamps(&g->restore, &g->repair, STAMPS_STAGED, err);
+}
+
+int graft_finish(struct graft *g, size_t *restamped, size_t *lost, struct wp_error *err)
+{
+    struct restore *restore = &g->restore;
+    int r;
+
+    restore->early = false;
+    r = restore_set_times(restore, &g->repair, err);
+    if (r == 0)
+        r = restore_count_files(restore, &g->repair, err);
+    if (r == 0)
+        r = restore_stamps(restore, &g->repair, STAMPS_STAYING, err);
+    if (r == 0)
+        r = restore_pycs(restore, &g->repair, err);
+    if (r == 0)
+        r = restore_record(restore, &g->repair, err);
+    if (r == 0)
+        restore_tell_missing(restore, &g->repair);
+    *restamped += g->result.restamped;
+    *lost += g->result.lost;
+    return r;
+}

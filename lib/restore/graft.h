@@ -1,0 +1,37 @@
+#pragma once
+/* Steps of repairing, for who puts the caches of an archive onto a tree that came another way: its
+ * sources get the times of the archive's, or indexes fit those that they have, and caches that the
+ * tree has already stay of use. All is staged first; the tree changes in the end alone. */
+
+#include "layout/layout.h"
+#include "manifest/manifest.h"
+#include "warmpack.h"
+
+struct graft; /* one such run */
+
+/* What it is about; borrowed. */
+struct graft_options {
+    const struct wp_context *context;
+    const struct wp_restore_options *o;
+    const struct manifest *m;
+    const char *home; /* of the manifest, in the tree */
+    unsigned strip;   /* --strip-components */
+    const char *dir_path;
+    char **roots;
+    int fd; /* of the tree */
+    struct pool *pool;
+};
+
+/* Compares the sources of the tree with those of the manifest. Free *OUT in any case. */
+int graft_begin(struct graft **out, const struct graft_options *o, struct wp_error *err);
+void graft_free(struct graft *g); /* NULL is fine */
+/* The entry of the archive that SOURCE is, or leads to, as a number; -1: there is none. */
+ptrdiff_t graft_source(const struct graft *g, const char *source);
+/* Has it the same content in the tree? */
+bool graft_is_same(const struct graft *g, size_t source);
+/* Adds to L, whose records are all staged ones, the caches that the tree has for those sources. */
+int graft_add_caches(struct graft *g, struct layout *l, struct wp_error *err);
+/* Before the commit: lets what is staged fit the sources. */
+int graft_fit_staged(struct graft *g, struct wp_error *err);
+/* After it: sets times, lets what the tree had before fit, and counts in *RESTAMPED and *LOST. */
+int graft_finish(struct graft *g, size_t *restamped, size_t *lost, struct wp_error *err);
