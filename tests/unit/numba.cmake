@@ -10,11 +10,16 @@ unit_test(features base numba)
 unit_test(data base numba)
 unit_test(zipped base numba)
 unit_test(imports base numba)
+unit_test(code_names base numba)
+
+# Programs that write what the library finds, for tests in Python.
+foreach(program show_imports show_code_names)
+  add_executable(${program} EXCLUDE_FROM_ALL ${program}.c ${numba_OBJECTS} ${base_OBJECTS})
+  target_link_libraries(${program} PRIVATE warmpack_flags)
+  set_property(GLOBAL APPEND PROPERTY warmpack_unit_tests ${program})
+endforeach()
 
 # Compared with Python's ast on a part of what Debian's packages hold; tests/fuzz takes all.
-add_executable(show_imports EXCLUDE_FROM_ALL show_imports.c ${numba_OBJECTS} ${base_OBJECTS})
-target_link_libraries(show_imports PRIVATE warmpack_flags)
-set_property(GLOBAL APPEND PROPERTY warmpack_unit_tests show_imports)
 add_test(NAME imports_by_ast COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/imports_by_ast.py
                                      $<TARGET_FILE:show_imports> 5)
 
