@@ -7,21 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool amend_is_source(const struct entry *e)
-{
-    size_t n = strlen(e->path);
-
-    return (e->type == ENTRY_FILE || e->type == ENTRY_SYMLINK) && n > 3 &&
-           strcmp(e->path + n - 3, ".py") == 0;
-}
-
-bool amend_is_zip(const struct entry *e)
-{
-    size_t n = strlen(e->path);
-
-    return e->type == ENTRY_FILE && n > 4 && strcmp(e->path + n - 4, ".zip") == 0;
-}
-
 static void tell(const struct amend *a)
 {
     const struct wp_amend_result *r = a->result;

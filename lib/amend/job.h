@@ -24,8 +24,6 @@ struct match {
     bool same_name; /* Python imports both by the same name: caches can be shared */
 };
 
-/* Is it a file that may be a zip with sources in it? */
-bool amend_is_zip(const struct entry *e);
 struct amend {
     const struct wp_context *context;
     const struct wp_amend_options *o;
@@ -37,19 +35,24 @@ struct amend {
     struct wp_amend_result *result;
 };
 
-/* Is it a .py file, or a link that is called like one? */
-bool amend_is_source(const struct entry *e);
-
+/* ---- survey.c */
 /* Fills a->survey, which is empty. */
 int amend_survey(struct amend *a, struct wp_error *err);
 void amend_survey_clear(struct survey *s);
 
+/* ---- match.c */
+/* Is it a .py file, or a link that is called like one? */
+bool amend_is_source(const struct entry *e);
+/* Is it a file that may be a zip with sources in it? */
+bool amend_is_zip(const struct entry *e);
 /* Fills a->matches, and says in the result which sources have none. */
 int amend_match(struct amend *a, struct wp_error *err);
 
+/* ---- times.c */
 /* Gives the matched sources of P, whose walk begins as the spool does, their times. */
 int amend_times(struct pack *p, struct amend *a, struct wp_error *err);
 
+/* ---- plan.c */
 /* The packing job's planner; CTX is the struct amend. -ECANCELED without a message: the tree has
  * nothing for this archive. */
 pack_planner amend_plan;

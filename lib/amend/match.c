@@ -10,6 +10,17 @@
 #include "base/path.h"
 #include "job.h"
 #include "manifest/links.h"
+#include "numba/zipped.h"
+
+bool amend_is_source(const struct entry *e)
+{
+    return (e->type == ENTRY_FILE || e->type == ENTRY_SYMLINK) && caches_is_source(e->path);
+}
+
+bool amend_is_zip(const struct entry *e)
+{
+    return e->type == ENTRY_FILE && zipped_is_zip(e->path);
+}
 
 /* Sorted by digest. */
 struct candidates {

@@ -57,19 +57,22 @@ static struct walk_item *add_item(struct pack *p, struct wp_error *err)
 /* In the order of the spool: number I there is number I here. */
 static int add_spooled(struct pack *p, const struct amend *a, struct wp_error *err)
 {
+    p->spool = &a->spool;
+    if (a->o->format->is_rounded &&
+        !(p->header_times = calloc(a->spool.count + 1, sizeof *p->header_times)))
+        return error_nomem(err);
     for (size_t i = 0; i < a->spool.count; i++) {
         const struct spooled *from = &a->spool.items[i];
         struct walk_item *item = add_item(p, err);
 
         if (!item || entry_copy(&item->entry, &from->entry) < 0)
             return error_nomem(err);
-        item->spooled = true;
-        item->spool_at = from->at;
+        item->spooled = i + 1;
         item->dev = (dev_t)-1; /* no file system's: only names of one file are alike */
         item->ino = (ino_t)from->file;
         item->linked = from->linked;
-        item->has_header_time = a->o->format->is_rounded;
-        item->header_time = from->header_time;
+        if (p->header_times)
+            p->header_times[i] = from->header_time;
     }
     return 0;
 }
@@ -364,7 +367,6 @@ int amend_plan(struct pack *p, void *ctx, struct wp_error *err)
     forget(a); /* a second attempt looks again */
     walk_init(&p->walk);
     p->walk.copies = p->o->format->no_hardlinks;
-    p->spool = a->spool.fd;
     r = amend_survey(a, err);
     if (r == 0)
         r = amend_match(a, err);

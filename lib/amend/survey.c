@@ -137,7 +137,7 @@ int amend_survey(struct amend *a, struct wp_error *err)
     s->options.format = &none;
     s->options.members = &s->member;
     s->options.member_count = 1;
-    s->pack = (struct pack){.context = a->context, .o = &s->options, .spool = -1};
+    s->pack = (struct pack){.context = a->context, .o = &s->options};
     r = pack_plan(&s->pack, NULL, err);
     if (r == 0)
         r = digest_sources(a, err);

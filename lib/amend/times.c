@@ -96,8 +96,8 @@ static bool fits(int64_t in_zip, int64_t compiled)
 
 /* Chooses between the tree's time and the zip's own: the first, but where it would make .pyc files
  * stale that the second keeps valid. */
-static void choose(struct amend *a, struct walk_item *item, struct timespec exact,
-                   const struct compiled_list *l)
+static void choose(struct amend *a, const struct walk_item *item, struct timespec exact,
+                   const struct compiled_list *l, struct timespec *header)
 {
     uint64_t all = 0, by_exact = 0, by_own = 0;
     size_t low = 0, high = l->count;
@@ -113,12 +113,12 @@ static void choose(struct amend *a, struct walk_item *item, struct timespec exac
     for (; low < l->count && strcmp(l->v[low].source, item->entry.path) == 0; low++) {
         all++;
         by_exact += fits(exact.tv_sec, l->v[low].time);
-        by_own += fits(item->header_time.tv_sec, l->v[low].time);
+        by_own += fits(header->tv_sec, l->v[low].time);
     }
     a->result->pyc += all;
     a->result->pyc_in_zip += by_exact >= by_own ? by_exact : by_own;
     if (by_exact >= by_own)
-        item->header_time = exact;
+        *header = exact;
 }
 
 int amend_times(struct pack *p, struct amend *a, struct wp_error *err)
@@ -132,8 +132,8 @@ int amend_times(struct pack *p, struct amend *a, struct wp_error *err)
 
         if (item->entry.type != ENTRY_FILE) /* a link's time is its own */
             continue;
-        if (item->has_header_time)
-            choose(a, item, exact, &l);
+        if (p->header_times)
+            choose(a, item, exact, &l, &p->header_times[a->matches[i].spooled]);
         item->entry.mtime = exact;
         item->linked = false; /* other names of it may have other times */
     }

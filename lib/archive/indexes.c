@@ -78,13 +78,6 @@ static int digest_source(struct archive_reading *in, struct entry *e, struct wp_
     return r;
 }
 
-static bool is_source(const char *path)
-{
-    size_t length = strlen(path);
-
-    return length > 3 && strcmp(path + length - 3, ".py") == 0;
-}
-
 static int keep_index(struct archive_indexes *v, struct archive_reading *in, struct wp_error *err)
 {
     const struct entry *e = in->e;
@@ -201,7 +194,8 @@ static int meet_entry(struct archive_indexes *v, struct archive_reading *in, str
         return r;
     if (caches_is_index(e->path))
         return keep_index(v, in, err);
-    return is_source(e->path) ? digest_source(in, &v->m.entries[v->m.entry_count - 1], err) : 0;
+    return caches_is_source(e->path) ? digest_source(in, &v->m.entries[v->m.entry_count - 1], err)
+                                     : 0;
 }
 
 static int meet_all(struct archive_indexes *v, struct archive_reading *in,

@@ -21,6 +21,13 @@ struct caches {
     size_t count;
 };
 
+bool caches_is_source(const char *path)
+{
+    size_t n = strlen(path);
+
+    return n > 3 && strcmp(path + n - 3, ".py") == 0;
+}
+
 int caches_new(struct caches **out, struct wp_error *err)
 {
     *out = calloc(1, sizeof **out);

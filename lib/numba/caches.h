@@ -8,6 +8,9 @@
 #include "base/entry.h"
 #include "base/error.h"
 
+/* Is PATH called like a source? */
+bool caches_is_source(const char *path);
+
 /* A table of the hashed names that Numba would give the source directories of a tree. */
 struct caches;
 

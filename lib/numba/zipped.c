@@ -38,6 +38,13 @@ size_t zipped_length(const char *path)
     return 0;
 }
 
+bool zipped_is_zip(const char *path)
+{
+    size_t n = strlen(path);
+
+    return n > 4 && strcmp(path + n - 4, ".zip") == 0;
+}
+
 char *zipped_file(const char *path)
 {
     size_t n = zipped_length(path);

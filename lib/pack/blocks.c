@@ -36,7 +36,7 @@ static bool has_target(struct blocks *b, const struct entry *link)
     while (!b->is_settled[first - b->p->walk.items])
         pthread_cond_wait(&b->settled, &b->lock);
     pthread_mutex_unlock(&b->lock);
-    return first->entry.type != ENTRY_OTHER;
+    return !first->gone;
 }
 
 static int add_segment(struct blocks *b, struct slot *s, const struct segment *g,
@@ -280,7 +280,7 @@ int pack_blocks(struct pack *p, struct format_writer *w, struct pool *pool, stru
         return error_set(err, errno, NULL, "cannot start packing");
     for (size_t i = 0; i < p->walk.count && r == 0; i++) {
         r = context_check(p->context, err);
-        if (r == 0 && p->walk.items[i].entry.type != ENTRY_OTHER)
+        if (r == 0)
             r = put_item(&b, i, err);
     }
     if (r == 0)

@@ -65,6 +65,15 @@ int pack_find_inside(struct pack *p, const struct caches *known, struct wp_error
     return 0;
 }
 
+/* Is it neither DIR itself, nor a file of caches? */
+static bool is_no_cache(const struct walk_item *item, void *dir)
+{
+    const char *path = item->entry.path;
+
+    return strcmp(path, dir) != 0 &&
+           (item->entry.type != ENTRY_FILE || !(caches_is_index(path) || caches_is_data(path)));
+}
+
 /* Packs hashed directory NAME of a cache root outside the tree. Two roots may each have one of
  * that name: the later gets a number behind its name. */
 static int take_outside(struct pack *p, unsigned root, const char *name, const char *source,
@@ -73,7 +82,7 @@ static int take_outside(struct pack *p, unsigned root, const char *name, const c
     struct walk_options options = {.numeric_owner = p->o->numeric_owner, .context = p->context};
     _cleanup_buf_ struct buf as = {0};
     unsigned copies = 0;
-    size_t kept;
+    size_t first;
     int r;
 
     for (size_t i = 0; i < p->manifest.cache_count; i++) {
@@ -90,24 +99,11 @@ static int take_outside(struct pack *p, unsigned root, const char *name, const c
     r = pack_record_cache(p, (char *)as.data, source, kind, err);
     if (r < 0)
         return r;
-    kept = p->walk.count;
+    first = p->walk.count;
     r = walk_add(&p->walk, root, name, (char *)as.data, &options, err);
     if (r < 0)
         return r;
-    for (size_t i = kept; i < p->walk.count; i++) {
-        struct walk_item *item = &p->walk.items[i];
-        bool wanted = strcmp(item->entry.path, (char *)as.data) == 0 ||
-                      (item->entry.type == ENTRY_FILE &&
-                       (caches_is_index(item->entry.path) || caches_is_data(item->entry.path)));
-
-        if (wanted) {
-            p->walk.items[kept++] = *item;
-        } else {
-            entry_clear(&item->entry);
-            free(item->name);
-        }
-    }
-    p->walk.count = kept;
+    walk_drop(&p->walk, first, is_no_cache, as.data);
     return 0;
 }
 

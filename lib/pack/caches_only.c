@@ -88,25 +88,22 @@ static int decide(struct fates *f)
     return 0;
 }
 
+static bool is_dropped(const struct walk_item *item, void *fates)
+{
+    return *fate_of(fates, item) == DROPPED;
+}
+
 int pack_keep_caches(struct pack *p, struct wp_error *err)
 {
     _cleanup_free_ unsigned char *fates = calloc(p->walk.count + 1, 1);
     struct fates f = {.p = p, .of = fates};
-    size_t kept = 0;
 
     if (!fates || decide(&f) < 0)
         return error_nomem(err);
-    for (size_t i = 0; i < p->walk.count; i++) {
-        struct walk_item *item = &p->walk.items[i];
-
-        if (fates[i] == DROPPED) {
-            entry_clear(&item->entry);
-            free(item->name);
-            continue;
-        }
-        item->entry.absent = fates[i] == ABSENT;
-        p->walk.items[kept++] = *item;
-    }
-    p->walk.count = kept;
-    return kept ? 0 : error_set(err, 0, p->o->archive, "not made: there are no caches to pack");
+    for (size_t i = 0; i < p->walk.count; i++)
+        p->walk.items[i].entry.absent = fates[i] == ABSENT;
+    walk_drop(&p->walk, 0, is_dropped, &f);
+    return p->walk.count
+               ? 0
+               : error_set(err, 0, p->o->archive, "not made: there are no caches to pack");
 }

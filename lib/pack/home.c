@@ -1,17 +1,16 @@
-/* Packing: where the manifest lies, and files that are in no tree. */
+/* Packing: the directory of the manifest, and the ID that it is called by. */
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
 #include "job.h"
 
-/* Stands for the ID until the walk is known. */
-static const char no_id[OWN_ID_LENGTH + 1] = "0000000000000000";
+/* The directory's name until the whole walk is known, of which the ID is a digest. */
+static const char no_id[] = "0000000000000000";
 
 /* The one directory in which everything lies; NULL: there is none. */
 static char *single_top(const struct walk *w)
@@ -86,81 +85,78 @@ int pack_home(struct pack *p, struct wp_error *err)
     return p->home ? 0 : error_nomem(err);
 }
 
-/* *FILE becomes what PATH goes through that is no directory; NULL: nothing. */
-static int find_file_above(const struct pack *p, const char *path, const struct walk_item **file,
-                           struct wp_error *err)
-{
-    _cleanup_free_ char *above = strdup(path);
+/* ---- The ID ------------------------------------------------------------------------------ */
 
-    *file = NULL;
-    if (!above)
-        return error_nomem(err);
-    for (char *slash = strchr(above, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        *file = walk_find(&p->walk, above);
-        if (*file && (*file)->entry.type != ENTRY_DIR)
-            return 0;
-        *slash = '/';
+static void put_u64(unsigned char *out, uint64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        out[i] = (unsigned char)(v >> (8 * i));
+}
+
+/* A digest over names, types, sizes and times: it is known before anything is read. */
+static int digest_walk(const struct walk *w, unsigned char digest[SHA256_SIZE])
+{
+    struct sha256 *sha = sha256_new();
+    unsigned char fixed[25];
+
+    if (!sha)
+        return -ENOMEM;
+    for (size_t i = 0; i < w->count; i++) {
+        const struct entry *e = &w->items[i].entry;
+
+        sha256_add(sha, e->path, strlen(e->path) + 1);
+        if (e->target)
+            sha256_add(sha, e->target, strlen(e->target) + 1);
+        fixed[0] = (unsigned char)e->type;
+        put_u64(fixed + 1, e->size);
+        put_u64(fixed + 9, (uint64_t)e->mtime.tv_sec);
+        put_u64(fixed + 17, (uint64_t)e->mtime.tv_nsec);
+        sha256_add(sha, fixed, sizeof fixed);
     }
-    *file = NULL;
+    sha256_end(sha, digest);
+    sha256_free(sha);
     return 0;
 }
 
-int pack_refuse_below_files(const struct pack *p, struct wp_error *err)
+/* What lies in directory FROM lies in TO now. */
+static int move_path(char **path, const char *from, const char *to)
 {
-    const struct walk_item *file = NULL;
-    const char *last = "";
+    char *moved;
+
+    if (!*path || !path_is_under(*path, from))
+        return 0;
+    if (asprintf(&moved, "%s%s", to, *path + strlen(from)) < 0)
+        return -ENOMEM;
+    free(*path);
+    *path = moved;
+    return 0;
+}
+
+/* All paths in there change alike, so that their order stays. */
+static int rename_home(struct pack *p, const char *from)
+{
     int r = 0;
 
     for (size_t i = 0; i < p->walk.count && r == 0; i++) {
-        const char *path = p->walk.items[i].entry.path;
-        size_t n = (size_t)(path_base(path) - path);
+        struct entry *e = &p->walk.items[i].entry;
 
-        /* What lies in one directory stands together, but for what lies deeper. */
-        if (strncmp(path, last, n) != 0 || strchr(last + n, '/'))
-            r = find_file_above(p, path, &file, err);
-        if (r == 0 && file)
-            return error_set(err, 0, path, "lies in %s, which is no directory: refused",
-                             file->entry.path);
-        last = path;
+        r = move_path(&e->path, from, p->home);
+        if (r == 0 && e->type == ENTRY_HARDLINK)
+            r = move_path(&e->target, from, p->home);
     }
-    if (r == 0)
-        r = find_file_above(p, p->home, &file, err);
-    if (r == 0 && file)
-        return error_set(err, 0, file->entry.path,
-                         "is no directory, but its name is that of the manifest's place: refused");
+    for (size_t i = 0; i < p->manifest.cache_count && r == 0; i++)
+        r = move_path(&p->manifest.caches[i].cache, from, p->home);
     return r;
 }
 
-void pack_drop(struct pack *p, const char *dir)
+int pack_name_home(struct pack *p, struct wp_error *err)
 {
-    size_t kept = 0;
+    _cleanup_free_ char *before = take_ptr(p->home), *dir = path_dir(before);
+    unsigned char digest[SHA256_SIZE];
 
-    for (size_t i = 0; i < p->walk.count; i++) {
-        struct walk_item *item = &p->walk.items[i];
-
-        if (path_is_under(item->entry.path, dir)) {
-            entry_clear(&item->entry);
-            free(item->name);
-        } else {
-            p->walk.items[kept++] = *item;
-        }
-    }
-    p->walk.count = kept;
-}
-
-int pack_make(struct pack *p, const char *path, const char *text, struct wp_error *err)
-{
-    struct made_file *f;
-
-    if (array_grow(p->made, p->made_count) < 0)
+    if (!dir || digest_walk(&p->walk, digest) < 0)
         return error_nomem(err);
-    f = &p->made[p->made_count++];
-    *f = (struct made_file){.entry = {.path = strdup(path), .mode = 0644}};
-    if (!f->entry.path || buf_add_str(&f->text, text) < 0)
-        return error_nomem(err);
-    f->entry.size = f->text.size;
-    sha256_of(f->text.data, f->text.size, f->entry.sha256);
-    f->entry.has_sha256 = true;
-    return 0;
+    hex_encode(digest, OWN_ID_LENGTH / 2, p->id);
+    p->home = path_join(dir, p->id);
+    return !p->home || rename_home(p, before) < 0 ? error_nomem(err) : 0;
 }

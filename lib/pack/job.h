@@ -3,6 +3,7 @@
 
 #include "archive/format.h"
 #include "archive/output.h"
+#include "archive/spool.h"
 #include "base/buf.h"
 #include "manifest/manifest.h"
 #include "numba/caches.h"
@@ -25,10 +26,12 @@ struct pack {
     const struct wp_context *context;
     const struct wp_create_options *o;
     struct pool *pool;
-    struct walk walk;         /* sorted; entries take on what was really read */
-    int spool;                /* descriptor that the content of spooled items is read from */
-    struct manifest manifest; /* roots and caches; entries and indexes at the end */
-    char *home;               /* "TOP/.warmpack/ID", or the format's own place; owned */
+    struct walk walk;              /* sorted; entries take on what was really read */
+    const struct spool *spool;     /* that the content of spooled items is read from, or NULL */
+    struct timespec *header_times; /* by number in there: what headers say in place of the
+                                      manifest's times; NULL: the same; owned */
+    struct manifest manifest;      /* roots and caches; entries and indexes at the end */
+    char *home;                    /* "TOP/.warmpack/ID", or the format's own place; owned */
     char id[OWN_ID_LENGTH + 1];
     struct packed_index *indexes; /* sorted by item; owned */
     size_t index_count;
@@ -36,6 +39,12 @@ struct pack {
     size_t made_count;
     uint64_t total; /* bytes of content, for progress */
 };
+
+/* What ITEM, a spooled one, is in the spool. */
+static inline const struct spooled *pack_spooled(const struct pack *p, const struct walk_item *item)
+{
+    return &p->spool->items[item->spooled - 1];
+}
 
 /* Decides what goes into the archive, and under which name. */
 typedef int pack_planner(struct pack *p, void *ctx, struct wp_error *err);
@@ -76,17 +85,25 @@ int pack_find_caches(struct pack *p, const struct pack_names *names, struct wp_e
 /* When all items are there: sorts and checks them, and names the archive. */
 int pack_plan_end(struct pack *p, struct wp_error *err);
 
+/* ---- members.c */
 /* How this job walks what it packs. */
 void pack_walk_options(const struct pack *p, struct walk_options *w);
-/* Names p->home for a walk that is not sorted yet; zeros stand for the ID. */
+/* Walks all members; ENDS takes the number of items there are behind each member's own. */
+int pack_walk_members(struct pack *p, size_t *ends, struct wp_error *err);
+/* Removes items from a walk that is not sorted yet: DIR and all below it. */
+void pack_drop(struct pack *p, const char *dir);
+
+/* ---- home.c */
+/* Fills p->home for a walk that is not sorted yet; zeros stand for the ID. */
 int pack_home(struct pack *p, struct wp_error *err);
+/* Gives it its ID, once the walk is sorted: a digest of that. */
+int pack_name_home(struct pack *p, struct wp_error *err);
+
+/* ---- check.c */
+int pack_refuse_links(const struct pack *p, struct wp_error *err);
 /* Where one name goes through another that is no directory, nobody could unpack what would be
  * written, nor what warmpack adds there. For a sorted walk. */
 int pack_refuse_below_files(const struct pack *p, struct wp_error *err);
-/* Removes items from a walk that is not sorted yet: DIR and all below it. */
-void pack_drop(struct pack *p, const char *dir);
-/* Adds a file with that content. */
-int pack_make(struct pack *p, const char *path, const char *text, struct wp_error *err);
 
 /* Gives an egg its EGG-INFO: what is in the tree, or what setuptools left near it. */
 int pack_egg(struct pack *p, struct wp_error *err);
@@ -115,6 +132,8 @@ const struct walk_item *pack_source(const struct pack *p, const char *path);
  * -EAGAIN where an index or its data files changed since they were read. */
 int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error *err);
 
+/* Adds a file with that content. */
+int pack_make(struct pack *p, const char *path, const char *text, struct wp_error *err);
 /* Writes what was made, and last the manifest, which begins at byte *AT of the archive. The walk
  * has no items afterwards. */
 int pack_manifest(struct pack *p, struct format_writer *w, struct pool *pool, struct output *out,

@@ -33,7 +33,7 @@ static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
     const struct walk_item *item = walk_find(&((const struct pack *)ctx)->walk, path);
 
     *is_end = item && item->entry.type == ENTRY_SYMLINK && !item->spooled;
-    return item ? &item->entry : NULL;
+    return item && !item->gone ? &item->entry : NULL;
 }
 
 const struct walk_item *pack_source(const struct pack *p, const char *path)
@@ -80,8 +80,8 @@ static int digest_fact(void *ctx, unsigned char out[32])
     _cleanup_close_ int fd = -1;
 
     if (c->member && c->source->spooled)
-        return zipped_digest_within(c->p->spool, c->source->spool_at, c->source->entry.size,
-                                    c->member, out);
+        return zipped_digest_within(c->p->spool->fd, pack_spooled(c->p, c->source)->at,
+                                    c->source->entry.size, c->member, out);
     fd = open_source(c, &st);
     if (fd < 0)
         return fd;
@@ -155,7 +155,7 @@ static int check_pair(const struct pack *p, const struct walk_item *item, const 
 
         if (!path)
             return error_nomem(err);
-        if (data && data->entry.type == ENTRY_FILE)
+        if (data && data->entry.type == ENTRY_FILE && !data->gone)
             same = is_as_packed(p, data);
     }
     if (same)
@@ -269,8 +269,8 @@ int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error 
     for (size_t i = 0; i < p->index_count; i++) {
         int r;
 
-        if (p->walk.items[p->indexes[i].item].entry.type == ENTRY_OTHER)
-            continue; /* gone before it was read */
+        if (p->walk.items[p->indexes[i].item].gone)
+            continue;
         r = judge_packed(p, &p->indexes[i], verify, err);
         if (r < 0)
             return r;

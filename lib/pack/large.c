@@ -137,8 +137,8 @@ int pack_large_open(struct blocks *b, struct walk_item *item, struct large **out
         return error_nomem(err);
     pthread_mutex_init(&l->lock, NULL);
     l->sha = sha256_new();
-    l->base = item->spooled ? item->spool_at : 0;
-    l->fd = item->spooled ? fcntl(b->p->spool, F_DUPFD_CLOEXEC, 0)
+    l->base = item->spooled ? pack_spooled(b->p, item)->at : 0;
+    l->fd = item->spooled ? fcntl(b->p->spool->fd, F_DUPFD_CLOEXEC, 0)
                           : pack_open_item(b->p, item, &l->before, err);
     if (l->fd < 0 && item->spooled)
         l->fd = error_set(err, errno, item->entry.path, "cannot open");

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
@@ -42,37 +43,67 @@ static int compare_entries(const void *a, const void *b)
     return strcmp(((const struct entry *)a)->path, ((const struct entry *)b)->path);
 }
 
-/* The walk's entries become the manifest's, in the memory in which they are: all have been packed,
- * and a million are too many to have them twice. Entries of what was made are copied. */
+int pack_make(struct pack *p, const char *path, const char *text, struct wp_error *err)
+{
+    struct made_file *f;
+
+    if (array_grow(p->made, p->made_count) < 0)
+        return error_nomem(err);
+    f = &p->made[p->made_count++];
+    *f = (struct made_file){.entry = {.path = strdup(path), .mode = 0644}};
+    if (!f->entry.path || buf_add_str(&f->text, text) < 0)
+        return error_nomem(err);
+    f->entry.size = f->text.size;
+    sha256_of(f->text.data, f->text.size, f->entry.sha256);
+    f->entry.has_sha256 = true;
+    return 0;
+}
+
+static bool is_gone(const struct walk_item *item, void *ctx)
+{
+    (void)ctx;
+    return item->gone;
+}
+
+/* The walk's entries become the manifest's, as all have been packed. A million are too many to have
+ * them twice: the walk gives its memory back bit by bit, from its end. */
+static void take_walk(struct walk *w, struct entry *entries)
+{
+    enum { STEP = 4096 }; /* items between one return of memory and the next */
+
+    while (w->count) {
+        struct walk_item *item = &w->items[--w->count], *less;
+
+        entries[w->count] = item->entry;
+        free(item->name);
+        if (w->count % STEP != 0)
+            continue;
+        less = reallocarray(w->items, w->count ? w->count : 1, sizeof *less);
+        if (less) {
+            w->items = less;
+            w->room = w->count ? w->count : 1;
+        }
+    }
+}
+
+/* Entries of what was made are copied. */
 static int take_entries(struct pack *p, struct wp_error *err)
 {
     struct manifest *m = &p->manifest;
-    struct walk_item *items = take_ptr(p->walk.items);
-    size_t count = p->walk.count;
-    struct entry *entries = (struct entry *)items, *fit;
 
-    p->walk.count = p->walk.room = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct entry e = items[i].entry;
-
-        free(items[i].name);
-        if (e.type == ENTRY_OTHER)
-            entry_clear(&e);
-        else
-            entries[m->entry_count++] = e;
-    }
-    m->entries = entries;
-    fit = reallocarray(entries, m->entry_count + p->made_count + 1, sizeof *fit);
-    if (!fit)
+    walk_drop(&p->walk, 0, is_gone, NULL);
+    m->entries = reallocarray(NULL, p->walk.count + p->made_count + 1, sizeof *m->entries);
+    if (!m->entries)
         return error_nomem(err);
-    m->entries = fit;
+    m->entry_count = p->walk.count;
+    take_walk(&p->walk, m->entries);
     for (size_t i = 0; i < p->made_count; i++) {
-        if (entry_copy(&fit[m->entry_count], &p->made[i].entry) < 0)
+        if (entry_copy(&m->entries[m->entry_count], &p->made[i].entry) < 0)
             return error_nomem(err);
         m->entry_count++;
     }
     if (p->made_count)
-        qsort(fit, m->entry_count, sizeof *fit, compare_entries);
+        qsort(m->entries, m->entry_count, sizeof *m->entries, compare_entries);
     return 0;
 }
 

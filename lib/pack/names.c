@@ -8,14 +8,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "job.h"
-#include "numba/caches.h"
-
-static bool ends_with(const char *path, const char *suffix)
-{
-    size_t n = strlen(path), m = strlen(suffix);
-
-    return n > m && strcmp(path + n - m, suffix) == 0;
-}
+#include "numba/zipped.h"
 
 /* ---- Sources in zips --------------------------------------------------------------------- */
 
@@ -56,12 +49,12 @@ static int hash_under(struct pack *p, struct pack_names *names, size_t from, siz
 
         if (root >= 0 && (item->root != (unsigned)root || !item->name))
             continue;
-        if (!is_dir && ends_with(item->entry.path, ".zip"))
+        if (!is_dir && zipped_is_zip(item->entry.path))
             r = hash_zip(p, names->zipped, item, root >= 0 ? item->name : item->entry.path, bases,
                          err);
         if (r < 0)
             return r;
-        if (!is_dir && !ends_with(item->entry.path, ".py"))
+        if (!is_dir && !caches_is_source(item->entry.path))
             continue;
         dir = is_dir ? strdup(item->entry.path) : path_dir(item->entry.path);
         if (root >= 0)

@@ -64,8 +64,7 @@ static int pack_entries(struct pack *p, struct format_writer *w, struct pool *po
     result->cache_dirs = p->manifest.cache_count;
     memcpy(result->id, p->id, sizeof p->id);
     for (size_t i = 0; i < p->walk.count; i++) {
-        result->entries +=
-            p->walk.items[i].entry.type != ENTRY_OTHER && !p->walk.items[i].entry.absent;
+        result->entries += !p->walk.items[i].gone && !p->walk.items[i].entry.absent;
         result->bytes_read += p->walk.items[i].entry.size;
     }
     r = refuse_stale(p, result, err);
@@ -81,7 +80,7 @@ static int pack_once(const struct wp_context *context, const struct wp_create_op
                      pack_planner *plan, void *ctx, struct pool *pool, struct output *out,
                      struct wp_create_result *result, struct wp_error *err)
 {
-    struct pack p = {.context = context, .o = o, .pool = pool, .spool = -1};
+    struct pack p = {.context = context, .o = o, .pool = pool};
     _cleanup_buf_ struct buf mark = {0};
     struct format_write_options options = {.level = o->level_set ? o->level : -1,
                                            .one_member = o->gzip_one_member};

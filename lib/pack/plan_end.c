@@ -1,5 +1,5 @@
-/* Packing, the end of the first step: all items are there; they are sorted, and the archive gets
- * its ID. */
+/* Packing, the end of the first step: all items are there; they are sorted and checked, and the
+ * archive gets its ID. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,48 +9,6 @@
 #include "base/path.h"
 #include "job.h"
 #include "numba/caches.h"
-
-static void put_u64(unsigned char *out, uint64_t v)
-{
-    for (int i = 0; i < 8; i++)
-        out[i] = (unsigned char)(v >> (8 * i));
-}
-
-/* The ID is known before anything is read: a digest over names, types, sizes and times. */
-static int name_archive(struct pack *p, struct wp_error *err)
-{
-    unsigned char digest[SHA256_SIZE], fixed[25];
-    struct sha256 *sha = sha256_new();
-    size_t before = strlen(p->home) - OWN_ID_LENGTH;
-
-    if (!sha)
-        return error_nomem(err);
-    for (size_t i = 0; i < p->walk.count; i++) {
-        const struct entry *e = &p->walk.items[i].entry;
-
-        sha256_add(sha, e->path, strlen(e->path) + 1);
-        if (e->target)
-            sha256_add(sha, e->target, strlen(e->target) + 1);
-        fixed[0] = (unsigned char)e->type;
-        put_u64(fixed + 1, e->size);
-        put_u64(fixed + 9, (uint64_t)e->mtime.tv_sec);
-        put_u64(fixed + 17, (uint64_t)e->mtime.tv_nsec);
-        sha256_add(sha, fixed, sizeof fixed);
-    }
-    sha256_end(sha, digest);
-    sha256_free(sha);
-    hex_encode(digest, OWN_ID_LENGTH / 2, p->id);
-
-    /* All names below home change alike, so the order stays. */
-    for (size_t i = 0; i < p->walk.count; i++)
-        if (path_is_under(p->walk.items[i].entry.path, p->home))
-            memcpy(p->walk.items[i].entry.path + before, p->id, OWN_ID_LENGTH);
-    for (size_t i = 0; i < p->manifest.cache_count; i++)
-        if (path_is_under(p->manifest.caches[i].cache, p->home))
-            memcpy(p->manifest.caches[i].cache + before, p->id, OWN_ID_LENGTH);
-    memcpy(p->home + before, p->id, OWN_ID_LENGTH);
-    return 0;
-}
 
 static int list_indexes(struct pack *p, struct wp_error *err)
 {
@@ -101,17 +59,6 @@ static int compare_caches(const void *a, const void *b)
                   ((const struct manifest_cache *)b)->cache);
 }
 
-static int refuse_links(const struct pack *p, struct wp_error *err)
-{
-    for (size_t i = 0; i < p->walk.count && p->o->format->no_symlinks; i++)
-        if (p->walk.items[i].entry.type == ENTRY_SYMLINK)
-            return error_set(err, 0, p->walk.items[i].entry.path,
-                             "is a symbolic link, which a .%s cannot hold: -h packs what it "
-                             "points to",
-                             p->o->format->name);
-    return 0;
-}
-
 int pack_plan_end(struct pack *p, struct wp_error *err)
 {
     int r = walk_finish(&p->walk, err);
@@ -119,11 +66,11 @@ int pack_plan_end(struct pack *p, struct wp_error *err)
     if (r == 0 && p->o->caches_only)
         r = pack_keep_caches(p, err);
     if (r == 0)
-        r = refuse_links(p, err);
+        r = pack_refuse_links(p, err);
     if (r == 0)
         r = set_owners(p, err);
     if (r == 0)
-        r = name_archive(p, err);
+        r = pack_name_home(p, err);
     if (r == 0)
         r = list_indexes(p, err);
     if (p->manifest.cache_count)

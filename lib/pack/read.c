@@ -14,10 +14,7 @@
 
 bool pack_is_source_or_cache(const char *path)
 {
-    size_t n = strlen(path);
-
-    return (n > 3 && strcmp(path + n - 3, ".py") == 0) || caches_is_index(path) ||
-           caches_is_data(path);
+    return caches_is_source(path) || caches_is_index(path) || caches_is_data(path);
 }
 
 static bool same_time(struct timespec a, struct timespec b)
@@ -80,8 +77,8 @@ int pack_add_header(struct blocks *b, struct slot *s, const struct walk_item *it
 {
     struct entry e = item->entry;
 
-    if (item->has_header_time)
-        e.mtime = item->header_time;
+    if (item->spooled && b->p->header_times)
+        e.mtime = b->p->header_times[item->spooled - 1];
     return b->w->ops->add_header(b->w, &s->block, &e, err);
 }
 
@@ -143,7 +140,7 @@ static int read_once(struct blocks *b, struct slot *s, struct walk_item *item, i
 void pack_drop_item(struct blocks *b, struct walk_item *item)
 {
     report(b->p->context, WP_CHANGED, item->entry.path, "was removed before it was read");
-    item->entry.type = ENTRY_OTHER;
+    item->gone = true;
 }
 
 /* All of a file of a tree: 0; 1: it is gone, and nothing of it is in the block. */
@@ -193,7 +190,8 @@ static int read_spooled(struct blocks *b, struct slot *s, struct walk_item *item
     *content = plain->size;
     if (buf_reserve(plain, item->entry.size) < 0)
         return error_nomem(err);
-    got = file_read_at(b->p->spool, plain->data + plain->size, item->entry.size, item->spool_at);
+    got = file_read_at(b->p->spool->fd, plain->data + plain->size, item->entry.size,
+                       pack_spooled(b->p, item)->at);
     if (got < 0 || (uint64_t)got < item->entry.size)
         return error_set(err, got < 0 ? (int)-got : EIO, item->entry.path,
                          "cannot read from the temporary file");

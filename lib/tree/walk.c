@@ -31,6 +31,24 @@ void walk_free(struct walk *w)
     *w = (struct walk){0};
 }
 
+void walk_drop(struct walk *w, size_t from, bool (*goes)(const struct walk_item *item, void *ctx),
+               void *ctx)
+{
+    size_t kept = from;
+
+    for (size_t i = from; i < w->count; i++) {
+        struct walk_item *item = &w->items[i];
+
+        if (goes(item, ctx)) {
+            entry_clear(&item->entry);
+            free(item->name);
+        } else {
+            w->items[kept++] = *item;
+        }
+    }
+    w->count = kept;
+}
+
 int walk_root_add(struct walk *w, int fd, char *name, struct wp_error *err)
 {
     int *fds = reallocarray(w->root_fds, (size_t)w->root_count + 1, sizeof *fds);

@@ -20,12 +20,9 @@ struct walk_item {
     bool broken;           /* for the packer: a data file that is truncated or malformed */
     bool linked;           /* a file that may have other names in the walk */
     bool follow;           /* its name leads through symlinks */
-
-    /* Of what lies in no tree, but was in an archive before: */
-    bool spooled;                /* its content stands in a spool ... */
-    uint64_t spool_at;           /* ... from here on */
-    bool has_header_time;        /* the archive's header has another time than the manifest */
-    struct timespec header_time; /* namely this one */
+    bool gone;      /* it is not there any more; after walk_add, for the packer alone to set */
+    size_t spooled; /* for the packer: number + 1 in the spool of another archive, where it
+                       lies in no tree; else 0 */
 };
 
 struct walk_options {
@@ -64,6 +61,9 @@ int walk_add(struct walk *w, unsigned root, const char *path, const char *as,
 /* Sorts, drops items named twice (the last one added stays), and turns further names of one inode
  * into hard links to the first. Call once, at the end. */
 int walk_finish(struct walk *w, struct wp_error *err);
+/* Removes the items from number FROM on of which GOES says so, with its CTX. */
+void walk_drop(struct walk *w, size_t from, bool (*goes)(const struct walk_item *item, void *ctx),
+               void *ctx);
 /* After walk_finish: the item with archive path PATH, or NULL. */
 struct walk_item *walk_find(const struct walk *w, const char *path);
 /* Is the directory FD one of the walked ones? */

@@ -149,7 +149,7 @@ static int take(struct walk_run *r, struct walk_listing *l, struct wp_error *err
         const struct walk_note *n = &l->notes[i];
 
         if (n->gone != WALK_NO_ITEM)
-            r->w->items[n->gone].entry.type = ENTRY_OTHER; /* for walk_finish to drop */
+            r->w->items[n->gone].gone = true;
         report(r->o->context, n->severity, n->path, "%s", n->what);
     }
     int e = take_items(r, l, err);
@@ -271,6 +271,12 @@ static int add_top(struct walk_run *r, struct wp_error *err)
     return take_all(r, &l, err);
 }
 
+static bool is_gone(const struct walk_item *item, void *ctx)
+{
+    (void)ctx;
+    return item->gone;
+}
+
 int walk_add(struct walk *w, unsigned root, const char *path, const char *as,
              const struct walk_options *o, struct wp_error *err)
 {
@@ -291,5 +297,6 @@ int walk_add(struct walk *w, unsigned root, const char *path, const char *as,
     if (e == 0 && found_directories(&r)) /* with `follow`, directories ask what led to them */
         e = o->pool && !o->follow ? list_on_pool(&r, o->pool, err) : list_here(&r, err);
     free(r.parents);
+    walk_drop(w, r.first, is_gone, NULL);
     return e;
 }

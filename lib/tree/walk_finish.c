@@ -29,17 +29,11 @@ static void drop(struct walk_item *i)
  * their number in *KEPT. The other items are dropped. */
 static int choose(struct walk *w, struct key *keys, size_t *kept, struct wp_error *err)
 {
-    size_t n = 0, gone = w->count;
+    const size_t n = w->count;
     int e = 0;
 
-    for (size_t i = 0; i < w->count; i++) {
-        struct entry *entry = &w->items[i].entry;
-        bool stays = entry->type != ENTRY_OTHER && entry->path; /* else it vanished meanwhile */
-
-        keys[stays ? n++ : --gone] = (struct key){.path = entry->path, .index = i};
-        if (!stays)
-            drop(&w->items[i]);
-    }
+    for (size_t i = 0; i < n; i++)
+        keys[i] = (struct key){.path = w->items[i].entry.path, .index = i};
     qsort(keys, n, sizeof *keys, compare_keys);
     *kept = 0;
     for (size_t k = 0; k < n; k++) {

@@ -33,6 +33,16 @@ def user_wide(runner, directory):
     return cache
 
 
+def test_cache_files_that_are_one_file_are_packed_so_that_they_can_be_unpacked(runner, tmp_path):
+    trees.write(tmp_path / "app/k.py", b"x = 1\n")
+    cache = user_wide(runner, tmp_path / "app")
+    os.link(cache / "k.add-3.py311.1.nbc", cache / "k.sub-5.py311.1.nbc")
+    runner.ok("create", "-f", "a.tgz", "app")
+    runner.ok("extract", "-f", "a.tgz", "-C", "out")
+    assert [name.rpartition("/")[2] for name in members(runner, "a.tgz")
+            if name.endswith(".nbc")] == ["k.add-3.py311.1.nbc", "k.sub-5.py311.1.nbc"]
+
+
 def test_a_user_wide_cache_is_packed_only_for_the_directory_it_belongs_to(runner, tmp_path):
     for where in ("one/app", "two/app", "two/lib"):
         trees.write(tmp_path / where / "k.py", b"x = 1\n")
