@@ -418,7 +418,8 @@ class _Pickle:
             self.at += _PUSH[code]
             stack.append(None)
         elif code in _PUSH_LONG:
-            self.at += self.number(_PUSH_LONG[code])
+            length = self.number(_PUSH_LONG[code])
+            self.at += length
             stack.append(None)
         elif code == b"}":
             stack.append(_Pairs())
@@ -478,9 +479,10 @@ def _retarget(data: bytes, old: _Cpu, new: _Cpu) -> bytes:
     try:
         body = _Pickle(data, _Pickle(data, 0).at)
         _, overloads = body.result.items
+        pairs = overloads.pairs
     except (LookupError, ValueError, AttributeError):
         return data
-    keys = [key for key, _ in overloads.pairs if isinstance(key, _Tuple) and len(key.items) > 1]
+    keys = [key for key, _ in pairs if isinstance(key, _Tuple) and len(key.items) > 1]
     changes = []
     for key in keys:
         magic = key.items[1]
@@ -503,7 +505,7 @@ def _retarget(data: bytes, old: _Cpu, new: _Cpu) -> bytes:
 def _unstamped(data: bytes, stamp: List[Any]) -> bytes:
     """The index with the recorded time in its stamp: a restore may have given it another."""
     found = _STAMPED.match(data)
-    if not found or len(stamp) != 2:
+    if not found or not isinstance(stamp[0], float):
         return data
     return data[:found.end()] + struct.pack(">d", stamp[0]) + data[found.end() + 8:]
 
@@ -549,13 +551,13 @@ class _Survey:
         self.names = _Names(home, _prefix(manifest))
         self.sources: Dict[str, Dict[str, Any]] = {}
         self.why: Dict[str, str] = {}  # why a source is left to Numba
-        self.left = ""  # why all are
+        self.foreign = ""  # why all are
         self.old: Optional[_Cpu] = None
         self.number: Optional[int] = None
         try:
             self.number, self.old = _choose(manifest.header, ours)
         except _Left as why:
-            self.left = str(why)
+            self.foreign = str(why)
         self.sets = {line["set"]: _members(line, "depends") or []
                      for line in manifest.last if "set" in line}
         for line in manifest.last:
@@ -573,6 +575,8 @@ class _Survey:
                 raise _Left("its caches were made by Numba %s" % line["numba"])
             if line.get("valid") is not True or file is None or stamp is None:
                 raise _Left("its caches were not valid when they were packed")
+            if self.foreign:
+                raise _Left(self.foreign)
             if self.number is not None and self.number not in line.get("cpus", [self.number]):
                 raise _Left("its caches are for other CPUs")
             depends = _depends(line, self.sets)
@@ -598,7 +602,7 @@ class _Survey:
         numbers: Dict[FrozenSet[str], int] = {}
         for known in self.sources.values():
             known["depends"] = numbers.setdefault(frozenset(known["depends"]), len(numbers))
-        return {"left": self.left, "why": self.why, "prefix": self.names.prefix, "old": self.old,
+        return {"why": self.why, "prefix": self.names.prefix, "old": self.old,
                 "sources": self.sources,
                 "sets": [[self.needed(name) for name in sorted(names)] for names in numbers]}
 
@@ -882,7 +886,7 @@ class _Private:
             path = tempfile.mkdtemp(prefix=".new-", dir=base)
             self.lock = os.open(path + "/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self.lock, fcntl.LOCK_EX)
-            self.path = path.replace("/.new-", "/private-")
+            self.path = os.path.join(base, "private-" + os.path.basename(path)[len(".new-"):])
             os.rename(path, self.path)
             self.process = os.getpid()
             atexit.register(self.remove, self.path, self.process)
@@ -1121,9 +1125,8 @@ def _source(tree: _Tree, rel: str) -> Optional[Dict[str, Any]]:
     """What the manifest says of a source; None where it has no caches for it."""
     assert tree.known
     known: Optional[Dict[str, Any]] = tree.known["sources"].get(rel)
-    why = tree.known["left"] or tree.known.get("why", {}).get(rel, "")
-    if known is None and why:
-        raise _Left(why)
+    if known is None and rel in tree.known["why"]:
+        raise _Left(tree.known["why"][rel])
     return known
 
 

@@ -1,4 +1,4 @@
-"""Running Python in a tree that stays as it is, with Numba's caches taken from it by the locator."""
+"""Running Python in a tree that stays as it is, with its caches taken by the locator."""
 
 import json
 import os
@@ -23,7 +23,8 @@ def locator_variables(home):
     site = Path(home) / "site"
     site.mkdir(exist_ok=True)
     site.chmod(0o755)
-    (site / "sitecustomize.py").write_text("import warmpack.locator\nwarmpack.locator._automatic()\n")
+    (site / "sitecustomize.py").write_text(
+        "import warmpack.locator\nwarmpack.locator._automatic()\n")
     return {"PYTHONPATH": "%s:%s" % (site, PACKAGE)}
 
 
@@ -35,8 +36,8 @@ def run_in_place(root, person, code=RESULTS, locator=True, python=PYTHON, before
     env = environment(person.home, NUMBA_DEBUG_CACHE=1, NUMBA_NUM_THREADS=1,
                       PYTHONPATH=":".join(paths), **variables)
     done = subprocess.run(person.command([*before, python, "-B", "-c", code]), env=env,
-                          cwd=person.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          check=False)
+                          cwd=person.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     results = [json.loads(line[8:]) for line in done.stdout.splitlines()
                if line.startswith("RESULTS ")]

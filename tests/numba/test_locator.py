@@ -198,8 +198,8 @@ def test_caches_from_outside_load_from_where_the_archive_has_them(packed, here):
 
 
 def test_a_cache_root_in_an_extracted_tree_is_found_after_a_move(packed, here, me):
-    warmpack("extract", "-f", packed["outside"], "-C", here, "--cache-dir", here / "app" / ".caches",
-             home=me.home)
+    warmpack("extract", "-f", packed["outside"], "-C", here,
+             "--cache-dir", here / "app" / ".caches", home=me.home)
     assert not list((here / "app" / "pkg").rglob("*.nbi"))
     (here / "app").rename(here / "moved")
     run = run_in_place(by_touch(here / "moved", here), me)
