@@ -21,6 +21,8 @@ FORMATS = {
     "whl": ({"app-1.dist-info/METADATA": "Name: app\n", "app-1.dist-info/WHEEL": "1\n"},
             "app-1.dist-info/warmpack"),
 }
+VERBS = [["list"], ["verify", "--json"], ["inspect"], ["extract", "-C", "out"], ["extract", "-O"],
+         ["amend", "--source", "tree"]]
 
 
 @pytest.fixture
@@ -38,6 +40,7 @@ def reorder_tar(path, last, *, without=None):
     with tarfile.open(path, "w:gz" if path.suffix == ".tgz" else "w", pax_headers=mark,
                       format=tarfile.PAX_FORMAT) as new:
         for member, content in members:
+            member.pax_headers.pop("comment", None)  # a manifest may say where it began
             new.addfile(member, io.BytesIO(content))
 
 
@@ -84,6 +87,10 @@ def test_a_file_that_is_called_like_a_manifest_is_none_for_any_verb(warmpack, tm
         reorder = reorder_zip if zipfile.is_zipfile(archive) else reorder_tar
         reorder(archive, other if order == "behind the manifest" else manifest)
         assert names(archive)[-1] == (other if order == "behind the manifest" else manifest)
+    if order == "behind the manifest" and not zipfile.is_zipfile(archive):
+        for words in VERBS:  # the order of a tar is a part of it
+            trees.refused(warmpack(*words, "-f", archive), "its manifest is not the last entry")
+        return
 
     listed = json.loads(warmpack.ok("list", "--json", "-f", archive).stdout)
     assert {manifest, other} <= {entry["path"] for entry in listed["entries"]}
@@ -105,9 +112,7 @@ def test_a_file_that_is_called_like_a_manifest_is_none_for_any_verb(warmpack, tm
                                                         f"new{archive.suffix}").stderr
 
 
-@pytest.mark.parametrize("words", [
-    ["list"], ["verify", "--json"], ["inspect"], ["extract", "-C", "out"], ["extract", "-O"],
-    ["amend", "--source", "tree"]], ids=" ".join)
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
 def test_an_archive_without_the_manifest_that_it_names_is_truncated(warmpack, packed, words):
     """Though it holds another file that is called like one."""
     archive, other = packed
