@@ -17,7 +17,7 @@ struct zip_ahead {
     struct zip_batch single;     /* for what is not read ahead */
 };
 
-/* A is borrowed and need not be filled yet; POOL may be NULL. 0 or -ENOMEM; zip_ahead_clear in any
+/* A is borrowed and need not be filled yet; 0 or -ENOMEM; zip_ahead_clear in any
  * case. */
 int zip_ahead_init(struct zip_ahead *z, const struct zip_archive *a, struct pool *pool);
 void zip_ahead_clear(struct zip_ahead *z);

@@ -3,12 +3,15 @@
 #include "zip_archive.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/own_names.h"
 #include "base/path.h"
 #include "base/zip_directory.h"
 #include "manifest/manifest.h"
@@ -180,6 +183,37 @@ static int take_mark(struct zip_archive *a, const struct zip_part *z, const stru
     return a->mark ? 0 : error_nomem(err);
 }
 
+/* Is NAME the path of a manifest with this ID? */
+static bool is_manifest_of(const char *name, const char *id)
+{
+    const char *end = strrchr(name, '/');
+    const size_t n = strlen(id);
+
+    return own_is_manifest(name) && (size_t)(end - name) > n && end[-(ptrdiff_t)n - 1] == '/' &&
+           strncmp(end - n, id, n) == 0;
+}
+
+/* The comment has the ID of the manifest, which earlier ones had the whole path of: the last entry
+ * with it. Where there is none, the mark names one all the same: the archive lacks it. */
+static int find_marked(struct zip_archive *a, struct wp_error *err)
+{
+    _cleanup_free_ char *id = a->mark;
+    size_t i = a->count;
+
+    a->mark = NULL;
+    if (strchr(id, '/')) {
+        a->mark = take_ptr(id);
+        return 0;
+    }
+    while (i > 0 && !is_manifest_of(zip_name(a, &a->entries[i - 1]), id))
+        i--;
+    if (i > 0)
+        a->mark = strdup(zip_name(a, &a->entries[i - 1]));
+    else if (asprintf(&a->mark, MANIFEST_DIR "/%s/" MANIFEST_NAME, id) < 0)
+        a->mark = NULL; /* not defined after a failure */
+    return a->mark ? 0 : error_nomem(err);
+}
+
 int zip_archive_read(struct zip_archive *a, struct wp_error *err)
 {
     const struct zip_part z = {.fd = a->fd, .size = a->size};
@@ -203,5 +237,7 @@ int zip_archive_read(struct zip_archive *a, struct wp_error *err)
     a->shift = end.shift;
     r = zip_directory_open(&d, &z, &end) < 0 ? error_nomem(err) : read_records(a, &d, &end, err);
     zip_directory_close(&d);
+    if (r == 0 && a->mark)
+        r = find_marked(a, err);
     return r < 0 ? r : set_limits(a, end.directory, err);
 }

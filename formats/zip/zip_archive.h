@@ -33,7 +33,7 @@ struct zip_archive {
     struct zip_entry *entries; /* in the directory's order; owned */
     size_t count;
     struct buf names;
-    char *mark;        /* the path that our comment names, or NULL; owned */
+    char *mark;        /* the path of the manifest that our comment names, or NULL; owned */
     bool has_comment;  /* another one */
     bool has_program;  /* something stands before the first entry */
     uint64_t trailing; /* bytes that follow the archive */

@@ -3,11 +3,13 @@
  * a pipe, a descriptor follows. */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "base/cleanup.h"
+#include "manifest/manifest.h"
 #include "zip.h"
 #include "zip_write.h"
 
@@ -121,6 +123,21 @@ static void writer_free(struct format_writer *base)
     free(w);
 }
 
+/* MANIFEST_MARK with the ID alone of the manifest's path ".../ID/manifest.jsonl". Some readers,
+ * such as npm's unzipper, look for the end record in the last 80 bytes only, of which it takes 22.
+ */
+static char *comment_of(const char *mark)
+{
+    const char *end = strrchr(mark, '/'), *begin = end;
+    char *comment = NULL;
+
+    while (begin && begin > mark && begin[-1] != '/')
+        begin--;
+    if (!begin)
+        return strdup(mark);
+    return asprintf(&comment, MANIFEST_MARK "%.*s", (int)(end - begin), begin) < 0 ? NULL : comment;
+}
+
 int zip_open_writer(struct format_writer **out, const struct format_write_options *o,
                     struct wp_error *err)
 {
@@ -139,8 +156,6 @@ int zip_open_writer(struct format_writer **out, const struct format_write_option
     if (o->level != -1 && (o->level < ZIP_LEVEL_MIN || o->level > ZIP_LEVEL_MAX))
         return error_set(err, 0, NULL, "level %d is not one of zip's, which are %d to %d", o->level,
                          ZIP_LEVEL_MIN, ZIP_LEVEL_MAX);
-    if (o->mark && strlen(o->mark) > ZIP_MAX16)
-        return error_set(err, ENAMETOOLONG, NULL, "the manifest's name does not fit into a zip");
     w = calloc(1, sizeof(*w));
     if (!w)
         return error_nomem(err);
@@ -148,7 +163,7 @@ int zip_open_writer(struct format_writer **out, const struct format_write_option
         (struct format_writer){.ops = &ops, .block_size = BLOCK_SIZE, .whole_size = WHOLE_SIZE};
     w->level = o->level == -1 ? LEVEL_DEFAULT : o->level;
     w->can_patch = o->can_patch;
-    if (o->mark && !(w->mark = strdup(o->mark))) {
+    if (o->mark && !(w->mark = comment_of(o->mark))) {
         writer_free(&w->base);
         return error_nomem(err);
     }

@@ -110,6 +110,9 @@ int pack_egg(struct pack *p, struct wp_error *err);
 /* Says in an egg's metadata that installers must unpack it. */
 int pack_egg_unzipped(struct pack *p, struct wp_error *err);
 
+/* Leaves out of a wheel what an installer wrote, where an installed package is packed. After
+ * pack_home. */
+int pack_uninstalled_wheel(struct pack *p, struct wp_error *err);
 /* Makes room for a wheel's RECORD, which is made when all else is known. After pack_home. */
 int pack_wheel(struct pack *p, struct wp_error *err);
 

@@ -64,6 +64,8 @@ int pack_plan(struct pack *p, void *ctx, struct wp_error *err)
     if (r == 0)
         r = pack_home(p, err);
     if (r == 0 && p->o->format->home == FORMAT_HOME_WHEEL)
+        r = pack_uninstalled_wheel(p, err);
+    if (r == 0 && p->o->format->home == FORMAT_HOME_WHEEL)
         r = pack_wheel(p, err);
     if (r == 0)
         r = pack_find_caches(p, &names, err);

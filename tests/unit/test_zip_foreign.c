@@ -489,6 +489,44 @@ static void what_is_no_archive_is_refused_from_a_pipe(void **state)
     buf_free(&b);
 }
 
+static void mark_is(const struct foreign *items, size_t n, const char *comment,
+                    const char *expected)
+{
+    struct pool *pool = pool_new(1);
+    struct format_open_options o = {.name = "archive", .pool = pool};
+    struct format_reader *r;
+    struct buf b = {0};
+
+    make(&b, items, n);
+    zip_put(b.data + b.size - 2, 2, strlen(comment));
+    buf_add_str(&b, comment);
+    assert_int_equal(formats_open_reader(&r, memory_file(b.data, b.size), &o, NULL), 0);
+    if (expected)
+        assert_string_equal(r->mark, expected);
+    else
+        assert_null(r->mark);
+    r->ops->free(r);
+    pool_free(pool);
+    buf_free(&b);
+}
+
+static void the_comment_names_the_manifest_by_its_id_or_its_path(void **state)
+{
+    static const struct foreign items[] = {
+        {.name = "a/.warmpack/0123456789abcdef/manifest.jsonl", .content = "a"},
+        {.name = "0123456789abcdef/manifest.jsonl", .content = "none of ours"},
+        {.name = "b/.warmpack/fedcba9876543210/manifest.jsonl", .content = "b"}};
+
+    (void)state;
+    mark_is(items, 3, "warmpack-manifest=0123456789abcdef", items[0].name);
+    mark_is(items, 3, "warmpack-manifest=fedcba9876543210", items[2].name);
+    mark_is(items, 3, "warmpack-manifest=b/.warmpack/fedcba9876543210/manifest.jsonl",
+            items[2].name);
+    mark_is(items, 2, "warmpack-manifest=fedcba9876543210",
+            ".warmpack/fedcba9876543210/manifest.jsonl"); /* the archive lacks it */
+    mark_is(items, 3, "another comment", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -501,6 +539,7 @@ int main(void)
         cmocka_unit_test(a_fifo_with_content_is_a_file),
         cmocka_unit_test(methods_that_nobody_reads_are_named),
         cmocka_unit_test(a_size_of_all_ones_is_a_size),
+        cmocka_unit_test(the_comment_names_the_manifest_by_its_id_or_its_path),
         cmocka_unit_test(bytes_behind_the_end_are_told),
         cmocka_unit_test(a_cut_archive_is_not_what_is_packed_in_it),
         cmocka_unit_test(a_name_like_a_locator_is_a_name),
