@@ -1,3 +1,5 @@
+/* Writes the archive under a temporary name, and gives it its own once it is whole. */
+
 #include "output.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Writes what a machine can do as JSON, and reads what another one has written. */
+
 #include "probe.h"
 
 #include <ctype.h>

@@ -259,8 +259,8 @@ static void drop_slot(void *slot)
         s->ops->drop_block(&s->block);
 }
 
-int pack_blocks(struct pack *p, struct format_writer *w, struct pool *pool, struct output *out,
-                bool *changed, struct wp_error *err)
+int pack_blocks(struct pack *p, struct format_writer *w, struct output *out, bool *changed,
+                struct wp_error *err)
 {
     _cleanup_free_ bool *is_settled = calloc(p->walk.count + 1, sizeof *is_settled);
     struct blocks b = {.p = p,
@@ -269,13 +269,13 @@ int pack_blocks(struct pack *p, struct format_writer *w, struct pool *pool, stru
                        .lock = PTHREAD_MUTEX_INITIALIZER,
                        .settled = PTHREAD_COND_INITIALIZER,
                        .is_settled = is_settled};
-    unsigned threads = pool_threads(pool);
+    unsigned threads = pool_threads(p->pool);
     unsigned slots = w->block_size > (4u << 20) ? threads + 2 : 2 * threads + 2;
     int r = 0;
 
     if (!is_settled)
         return error_nomem(err);
-    b.line = pipeline_new(pool, slots, sizeof(struct slot), make_block, drop_slot, &b);
+    b.line = pipeline_new(p->pool, slots, sizeof(struct slot), make_block, drop_slot, &b);
     if (!b.line)
         return error_set(err, errno, NULL, "cannot start packing");
     for (size_t i = 0; i < p->walk.count && r == 0; i++) {

@@ -121,8 +121,8 @@ int pack_keep_caches(struct pack *p, struct wp_error *err);
 
 /* Writes all entries of the walk through W to OUT. -EAGAIN: a source or cache file changed while
  * it was read, twice (ERR names it). */
-int pack_blocks(struct pack *p, struct format_writer *w, struct pool *pool, struct output *out,
-                bool *changed, struct wp_error *err);
+int pack_blocks(struct pack *p, struct format_writer *w, struct output *out, bool *changed,
+                struct wp_error *err);
 
 /* Writes a sealed block, and what the format then changes in the archive. */
 int pack_write(struct format_writer *w, struct output *out, struct format_block *b,
@@ -139,7 +139,7 @@ int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error 
 int pack_make(struct pack *p, const char *path, const char *text, struct wp_error *err);
 /* Writes what was made, and last the manifest, which begins at byte *AT of the archive. The walk
  * has no items afterwards. */
-int pack_manifest(struct pack *p, struct format_writer *w, struct pool *pool, struct output *out,
-                  uint64_t *at, struct wp_error *err);
+int pack_manifest(struct pack *p, struct format_writer *w, struct output *out, uint64_t *at,
+                  struct wp_error *err);
 
 void pack_clear(struct pack *p);

@@ -150,8 +150,8 @@ static int count_text(void *ctx, const void *data, size_t n, struct wp_error *er
 
 /* A wheel's RECORD has the manifest's digest, and the manifest has RECORD's size: both are written
  * until the size is the one that was assumed. It only ever grows, by the digits of the other. */
-static int measure_with_record(struct pack *p, struct pool *pool, struct made_file *record,
-                               struct measure *m, struct wp_error *err)
+static int measure_with_record(struct pack *p, struct made_file *record, struct measure *m,
+                               struct wp_error *err)
 {
     struct entry *listed = (struct entry *)manifest_find(&p->manifest, record->entry.path);
     unsigned char digest[SHA256_SIZE];
@@ -164,7 +164,7 @@ static int measure_with_record(struct pack *p, struct pool *pool, struct made_fi
 
         m->size = 0;
         buf_clear(&m->text);
-        r = manifest_write(&p->manifest, pool, count_text, m, err);
+        r = manifest_write(&p->manifest, p->pool, count_text, m, err);
         buf_clear(&record->text);
         if (r == 0)
             sha256_end(m->sha, digest);
@@ -176,8 +176,7 @@ static int measure_with_record(struct pack *p, struct pool *pool, struct made_fi
     }
 }
 
-static int measure_manifest(struct pack *p, struct pool *pool, struct measure *all,
-                            struct wp_error *err)
+static int measure_manifest(struct pack *p, struct measure *all, struct wp_error *err)
 {
     struct manifest *m = &p->manifest;
     int r;
@@ -190,8 +189,8 @@ static int measure_manifest(struct pack *p, struct pool *pool, struct measure *a
     r = r < 0 ? r : take_entries(p, err);
     for (size_t i = 0; i < p->made_count && r == 0; i++)
         if (!p->made[i].entry.has_sha256)
-            return measure_with_record(p, pool, &p->made[i], all, err);
-    return r < 0 ? r : manifest_write(m, pool, count_text, all, err);
+            return measure_with_record(p, &p->made[i], all, err);
+    return r < 0 ? r : manifest_write(m, p->pool, count_text, all, err);
 }
 
 /* ---- Into the archive -------------------------------------------------------------------- */
@@ -266,24 +265,23 @@ static int put_made(struct format_writer *w, struct output *out, const struct ma
     return r;
 }
 
-static int put_manifest(struct pack *p, struct format_writer *w, struct pool *pool,
-                        struct output *out, const struct entry *e, const struct buf *text,
-                        struct wp_error *err)
+static int put_manifest(struct pack *p, struct format_writer *w, struct output *out,
+                        const struct entry *e, const struct buf *text, struct wp_error *err)
 {
     struct alone a = {.w = w, .out = out};
     int r = alone_begin(&a, e, err);
 
     if (r == 0)
         r = text->size ? alone_add(&a, text->data, text->size, err)
-                       : manifest_write(&p->manifest, pool, alone_add, &a, err);
+                       : manifest_write(&p->manifest, p->pool, alone_add, &a, err);
     if (r == 0)
         r = alone_end(&a, e, err);
     w->ops->drop_block(&a.block);
     return r;
 }
 
-int pack_manifest(struct pack *p, struct format_writer *w, struct pool *pool, struct output *out,
-                  uint64_t *at, struct wp_error *err)
+int pack_manifest(struct pack *p, struct format_writer *w, struct output *out, uint64_t *at,
+                  struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(p->home, MANIFEST_NAME);
     struct entry e = {.path = path, .mode = 0644, .mtime = time_of_made(p)};
@@ -294,10 +292,10 @@ int pack_manifest(struct pack *p, struct format_writer *w, struct pool *pool, st
         return error_nomem(err);
     for (size_t i = 0; i < p->made_count; i++)
         p->made[i].entry.mtime = e.mtime;
-    r = measure_manifest(p, pool, &m, err);
+    r = measure_manifest(p, &m, err);
     e.size = m.size;
     for (size_t i = 0; i < p->made_count && r == 0; i++)
         r = put_made(w, out, &p->made[i], err);
     *at = out->written;
-    return r < 0 ? r : put_manifest(p, w, pool, out, &e, &m.text, err);
+    return r < 0 ? r : put_manifest(p, w, out, &e, &m.text, err);
 }

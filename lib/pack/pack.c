@@ -1,4 +1,5 @@
-/* The job of packing: plan, blocks, judgement, manifest, end. */
+/* The job of packing: plans what goes in, writes that in blocks, judges the indexes that were
+ * written, and ends with the manifest. */
 
 #include "job.h"
 
@@ -47,64 +48,70 @@ static int refuse_stale(const struct pack *p, const struct wp_create_result *res
     return 0;
 }
 
-static int pack_entries(struct pack *p, struct format_writer *w, struct pool *pool,
-                        struct output *out, struct wp_create_result *result, struct wp_error *err)
+/* What is known when all of the walk has been packed. */
+static void sum_up(const struct pack *p, struct wp_create_result *result)
 {
-    uint64_t manifest_at = 0;
-    int r = put_framing(w, out, true, 0, err);
-
-    if (r == 0)
-        r = pack_blocks(p, w, pool, out, &result->changed, err);
-    if (r == 0)
-        r = pack_judge(p, &result->verify, err);
-    if (r < 0)
-        return r;
     result->indexes = result->verify.count;
     result->valid = result->verify.by_status[WP_VALID];
     result->cache_dirs = p->manifest.cache_count;
     memcpy(result->id, p->id, sizeof p->id);
+    result->entries = p->made_count;
     for (size_t i = 0; i < p->walk.count; i++) {
         result->entries += !p->walk.items[i].gone && !p->walk.items[i].entry.absent;
         result->bytes_read += p->walk.items[i].entry.size;
     }
-    r = refuse_stale(p, result, err);
+}
+
+/* Opens OUT, unless it is that already, and a writer that marks the archive with the manifest's
+ * name. After the walk, which must not meet the output. */
+static int open_output(const struct pack *p, struct output *out, struct format_writer **w,
+                       struct wp_error *err)
+{
+    const struct wp_create_options *o = p->o;
+    _cleanup_buf_ struct buf mark = {0};
+    struct format_write_options options = {.level = o->level_set ? o->level : -1,
+                                           .one_member = o->gzip_one_member,
+                                           .content = p->total};
+    int r = buf_printf(&mark, MANIFEST_MARK "%s/%s", p->home, MANIFEST_NAME);
+
+    if (r < 0 || buf_terminate(&mark) < 0)
+        return error_nomem(err);
+    r = out->fd < 0 ? output_open(out, o->archive, p->context, err) : 0;
     if (r < 0)
         return r;
-    result->entries += p->made_count;
-    r = pack_manifest(p, w, pool, out, &manifest_at, err);
-    return r < 0 ? r : put_framing(w, out, false, manifest_at, err);
+    options.mark = (const char *)mark.data;
+    options.can_patch = !out->direct;
+    return o->format->open_writer(w, o->format, &options, err);
 }
 
 /* One attempt from the walk on. */
-static int pack_once(const struct wp_context *context, const struct wp_create_options *o,
-                     pack_planner *plan, void *ctx, struct pool *pool, struct output *out,
+static int pack_once(struct pack *p, pack_planner *plan, void *ctx, struct output *out,
                      struct wp_create_result *result, struct wp_error *err)
 {
-    struct pack p = {.context = context, .o = o, .pool = pool};
-    _cleanup_buf_ struct buf mark = {0};
-    struct format_write_options options = {.level = o->level_set ? o->level : -1,
-                                           .one_member = o->gzip_one_member};
     struct format_writer *w = NULL;
-    int r;
+    uint64_t manifest_at = 0;
+    int r = plan(p, ctx, err);
 
-    r = plan(&p, ctx, err);
     if (r == 0)
-        r = pack_refuse_below_files(&p, err);
-    if (r == 0 && (buf_printf(&mark, MANIFEST_MARK "%s/%s", p.home, MANIFEST_NAME) < 0 ||
-                   buf_terminate(&mark) < 0))
-        r = error_nomem(err);
-    if (r == 0 && out->fd < 0) /* after the walk, which must not meet it */
-        r = output_open(out, o->archive, context, err);
-    options.content = p.total;
-    options.mark = (const char *)mark.data;
-    options.can_patch = !out->direct;
+        r = pack_refuse_below_files(p, err);
     if (r == 0)
-        r = o->format->open_writer(&w, o->format, &options, err);
+        r = open_output(p, out, &w, err);
     if (r == 0)
-        r = pack_entries(&p, w, pool, out, result, err);
+        r = put_framing(w, out, true, 0, err);
+    if (r == 0)
+        r = pack_blocks(p, w, out, &result->changed, err);
+    if (r == 0)
+        r = pack_judge(p, &result->verify, err);
+    if (r == 0) {
+        sum_up(p, result);
+        r = refuse_stale(p, result, err);
+    }
+    if (r == 0)
+        r = pack_manifest(p, w, out, &manifest_at, err);
+    if (r == 0)
+        r = put_framing(w, out, false, manifest_at, err);
     if (w)
         w->ops->free(w);
-    pack_clear(&p);
     return r;
 }
 
@@ -113,8 +120,11 @@ int pack_run(const struct wp_context *context, const struct wp_create_options *o
              struct wp_create_result *result, struct wp_error *err)
 {
     for (int attempt = 0;; attempt++) {
+        struct pack p = {.context = context, .o = o, .pool = pool};
         struct wp_error why = {0};
-        int r = pack_once(context, o, plan, ctx, pool, out, result, &why);
+        int r = pack_once(&p, plan, ctx, out, result, &why);
+
+        pack_clear(&p);
 
         /* A source or cache that changed under the reader: once more from the start, where what
          * was written can be taken back. */

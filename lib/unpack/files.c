@@ -1,3 +1,5 @@
+/* Unpacking, the files: small ones are written many to a job of the pool. */
+
 #include "files.h"
 
 #include <errno.h>

@@ -11,12 +11,6 @@
 #include "numba/index.h"
 #include "restore/graft.h"
 
-bool unpack_is_cache(const struct entry *e)
-{
-    return (e->type == ENTRY_FILE || e->type == ENTRY_HARDLINK) &&
-           (caches_is_index(e->path) || caches_is_data(e->path));
-}
-
 /* Is the source of the valid index LINE the same in the target? KNOWN has those that have been
  * counted. */
 static bool fits(struct unpack *u, bool *known, const struct manifest_index *line)

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "numba/caches.h"
 #include "tree/walk.h"
 
 enum {
@@ -229,7 +230,12 @@ static int strip_item(struct unpack *u, struct unpacked *item, struct wp_error *
     return 0;
 }
 
-/* A copy of the archive's entry with its name as unpacked. */
+static bool is_cache(const struct entry *e)
+{
+    return (e->type == ENTRY_FILE || e->type == ENTRY_HARDLINK) &&
+           (caches_is_index(e->path) || caches_is_data(e->path));
+}
+
 int unpack_make_item(struct unpack *u, const struct entry *e, struct unpacked **out,
                      struct wp_error *err)
 {
@@ -239,7 +245,7 @@ int unpack_make_item(struct unpack *u, const struct entry *e, struct unpacked **
     if (!item || copy_entry(u, &item->e, e) < 0)
         return error_nomem(err);
     take_recorded(u, &item->e);
-    item->skipped = !unpack_selected(u, e->path) || (u->o->caches_only && !unpack_is_cache(e));
+    item->skipped = !unpack_selected(u, e->path) || (u->o->caches_only && !is_cache(e));
     if (e->type == ENTRY_OTHER) {
         if (!item->skipped)
             report(u->a->context, WP_WARNING, e->path, "is a device or FIFO: skipped");

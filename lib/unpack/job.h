@@ -135,7 +135,6 @@ int unpack_layout(struct unpack *u, struct wp_error *err);
 int unpack_restamp(struct unpack *u, struct wp_error *err);
 
 /* ---- graft.c: --caches-only */
-bool unpack_is_cache(const struct entry *e);
 /* Takes out of the staged tree what does not fit the target's sources. */
 int unpack_graft(struct unpack *u, struct wp_error *err);
 
