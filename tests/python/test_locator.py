@@ -11,6 +11,7 @@ import sys
 import zipfile
 
 import pytest
+from conftest import ROOT
 from forged import FOREIGN, ID, Forged, digest, index_bytes
 
 locator = pytest.importorskip("warmpack.locator")
@@ -876,6 +877,18 @@ def test_it_installs_itself_when_numba_is_imported(monkeypatch):
     finally:
         sys.modules["numba.core.caching"] = saved
         sys.modules["numba.core"].caching = saved
+
+
+@pytest.mark.parametrize("value", ["", "1"])
+def test_the_installed_file_does_nothing_unless_it_is_told_to(tmp_path, value):
+    shutil.copy(ROOT / "python" / "warmpack-auto.pth", tmp_path)
+    code = ("import site, sys; site.addsitedir(%r); import numba.core.caching as c; "
+            "print([x.__module__ for x in c.CacheImpl._locator_classes][0], "
+            "any(type(x).__name__ == '_Automatic' for x in sys.meta_path))" % str(tmp_path))
+    said = subprocess.check_output(
+        [sys.executable, "-c", code], text=True,
+        env={**os.environ, "WARMPACK_AUTO": value, "PYTHONPATH": str(ROOT / "python")})
+    assert said.split() == ["warmpack.locator" if value else "numba.core.caching", "False"]
 
 
 def test_asking_says_what_would_be_loaded_and_makes_nothing_of_it(tree, capsys, monkeypatch):

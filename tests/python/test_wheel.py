@@ -49,6 +49,7 @@ def test_the_wheel_is_for_every_python_3_of_this_machine(wheel):
         names = archive.namelist()
     assert "warmpack/py.typed" in names and "warmpack/spark.py" in names
     assert [name for name in names if "/bin/" in name] == ["warmpack/bin/warmpack"]
+    assert "warmpack/locator.py" in names and "warmpack-auto.pth" in names
     assert not [name for name in names if name.endswith((".h", ".a", ".so", ".1"))]
 
 
@@ -59,6 +60,14 @@ def test_the_program_in_the_wheel_needs_no_libraries(installed):
     said = subprocess.check_output(["/usr/bin/readelf", "-dl", path], text=True)
     assert "NEEDED" not in said and "INTERP" not in said
     assert Path(path).stat().st_size < 8 << 20
+
+
+@pytest.mark.parametrize("value, is_there", [(None, False), ("0", False), ("1", True)])
+def test_the_locator_waits_for_numba_where_the_variable_is_set(installed, value, is_there):
+    environ = {**os.environ, **({"WARMPACK_AUTO": value} if value else {})}
+    said = subprocess.check_output([installed, "-c", "import sys; print('warmpack.locator' in "
+                                    "sys.modules)"], env=environ, text=True)
+    assert said == "%s\n" % is_there
 
 
 def test_what_was_installed_packs_and_unpacks(installed, warm_tree, tmp_path):

@@ -102,6 +102,21 @@ def test_packages(place, kind):
     assert place.loads("/opt/app")
 
 
+def test_read_only(place):
+    """By another user, from a mount that nobody can write to."""
+    write_sources(place.path / "srv" / "build" / "app")
+    *lines, switch = recipe("read-only")
+    place.run(*lines)
+    # As the installed package would: its directory on the path, and its .pth file read.
+    site = place.path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(f"import site; site.addsitedir({str(ROOT / 'python')!r})")
+    user = f"{as_www_data(place)} PYTHONPATH={site}"
+    told = place.run("mount -o remount,ro,bind /opt", switch, "cd /opt/app",
+                     f"{user} NUMBA_DEBUG_CACHE=1 python3 -c '{CALL}'")
+    assert "data loaded" in told and "data saved" not in told
+
+
 def test_continuous_integration(place):
     """Twice: what the first run cached is loaded in the second one's new checkout."""
     steps = [line.split("- run: ", 1)[1] for line in recipe("ci") if "- run: " in line]

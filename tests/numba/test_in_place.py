@@ -1,6 +1,9 @@
 """A tree with its manifest is warm where it lies: read-only, with any times, for any user."""
 
+import hashlib
+import json
 import os
+import platform
 import shutil
 import subprocess
 import tarfile
@@ -238,6 +241,31 @@ def test_a_changed_file_of_the_package_leaves_it_to_numba(tree, here, me):
     run = run_in_place(by_owner(tree, here), reader(here))
     assert (run.loads, run.saves) == (0, SAVED_IN_PLACE)
     assert "it depends on pkg/__init__.py, which is not what was packed" in run.said
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names CPUs of x86-64")
+@pytest.mark.parametrize("needs, loads", [
+    (["cx16", "popcnt", "sse4.2"], SAVED_IN_PLACE), (["popcnt", "feature-of-another"], 0),
+    (None, 0)])
+def test_code_of_another_cpu_loads_where_its_needs_are_met(here, needs, loads):
+    """Built for an old CPU; run with no setting."""
+    write_small(here / "build" / "app")
+    old = {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": ""}
+    assert run_small(here / "build" / "app", here, **old) == (0, SAVED_IN_PLACE)
+    warmpack("create", "-f", here / "app.tgz", "-C", here / "build", "app", home=here)
+    tool("tar", "-xzf", here / "app.tgz", "-C", here)
+    (manifest,) = (here / "app" / ".warmpack").glob("*/manifest.jsonl")
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert lines[0]["cpu"].endswith(" nehalem ")
+    lines[0]["needs"] = [needs]
+    body = "".join(json.dumps(line) + "\n" for line in lines[:-1])
+    lines[-1]["sha256"] = hashlib.sha256(body.encode()).hexdigest()
+    manifest.write_text(body + json.dumps(lines[-1]) + "\n")
+    root, person = by_owner(here / "app", here), reader(here)
+    run = run_in_place(root, person)
+    assert (run.loads, run.saves) == (loads, SAVED_IN_PLACE - loads), run.said
+    assert run.results == [[3, 204.0]]
+    assert ("its caches are for" in run.said) == (loads == 0)
 
 
 def test_the_whole_application_loads_as_in_place(in_tree, outside, here):
