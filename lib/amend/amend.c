@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void tell(const struct amend *a)
+static void report_result(const struct amend *a)
 {
     const struct wp_amend_result *r = a->result;
 
@@ -80,7 +80,7 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
     if (r == -ECANCELED)
         r = 0;
     if (r == 0)
-        tell(&a);
+        report_result(&a);
     output_close(&out);
     amend_survey_clear(&a.survey);
     spool_clear(&a.spool);

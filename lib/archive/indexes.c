@@ -169,7 +169,7 @@ static void drop_earlier_indexes(struct archive_indexes *v, struct named *list)
 
 /* Of two entries with one name the later one counts, as in tar. Then all are sorted, to be found.
  */
-static int settle_names(struct archive_indexes *v, struct wp_error *err)
+static int resolve_names(struct archive_indexes *v, struct wp_error *err)
 {
     struct manifest *m = &v->m;
     _cleanup_free_ struct named *list = reallocarray(NULL, m->entry_count + 1, sizeof *list);
@@ -211,7 +211,7 @@ static int meet_all(struct archive_indexes *v, struct archive_reading *in,
         if (r < 0)
             return r;
     }
-    return r < 0 ? r : settle_names(v, err);
+    return r < 0 ? r : resolve_names(v, err);
 }
 
 /* A format that rounds times has the exact ones in its manifest. */

@@ -14,13 +14,13 @@ enum {
 };
 
 /* Other blocks may wait for this item. */
-static void settle(struct blocks *b, size_t item)
+static void mark_done(struct blocks *b, size_t item)
 {
     if (!b->p->walk.items[item].linked)
         return;
     pthread_mutex_lock(&b->lock);
-    b->is_settled[item] = true;
-    pthread_cond_broadcast(&b->settled);
+    b->is_done[item] = true;
+    pthread_cond_broadcast(&b->item_done);
     pthread_mutex_unlock(&b->lock);
 }
 
@@ -33,8 +33,8 @@ static bool has_target(struct blocks *b, const struct entry *link)
     if (!first)
         return true;
     pthread_mutex_lock(&b->lock);
-    while (!b->is_settled[first - b->p->walk.items])
-        pthread_cond_wait(&b->settled, &b->lock);
+    while (!b->is_done[first - b->p->walk.items])
+        pthread_cond_wait(&b->item_done, &b->lock);
     pthread_mutex_unlock(&b->lock);
     return !first->gone;
 }
@@ -72,7 +72,7 @@ static void make_block(void *slot, void *arg)
     for (size_t i = 0; i < s->count; i++) {
         if (s->status == 0)
             s->status = add_segment(b, s, &s->segments[i], &s->err);
-        settle(b, s->segments[i].item);
+        mark_done(b, s->segments[i].item);
     }
     if (s->status == 0)
         s->status = b->w->ops->seal(b->w, &s->block, &s->err);
@@ -196,7 +196,7 @@ static int put_large(struct blocks *b, size_t number, struct wp_error *err)
     if (r == -ENOENT) {
         pack_drop_item(b, item);
         b->changed = true;
-        settle(b, number);
+        mark_done(b, number);
         return 0;
     }
     if (r < 0)
@@ -262,18 +262,18 @@ static void drop_slot(void *slot)
 int pack_blocks(struct pack *p, struct format_writer *w, struct output *out, bool *changed,
                 struct wp_error *err)
 {
-    _cleanup_free_ bool *is_settled = calloc(p->walk.count + 1, sizeof *is_settled);
+    _cleanup_free_ bool *is_done = calloc(p->walk.count + 1, sizeof *is_done);
     struct blocks b = {.p = p,
                        .w = w,
                        .out = out,
                        .lock = PTHREAD_MUTEX_INITIALIZER,
-                       .settled = PTHREAD_COND_INITIALIZER,
-                       .is_settled = is_settled};
+                       .item_done = PTHREAD_COND_INITIALIZER,
+                       .is_done = is_done};
     unsigned threads = pool_threads(p->pool);
     unsigned slots = w->block_size > (4u << 20) ? threads + 2 : 2 * threads + 2;
     int r = 0;
 
-    if (!is_settled)
+    if (!is_done)
         return error_nomem(err);
     b.line = pipeline_new(p->pool, slots, sizeof(struct slot), make_block, drop_slot, &b);
     if (!b.line)
@@ -288,7 +288,7 @@ int pack_blocks(struct pack *p, struct format_writer *w, struct output *out, boo
     while (r == 0 && pipeline_wait_oldest(b.line))
         r = retire(&b, err);
     pipeline_free(b.line);
-    pthread_cond_destroy(&b.settled);
+    pthread_cond_destroy(&b.item_done);
     pthread_mutex_destroy(&b.lock);
     *changed = b.changed;
     return r;

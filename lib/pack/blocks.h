@@ -42,13 +42,14 @@ struct blocks {
     uint64_t done;
     bool changed;
     pthread_mutex_t lock;
-    pthread_cond_t settled; /* a block's files are: what waits may look at its own */
-    bool *is_settled;       /* by item, for those that may have further names: read, or gone */
+    pthread_cond_t item_done; /* signalled when an item has been read, or is gone */
+    bool *is_done;            /* by item, of those that may have further names */
 };
 
 /* ---- Reading files (read.c) --------------------------------------------------------- */
 
-/* Of what a stamp must match the content: may not change while it is packed. */
+/* Is it covered by a stamp, as sources are, or a cache? Then it must not change while it is packed.
+ */
 bool pack_is_source_or_cache(const char *path);
 /* Have the times and the size of a file stayed the same? */
 bool pack_same_file(const struct stat *a, const struct stat *b);

@@ -81,7 +81,7 @@ int unpack_graft(struct unpack *u, struct wp_error *err)
 
         if (!item->skipped && caches_is_index(item->e.path) &&
             !(line && line->valid && fits(u, known, line)))
-            r = unpack_take_out(u, item, err);
+            r = unpack_remove(u, item, err);
     }
     for (size_t i = 0; i < u->count && r == 0; i++) {
         struct unpacked *item = u->items[i], *index;
@@ -94,7 +94,7 @@ int unpack_graft(struct unpack *u, struct wp_error *err)
         }
         index = index_of(u, item);
         if (!index || index->skipped)
-            r = unpack_take_out(u, item, err);
+            r = unpack_remove(u, item, err);
     }
     if (r == 0 && !u->result->matched)
         return error_set(err, 0, u->dir,

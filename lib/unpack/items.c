@@ -254,7 +254,7 @@ int unpack_make_item(struct unpack *u, const struct entry *e, struct unpacked **
     return u->o->strip_components ? strip_item(u, item, err) : 0;
 }
 
-int unpack_take_out(struct unpack *u, struct unpacked *item, struct wp_error *err)
+int unpack_remove(struct unpack *u, struct unpacked *item, struct wp_error *err)
 {
     _cleanup_free_ char *path = strdup(item->e.path);
     int r = path ? beneath_remove(u->tree, path) : -ENOMEM;

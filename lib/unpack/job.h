@@ -81,8 +81,8 @@ int unpack_check_safe(const struct entry *e, struct wp_error *err);
 void unpack_item_free(struct unpacked *item);
 /* Appends ITEM (taken over on success), which becomes the one that its path finds. 0 or -ENOMEM. */
 int unpack_add_item(struct unpack *u, struct unpacked *item);
-/* Takes a file out of the staged tree, and directories that are empty then. */
-int unpack_take_out(struct unpack *u, struct unpacked *item, struct wp_error *err);
+/* Removes a file from the staged tree, and directories that are empty then. */
+int unpack_remove(struct unpack *u, struct unpacked *item, struct wp_error *err);
 
 /* ---- unpack.c */
 /* Stages, checks, lays out, commits and verifies. */
@@ -120,7 +120,7 @@ int unpack_read_recorded(struct unpack *u, struct wp_error *err);
 int unpack_links_add(struct unpack *u, struct unpacked *item, const struct unpacked *earlier,
                      struct wp_error *err);
 /* EARLIER is about to be replaced: makes the links to it while it is there. */
-int unpack_links_settle(struct unpack *u, const struct unpacked *earlier, struct wp_error *err);
+int unpack_links_resolve(struct unpack *u, const struct unpacked *earlier, struct wp_error *err);
 /* All files are there: makes the other hard links, then the symlinks, then links to those. */
 int unpack_links_make(struct unpack *u, struct wp_error *err);
 void unpack_links_free(struct unpack_links *l);

@@ -150,7 +150,7 @@ static int drop_unselected(struct unpack *u, const struct cache_files *files, co
         if (source && !path)
             return error_nomem(err);
         if (!found)
-            r = unpack_take_out(u, item, err);
+            r = unpack_remove(u, item, err);
     }
     return r;
 }

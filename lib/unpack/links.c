@@ -111,7 +111,7 @@ static int make_link(struct unpack *u, struct link *link, const struct inode *in
 }
 
 /* Links are told of last first: the others are not looked at again once they are made. */
-int unpack_links_settle(struct unpack *u, const struct unpacked *earlier, struct wp_error *err)
+int unpack_links_resolve(struct unpack *u, const struct unpacked *earlier, struct wp_error *err)
 {
     struct unpack_links *l = u->links;
     struct inode *inode = earlier->inode ? &l->inodes[earlier->inode - 1] : NULL;

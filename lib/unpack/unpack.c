@@ -50,7 +50,7 @@ static int replace_earlier(struct unpack *u, struct unpack_files *files, struct 
         return error_set(err, EISDIR, item->e.path, "is in the archive twice");
     r = unpack_files_finish(files, err);
     if (r == 0)
-        r = unpack_links_settle(u, earlier, err);
+        r = unpack_links_resolve(u, earlier, err);
     if (r < 0)
         return r;
     earlier->skipped = true;
