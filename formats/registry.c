@@ -271,7 +271,7 @@ static int open_prefixed_zip(struct format_reader **out, int fd, const struct st
                              const struct format_open_options *o, struct wp_error *err)
 {
     _cleanup_close_ int owned = fd;
-    _cleanup_close_ int file = zip_spool(fd, s->data, s->size, true, o, err);
+    _cleanup_close_ int file = zip_spool(owned, s->data, s->size, true, o, err);
 
     if (file < 0 && file != -ENOMSG)
         return file;

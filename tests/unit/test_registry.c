@@ -160,7 +160,7 @@ static void test_an_archive_of_nothing_but_zeros_is_an_empty_one(void **state)
 static void comes_through(const char *command, const char *wrong)
 {
     const struct item items[] = {FILE_AT("one", 1, 1), FILE_AT("two", -1, 500000000)};
-    char *dir = new_dir(), *path, *cut;
+    char *dir = new_dir(), *path, *cut = NULL;
     struct contents c = {0};
     struct buf b = {0};
 
