@@ -381,6 +381,18 @@ int imports_scan(struct imports *out, const void *source, size_t size, struct wp
     return s.r < 0 ? error_nomem(err) : 0;
 }
 
+int imports_add(struct imports *i, const char *module)
+{
+    struct import item = {.module = (uint32_t)i->text.size};
+    int r = buf_add(&i->text, module, strlen(module) + 1);
+
+    if (r == 0)
+        r = array_grow(i->items, i->count);
+    if (r == 0)
+        i->items[i->count++] = item;
+    return r;
+}
+
 void imports_clear(struct imports *i)
 {
     free(i->items);

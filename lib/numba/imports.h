@@ -35,6 +35,8 @@ struct imports {
  * (2 GiB and more). OUT is filled anew; clear it in any case. */
 int imports_scan(struct imports *out, const void *source, size_t size, struct wp_error *err);
 void imports_clear(struct imports *i);
+/* Adds "import MODULE", which stands in no line. 0 or -ENOMEM. */
+int imports_add(struct imports *i, const char *module);
 
 /* Valid until the imports are cleared. */
 const char *imports_module(const struct imports *i, const struct import *s);

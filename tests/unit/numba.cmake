@@ -11,17 +11,20 @@ unit_test(data base numba)
 unit_test(zipped base numba)
 unit_test(imports base numba)
 unit_test(code_names base numba)
+unit_test(depends base numba)
 
 # Programs that write what the library finds, for tests in Python.
-foreach(program show_imports show_code_names)
+foreach(program show_imports show_code_names show_depends)
   add_executable(${program} EXCLUDE_FROM_ALL ${program}.c ${numba_OBJECTS} ${base_OBJECTS})
   target_link_libraries(${program} PRIVATE warmpack_flags)
   set_property(GLOBAL APPEND PROPERTY warmpack_unit_tests ${program})
 endforeach()
 
 # Compared with Python's ast on a part of what Debian's packages hold; tests/fuzz takes all.
-add_test(NAME imports_by_ast COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/imports_by_ast.py
+add_test(NAME imports_by_ast COMMAND /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/imports_by_ast.py
                                      $<TARGET_FILE:show_imports> 5)
+add_test(NAME depends_by_ast COMMAND /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/depends_by_ast.py
+                                     $<TARGET_FILE:show_depends> $<TARGET_FILE:show_imports>)
 
 # The same tests where there is no SSE2.
 set(imports_sources imports imports_dynamic source_text)

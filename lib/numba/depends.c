@@ -1,0 +1,432 @@
+/* Finds the sets of files that sources depend on: those that import each other in circles share one
+ * set, and a set names the sets that it leads to, so that nothing is said twice. */
+
+#include "numba/depends.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/texts.h"
+#include "numba/depends_private.h"
+
+/* The search for circles (Tarjan's), without recursion. */
+struct search {
+    struct depends_linker linker;
+    struct depends_edges *edges; /* by node; owned */
+    uint32_t *order;             /* by node: when it was met, from 1; 0: not yet */
+    uint32_t *low;               /* by node: the earliest node on the stack that it leads to */
+    uint32_t *set;               /* by node: its set, or NONE */
+    uint32_t *stack;             /* nodes without a set */
+    size_t stack_count;
+    struct step {
+        uint32_t node;
+        size_t next; /* the edge to be looked at */
+    } * way;         /* from the source to the node looked at */
+    size_t way_count;
+    size_t node_count;
+    uint32_t met;
+    struct depends *out;
+};
+
+static int compare_sizes(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorts numbers, and drops those that are there twice. */
+static size_t sort_unique(size_t *v, size_t n)
+{
+    size_t kept = 0;
+
+    if (n > 0)
+        qsort(v, n, sizeof *v, compare_sizes);
+    for (size_t i = 0; i < n; i++)
+        if (kept == 0 || v[kept - 1] != v[i])
+            v[kept++] = v[i];
+    return kept;
+}
+
+/* Names are the same where their pointers are: each is kept once. */
+static size_t sort_unique_names(const char **v, size_t n)
+{
+    size_t kept = 0;
+
+    if (n > 0)
+        qsort(v, n, sizeof *v, compare_names);
+    for (size_t i = 0; i < n; i++)
+        if (kept == 0 || v[kept - 1] != v[i])
+            v[kept++] = v[i];
+    return kept;
+}
+
+static void sort_set(struct depends_set *s)
+{
+    s->file_count = sort_unique(s->files, s->file_count);
+    s->use_count = sort_unique(s->uses, s->use_count);
+    s->outside_count = sort_unique_names(s->outside, s->outside_count);
+}
+
+static void set_clear(struct depends_set *s)
+{
+    free(s->files);
+    free(s->uses);
+    free(s->outside);
+    *s = (struct depends_set){0};
+}
+
+#define add_to(array, count, value)                                                                \
+    ({                                                                                             \
+        int _r = array_grow(array, count);                                                         \
+        if (_r == 0)                                                                               \
+            (array)[(count)++] = (value);                                                          \
+        _r;                                                                                        \
+    })
+
+/* Adds a node and its edges to the set that it belongs to. */
+static int add_node(struct search *s, struct depends_set *set, uint32_t number, uint32_t node)
+{
+    struct depends_edges *e = s->edges + node;
+    int r = 0;
+
+    if (node < s->linker.index->tree->count)
+        r = add_to(set->files, set->file_count, node);
+    for (size_t i = 0; r == 0 && i < e->count; i++)
+        if (s->set[e->to[i]] != number)
+            r = add_to(set->uses, set->use_count, s->set[e->to[i]]);
+    for (size_t i = 0; r == 0 && i < e->outside_count; i++)
+        r = add_to(set->outside, set->outside_count, s->linker.name_list[e->outside[i]]);
+    return r;
+}
+
+/* Makes a set of the nodes on the stack from NODE on. */
+static int close_set(struct search *s, uint32_t node)
+{
+    struct depends_set set = {0};
+    uint32_t number = (uint32_t)s->out->count;
+    size_t first = s->stack_count;
+    int r = 0;
+
+    do
+        s->set[s->stack[--first]] = number;
+    while (s->stack[first] != node);
+    for (size_t i = first; r == 0 && i < s->stack_count; i++)
+        r = add_node(s, &set, number, s->stack[i]);
+    for (size_t i = first; i < s->stack_count; i++) {
+        free(s->edges[s->stack[i]].to);
+        free(s->edges[s->stack[i]].outside);
+        s->edges[s->stack[i]] = (struct depends_edges){0};
+    }
+    s->stack_count = first;
+    if (r == 0)
+        r = array_grow(s->out->sets, s->out->count);
+    if (r < 0) {
+        set_clear(&set);
+        return r;
+    }
+    sort_set(&set);
+    s->out->sets[s->out->count++] = set;
+    return 0;
+}
+
+static int enter(struct search *s, uint32_t node, struct wp_error *err)
+{
+    int r = depends_link(&s->linker, node, s->edges + node, err);
+
+    if (r < 0)
+        return r;
+    s->order[node] = s->low[node] = ++s->met;
+    s->stack[s->stack_count++] = node;
+    s->way[s->way_count++] = (struct step){node, 0};
+    return 0;
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static int search_from(struct search *s, uint32_t source, struct wp_error *err)
+{
+    int r = s->order[source] ? 0 : enter(s, source, err);
+
+    while (r == 0 && s->way_count > 0) {
+        struct step *step = s->way + s->way_count - 1;
+        uint32_t node = step->node;
+
+        if (step->next < s->edges[node].count) {
+            uint32_t to = s->edges[node].to[step->next++];
+
+            if (!s->order[to])
+                r = enter(s, to, err);
+            else if (s->set[to] == NONE)
+                s->low[node] = smaller(s->low[node], s->order[to]);
+            continue;
+        }
+        s->way_count--;
+        if (s->way_count > 0) {
+            uint32_t above = s->way[s->way_count - 1].node;
+
+            s->low[above] = smaller(s->low[above], s->low[node]);
+        }
+        if (s->low[node] == s->order[node] && close_set(s, node) < 0)
+            r = error_nomem(err);
+    }
+    return r;
+}
+
+/* Moves what FROM has into TO. */
+static int merge(struct depends_set *to, struct depends_set *from)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < from->file_count; i++)
+        r = add_to(to->files, to->file_count, from->files[i]);
+    for (size_t i = 0; r == 0 && i < from->use_count; i++)
+        r = add_to(to->uses, to->use_count, from->uses[i]);
+    for (size_t i = 0; r == 0 && i < from->outside_count; i++)
+        r = add_to(to->outside, to->outside_count, from->outside[i]);
+    set_clear(from);
+    return r;
+}
+
+/* Which set each goes into, itself where it stays: a set that just one other leads to becomes part
+ * of that one. Users stand behind what they use, so that those of a set are known when it is met.
+ */
+static int plan_merges(const struct depends *d, const size_t *sources_sets, size_t sources,
+                       uint32_t **out)
+{
+    enum { MANY = NONE - 1 };
+    uint32_t *into = malloc((d->count + 1) * sizeof *into);
+
+    if (!into)
+        return -ENOMEM;
+    for (size_t i = 0; i < d->count; i++)
+        into[i] = NONE;
+    for (size_t i = 0; i < sources; i++)
+        into[sources_sets[i]] = MANY;
+    for (size_t i = d->count; i-- > 0;) {
+        if (into[i] == NONE || into[i] == MANY)
+            into[i] = (uint32_t)i;
+        for (size_t k = 0; k < d->sets[i].use_count; k++) {
+            uint32_t *user = into + d->sets[i].uses[k];
+
+            if (*user == NONE)
+                *user = into[i];
+            else if (*user != into[i])
+                *user = MANY;
+        }
+    }
+    *out = into;
+    return 0;
+}
+
+/* Drops the sets that were merged, and gives the others the numbers that are free. */
+static void renumber(struct depends *d, const uint32_t *into, uint32_t *number)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < d->count; i++)
+        if (into[i] == i)
+            number[i] = (uint32_t)kept++;
+    kept = 0;
+    for (size_t i = 0; i < d->count; i++) {
+        struct depends_set *s = d->sets + i;
+        size_t uses = 0;
+
+        if (into[i] != i)
+            continue;
+        for (size_t k = 0; k < s->use_count; k++)
+            if (into[s->uses[k]] != i)
+                s->uses[uses++] = number[into[s->uses[k]]];
+        s->use_count = uses;
+        sort_set(s);
+        d->sets[kept++] = *s;
+    }
+    d->count = kept;
+}
+
+static int condense(struct depends *d, size_t sources)
+{
+    _cleanup_free_ uint32_t *into = NULL;
+    _cleanup_free_ uint32_t *number = NULL;
+    int r = plan_merges(d, d->of_source, sources, &into);
+
+    number = malloc((d->count + 1) * sizeof *number);
+    if (r < 0 || !number)
+        return -ENOMEM;
+    for (size_t i = d->count; r == 0 && i-- > 0;)
+        if (into[i] != i)
+            r = merge(d->sets + into[i], d->sets + i);
+    if (r < 0)
+        return r;
+    renumber(d, into, number);
+    for (size_t i = 0; i < sources; i++)
+        d->of_source[i] = number[d->of_source[i]];
+    return 0;
+}
+
+static void search_clear(struct search *s)
+{
+    for (size_t i = 0; s->edges && i < s->node_count; i++) {
+        free(s->edges[i].to);
+        free(s->edges[i].outside);
+    }
+    free(s->edges);
+    free(s->order);
+    free(s->low);
+    free(s->set);
+    free(s->stack);
+    free(s->way);
+    free(s->linker.met);
+    free(s->linker.names.slots);
+    free(s->linker.name_list);
+    buf_free(&s->linker.key);
+}
+
+static int search_start(struct search *s, struct depends *d, const struct depends_index *x)
+{
+    size_t n = x->tree->count + 2 * x->dir_count;
+
+    *s = (struct search){.out = d, .node_count = n, .linker = {.index = x, .texts = &d->texts}};
+    s->edges = calloc(n, sizeof *s->edges);
+    s->order = calloc(n, sizeof *s->order);
+    s->low = calloc(n, sizeof *s->low);
+    s->set = malloc(n * sizeof *s->set);
+    s->stack = calloc(n, sizeof *s->stack);
+    s->way = calloc(n, sizeof *s->way);
+    s->linker.met = calloc(n, sizeof *s->linker.met);
+    if (!s->edges || !s->order || !s->low || !s->set || !s->stack || !s->way || !s->linker.met)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        s->set[i] = NONE;
+    return 0;
+}
+
+static int resolve(struct depends *d, const struct depends_index *x, const size_t *sources,
+                   size_t count, struct wp_error *err)
+{
+    _cleanup_(search_clear) struct search s = {0};
+    int r = 0;
+
+    d->of_source = calloc(count + 1, sizeof *d->of_source);
+    if (!d->of_source || search_start(&s, d, x) < 0)
+        return error_nomem(err);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = search_from(&s, (uint32_t)sources[i], err);
+        if (r == 0)
+            d->of_source[i] = s.set[sources[i]];
+    }
+    if (r == 0 && condense(d, count) < 0)
+        r = error_nomem(err);
+    return r;
+}
+
+int depends_resolve(struct depends **out, const struct depends_tree *tree, const size_t *sources,
+                    size_t count, struct wp_error *err)
+{
+    _cleanup_(depends_index_clear) struct depends_index x = {0};
+    struct depends *d = calloc(1, sizeof *d);
+    int r;
+
+    if (!d || tree->count >= NONE / 4 || depends_index_make(&x, tree) < 0)
+        r = error_nomem(err);
+    else
+        r = resolve(d, &x, sources, count, err);
+    if (r < 0) {
+        depends_free(d);
+        return r;
+    }
+    *out = d;
+    return 0;
+}
+
+void depends_free(struct depends *d)
+{
+    if (!d)
+        return;
+    for (size_t i = 0; i < d->count; i++)
+        set_clear(d->sets + i);
+    free(d->sets);
+    free(d->of_source);
+    texts_free(&d->texts);
+    free(d);
+}
+
+/* Marks a set and those that it leads to: sets have greater numbers than what they use. */
+static bool *mark(const struct depends *d, size_t set)
+{
+    bool *marked = calloc(set + 1, sizeof *marked);
+
+    if (!marked)
+        return NULL;
+    marked[set] = true;
+    for (size_t i = set + 1; i-- > 0;)
+        for (size_t k = 0; marked[i] && k < d->sets[i].use_count; k++)
+            marked[d->sets[i].uses[k]] = true;
+    return marked;
+}
+
+int depends_files(const struct depends *d, size_t set, size_t **files, size_t *count)
+{
+    _cleanup_free_ bool *marked = mark(d, set);
+    struct depends_set all = {0};
+    int r = marked ? 0 : -ENOMEM;
+
+    for (size_t i = 0; r == 0 && i <= set; i++)
+        for (size_t k = 0; r == 0 && marked[i] && k < d->sets[i].file_count; k++)
+            r = add_to(all.files, all.file_count, d->sets[i].files[k]);
+    if (r < 0) {
+        set_clear(&all);
+        return r;
+    }
+    *count = sort_unique(all.files, all.file_count);
+    *files = all.files;
+    return 0;
+}
+
+int depends_outside(const struct depends *d, size_t set, const char ***names, size_t *count)
+{
+    _cleanup_free_ bool *marked = mark(d, set);
+    struct depends_set all = {0};
+    int r = marked ? 0 : -ENOMEM;
+
+    for (size_t i = 0; r == 0 && i <= set; i++)
+        for (size_t k = 0; r == 0 && marked[i] && k < d->sets[i].outside_count; k++)
+            r = add_to(all.outside, all.outside_count, d->sets[i].outside[k]);
+    if (r < 0) {
+        set_clear(&all);
+        return r;
+    }
+    *count = sort_unique_names(all.outside, all.outside_count);
+    *names = all.outside;
+    return 0;
+}
+
+ptrdiff_t depends_root_of(const char *path, const char *module)
+{
+    size_t n = strlen(path), size = strlen(module);
+    const char *slash = strrchr(path, '/'), *dot = strchr(slash ? slash : path, '.');
+
+    if (!dot || size == 0)
+        return -1;
+    n = (size_t)(dot - path);
+    if (n >= strlen("__init__") && memcmp(dot - strlen("__init__"), "__init__", 8) == 0 &&
+        (n == 8 || path[n - 9] == '/'))
+        n = n > 8 ? n - 9 : 0;
+    if (n < size || (n > size && path[n - size - 1] != '/'))
+        return -1;
+    for (size_t i = 0; i < size; i++)
+        if (path[n - size + i] != (module[i] == '.' ? '/' : module[i]))
+            return -1;
+    return n > size ? (ptrdiff_t)(n - size - 1) : 0;
+}

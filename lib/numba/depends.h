@@ -1,0 +1,68 @@
+#pragma once
+/* From which files of a tree the code of a cache can come: its source's imports, followed to the
+ * end. What cannot be told is taken: too many files cost a compilation, too few give old results.
+ *
+ * - A module is found from every directory that Python may have on its path: the tree's top, each
+ *   directory with modules beneath that is no regular package itself, and what the caller names.
+ *   Where several have it, all count.
+ * - "from a import b" takes a, and a.b where it is a module; "from a import *" every module of a.
+ * - Packages' __init__ on the way count, those of the imported and of the importing file.
+ * - A source whose imports are dynamic takes every module of its top-level package; one that lies
+ * in no package those beneath its directory at the top, or, where things are installed, itself
+ * alone.
+ * - Compiled modules (.so, .pyd, .pyc) count by name and lead nowhere. Stubs (.pyi) do not count.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "base/texts.h"
+#include "numba/imports.h"
+
+struct depends_tree {
+    const char *const
+        *paths; /* of files, relative to the top, sorted bytewise, each once; borrowed */
+    size_t count;
+    const char *package;      /* the dotted name by which the top is imported, where the tree is a
+                                 package      and not the directory around it; else NULL */
+    const char *const *roots; /* more directories that modules are imported from; borrowed */
+    size_t root_count;
+    /* Fills OUT with the imports of the source paths[FILE], whose name ends in ".py"; it may add
+     * others with imports_add. Called once for each at most. 0 or negative errno. */
+    int (*imports)(void *arg, size_t file, struct imports *out, struct wp_error *err);
+    void *arg;
+};
+
+/* Files that lead to each other, and the sets that they lead to. */
+struct depends_set {
+    size_t *files; /* numbers in the tree's paths, sorted */
+    size_t file_count;
+    size_t *uses; /* numbers of sets, each smaller than this set's own, sorted */
+    size_t use_count;
+    const char **outside; /* top-level names of imports that lead out of the tree, sorted */
+    size_t outside_count;
+};
+
+struct depends {
+    struct depends_set *sets;
+    size_t count;
+    size_t *of_source;  /* the set of each source that was asked for */
+    struct texts texts; /* which own the names that OUTSIDE points to */
+};
+
+/* Finds what each of the SOURCES (numbers in the tree's paths) depends on, itself included. The
+ * cost is that of the imports, however they lead in circles. The result does not depend on the
+ * order of anything but SOURCES. Hands up what the callback returns; -ENOMEM. */
+int depends_resolve(struct depends **out, const struct depends_tree *tree, const size_t *sources,
+                    size_t count, struct wp_error *err);
+void depends_free(struct depends *d);
+
+/* All files of a set and of those that it leads to, sorted. Allocated. -ENOMEM. */
+int depends_files(const struct depends *d, size_t set, size_t **files, size_t *count);
+/* Likewise the names that lead out of the tree; they belong to D. */
+int depends_outside(const struct depends *d, size_t set, const char ***names, size_t *count);
+
+/* The length of the directory from which PATH is imported as MODULE: that of "lib" for
+ * "lib/pkg/low.py" and "pkg.low". -1 where it cannot be. */
+ptrdiff_t depends_root_of(const char *path, const char *module);

@@ -1,0 +1,322 @@
+/* Knows the modules of a tree by name: files, packages, and the directories they are found from. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "numba/depends_private.h"
+
+#define INIT "__init__"
+
+static size_t hash(const char *text, size_t size)
+{
+    uint64_t h = 0xcbf29ce484222325;
+
+    for (size_t i = 0; i < size; i++)
+        h = (h ^ (unsigned char)text[i]) * 0x100000001b3;
+    return (size_t)(h ^ h >> 29);
+}
+
+static struct depends_slot *slot_of(const struct depends_table *t, const char *text, size_t size)
+{
+    size_t at = hash(text, size);
+
+    for (;; at++) {
+        struct depends_slot *s = t->slots + (at & (t->room - 1));
+
+        if (s->value == NONE || (s->size == size && memcmp(s->text, text, size) == 0))
+            return s;
+    }
+}
+
+uint32_t depends_table_get(const struct depends_table *t, const char *text, size_t size)
+{
+    return t->room ? slot_of(t, text, size)->value : NONE;
+}
+
+static int grow(struct depends_table *t)
+{
+    struct depends_table larger = {.room = t->room ? 2 * t->room : 64, .count = t->count};
+
+    larger.slots = calloc(larger.room, sizeof *larger.slots);
+    if (!larger.slots)
+        return -ENOMEM;
+    for (size_t i = 0; i < larger.room; i++)
+        larger.slots[i].value = NONE;
+    for (size_t i = 0; i < t->room; i++)
+        if (t->slots[i].value != NONE)
+            *slot_of(&larger, t->slots[i].text, t->slots[i].size) = t->slots[i];
+    free(t->slots);
+    *t = larger;
+    return 0;
+}
+
+int depends_table_put(struct depends_table *t, const char *text, size_t size, uint32_t value)
+{
+    struct depends_slot *s;
+    int r;
+
+    if (2 * t->count >= t->room && (r = grow(t)) < 0)
+        return r;
+    s = slot_of(t, text, size);
+    if (s->value == NONE) {
+        *s = (struct depends_slot){text, (uint32_t)size, value};
+        t->count++;
+    }
+    return 0;
+}
+
+size_t depends_parent(const char *path, size_t size)
+{
+    const char *slash = size ? memrchr(path, '/', size) : NULL;
+
+    return slash ? (size_t)(slash - path) : 0;
+}
+
+static const char *base_of(const char *path, size_t size)
+{
+    const char *slash = size ? memrchr(path, '/', size) : NULL;
+
+    return slash ? slash + 1 : path;
+}
+
+/* The size of the key of a file that a module is loaded from, or 0. Of compiled modules a tag
+ * stands before the suffix: "low.cpython-311-x86_64-linux-gnu.so". */
+static size_t key_size(const char *path)
+{
+    const char *base = base_of(path, strlen(path)), *dot = strchr(base, '.');
+    const char *suffix = strrchr(base, '.');
+
+    if (!dot || dot == base)
+        return 0;
+    if (strcmp(dot, ".py") == 0 || strcmp(dot, ".pyw") == 0 || strcmp(dot, ".pyc") == 0 ||
+        strcmp(suffix, ".so") == 0 || strcmp(suffix, ".pyd") == 0)
+        return (size_t)(dot - path);
+    return 0;
+}
+
+static int compare_keys(const char *a, size_t a_size, const char *b, size_t b_size)
+{
+    int d = memcmp(a, b, a_size < b_size ? a_size : b_size);
+
+    return d != 0 ? d : (a_size > b_size) - (a_size < b_size);
+}
+
+static int compare_modules(const void *a, const void *b)
+{
+    const struct depends_module *x = a, *y = b;
+    int d = compare_keys(x->key, x->size, y->key, y->size);
+
+    return d != 0 ? d : (x->file > y->file) - (x->file < y->file);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct depends_entry *x = a, *y = b;
+    int d = compare_keys(x->key + x->name_at, x->size - x->name_at, y->key + y->name_at,
+                         y->size - y->name_at);
+
+    return d != 0 ? d : compare_keys(x->key, x->size, y->key, y->size);
+}
+
+static int add_modules(struct depends_index *x)
+{
+    for (size_t i = 0; i < x->tree->count; i++) {
+        const char *path = x->tree->paths[i];
+        size_t size = key_size(path);
+
+        if (size == 0)
+            continue;
+        if (array_grow(x->modules, x->module_count) < 0)
+            return -ENOMEM;
+        x->modules[x->module_count++] = (struct depends_module){path, (uint32_t)size, (uint32_t)i};
+    }
+    if (x->module_count > 0)
+        qsort(x->modules, x->module_count, sizeof *x->modules, compare_modules);
+    for (size_t i = 0; i < x->module_count; i++)
+        if (depends_table_put(&x->by_key, x->modules[i].key, x->modules[i].size, (uint32_t)i) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+/* Adds a directory and those above it. */
+static int add_dir(struct depends_index *x, const char *path, size_t size)
+{
+    for (;; size = depends_parent(path, size)) {
+        const char *base = base_of(path, size);
+        size_t n = size - (size_t)(base - path);
+        struct depends_dir dir = {.path = path, .size = (uint32_t)size};
+        int r;
+
+        if (depends_table_get(&x->by_dir, path, size) != NONE)
+            return 0;
+        dir.installed = n == strlen("site-packages") && (memcmp(base, "site-packages", n) == 0 ||
+                                                         memcmp(base, "dist-packages", n) == 0);
+        r = array_grow(x->dirs, x->dir_count);
+        if (r == 0)
+            r = depends_table_put(&x->by_dir, path, size, (uint32_t)x->dir_count);
+        if (r < 0)
+            return r;
+        x->dirs[x->dir_count++] = dir;
+        if (size == 0)
+            return 0;
+    }
+}
+
+/* Where *.dist-info lie, packages are installed. */
+static void mark_installed(struct depends_index *x)
+{
+    for (size_t i = 0; i < x->tree->count; i++) {
+        const char *path = x->tree->paths[i], *mark = strstr(path, ".dist-info/");
+        uint32_t dir;
+
+        if (!mark)
+            continue;
+        dir = depends_index_dir(x, path, depends_parent(path, (size_t)(mark - path)));
+        if (dir != NONE)
+            x->dirs[dir].installed = true;
+    }
+}
+
+static int add_dirs(struct depends_index *x)
+{
+    int r = add_dir(x, "", 0);
+
+    for (size_t i = 0; r == 0 && i < x->module_count; i++) {
+        const struct depends_module *m = x->modules + i;
+
+        r = add_dir(x, m->key, depends_parent(m->key, m->size));
+    }
+    if (r < 0)
+        return r;
+    mark_installed(x);
+    for (size_t i = 0; i < x->module_count; i++) {
+        const struct depends_module *m = x->modules + i;
+        const char *base = base_of(m->key, m->size);
+
+        if (m->size - (size_t)(base - m->key) == strlen(INIT) &&
+            memcmp(base, INIT, strlen(INIT)) == 0)
+            x->dirs[depends_index_dir(x, m->key, depends_parent(m->key, m->size))].regular = true;
+    }
+    for (size_t i = 0; i < x->dir_count; i++)
+        x->dirs[i].root = !x->dirs[i].regular || x->dirs[i].size == 0;
+    for (size_t i = 0; i < x->tree->root_count; i++) {
+        uint32_t dir = depends_index_dir(x, x->tree->roots[i], strlen(x->tree->roots[i]));
+
+        if (dir != NONE)
+            x->dirs[dir].root = true;
+    }
+    return 0;
+}
+
+static int add_entry(struct depends_index *x, const char *key, size_t size)
+{
+    const char *base = base_of(key, size);
+    size_t parent = depends_parent(key, size);
+
+    if (size == 0 || !x->dirs[depends_index_dir(x, key, parent)].root)
+        return 0;
+    if (array_grow(x->entries, x->entry_count) < 0)
+        return -ENOMEM;
+    x->entries[x->entry_count++] =
+        (struct depends_entry){key, (uint32_t)size, (uint32_t)(base - key)};
+    return 0;
+}
+
+static int add_entries(struct depends_index *x)
+{
+    size_t kept = 0;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < x->module_count; i++)
+        r = add_entry(x, x->modules[i].key, x->modules[i].size);
+    for (size_t i = 0; r == 0 && i < x->dir_count; i++)
+        r = add_entry(x, x->dirs[i].path, x->dirs[i].size);
+    if (r < 0 || x->entry_count == 0)
+        return r;
+    qsort(x->entries, x->entry_count, sizeof *x->entries, compare_entries);
+    for (size_t i = 0; i < x->entry_count; i++)
+        if (kept == 0 || compare_entries(x->entries + kept - 1, x->entries + i) != 0)
+            x->entries[kept++] = x->entries[i];
+    x->entry_count = kept;
+    return 0;
+}
+
+int depends_index_make(struct depends_index *x, const struct depends_tree *tree)
+{
+    int r;
+
+    *x = (struct depends_index){.tree = tree};
+    r = add_modules(x);
+    if (r == 0)
+        r = add_dirs(x);
+    if (r == 0)
+        r = add_entries(x);
+    return r;
+}
+
+void depends_index_clear(struct depends_index *x)
+{
+    free(x->modules);
+    free(x->dirs);
+    free(x->entries);
+    free(x->by_key.slots);
+    free(x->by_dir.slots);
+    *x = (struct depends_index){0};
+}
+
+uint32_t depends_index_module(const struct depends_index *x, const char *key, size_t size)
+{
+    return depends_table_get(&x->by_key, key, size);
+}
+
+uint32_t depends_index_dir(const struct depends_index *x, const char *path, size_t size)
+{
+    return depends_table_get(&x->by_dir, path, size);
+}
+
+size_t depends_index_entry(const struct depends_index *x, const char *name, size_t size)
+{
+    size_t first = 0, end = x->entry_count;
+
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        const struct depends_entry *e = x->entries + middle;
+
+        if (compare_keys(e->key + e->name_at, e->size - e->name_at, name, size) < 0)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first;
+}
+
+/* The first module whose key is not before PATH and a byte C. */
+static size_t lower(const struct depends_index *x, const struct depends_dir *d, char c)
+{
+    size_t first = 0, end = x->module_count;
+
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        const struct depends_module *m = x->modules + middle;
+        size_t n = m->size < d->size ? m->size : d->size;
+        int order = memcmp(m->key, d->path, n);
+
+        if (order == 0)
+            order = m->size <= d->size ? -1 : (unsigned char)m->key[d->size] - (unsigned char)c;
+        if (order < 0)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first;
+}
+
+void depends_index_beneath(const struct depends_index *x, uint32_t dir, size_t *first, size_t *end)
+{
+    const struct depends_dir *d = x->dirs + dir;
+
+    *first = d->size ? lower(x, d, '/') : 0;
+    *end = d->size ? lower(x, d, '/' + 1) : x->module_count;
+}

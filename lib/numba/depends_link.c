@@ -1,0 +1,325 @@
+/* Tells where one file of a tree leads: which files the import statements of it load. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/texts.h"
+#include "numba/depends_private.h"
+
+static void add_node(struct depends_linker *l, uint32_t node)
+{
+    if (l->r < 0 || node == l->node || l->met[node] == l->node + 1)
+        return;
+    l->met[node] = l->node + 1;
+    l->r = array_grow(l->edges->to, l->edges->count);
+    if (l->r == 0)
+        l->edges->to[l->edges->count++] = node;
+}
+
+static void add_outside(struct depends_linker *l, const char *name, size_t size)
+{
+    uint32_t number = depends_table_get(&l->names, name, size);
+
+    if (l->r < 0)
+        return;
+    if (number == NONE) {
+        const char *text = texts_add(l->texts, name, size);
+
+        number = (uint32_t)l->names.count;
+        l->r = text ? array_grow(l->name_list, number) : -ENOMEM;
+        if (l->r == 0)
+            l->r = depends_table_put(&l->names, text, size, number);
+        if (l->r < 0)
+            return;
+        l->name_list[number] = text;
+    }
+    l->r = array_grow(l->edges->outside, l->edges->outside_count);
+    if (l->r == 0)
+        l->edges->outside[l->edges->outside_count++] = number;
+}
+
+/* Adds every file of the module KEY. Are there any? */
+static bool add_key(struct depends_linker *l, const char *key, size_t size)
+{
+    const struct depends_index *x = l->index;
+    uint32_t at = depends_index_module(x, key, size);
+
+    if (at == NONE)
+        return false;
+    for (size_t i = at; i < x->module_count && x->modules[i].size == size &&
+                        memcmp(x->modules[i].key, key, size) == 0;
+         i++)
+        add_node(l, x->modules[i].file);
+    return true;
+}
+
+/* Sets the scratch key to DIR and NAME. */
+static bool set_key(struct depends_linker *l, const char *dir, size_t size, const char *name,
+                    size_t n)
+{
+    if (l->r < 0)
+        return false;
+    buf_clear(&l->key);
+    if (size > 0)
+        l->r = buf_add(&l->key, dir, size);
+    if (l->r == 0 && size > 0)
+        l->r = buf_add_str(&l->key, "/");
+    if (l->r == 0)
+        l->r = buf_add(&l->key, name, n);
+    return l->r == 0;
+}
+
+static bool add_init(struct depends_linker *l, const char *dir, size_t size)
+{
+    return set_key(l, dir, size, "__init__", strlen("__init__")) &&
+           add_key(l, (const char *)l->key.data, l->key.size);
+}
+
+/* What a module's name is found as: its key's bytes are in a buffer that the walk owns. */
+struct place {
+    struct buf path; /* of the module without a suffix, or of the directory */
+    bool there;      /* a directory that more modules may lie in */
+    bool any;        /* a file was added */
+};
+
+static const char *place_path(const struct place *p)
+{
+    return p->path.size > 0 ? (const char *)p->path.data : "";
+}
+
+/* Goes into NAME of a place, and adds what is loaded on the way. */
+static void enter(struct depends_linker *l, struct place *p, const char *name, size_t n)
+{
+    bool module, init;
+
+    if (!p->there || !set_key(l, place_path(p), p->path.size, name, n)) {
+        p->there = false;
+        return;
+    }
+    buf_clear(&p->path);
+    l->r = buf_add(&p->path, l->key.data, l->key.size);
+    if (l->r < 0)
+        return;
+    module = add_key(l, place_path(p), p->path.size);
+    init = add_init(l, place_path(p), p->path.size);
+    p->any |= module || init;
+    p->there = depends_index_dir(l->index, place_path(p), p->path.size) != NONE;
+}
+
+/* Goes into each part of a dotted name. */
+static void enter_all(struct depends_linker *l, struct place *p, const char *name)
+{
+    while (*name && p->there) {
+        size_t n = strcspn(name, ".");
+
+        enter(l, p, name, n);
+        name += n + (name[n] == '.');
+    }
+}
+
+/* The names behind "import", which may be modules; a star is all of them. */
+static void enter_names(struct depends_linker *l, struct place *p, const struct imports *found,
+                        const struct import *s)
+{
+    const char *name = imports_names(found, s);
+    size_t size = p->path.size;
+
+    if (!p->there || l->r < 0)
+        return;
+    if (s->star)
+        add_node(l, depends_star_node(l->index, depends_index_dir(l->index, place_path(p), size)));
+    for (size_t i = 0; i < s->name_count; i++, name = imports_next_name(name)) {
+        enter(l, p, name, strlen(name));
+        p->path.size = size;
+        p->there = true;
+    }
+}
+
+static void start_place(struct depends_linker *l, struct place *p, const char *path, size_t size)
+{
+    buf_clear(&p->path);
+    p->any = false;
+    if (l->r == 0 && size > 0)
+        l->r = buf_add(&p->path, path, size);
+    p->there = l->r == 0 && depends_index_dir(l->index, path, size) != NONE;
+}
+
+/* "from ..a import b": each dot but the first goes up from the file's directory. */
+static void link_relative(struct depends_linker *l, struct place *p, const char *file,
+                          const struct imports *found, const struct import *s)
+{
+    const char *package = l->index->tree->package;
+    size_t size = depends_parent(file, strlen(file));
+
+    for (uint32_t i = 1; i < s->level; i++) {
+        if (size == 0) { /* above the tree's top */
+            add_outside(l, package ? package : "..", package ? strcspn(package, ".") : 2);
+            return;
+        }
+        size = depends_parent(file, size);
+    }
+    start_place(l, p, file, size);
+    add_init(l, file, size);
+    enter_all(l, p, imports_module(found, s));
+    enter_names(l, p, found, s);
+}
+
+/* Is the module the tree's own top, or in it? Then *REST is what follows. */
+static bool is_in_package(const char *package, const char *module, const char **rest)
+{
+    size_t n = package ? strlen(package) : 0;
+
+    if (n == 0 || strncmp(module, package, n) != 0 || (module[n] && module[n] != '.'))
+        return false;
+    *rest = module + n + (module[n] == '.');
+    return true;
+}
+
+static void link_absolute(struct depends_linker *l, struct place *p, const struct imports *found,
+                          const struct import *s)
+{
+    const struct depends_index *x = l->index;
+    const char *module = imports_module(found, s), *rest;
+    size_t n = strcspn(module, ".");
+    bool any = false;
+
+    if (is_in_package(x->tree->package, module, &rest)) {
+        start_place(l, p, "", 0);
+        any = add_init(l, "", 0);
+        enter_all(l, p, rest);
+        enter_names(l, p, found, s);
+    }
+    for (size_t i = depends_index_entry(x, module, n); i < x->entry_count; i++) {
+        const struct depends_entry *e = x->entries + i;
+
+        if (e->size - e->name_at != n || memcmp(e->key + e->name_at, module, n) != 0)
+            break;
+        start_place(l, p, e->key, depends_parent(e->key, e->size));
+        enter_all(l, p, module);
+        enter_names(l, p, found, s);
+        any |= p->any;
+    }
+    if (!any && n > 0 && strcmp(module, "__future__") != 0)
+        add_outside(l, module, n);
+}
+
+/* The packages' __init__ that a file's directory lies in. */
+static void link_packages(struct depends_linker *l, const char *file)
+{
+    size_t size = depends_parent(file, strlen(file));
+
+    for (;; size = depends_parent(file, size)) {
+        uint32_t dir = depends_index_dir(l->index, file, size);
+
+        if (dir != NONE && l->index->dirs[dir].installed)
+            break;
+        add_init(l, file, size);
+        if (size == 0)
+            break;
+    }
+}
+
+/* All that a source may load whose imports cannot be followed: see depends.h. */
+static void link_dynamic(struct depends_linker *l, const char *file)
+{
+    const struct depends_index *x = l->index;
+    size_t size = depends_parent(file, strlen(file)), below = size;
+    uint32_t package = NONE, dir;
+
+    for (;; size = depends_parent(file, size)) {
+        dir = depends_index_dir(x, file, size);
+        if (x->dirs[dir].installed)
+            break;
+        if (x->dirs[dir].regular)
+            package = dir;
+        else if (package != NONE)
+            break;
+        if (size == 0)
+            break;
+        below = size;
+    }
+    if (package == NONE) {
+        if (size == depends_parent(file, strlen(file))) { /* it lies there itself */
+            if (x->dirs[dir].installed)
+                return;
+            package = dir;
+        } else {
+            package = depends_index_dir(x, file, below);
+        }
+    }
+    add_node(l, depends_all_node(x, package));
+}
+
+static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *err)
+{
+    const struct depends_tree *tree = l->index->tree;
+    const char *path = tree->paths[file];
+    struct imports found = {0};
+    struct place place = {0};
+    size_t n = strlen(path);
+    int r;
+
+    link_packages(l, path);
+    if (n < 3 || strcmp(path + n - 3, ".py") != 0)
+        return l->r < 0 ? error_nomem(err) : 0;
+    r = tree->imports(tree->arg, file, &found, err);
+    for (size_t i = 0; r == 0 && i < found.count; i++) {
+        if (found.items[i].level > 0)
+            link_relative(l, &place, path, &found, found.items + i);
+        else
+            link_absolute(l, &place, &found, found.items + i);
+    }
+    if (r == 0 && found.dynamic)
+        link_dynamic(l, path);
+    imports_clear(&found);
+    buf_free(&place.path);
+    if (r == 0 && l->r < 0)
+        r = error_nomem(err);
+    return r;
+}
+
+/* The modules beneath a directory; of a star, those that lie in it alone. */
+static int link_dir(struct depends_linker *l, uint32_t dir, bool star, struct wp_error *err)
+{
+    const struct depends_index *x = l->index;
+    const struct depends_dir *d = x->dirs + dir;
+    size_t first, end, start = d->size ? d->size + 1 : 0;
+
+    depends_index_beneath(x, dir, &first, &end);
+    for (size_t i = first; i < end && l->r == 0; i++) {
+        const struct depends_module *m = x->modules + i;
+        size_t parent = depends_parent(m->key, m->size);
+
+        if (star) {
+            bool init = m->size - parent == strlen("/__init__") &&
+                        memcmp(m->key + parent, "/__init__", m->size - parent) == 0;
+
+            if (parent > d->size && (!init || memchr(m->key + start, '/', parent - start)))
+                continue;
+        } else {
+            /* What is installed beneath is another's. */
+            while (parent > d->size && !x->dirs[depends_index_dir(x, m->key, parent)].installed)
+                parent = depends_parent(m->key, parent);
+            if (parent > d->size)
+                continue;
+        }
+        add_node(l, m->file);
+    }
+    return l->r < 0 ? error_nomem(err) : 0;
+}
+
+int depends_link(struct depends_linker *l, uint32_t node, struct depends_edges *out,
+                 struct wp_error *err)
+{
+    uint32_t files = (uint32_t)l->index->tree->count;
+
+    *out = (struct depends_edges){0};
+    l->edges = out;
+    l->node = node;
+    l->r = 0;
+    if (node < files)
+        return link_file(l, node, err);
+    return link_dir(l, (node - files) / 2, (node - files) % 2, err);
+}

@@ -1,0 +1,104 @@
+#pragma once
+/* The inside of lib/numba/depends*.c. */
+
+#include <stdint.h>
+
+#include "numba/depends.h"
+
+enum { NONE = UINT32_MAX };
+
+/* Numbers by text. The texts are borrowed. */
+struct depends_table {
+    struct depends_slot {
+        const char *text;
+        uint32_t size, value;
+    } * slots; /* a power of two, half full at most; value NONE: free */
+    size_t room, count;
+};
+
+uint32_t depends_table_get(const struct depends_table *t, const char *text, size_t size);
+/* Gives the text a value, unless it has one. */
+int depends_table_put(struct depends_table *t, const char *text, size_t size, uint32_t value);
+
+/* A file that a module is loaded from. Its key is its path without the suffix: "pkg/low",
+ * "pkg/__init__". */
+struct depends_module {
+    const char *key; /* in the tree's paths */
+    uint32_t size;   /* of the key */
+    uint32_t file;
+};
+
+/* A directory with modules beneath. */
+struct depends_dir {
+    const char *path; /* in the tree's paths */
+    uint32_t size;
+    bool regular;   /* has an __init__ */
+    bool installed; /* where packages are installed: site-packages, or one with *.dist-info */
+    bool root;      /* modules are imported from here */
+};
+
+/* What "import NAME" can mean beneath a root. */
+struct depends_entry {
+    const char *key; /* a module's, or a directory's path */
+    uint32_t size;
+    uint32_t name_at; /* offset of NAME in it */
+};
+
+/* The modules of a tree. */
+struct depends_index {
+    const struct depends_tree *tree;
+    struct depends_module *modules; /* sorted by key */
+    size_t module_count;
+    struct depends_dir *dirs;
+    size_t dir_count;
+    struct depends_entry *entries; /* sorted by name, then key */
+    size_t entry_count;
+    struct depends_table by_key, by_dir; /* the first module of a key; a directory */
+};
+
+int depends_index_make(struct depends_index *x, const struct depends_tree *tree);
+void depends_index_clear(struct depends_index *x);
+
+/* The first module with KEY, or NONE; others with it follow. */
+uint32_t depends_index_module(const struct depends_index *x, const char *key, size_t size);
+uint32_t depends_index_dir(const struct depends_index *x, const char *path, size_t size);
+/* The first entry whose name is NAME; others with it follow. */
+size_t depends_index_entry(const struct depends_index *x, const char *name, size_t size);
+/* The modules beneath a directory are those from *FIRST up to *END. */
+void depends_index_beneath(const struct depends_index *x, uint32_t dir, size_t *first, size_t *end);
+/* The bytes of PATH before its last slash, or 0. */
+size_t depends_parent(const char *path, size_t size);
+
+/* A node of the graph: a file; all modules beneath a directory; the modules in it. */
+static inline uint32_t depends_all_node(const struct depends_index *x, uint32_t dir)
+{
+    return (uint32_t)x->tree->count + 2 * dir;
+}
+static inline uint32_t depends_star_node(const struct depends_index *x, uint32_t dir)
+{
+    return depends_all_node(x, dir) + 1;
+}
+
+/* Where a node leads. */
+struct depends_edges {
+    uint32_t *to; /* nodes, in the order in which they were found; owned */
+    size_t count;
+    uint32_t *outside; /* numbers of names; owned */
+    size_t outside_count;
+};
+
+struct depends_linker {
+    const struct depends_index *index;
+    struct depends_table names; /* of imports that lead out */
+    struct texts *texts;        /* which own these names */
+    const char **name_list;     /* by number; owned */
+    uint32_t *met;              /* by node: the last node that leads to it, counted from 1; owned */
+    uint32_t node;
+    struct depends_edges *edges; /* of NODE */
+    struct buf key;              /* scratch */
+    int r;                       /* the first failure */
+};
+
+/* Finds the edges of a node. */
+int depends_link(struct depends_linker *l, uint32_t node, struct depends_edges *out,
+                 struct wp_error *err);
