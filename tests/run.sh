@@ -170,6 +170,7 @@ unit
 pytest_part cli tests/cli
 numba
 pytest_part hostile tests/hostile
+pytest_part museum tests/museum
 pytest_part faults tests/faults
 python_package
 # A fresh Debian, for the package, takes minutes and the network.
