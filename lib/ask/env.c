@@ -343,6 +343,12 @@ void wp_env_check_clear(struct wp_env_check *c)
     *c = (struct wp_env_check){0};
 }
 
+/* A machine's features are those of its Numba's triple. */
+static enum features_arch arch_of_probe(const struct wp_probe *p)
+{
+    return p->python.triple ? features_arch_of(p->python.triple) : features_arch_here();
+}
+
 int wp_env_check(const struct wp_env *e, size_t probe, struct wp_env_check *out,
                  struct wp_error *err)
 {
@@ -362,8 +368,9 @@ int wp_env_check(const struct wp_env *e, size_t probe, struct wp_env_check *out,
         return error_set(err, 0, NULL, "there are probes, but no caches to check");
     if (!p->probe.python.cpu)
         return error_set(err, 0, p->name, "says nothing of Numba: probe with --python");
+    expect.host.arch = arch_of_probe(&p->probe);
     if (p->probe.machine) {
-        r = features_of_code(&host, "", p->probe.machine);
+        r = features_of_code(&host, arch_of_probe(&p->probe), "", p->probe.machine);
         expect.host = host.set;
         expect.has_host = true;
     }

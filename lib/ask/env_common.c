@@ -64,12 +64,17 @@ static bool is_silent(const char *name)
     return strcmp(name, "x87") == 0 || strcmp(name, "evex512") == 0;
 }
 
+static enum features_arch arch_of(const struct env_target *t)
+{
+    return t->triple ? features_arch_of(t->triple) : features_arch_here();
+}
+
 /* The features that T has. */
 static int features_of_target(const struct env_target *t, struct name_set *has)
 {
     struct features_code code;
     const char *at;
-    int r = features_of_code(&code, t->machine || !t->cpu ? "" : t->cpu,
+    int r = features_of_code(&code, arch_of(t), t->machine || !t->cpu ? "" : t->cpu,
                              t->machine ? t->machine : t->features);
 
     for (unsigned i = 0; features_name(i) && r == 0; i++)
@@ -150,7 +155,7 @@ static int check_target(const struct env_target *t, const struct env_target *fir
     if (t->triple && first->triple && strcmp(t->triple, first->triple) != 0)
         return error_set(err, 0, t->from, "is for %s, and %s for %s: they can share nothing",
                          t->triple, first->from, first->triple);
-    if (!t->machine && !*t->features && !(t->cpu && features_of_cpu(t->cpu, &known)))
+    if (!t->machine && !*t->features && !(t->cpu && features_of_cpu(arch_of(t), t->cpu, &known)))
         return error_set(err, 0, t->from, "is for CPU %s, which is not known here, with no list",
                          t->cpu ? t->cpu : "?");
     return 0;

@@ -58,12 +58,19 @@ static bool is_for_it(const struct wp_overload *o, const struct judge_expect *e)
 /* Can this machine run the overload? 1; 0 with WHY filled; -ENOMEM. */
 static int can_run(const struct wp_overload *o, const struct judge_expect *e, struct buf *why)
 {
+    const enum features_arch arch = features_arch_of(o->triple);
     struct features_code code;
     int r = 0;
 
-    if (!e->has_host || strncmp(o->triple, "x86_64-", strlen("x86_64-")) != 0)
+    if (!features_arch_can_run(e->host.arch, arch)) {
+        const struct features other = {.arch = arch};
+
+        r = features_missing(&other, &e->host, why);
+        return r < 0 ? r : 0;
+    }
+    if (!e->has_host || (arch != FEATURES_X86_64 && arch != FEATURES_AARCH64))
         return 1; /* nothing is known of it */
-    if (features_of_code(&code, o->cpu, o->features) < 0)
+    if (features_of_code(&code, arch, o->cpu, o->features) < 0)
         r = -ENOMEM;
     else
         r = features_missing(&code.set, &e->host, why);
@@ -106,6 +113,9 @@ static int judge_overload(struct wp_index_status *s, size_t which, const struct 
     }
     if (!fits)
         return wrong_cpu(s, o, e);
+    if (!features_arch_can_run(e->host.arch, features_arch_of(o->triple)))
+        return judge_set(s, WP_WRONG_CPU, "it is for %s, and %s is %s", o->triple, e->machine,
+                         features_arch_name(e->host.arch));
     return judge_set(s, WP_UNSAFE_CPU, "needs %s, which %s lacks", (char *)why.data, e->machine);
 }
 

@@ -135,12 +135,13 @@ int note_index(struct wp_verify_report *r, const struct wp_index_status *s,
 /* What of O's CPU is not known, as a text. Allocated. 1, 0 or -ENOMEM. */
 static int find_unknown(const struct wp_overload *o, char **out)
 {
+    const enum features_arch arch = o->cpu ? features_arch_of(o->triple) : FEATURES_UNKNOWN;
     struct features_code code;
     int r = 0, n = 0;
 
-    if (!o->cpu || strncmp(o->triple, "x86_64-", strlen("x86_64-")) != 0)
+    if (!o->cpu || (arch != FEATURES_X86_64 && arch != FEATURES_AARCH64))
         return 0;
-    if (features_of_code(&code, o->cpu, o->features) < 0)
+    if (features_of_code(&code, arch, o->cpu, o->features) < 0)
         r = -ENOMEM;
     else if (code.unknown.size)
         n = asprintf(out, "it is compiled with %.200s", (char *)code.unknown.data);

@@ -1,16 +1,40 @@
+/* Sets of features: the tables behind them, what builds on what, and sets as texts. */
+
 #include "numba/features.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "numba/features_table.h"
-#include "warmpack.h"
 
-bool features_find(const char *name, size_t n, unsigned *id)
+/* ---- The tables -------------------------------------------------------------------------- */
+
+void features_ids(enum features_arch arch, unsigned *first, unsigned *end)
 {
-    for (unsigned i = 0; features_rows[i].name; i++) {
-        if (strncmp(features_rows[i].name, name, n) == 0 && features_rows[i].name[n] == '\0') {
+    const unsigned all = features_x86_count + features_aarch64_count;
+
+    *first = arch == FEATURES_X86_64 ? 0 : arch == FEATURES_AARCH64 ? features_x86_count : all;
+    *end = arch == FEATURES_X86_64 ? features_x86_count : all;
+}
+
+const struct features_row *features_row(unsigned id)
+{
+    if (id < features_x86_count)
+        return &features_x86_rows[id];
+    id -= features_x86_count;
+    return id < features_aarch64_count ? &features_aarch64_rows[id] : NULL;
+}
+
+bool features_find(enum features_arch arch, const char *name, size_t n, unsigned *id)
+{
+    unsigned first, end;
+
+    features_ids(arch, &first, &end);
+    for (unsigned i = first; i < end; i++) {
+        const char *other = features_row(i)->name;
+
+        if (strncmp(other, name, n) == 0 && other[n] == '\0') {
             *id = i;
             return true;
         }
@@ -20,8 +44,64 @@ bool features_find(const char *name, size_t n, unsigned *id)
 
 const char *features_name(unsigned id)
 {
-    return features_rows[id].name;
+    const struct features_row *row = features_row(id);
+
+    return row ? row->name : NULL;
 }
+
+/* ---- Architectures ----------------------------------------------------------------------- */
+
+enum features_arch features_arch_of(const char *triple)
+{
+    static const struct {
+        const char *name;
+        enum features_arch arch;
+    } names[] = {{"x86_64", FEATURES_X86_64},
+                 {"amd64", FEATURES_X86_64},
+                 {"aarch64", FEATURES_AARCH64},
+                 {"arm64", FEATURES_AARCH64},
+                 /* Their programs may run on a CPU of 64 bits. */
+                 {"i386", FEATURES_UNKNOWN},
+                 {"i486", FEATURES_UNKNOWN},
+                 {"i586", FEATURES_UNKNOWN},
+                 {"i686", FEATURES_UNKNOWN}};
+    size_t n = strcspn(triple, "-");
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i].name) == n && memcmp(names[i].name, triple, n) == 0)
+            return names[i].arch;
+    return n == 0 || strncmp(triple, "arm", 3) == 0 || strncmp(triple, "thumb", 5) == 0
+               ? FEATURES_UNKNOWN
+               : FEATURES_OTHER;
+}
+
+enum features_arch features_arch_here(void)
+{
+#if defined(__x86_64__)
+    return FEATURES_X86_64;
+#elif defined(__aarch64__)
+    return FEATURES_AARCH64;
+#else
+    return FEATURES_OTHER;
+#endif
+}
+
+const char *features_arch_name(enum features_arch arch)
+{
+    static const char *const names[] = {[FEATURES_UNKNOWN] = "unknown",
+                                        [FEATURES_OTHER] = "other",
+                                        [FEATURES_X86_64] = "x86_64",
+                                        [FEATURES_AARCH64] = "aarch64"};
+
+    return names[arch];
+}
+
+bool features_arch_can_run(enum features_arch machine, enum features_arch code)
+{
+    return machine == FEATURES_UNKNOWN || code == FEATURES_UNKNOWN || machine == code;
+}
+
+/* ---- Sets -------------------------------------------------------------------------------- */
 
 bool features_has(const struct features *f, unsigned id)
 {
@@ -31,7 +111,7 @@ bool features_has(const struct features *f, unsigned id)
 /* Does the feature ID build directly on the feature called NAME? */
 static bool builds_on(unsigned id, const char *name)
 {
-    const char *at = features_rows[id].on;
+    const char *at = features_row(id)->on;
     size_t n = strlen(name);
 
     while (*at) {
@@ -46,101 +126,74 @@ static bool builds_on(unsigned id, const char *name)
 
 void features_add(struct features *f, unsigned id)
 {
+    unsigned first, end;
+
     f->bits[id / 64] |= UINT64_C(1) << id % 64;
-    for (unsigned i = 0; features_rows[i].name; i++)
-        if (!features_has(f, i) && builds_on(id, features_rows[i].name))
+    features_ids(f->arch, &first, &end);
+    for (unsigned i = first; i < end; i++)
+        if (!features_has(f, i) && builds_on(id, features_name(i)))
             features_add(f, i);
 }
 
 void features_remove(struct features *f, unsigned id)
 {
+    unsigned first, end;
+
     f->bits[id / 64] &= ~(UINT64_C(1) << id % 64);
-    for (unsigned i = 0; features_rows[i].name; i++)
-        if (features_has(f, i) && builds_on(i, features_rows[id].name))
+    features_ids(f->arch, &first, &end);
+    for (unsigned i = first; i < end; i++)
+        if (features_has(f, i) && builds_on(i, features_name(id)))
             features_remove(f, i);
 }
 
-size_t features_next(const char **at, char *sign, const char **name)
+/* Each word of TEXT is a feature of the table; tests/unit/test_features.c sees to it. */
+static void change(struct features *f, const char *text,
+                   void (*how)(struct features *f, unsigned id))
 {
-    size_t n;
-
-    *at += strspn(*at, ",");
-    *sign = '\0';
-    if (**at == '+' || **at == '-')
-        *sign = *(*at)++;
-    *name = *at;
-    n = strcspn(*at, ",");
-    *at += n;
-    return n;
-}
-
-int features_of_code(struct features_code *out, const char *cpu, const char *list)
-{
-    const char *name;
     unsigned id;
-    size_t n;
-    char sign;
 
-    *out = (struct features_code){0};
-    out->knows_cpu = features_of_cpu(cpu, &out->set);
-    for (unsigned i = 0; features_rows[i].name; i++)
-        if (features_rows[i].by_hand)
-            out->set.bits[i / 64] &= ~(UINT64_C(1) << i % 64);
-    while (*list) {
-        n = features_next(&list, &sign, &name);
-        if (n == 0)
-            continue;
-        if (features_find(name, n, &id)) {
-            if (sign == '-')
-                features_remove(&out->set, id);
-            else
-                features_add(&out->set, id);
-        } else if (sign != '-' && ((out->unknown.size && buf_add_str(&out->unknown, " ") < 0) ||
-                                   buf_add(&out->unknown, name, n) < 0)) {
-            return -ENOMEM;
-        }
+    while (*text) {
+        size_t n = strcspn(text, " ");
+
+        if (features_find(f->arch, text, n, &id))
+            how(f, id);
+        text += n + (text[n] == ' ');
     }
-    return buf_terminate(&out->unknown);
 }
 
-bool features_is_full(const char *list)
+/* LLVM takes "skylake_avx512" for "skylake-avx512". */
+static bool is_name(const char *name, const char *given)
 {
-    enum { FEW = 40 };
-    size_t names = 0;
-
-    for (; list && *list; list++)
-        names += *list == ',';
-    return names > FEW;
-}
-
-void features_code_clear(struct features_code *c)
-{
-    buf_free(&c->unknown);
-}
-
-char *wp_features_beside(const char *cpu, const char *list, bool *known)
-{
-    _cleanup_buf_ struct buf out = {0};
-    struct features base;
-    const char *name;
-    unsigned id;
-    size_t n;
-    char sign;
-
-    *known = features_of_cpu(cpu, &base);
-    while (*list) {
-        bool implied;
-
-        n = features_next(&list, &sign, &name);
-        if (n == 0)
-            continue;
-        implied = *known && features_find(name, n, &id) && features_has(&base, id);
-        if (*known && implied == (sign != '-'))
-            continue;
-        if (buf_printf(&out, "%s%c%.*s", out.size ? " " : "", sign ? sign : '+', (int)n, name) < 0)
-            return NULL;
+    while (*name && (*name == *given || (*name == '-' && *given == '_'))) {
+        name++;
+        given++;
     }
-    return buf_terminate(&out) < 0 ? NULL : (char *)take_ptr(out.data);
+    return *name == *given;
+}
+
+bool features_of_cpu(enum features_arch arch, const char *name, struct features *out)
+{
+    const struct features_cpu *c = arch == FEATURES_X86_64    ? features_x86_cpus
+                                   : arch == FEATURES_AARCH64 ? features_aarch64_cpus
+                                                              : NULL;
+
+    *out = (struct features){.arch = arch};
+    while (c && c->name && !is_name(c->name, name))
+        c++;
+    if (!c || !c->name || (c->like && !features_of_cpu(arch, c->like, out)))
+        return false;
+    change(out, c->more, features_add);
+    if (c->without)
+        change(out, c->without, features_remove);
+    return true;
+}
+
+static int other_machine(enum features_arch arch, struct buf *out)
+{
+    int r = arch == FEATURES_OTHER ? buf_add_str(out, "a machine of another architecture")
+                                   : buf_printf(out, "an %s machine", features_arch_name(arch));
+
+    return r < 0 || buf_terminate(out) < 0 ? -ENOMEM : 1;
 }
 
 int features_missing(const struct features *need, const struct features *have, struct buf *out)
@@ -149,7 +202,9 @@ int features_missing(const struct features *need, const struct features *have, s
     unsigned ids[8 * sizeof need->bits];
     size_t count = 0, named;
 
-    for (unsigned i = 0; features_rows[i].name; i++)
+    if (!features_arch_can_run(have->arch, need->arch))
+        return other_machine(need->arch, out);
+    for (unsigned i = 0; features_name(i); i++)
         if (features_has(need, i) && !features_has(have, i))
             ids[count++] = i;
     if (count == 0)
@@ -166,8 +221,43 @@ int features_missing(const struct features *need, const struct features *have, s
     return buf_terminate(out) < 0 ? -ENOMEM : 1;
 }
 
-bool features_is_plain(const char *text)
+/* ---- Texts ------------------------------------------------------------------------------- */
+
+static int compare_names(const void *a, const void *b)
 {
-    return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                             "+-_.,")] == '\0';
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int features_text(const struct features *f, struct buf *out)
+{
+    const char *names[8 * sizeof f->bits];
+    size_t count = 0;
+
+    for (unsigned i = 0; features_name(i); i++)
+        if (features_has(f, i))
+            names[count++] = features_name(i);
+    if (count)
+        qsort(names, count, sizeof *names, compare_names);
+    for (size_t i = 0; i < count; i++)
+        if (buf_printf(out, "%s%s", i ? "," : "", names[i]) < 0)
+            return -ENOMEM;
+    return buf_terminate(out);
+}
+
+int features_read_text(struct features *out, enum features_arch arch, const char *text)
+{
+    const char *name;
+    unsigned id;
+    size_t n;
+    char sign;
+
+    *out = (struct features){.arch = arch};
+    while (*text) {
+        n = features_next(&text, &sign, &name);
+        if (n && (sign || !features_find(arch, name, n, &id)))
+            return -EINVAL;
+        if (n)
+            out->bits[id / 64] |= UINT64_C(1) << id % 64;
+    }
+    return 0;
 }

@@ -1,21 +1,42 @@
 #pragma once
-/* What x86-64 CPUs can do, in the names that LLVM has for it and Numba writes into keys.
- * Sources: the manuals of Intel and AMD for CPUID; LLVM 11 to 22, X86.td, X86TargetParser.def and
- * Host.cpp for the names. */
+/* What CPUs can do, in the names that LLVM has for it and Numba writes into keys; for x86-64 and
+ * aarch64.
+ * Sources: the manuals of Intel and AMD for CPUID; Linux, arch/arm64/include/uapi/asm/hwcap.h; LLVM
+ * 11 to 22, X86.td, X86TargetParser.def, AArch64Features.td, AArch64Processors.td and Host.cpp for
+ * the names and what they imply. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/error.h"
 
+/* What a target triple begins with. */
+enum features_arch {
+    FEATURES_UNKNOWN, /* whose code may run on what is named below, for all that is known here */
+    FEATURES_OTHER,   /* whose code does not */
+    FEATURES_X86_64,
+    FEATURES_AARCH64
+};
+/* Of a triple such as "x86_64-pc-linux-gnu". */
+enum features_arch features_arch_of(const char *triple);
+/* Of this program. */
+enum features_arch features_arch_here(void);
+/* "x86_64", "aarch64", "other", "unknown": static. */
+const char *features_arch_name(enum features_arch arch);
+/* Can a machine run code, as far as the architecture goes? */
+bool features_arch_can_run(enum features_arch machine, enum features_arch code);
+
+/* A set of features of one architecture. */
 struct features {
-    uint64_t bits[3]; /* by place in the table */
+    enum features_arch arch;
+    uint64_t bits[4]; /* by number */
 };
 
-/* Is there a feature of this name ("avx2")? Then *ID is its place. */
-bool features_find(const char *name, size_t n, unsigned *id);
-/* Static. NULL behind the last feature. */
+/* Has ARCH a feature of this name ("avx2", N bytes)? Then *ID is its number. */
+bool features_find(enum features_arch arch, const char *name, size_t n, unsigned *id);
+/* Static. NULL behind the last feature of all architectures. */
 const char *features_name(unsigned id);
 bool features_has(const struct features *f, unsigned id);
 /* Adds what the feature is and what it builds on. */
@@ -23,10 +44,30 @@ void features_add(struct features *f, unsigned id);
 /* Removes the feature and what builds on it. */
 void features_remove(struct features *f, unsigned id);
 
-/* What the CPU called NAME has. False: LLVM may know the name, but this table does not. */
-bool features_of_cpu(const char *name, struct features *out);
+/* What ARCH's CPU called NAME has. False: LLVM may know the name, but this table does not. */
+bool features_of_cpu(enum features_arch arch, const char *name, struct features *out);
 
-/* What code with this key was compiled for. */
+/* The canonical text of a set, appended to OUT and terminated: the names without signs, sorted
+ * bytewise, parted by commas; "" for none. Two such texts can be compared as sets by who has no
+ * table. 0 or -ENOMEM. */
+int features_text(const struct features *f, struct buf *out);
+/* Reads such a text, in any order: what is named and nothing besides. -EINVAL where ARCH has no
+ * such feature. */
+int features_read_text(struct features *out, enum features_arch arch, const char *text);
+
+/* The whole set that code needs which was compiled for TRIPLE with this CPU name and list: what the
+ * name implies (less what only hand-written code uses, see below), then the list in its order, as
+ * LLVM reads it. Nothing is guessed. Errors: -ENOTSUP, with the reason, for an architecture, a CPU
+ * or a feature that is not known here; -ENOMEM. */
+int features_needed(struct features *out, const char *triple, const char *cpu, const char *list,
+                    struct wp_error *err);
+
+/* Takes from HAVE, what a machine can do, each feature that the list of its Numba has with a minus,
+ * and what builds on it: Numba denies AVX on some machines that have it, without the system's
+ * support or with NUMBA_ENABLE_AVX=0 (core/config.py, avx_default). */
+void features_deny(struct features *have, const char *list);
+
+/* What code with this key was compiled for, as far as it is known. */
 struct features_code {
     struct features set;
     bool knows_cpu;     /* the name is in the table */
@@ -36,7 +77,8 @@ struct features_code {
 /* The features that the name implies, then the list in its order ("+avx2,-fma"), as LLVM reads it.
  * Of what the name implies, features that only hand-written code uses (such as pku) are left out:
  * a hypervisor hides them at will. 0 or -ENOMEM. */
-int features_of_code(struct features_code *out, const char *cpu, const char *list);
+int features_of_code(struct features_code *out, enum features_arch arch, const char *cpu,
+                     const char *list);
 void features_code_clear(struct features_code *c);
 
 /* One entry of a list after another: the name's length, 0 at the end. *SIGN is its sign, or NUL
@@ -47,11 +89,12 @@ size_t features_next(const char **at, char *sign, const char **name);
  * it runs on? */
 bool features_is_full(const char *list);
 
-/* What this machine has and its system lets programs use. False: no x86-64 machine. */
+/* What this machine has and its system lets programs use. False: it is neither x86-64 nor
+ * aarch64. */
 bool features_of_host(struct features *out);
 
-/* "avx512f, avx512bw and 3 more": what NEED has and HAVE lacks. 0 where nothing is lacking, else 1
- * with OUT filled and terminated; -ENOMEM. */
+/* "avx512f, avx512bw and 3 more": what NEED has and HAVE lacks, or "an aarch64 machine". 0 where
+ * nothing is lacking, else 1 with OUT filled and terminated; -ENOMEM. */
 int features_missing(const struct features *need, const struct features *have, struct buf *out);
 
 /* Would LIST be refused by a shell or a configuration file, as no list that Numba wrote is?

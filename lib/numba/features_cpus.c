@@ -2,24 +2,14 @@
  * Source: LLVM 11 to 22, X86TargetParser.cpp. Where releases of LLVM differ, the larger set is
  * given: code may have been compiled with it. */
 
-#include <string.h>
-
 #include "numba/features_table.h"
-
-struct cpu {
-    const char *name;
-    const char *like;    /* NULL: the base is empty */
-    const char *more;    /* features that LIKE lacks, parted by spaces */
-    const char *without; /* features of LIKE that it lacks; NULL: none */
-};
 
 #define AVX512_SKYLAKE "avx512f avx512cd avx512dq avx512bw avx512vl evex512 "
 #define AVX512_ICELAKE "avx512bitalg avx512vbmi2 avx512vnni avx512vpopcntdq "
 #define APX "egpr zu ccmp push2pop2 ppx ndd nf "
 #define SKYLAKE "aes clflushopt xsavec xsaves sgx "
 
-/* A name stands behind the one it is like. */
-static const struct cpu cpus[] = {
+const struct features_cpu features_x86_cpus[] = {
     {"generic", NULL, "x87 cx8 cmov 64bit sse2"},
     {"x86-64", NULL, "x87 cx8 cmov 64bit mmx fxsr sse2"},
     {"x86-64-v2", "x86-64", "sahf popcnt crc32 sse4.2 cx16"},
@@ -108,47 +98,110 @@ static const struct cpu cpus[] = {
     {"znver4", "znver3",
      AVX512_SKYLAKE AVX512_ICELAKE "avx512ifma avx512vbmi avx512bf16 gfni shstk"},
     {"znver5", "znver4", "avx512vp2intersect avxvnni movdir64b movdiri prefetchi"},
+    {0},
 };
 
-/* Each word of TEXT is a feature of the table; tests/unit/test_features.c sees to it. */
-static void change(struct features *f, const char *text,
-                   void (*how)(struct features *f, unsigned id))
-{
-    unsigned id;
-
-    while (*text) {
-        size_t n = strcspn(text, " ");
-
-        if (features_find(text, n, &id))
-            how(f, id);
-        text += n + (text[n] == ' ');
-    }
-}
-
-/* LLVM takes "skylake_avx512" for "skylake-avx512". */
-static bool is_name(const char *name, const char *given)
-{
-    while (*name && (*name == *given || (*name == '-' && *given == '_'))) {
-        name++;
-        given++;
-    }
-    return *name == *given;
-}
-
-bool features_of_cpu(const char *name, struct features *out)
-{
-    for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++) {
-        const struct cpu *c = &cpus[i];
-
-        if (!is_name(c->name, name))
-            continue;
-        *out = (struct features){0};
-        if (c->like && !features_of_cpu(c->like, out))
-            return false;
-        change(out, c->more, features_add);
-        if (c->without)
-            change(out, c->without, features_remove);
-        return true;
-    }
-    return false;
-}
+/* Source: what LLVM 14, 20 and 22 compile for each, by feature; those that only hand-written code
+ * uses are left out. The larger set is given here, too. */
+const struct features_cpu features_aarch64_cpus[] = {
+    {"generic", NULL, "neon"},
+    {"apple-a7", "generic", "aes sha2"},
+    {"apple-a8", "apple-a7", ""},
+    {"apple-a9", "apple-a7", ""},
+    {"cyclone", "apple-a7", ""},
+    {"cortex-a34", "apple-a7", "crc"},
+    {"cortex-a35", "cortex-a34", ""},
+    {"cortex-a53", "cortex-a34", ""},
+    {"cortex-a57", "cortex-a34", ""},
+    {"cortex-a72", "cortex-a34", ""},
+    {"cortex-a73", "cortex-a34", ""},
+    {"exynos-m3", "cortex-a34", ""},
+    {"kryo", "cortex-a34", ""},
+    {"thunderx", "cortex-a34", ""},
+    {"thunderxt81", "cortex-a34", ""},
+    {"thunderxt83", "cortex-a34", ""},
+    {"thunderxt88", "cortex-a34", ""},
+    {"apple-a10", "cortex-a34", "rdm"},
+    {"falkor", "apple-a10", ""},
+    {"thunderx2t99", "apple-a10", "lse"},
+    {"apple-a11", "thunderx2t99", "fullfp16"},
+    {"carmel", "apple-a11", ""},
+    {"exynos-m4", "apple-a11", "dotprod"},
+    {"exynos-m5", "exynos-m4", ""},
+    {"a64fx", "apple-a11", "complxnum sve"},
+    {"cortex-a55", "exynos-m4", "rcpc"},
+    {"cortex-a65", "cortex-a55", ""},
+    {"cortex-a65ae", "cortex-a55", ""},
+    {"cortex-a75", "cortex-a55", ""},
+    {"cortex-a76", "cortex-a55", ""},
+    {"cortex-a76ae", "cortex-a55", ""},
+    {"cortex-a77", "cortex-a55", ""},
+    {"cortex-a78", "cortex-a55", ""},
+    {"cortex-a78ae", "cortex-a55", ""},
+    {"cortex-x1", "cortex-a55", ""},
+    {"neoverse-e1", "cortex-a55", ""},
+    {"neoverse-n1", "cortex-a55", ""},
+    {"thunderx3t110", "thunderx2t99", "jsconv complxnum rcpc"},
+    {"apple-a12", "thunderx3t110", "fullfp16"},
+    {"apple-s4", "apple-a12", ""},
+    {"apple-s5", "apple-a12", ""},
+    {"cortex-a78c", "cortex-a55", "fp16fml"},
+    {"cortex-r82", "generic", "crc lse rdm dotprod fp16fml jsconv complxnum rcpc-immo"},
+    {"cortex-r82ae", "cortex-r82", ""},
+    {"cortex-x1c", "cortex-a55", "rcpc-immo lse2"},
+    {"tsv110", "exynos-m4", "fp16fml jsconv complxnum"},
+    {"saphira", "thunderx3t110", "dotprod rcpc-immo lse2"},
+    {"apple-a13", "saphira", "fp16fml sha3"},
+    {"apple-s6", "apple-a13", ""},
+    {"apple-s7", "apple-a13", ""},
+    {"apple-s8", "apple-a13", ""},
+    {"apple-a14", "apple-a13", "fptoint"},
+    {"apple-latest", "apple-a14", ""},
+    {"apple-m1", "apple-a14", ""},
+    {"ampere1", "saphira", "fullfp16 sha3 fptoint bf16 i8mm"},
+    {"ampere1a", "ampere1", "sm4"},
+    {"apple-a15", "ampere1", "fp16fml"},
+    {"apple-a16", "apple-a15", ""},
+    {"apple-a17", "apple-a15", ""},
+    {"apple-a18", "apple-a15", ""},
+    {"apple-m2", "apple-a15", ""},
+    {"apple-m3", "apple-a15", ""},
+    {"apple-m4", "apple-a15", ""},
+    {"apple-s10", "apple-a15", ""},
+    {"apple-s9", "apple-a15", ""},
+    {"cobalt-100", "cortex-r82", "lse2 fptoint bf16 i8mm sve2-bitperm"},
+    {"cortex-a320", "cobalt-100", ""},
+    {"cortex-a510", "cobalt-100", ""},
+    {"cortex-a520", "cobalt-100", ""},
+    {"cortex-a520ae", "cobalt-100", ""},
+    {"cortex-a710", "cobalt-100", ""},
+    {"cortex-a715", "cobalt-100", ""},
+    {"cortex-a720", "cobalt-100", ""},
+    {"cortex-a720ae", "cobalt-100", ""},
+    {"cortex-a725", "cobalt-100", ""},
+    {"cortex-x2", "cobalt-100", ""},
+    {"cortex-x3", "cobalt-100", ""},
+    {"cortex-x4", "cobalt-100", ""},
+    {"cortex-x925", "cobalt-100", ""},
+    {"neoverse-n3", "cobalt-100", ""},
+    {"neoverse-v2", "cobalt-100", ""},
+    {"neoverse-v3", "cobalt-100", ""},
+    {"neoverse-v3ae", "cobalt-100", ""},
+    {"ampere1b", "ampere1a", "cssc"},
+    {"apple-a19", "apple-a15", "cssc"},
+    {"apple-m5", "apple-a19", ""},
+    {"c1-nano", "cobalt-100", "mops"},
+    {"c1-premium", "c1-nano", ""},
+    {"c1-pro", "c1-nano", ""},
+    {"c1-ultra", "c1-nano", ""},
+    {"neoverse-512tvb", "apple-a13", "sm4 bf16 i8mm sve"},
+    {"neoverse-v1", "neoverse-512tvb", ""},
+    {"oryon-1", "ampere1a", "fp16fml"},
+    {"neoverse-n2", "cobalt-100", "aes sha2"},
+    {"ampere1c", "ampere1b", "fp16fml sve2-aes sve2-sha3 sve2-sm4"},
+    {"gb10", "neoverse-n2", "sve2-aes sve2-sha3 sve2-sm4"},
+    {"grace", "gb10", ""},
+    {"olympus", "gb10", ""},
+    {"fujitsu-monaka", "gb10", "mops"},
+    {0},
+};

@@ -1,4 +1,4 @@
-/* What this machine can do, from the CPUID instruction. */
+/* What this machine can do: from the CPUID instruction, or from what Linux tells on aarch64. */
 
 #include "numba/features_table.h"
 
@@ -33,9 +33,9 @@ static bool says(const struct features_row *row, uint32_t answer)
 
 bool features_of_host(struct features *out)
 {
-    *out = (struct features){0};
-    for (unsigned i = 0; features_rows[i].name; i++) {
-        const struct features_row *row = &features_rows[i];
+    *out = (struct features){.arch = FEATURES_X86_64};
+    for (unsigned i = 0; features_x86_rows[i].name; i++) {
+        const struct features_row *row = &features_x86_rows[i];
         uint32_t regs[4];
 
         if (__get_cpuid_count(row->leaf, row->subleaf, &regs[0], &regs[1], &regs[2], &regs[3]) &&
@@ -44,10 +44,18 @@ bool features_of_host(struct features *out)
     }
     return true;
 }
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+bool features_of_host(struct features *out)
+{
+    features_of_hwcaps(getauxval(AT_HWCAP), getauxval(AT_HWCAP2), out);
+    return true;
+}
 #else
 bool features_of_host(struct features *out)
 {
-    *out = (struct features){0};
+    *out = (struct features){.arch = features_arch_here()};
     return false;
 }
 #endif

@@ -1,3 +1,5 @@
+/* What x86-64 CPUs can have. */
+
 #include "numba/features_table.h"
 
 enum {
@@ -15,7 +17,7 @@ enum { BY_HAND = true };
     "avx512bf16 avx512bitalg avx512cd avx512dq avx512fp16 avx512ifma avx512vbmi avx512vbmi2 "      \
     "avx512vl avx512vnni avx512vpopcntdq"
 
-const struct features_row features_rows[] = {
+const struct features_row features_x86_rows[] = {
     {"x87", "", BASIC, 0, CPUID_EDX, 0, STATE_PLAIN},
     {"cx8", "", BASIC, 0, CPUID_EDX, 8, STATE_PLAIN},
     {"cmov", "", BASIC, 0, CPUID_EDX, 15, STATE_PLAIN},
@@ -153,6 +155,4 @@ const struct features_row features_rows[] = {
     {0},
 };
 
-_Static_assert(sizeof features_rows / sizeof *features_rows <=
-                   8 * sizeof((struct features *)0)->bits,
-               "a set has room for every feature");
+const unsigned features_x86_count = sizeof features_x86_rows / sizeof *features_x86_rows - 1;

@@ -9,14 +9,14 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "numba/features.h"
+#include "numba/features_table.h"
 #include "warmpack.h"
 
 static bool has(const struct features *f, const char *name)
 {
     unsigned id;
 
-    if (!features_find(name, strlen(name), &id))
+    if (!features_find(f->arch, name, strlen(name), &id))
         fail_msg("%s is not in the table", name);
     return features_has(f, id);
 }
@@ -25,7 +25,7 @@ static struct features of_cpu(const char *name)
 {
     struct features f;
 
-    if (!features_of_cpu(name, &f))
+    if (!features_of_cpu(FEATURES_X86_64, name, &f))
         fail_msg("%s is not known", name);
     return f;
 }
@@ -35,7 +35,7 @@ static struct features of_code(const char *cpu, const char *list)
     struct features_code code;
     struct features set;
 
-    assert_int_equal(features_of_code(&code, cpu, list), 0);
+    assert_int_equal(features_of_code(&code, FEATURES_X86_64, cpu, list), 0);
     set = code.set;
     features_code_clear(&code);
     return set;
@@ -96,9 +96,10 @@ static void unknown_names_are_said_to_be_unknown(void **state)
     struct features_code code;
     struct features f;
 
-    assert_false(features_of_cpu("znver99", &f));
-    assert_false(features_of_cpu("", &f));
-    assert_int_equal(features_of_code(&code, "znver99", "+avx2,+warp,-weft,+avx,drive"), 0);
+    assert_false(features_of_cpu(FEATURES_X86_64, "znver99", &f));
+    assert_false(features_of_cpu(FEATURES_X86_64, "", &f));
+    assert_int_equal(
+        features_of_code(&code, FEATURES_X86_64, "znver99", "+avx2,+warp,-weft,+avx,drive"), 0);
     assert_false(code.knows_cpu);
     assert_true(has(&code.set, "avx2") && !has(&code.set, "bmi"));
     assert_string_equal((char *)code.unknown.data, "warp drive");
@@ -220,7 +221,7 @@ static void clang_gives_every_cpu_the_same_features(void **state)
         assert_int_equal(pclose(f), 0);
         list[strcspn(list, "\n")] = '\0';
         while ((n = features_next(&at, &sign, &name)))
-            if (sign == '+' && features_find(name, n, &id))
+            if (sign == '+' && features_find(FEATURES_X86_64, name, n, &id))
                 theirs.bits[id / 64] |= UINT64_C(1) << id % 64;
         for (id = 0; features_name(id); id++) {
             /* Modes of the compiler and names that came later. */
@@ -234,6 +235,232 @@ static void clang_gives_every_cpu_the_same_features(void **state)
                          features_has(&ours, id) ? "ours alone" : "theirs alone");
         }
     }
+}
+
+/* ---- aarch64 ----------------------------------------------------------------------------- */
+
+static void check_words(enum features_arch arch, const char *words)
+{
+    unsigned id;
+
+    while (*words) {
+        size_t n = strcspn(words, " ");
+
+        if (n && !features_find(arch, words, n, &id))
+            fail_msg("'%s' is not in the table", words);
+        words += n + (words[n] == ' ');
+    }
+}
+
+static void each_word_of_the_tables_is_in_the_tables(void **state)
+{
+    (void)state;
+    static const struct {
+        enum features_arch arch;
+        const struct features_cpu *cpus;
+        const struct features_row *rows;
+    } tables[] = {{FEATURES_X86_64, features_x86_cpus, features_x86_rows},
+                  {FEATURES_AARCH64, features_aarch64_cpus, features_aarch64_rows}};
+
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+        struct features f;
+
+        for (const struct features_cpu *c = tables[t].cpus; c->name; c++) {
+            check_words(tables[t].arch, c->more);
+            check_words(tables[t].arch, c->without ? c->without : "");
+            assert_true(features_of_cpu(tables[t].arch, c->name, &f));
+            assert_int_equal(f.arch, tables[t].arch);
+        }
+        for (const struct features_row *row = tables[t].rows; row->name; row++)
+            check_words(tables[t].arch, row->on);
+    }
+    assert_true(features_x86_count + features_aarch64_count <=
+                8 * sizeof((struct features *)0)->bits);
+}
+
+/* What the assembler of LLVM knows for each: ours have all of that, and the same where releases of
+ * LLVM do not differ. */
+static void llvm_assembles_for_aarch64_cpus_what_the_table_has(void **state)
+{
+    (void)state;
+    static const char command[] = "/usr/bin/python3 -B '" TEST_DATA "/numba/llvm_cpus.py' generic "
+                                  "cortex-a53 cortex-a72 cortex-a76 neoverse-n1 neoverse-v1 "
+                                  "apple-m1 thunderx2t99 neoverse-n2 a64fx ampere1 cortex-a510";
+    static const char *const differ[] = {"neoverse-v1", "neoverse-n2", "a64fx", "ampere1",
+                                         "cortex-a510"};
+    char line[1024];
+    FILE *f = popen(command, "r");
+    int lines = 0;
+
+    assert_non_null(f);
+    for (; fgets(line, sizeof line, f); lines++) {
+        struct features ours, theirs = {.arch = FEATURES_AARCH64};
+        char *at = line, *name = strsep(&at, " \n");
+        bool alike = true;
+
+        assert_true(features_of_cpu(FEATURES_AARCH64, name, &ours));
+        for (char *word; (word = strsep(&at, " \n"));) {
+            unsigned id;
+
+            if (!*word)
+                continue;
+            assert_true(features_find(FEATURES_AARCH64, word, strlen(word), &id));
+            features_add(&theirs, id);
+            if (!features_has(&ours, id))
+                fail_msg("%s: %s is theirs alone", name, word);
+        }
+        for (size_t i = 0; i < sizeof differ / sizeof *differ; i++)
+            alike = alike && strcmp(differ[i], name) != 0;
+        for (unsigned id = 0; features_name(id) && alike; id++)
+            /* There is no instruction by which this could be told. */
+            if (features_has(&ours, id) && !features_has(&theirs, id) &&
+                strcmp(features_name(id), "lse2") != 0)
+                fail_msg("%s: %s is ours alone", name, features_name(id));
+    }
+    if (WEXITSTATUS(pclose(f)) == 77)
+        skip(); /* this LLVM has no assembler for aarch64 */
+    assert_int_equal(lines, 12);
+}
+
+static struct features needed(const char *triple, const char *cpu, const char *list)
+{
+    struct features f;
+    struct wp_error err = {0};
+
+    if (features_needed(&f, triple, cpu, list, &err) < 0)
+        fail_msg("%s", err.message);
+    return f;
+}
+
+#define ARM "aarch64-unknown-linux-gnu"
+#define INTEL "x86_64-pc-linux-gnu"
+
+/* AT_HWCAP and AT_HWCAP2 of machines that can be rented: Graviton 2 and 3, and a Raspberry Pi 4. */
+static void code_for_aarch64_runs_where_the_system_tells_its_features(void **state)
+{
+    (void)state;
+    struct features pi, graviton2, graviton3, code;
+    _cleanup_buf_ struct buf why = {0};
+
+    features_of_hwcaps(0x887, 0, &pi); /* fp asimd evtstrm crc32 cpuid */
+    features_of_hwcaps(0x10119fff, 0, &graviton2);
+    features_of_hwcaps(0xdfffffff, 0x1f201, &graviton3);
+    assert_true(has(&pi, "neon") && has(&pi, "crc") && !has(&pi, "aes") && !has(&pi, "lse"));
+    assert_true(has(&graviton2, "lse") && has(&graviton2, "dotprod") && !has(&graviton2, "sve"));
+    assert_true(has(&graviton3, "sve") && has(&graviton3, "bf16") && !has(&graviton3, "sve2"));
+
+    code = needed(ARM, "generic", "+neon");
+    assert_int_equal(features_missing(&code, &pi, &why), 0);
+    code = needed(ARM, "neoverse-n1", "");
+    assert_int_equal(features_missing(&code, &graviton2, &why), 0);
+    assert_int_equal(features_missing(&code, &pi, &why), 1);
+    buf_clear(&why);
+    code = needed(ARM, "neoverse-v1", "-sve");
+    assert_int_equal(features_missing(&code, &graviton2, &why), 1);
+    buf_clear(&why);
+    code = needed(ARM, "generic", "+sve2-aes");
+    assert_true(has(&code, "sve") && has(&code, "aes") && has(&code, "fullfp16"));
+    assert_int_equal(features_missing(&code, &graviton3, &why), 1);
+    assert_string_equal((char *)why.data, "sve2 and sve2-aes");
+}
+
+/* ---- Architectures, and what code needs -------------------------------------------------- */
+
+static void another_architecture_is_another_machine(void **state)
+{
+    (void)state;
+    struct features intel = of_cpu("x86-64-v4"), arm = needed(ARM, "generic", ""),
+                    other = {.arch = features_arch_of("ppc64le-linux-gnu")};
+    _cleanup_buf_ struct buf why = {0};
+
+    assert_int_equal(features_arch_of(INTEL), FEATURES_X86_64);
+    assert_int_equal(features_arch_of("arm64-apple-darwin23.1.0"), FEATURES_AARCH64);
+    assert_int_equal(features_arch_of("i686-pc-linux-gnu"), FEATURES_UNKNOWN);
+    assert_int_equal(features_arch_of("armv7l-linux-gnueabihf"), FEATURES_UNKNOWN);
+    assert_int_equal(features_arch_of(""), FEATURES_UNKNOWN);
+    assert_int_equal(other.arch, FEATURES_OTHER);
+    assert_false(features_arch_can_run(FEATURES_X86_64, FEATURES_AARCH64));
+    assert_false(features_arch_can_run(FEATURES_AARCH64, FEATURES_OTHER));
+    assert_true(features_arch_can_run(FEATURES_X86_64, FEATURES_UNKNOWN));
+    assert_true(features_arch_can_run(FEATURES_X86_64, FEATURES_X86_64));
+
+    assert_int_equal(features_missing(&arm, &intel, &why), 1);
+    assert_string_equal((char *)why.data, "an aarch64 machine");
+    buf_clear(&why);
+    assert_int_equal(features_missing(&intel, &arm, &why), 1);
+    assert_string_equal((char *)why.data, "an x86_64 machine");
+    buf_clear(&why);
+    assert_int_equal(features_missing(&other, &intel, &why), 1);
+    assert_string_equal((char *)why.data, "a machine of another architecture");
+}
+
+static void what_code_needs_is_never_guessed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *triple, *cpu, *list, *why;
+    } cases[] = {{INTEL, "znver99", "", "CPU znver99"},
+                 {INTEL, "znver99", "+avx2", "CPU znver99"},
+                 {INTEL, "", "+avx2", "CPU "},
+                 {INTEL, "neoverse-n1", "", "CPU neoverse-n1"},
+                 {ARM, "skylake", "", "CPU skylake"},
+                 {INTEL, "generic", "+avx2,+warp,+weft", "feature warp is"},
+                 {INTEL, "generic", "+neon", "feature neon is"},
+                 {ARM, "generic", "+avx2", "feature avx2 is"},
+                 {"ppc64le-linux-gnu", "generic", "", "ppc64le-linux-gnu"},
+                 {"i686-pc-linux-gnu", "generic", "", "i686-pc-linux-gnu"}};
+    struct features f;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct wp_error err = {0};
+        int r = features_needed(&f, cases[i].triple, cases[i].cpu, cases[i].list, &err);
+
+        if (r != -ENOTSUP || !strstr(err.message, cases[i].why))
+            fail_msg("case %zu: %d, %s", i, r, err.message);
+    }
+    /* What is not known and not used harms nobody. */
+    f = needed(INTEL, "generic", "+avx2,-warp");
+    assert_true(has(&f, "avx2"));
+}
+
+static void sets_have_one_text(void **state)
+{
+    (void)state;
+    struct features f = needed(INTEL, "generic", "+avx2,-sse4a"), g;
+    _cleanup_buf_ struct buf text = {0}, again = {0}, none = {0}, arm = {0};
+
+    assert_int_equal(features_text(&f, &text), 0);
+    assert_string_equal((char *)text.data,
+                        "64bit,avx,avx2,cmov,cx8,sse,sse2,sse3,sse4.1,sse4.2,ssse3,x87");
+    assert_int_equal(features_read_text(&g, FEATURES_X86_64, (char *)text.data), 0);
+    assert_memory_equal(&f, &g, sizeof f);
+    g = needed(INTEL, "x86-64-v2", "+avx,-mmx");
+    assert_int_equal(features_text(&g, &again), 0);
+    assert_string_not_equal((char *)again.data, (char *)text.data);
+    assert_int_equal(features_text(&(struct features){.arch = FEATURES_X86_64}, &none), 0);
+    assert_string_equal((char *)none.data, "");
+    f = needed(ARM, "cortex-a72", "");
+    assert_int_equal(features_text(&f, &arm), 0);
+    assert_string_equal((char *)arm.data, "aes,crc,fp-armv8,neon,sha2");
+
+    assert_int_equal(features_read_text(&g, FEATURES_AARCH64, "neon,avx2"), -EINVAL);
+    assert_int_equal(features_read_text(&g, FEATURES_X86_64, "+avx2"), -EINVAL);
+    assert_int_equal(features_read_text(&g, FEATURES_X86_64, "avx2"), 0);
+    assert_true(has(&g, "avx2") && !has(&g, "avx"));
+}
+
+/* As Numba does on some machines that have it: every avx* with a minus. */
+static void what_numba_denies_is_not_had(void **state)
+{
+    (void)state;
+    struct features have = of_cpu("x86-64-v4"), code = needed(INTEL, "x86-64-v2", "+avx");
+    _cleanup_buf_ struct buf why = {0};
+
+    assert_int_equal(features_missing(&code, &have, &why), 0);
+    features_deny(&have, "+64bit,-avx,-avx2,+sse4.2,-warp");
+    assert_true(has(&have, "sse4.2") && !has(&have, "fma") && !has(&have, "avx512f"));
+    assert_int_equal(features_missing(&code, &have, &why), 1);
+    assert_string_equal((char *)why.data, "avx");
 }
 
 static void only_plain_names_are_plain(void **state)
@@ -257,6 +484,13 @@ int main(void)
         cmocka_unit_test(lists_are_cut_to_what_the_name_does_not_say),
         cmocka_unit_test(this_machine_has_what_every_machine_of_its_kind_has),
         cmocka_unit_test(clang_gives_every_cpu_the_same_features),
+        cmocka_unit_test(each_word_of_the_tables_is_in_the_tables),
+        cmocka_unit_test(llvm_assembles_for_aarch64_cpus_what_the_table_has),
+        cmocka_unit_test(code_for_aarch64_runs_where_the_system_tells_its_features),
+        cmocka_unit_test(another_architecture_is_another_machine),
+        cmocka_unit_test(what_code_needs_is_never_guessed),
+        cmocka_unit_test(sets_have_one_text),
+        cmocka_unit_test(what_numba_denies_is_not_had),
         cmocka_unit_test(only_plain_names_are_plain),
     };
 
