@@ -31,67 +31,6 @@ struct search {
     struct depends *out;
 };
 
-static int compare_sizes(const void *a, const void *b)
-{
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Sorts numbers, and drops those that are there twice. */
-static size_t sort_unique(size_t *v, size_t n)
-{
-    size_t kept = 0;
-
-    if (n > 0)
-        qsort(v, n, sizeof *v, compare_sizes);
-    for (size_t i = 0; i < n; i++)
-        if (kept == 0 || v[kept - 1] != v[i])
-            v[kept++] = v[i];
-    return kept;
-}
-
-/* Names are the same where their pointers are: each is kept once. */
-static size_t sort_unique_names(const char **v, size_t n)
-{
-    size_t kept = 0;
-
-    if (n > 0)
-        qsort(v, n, sizeof *v, compare_names);
-    for (size_t i = 0; i < n; i++)
-        if (kept == 0 || v[kept - 1] != v[i])
-            v[kept++] = v[i];
-    return kept;
-}
-
-static void sort_set(struct depends_set *s)
-{
-    s->file_count = sort_unique(s->files, s->file_count);
-    s->use_count = sort_unique(s->uses, s->use_count);
-    s->outside_count = sort_unique_names(s->outside, s->outside_count);
-}
-
-static void set_clear(struct depends_set *s)
-{
-    free(s->files);
-    free(s->uses);
-    free(s->outside);
-    *s = (struct depends_set){0};
-}
-
-#define add_to(array, count, value)                                                                \
-    ({                                                                                             \
-        int _r = array_grow(array, count);                                                         \
-        if (_r == 0)                                                                               \
-            (array)[(count)++] = (value);                                                          \
-        _r;                                                                                        \
-    })
-
 /* Adds a node and its edges to the set that it belongs to. */
 static int add_node(struct search *s, struct depends_set *set, uint32_t number, uint32_t node)
 {
@@ -99,12 +38,12 @@ static int add_node(struct search *s, struct depends_set *set, uint32_t number, 
     int r = 0;
 
     if (node < s->linker.index->tree->count)
-        r = add_to(set->files, set->file_count, node);
+        r = depends_add(set->files, set->file_count, node);
     for (size_t i = 0; r == 0 && i < e->count; i++)
         if (s->set[e->to[i]] != number)
-            r = add_to(set->uses, set->use_count, s->set[e->to[i]]);
+            r = depends_add(set->uses, set->use_count, s->set[e->to[i]]);
     for (size_t i = 0; r == 0 && i < e->outside_count; i++)
-        r = add_to(set->outside, set->outside_count, s->linker.name_list[e->outside[i]]);
+        r = depends_add(set->outside, set->outside_count, s->linker.name_list[e->outside[i]]);
     return r;
 }
 
@@ -130,10 +69,10 @@ static int close_set(struct search *s, uint32_t node)
     if (r == 0)
         r = array_grow(s->out->sets, s->out->count);
     if (r < 0) {
-        set_clear(&set);
+        depends_clear_set(&set);
         return r;
     }
-    sort_set(&set);
+    depends_sort_set(&set);
     s->out->sets[s->out->count++] = set;
     return 0;
 }
@@ -182,97 +121,6 @@ static int search_from(struct search *s, uint32_t source, struct wp_error *err)
             r = error_nomem(err);
     }
     return r;
-}
-
-/* Moves what FROM has into TO. */
-static int merge(struct depends_set *to, struct depends_set *from)
-{
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < from->file_count; i++)
-        r = add_to(to->files, to->file_count, from->files[i]);
-    for (size_t i = 0; r == 0 && i < from->use_count; i++)
-        r = add_to(to->uses, to->use_count, from->uses[i]);
-    for (size_t i = 0; r == 0 && i < from->outside_count; i++)
-        r = add_to(to->outside, to->outside_count, from->outside[i]);
-    set_clear(from);
-    return r;
-}
-
-/* Which set each goes into, itself where it stays: a set that just one other leads to becomes part
- * of that one. Users stand behind what they use, so that those of a set are known when it is met.
- */
-static int plan_merges(const struct depends *d, const size_t *sources_sets, size_t sources,
-                       uint32_t **out)
-{
-    enum { MANY = NONE - 1 };
-    uint32_t *into = malloc((d->count + 1) * sizeof *into);
-
-    if (!into)
-        return -ENOMEM;
-    for (size_t i = 0; i < d->count; i++)
-        into[i] = NONE;
-    for (size_t i = 0; i < sources; i++)
-        into[sources_sets[i]] = MANY;
-    for (size_t i = d->count; i-- > 0;) {
-        if (into[i] == NONE || into[i] == MANY)
-            into[i] = (uint32_t)i;
-        for (size_t k = 0; k < d->sets[i].use_count; k++) {
-            uint32_t *user = into + d->sets[i].uses[k];
-
-            if (*user == NONE)
-                *user = into[i];
-            else if (*user != into[i])
-                *user = MANY;
-        }
-    }
-    *out = into;
-    return 0;
-}
-
-/* Drops the sets that were merged, and gives the others the numbers that are free. */
-static void renumber(struct depends *d, const uint32_t *into, uint32_t *number)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < d->count; i++)
-        if (into[i] == i)
-            number[i] = (uint32_t)kept++;
-    kept = 0;
-    for (size_t i = 0; i < d->count; i++) {
-        struct depends_set *s = d->sets + i;
-        size_t uses = 0;
-
-        if (into[i] != i)
-            continue;
-        for (size_t k = 0; k < s->use_count; k++)
-            if (into[s->uses[k]] != i)
-                s->uses[uses++] = number[into[s->uses[k]]];
-        s->use_count = uses;
-        sort_set(s);
-        d->sets[kept++] = *s;
-    }
-    d->count = kept;
-}
-
-static int condense(struct depends *d, size_t sources)
-{
-    _cleanup_free_ uint32_t *into = NULL;
-    _cleanup_free_ uint32_t *number = NULL;
-    int r = plan_merges(d, d->of_source, sources, &into);
-
-    number = malloc((d->count + 1) * sizeof *number);
-    if (r < 0 || !number)
-        return -ENOMEM;
-    for (size_t i = d->count; r == 0 && i-- > 0;)
-        if (into[i] != i)
-            r = merge(d->sets + into[i], d->sets + i);
-    if (r < 0)
-        return r;
-    renumber(d, into, number);
-    for (size_t i = 0; i < sources; i++)
-        d->of_source[i] = number[d->of_source[i]];
-    return 0;
 }
 
 static void search_clear(struct search *s)
@@ -326,7 +174,7 @@ static int resolve(struct depends *d, const struct depends_index *x, const size_
         if (r == 0)
             d->of_source[i] = s.set[sources[i]];
     }
-    if (r == 0 && condense(d, count) < 0)
+    if (r == 0 && depends_condense(d, count) < 0)
         r = error_nomem(err);
     return r;
 }
@@ -355,61 +203,11 @@ void depends_free(struct depends *d)
     if (!d)
         return;
     for (size_t i = 0; i < d->count; i++)
-        set_clear(d->sets + i);
+        depends_clear_set(d->sets + i);
     free(d->sets);
     free(d->of_source);
     texts_free(&d->texts);
     free(d);
-}
-
-/* Marks a set and those that it leads to: sets have greater numbers than what they use. */
-static bool *mark(const struct depends *d, size_t set)
-{
-    bool *marked = calloc(set + 1, sizeof *marked);
-
-    if (!marked)
-        return NULL;
-    marked[set] = true;
-    for (size_t i = set + 1; i-- > 0;)
-        for (size_t k = 0; marked[i] && k < d->sets[i].use_count; k++)
-            marked[d->sets[i].uses[k]] = true;
-    return marked;
-}
-
-int depends_files(const struct depends *d, size_t set, size_t **files, size_t *count)
-{
-    _cleanup_free_ bool *marked = mark(d, set);
-    struct depends_set all = {0};
-    int r = marked ? 0 : -ENOMEM;
-
-    for (size_t i = 0; r == 0 && i <= set; i++)
-        for (size_t k = 0; r == 0 && marked[i] && k < d->sets[i].file_count; k++)
-            r = add_to(all.files, all.file_count, d->sets[i].files[k]);
-    if (r < 0) {
-        set_clear(&all);
-        return r;
-    }
-    *count = sort_unique(all.files, all.file_count);
-    *files = all.files;
-    return 0;
-}
-
-int depends_outside(const struct depends *d, size_t set, const char ***names, size_t *count)
-{
-    _cleanup_free_ bool *marked = mark(d, set);
-    struct depends_set all = {0};
-    int r = marked ? 0 : -ENOMEM;
-
-    for (size_t i = 0; r == 0 && i <= set; i++)
-        for (size_t k = 0; r == 0 && marked[i] && k < d->sets[i].outside_count; k++)
-            r = add_to(all.outside, all.outside_count, d->sets[i].outside[k]);
-    if (r < 0) {
-        set_clear(&all);
-        return r;
-    }
-    *count = sort_unique_names(all.outside, all.outside_count);
-    *names = all.outside;
-    return 0;
 }
 
 ptrdiff_t depends_root_of(const char *path, const char *module)

@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "base/array.h"
+#include "base/buf.h"
 #include "numba/depends.h"
 
 enum { NONE = UINT32_MAX };
@@ -102,3 +104,19 @@ struct depends_linker {
 /* Finds the edges of a node. */
 int depends_link(struct depends_linker *l, uint32_t node, struct depends_edges *out,
                  struct wp_error *err);
+
+/* Sorts what a set has, and drops what is there twice. */
+void depends_sort_set(struct depends_set *s);
+void depends_clear_set(struct depends_set *s);
+/* Makes a set that one other alone leads to, and that is none of the first SOURCES of_source, part
+ * of that one. -ENOMEM. */
+int depends_condense(struct depends *d, size_t sources);
+
+/* Appends a value to an array: 0 or -ENOMEM. */
+#define depends_add(array, count, value)                                                           \
+    ({                                                                                             \
+        int _r = array_grow(array, count);                                                         \
+        if (_r == 0)                                                                               \
+            (array)[(count)++] = (value);                                                          \
+        _r;                                                                                        \
+    })

@@ -173,6 +173,19 @@ static void judge_getattr(struct import_scan *s, size_t begin, size_t end)
     import_dynamic(s, "__getattr__ of a module", begin);
 }
 
+/* Is "import" in the name? Those of importance and of what is important have another sense. */
+static bool tells_of_import(const void *name, size_t n)
+{
+    const char *at = name, *end = at + n;
+
+    while ((at = memmem(at, (size_t)(end - at), "import", strlen("import")))) {
+        at += strlen("import");
+        if (end - at < 2 || memcmp(at, "an", 2) != 0)
+            return true;
+    }
+    return false;
+}
+
 /* A function with "import" in its name that is called, such as import_module. */
 static void judge_importer(struct import_scan *s, size_t begin, size_t end)
 {
@@ -246,7 +259,7 @@ void import_judge_word(struct import_scan *s, size_t begin, size_t end)
         import_dynamic(s, word[2] == 'p' ? "__path__" : "__builtins__", begin);
     else if (is(&s->text, begin, end, "__getattr__"))
         judge_getattr(s, begin, end);
-    else if (memmem(word, n, "import", strlen("import")))
+    else if (tells_of_import(word, n))
         judge_importer(s, begin, end);
     else if (has_high_byte(word, n) && may_be_ascii(word, n))
         import_dynamic(s, "a name that is not ASCII", begin);
@@ -276,7 +289,7 @@ void import_judge_import(struct import_scan *s, const struct import *i, size_t a
             import_dynamic(s, "importlib", at);
         else if (i->level == 0 && strcmp(module, "sys") == 0 && IN(of_sys, name, strlen(name)))
             import_dynamic(s, "sys.path", at);
-        else if (strstr(name, "import") ||
+        else if (tells_of_import(name, strlen(name)) ||
                  (strcmp(module, "builtins") == 0 && IN(runners, name, strlen(name))))
             import_dynamic(s, "a function that imports", at);
     }

@@ -27,3 +27,7 @@ void import_judge_source(struct import_scan *s);
 
 /* Behind blanks and joined lines from AT on; with LINES, behind line ends and comments too. */
 size_t import_skip_blanks(const struct source_text *s, size_t at, bool lines);
+
+/* Does one of the first two lines, which may name the encoding, name one in which bytes of ASCII
+ * can be parts of other characters? */
+bool import_has_odd_encoding(struct source_text *s);

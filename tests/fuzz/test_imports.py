@@ -37,7 +37,9 @@ from \
 #
 # from no \
 """ import no """
-''' + "''' import no ''' '\\'' \"\\\\\" rb'\\' f'{x}' f\"{x:{'y'}>{z}}\" f'{{import no}}' rf'\\{x}' f'\\N{DASH}'\n" + r'''
+''' + r"""
+''' import no ''' '\'' "\\" rb'\' f'{x}' f"{x:{'y'}>{z}}" f'{{import no}}' rf'\{x}' f'\N{DASH}'
+""" + r'''
 f"""{x
 }"""
 f'{x!r:%H:"}'

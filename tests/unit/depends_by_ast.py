@@ -1,5 +1,5 @@
-"""Compares what sources of real packages depend on with what Python's ast and the rules of its import
-system say.
+"""Compares what sources of real packages depend on with what Python's ast and the rules of its
+import system say.
 
     python3 depends_by_ast.py SHOW_DEPENDS SHOW_IMPORTS [PACKAGE...]
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import imports_by_ast
 
 TOP = Path("/usr/lib/python3/dist-packages")
-PACKAGES = tuple(sys.argv[3:]) or ("numba", "llvmlite", "joblib", "six.py", "yaml")
+PACKAGES = tuple(sys.argv[3:]) or ("numba", "llvmlite", "six.py", "yaml")
 SUFFIXES = (".so", ".pyd", ".py", ".pyc")
 
 

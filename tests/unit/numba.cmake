@@ -27,7 +27,7 @@ add_test(NAME depends_by_ast COMMAND /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_
                                      $<TARGET_FILE:show_depends> $<TARGET_FILE:show_imports>)
 
 # The same tests where there is no SSE2.
-set(imports_sources imports imports_dynamic source_text)
+set(imports_sources imports imports_dynamic imports_encoding source_text)
 list(TRANSFORM imports_sources REPLACE "(.+)" "${CMAKE_SOURCE_DIR}/lib/numba/\\1.c")
 add_executable(test_imports_portable EXCLUDE_FROM_ALL test_imports.c ${imports_sources}
                ${base_OBJECTS})

@@ -294,6 +294,7 @@ static void what_only_looks_so_is_not_dynamic(void **state)
         "class A:\n    def __getattr__(self,\n  # 1\n name): pass",
         "object.__getattr__(x);object.__getattribute__(x)",
         "def import_all(): pass",
+        "from x import importance\npermutation_importance(x)",
         "\xce\xb1 = \xce\xb2_import",
         "os.path.join(a)",
         "sys_path;systems.path",
