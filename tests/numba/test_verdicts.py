@@ -126,6 +126,27 @@ def test_code_for_a_feature_that_this_machine_lacks_is_unsafe(here, me):
     assert all(name in done.out for name in lacking[:2]) and "sse4.2" not in done.out
 
 
+def test_code_for_another_architecture_is_for_another_cpu(tree, here, me):
+    """Nobody can run it here, whatever is set."""
+    here_is = os.uname().machine
+    triple = ("aarch64" if here_is == "x86_64" else "x86_64") + "-unknown-linux-gnu"
+    magic = (triple, "generic", "")
+    again = (
+        "import pickle, sys\nfor name in sys.argv[1:]:\n"
+        "    f = open(name, 'rb'); version, (stamp, all) = pickle.load(f), pickle.load(f)\n"
+        "    all = {(k[0], %r, k[2]): v for k, v in all.items()}\n"
+        "    open(name, 'wb').write(pickle.dumps(version, -1) + pickle.dumps((stamp, all), 4))"
+    ) % (magic,)
+    subprocess.run([PYTHON, "-c", again, *cache_of(tree).glob("*.nbi")], cwd=tree, check=True)
+    for variables in ({}, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}):
+        done = warmpack("verify", tree, home=me.home, expect=1, **variables)
+        assert done.counts == (0, 3) and done.out.count("wrong-cpu") == 3
+        assert done.out.count(f"it is for {triple}, and this machine is {here_is}\n") == 3
+    warmpack("create", "-f", here / "a.tgz", "-C", here, "app", home=me.home)
+    done = warmpack("verify", "-f", here / "a.tgz", home=me.home, expect=1)
+    assert done.out.count("wrong-cpu") == 3
+
+
 @pytest.mark.parametrize("suffix", ["tgz", "zip", "tar.zst"])
 def test_an_archive_with_code_that_this_machine_cannot_run_is_unsafe(here, me, suffix):
     root, archive = write_small(here / "app"), here / f"app.{suffix}"
