@@ -28,7 +28,7 @@ static int expand_bundle(struct args *a, int *argc, char ***argv)
     a->expanded = calloc(letters + (size_t)*argc + 1, sizeof *a->expanded);
     a->letters = calloc(letters + 1, 3);
     if (!a->expanded || !a->letters)
-        return args_out_of_memory();
+        return message_no_memory();
     a->expanded[n++] = (*argv)[0];
     for (size_t i = 0; i < letters; i++) {
         char *option = a->letters + 3 * i;

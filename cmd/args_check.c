@@ -193,8 +193,7 @@ int args_exclude(const struct args *a, struct string_list *out)
 {
     for (size_t i = 0; i < a->exclude.count; i++) {
         if (string_list_add(out, a->exclude.v[i])) {
-            message_error("out of memory");
-            return STATUS_FAILED;
+            return message_no_memory();
         }
     }
     for (size_t i = 0; i < a->exclude_files.count; i++) {

@@ -13,12 +13,6 @@
 
 enum { THREADS_MAX = 1024, STRIP_MAX = 1 << 20 };
 
-int args_out_of_memory(void)
-{
-    message_error("out of memory");
-    return STATUS_FAILED;
-}
-
 int args_usage(const struct args *a, const char *text, const char *what)
 {
     return message_usage(options_verb_name(a->verb), "%s%s", text, what);
@@ -29,7 +23,7 @@ int args_add_operand(struct args *a, int kind, const char *text)
     struct operand *more = reallocarray(a->operands, a->operand_count + 1, sizeof *more);
 
     if (!more)
-        return args_out_of_memory();
+        return message_no_memory();
     a->operands = more;
     more[a->operand_count].kind = kind;
     more[a->operand_count++].text = text;
@@ -115,7 +109,7 @@ static int set_name(struct args *a, int code, const char *text)
         if (!*text && !names[i].may_be_empty)
             return args_usage(a, options_name(code), ": the name is empty");
         if (names[i].is_list)
-            return string_list_add(member, text) ? args_out_of_memory() : 0;
+            return string_list_add(member, text) ? message_no_memory() : 0;
         *(const char **)member = text;
     }
     return 0;

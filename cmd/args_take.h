@@ -13,4 +13,3 @@ int args_take_flag(struct args *a, int code);
 
 /* Says what is wrong with the command line: TEXT, and WHAT behind it. The exit status. */
 int args_usage(const struct args *a, const char *text, const char *what);
-int args_out_of_memory(void);

@@ -10,12 +10,6 @@
 #include "message.h"
 #include "text.h"
 
-static int out_of_memory(void)
-{
-    message_error("out of memory");
-    return STATUS_FAILED;
-}
-
 /* DIR is a directory: added, once. A default that does not exist is no error. */
 static int add(struct string_list *dirs, const char *dir, bool is_default)
 {
@@ -32,7 +26,7 @@ static int add(struct string_list *dirs, const char *dir, bool is_default)
         if (stat(dirs->v[i], &other) == 0 && other.st_dev == st.st_dev && other.st_ino == st.st_ino)
             return 0;
     }
-    return string_list_add(dirs, dir) ? out_of_memory() : 0;
+    return string_list_add(dirs, dir) ? message_no_memory() : 0;
 }
 
 int cache_dirs_add(struct string_list *dirs, const struct args *a)

@@ -37,12 +37,6 @@ static void inputs_clear(struct inputs *in)
     free(in->group);
 }
 
-static int out_of_memory(void)
-{
-    message_error("out of memory");
-    return STATUS_FAILED;
-}
-
 static int add_member(struct inputs *in, const char *dir, const char *path)
 {
     if (in->count == in->room) {
@@ -50,12 +44,12 @@ static int add_member(struct inputs *in, const char *dir, const char *path)
         struct wp_member *m = reallocarray(in->members, room, sizeof *m);
 
         if (!m)
-            return out_of_memory();
+            return message_no_memory();
         in->members = m;
         in->room = room;
     }
     if (string_list_add(&in->strings, path))
-        return out_of_memory();
+        return message_no_memory();
     in->members[in->count].dir = dir;
     in->members[in->count++].path = in->strings.v[in->strings.count - 1];
     return 0;
@@ -80,7 +74,7 @@ static int change_dir(struct inputs *in, const char **dir, const char *to)
 
     free(joined);
     if (rc)
-        return out_of_memory();
+        return message_no_memory();
     *dir = in->strings.v[in->strings.count - 1];
     return 0;
 }

@@ -70,7 +70,7 @@ static int probe(const struct wp_context *context, const struct args *a)
     if (text)
         puts(text);
     else
-        message_error("out of memory");
+        message_no_memory();
     free(text);
     wp_probe_clear(&here);
     return message_status();

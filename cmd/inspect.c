@@ -80,7 +80,7 @@ static void print_cpu(const struct wp_overload *o, bool whole)
     }
     beside = wp_features_beside(o->cpu, o->features, &known);
     if (!beside)
-        message_error("out of memory");
+        message_no_memory();
     if (!beside || !*beside)
         return;
     printf("    %s ", known ? "besides" : "feature");

@@ -36,12 +36,12 @@ static void print(json_t *value)
     size_t digits = json_is_real(real) ? real_digits(json_real_value(real)) : 17;
 
     if (!value) {
-        message_error("out of memory");
+        message_no_memory();
         return;
     }
     if (json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits)) != 0 &&
         !ferror(stdout))
-        message_error("out of memory");
+        message_no_memory();
     json_decref(value);
 }
 
@@ -123,7 +123,7 @@ void document_set_name(json_t *object, const char *key, const char *value)
     }
     snprintf(base64_key, sizeof base64_key, "%s_base64", key);
     if (json_object_set_new(object, base64_key, base64(value)) != 0)
-        message_error("out of memory");
+        message_no_memory();
 }
 
 json_t *document_count(uint64_t n)

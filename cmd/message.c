@@ -93,6 +93,12 @@ void message_error(const char *fmt, ...)
     va_end(ap);
 }
 
+int message_no_memory(void)
+{
+    message_error("out of memory");
+    return STATUS_FAILED;
+}
+
 int message_usage(const char *verb, const char *fmt, ...)
 {
     char hint[64];

@@ -18,6 +18,9 @@ void message_set_level(bool quiet, bool verbose);
 /* "warmpack: TEXT", always shown; the exit status becomes STATUS_FAILED. */
 void message_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same for want of memory. Returns STATUS_FAILED. */
+int message_no_memory(void);
+
 /* The same with a hint at the help of VERB (NULL: of the program). Returns STATUS_FAILED. */
 int message_usage(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -46,10 +46,8 @@ int operands_read(const struct args *a, struct operands *out)
             break;
         }
     }
-    if (failed) {
-        message_error("out of memory");
-        return STATUS_FAILED;
-    }
+    if (failed)
+        return message_no_memory();
     return rc;
 }
 

@@ -48,10 +48,8 @@ int owner_parse(const char *text, bool group, struct wp_owner *out, char **name)
         free(*name);
         *name = wp_account_name(out->id, group);
     }
-    if (!*name) {
-        message_error("out of memory");
-        return STATUS_FAILED;
-    }
+    if (!*name)
+        return message_no_memory();
     out->name = **name ? *name : NULL;
     return 0;
 }

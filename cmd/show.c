@@ -38,7 +38,7 @@ void show_name(const char *text)
     _cleanup_free_ char *escaped = wp_escape(text);
 
     if (!escaped) {
-        message_error("out of memory");
+        message_no_memory();
         return;
     }
     fputs(escaped, stdout);
@@ -102,7 +102,7 @@ void show_end(struct show_line *line)
     if (line->f && fclose(line->f) != 0)
         failed = true;
     if (failed)
-        message_error("out of memory");
+        message_no_memory();
     else
         message_summary("%s", line->text);
     free(line->text);

@@ -97,9 +97,7 @@ int string_list_read(struct string_list *n, const char *file, enum string_list_k
     }
     if (!rc && !feof(f))
         rc = -ENOMEM;
-    if (rc) {
-        message_error("out of memory");
-        return STATUS_FAILED;
-    }
+    if (rc)
+        return message_no_memory();
     return 0;
 }
