@@ -390,6 +390,21 @@ static void bytes_behind_the_end_are_told(void **state)
     buf_free(&b);
 }
 
+/* As behind a tar of ours: who reads on might see another archive. */
+static void nothing_may_follow_an_archive_of_ours(void **state)
+{
+    static const char comment[] = "warmpack-manifest=0123456789abcdef";
+    struct buf b = {0};
+
+    (void)state;
+    make(&b, plain, 2);
+    zip_put(b.data + b.size - 2, 2, strlen(comment));
+    buf_add_str(&b, comment);
+    buf_add_str(&b, "\n");
+    refused(&b, "something follows the end of the archive, at byte");
+    buf_free(&b);
+}
+
 /* An archive in a cut one is not taken for it. */
 static void a_cut_archive_is_not_what_is_packed_in_it(void **state)
 {
@@ -541,6 +556,7 @@ int main(void)
         cmocka_unit_test(a_size_of_all_ones_is_a_size),
         cmocka_unit_test(the_comment_names_the_manifest_by_its_id_or_its_path),
         cmocka_unit_test(bytes_behind_the_end_are_told),
+        cmocka_unit_test(nothing_may_follow_an_archive_of_ours),
         cmocka_unit_test(a_cut_archive_is_not_what_is_packed_in_it),
         cmocka_unit_test(a_name_like_a_locator_is_a_name),
         cmocka_unit_test(a_zip_behind_a_program_is_read_from_a_pipe),
