@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
@@ -174,16 +175,9 @@ static const struct walk_item *best(const struct amend *a, const struct candidat
                                     const char *path, const unsigned char *sha256)
 {
     const struct walk_item *found = NULL;
-    size_t low = 0, high = c->count;
+    size_t low =
+        array_first(i, c->count, memcmp(c->items[i]->entry.sha256, sha256, SHA256_SIZE) < 0);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (memcmp(c->items[middle]->entry.sha256, sha256, SHA256_SIZE) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
     for (; low < c->count && memcmp(c->items[low]->entry.sha256, sha256, SHA256_SIZE) == 0; low++)
         if (!found || is_better(a, path, c->items[low], found))
             found = c->items[low];

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "job.h"
@@ -100,16 +101,8 @@ static void choose(struct amend *a, const struct walk_item *item, struct timespe
                    const struct compiled_list *l, struct timespec *header)
 {
     uint64_t all = 0, by_exact = 0, by_own = 0;
-    size_t low = 0, high = l->count;
+    size_t low = array_first(i, l->count, strcmp(l->v[i].source, item->entry.path) < 0);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (strcmp(l->v[middle].source, item->entry.path) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
     for (; low < l->count && strcmp(l->v[low].source, item->entry.path) == 0; low++) {
         all++;
         by_exact += fits(exact.tv_sec, l->v[low].time);

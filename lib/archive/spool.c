@@ -179,21 +179,20 @@ static int compare_items(const void *a, const void *b, void *items)
     return order ? order : (x > y) - (x < y);
 }
 
+/* Is item number I one before PATH, or one of that path before number BEFORE? */
+static bool is_before(const struct spooling *f, size_t i, const char *path, size_t before)
+{
+    int order = strcmp(f->spool->items[i].entry.path, path);
+
+    return order < 0 || (order == 0 && i < before);
+}
+
 /* The last item of that path before number BEFORE, or NULL. */
 static struct spooled *find(const struct spooling *f, const char *path, size_t before)
 {
     const struct spool *s = f->spool;
-    size_t low = 0, high = s->count;
+    size_t low = array_first(i, s->count, is_before(f, f->order[i], path, before));
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(s->items[f->order[middle]].entry.path, path);
-
-        if (order < 0 || (order == 0 && f->order[middle] < before))
-            low = middle + 1;
-        else
-            high = middle;
-    }
     if (!low || strcmp(s->items[f->order[low - 1]].entry.path, path) != 0)
         return NULL;
     return &s->items[f->order[low - 1]];

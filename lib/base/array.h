@@ -24,3 +24,18 @@ static inline void *array_with_room(void *array, size_t count, size_t size)
             (array) = _grown;                                                                      \
         _grown ? 0 : -ENOMEM;                                                                      \
     })
+
+/* Of COUNT items, the number of the first for which IS_BEFORE is false: an expression in the number
+ * I, true for none but the items before. COUNT where it is true for all. */
+#define array_first(i, count, is_before)                                                           \
+    ({                                                                                             \
+        size_t _low = 0, _high = (count);                                                          \
+        while (_low < _high) {                                                                     \
+            size_t i = _low + (_high - _low) / 2;                                                  \
+            if (is_before)                                                                         \
+                _low = i + 1;                                                                      \
+            else                                                                                   \
+                _high = i;                                                                         \
+        }                                                                                          \
+        _low;                                                                                      \
+    })

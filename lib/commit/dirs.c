@@ -34,14 +34,8 @@ void staging_dirs_sort(struct staging_area *a)
 const struct staging_dir *staging_dir_find(const struct staging_area *a, const char *path)
 {
     /* The first one behind PATH; before it the last one set for PATH. */
-    size_t low = 0, high = a->dir_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (strcmp(a->dirs[middle].d.path, path) <= 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    size_t low = array_first(i, a->dir_count, strcmp(a->dirs[i].d.path, path) <= 0);
+
     return low > 0 && strcmp(a->dirs[low - 1].d.path, path) == 0 ? &a->dirs[low - 1].d : NULL;
 }
 

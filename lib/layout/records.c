@@ -83,16 +83,8 @@ void layout_sort_files(struct layout_record *record)
 struct layout_file *layout_stem(const struct layout_record *record, const struct layout_file *f,
                                 size_t *count)
 {
-    size_t low = 0, high = record->file_count, last;
+    size_t low = array_first(i, record->file_count, compare_stems(&record->files[i], f) < 0), last;
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (compare_stems(&record->files[middle], f) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
     for (last = low; last < record->file_count && compare_stems(&record->files[last], f) == 0;
          last++)
         ;
@@ -125,16 +117,8 @@ int layout_sort_records(struct layout *l)
 
 struct layout_record **layout_records_at(const struct layout *l, const char *dir, size_t *count)
 {
-    size_t low = 0, high = l->record_count, last;
+    size_t low = array_first(i, l->record_count, strcmp(l->by_dir[i]->dir, dir) < 0), last;
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (strcmp(l->by_dir[middle]->dir, dir) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
     for (last = low; last < l->record_count && strcmp(l->by_dir[last]->dir, dir) == 0; last++)
         ;
     *count = last - low;

@@ -88,19 +88,12 @@ int layout_remove_old_data(struct layout *l, const struct layout_record *record,
                            const struct layout_file *index, struct wp_error *err)
 {
     const struct layout_listing *there = list_target(l, area, d->path);
-    size_t low = 0, high = there ? there->count : 0, count, stem;
+    size_t low, count, stem;
     const struct layout_file *own = layout_stem(record, index, &count);
 
     if (!there)
         return error_nomem(err);
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (strncmp(there->names[middle], index->name, index->stem) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    low = array_first(i, there->count, strncmp(there->names[i], index->name, index->stem) < 0);
     for (; low < there->count; low++) {
         const char *name = there->names[low];
         _cleanup_free_ char *path = NULL;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "numba/pickle_machine.h"
 
@@ -143,28 +144,12 @@ struct walk {
 
 static size_t find_event(const struct pickle_trace *t, size_t at)
 {
-    size_t low = 0, high = t->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (t->events[middle].span.at < at)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return array_first(i, t->count, t->events[i].span.at < at);
 }
 
 static size_t find_entry(const struct pickle_copy *c, size_t at)
 {
-    size_t low = 0, high = c->from->trace->entries;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (c->list[middle]->span.at < at)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return array_first(i, c->from->trace->entries, c->list[i]->span.at < at);
 }
 
 static int walk_into(struct walk *k, struct pickle_span span)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
@@ -84,19 +85,9 @@ int pack_add_header(struct blocks *b, struct slot *s, const struct walk_item *it
 
 static struct packed_index *index_of(const struct pack *p, size_t item)
 {
-    size_t low = 0, high = p->index_count;
+    size_t at = array_first(i, p->index_count, p->indexes[i].item < item);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (p->indexes[middle].item == item)
-            return &p->indexes[middle];
-        if (p->indexes[middle].item < item)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    return at < p->index_count && p->indexes[at].item == item ? &p->indexes[at] : NULL;
 }
 
 void pack_take_stat(struct walk_item *item, const struct stat *st)

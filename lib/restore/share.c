@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "job.h"
@@ -118,18 +119,10 @@ int restore_share(struct restore *restore, struct wp_error *err)
 
 const struct repair *restore_owner(const struct restore *restore, const char *path)
 {
-    size_t low = 0, high = restore->owner_count;
+    size_t at = array_first(i, restore->owner_count, strcmp(restore->owners[i].path, path) < 0);
+    const struct restore_owner *owner = &restore->owners[at];
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(restore->owners[middle].path, path);
-
-        if (order == 0)
-            return &restore->repairs[restore->owners[middle].tree];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    return at < restore->owner_count && strcmp(owner->path, path) == 0
+               ? &restore->repairs[owner->tree]
+               : NULL;
 }

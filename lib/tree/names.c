@@ -46,18 +46,11 @@ static int list_insert(struct names_list *l, size_t at, struct names_known k)
 const char *names_of(struct names *n, enum names_kind kind, id_t id)
 {
     struct names_list *l = &n->by_id[kind];
-    size_t low = 0, high = l->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (l->known[middle].id == id)
-            return l->known[middle].name;
-        if (l->known[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    size_t at = array_first(i, l->count, l->known[i].id < id);
+    if (at < l->count && l->known[at].id == id)
+        return l->known[at].name;
     struct names_known k = {.id = id};
-    if (ask(kind, NULL, &id, &k.name) < 0 || list_insert(l, low, k) < 0) {
+    if (ask(kind, NULL, &id, &k.name) < 0 || list_insert(l, at, k) < 0) {
         free(k.name);
         return NULL;
     }
@@ -69,23 +62,15 @@ bool names_find(struct names *n, enum names_kind kind, const char *name, id_t *i
     struct names_list *l = &n->by_name[kind];
     if (l->count >= MOST_NAMES)
         list_clear(l);
-    size_t low = 0, high = l->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(l->known[middle].name, name);
-        if (order == 0) {
-            *id = l->known[middle].id;
-            return l->known[middle].found;
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
+    size_t at = array_first(i, l->count, strcmp(l->known[i].name, name) < 0);
+    if (at < l->count && strcmp(l->known[at].name, name) == 0) {
+        *id = l->known[at].id;
+        return l->known[at].found;
     }
     struct names_known k = {.name = strdup(name)};
     k.found = ask(kind, name, &k.id, NULL) == 1;
     *id = k.id;
-    if (!k.name || list_insert(l, low, k) < 0)
+    if (!k.name || list_insert(l, at, k) < 0)
         free(k.name);
     return k.found;
 }

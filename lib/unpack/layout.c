@@ -63,22 +63,19 @@ static bool is_below(const char *path, const char *dir, size_t n)
     return strncmp(path, dir, n) == 0 && path[n] == '/';
 }
 
+static bool is_before(const char *path, const char *dir, size_t n)
+{
+    int order = strncmp(path, dir, n);
+
+    return order < 0 || (order == 0 && (unsigned char)path[n] < '/');
+}
+
 /* The first file that is not before what lies below DIR, whose paths follow one another. */
 static size_t first_below(const struct cache_files *files, const char *dir)
 {
-    size_t n = strlen(dir), low = 0, high = files->count;
+    size_t n = strlen(dir);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const char *path = files->items[middle]->e.path;
-        int order = strncmp(path, dir, n);
-
-        if (order < 0 || (order == 0 && (unsigned char)path[n] < '/'))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return array_first(i, files->count, is_before(files->items[i]->e.path, dir, n));
 }
 
 /* Adds record R, whose strings it takes over, with the files of its directory. */

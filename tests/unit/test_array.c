@@ -45,11 +45,28 @@ static void has_room_after_items_were_dropped(void **state)
     }
 }
 
+static void finds_the_first_that_is_not_before(void **state)
+{
+    static const int sorted[] = {1, 3, 3, 3, 7};
+
+    (void)state;
+    assert_int_equal(array_first(i, 0, sorted[i] < 3), 0);
+    assert_int_equal(array_first(i, 5, sorted[i] < 0), 0);
+    assert_int_equal(array_first(i, 5, sorted[i] < 2), 1);
+    assert_int_equal(array_first(i, 5, sorted[i] < 3), 1);
+    assert_int_equal(array_first(i, 5, sorted[i] <= 3), 4);
+    assert_int_equal(array_first(i, 5, sorted[i] < 8), 5);
+    for (size_t count = 0; count < 40; count++)
+        for (size_t first = 0; first <= count; first++)
+            assert_int_equal(array_first(i, count, i < first), first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_all_that_is_added),
         cmocka_unit_test(has_room_after_items_were_dropped),
+        cmocka_unit_test(finds_the_first_that_is_not_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
