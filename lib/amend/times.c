@@ -34,7 +34,7 @@ static char *source_of(const char *path)
     _cleanup_free_ char *dir = path_dir(path), *name = strdup(path_base(path));
     size_t n = name ? strlen(name) : 0;
 
-    if (!dir || n < 5 || strcmp(name + n - 4, ".pyc") != 0)
+    if (!dir || !path_has_suffix(name, ".pyc"))
         return NULL;
     name[n - 1] = '\0'; /* k.py */
     if (strcmp(path_base(dir), "__pycache__") == 0) {

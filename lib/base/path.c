@@ -90,6 +90,13 @@ const char *path_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
+bool path_has_suffix(const char *path, const char *suffix)
+{
+    size_t n = strlen(path), tail = strlen(suffix);
+
+    return n > tail && memcmp(path + n - tail, suffix, tail) == 0;
+}
+
 char *path_dir(const char *path)
 {
     return strndup(path, path_base(path) == path ? 0 : (size_t)(path_base(path) - path) - 1);

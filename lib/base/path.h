@@ -23,6 +23,9 @@ char *path_join(const char *a, const char *b);
 /* Points into PATH, behind its last slash. */
 const char *path_base(const char *path);
 
+/* Does PATH end in SUFFIX, behind something else? */
+bool path_has_suffix(const char *path, const char *suffix);
+
 /* The part before the last slash; "" where there is none. Allocated. */
 char *path_dir(const char *path);
 

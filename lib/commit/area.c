@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/times.h"
 #include "staging_private.h"
 #include "tree/beneath.h"
 
@@ -121,7 +122,7 @@ static void forget_stage(struct staging_area *a, bool remove)
 }
 
 /* new/ and old/, and the modes that an odd umask has taken. */
-static int furnish(struct staging_area *a)
+static int create_subdirs(struct staging_area *a)
 {
     struct stat st;
 
@@ -168,7 +169,7 @@ int staging_area_make(struct staging_area *a, struct wp_error *err)
             forget_stage(a, r != -EAGAIN);
     }
     if (r == 0) {
-        r = furnish(a);
+        r = create_subdirs(a);
         if (r < 0) {
             (void)staging_area_remove(a);
             forget_stage(a, false);
@@ -239,17 +240,12 @@ int staging_area_adopt(struct staging_area *a, const char *name, bool lock)
     return 0;
 }
 
-static bool is_time(const struct timespec *a, const struct timespec *b)
-{
-    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
 void staging_area_undo(struct staging_area *a)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, a->time_before};
     struct stat st;
     bool is_ours =
-        a->stage_fd >= 0 && fstat(a->target_fd, &st) == 0 && is_time(&st.st_mtim, &a->time_staged);
+        a->stage_fd >= 0 && fstat(a->target_fd, &st) == 0 && time_is(st.st_mtim, a->time_staged);
 
     if (staging_area_remove(a) == 0 && is_ours)
         (void)futimens(a->target_fd, times); /* only its owner can */

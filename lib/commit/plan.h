@@ -40,7 +40,7 @@ struct found {
     bool mount; /* something is mounted here */
 };
 
-/* ---- plan.c */
+/* ---- plan_add.c */
 
 /* Puts a pair of directories at the end of the queue, with copies of PATH and OTHER: the members of
  * struct work. */

@@ -154,7 +154,7 @@ static int complete(const struct staging *s, const struct staging_journal *j,
     for (size_t i = n; r >= 0 && i-- > 0;)
         r = staging_area_remove(&areas[i]);
     if (r == 0 && completed)
-        staging_run_settle(areas, n, &j->plan, s->o.context);
+        staging_run_finish_dirs(areas, n, &j->plan, s->o.context);
     for (size_t i = 0; i < n; i++)
         staging_area_clear(&areas[i], false);
     free(areas);
@@ -162,7 +162,7 @@ static int complete(const struct staging *s, const struct staging_journal *j,
 }
 
 /* A holds the lock of a dead staging: done with what it is. */
-static int settle_first(const struct staging *s, struct staging_area *a, struct wp_error *err)
+static int resolve_first(const struct staging *s, struct staging_area *a, struct wp_error *err)
 {
     _cleanup_(staging_journal_clear) struct staging_journal j = {0};
     int r = staging_journal_read(a, &j);
@@ -176,8 +176,8 @@ static int settle_first(const struct staging *s, struct staging_area *a, struct 
 }
 
 /* A holds the lock of a staging whose first area is said to be at PATH. */
-static int settle_other(const struct staging *s, struct staging_area *a, const char *path,
-                        struct wp_error *err)
+static int resolve_other(const struct staging *s, struct staging_area *a, const char *path,
+                         struct wp_error *err)
 {
     _cleanup_area_ struct staging_area first;
     _cleanup_free_ char *dir = path_dir(path);
@@ -187,7 +187,7 @@ static int settle_other(const struct staging *s, struct staging_area *a, const c
     if (r == 0)
         r = staging_area_adopt(&first, path_base(path), true);
     if (r == 0) {
-        r = settle_first(s, &first, err);
+        r = resolve_first(s, &first, err);
         if (r < 0)
             return r;
     } else if (r != -ENOENT && r != -ENOTDIR && r != -ELOOP) {
@@ -198,8 +198,8 @@ static int settle_other(const struct staging *s, struct staging_area *a, const c
     return 0;
 }
 
-static int settle(const struct staging *s, const struct staging_area *at, const char *name,
-                  struct wp_error *err)
+static int resolve(const struct staging *s, const struct staging_area *at, const char *name,
+                   struct wp_error *err)
 {
     _cleanup_area_ struct staging_area found;
     _cleanup_buf_ struct buf path = {0};
@@ -211,8 +211,8 @@ static int settle(const struct staging *s, const struct staging_area *at, const 
         return 0;
     r = staging_journal_master(&found, &path);
     if (r == 0)
-        return settle_other(s, &found, (const char *)path.data, err);
-    return r == -ENOENT ? settle_first(s, &found, err)
+        return resolve_other(s, &found, (const char *)path.data, err);
+    return r == -ENOENT ? resolve_first(s, &found, err)
                         : error_set(err, -r, at->target, "cannot read");
 }
 
@@ -245,7 +245,7 @@ static int each_staging(const struct staging *s, const struct staging_area *a,
 
 int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *err)
 {
-    int r = each_staging(s, a, settle, err);
+    int r = each_staging(s, a, resolve, err);
     return r < 0 ? error_set(err, -r, a->target, "cannot look for earlier runs") : 0;
 }
 

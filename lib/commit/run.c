@@ -163,8 +163,8 @@ int staging_run_end(struct staging_area *areas, bool sync, struct wp_error *err)
     return r < 0 ? error_set(err, -r, areas[0].target, "cannot remove the journal") : 0;
 }
 
-void staging_run_settle(struct staging_area *areas, size_t n, const struct staging_plan *plan,
-                        const struct wp_context *context)
+void staging_run_finish_dirs(struct staging_area *areas, size_t n, const struct staging_plan *plan,
+                             const struct wp_context *context)
 {
     struct run run = {.areas = areas, .area_count = n, .plan = plan, .context = context};
     for (size_t i = 0; i < plan->count; i++)

@@ -152,7 +152,7 @@ int staging_set_remove(struct staging *s, int area, const char *path)
 
 /* Locks the targets at a moment when no earlier commit waits there to be completed: what it has
  * still to rename is older than what is staged here. */
-static int lock_settled(struct staging *s, struct wp_error *err)
+static int lock_unchanged(struct staging *s, struct wp_error *err)
 {
     size_t n = (size_t)s->area_count;
     unsigned waited = 0;
@@ -220,7 +220,7 @@ int staging_commit(struct staging *s, struct wp_error *err)
 
     if (n == 0 || s->committed || s->abandoned)
         return error_set(err, EINVAL, NULL, "nothing is staged");
-    int r = lock_settled(s, err);
+    int r = lock_unchanged(s, err);
     if (r < 0)
         return r;
     r = staging_plan_build(s, &plan, err);
@@ -238,7 +238,7 @@ int staging_commit(struct staging *s, struct wp_error *err)
                    "all is in place, but staging directory %s cannot be removed: %s",
                    s->areas[i].name, strerror(-e));
     }
-    staging_run_settle(s->areas, n, &plan, s->o.context);
+    staging_run_finish_dirs(s->areas, n, &plan, s->o.context);
     return 0;
 }
 

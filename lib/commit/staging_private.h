@@ -5,6 +5,7 @@
  *   area.c          makes its staging directory, and the lock on that
  *   locks.c         the locks, and waiting for them
  *   plan.c          compares the staged trees with the targets and lists operations:
+ *   plan_add.c      its operations, and the pairs that wait to be merged
  *   merge.c         name by name,
  *   remove.c        and what is to go
  *   check.c         finds what forbids them, with nothing touched
@@ -237,8 +238,8 @@ int staging_run(struct staging_area *areas, size_t n, const struct staging_plan 
 /* The journal goes: the commit is done, or taken back. */
 int staging_run_end(struct staging_area *areas, bool sync, struct wp_error *err);
 /* Directories that held a staging directory get their exact mode and time, now that it is gone. */
-void staging_run_settle(struct staging_area *areas, size_t n, const struct staging_plan *plan,
-                        const struct wp_context *context);
+void staging_run_finish_dirs(struct staging_area *areas, size_t n, const struct staging_plan *plan,
+                             const struct wp_context *context);
 
 /* ---- recover.c */
 

@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/times.h"
 #include "overloads.h"
 
 const char *wp_status_name(enum wp_status s)
@@ -78,11 +79,6 @@ static int judge_stamp(struct wp_index_status *s, struct judge_file *source,
                      (unsigned long long)source->size, (unsigned long long)stamp->size);
 }
 
-static bool is_older(struct timespec a, struct timespec b)
-{
-    return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
-}
-
 static int judge_data(struct wp_index_status *s, const struct index *index,
                       const struct judge_file *source, const struct judge_facts *facts)
 {
@@ -99,7 +95,7 @@ static int judge_data(struct wp_index_status *s, const struct index *index,
             return judge_set(s, WP_DATA_MISSING, "%s is gone", name);
         if (!whole)
             return judge_set(s, WP_CORRUPT, "%s is truncated or malformed", name);
-        if (is_older(data.mtime, source->mtime))
+        if (time_is_before(data.mtime, source->mtime))
             return judge_set(
                 s, WP_SUSPECT,
                 "%s is older than the source: it may hold the code of an earlier version", name);

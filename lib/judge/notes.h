@@ -6,7 +6,7 @@
 #include "numba/places.h"
 #include "warmpack.h"
 
-/* Cache files met that are no indexes, by their names in the report. */
+/* Cache files that are no indexes, by their names in the report. */
 struct leftovers {
     char **files; /* owned */
     size_t count;

@@ -174,7 +174,7 @@ static bool is_pyc_of(const char *name, const char *module, size_t n)
     const char *tag, *dot;
 
     if (end < n + 6 || strncmp(name, module, n) != 0 || name[n] != '.' ||
-        strcmp(name + end - 4, ".pyc") != 0)
+        !path_has_suffix(name, ".pyc"))
         return false;
     tag = name + n + 1;
     dot = strchr(tag, '.');
@@ -220,7 +220,7 @@ int restamp_pyc(int fd, const char *path, const struct restamp_source *source, b
 
     if (!place)
         return error_nomem(err);
-    if (n < 4 || strcmp(module + n - 3, ".py") != 0)
+    if (!path_has_suffix(module, ".py"))
         return 0;
     held = beneath_open(fd, place, O_RDONLY | O_DIRECTORY, 0);
     d = held < 0 ? NULL : file_list(held);

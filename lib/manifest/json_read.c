@@ -1,4 +1,5 @@
 #include "manifest/json_read.h"
+#include "base/path.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -192,7 +193,7 @@ int json_line_texts(const struct json_line *l, const char *one, const char *many
 static int take_pair(const struct json_line *l, const char *key, const json_t *v, char **out)
 {
     size_t n = strlen(key), suffix = strlen(BASE64_SUFFIX);
-    bool encoded = n > suffix && strcmp(key + n - suffix, BASE64_SUFFIX) == 0;
+    bool encoded = path_has_suffix(key, BASE64_SUFFIX);
     char *value = NULL;
     int r;
 

@@ -23,9 +23,7 @@ struct caches {
 
 bool caches_is_source(const char *path)
 {
-    size_t n = strlen(path);
-
-    return n > 3 && strcmp(path + n - 3, ".py") == 0;
+    return path_has_suffix(path, ".py");
 }
 
 int caches_new(struct caches **out, struct wp_error *err)

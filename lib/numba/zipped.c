@@ -40,9 +40,7 @@ size_t zipped_length(const char *path)
 
 bool zipped_is_zip(const char *path)
 {
-    size_t n = strlen(path);
-
-    return n > 4 && strcmp(path + n - 4, ".zip") == 0;
+    return path_has_suffix(path, ".zip");
 }
 
 char *zipped_file(const char *path)

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "base/times.h"
 #include "job.h"
 #include "judge/judge.h"
 #include "manifest/links.h"
@@ -64,9 +65,8 @@ static int open_source(const struct context *c, struct stat *st)
         return item->spooled ? -ENOTSUP : -ENOMEM;
     if (fd < 0 || fstat(fd, st) < 0)
         return -errno;
-    if (item->entry.type == ENTRY_FILE && ((uint64_t)st->st_size != item->entry.size ||
-                                           st->st_mtim.tv_sec != item->entry.mtime.tv_sec ||
-                                           st->st_mtim.tv_nsec != item->entry.mtime.tv_nsec))
+    if (item->entry.type == ENTRY_FILE &&
+        ((uint64_t)st->st_size != item->entry.size || !time_is(st->st_mtim, item->entry.mtime)))
         return -EAGAIN;
     return take_fd(&fd);
 }
@@ -139,9 +139,7 @@ static bool is_as_packed(const struct pack *p, const struct walk_item *item)
     return fstatat(p->walk.root_fds[item->root], name, &st,
                    p->o->follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0 &&
            st.st_ino == item->ino && (uint64_t)st.st_size == item->entry.size &&
-           st.st_mtim.tv_sec == item->entry.mtime.tv_sec &&
-           st.st_mtim.tv_nsec == item->entry.mtime.tv_nsec &&
-           st.st_ctim.tv_sec == item->ctime.tv_sec && st.st_ctim.tv_nsec == item->ctime.tv_nsec;
+           time_is(st.st_mtim, item->entry.mtime) && time_is(st.st_ctim, item->ctime);
 }
 
 static int check_pair(const struct pack *p, const struct walk_item *item, const char *dir,

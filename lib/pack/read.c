@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/times.h"
 #include "blocks.h"
 #include "numba/caches.h"
 #include "numba/index.h"
@@ -18,15 +19,10 @@ bool pack_is_source_or_cache(const char *path)
     return caches_is_source(path) || caches_is_index(path) || caches_is_data(path);
 }
 
-static bool same_time(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
 bool pack_same_file(const struct stat *a, const struct stat *b)
 {
-    return a->st_size == b->st_size && same_time(a->st_mtim, b->st_mtim) &&
-           same_time(a->st_ctim, b->st_ctim);
+    return a->st_size == b->st_size && time_is(a->st_mtim, b->st_mtim) &&
+           time_is(a->st_ctim, b->st_ctim);
 }
 
 /* Only what no other thread changes is looked at before it is known that LINK waits for FIRST. */

@@ -48,18 +48,11 @@ static int add_dirs(struct dirs *d, const struct repair *repair)
     return 0;
 }
 
-static bool is_compiled(const char *name)
-{
-    size_t n = strlen(name);
-
-    return n > 4 && strcmp(name + n - 4, ".pyc") == 0;
-}
-
 /* Caches of Python and Numba come and go; what begins with our own name is ours. */
 static bool is_nobodys(const char *name)
 {
     return file_is_dots(name) || strncmp(name, MANIFEST_DIR, strlen(MANIFEST_DIR)) == 0 ||
-           is_compiled(name) || caches_is_index(name) || caches_is_data(name) ||
+           path_has_suffix(name, ".pyc") || caches_is_index(name) || caches_is_data(name) ||
            index_is_temporary(name);
 }
 

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "base/times.h"
 #include "job.h"
 #include "manifest/links.h"
 #include "numba/caches.h"
@@ -36,11 +37,6 @@ struct check_job {
     struct checking *c;
     size_t first, last;
 };
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
 
 enum wp_severity restore_detail(const struct restore *restore)
 {
@@ -67,7 +63,7 @@ static bool wants_mode(const struct restore *restore, const struct tree_manifest
 
     *mode = e->mode & 0777 & ~restore->umask;
     return !restore->grafting && !restore->o->keep_modes && now != *mode &&
-           now != (e->mode & 0777) && (!t->has_state || !same_time(st->st_mtim, e->mtime));
+           now != (e->mode & 0777) && (!t->has_state || !time_is(st->st_mtim, e->mtime));
 }
 
 /* Sets what is wrong and may be set; F->now is what came of it. 0 or negative errno. */
@@ -78,7 +74,7 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->facts->mtime};
     const struct timespec back[2] = {{.tv_nsec = UTIME_OMIT}, st->st_mtim};
     mode_t mode;
-    bool set_time = wants_time(restore, f) && !same_time(st->st_mtim, f->facts->mtime);
+    bool set_time = wants_time(restore, f) && !time_is(st->st_mtim, f->facts->mtime);
     bool set_mode = wants_mode(restore, c->repair->t, f->facts, st, &mode);
     struct stat after;
 
@@ -98,7 +94,7 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
         if (fstat(fd, &after) < 0)
             return error_set(err, errno, f->path, "cannot stat");
         f->now = after.st_mtim;
-        set_time &= !same_time(f->before, f->now);
+        set_time &= !time_is(f->before, f->now);
         if (set_time && restore->early && futimens(fd, back) < 0)
             return error_set(err, errno, f->path, "cannot set time");
     }
@@ -130,7 +126,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
         return 0;
     /* Who has the time and size to the nanosecond is not read, but for sources: what an index
      * would run must be known. */
-    if (!f->is_source && same_time(st.st_mtim, e->mtime) &&
+    if (!f->is_source && time_is(st.st_mtim, e->mtime) &&
         !wants_mode(c->restore, c->repair->t, e, &st, &mode)) {
         f->status = RESTORED_SAME;
         return 0;
@@ -147,7 +143,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     if (fstat(fd, &after) < 0)
         return error_set(err, errno, f->path, "cannot stat");
     f->before = f->now = after.st_mtim;
-    if (memcmp(digest, e->sha256, sizeof digest) != 0 || !same_time(st.st_ctim, after.st_ctim) ||
+    if (memcmp(digest, e->sha256, sizeof digest) != 0 || !time_is(st.st_ctim, after.st_ctim) ||
         st.st_size != after.st_size)
         return 0;
     f->status = RESTORED_SAME;
@@ -350,7 +346,7 @@ int restore_set_times(struct restore *restore, struct repair *repair, struct wp_
         const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->now};
         _cleanup_close_ int fd = -1;
 
-        if (f->status != RESTORED_SAME || same_time(f->now, f->before))
+        if (f->status != RESTORED_SAME || time_is(f->now, f->before))
             continue;
         fd = beneath_open(restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
         if (fd < 0 || futimens(fd, times) < 0)

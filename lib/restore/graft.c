@@ -114,7 +114,7 @@ int graft_finish(struct graft *g, size_t *restamped, size_t *lost, struct wp_err
     if (r == 0)
         r = restore_record(restore, &g->repair, err);
     if (r == 0)
-        restore_tell_missing(restore, &g->repair);
+        restore_report_missing(restore, &g->repair);
     *restamped += g->result.restamped;
     *lost += g->result.lost;
     return r;

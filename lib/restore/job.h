@@ -126,5 +126,5 @@ int restore_state_write(struct restore *restore, struct repair *repair, struct w
 
 /* ---- restore.c */
 /* Warns of indexes that were packed and are nowhere: nothing is wrong, but Numba will compile. */
-void restore_tell_missing(struct restore *restore, const struct repair *repair);
+void restore_report_missing(struct restore *restore, const struct repair *repair);
 void repair_clear(struct repair *repair);

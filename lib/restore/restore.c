@@ -70,7 +70,7 @@ void repair_clear(struct repair *repair)
 
 /* ---- One of them ------------------------------------------------------------------------- */
 
-void restore_tell_missing(struct restore *restore, const struct repair *repair)
+void restore_report_missing(struct restore *restore, const struct repair *repair)
 {
     size_t valid = 0, found = 0;
 
@@ -89,7 +89,7 @@ void restore_tell_missing(struct restore *restore, const struct repair *repair)
                valid - found);
 }
 
-static void tell_result(struct restore *restore, const struct repair *repair)
+static void set_result(struct restore *restore, const struct repair *repair)
 {
     struct wp_restore_result *result = restore->result;
 
@@ -164,8 +164,8 @@ static int repair_tree(struct restore *restore, struct repair *repair, struct wp
     if (r == 0 && !dry_run)
         r = commit(restore, repair, err);
     if (r == 0) {
-        tell_result(restore, repair);
-        restore_tell_missing(restore, repair);
+        set_result(restore, repair);
+        restore_report_missing(restore, repair);
     }
     if (r == 0 && !dry_run)
         r = verify(restore, repair, err);
@@ -239,7 +239,7 @@ static int plan(struct restore *restore, struct wp_error *err)
 }
 
 /* Manifests that cannot be used do not keep the others from being so. */
-static void tell_damaged(struct restore *restore)
+static void report_damaged(struct restore *restore)
 {
     for (size_t i = 0; i < restore->trees.damaged_count; i++)
         report(restore->context, WP_FAILED, NULL, "%s", restore->trees.damaged[i].message);
@@ -263,7 +263,7 @@ static int run(struct restore *restore, struct wp_error *err)
     if (r == 0)
         r = restore_extra(restore, err);
     if (r == 0)
-        tell_damaged(restore);
+        report_damaged(restore);
     return r;
 }
 

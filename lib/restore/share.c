@@ -10,6 +10,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/times.h"
 #include "job.h"
 #include "tree/beneath.h"
 
@@ -31,11 +32,6 @@ static struct restored *file_of(const struct restore *restore, const struct rest
 static bool same_content(const struct entry *a, const struct entry *b)
 {
     return a->size == b->size && memcmp(a->sha256, b->sha256, sizeof a->sha256) == 0;
-}
-
-static bool is_later(struct timespec a, struct timespec b)
-{
-    return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
 }
 
 /* What is there: its digest in OUT, with SIZE and TIME; false where there is none. */
@@ -64,11 +60,11 @@ static size_t choose(const struct restore *restore, const struct restore_owner *
         const struct entry *e = file_of(restore, &o[i])->facts;
         int score = !e ? -1 : !there || !same_content(e, &now) ? 0 : 1;
 
-        if (score > 0 && e->mtime.tv_sec == now.mtime.tv_sec &&
-            e->mtime.tv_nsec == now.mtime.tv_nsec)
+        if (score > 0 && time_is(e->mtime, now.mtime))
             score = 2;
-        if (score > best_score || (score >= 0 && score == best_score &&
-                                   is_later(e->mtime, file_of(restore, &o[best])->facts->mtime))) {
+        if (score > best_score ||
+            (score >= 0 && score == best_score &&
+             time_is_before(file_of(restore, &o[best])->facts->mtime, e->mtime))) {
             best = i;
             best_score = score;
         }

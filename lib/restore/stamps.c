@@ -10,17 +10,13 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
+#include "base/times.h"
 #include "job.h"
 #include "layout/restamp.h"
 #include "numba/index.h"
 #include "tree/beneath.h"
 
 enum { LARGEST = 1 << 28 };
-
-static bool is_older(struct timespec a, struct timespec b)
-{
-    return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
-}
 
 /* ---- Data files -------------------------------------------------------------------------- */
 
@@ -46,7 +42,7 @@ static int renew(int fd, const char *path, const struct restamp_source *source,
     int r;
 
     if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
-        !is_older(st.st_mtim, source->now) || !has_content(dir, name, packed))
+        !time_is_before(st.st_mtim, source->now) || !has_content(dir, name, packed))
         return 0;
     if (utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0)
         return 0;
@@ -92,10 +88,8 @@ static int renew_data(struct tree_manifest *t, const struct placed_index *placed
 static void warn_of_wrong_code(struct restore *restore, const struct placed_index *placed,
                                const struct restored *f, const struct manifest_index *line)
 {
-    struct timespec t = f->before;
-
     if (!line->valid || !line->has_stamp || line->stamp.kind == WP_STAMP_CONTENT ||
-        f->facts->mtime.tv_sec != t.tv_sec || f->facts->mtime.tv_nsec != t.tv_nsec)
+        !time_is(f->facts->mtime, f->before))
         return;
     restore->result->lost++;
     report(restore->context, WP_WARNING, placed->shown,

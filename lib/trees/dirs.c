@@ -45,19 +45,13 @@ static int add_dir(struct tree_manifest *t, char *archived)
     return 0;
 }
 
-static bool is_source_name(const char *path)
-{
-    size_t n = strlen(path);
-
-    return n > 3 && strcmp(path + n - 3, ".py") == 0;
-}
-
 int tree_find_dirs(struct tree_manifest *t)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < t->m.entry_count; i++)
-        if (is_source_name(t->m.entries[i].path) && add_dir(t, path_dir(t->m.entries[i].path)) < 0)
+        if (path_has_suffix(t->m.entries[i].path, ".py") &&
+            add_dir(t, path_dir(t->m.entries[i].path)) < 0)
             return -ENOMEM;
     for (size_t i = 0; i < t->m.cache_count; i++)
         if (add_dir(t, strdup(t->m.caches[i].source)) < 0)

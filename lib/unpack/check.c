@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/times.h"
 #include "job.h"
 #include "manifest/wheel_record.h"
 
@@ -91,7 +92,7 @@ static const char *difference(const struct unpack *u, const struct unpacked *ite
         return "is of another type than the manifest says";
     if (got->mode != want->mode || got->uid != want->uid || got->gid != want->gid)
         return "has another mode or owner than the manifest says";
-    if (got->mtime.tv_sec != want->mtime.tv_sec || got->mtime.tv_nsec != want->mtime.tv_nsec)
+    if (!time_is(got->mtime, want->mtime))
         return "has another time than the manifest says";
     if (got->type == ENTRY_SYMLINK && strcmp(got->target, want->target) != 0)
         return "points elsewhere than the manifest says";

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/times.h"
 
 /* Is DIR as this archive and these options would leave it? Finds out without inflating, where the
  * archive says where its manifest lies. */
@@ -65,23 +66,7 @@ static void unmake_directories(const char *path, int made)
         unmake_directories(above, made - 1);
 }
 
-/* Held while unpacking. Its file goes away with it: whoever gets the lock looks whether the file is
- * still the one that he opened. */
-struct lock {
-    char *path; /* owned */
-    int fd;     /* -1: not held; owned */
-    int made;   /* directories made for it */
-    /* DIR's time before the file was made, where nobody else was waited for, and after. */
-    bool alone;
-    struct timespec before, since;
-};
-
-static bool is_time(const struct timespec *a, const struct timespec *b)
-{
-    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
-static int take_lock(const struct unpack *u, struct lock *lock, struct wp_error *err)
+static int take_lock(const struct unpack *u, struct unpack_lock *lock, struct wp_error *err)
 {
     lock->alone = flock(lock->fd, LOCK_EX | LOCK_NB) == 0;
     while (!lock->alone && flock(lock->fd, LOCK_EX) < 0) {
@@ -95,7 +80,7 @@ static int take_lock(const struct unpack *u, struct lock *lock, struct wp_error 
 }
 
 /* Waits for a lock that processes unpacking into DIR at once share. */
-static int lock_dir(const struct unpack *u, struct lock *lock, struct wp_error *err)
+static int lock_dir(const struct unpack *u, struct unpack_lock *lock, struct wp_error *err)
 {
     struct stat dir = {0}, a, b;
 
@@ -131,7 +116,7 @@ static int lock_dir(const struct unpack *u, struct lock *lock, struct wp_error *
 }
 
 /* Takes the lock's file away. Where nothing was unpacked, DIR is as it was. */
-static void unlock_dir(const struct unpack *u, struct lock *lock, bool failed)
+void unpack_needed_end(const struct unpack *u, struct unpack_lock *lock, bool failed)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, lock->before};
     struct stat dir;
@@ -139,7 +124,7 @@ static void unlock_dir(const struct unpack *u, struct lock *lock, bool failed)
 
     if (lock->fd >= 0) {
         is_ours = lock->alone && failed && stat(u->dir_path, &dir) == 0 &&
-                  is_time(&dir.st_mtim, &lock->since);
+                  time_is(dir.st_mtim, lock->since);
         unlink(lock->path);
         if (is_ours)
             (void)utimensat(AT_FDCWD, u->dir_path, times, 0); /* only its owner can */
@@ -150,20 +135,13 @@ static void unlock_dir(const struct unpack *u, struct lock *lock, bool failed)
     free(lock->path);
 }
 
-int unpack_if_needed(struct unpack *u, struct wp_error *err)
+int unpack_needed_begin(struct unpack *u, struct unpack_lock *lock, struct wp_error *err)
 {
-    struct lock lock = {.fd = -1};
     int r = is_current(u, err);
 
-    if (r == 0) {
-        r = lock_dir(u, &lock, err);
-        if (r == 0)
-            r = is_current(u, err); /* another process may have done it meanwhile */
-    }
-    if (r > 0)
-        u->result->unchanged = true;
-    else if (r == 0)
-        r = unpack_staged(u, err);
-    unlock_dir(u, &lock, r < 0);
-    return r < 0 ? r : 0;
+    if (r == 0)
+        r = lock_dir(u, lock, err);
+    if (r == 0)
+        r = is_current(u, err); /* another process may have done it meanwhile */
+    return r;
 }

@@ -1,6 +1,7 @@
 /* Unpacking, the entries: their names here, which are wanted, and the table of them. */
 
 #include "job.h"
+#include "numba/caches.h"
 #include "tree/beneath.h"
 
 #include <errno.h>

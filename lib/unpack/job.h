@@ -84,17 +84,24 @@ int unpack_add_item(struct unpack *u, struct unpacked *item);
 /* Removes a file from the staged tree, and directories that are empty then. */
 int unpack_remove(struct unpack *u, struct unpacked *item, struct wp_error *err);
 
-/* ---- unpack.c */
-/* Stages, checks, lays out, commits and verifies. */
-int unpack_staged(struct unpack *u, struct wp_error *err);
-/* The paths that DIR, which must be there, will have for Python. */
-int unpack_plan_roots(struct unpack *u, struct wp_error *err);
-
 /* ---- stdout.c */
 int unpack_to_stdout(struct unpack *u, struct wp_error *err);
 
 /* ---- if_needed.c */
-int unpack_if_needed(struct unpack *u, struct wp_error *err);
+/* Held while unpacking. Its file goes away with it: whoever gets the lock looks whether the file is
+ * still the one that he opened. */
+struct unpack_lock {
+    char *path; /* owned */
+    int fd;     /* -1: not held; owned */
+    int made;   /* directories made for it */
+    /* DIR's time before the file was made, where nobody else was waited for, and after. */
+    bool alone;
+    struct timespec before, since;
+};
+/* Is DIR as this archive and these options would leave it: 1; 0: it is not, and LOCK is held;
+ * negative errno. End it in any case. */
+int unpack_needed_begin(struct unpack *u, struct unpack_lock *lock, struct wp_error *err);
+void unpack_needed_end(const struct unpack *u, struct unpack_lock *lock, bool failed);
 
 /* ---- files.c: writes files with the pool */
 struct unpack_files;
@@ -149,6 +156,8 @@ int unpack_supersede(struct unpack *u, struct wp_error *err);
 
 /* ---- state.c: state.jsonl, and --if-needed */
 int unpack_state_write(struct unpack *u, struct wp_error *err);
+/* The paths that DIR, which must be there, will have for Python. */
+int unpack_plan_roots(struct unpack *u, struct wp_error *err);
 /* Digest of all options that change what is unpacked. Allocated. */
 char *unpack_state_options(const struct unpack *u);
 /* Does DIR hold the archive whose manifest is TEXT already, unpacked with the same options? 1, with

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/times.h"
 #include "job.h"
 #include "layout/restamp.h"
 #include "manifest/links.h"
@@ -20,7 +21,7 @@ static bool lost_time(const struct unpack *u, const struct entry *e, struct rest
     if (e->type != ENTRY_FILE || !e->has_sha256 || beneath_stat(u->tree, e->path, &st) < 0)
         return false;
     *source = (struct restamp_source){.now = st.st_mtim, .before = e->mtime, .packed = e};
-    return st.st_mtim.tv_sec != e->mtime.tv_sec || st.st_mtim.tv_nsec != e->mtime.tv_nsec;
+    return !time_is(st.st_mtim, e->mtime);
 }
 
 static const struct entry *look_up(void *ctx, const char *path, bool *is_end)

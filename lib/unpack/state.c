@@ -12,10 +12,18 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "job.h"
+#include "numba/caches.h"
 #include "tree/beneath.h"
 #include "trees/trees.h"
 
 enum { RUN = 64 << 10 }; /* bytes that are compared at once */
+
+/* Where DIR is reached through a symlink, Python may see either path. DIR must be there. */
+int unpack_plan_roots(struct unpack *u, struct wp_error *err)
+{
+    caches_free_bases(take_ptr(u->roots));
+    return caches_roots(&u->roots, u->dir, u->o->runtime_roots, err);
+}
 
 static void add_text(struct sha256 *sha, const char *text)
 {
@@ -84,7 +92,7 @@ int unpack_state_write(struct unpack *u, struct wp_error *err)
 }
 
 /* What was done then is what a run that did it would tell now. */
-static void tell_result(struct wp_extract_result *result, const struct manifest_state *state)
+static void set_result(struct wp_extract_result *result, const struct manifest_state *state)
 {
     for (enum wp_layout l = WP_LAYOUT_IN_TREE; state->layout && wp_layout_name(l); l++)
         if (strcmp(wp_layout_name(l), state->layout) == 0)
@@ -148,7 +156,7 @@ int unpack_state_current(struct unpack *u, const char *home, const void *text, s
         current = is_of_run(u, &state, archive);
     }
     if (current)
-        tell_result(u->result, &state);
+        set_result(u->result, &state);
     manifest_state_clear(&state);
     return current;
 }

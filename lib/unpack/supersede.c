@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/times.h"
 #include "job.h"
 #include "numba/places.h"
 #include "tree/beneath.h"
@@ -45,8 +46,7 @@ static bool is_same(const struct entry *a, const struct entry *b)
         return false;
     if (a->type != ENTRY_FILE)
         return true;
-    return a->size == b->size && a->mtime.tv_sec == b->mtime.tv_sec &&
-           a->mtime.tv_nsec == b->mtime.tv_nsec &&
+    return a->size == b->size && time_is(a->mtime, b->mtime) &&
            (!a->has_sha256 || !b->has_sha256 ||
             memcmp(a->sha256, b->sha256, sizeof a->sha256) == 0);
 }
@@ -197,9 +197,7 @@ static int remove_old_names(struct unpack *u, const struct manifest *m,
 
     for (size_t i = 0; i < m->entry_count && r == 0 && *insides; i++) {
         const char *path = path_strip(m->entries[i].path, state->strip);
-        size_t n = path ? strlen(path) : 0;
-        _cleanup_free_ char *dir =
-            n > 3 && strcmp(path + n - 3, ".py") == 0 ? path_dir(path) : NULL;
+        _cleanup_free_ char *dir = path && path_has_suffix(path, ".py") ? path_dir(path) : NULL;
 
         if (!dir || (last && strcmp(last, dir) == 0))
             continue;

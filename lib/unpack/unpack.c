@@ -145,13 +145,6 @@ static int set_directories(struct unpack *u, struct wp_error *err)
 
 /* ---- The job ----------------------------------------------------------------------------- */
 
-/* Where DIR is reached through a symlink, Python may see either path. DIR must be there. */
-int unpack_plan_roots(struct unpack *u, struct wp_error *err)
-{
-    caches_free_bases(take_ptr(u->roots));
-    return caches_roots(&u->roots, u->dir, u->o->runtime_roots, err);
-}
-
 /* Is it the manifest of an archive of caches alone? */
 static bool has_absent(const struct manifest *m)
 {
@@ -248,7 +241,7 @@ static int judge_unpacked(struct unpack *u, struct wp_error *err)
     return u->has_manifest ? unpack_verify(u, err) : unpack_warn_stale(u, err);
 }
 
-int unpack_staged(struct unpack *u, struct wp_error *err)
+static int extract(struct unpack *u, struct wp_error *err)
 {
     int r = begin_staging(u, err);
 
@@ -271,6 +264,19 @@ int unpack_staged(struct unpack *u, struct wp_error *err)
         u->result->files += !u->items[i]->skipped && own_home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;
     return judge_unpacked(u, err);
+}
+
+/* By one of the processes that ask for it at once. */
+static int extract_if_needed(struct unpack *u, struct wp_error *err)
+{
+    struct unpack_lock lock = {.fd = -1};
+    int r = unpack_needed_begin(u, &lock, err);
+
+    u->result->unchanged = r > 0;
+    if (r == 0)
+        r = extract(u, err);
+    unpack_needed_end(u, &lock, r < 0);
+    return r < 0 ? r : 0;
 }
 
 static void clear(struct unpack *u)
@@ -325,8 +331,8 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
         r = begin(&u, err);
     if (r == 0)
         r = o->to_stdout   ? unpack_to_stdout(&u, err)
-            : o->if_needed ? unpack_if_needed(&u, err)
-                           : unpack_staged(&u, err);
+            : o->if_needed ? extract_if_needed(&u, err)
+                           : extract(&u, err);
     clear(&u);
     if (r < 0)
         wp_extract_result_clear(result);

@@ -1,5 +1,5 @@
-/* The job of verifying a tree, last step: which indexes that were packed has nobody met yet? Numba
- * does not meet them either: their directory is still named for an earlier path of the tree, or
+/* The job of verifying a tree, last step: which indexes that were packed are not judged yet? Numba
+ * does not find them either: their directory is still named for an earlier path of the tree, or
  * nobody has taken it out of warmpack's own. */
 
 #include <errno.h>
@@ -14,33 +14,33 @@
 #include "numba/places.h"
 #include "numba/zipped.h"
 
-/* ---- Which have been met ----------------------------------------------------------------- */
+/* ---- Which have been judged ----------------------------------------------------------------- */
 
 /* The name of an index and its source. Borrowed. */
-struct met {
+struct judged {
     const char *source, *name;
 };
 
-static int compare_met(const void *a, const void *b)
+static int compare_judged(const void *a, const void *b)
 {
-    const struct met *x = a, *y = b;
+    const struct judged *x = a, *y = b;
     int c = strcmp(x->source, y->source);
 
     return c ? c : strcmp(x->name, y->name);
 }
 
 /* Those of R, sorted. Allocated. */
-static struct met *list_met(const struct wp_verify_report *r, size_t *count)
+static struct judged *list_judged(const struct wp_verify_report *r, size_t *count)
 {
-    struct met *list = calloc(r->count + 1, sizeof *list);
+    struct judged *list = calloc(r->count + 1, sizeof *list);
 
     *count = 0;
     for (size_t i = 0; list && i < r->count; i++)
         if (r->indexes[i].source)
-            list[(*count)++] = (struct met){.source = r->indexes[i].source,
-                                            .name = path_base(r->indexes[i].index)};
+            list[(*count)++] = (struct judged){.source = r->indexes[i].source,
+                                               .name = path_base(r->indexes[i].index)};
     if (list && *count)
-        qsort(list, *count, sizeof *list, compare_met);
+        qsort(list, *count, sizeof *list, compare_judged);
     return list;
 }
 
@@ -102,7 +102,7 @@ static int look_where_packed(const struct verify_tree *v, const struct tree_mani
     return r;
 }
 
-/* LINE's index of SOURCE, which nobody has met. 1: it is judged; 0: it is gone. */
+/* LINE's index of SOURCE, which is not judged yet. 1: it is judged; 0: it is gone. */
 static int find_absent(struct verify_tree *v, const struct tree_manifest *t,
                        const struct manifest_index *line, const char *source, struct wp_error *err)
 {
@@ -134,24 +134,24 @@ static int find_absent(struct verify_tree *v, const struct tree_manifest *t,
 
 static int judge_absent(struct verify_tree *v, const struct tree_manifest *t, struct wp_error *err)
 {
-    size_t met_count, gone = 0;
-    _cleanup_free_ struct met *met = list_met(v->out, &met_count);
+    size_t judged_count, gone = 0;
+    _cleanup_free_ struct judged *judged = list_judged(v->out, &judged_count);
     /* What is judged below does not move these texts. */
-    int r = met ? 0 : error_nomem(err);
+    int r = judged ? 0 : error_nomem(err);
 
     for (size_t i = 0; i < t->m.index_count && r == 0; i++) {
         const struct manifest_index *line = &t->m.indexes[i];
         bool outside;
         _cleanup_free_ char *source =
             line->valid && line->source ? tree_path(t, line->source, &outside) : NULL;
-        struct met key = {.source = source, .name = path_base(line->index)};
+        struct judged key = {.source = source, .name = path_base(line->index)};
         const struct walk_item *item = source ? walk_find(&v->walk, source) : NULL;
         _cleanup_free_ char *zip = source && !item ? zipped_file(source) : NULL;
 
         if (zip)
             item = walk_find(&v->walk, zip);
         if (!item || item->entry.type == ENTRY_DIR ||
-            (met_count && bsearch(&key, met, met_count, sizeof *met, compare_met)))
+            (judged_count && bsearch(&key, judged, judged_count, sizeof *judged, compare_judged)))
             continue;
         r = find_absent(v, t, line, source, err);
         gone += r == 0;

@@ -147,7 +147,7 @@ static int find_cache_dir(const struct fix *f, struct wp_python *asked, const ch
     return r;
 }
 
-static void tell_restored(const struct fix *f, const struct wp_restore_result *restored)
+static void report_restored(const struct fix *f, const struct wp_restore_result *restored)
 {
     const char *would = f->dry_run ? "would be " : "";
 
@@ -185,7 +185,7 @@ static int restore(struct fix *f, struct wp_error *err)
     if (r == 0) {
         f->done->times = restored.times;
         f->done->moved = restored.renamed;
-        tell_restored(f, &restored);
+        report_restored(f, &restored);
     }
     wp_restore_result_clear(&restored);
     wp_python_clear(&asked);

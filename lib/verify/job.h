@@ -69,6 +69,6 @@ bool verify_links_lead_to(const struct verify_tree *t, const char *dir);
 int verify_links(struct verify_tree *t, struct wp_error *err);
 
 /* ---- absent.c */
-/* Judges the indexes that the manifests record as valid and that were not met where Numba looks;
+/* Judges the indexes that the manifests record as valid and that were not found where Numba looks;
  * takes a note of those that are nowhere. */
 int verify_absent(struct verify_tree *t, struct wp_error *err);

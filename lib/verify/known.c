@@ -51,11 +51,10 @@ static int know_zip(struct verify_tree *t, const struct entry *e, const char *ba
                     struct wp_error *err)
 {
     const char *bases[] = {base, NULL};
-    size_t n = strlen(e->path);
     _cleanup_free_ char *path = NULL;
     _cleanup_close_ int fd = -1;
 
-    if (e->type == ENTRY_DIR || n < 4 || strcmp(e->path + n - 4, ".zip") != 0)
+    if (e->type == ENTRY_DIR || !path_has_suffix(e->path, ".zip"))
         return 0;
     path = path_join(t->dir, e->path);
     if (!path)

@@ -13,6 +13,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/path.h"
+#include "base/times.h"
 
 static void assert_text(char *got, const char *want)
 {
@@ -183,6 +184,28 @@ static void digests_are_those_of_the_standards(void **state)
     assert_int_equal(sum[1], 0xff);
 }
 
+static void a_suffix_stands_behind_something(void **state)
+{
+    (void)state;
+    assert_true(path_has_suffix("app/k.py", ".py"));
+    assert_false(path_has_suffix("app/k.pyc", ".py"));
+    assert_false(path_has_suffix(".py", ".py"));
+    assert_false(path_has_suffix("", ".py"));
+}
+
+static void times_are_compared_to_the_nanosecond(void **state)
+{
+    const struct timespec early = {-1, 999999999}, late = {0, 0}, later = {0, 1};
+
+    (void)state;
+    assert_true(time_is(late, late));
+    assert_false(time_is(late, later));
+    assert_true(time_is_before(early, late));
+    assert_true(time_is_before(late, later));
+    assert_false(time_is_before(later, late));
+    assert_false(time_is_before(late, late));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +220,8 @@ int main(void)
         cmocka_unit_test(nothing_that_moves_a_cursor_survives_escaping),
         cmocka_unit_test(the_first_error_is_kept_on_one_line),
         cmocka_unit_test(digests_are_those_of_the_standards),
+        cmocka_unit_test(a_suffix_stands_behind_something),
+        cmocka_unit_test(times_are_compared_to_the_nanosecond),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
