@@ -157,25 +157,20 @@ static int take_one(const struct json_line *l, const char *name, char ***out, si
     return 1;
 }
 
-int json_line_texts(const struct json_line *l, const char *one, const char *many, char ***out,
-                    size_t *count)
+/* ARRAY, the value of member NAME, as texts. */
+static int take_list(const struct json_line *l, const char *name, const json_t *array, bool encoded,
+                     char ***out, size_t *count)
 {
-    const json_t *plain = json_object_get(l->object, many), *encoded = encoded_member(l, many);
-    const json_t *array = plain ? plain : encoded;
     size_t n = json_array_size(array);
     char **list;
 
-    if (!!plain + !!encoded + json_line_has(l, one) > 1)
-        return json_line_wrong(l, "\"%s\" stands there twice", one);
-    if (!array)
-        return take_one(l, one, out, count);
     if (!n)
-        return json_line_wrong(l, "\"%s\" is not a list of strings", many);
+        return json_line_wrong(l, "\"%s\" is not a list of strings", name);
     list = calloc(n, sizeof *list);
     if (!list)
         return error_nomem(l->err);
     for (size_t i = 0; i < n; i++) {
-        int r = take_text(l, many, json_array_get(array, i), !plain, &list[i]);
+        int r = take_text(l, name, json_array_get(array, i), encoded, &list[i]);
 
         if (r < 0) {
             while (i--)
@@ -187,6 +182,28 @@ int json_line_texts(const struct json_line *l, const char *one, const char *many
     *out = list;
     *count = n;
     return 1;
+}
+
+int json_line_list(const struct json_line *l, const char *name, enum json_need need, char ***out,
+                   size_t *count)
+{
+    const json_t *plain = json_object_get(l->object, name), *encoded = encoded_member(l, name);
+
+    if (plain && encoded)
+        return json_line_wrong(l, "\"%s\" stands there twice", name);
+    if (!plain && !encoded)
+        return need == JSON_REQUIRED ? json_line_wrong(l, "\"%s\" is missing", name) : 0;
+    return take_list(l, name, plain ? plain : encoded, !plain, out, count);
+}
+
+int json_line_texts(const struct json_line *l, const char *one, const char *many, char ***out,
+                    size_t *count)
+{
+    if (!json_line_has(l, many))
+        return take_one(l, one, out, count);
+    if (json_line_has(l, one))
+        return json_line_wrong(l, "\"%s\" stands there twice", one);
+    return json_line_list(l, many, JSON_REQUIRED, out, count);
 }
 
 /* "KEY=VALUE" of one member, allocated. KEY is without a NUL, as jansson has it. */

@@ -39,6 +39,9 @@ int json_line_bool(const struct json_line *l, const char *name, enum json_need n
 /* As json_line_text, but borrowed, and never in base 64. */
 int json_line_plain(const struct json_line *l, const char *name, enum json_need need,
                     const char **out);
+/* An array of at least one string, all as texts. */
+int json_line_list(const struct json_line *l, const char *name, enum json_need need, char ***out,
+                   size_t *count);
 /* ONE a string, or MANY an array of at least one string: all as texts. Required. */
 int json_line_texts(const struct json_line *l, const char *one, const char *many, char ***out,
                     size_t *count);

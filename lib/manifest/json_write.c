@@ -173,3 +173,17 @@ void json_write_texts(struct json_writer *w, const char *name, char *const *valu
     }
     add(w, "]", 1);
 }
+
+void json_write_numbers(struct json_writer *w, const char *name, const uint32_t *values,
+                        size_t count)
+{
+    add_name(w, name, "");
+    add(w, "[", 1);
+    for (size_t i = 0; i < count; i++) {
+        char text[16];
+
+        snprintf(text, sizeof text, i ? ", %u" : "%u", (unsigned)values[i]);
+        add_str(w, text);
+    }
+    add(w, "]", 1);
+}

@@ -28,6 +28,9 @@ void json_write_raw(struct json_writer *w, const char *name, const char *value);
 void json_write_plain(struct json_writer *w, const char *name, const char *value);
 /* An array of strings, all in base 64 where one of them is not UTF-8. */
 void json_write_texts(struct json_writer *w, const char *name, char *const *values, size_t count);
+/* An array of numbers. */
+void json_write_numbers(struct json_writer *w, const char *name, const uint32_t *values,
+                        size_t count);
 /* The member NAME, an object that the caller fills and closes with json_write_close. */
 void json_write_object(struct json_writer *w, const char *name);
 /* A member of any name: in base 64, and NAME with the suffix, where VALUE is not UTF-8 or NAME

@@ -61,6 +61,14 @@ static void free_strings(char **strings, size_t count)
     free(strings);
 }
 
+void manifest_set_clear(struct manifest_set *s)
+{
+    free_strings(s->files, s->file_count);
+    free(s->uses);
+    free_strings(s->outside, s->outside_count);
+    *s = (struct manifest_set){0};
+}
+
 void manifest_clear(struct manifest *m)
 {
     free(m->creator);
@@ -77,6 +85,9 @@ void manifest_clear(struct manifest *m)
         free(m->caches[i].source);
     }
     free(m->caches);
+    for (size_t i = 0; i < m->set_count; i++)
+        manifest_set_clear(&m->sets[i]);
+    free(m->sets);
     for (size_t i = 0; i < m->index_count; i++) {
         free(m->indexes[i].index);
         free(m->indexes[i].source);

@@ -22,16 +22,30 @@ struct manifest_cache { /* a hashed cache directory */
     enum manifest_cache_kind kind; /* member "place": "cache-dir", "user-wide", "inside" */
 };
 
+/* Files of the archive that the code of an index can come from, and the sets whose files it can
+ * come from, too. Of the modules that import each other there is one set, so that a large package
+ * takes no more lines than it has modules. */
+struct manifest_set {
+    char **files; /* paths, sorted; owned */
+    size_t file_count;
+    uint32_t *uses; /* numbers of earlier sets, sorted; owned */
+    size_t use_count;
+    char **outside; /* top-level names of modules that it imports and the archive lacks; owned */
+    size_t outside_count;
+};
+
 struct manifest_index {
     char *index, *source; /* paths in the archive; source may be NULL (not known) */
     struct wp_stamp stamp;
     bool has_stamp;
-    bool valid;    /* when packed */
-    char *status;  /* when packed, by name; NULL: not said */
-    char *reason;  /* for that status; NULL where there is none */
-    char *numba;   /* the version that wrote it; NULL: not known */
-    uint32_t cpus; /* which of the manifest's CPUs its code was compiled for, as bits */
-    bool has_cpus; /* false: not said */
+    bool valid;       /* when packed */
+    char *status;     /* when packed, by name; NULL: not said */
+    char *reason;     /* for that status; NULL where there is none */
+    char *numba;      /* the version that wrote it; NULL: not known */
+    uint32_t cpus;    /* which of the manifest's CPUs its code was compiled for, as bits */
+    bool has_cpus;    /* false: not said */
+    uint32_t depends; /* number of the set that its code can come from */
+    bool has_depends; /* false: not said */
 };
 
 /* How many CPUs a manifest tells apart, and bytes of one's text: few trees have more than two. */
@@ -52,11 +66,14 @@ struct manifest {
     struct texts texts;
     struct manifest_cache *caches; /* sorted by cache */
     size_t cache_count;
+    struct manifest_set *sets; /* in the order of their numbers */
+    size_t set_count;
     struct manifest_index *indexes; /* sorted by index */
     size_t index_count;
     unsigned char digest[32]; /* of the text before the last line (reading) */
 };
 void manifest_clear(struct manifest *m);
+void manifest_set_clear(struct manifest_set *s);
 
 struct pool;
 

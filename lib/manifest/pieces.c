@@ -279,6 +279,30 @@ static int check_seams(const struct reading *r, struct wp_error *err)
     return 0;
 }
 
+/* Are the sets numbered from 0, and has each index one that is there? */
+static int check_sets(const struct reading *r, struct wp_error *err)
+{
+    size_t sets = 0;
+
+    for (size_t i = 0; i < r->piece_count; i++) {
+        const struct records *records = &r->pieces[i].records;
+
+        if (records->m.set_count && records->first_set != sets)
+            return error_set(err, 0, r->name, "the manifest has no set %zu before set %u", sets,
+                             (unsigned)records->first_set);
+        sets += records->m.set_count;
+    }
+    for (size_t i = 0; i < r->piece_count; i++)
+        for (size_t k = 0; k < r->pieces[i].records.m.index_count; k++) {
+            const struct manifest_index *index = &r->pieces[i].records.m.indexes[k];
+
+            if (index->has_depends && index->depends >= sets)
+                return error_set(err, 0, r->name, "the manifest lacks set %u, which an index names",
+                                 (unsigned)index->depends);
+        }
+    return 0;
+}
+
 /* Moves COUNT records from a piece's list behind those that are there. */
 static void move_records(void *to, size_t *have, void *from, size_t *count, size_t size)
 {
@@ -303,16 +327,18 @@ static void join_entries(struct manifest *m, struct manifest *p)
 
 static int join(struct manifest *m, struct reading *r, struct wp_error *err)
 {
-    size_t caches = 0, indexes = 0;
+    size_t caches = 0, sets = 0, indexes = 0;
     struct entry *exact;
 
     for (size_t i = 0; i < r->piece_count; i++) {
         caches += r->pieces[i].records.m.cache_count;
+        sets += r->pieces[i].records.m.set_count;
         indexes += r->pieces[i].records.m.index_count;
     }
     m->caches = calloc(caches + 1, sizeof *m->caches);
     m->indexes = calloc(indexes + 1, sizeof *m->indexes);
-    if (!m->caches || !m->indexes)
+    m->sets = calloc(sets + 1, sizeof *m->sets);
+    if (!m->caches || !m->sets || !m->indexes)
         return error_nomem(err);
     m->entries = take_ptr(r->entries);
     m->is_read = true;
@@ -321,6 +347,7 @@ static int join(struct manifest *m, struct reading *r, struct wp_error *err)
 
         join_entries(m, p);
         move_records(m->caches, &m->cache_count, p->caches, &p->cache_count, sizeof *m->caches);
+        move_records(m->sets, &m->set_count, p->sets, &p->set_count, sizeof *m->sets);
         move_records(m->indexes, &m->index_count, p->indexes, &p->index_count, sizeof *m->indexes);
         manifest_clear(p);
     }
@@ -357,5 +384,6 @@ int pieces_join(struct manifest *m, struct reading *r, struct wp_error *err)
             return r->pieces[i].why ? r->pieces[i].error : error_nomem(err);
         }
     e = check_seams(r, err);
+    e = e < 0 ? e : check_sets(r, err);
     return e < 0 ? e : join(m, r, err);
 }

@@ -279,9 +279,68 @@ static int read_cpus(const struct json_line *l, struct manifest_index *i)
     return 1;
 }
 
+static int read_uses(const struct json_line *l, struct manifest_set *s, uint64_t number)
+{
+    const json_t *list = json_object_get(l->object, "uses"), *item;
+    size_t n;
+
+    if (!list)
+        return 0;
+    if (!json_is_array(list))
+        return json_line_wrong(l, "\"uses\" is not an array");
+    s->uses = calloc(json_array_size(list) + 1, sizeof *s->uses);
+    if (!s->uses)
+        return error_nomem(l->err);
+    json_array_foreach(list, n, item)
+    {
+        json_int_t used = json_is_integer(item) ? json_integer_value(item) : -1;
+
+        if (used < 0 || (uint64_t)used >= number)
+            return json_line_wrong(l, "\"uses\" holds what is no number of an earlier set");
+        s->uses[s->use_count++] = (uint32_t)used;
+    }
+    return 0;
+}
+
+static int read_set(const struct json_line *l, struct manifest_set *s, uint64_t number)
+{
+    int r = json_line_list(l, "depends", JSON_REQUIRED, &s->files, &s->file_count);
+
+    for (size_t i = 0; r >= 0 && i < s->file_count; i++)
+        if (!manifest_path_is_canonical(s->files[i]))
+            r = json_line_wrong(l, "\"depends\" holds what is no clean path");
+    r = r < 0 ? r : read_uses(l, s, number);
+    return r < 0 ? r : json_line_list(l, "outside", JSON_OPTIONAL, &s->outside, &s->outside_count);
+}
+
+static int add_set(struct records *r, const struct json_line *l)
+{
+    struct manifest *m = &r->m;
+    uint64_t number = 0;
+    int result = json_line_uint(l, "set", UINT32_MAX, JSON_REQUIRED, &number);
+
+    if (result < 0)
+        return result;
+    if (!m->set_count)
+        r->first_set = (uint32_t)number;
+    if (number != (uint64_t)r->first_set + m->set_count)
+        return json_line_wrong(l, "sets are not numbered in their order");
+    if (array_grow(m->sets, m->set_count) < 0)
+        return error_nomem(l->err);
+    m->sets[m->set_count] = (struct manifest_set){0};
+    result = read_set(l, &m->sets[m->set_count], number);
+    if (result < 0) {
+        manifest_set_clear(&m->sets[m->set_count]);
+        return result;
+    }
+    m->set_count++;
+    return 0;
+}
+
 static int read_index(const struct json_line *l, struct manifest_index *i)
 {
     struct json_line stamp = *l;
+    uint64_t depends = 0;
     int r = read_path(l, "index", JSON_REQUIRED, false, &i->index);
 
     r = r < 0 ? r : read_path(l, "source", JSON_OPTIONAL, false, &i->source);
@@ -290,6 +349,9 @@ static int read_index(const struct json_line *l, struct manifest_index *i)
     r = r < 0 ? r : json_line_text(l, "reason", JSON_OPTIONAL, &i->reason);
     r = r < 0 ? r : json_line_text(l, "numba", JSON_OPTIONAL, &i->numba);
     r = r < 0 ? r : read_cpus(l, i);
+    r = r < 0 ? r : json_line_uint(l, "depends", UINT32_MAX, JSON_OPTIONAL, &depends);
+    i->depends = (uint32_t)depends;
+    i->has_depends = r > 0;
     stamp.object = json_object_get(l->object, "stamp"); /* borrowed: not cleared */
     if (r < 0 || !stamp.object)
         return r < 0 ? r : 0;
@@ -327,7 +389,7 @@ static int add_index(struct records *r, const struct json_line *l)
 
 int records_add_line(struct records *r, struct json_line *l, size_t size)
 {
-    bool entry, cache, index;
+    bool entry, cache, index, set;
     int added = add_entry(r, l, size);
 
     if (added != 0)
@@ -340,14 +402,17 @@ int records_add_line(struct records *r, struct json_line *l, size_t size)
     index = json_line_has(l, "index");
     if (json_object_get(l->object, "end") || json_object_get(l->object, "format"))
         return json_line_wrong(l, "a first or last line in the middle");
-    if (entry + cache + index > 1)
-        return json_line_wrong(l, "an entry, a cache and an index are lines of their own");
+    set = json_line_has(l, "set");
+    if (entry + cache + index + set > 1)
+        return json_line_wrong(l, "an entry, a cache, a set and an index are lines of their own");
     if (entry) {
         added = add_entry(r, l, size);
         return added < 0 ? added : 0;
     }
     if (cache)
         return add_cache(r, l);
+    if (set)
+        return add_set(r, l);
     return index ? add_index(r, l) : 0;
 }
 

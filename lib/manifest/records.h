@@ -6,8 +6,9 @@
 
 /* Records of consecutive lines, in their order. Free with manifest_clear(&r->m). */
 struct records {
-    struct manifest m; /* entries, caches and indexes only; m.entries is the caller's */
-    size_t entry_room; /* of m.entries, at least one for RECORDS_LEAST bytes of lines */
+    struct manifest m;  /* entries, caches, sets and indexes only; m.entries is the caller's */
+    uint32_t first_set; /* number of the first set */
+    size_t entry_room;  /* of m.entries, at least one for RECORDS_LEAST bytes of lines */
 };
 
 /* No entry's line is as short as this. */

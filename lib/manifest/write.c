@@ -175,17 +175,35 @@ static void write_stamp(struct json_writer *w, const struct wp_stamp *s)
     json_write_close(w);
 }
 
+static int write_set(const struct manifest *m, size_t number, struct buf *out, struct wp_error *err)
+{
+    const struct manifest_set *s = &m->sets[number];
+    struct json_writer w = {.out = out};
+    size_t start = out->size;
+
+    for (size_t i = 0; i < s->file_count; i++)
+        if (!manifest_path_is_canonical(s->files[i]))
+            return refuse(err, s->files[i], NOT_CLEAN);
+    json_write_open(&w);
+    json_write_uint(&w, "set", number);
+    json_write_texts(&w, "depends", s->files, s->file_count);
+    if (s->use_count)
+        json_write_numbers(&w, "uses", s->uses, s->use_count);
+    if (s->outside_count)
+        json_write_texts(&w, "outside", s->outside, s->outside_count);
+    return end_line(&w, start, s->file_count ? s->files[0] : NULL, err);
+}
+
 /* The numbers of the bits, as an array. */
 static void write_cpus(struct json_writer *w, uint32_t cpus)
 {
-    char text[4 * MANIFEST_CPUS_MOST + 2] = "[";
-    size_t n = 1;
+    uint32_t numbers[MANIFEST_CPUS_MOST];
+    size_t n = 0;
 
-    for (unsigned i = 0; i < MANIFEST_CPUS_MOST; i++)
+    for (uint32_t i = 0; i < MANIFEST_CPUS_MOST; i++)
         if (cpus >> i & 1)
-            n += (size_t)snprintf(text + n, sizeof text - n, n > 1 ? ", %u" : "%u", i);
-    snprintf(text + n, sizeof text - n, "]");
-    json_write_raw(w, "cpus", text);
+            numbers[n++] = i;
+    json_write_numbers(w, "cpus", numbers, n);
 }
 
 static int write_index(const struct manifest_index *i, struct buf *out, struct wp_error *err)
@@ -210,6 +228,8 @@ static int write_index(const struct manifest_index *i, struct buf *out, struct w
         json_write_text(&w, "numba", i->numba);
     if (i->has_cpus)
         write_cpus(&w, i->cpus);
+    if (i->has_depends)
+        json_write_uint(&w, "depends", i->depends);
     return end_line(&w, start, i->index, err);
 }
 
@@ -218,7 +238,7 @@ static int write_index(const struct manifest_index *i, struct buf *out, struct w
 /* Some lines, which are independent of all others: the pool writes them. */
 struct lines {
     const struct manifest *m;
-    size_t first, count; /* records, of entries, caches and indexes in this order */
+    size_t first, count; /* records, of entries, caches, sets and indexes in this order */
     struct buf text;
     int status;
     struct wp_error err;
@@ -253,6 +273,9 @@ static int write_record(const struct manifest *m, size_t i, struct buf *out, str
         return r < 0 ? r : write_cache(&m->caches[i], out, err);
     }
     i -= m->cache_count;
+    if (i < m->set_count)
+        return write_set(m, i, out, err);
+    i -= m->set_count;
     r = check_path(m->indexes[i].index, i ? m->indexes[i - 1].index : NULL, err);
     return r < 0 ? r : write_index(&m->indexes[i], out, err);
 }
@@ -306,7 +329,7 @@ static int give_header(const struct manifest *m, struct writing *w, struct wp_er
 
 static int give_records(const struct manifest *m, struct writing *w, struct wp_error *err)
 {
-    const size_t all = m->entry_count + m->cache_count + m->index_count;
+    const size_t all = m->entry_count + m->cache_count + m->set_count + m->index_count;
     size_t next = 0;
     struct lines *l;
 

@@ -558,8 +558,12 @@ class _Survey:
             self.number, self.old = _choose(manifest.header, ours)
         except _Left as why:
             self.foreign = str(why)
-        self.sets = {line["set"]: _members(line, "depends") or []
-                     for line in manifest.last if "set" in line}
+        self.sets: Dict[Any, List[str]] = {}
+        for line in manifest.last:
+            if "set" in line:  # its own files, and those of earlier sets
+                names = set(_members(line, "depends") or [])
+                names.update(*(self.sets[used] for used in line.get("uses", [])))
+                self.sets[line["set"]] = sorted(names)
         for line in manifest.last:
             name, source = _member(line, "index"), _member(line, "source")
             if name is not None and source is not None:
