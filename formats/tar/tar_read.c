@@ -212,8 +212,7 @@ static int make_entry(struct tar_reader *r, struct wp_error *err)
         report(r->context, WP_WARNING, r->entry.path,
                "an entry of unknown type (byte %u), taken for a file",
                (unsigned char)m->header.type);
-    r->manifest_is_last = r->base.mark && strcmp(r->entry.path, r->base.mark) == 0;
-    if (r->manifest_is_last)
+    if (r->base.mark && strcmp(r->entry.path, r->base.mark) == 0)
         take_manifest(r);
     return 1;
 }

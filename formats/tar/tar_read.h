@@ -30,7 +30,6 @@ struct tar_reader {
     uint64_t begin;              /* where in the archive the stream begins */
     struct place place;          /* of the current entry, with its extended headers */
     bool has_manifest;           /* under the name that the mark gives it */
-    bool manifest_is_last;       /* and no other entry has come since */
     struct place manifest_place; /* of the last one */
     bool says_place;             /* and its comment says where it begins: */
     uint64_t said_place;

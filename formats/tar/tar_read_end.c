@@ -25,7 +25,7 @@ static int check_pointer(struct tar_reader *r, struct wp_error *err)
 }
 
 /* Who looks for the manifest at once, by the pointer, must find the one that the entries were held
- * against, which is the last one; and behind the end of an archive of ours stands nothing else,
+ * against; and behind the end of an archive of ours stands nothing else,
  * whatever was joined to it: else one reader would see another archive than the next. The pointer
  * of an earlier plain tar may be there, also where somebody has compressed it since. */
 static int check_own_end(struct tar_reader *r, uint64_t end, const struct tar_rest *rest,
@@ -39,9 +39,6 @@ static int check_own_end(struct tar_reader *r, uint64_t end, const struct tar_re
                          "something follows the end of the archive, at byte %llu of the tar: "
                          "refused (are these archives joined together?)",
                          (unsigned long long)end);
-    if (r->has_manifest && !r->manifest_is_last)
-        return error_set(err, 0, r->name,
-                         "the archive is damaged: its manifest is not the last entry");
     if (r->says_place && !tar_manifest_says_its_place(r))
         return leads_astray(r, r->said_place, err);
     if (has_pointer && r->has_manifest && offset != r->manifest_place.plain)

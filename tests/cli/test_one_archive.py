@@ -87,10 +87,6 @@ def test_a_file_that_is_called_like_a_manifest_is_none_for_any_verb(warmpack, tm
         reorder = reorder_zip if zipfile.is_zipfile(archive) else reorder_tar
         reorder(archive, other if order == "behind the manifest" else manifest)
         assert names(archive)[-1] == (other if order == "behind the manifest" else manifest)
-    if order == "behind the manifest" and not zipfile.is_zipfile(archive):
-        for words in VERBS:  # the order of a tar is a part of it
-            trees.refused(warmpack(*words, "-f", archive), "its manifest is not the last entry")
-        return
 
     listed = json.loads(warmpack.ok("list", "--json", "-f", archive).stdout)
     assert {manifest, other} <= {entry["path"] for entry in listed["entries"]}

@@ -274,21 +274,6 @@ static void not_all_of_a_large_file_is_looked_at(void **state)
     buf_free(&b);
 }
 
-static void a_manifest_that_is_not_the_last_entry_is_refused(void **state)
-{
-    const struct item items[] = {FILE_AT("z/a", 1, 1), FILE_AT(MANIFEST, 1, 1),
-                                 FILE_AT("z/b", 1, 1)};
-    struct contents c = {0};
-    struct buf b = {0};
-
-    (void)state;
-    pack(&b, &format_tar, false, items, 3);
-    assert_true(read_all(&c, memory_file(b.data, b.size), NULL) < 0);
-    assert_non_null(strstr(c.err.message, "its manifest is not the last entry"));
-    contents_clear(&c);
-    buf_free(&b);
-}
-
 /* What jobs ask for the manifest alone: 1 where it is found. */
 static int find_manifest(const struct buf *b)
 {
@@ -357,7 +342,6 @@ int main(void)
         cmocka_unit_test(the_last_entry_is_found_from_the_end),
         cmocka_unit_test(what_does_not_end_like_a_tar_has_no_last_entry),
         cmocka_unit_test(not_all_of_a_large_file_is_looked_at),
-        cmocka_unit_test(a_manifest_that_is_not_the_last_entry_is_refused),
         cmocka_unit_test(joined_archives_have_no_manifest),
         cmocka_unit_test(a_manifest_that_says_another_place_is_refused),
     };
