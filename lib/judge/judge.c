@@ -1,3 +1,6 @@
+/* The verdict on one index from facts about files, and the report that verdicts are collected in.
+ */
+
 #include "judge.h"
 
 #include <errno.h>

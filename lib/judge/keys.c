@@ -1,3 +1,5 @@
+/* Judging the keys of an index: versions, and the CPUs that its code is for. */
+
 #include "keys.h"
 
 #include <errno.h>

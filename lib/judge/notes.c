@@ -1,3 +1,5 @@
+/* Notes beside the verdicts: what may surprise though an index is valid. */
+
 #include "notes.h"
 
 #include <errno.h>

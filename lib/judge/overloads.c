@@ -1,3 +1,5 @@
+/* The overloads of an index as texts, bounded. */
+
 #include "overloads.h"
 
 #include <errno.h>

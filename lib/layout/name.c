@@ -1,3 +1,5 @@
+/* The names of layouts, as options and state.jsonl have them. */
+
 #include <stddef.h>
 
 #include "warmpack.h"

@@ -1,3 +1,5 @@
+/* Rewriting the stamps of indexes and .pyc files in place. */
+
 #include "restamp.h"
 
 #include <dirent.h>
