@@ -1,3 +1,5 @@
+/* Takes the CRC-32 of gzip and zip. */
+
 #include "crc.h"
 
 #ifdef WARMPACK_ISAL

@@ -1,3 +1,5 @@
+/* Writes gzip members that say how long they are. */
+
 #include "gzip.h"
 
 #include <errno.h>

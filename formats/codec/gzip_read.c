@@ -1,3 +1,5 @@
+/* Reads gzip members, in parallel where they say how long they are. */
+
 #include "gzip.h"
 
 #include <libdeflate.h>

@@ -1,3 +1,5 @@
+/* Inflates deflate data in pieces. */
+
 #include "inflate.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Buffers the packed bytes of an archive. */
+
 #include "input.h"
 
 #include <errno.h>

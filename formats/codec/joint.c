@@ -1,3 +1,5 @@
+/* Makes deflate data that other deflate data may follow. */
+
 #include "joint.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* The levels of compression that a codec has. */
+
 #include "codec.h"
 
 int codec_level(const struct codec *c, int *level, struct wp_error *err)

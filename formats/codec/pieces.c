@@ -1,3 +1,5 @@
+/* Unpacks the pieces of an archive on the pool, in their order. */
+
 #include "pieces.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Finds a codec by the first bytes of an archive. */
+
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -1,3 +1,5 @@
+/* Lets a producer of bytes run some buffers ahead of its consumer. */
+
 #include "runahead.h"
 
 #include <errno.h>

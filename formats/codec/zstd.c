@@ -1,3 +1,5 @@
+/* Writes zstd frames. */
+
 #include <string.h>
 #include <zstd.h>
 

@@ -1,3 +1,5 @@
+/* Loads libarchive when an archive needs it. */
+
 #include "libarchive.h"
 
 #include <pthread.h>

@@ -1,3 +1,5 @@
+/* Reads and writes the records of pax extended headers. */
+
 #include "pax.h"
 
 #include <errno.h>

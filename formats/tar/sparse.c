@@ -1,3 +1,5 @@
+/* Keeps the map of a sparse file's data. */
+
 #include "sparse.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Makes an entry of a header and of what extended headers say about it. */
+
 #include "tar_entry.h"
 
 #include <errno.h>

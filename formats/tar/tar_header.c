@@ -1,3 +1,5 @@
+/* Reads and writes the 512-byte header of tar. */
+
 #include "tar_header.h"
 
 #include <errno.h>

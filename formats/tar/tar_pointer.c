@@ -1,3 +1,5 @@
+/* Finds the manifest without reading what stands before it. */
+
 #include "tar_pointer.h"
 
 #include <errno.h>

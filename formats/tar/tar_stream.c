@@ -1,3 +1,5 @@
+/* Hands out the plain bytes of a tar archive. */
+
 #include "tar_stream.h"
 
 #include <stdbool.h>

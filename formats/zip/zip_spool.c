@@ -1,3 +1,5 @@
+/* Keeps a zip that comes through a pipe in a file. */
+
 #include "zip_spool.h"
 
 #include <errno.h>

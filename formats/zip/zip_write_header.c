@@ -1,3 +1,5 @@
+/* Makes the headers of a zip. */
+
 #include "zip_write_header.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Looks up users and groups by name or number. */
+
 #include "account.h"
 
 #include <errno.h>

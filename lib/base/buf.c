@@ -1,3 +1,5 @@
+/* A growable run of bytes. */
+
 #include "base/buf.h"
 
 #include <errno.h>

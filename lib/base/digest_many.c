@@ -1,3 +1,5 @@
+/* Takes the SHA-256 of several texts at once, with libipsec-mb where it is. */
+
 #include "base/digest_many.h"
 
 #include <pthread.h>

@@ -1,3 +1,5 @@
+/* Copies and frees entries. */
+
 #include "entry.h"
 
 #include <errno.h>

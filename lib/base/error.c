@@ -1,3 +1,5 @@
+/* Fills the caller's error and hands reports to whoever asked for them. */
+
 #include "base/error.h"
 
 #include <errno.h>

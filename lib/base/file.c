@@ -1,3 +1,5 @@
+/* Reads whole files, and makes temporary ones. */
+
 #include "base/file.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Writes and reads times and floats as text, exact both ways. */
+
 #include "base/number_text.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Path arithmetic on bytes. */
+
 #include "base/path.h"
 
 #include <stdio.h>

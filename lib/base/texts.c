@@ -1,3 +1,5 @@
+/* Keeps many short texts packed one behind the other. */
+
 #include "base/texts.h"
 
 #include <stdint.h>

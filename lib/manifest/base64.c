@@ -1,3 +1,5 @@
+/* Encodes and decodes names that are not UTF-8. */
+
 #include "manifest/base64.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Reads an entry's line as manifest_write writes it, without a JSON parser. */
+
 #include "manifest/entry_line.h"
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* Reads the members of a JSON object that stands on one line. */
+
 #include "manifest/json_read.h"
 #include "base/path.h"
 

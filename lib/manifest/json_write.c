@@ -1,3 +1,5 @@
+/* Writes JSON objects, each on one line. */
+
 #include "manifest/json_write.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Holds no more of a manifest's text than is being read. */
+
 #include "manifest/read_text.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Makes records of a manifest's lines. */
+
 #include "manifest/records.h"
 
 #include <errno.h>

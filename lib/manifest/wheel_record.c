@@ -1,3 +1,5 @@
+/* Writes RECORD, a wheel's list of its files. */
+
 #include "wheel_record.h"
 
 #include <errno.h>

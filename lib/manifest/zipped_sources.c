@@ -1,3 +1,5 @@
+/* Tells which sources of a manifest lie in a zip. */
+
 #include "zipped_sources.h"
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* Finds the source directory and the source file that a cache belongs to. */
+
 #include "caches.h"
 
 #include <errno.h>

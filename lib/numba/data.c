@@ -1,3 +1,5 @@
+/* Reads a data file (.nbc) and looks into its object code. */
+
 #include "numba/data.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Prints the values of a pickle as Python would. */
+
 #include "numba/repr.h"
 
 #include <errno.h>

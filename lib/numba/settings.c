@@ -1,3 +1,5 @@
+/* Tells which NUMBA_ variables change code. */
+
 #include "settings.h"
 
 #include <stddef.h>

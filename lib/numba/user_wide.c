@@ -1,3 +1,5 @@
+/* Names a user's own cache directory. */
+
 #include <errno.h>
 
 #include "base/cleanup.h"

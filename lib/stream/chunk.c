@@ -1,3 +1,5 @@
+/* Runs of bytes that several holders share. */
+
 #include "chunk.h"
 
 #include <errno.h>

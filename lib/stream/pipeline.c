@@ -1,3 +1,5 @@
+/* A ring of slots that are filled and taken in order, and worked on in any order. */
+
 #include "pipeline.h"
 
 #include <errno.h>

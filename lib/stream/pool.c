@@ -1,3 +1,5 @@
+/* A fixed set of threads that run jobs. */
+
 #include "pool.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Pulls bytes from files, pipes and memory. */
+
 #include "source.h"
 
 #include <errno.h>

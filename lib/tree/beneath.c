@@ -1,3 +1,5 @@
+/* Opens and makes things beneath a directory, never through a symlink. */
+
 #include "beneath.h"
 
 #include <errno.h>

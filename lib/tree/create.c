@@ -1,3 +1,5 @@
+/* Makes files with their owner, mode and time in a staged tree. */
+
 #include "create.h"
 
 #include <errno.h>

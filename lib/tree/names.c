@@ -1,3 +1,5 @@
+/* Looks up each user and group once. */
+
 #include "names.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Begins and ends a walk through trees. */
+
 #include "walk.h"
 
 #include <errno.h>
