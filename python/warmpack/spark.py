@@ -1,9 +1,9 @@
 """Warm caches on the executors of Apache Spark.
 
-On the driver:
+On the driver, or in a client of Spark Connect:
 
     app = warmpack.spark.add_app(spark, "src/app")
-    frames.mapPartitions(app.wrap(work))
+    frames.mapPartitions(app.wrap(work))       # of an RDD; or frame.mapInPandas(app.wrap(work), ...)
 
 or, in a task, app.activate() before what needs the application is imported. The archive, the
 program and this package travel with the job: executors need Python and Numba only.
@@ -12,24 +12,40 @@ program and this package travel with the job: executors need Python and Numba on
 import glob
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import threading
 import zipfile
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Optional, Sequence, Union
 
 from . import _in_use, _jobs
 from ._activate import Activation, activate, activate_unpacked
 from ._places import split_suffix
 from ._program import Error, PathLike, find_program
+from ._transport import Classic, Connect, Handed, transport_of
+from ._url import is_url
 from ._wrapped import Wrapped
 
 __all__ = ["Activation", "Adopted", "App", "add_app", "adopt", "conf"]
 
-# What was shipped, by application: the driver's folder, and the names of programs there, by where
-# they came from. Spark refuses a name that it knows from another path.
-_shipped: Dict[str, Tuple[str, Dict[str, str]]] = {}
+
+class _Session:
+    """What was sent out in one application of Spark, or one session of Connect."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder  # for what is sent
+        # By where it came from. Spark refuses a name that it knows from another path.
+        self.programs: Dict[str, str] = {}
+        self.files: Dict[str, bool] = {}  # names, of files with one content each
+        self.handed = Handed()
+
+
+_sessions: Dict[str, _Session] = {}
 _lock = threading.Lock()
+
+# What Spark's addFile() unpacks, beside every other file, as well as bringing it.
+_UNTARRED = (".tar", ".tar.gz", ".tgz")
 
 # Below the executor's files: what activate() unpacks.
 _PLACE = "warmpack-apps"
@@ -93,7 +109,7 @@ class App(_Handle):
 
 
 class Adopted(_Handle):
-    """A tree that Spark unpacked, by --archives or addArchive."""
+    """A tree that Spark brought: unpacked by --archives or addArchive, or from a URI."""
 
     def __init__(self, name: str, program: Optional[str], paths: Sequence[str], cpu: bool) -> None:
         super().__init__(program, paths, cpu)
@@ -104,6 +120,9 @@ class Adopted(_Handle):
 
     def _activate(self, program: Optional[str]) -> Activation:
         tree = _spark_file(self.name)
+        if not os.path.isdir(tree):
+            raise Error("%s: Spark did not unpack it: of archives it knows .tar.gz, .tgz, .tar, .zip "
+                        "and .jar alone; give any other to add_app()" % tree)
         state = os.path.join(os.path.dirname(tree), _PLACE, self.name)
         os.makedirs(os.path.dirname(state), exist_ok=True)
         return activate_unpacked(tree, state, paths=self._paths, cpu=self._cpu,
@@ -131,14 +150,6 @@ def _spark_program(name: Optional[str]) -> Optional[str]:
     brought = glob.glob(os.path.join(os.path.abspath(SparkFiles.getRootDirectory()),
                                      "warmpack-" + 16 * "[0-9a-f]"))
     return brought[0] if brought else None
-
-
-def _context(spark: Any) -> Any:
-    """The SparkContext of a session, or itself."""
-    context = spark if hasattr(spark, "addFile") else getattr(spark, "sparkContext", None)
-    if context is None:
-        raise TypeError("a SparkContext or SparkSession is needed, not %r" % (spark,))
-    return context
 
 
 def _zip_package(path: str) -> None:
@@ -171,37 +182,45 @@ def _copy_named_by_content(source: str, folder: str, stem: str, suffix: str) -> 
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
             copy.write(block)
+    stem = re.sub(r"[^\w.+-]", "_", stem)  # Spark takes names for URIs
+    if suffix in _UNTARRED:
+        suffix += ".archive"
     name = "%s-%s%s" % (stem, digest.hexdigest()[:16], suffix)
     os.chmod(temporary, 0o755 if not suffix else 0o644)
     os.replace(temporary, os.path.join(folder, name))
     return name
 
 
-def _ship(context: Any, program: Optional[PathLike]) -> Tuple[str, str]:
-    """Sends each program, and this package, out once for each application of Spark; returns the
-    folder for archives and the program's name."""
-    source = os.path.abspath(program or find_program())
-    with _lock:
-        folder, names = _shipped.get(context.applicationId, ("", {}))
-        if source in names:
-            return folder, names[source]
-        # Spark removes its own temporary directory when it stops.
-        folder = folder or tempfile.mkdtemp(prefix="warmpack-",
-                                            dir=getattr(context, "_temp_dir", None))
-        name = _copy_named_by_content(source, folder, "warmpack", "")
-        if name not in names.values():
-            context.addFile(os.path.join(folder, name))
-        names[source] = name
-        if context.applicationId in _shipped:
-            return folder, name
-        package = os.path.join(folder, "warmpack_package.zip")
+def _send(transport: Union[Classic, Connect], session: _Session, name: str) -> None:
+    if name not in session.files:
+        transport.add_file(os.path.join(session.folder, name))
+        session.files[name] = True
+
+
+def _session_of(transport: Union[Classic, Connect]) -> _Session:
+    """With this package sent out."""
+    session = _sessions.get(transport.key)
+    if session is None:
+        session = _Session(transport.folder())
+        package = os.path.join(session.folder, "warmpack_package.zip")
         if os.path.isdir(os.path.dirname(os.path.abspath(__file__))):
             _zip_package(package)
         else:
             _read_zipped_package(package)
-        context.addPyFile(package)
-        _shipped[context.applicationId] = folder, names
-        return folder, name
+        transport.add_package(package)
+        _sessions[transport.key] = session
+    return session
+
+
+def _send_program(transport: Union[Classic, Connect], session: _Session,
+                  program: Optional[PathLike]) -> str:
+    """Once for each session; returns its name."""
+    source = os.path.abspath(os.fsdecode(program or find_program()))
+    if source not in session.programs:
+        name = _copy_named_by_content(source, session.folder, "warmpack", "")
+        _send(transport, session, name)
+        session.programs[source] = name
+    return session.programs[source]
 
 
 def _pack(tree: str, folder: str, packing: Dict[str, Any]) -> str:
@@ -212,76 +231,126 @@ def _pack(tree: str, folder: str, packing: Dict[str, Any]) -> str:
     return made
 
 
+def _refuse_packing(source: str, packing: Dict[str, Any]) -> None:
+    if any(value not in (None, False) for value in packing.values()):
+        raise TypeError("%s is packed already: the options of create do not apply" % source)
+
+
+def _is_uri(source: str) -> bool:
+    return is_url(source) or source.startswith("file:")
+
+
 def add_app(spark: Any, source: PathLike, *,
             cache_dir: Union[PathLike, Sequence[PathLike], None] = None,
             source_root: Union[PathLike, Sequence[PathLike], None] = None,
             exclude: Union[str, Sequence[str], None] = None, strict: bool = False,
             paths: Sequence[str] = ("",), runtime_cache_dir: Optional[str] = None,
-            cpu: bool = True, program: Optional[PathLike] = None) -> App:
+            cpu: bool = True, program: Optional[PathLike] = None) -> Union[App, Adopted]:
     """Sends an application with its warm caches to every executor, also to those that start later.
 
-    SOURCE is a directory, which is packed with the options CACHE_DIR, SOURCE_ROOT, EXCLUDE and
-    STRICT of create; or an archive; or a URI of one that Spark can read. PATHS are the directories
+    SPARK is a SparkContext, a SparkSession or a session of Spark Connect. SOURCE is a directory,
+    which is packed with the options CACHE_DIR, SOURCE_ROOT, EXCLUDE and STRICT of create; or an
+    archive; or a URI that Spark can read (s3a:, hdfs:, dbfs:, file:) of an archive or of a tree
+    with its manifest in it, which is handed on without being read here. PATHS are the directories
     of the tree that go onto sys.path; by default the tree itself, or what holds it where it is a
     package. Caches go into the tree, or to $NUMBA_CACHE_DIR of the executors (see conf()), or to
     RUNTIME_CACHE_DIR, which is relative to the executor's files. PROGRAM must run on the
     executors: the static one runs on all of the same architecture.
 
-    Call it again after a change: the new archive gets a new name, and handles keep to their own.
+    Call it again after a change: the new archive gets a new name, and handles keep to their own. A
+    URI whose content changed is a warmpack.Error, since Spark keeps what executors have: give each
+    release a name of its own.
     """
-    context = _context(spark)
-    folder, program_name = _ship(context, program)
-    source = os.fspath(source)
-    packing = {"cache_dir": cache_dir, "source_root": source_root, "exclude": exclude}
-    if "://" in source:
-        context.addFile(source)
-        archive = source.rstrip("/").rsplit("/", 1)[-1]
-        return App(archive, archive, program_name, paths, cpu, runtime_cache_dir)
+    transport = transport_of(spark)
+    source = os.fsdecode(source)
+    packing: Dict[str, Any] = {"cache_dir": cache_dir, "source_root": source_root,
+                               "exclude": exclude, "strict": strict}
+    with _lock:
+        session = _session_of(transport)
+        program_name = _send_program(transport, session, program)
+        if _is_uri(source):
+            _refuse_packing(source, packing)
+            directory = transport.is_directory(source)
+            name = session.handed.hand_on(transport, source, directory)
+            if directory:
+                return Adopted(name, program_name, paths, cpu)
+            return App(name, name, program_name, paths, cpu, runtime_cache_dir)
 
-    packed = os.path.isdir(source)
-    if not packed and (strict or any(value is not None for value in packing.values())):
-        raise TypeError("%s is packed already: the options of create do not apply" % source)
-    path = _pack(source, folder, {**packing, "strict": strict}) if packed else source
-    try:
-        archive = _copy_named_by_content(path, folder, *split_suffix(os.path.basename(path)))
-    finally:
-        if packed:
-            shutil.rmtree(os.path.dirname(path))
-    context.addFile(os.path.join(folder, archive))
+        packed = os.path.isdir(source)
+        if not packed:
+            _refuse_packing(source, packing)
+        path = _pack(source, session.folder, packing) if packed else source
+        try:
+            archive = _copy_named_by_content(path, session.folder,
+                                             *split_suffix(os.path.basename(path)))
+        finally:
+            if packed:
+                shutil.rmtree(os.path.dirname(path))
+        _send(transport, session, archive)
     name = os.path.basename(os.path.abspath(source))
     return App(name, archive, program_name, paths, cpu, runtime_cache_dir)
 
 
 def adopt(name: str, spark: Any = None, *, paths: Sequence[str] = ("",), cpu: bool = True,
           program: Optional[PathLike] = None) -> Adopted:
-    """A handle for an archive that Spark unpacks as NAME (--archives app.tgz#NAME, addArchive):
-    activate() restores the tree once for each executor.
+    """A handle for an archive that Spark unpacks as NAME (--archives app.tgz#NAME, addArchive,
+    addArtifacts): activate() restores the tree once for each executor. Of archives Spark unpacks
+    .tar.gz, .tgz, .tar, .zip and .jar; of any other activate() says so.
 
-    On the driver, this sends out the program; in a task, it must be there already.
+    On the driver, this sends out the program (with Spark Connect, give SPARK); in a task, it must
+    be there already.
     """
     if spark is None:
         from pyspark import SparkContext
 
-        spark = SparkContext._active_spark_context
+        spark = getattr(SparkContext, "_active_spark_context", None)
     program_name = None
     if spark is not None:
-        program_name = _ship(_context(spark), program)[1]
+        transport = transport_of(spark)
+        with _lock:
+            program_name = _send_program(transport, _session_of(transport), program)
     return Adopted(name, program_name, paths, cpu)
 
 
-def conf(*sources: PathLike, cache_dir: Optional[PathLike] = None,
-         cpu: bool = True) -> Dict[str, str]:
-    """Settings for a SparkConf, so that executors start with what the caches of SOURCES (trees,
-    indexes, archives) need: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES, and NUMBA_CACHE_DIR where
-    CACHE_DIR is given.
+def _settings_of(source: str, packing: Dict[str, Any]) -> Dict[str, Any]:
+    """NUMBA_CPU_NAME and NUMBA_CPU_FEATURES for an application: of those caches alone that are
+    packed."""
+    if not os.path.isdir(source):
+        _refuse_packing(source, packing)
+        return _jobs.env(source)
+    tree = os.path.abspath(source)
+    with tempfile.TemporaryDirectory(prefix="warmpack-") as folder:
+        made = os.path.join(folder, "caches.tar")
+        _jobs.create(made, os.path.basename(tree), directory=os.path.dirname(tree),
+                     caches_only=True, **packing)
+        return _jobs.env(made)
 
-        SparkConf().setAll(warmpack.spark.conf("app.tgz").items())
+
+def conf(*sources: PathLike, cache_dir: Union[PathLike, Sequence[PathLike], None] = None,
+         source_root: Union[PathLike, Sequence[PathLike], None] = None,
+         exclude: Union[str, Sequence[str], None] = None, strict: bool = False,
+         paths: Sequence[str] = ("",), runtime_cache_dir: Optional[str] = None, cpu: bool = True,
+         program: Optional[PathLike] = None,
+         numba_cache_dir: Optional[PathLike] = None) -> Dict[str, str]:
+    """Settings for a SparkConf, so that executors start with what the caches of applications need.
+
+    The arguments are those of add_app(): which caches are meant, CACHE_DIR, SOURCE_ROOT, EXCLUDE
+    and STRICT say; PATHS, RUNTIME_CACHE_DIR and PROGRAM change nothing here. Archives may be URLs
+    that fsspec reads. Sets NUMBA_CPU_NAME and NUMBA_CPU_FEATURES, and NUMBA_CACHE_DIR where
+    NUMBA_CACHE_DIR, a path on the executors, is given. Applications that need different settings
+    are a warmpack.Error.
+
+        SparkConf().setAll(warmpack.spark.conf("src/app", cache_dir="caches").items())
     """
     prefix = "spark.executorEnv."
-    settings: List[Tuple[str, str]] = []
-    if sources and cpu:
-        found = _jobs.env(*sources)
-        settings += [(prefix + name, value) for name, value in found.items()]
-    if cache_dir is not None:
-        settings.append((prefix + "NUMBA_CACHE_DIR", os.fspath(cache_dir)))
-    return dict(settings)
+    settings: Dict[str, str] = {}
+    packing: Dict[str, Any] = {"cache_dir": cache_dir, "source_root": source_root,
+                               "exclude": exclude, "strict": strict}
+    for source in sources if cpu else ():
+        for name, value in _settings_of(os.fsdecode(source), packing).items():
+            if settings.setdefault(prefix + name, value) != value:
+                raise Error("%s needs %s=%s, and another application %s"
+                            % (os.fsdecode(source), name, value, settings[prefix + name]))
+    if numba_cache_dir is not None:
+        settings[prefix + "NUMBA_CACHE_DIR"] = os.fsdecode(numba_cache_dir)
+    return settings

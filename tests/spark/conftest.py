@@ -5,8 +5,11 @@ Run by the Python of an environment that has pyspark and sees Debian's Numba; se
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -71,14 +74,84 @@ def small(tmp_path_factory, home):
     return tree
 
 
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_for(port, process, log):
+    """Until somebody listens on PORT."""
+    deadline = time.monotonic() + 300  # a busy machine starts slowly
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise AssertionError("it does not listen:\n" + log.read_text()[-3000:])
+
+
 @pytest.fixture(scope="session")
-def sc(tmp_path_factory, home):
+def start(tmp_path_factory):
+    """Starts a command of Spark's distribution; all are ended, in the reverse order, with what they
+    started."""
+    running, logs = [], tmp_path_factory.mktemp("logs")
+
+    def start(*words, port=None):
+        log = logs / str(len(running))
+        with log.open("w") as file:
+            running.append(subprocess.Popen(
+                list(map(str, words)), stdout=file, stderr=file, start_new_session=True,
+                env=dict(os.environ, SPARK_LOCAL_IP="127.0.0.1")))
+        if port:
+            wait_for(port, running[-1], log)
+
+    yield start
+    for process in reversed(running):
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    """Where all of Spark works; variables for whatever starts it."""
     place = tmp_path_factory.mktemp("spark")
     os.environ["SPARK_HOME"] = str(spark_home(place / "home"))
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    from pyspark import SparkConf, SparkContext
+    (place / "apps").mkdir()
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
 
-    settings = {
+
+def is_spark_4():
+    import pyspark
+
+    return int(pyspark.__version__.split(".")[0]) >= 4
+
+
+@pytest.fixture(scope="session")
+def master(place, start):
+    """With Spark 3 two executors of a local cluster; with Spark 4 a standalone master with two
+    workers. Each has room for two applications."""
+    if not is_spark_4():
+        return "local-cluster[2,1,1024]"
+    port = free_port()
+    address = "spark://127.0.0.1:%d" % port
+    run = place / "home" / "bin" / "spark-class"
+    start(run, "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", port,
+          "--webui-port", "0", port=port)
+    for number in range(2):
+        start(run, "org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", "--cores", "2",
+              "--memory", "2g", "--webui-port", "0", "--work-dir", place / "home" / "work", address)
+    return address
+
+
+def settings_in(place, home):
+    return {
         "spark.executorEnv.HOME": str(home),
         "spark.executorEnv.NUMBA_DEBUG_CACHE": "1",
         "spark.executorEnv.NUMBA_NUM_THREADS": "1",
@@ -89,13 +162,23 @@ def sc(tmp_path_factory, home):
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.local.dir": str(place / "local"),
+        "spark.executor.cores": "1",
+        "spark.executor.memory": "1g",
+        "spark.cores.max": "2",
+        # A filesystem of Hadoop that is no local one, as s3a: and hdfs: are: "viewfs://store/apps".
+        "spark.hadoop.fs.viewfs.mounttable.store.link./apps": (place / "apps").as_uri(),
     }
-    conf = SparkConf().setMaster("local-cluster[2,1,1024]").setAppName("warmpack")
-    context = SparkContext(conf=conf.setAll(settings.items()))
+
+
+@pytest.fixture(scope="session")
+def sc(place, master, home):
+    from pyspark import SparkConf, SparkContext
+
+    conf = SparkConf().setMaster(master).setAppName("warmpack")
+    context = SparkContext(conf=conf.setAll(settings_in(place, home).items()))
     context.setLogLevel("ERROR")
     yield context
     context.stop()
-    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

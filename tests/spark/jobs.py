@@ -35,6 +35,22 @@ def reporting(call, modules=("pkg.k",)):
     return task
 
 
+def in_frames(task):
+    """The same for mapInPandas: a report is a line of JSON in the column "said"."""
+
+    def work(batches):
+        import json
+
+        import pandas
+
+        for _ in batches:
+            pass
+        for report in task(None):
+            yield pandas.DataFrame({"said": [json.dumps(report)]})
+
+    return work
+
+
 def run_application():
     def call():
         import entry

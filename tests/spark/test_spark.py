@@ -116,11 +116,15 @@ def test_an_updated_archive_has_a_new_name_and_old_handles_keep_the_old(sc, smal
     assert_small_was_loaded(on_executors(sc, tiny.wrap(jobs.reporting(jobs.run_small())), 1))
 
 
-def test_the_same_archive_twice_is_no_error(sc, small, tiny, tmp_path):
+def test_the_same_archive_twice_is_no_error_and_is_unpacked_once(sc, small, tiny, tmp_path):
+    subprocess.run(["cp", "-a", small, tmp_path / "own"], check=True)
     archive = tmp_path / "own.tgz"
-    warmpack.create(archive, small.name, directory=small.parent)
+    warmpack.create(archive, "own", directory=tmp_path)
     apps = [warmpack.spark.add_app(sc.getOrCreate(), archive) for _ in range(2)]
-    assert_small_was_loaded(on_executors(sc, apps[1].wrap(jobs.reporting(jobs.run_small())), 1))
+    reports = on_executors(sc, apps[1].wrap(jobs.reporting(jobs.run_small())), 1)
+    assert_small_was_loaded(reports, "own")
+    # Spark unpacks what is named .tgz beside its files.
+    assert not os.path.exists(os.path.join(reports[0]["executor"], "own"))
 
 
 def test_each_application_runs_the_program_that_it_was_given(sc, small, tiny, tmp_path):
@@ -216,8 +220,8 @@ def test_an_executor_killed_while_it_unpacks_leaves_no_harm(sc, small, tmp_path)
     assert staging.name.startswith(".warmpack-"), "it was killed in the middle"
 
 
-def test_settings_for_executors_are_those_that_the_caches_need(small):
-    settings = warmpack.spark.conf(small, cache_dir="/var/cache/numba")
+def test_settings_for_executors_are_those_that_the_caches_need(small, warm):
+    settings = warmpack.spark.conf(small, numba_cache_dir="/var/cache/numba")
     needed = warmpack.env(small)
     assert settings == {
         "spark.executorEnv.NUMBA_CPU_NAME": needed["NUMBA_CPU_NAME"],
@@ -225,3 +229,6 @@ def test_settings_for_executors_are_those_that_the_caches_need(small):
         "spark.executorEnv.NUMBA_CACHE_DIR": "/var/cache/numba",
     }
     assert warmpack.spark.conf() == {}
+    # The same arguments as add_app, where caches lie outside of the tree.
+    del settings["spark.executorEnv.NUMBA_CACHE_DIR"]
+    assert warmpack.spark.conf(warm["tree"], cache_dir=warm["caches"], paths=("",)) == settings
