@@ -2,8 +2,8 @@
 # Installs what is needed, builds, runs every test and ends with one line:
 # "N passed, N failed, N skipped".
 # Usage: sh tests/run.sh [--all] [--asan]
-#   --all   also the longer tests with Numba, other releases of Numba, Spark, Dask and the newest
-#           setuptools from the Python package index, and two minutes of fuzzing
+#   --all   also the longer tests with Numba, other releases of Numba, Spark, Dask, Ray, object stores
+#           and the newest setuptools from the Python package index, and two minutes of fuzzing
 #   --asan  with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan
 set -eu
 umask 022 # other users, whom some tests become, read what is made here
@@ -141,8 +141,8 @@ newest() {
   for name in $python_index; do set -- "$@" "tests/python/test_$name.py"; done
   pytest_part newest "$@"
 }
-# What goes to executors is the static program.
-spark() {
+# spark_part NAME WORD...: what goes to executors is the static program.
+spark_part() {
   shared_program=$WARMPACK
   if cmake --preset static >"$results/log" 2>&1 &&
     cmake --build --preset static --target warmpack >>"$results/log" 2>&1
@@ -151,9 +151,23 @@ spark() {
   else
     cat "$results/log"
   fi
-  python=$WARMPACK_TEST_PYTHON pytest_part spark tests/spark
+  python=$WARMPACK_TEST_PYTHON pytest_part "$@"
   python=/usr/bin/python3
   export WARMPACK="$shared_program"
+}
+spark() {
+  # The server of Spark Connect is not in the distribution of Spark 3.
+  spark_part spark tests/spark --ignore=tests/spark/test_connect.py
+}
+# A standalone master with two workers, and a server of Spark Connect.
+spark4() {
+  spark_part spark4 tests/spark \
+    -k "test_connect or test_uris or every_executor or updated_archive or two_applications or pandas"
+}
+# Dask, Ray, and a server of S3's protocol.
+cluster() {
+  python=$WARMPACK_TEST_PYTHON pytest_part cluster tests/cluster
+  python=/usr/bin/python3
 }
 # Without sanitizers of its own, since the targets have them.
 fuzz() {
@@ -185,6 +199,8 @@ if [ "$all" = yes ]; then
   package_index
   environment_part newest
   environment_part spark
+  environment_part spark4
+  environment_part cluster
   [ "$preset" = asan ] || fuzz
 fi
 

@@ -10,9 +10,10 @@ warmpack.Error, with the line that it prints.
     done = warmpack.extract("app.tgz", "/opt")
     print(done["summary"])          # {'total': 32, 'valid': 32}
 
-activate() unpacks an archive once for many processes, and makes this process use it. See
-warmpack.spark for Apache Spark and warmpack.setuptools for eggs and wheels. python -m warmpack is
-the program itself.
+activate() unpacks an archive once for many processes, and makes this process use it. Archives may
+be URLs that fsspec knows, such as "s3://bucket/app.tgz", where that package is installed. See
+warmpack.spark, warmpack.dask and warmpack.ray for tasks elsewhere, and warmpack.setuptools for eggs
+and wheels. python -m warmpack is the program itself.
 """
 
 import importlib

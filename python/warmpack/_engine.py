@@ -57,7 +57,7 @@ def _memo() -> Any:
 
 
 def take_environments(modules: Collection[str]) -> Dict[str, Any]:
-    """Removes the constants of MODULES' functions, which Numba finds by symbols, and returns them."""
+    """Takes out, and returns, the constants of MODULES' functions, which Numba finds by symbols."""
     memo = _memo()
     taken = {name: env for name, env in list(memo.items())
              if env.globals.get("__name__") in modules}

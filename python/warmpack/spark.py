@@ -3,7 +3,7 @@
 On the driver, or in a client of Spark Connect:
 
     app = warmpack.spark.add_app(spark, "src/app")
-    frames.mapPartitions(app.wrap(work))       # of an RDD; or frame.mapInPandas(app.wrap(work), ...)
+    rows.mapPartitions(app.wrap(work))  # of an RDD; or frame.mapInPandas(app.wrap(work), ...)
 
 or, in a task, app.activate() before what needs the application is imported. The archive, the
 program and this package travel with the job: executors need Python and Numba only.

@@ -1,0 +1,145 @@
+"""Archives by URL: every function takes them, and what has not changed is fetched once."""
+
+import functools
+import http.server
+import os
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+import warmpack
+from conftest import recipe, run_script
+from small import run_small
+
+
+class Ranges(http.server.SimpleHTTPRequestHandler):
+    """Files with ranges and, as stores have them, entity tags; counts what was fetched."""
+
+    fetched = []
+
+    def log_message(self, *words):
+        pass
+
+    def send_head(self):
+        path = self.translate_path(self.path)
+        if not os.path.isfile(path):
+            self.send_error(404)
+            return None
+        size, file = os.path.getsize(path), open(path, "rb")
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        first = int(wanted.group(1)) if wanted else 0
+        last = min(int(wanted.group(2) or size - 1), size - 1) if wanted else size - 1
+        self.send_response(206 if wanted else 200)
+        if wanted:
+            self.send_header("Content-Range", "bytes %d-%d/%d" % (first, last, size))
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(last - first + 1))
+        self.send_header("ETag", '"%d-%d"' % (os.stat(path).st_mtime_ns, size))
+        self.end_headers()
+        if self.command == "GET":
+            self.fetched.append(self.path)
+        file.seek(first)
+        self.left = last - first + 1
+        return file
+
+    def copyfile(self, source, outputfile):
+        outputfile.write(source.read(self.left))
+
+
+class Plain(Ranges):
+    """No tags and no times: nothing but the content says what it is."""
+
+    def send_header(self, name, value):
+        if name != "ETag":
+            super().send_header(name, value)
+
+
+@pytest.fixture
+def web(tmp_path, request):
+    folder = tmp_path / "web"
+    folder.mkdir()
+    handler = type("Handler", (getattr(request, "param", Ranges),), {"fetched": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0),
+                                             functools.partial(handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, "http://127.0.0.1:%d/" % server.server_port, handler.fetched
+    server.shutdown()
+    server.server_close()
+
+
+def test_every_function_takes_a_url(s3, trees, home, tmp_path):
+    tree = trees[0]
+    url = "s3://bucket/every/app.tgz"
+    made = warmpack.create(url, "app", directory=tree.parent)
+    assert made["archive"] == url
+    assert s3.head_object(Bucket="bucket", Key="every/app.tgz")["ContentLength"] == made["bytes"]
+    assert warmpack.verify(archive=url)["summary"] == {"total": 3, "valid": 3}
+    assert warmpack.inspect(archive=url)["summary"]["total"] == 3
+    assert set(warmpack.env(url)) == {"NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"}
+    assert warmpack.extract(url, tmp_path / "opt", if_needed=True)["was_valid"] == 3
+    assert run_small(tmp_path / "opt" / "app", home) == (3, 0)
+    assert warmpack.extract(url, tmp_path / "opt", if_needed=True)["unchanged"]
+
+    subprocess.run([sys.executable, "-m", "zipfile", "-c", tmp_path / "foreign.zip", "pkg"],
+                   check=True, cwd=tree)
+    s3.upload_file(str(tmp_path / "foreign.zip"), "bucket", "every/foreign.zip")
+    amended = warmpack.amend("s3://bucket/every/foreign.zip", source=tree)
+    assert amended["written"] and amended["archive"] == "s3://bucket/every/foreign.zip"
+    assert warmpack.verify(archive="s3://bucket/every/foreign.zip")["summary"]["valid"] == 3
+
+
+def activated(url, place, *also):
+    code = ("import warmpack, sys\n"
+            "for url in sys.argv[2:]: done = warmpack.activate(url, sys.argv[1])\n"
+            "import pkg.k\n"
+            "print(done.path, pkg.k.add(20, 22))")
+    done = subprocess.run([sys.executable, "-c", code, place, url, *also], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()[-1]
+
+
+def test_an_archive_in_a_store_is_unpacked_again_when_it_changed(s3, archives, tmp_path):
+    for archive, result in zip((*archives, archives[0]), ("42", "1042", "42")):
+        s3.upload_file(str(archive), "bucket", "changing.tgz")
+        assert activated("s3://bucket/changing.tgz", tmp_path / "place") == result
+
+
+@pytest.mark.parametrize("web, times", ((Ranges, 1), (Plain, 3)), indirect=["web"],
+                         ids=("with entity tags", "without"))
+def test_what_has_not_changed_is_fetched_once_where_the_store_tells(web, times, archives, tmp_path):
+    folder, url, fetched = web
+    (folder / "app.tgz").write_bytes(archives[0].read_bytes())
+    assert activated(url + "app.tgz", tmp_path / "place", url + "app.tgz") == "42"
+    assert activated(url + "app.tgz", tmp_path / "place") == "42"
+    assert len(fetched) == times
+    (folder / "app.tgz").write_bytes(archives[1].read_bytes())
+    assert activated(url + "app.tgz", tmp_path / "place") == "1042"
+    assert not [p for p in tmp_path.iterdir() if "fetched" in p.name]
+
+
+@pytest.mark.parametrize("url", ("s3://bucket/none.tgz", "http://127.0.0.1:9/none.tgz",
+                                 "nonsense://host/none.tgz", "file:///nonexistent/none.tgz"))
+def test_what_cannot_be_fetched_is_named(s3, url, tmp_path):
+    with pytest.raises(warmpack.Error) as caught:
+        warmpack.extract(url, tmp_path)
+    assert str(caught.value).startswith(url + ": ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fsspec_is_asked_for_by_name(monkeypatch, tmp_path):
+    for name in [name for name in sys.modules if name.split(".")[0] == "fsspec"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(warmpack.Error, match="s3://bucket/a.tgz: .*package fsspec"):
+        warmpack.extract("s3://bucket/a.tgz", tmp_path)
+
+
+def test_the_recipe_for_urls_runs_as_it_stands(s3, trees, tmp_path):
+    (tmp_path / "src").mkdir()
+    subprocess.run(["cp", "-a", trees[0], tmp_path / "src" / "app"], check=True)
+    said = run_script(recipe("urls").replace("/var/lib/app", str(tmp_path / "lib")), tmp_path,
+                      NUMBA_DEBUG_CACHE="1")
+    assert said.count("data loaded") == 3 and "data saved" not in said and "42" in said
