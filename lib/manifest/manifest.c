@@ -9,6 +9,7 @@
 #include "base/array.h"
 #include "base/path.h"
 #include "manifest/manifest_private.h"
+#include "manifest/needs.h"
 
 static const char *const TYPES[] = {
     [ENTRY_FILE] = "file",
@@ -75,6 +76,8 @@ void manifest_clear(struct manifest *m)
     free(m->home);
     free_strings(m->roots, m->root_count);
     free_strings(m->env, m->env_count);
+    if (m->needs)
+        free_strings(m->needs, m->cpu_count);
     free_strings(m->cpus, m->cpu_count);
     for (size_t i = 0; i < m->entry_count && !m->is_read; i++)
         entry_clear(&m->entries[i]);
@@ -106,10 +109,14 @@ int manifest_add_cpu(struct manifest *m, const char *cpu)
             return (int)i;
     if (m->cpu_count == MANIFEST_CPUS_MOST || strlen(cpu) > MANIFEST_CPU_LONGEST)
         return -ENOSPC;
-    if (array_grow(m->cpus, m->cpu_count) < 0)
+    if (array_grow(m->cpus, m->cpu_count) < 0 || array_grow(m->needs, m->cpu_count) < 0 ||
+        needs_of_cpu(cpu, &m->needs[m->cpu_count]) < 0)
         return -ENOMEM;
     m->cpus[m->cpu_count] = strdup(cpu);
-    return m->cpus[m->cpu_count] ? (int)m->cpu_count++ : -ENOMEM;
+    if (m->cpus[m->cpu_count])
+        return (int)m->cpu_count++;
+    free(m->needs[m->cpu_count]);
+    return -ENOMEM;
 }
 
 void manifest_state_clear(struct manifest_state *s)

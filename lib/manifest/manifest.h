@@ -58,7 +58,8 @@ struct manifest {
     char *home; /* where the manifest lies in the archive: "app/.warmpack/ID"; NULL: not said */
     char **env; /* NUMBA_* that change code: "NAME=VALUE" */
     size_t env_count;
-    char **cpus; /* "TRIPLE NAME FEATURES", to which the indexes' bits refer */
+    char **cpus;  /* "TRIPLE NAME FEATURES", to which the indexes' bits refer */
+    char **needs; /* for each of them: the features that its code needs; NULL: not known */
     size_t cpu_count;
     struct entry *entries; /* sorted bytewise by path */
     size_t entry_count;

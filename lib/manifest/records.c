@@ -13,6 +13,7 @@
 #include "base/path.h"
 #include "manifest/entry_line.h"
 #include "manifest/manifest_private.h"
+#include "manifest/needs.h"
 
 /* "path" and the like: where something lies in the archive. */
 static int read_path(const struct json_line *l, const char *name, enum json_need need,
@@ -446,5 +447,5 @@ int records_read_header(struct manifest *m, const struct json_line *l)
     r = json_line_texts(l, "cpu", "cpus", &m->cpus, &m->cpu_count);
     if (r >= 0 && m->cpu_count > MANIFEST_CPUS_MOST)
         r = json_line_wrong(l, "more than %d CPUs", MANIFEST_CPUS_MOST);
-    return r;
+    return r < 0 ? r : needs_read(l, m);
 }

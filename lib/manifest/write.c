@@ -12,6 +12,7 @@
 #include "json_write.h"
 #include "manifest.h"
 #include "manifest_private.h"
+#include "needs.h"
 #include "stream/pipeline.h"
 
 enum { LINES = 256 }; /* that are written by one thread and given away at once */
@@ -82,6 +83,8 @@ static int write_header(const struct manifest *m, struct buf *out, struct wp_err
         json_write_text(&w, "cpu", m->cpus[0]);
     else if (m->cpu_count)
         json_write_texts(&w, "cpus", m->cpus, m->cpu_count);
+    if (m->cpu_count && m->needs)
+        needs_write(&w, m);
     return end_line(&w, start, "NUMBA_*", err);
 }
 

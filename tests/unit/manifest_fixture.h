@@ -86,6 +86,7 @@ static struct manifest_index sample_indexes[] = {
 static char *sample_roots[] = {"/srv/build", "/srv/\xe9"};
 static char *sample_env[] = {"NUMBA_OPT=3", "NUMBA_A=", "NUMBA_B=\xff\"=", "NUMBA_base64=x"};
 static char *sample_cpus[] = {"x86_64-pc-linux-gnu generic ", "arm64 m1 +neon", "x y +z"};
+static char *sample_needs[] = {"cx8,sse2", "", NULL};
 
 static struct manifest sample(void)
 {
@@ -96,6 +97,7 @@ static struct manifest sample(void)
         .env = sample_env,
         .env_count = COUNT(sample_env),
         .cpus = sample_cpus,
+        .needs = sample_needs,
         .cpu_count = COUNT(sample_cpus),
         .entries = sample_entries,
         .entry_count = COUNT(sample_entries),

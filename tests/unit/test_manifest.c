@@ -39,6 +39,8 @@ static void assert_same(const struct manifest *a, const struct manifest *b)
     assert_int_equal(a->cpu_count, b->cpu_count);
     for (size_t i = 0; i < a->cpu_count; i++)
         assert_string_equal(a->cpus[i], b->cpus[i]);
+    for (size_t i = 0; i < a->cpu_count; i++)
+        assert_same_text(a->needs[i], b->needs[i]);
     assert_int_equal(a->entry_count, b->entry_count);
     for (size_t i = 0; i < a->entry_count; i++)
         assert_same_entry(&a->entries[i], &b->entries[i]);
@@ -72,7 +74,7 @@ static void the_text_is_the_documented_one(void **state)
     static const char WANT[] =
         "{\"format\": \"warmpack-manifest\", \"version\": 1, \"creator\": \"warmpack 0.1.0\", "
         "\"root\": \"/srv/build\", \"env\": {\"NUMBA_OPT\": \"3\"}, "
-        "\"cpu\": \"x86_64-pc-linux-gnu generic \"}\n"
+        "\"cpu\": \"x86_64-pc-linux-gnu generic \", \"needs\": [[\"cx8\", \"sse2\"]]}\n"
         "{\"path\": \"app\", \"type\": \"dir\", \"mode\": \"0755\", \"uid\": 0, \"gid\": 0, "
         "\"mtime\": \"1795339396.000000000\"}\n"
         "{\"path\": \"app/k.py\", \"type\": \"file\", \"mode\": \"0644\", \"uid\": 0, \"gid\": 0, "

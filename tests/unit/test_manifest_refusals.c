@@ -170,6 +170,7 @@ static void a_bad_line_is_refused_and_named(void **state)
 static void a_bad_first_line_is_refused(void **state)
 {
 #define START "{\"format\": \"warmpack-manifest\", \"version\": "
+#define CPU_START START "1, \"creator\": \"x\", \"root\": \"/r\", \"cpu\": \"t c \", \"needs\": "
     static const struct {
         const char *header, *message;
     } BAD[] = {
@@ -191,6 +192,12 @@ static void a_bad_first_line_is_refused(void **state)
         {START "1, \"creator\": \"x\", \"root\": \"/r\", \"env\": {\"A=\": \"\"}}\n",
          "no variable"},
         {START "1, \"creator\": \"x\", \"root\": \"/r\", \"env\": {\"\": \"\"}}\n", "no variable"},
+        {CPU_START "{}}\n", "\"needs\" is no array"},
+        {CPU_START "[[], []]}\n", "\"needs\" is no array with a list for each CPU"},
+        {CPU_START "[\"avx\"]}\n", "no list of features"},
+        {CPU_START "[[1]]}\n", "no feature's name"},
+        {CPU_START "[[\"avx,fma\"]]}\n", "no feature's name"},
+        {CPU_START "[[\"\"]]}\n", "no feature's name"},
     };
 
     (void)state;

@@ -1,0 +1,134 @@
+/* The features that code for each CPU of a manifest needs. */
+
+#include "manifest/needs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "numba/features.h"
+
+/* Puts what every LLVM prints of a machine in the place of what not all print: x87 is a part of
+ * x86-64, and crc32, which LLVM 14 was the first to name, one of SSE 4.2. */
+static void name_as_printed(struct features *need)
+{
+    unsigned x87, crc32, sse42;
+
+    if (need->arch != FEATURES_X86_64 || !features_find(need->arch, "x87", 3, &x87) ||
+        !features_find(need->arch, "crc32", 5, &crc32) ||
+        !features_find(need->arch, "sse4.2", 6, &sse42))
+        return;
+    features_remove(need, x87);
+    if (features_has(need, crc32))
+        features_add(need, sse42);
+    features_remove(need, crc32);
+}
+
+int needs_of_cpu(const char *cpu, char **out)
+{
+    _cleanup_free_ char *copy = strdup(cpu);
+    _cleanup_buf_ struct buf text = {0};
+    struct features need;
+    char *rest = copy, *triple, *name;
+    int r;
+
+    *out = NULL;
+    if (!copy)
+        return -ENOMEM;
+    triple = strsep(&rest, " ");
+    name = strsep(&rest, " ");
+    if (!name || !rest)
+        return 0;
+    r = features_needed(&need, triple, name, rest, NULL);
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
+    name_as_printed(&need);
+    if (features_text(&need, &text) < 0)
+        return -ENOMEM;
+    *out = (char *)take_ptr(text.data);
+    return 0;
+}
+
+/* ---- The header's member ----------------------------------------------------------------- */
+
+/* "avx,avx2" as ["avx", "avx2"]: the names need no escapes. */
+static int add_list(struct buf *out, const char *needs)
+{
+    const char *before = "";
+    int r = buf_add_str(out, "[");
+
+    while (*needs && r == 0) {
+        size_t n = strcspn(needs, ",");
+
+        r = buf_printf(out, "%s\"%.*s\"", before, (int)n, needs);
+        before = ", ";
+        needs += n + (needs[n] == ',');
+    }
+    return r < 0 ? r : buf_add_str(out, "]");
+}
+
+void needs_write(struct json_writer *w, const struct manifest *m)
+{
+    _cleanup_buf_ struct buf text = {0};
+    int r = buf_add_str(&text, "[");
+
+    for (size_t i = 0; i < m->cpu_count && r == 0; i++) {
+        r = i ? buf_add_str(&text, ", ") : 0;
+        if (r == 0)
+            r = m->needs[i] ? add_list(&text, m->needs[i]) : buf_add_str(&text, "null");
+    }
+    if (r == 0)
+        r = buf_add_str(&text, "]");
+    if (r < 0 || buf_terminate(&text) < 0)
+        w->error = -ENOMEM;
+    else
+        json_write_raw(w, "needs", (char *)text.data);
+}
+
+static int read_list(const struct json_line *l, const json_t *list, char **out)
+{
+    _cleanup_buf_ struct buf text = {0};
+    const json_t *item;
+    size_t i;
+
+    if (json_is_null(list))
+        return 0;
+    if (!json_is_array(list))
+        return json_line_wrong(l, "\"needs\" holds what is no list of features");
+    json_array_foreach(list, i, item)
+    {
+        const char *name = json_string_value(item);
+
+        if (!name || !*name || strchr(name, ',') || !features_is_plain(name))
+            return json_line_wrong(l, "\"needs\" holds what is no feature's name");
+        if (buf_printf(&text, "%s%s", i ? "," : "", name) < 0)
+            return error_nomem(l->err);
+    }
+    if (buf_terminate(&text) < 0)
+        return error_nomem(l->err);
+    *out = (char *)take_ptr(text.data);
+    return 0;
+}
+
+int needs_read(const struct json_line *l, struct manifest *m)
+{
+    const json_t *lists = json_object_get(l->object, "needs"), *list;
+    size_t i;
+    int r = 0;
+
+    m->needs = calloc(m->cpu_count + 1, sizeof *m->needs);
+    if (!m->needs)
+        return error_nomem(l->err);
+    if (!lists)
+        return 0;
+    if (!json_is_array(lists) || json_array_size(lists) != m->cpu_count)
+        return json_line_wrong(l, "\"needs\" is no array with a list for each CPU");
+    json_array_foreach(lists, i, list)
+    {
+        r = read_list(l, list, &m->needs[i]);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
