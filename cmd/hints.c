@@ -12,7 +12,8 @@ static const char *const of_status[WP_STATUS_COUNT] = {
     [WP_CORRUPT] = "Numba raises an error or crashes there: 'warmpack verify --fix' removes it",
     [WP_UNREADABLE] =
         "something other than Numba wrote it under the name of an index; it is left alone",
-    [WP_SUSPECT] = "'warmpack verify --fix' removes it, and Numba compiles again",
+    [WP_SUSPECT] = ("Numba may give the results of an earlier version there: 'warmpack verify "
+                    "--fix' removes it, and Numba compiles again"),
     [WP_MISPLACED] = ("'warmpack restore' puts it where Numba looks; --cache-dir, --runtime-root "
                       "and --user say where that is"),
     [WP_UNWRITABLE] = "let who runs Python write to the directory; --user says who that is",

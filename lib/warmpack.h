@@ -114,7 +114,7 @@ enum wp_status {
     WP_DATA_MISSING,   /* a data file (.nbc) is gone */
     WP_CORRUPT,        /* a pickle is truncated or malformed */
     WP_UNREADABLE,     /* not one of Numba's, so that nothing is known of it */
-    WP_SUSPECT,        /* a data file is older than its source: Numba died while saving */
+    WP_SUSPECT,        /* a data file is older than its source, not the index: Numba died saving */
     WP_MISPLACED,      /* the directory is not where Numba looks for that source */
     WP_UNWRITABLE,     /* Numba would ignore the directory: the user cannot write to it */
     WP_WRONG_NUMBA,    /* another version of Numba wrote it than will read it */
@@ -183,6 +183,7 @@ enum wp_note_kind {
     WP_NOTE_SETTINGS,    /* NUMBA_* settings that differ from those at packing */
     WP_NOTE_ABSENT,      /* indexes that were packed and are nowhere */
     WP_NOTE_UNKNOWN_CPU, /* code for a CPU or with a feature of which nothing is known */
+    WP_NOTE_CLOCK,       /* a source whose time was in the future when it was compiled */
     WP_NOTE_COUNT
 };
 /* "grows", "old-root", ...: static; "unknown" where KIND is none. */

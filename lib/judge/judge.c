@@ -82,9 +82,20 @@ static int judge_stamp(struct wp_index_status *s, struct judge_file *source,
                      (unsigned long long)source->size, (unsigned long long)stamp->size);
 }
 
+/* Numba writes the index before the data file. Where it died between the two, the index is newer
+ * than the source and names a data file that is not. An index that is older than the source, too,
+ * was made of it all the same, as its stamp says: the clock that gave the source its time was
+ * ahead. */
+static bool is_clock_ahead(const struct judge_file *source, const struct judge_facts *facts)
+{
+    return facts->index_mtime && time_is_before(*facts->index_mtime, source->mtime);
+}
+
 static int judge_data(struct wp_index_status *s, const struct index *index,
                       const struct judge_file *source, const struct judge_facts *facts)
 {
+    const bool ahead = is_clock_ahead(source, facts);
+
     for (size_t i = 0; i < index->count; i++) {
         const char *name = index->overloads[i].data;
         struct judge_file data = {0};
@@ -98,10 +109,15 @@ static int judge_data(struct wp_index_status *s, const struct index *index,
             return judge_set(s, WP_DATA_MISSING, "%s is gone", name);
         if (!whole)
             return judge_set(s, WP_CORRUPT, "%s is truncated or malformed", name);
-        if (time_is_before(data.mtime, source->mtime))
+        if (!time_is_before(data.mtime, source->mtime))
+            continue;
+        if (!ahead)
             return judge_set(
                 s, WP_SUSPECT,
                 "%s is older than the source: it may hold the code of an earlier version", name);
+        /* Of a stamp that is the content, times say nothing. */
+        if (facts->ahead && s->stamp.kind != WP_STAMP_CONTENT)
+            *facts->ahead = true;
     }
     return 0;
 }

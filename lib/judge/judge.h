@@ -22,6 +22,9 @@ struct judge_facts {
      * text) where its content is truncated. */
     int (*data)(void *ctx, const char *name, struct judge_file *f, bool *whole);
     void *ctx;
+    const struct timespec *index_mtime; /* of the index file; NULL: not known */
+    bool *ahead; /* set where the source's time is later than that of all that was made of it: the
+                    clock that gave it was ahead; NULL: nobody asks */
 };
 
 /* Fills S->status, reason, stamp, has_stamp and numba from INDEX (NULL: UNREAD says why it could

@@ -31,6 +31,7 @@ const char *wp_note_name(enum wp_note_kind kind)
         [WP_NOTE_SETTINGS] = "settings",
         [WP_NOTE_ABSENT] = "absent",
         [WP_NOTE_UNKNOWN_CPU] = "unknown-cpu",
+        [WP_NOTE_CLOCK] = "clock",
     };
 
     return (unsigned)kind < WP_NOTE_COUNT ? names[kind] : "unknown";
@@ -169,6 +170,13 @@ int note_unknown(struct wp_verify_report *r, const struct wp_index_status *s)
         return e;
     }
     return 0;
+}
+
+int note_ahead(struct wp_verify_report *r, const struct wp_index_status *s)
+{
+    return note_add(r, WP_NOTE_CLOCK, s->index,
+                    "its source has a later time than what was compiled of it: the clock that gave "
+                    "it was ahead, or another time zone was meant");
 }
 
 int note_sticky(struct wp_verify_report *r, const char *dir, const char *shown, uid_t owner,

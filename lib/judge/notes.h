@@ -21,6 +21,8 @@ int note_index(struct wp_verify_report *r, const struct wp_index_status *s,
                const struct data_facts *facts, const char *old_root);
 /* Code of S for a CPU, or with a feature, that is not known here: nobody can say where it runs. */
 int note_unknown(struct wp_verify_report *r, const struct wp_index_status *s);
+/* The source of S has a time that was in the future when S was made of it. */
+int note_ahead(struct wp_verify_report *r, const struct wp_index_status *s);
 /* An index in DIR belongs to OWNER; U will run Python. 1 where a note was added. */
 int note_sticky(struct wp_verify_report *r, const char *dir, const char *shown, uid_t owner,
                 const struct places_user *u);

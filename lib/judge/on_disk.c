@@ -29,6 +29,8 @@ struct disk {
     const char *dir;         /* of the index */
     bool zipped;             /* the source lies in a zip: that has its time and size */
     struct data_facts facts; /* of all data files looked at */
+    struct timespec mtime;   /* of the index */
+    bool ahead;              /* the source's time is later than the clock was */
 };
 
 static int source_on_disk(void *ctx, struct judge_file *f)
@@ -153,8 +155,9 @@ static int look_closer(struct verify *v, struct wp_index_status *s, const struct
 {
     int r = judge_keys(s, index, v->expect, size_on_disk, disk, err);
 
-    if (r == 0 && (note_index(v->notes, s, &disk->facts, v->old_root) < 0 ||
-                   look_at_directory(v, disk, owner) < 0))
+    if (r == 0 &&
+        (note_index(v->notes, s, &disk->facts, v->old_root) < 0 ||
+         (disk->ahead && note_ahead(v->notes, s) < 0) || look_at_directory(v, disk, owner) < 0))
         r = error_nomem(err);
     return r;
 }
@@ -165,8 +168,12 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
     _cleanup_free_ char *dir = path_dir(place->index);
     _cleanup_buf_ struct buf text = {0};
     struct disk disk = {.place = place, .verify = v, .dir = dir};
-    struct judge_facts facts = {
-        .source = source_on_disk, .digest = digest_on_disk, .data = data_on_disk, .ctx = &disk};
+    struct judge_facts facts = {.source = source_on_disk,
+                                .digest = digest_on_disk,
+                                .data = data_on_disk,
+                                .ctx = &disk,
+                                .index_mtime = &disk.mtime,
+                                .ahead = &disk.ahead};
     struct wp_error why = {0};
     struct index index = {0};
     struct stat st = {.st_uid = v->user.uid};
@@ -188,6 +195,7 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
         error_set(&why, -r, NULL, "cannot be read");
     else
         r = index_read(&index, text.data, text.size, &why);
+    disk.mtime = st.st_mtim;
     if (judge_index(s, r < 0 ? NULL : &index, &why, place->misplaced, v->unwritable, &facts) < 0)
         r = error_nomem(err);
     else

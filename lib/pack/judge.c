@@ -230,8 +230,11 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     const char *misplaced = NULL;
     _cleanup_free_ char *sources = dir ? manifest_source_dir(&p->manifest, dir, &misplaced) : NULL;
     struct context c = {.p = p, .dir = dir};
-    struct judge_facts facts = {
-        .source = source_fact, .digest = digest_fact, .data = data_fact, .ctx = &c};
+    struct judge_facts facts = {.source = source_fact,
+                                .digest = digest_fact,
+                                .data = data_fact,
+                                .ctx = &c,
+                                .index_mtime = &item->entry.mtime};
     struct wp_index_status s = {0};
     struct wp_error why = {0};
     struct index index = {0};

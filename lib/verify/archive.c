@@ -221,7 +221,11 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
     _cleanup_free_ char *dir = path_dir(met->path);
     const char *misplaced = NULL;
     struct context c = {.v = v, .dir = dir};
-    struct judge_facts facts = {.source = source_fact, .data = data_fact, .ctx = &c};
+    const struct entry *file = archive_indexes_file(&v->found, met->path, NULL);
+    struct judge_facts facts = {.source = source_fact,
+                                .data = data_fact,
+                                .ctx = &c,
+                                .index_mtime = file ? &file->mtime : NULL};
     struct wp_index_status s = {0};
     struct wp_error why = {0};
     struct index index = {0};

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 from harness import PYTHON, Person, environment, warmpack
@@ -291,6 +292,23 @@ def test_fix_removes_what_is_broken_and_nothing_else(tree, me):
     assert done.err.count(": removed: ") == len(bad)
     assert {p for p in tree.rglob("*") if p.is_file()} == (before - bad) | {mine}
     assert run_small(tree, me.home) == (1, 2)
+
+
+def test_a_source_whose_time_is_ahead_of_the_clock_has_valid_caches(here, me):
+    """A zip holds local time, so one of another time zone unpacks with times to come."""
+    root = write_small(here / "app")
+    source = root / "pkg" / "k.py"
+    later = time.time_ns() + 10**15
+    os.utime(source, ns=(later, later))
+    assert run_small(root, me.home) == (0, 3)
+    found = json.loads(warmpack("verify", "--json", root, home=me.home).out)
+    assert {i["status"] for i in found["indexes"]} == {"valid"}
+    assert [n["kind"] for n in found["notes"] if n["kind"] != "closures"] == ["clock"] * 3
+    assert " --fix" not in warmpack("verify", root, home=me.home).err
+    warmpack("create", "--strict", "-f", here / "a.tgz", "-C", here, "app", home=me.home)
+    assert warmpack("verify", "-f", here / "a.tgz", home=me.home).counts == (3, 3)
+    warmpack("verify", "--fix", root, home=me.home)
+    assert run_small(root, me.home) == (3, 0)
 
 
 def unpacked(tree, here, me, *options, **variables):

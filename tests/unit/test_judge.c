@@ -177,6 +177,33 @@ static void data_older_than_its_source_is_suspect(void **state)
     assert_judged(facts, &index, NULL, NULL, WP_CORRUPT, "k.add-3.py311.1.nbc");
 }
 
+/* The clock that gave the source its time was ahead of the one of the machine that compiled. */
+static void an_index_older_than_its_source_too_was_made_of_it(void **state)
+{
+    struct index index = made_then();
+    struct facts facts = sound();
+    struct timespec then = {.tv_sec = time_of_source.tv_sec - 9};
+    bool ahead = false;
+    struct judge_facts f = {.source = look_at_source,
+                            .digest = look_at_digest,
+                            .data = look_at_data,
+                            .ctx = &facts,
+                            .index_mtime = &then,
+                            .ahead = &ahead};
+    struct wp_index_status s = {0};
+
+    (void)state;
+    facts.data_time = then;
+    assert_int_equal(judge_index(&s, &index, NULL, NULL, NULL, &f), 0);
+    assert_int_equal(s.status, WP_VALID);
+    assert_true(ahead);
+    judge_clear(&s);
+    then.tv_sec = time_of_source.tv_sec + 1;
+    assert_int_equal(judge_index(&s, &index, NULL, NULL, NULL, &f), 0);
+    assert_int_equal(s.status, WP_SUSPECT);
+    judge_clear(&s);
+}
+
 /* A missing source, then the place, then the stamp, then data, then who may write. */
 static void the_first_cause_is_told(void **state)
 {
@@ -225,6 +252,7 @@ int main(void)
         cmocka_unit_test(content_is_read_for_a_stamp_of_content_alone),
         cmocka_unit_test(absence_and_an_error_are_told_apart),
         cmocka_unit_test(data_older_than_its_source_is_suspect),
+        cmocka_unit_test(an_index_older_than_its_source_too_was_made_of_it),
         cmocka_unit_test(the_first_cause_is_told),
         cmocka_unit_test(a_report_is_sorted_and_counted),
     };
