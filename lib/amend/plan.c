@@ -95,8 +95,7 @@ static char *source_dir_for(const struct amend *a, const struct match *m, const 
     within = path_dir(source + strlen(zip) + 1);
     if (!within)
         return NULL;
-    return *within ? path_join(a->spool.items[m->spooled].entry.path, within)
-                   : strdup(a->spool.items[m->spooled].entry.path);
+    return path_append(a->spool.items[m->spooled].entry.path, within);
 }
 
 /* Hashed directories that the archive has itself, by the paths that the tree's sources have. */

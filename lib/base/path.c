@@ -85,6 +85,17 @@ char *path_physical(const char *path)
     return realpath(path, NULL);
 }
 
+char *path_append(const char *a, const char *b)
+{
+    return *b ? path_join(a, b) : strdup(a);
+}
+
+const char *path_from(const char *path, const char *dir)
+{
+    path += strlen(dir);
+    return path + strspn(path, "/");
+}
+
 const char *path_base(const char *path)
 {
     const char *slash = strrchr(path, '/');

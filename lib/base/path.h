@@ -20,6 +20,11 @@ char *path_physical(const char *path);
 /* "A/B" (just B where A is "" or "."; B absolute wins, as os.path.join). */
 char *path_join(const char *a, const char *b);
 
+/* Likewise, but just A where B is "". */
+char *path_append(const char *a, const char *b);
+/* PATH, which is DIR or lies below it, as seen from there. Points into PATH. */
+const char *path_from(const char *path, const char *dir);
+
 /* Points into PATH, behind its last slash. */
 const char *path_base(const char *path);
 

@@ -61,7 +61,7 @@ static void set_dir_or_report(const struct run *run, const struct staging_op *op
     if (r >= 0)
         return;
     const char *target = run->areas[op->area].target;
-    _cleanup_free_ char *whole = *op->path ? path_join(target, op->path) : strdup(target);
+    _cleanup_free_ char *whole = path_append(target, op->path);
     report(run->context, WP_FAILED, whole ? whole : op->path,
            "cannot set owner, mode and time of the directory: %s", strerror(-r));
 }

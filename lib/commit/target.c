@@ -16,7 +16,7 @@
 int staging_error(struct wp_error *err, int errnum, const struct staging_area *a, const char *path,
                   const char *text)
 {
-    _cleanup_free_ char *whole = path && *path ? path_join(a->target, path) : strdup(a->target);
+    _cleanup_free_ char *whole = path ? path_append(a->target, path) : strdup(a->target);
     return error_set(err, errnum, whole ? whole : a->target, "%s", text);
 }
 

@@ -18,7 +18,6 @@
 static int find_cache_below(struct layout *l, struct wp_error *err)
 {
     _cleanup_free_ char *path = NULL;
-    const char *below;
 
     if (!l->o.cache_dir)
         return 0;
@@ -27,10 +26,7 @@ static int find_cache_below(struct layout *l, struct wp_error *err)
         return error_set(err, errno, l->o.cache_dir, "cannot be found");
     if (!path_is_under(path, l->o.dir_path))
         return 0;
-    below = path + strlen(l->o.dir_path);
-    while (*below == '/')
-        below++;
-    l->cache_below = strdup(below);
+    l->cache_below = strdup(path_from(path, l->o.dir_path));
     return l->cache_below ? 0 : error_nomem(err);
 }
 
@@ -104,7 +100,7 @@ int layout_add_hashed(struct layout *l, struct layout_destination **d, size_t *n
                       struct wp_error *err)
 {
     for (char **base = l->o.roots; *base; base++) {
-        _cleanup_free_ char *absolute = *source ? path_join(*base, source) : strdup(*base);
+        _cleanup_free_ char *absolute = path_append(*base, source);
         _cleanup_free_ char *name = absolute ? places_hash_name(absolute) : NULL;
         int r;
 

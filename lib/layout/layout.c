@@ -21,7 +21,7 @@ static char *final_path(struct layout *l, enum layout_root root, const char *pat
                        : root == LAYOUT_USER_WIDE ? layout_user_root(l)
                                                   : l->o.cache_dir;
 
-    return !base ? NULL : *path ? path_join(base, path) : strdup(base);
+    return !base ? NULL : path_append(base, path);
 }
 
 static int note_placed(struct layout *l, const struct layout_record *record,
@@ -168,9 +168,7 @@ static int find_where(struct layout *l, struct wp_error *err)
         report(l->o.context, WP_NOTE, layout_user_root(l),
                "holds the caches of sources in zips, for which Numba looks nowhere else");
     if (l->where == WP_LAYOUT_CACHE_DIR)
-        l->where_root = !below   ? path_absolute(l->o.cache_dir)
-                        : *below ? path_join(runtime, below)
-                                 : strdup(runtime);
+        l->where_root = !below ? path_absolute(l->o.cache_dir) : path_append(runtime, below);
     else if (l->where == WP_LAYOUT_USER_WIDE)
         l->where_root = strdup(layout_user_root(l));
     else

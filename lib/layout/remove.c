@@ -35,8 +35,7 @@ void layout_listings_clear(struct layout *l)
 
 static int fill_listing(struct layout_listing *listing, int fd)
 {
-    int held = beneath_open(fd, listing->path, O_RDONLY | O_DIRECTORY, 0);
-    _cleanup_closedir_ DIR *dir = held < 0 ? NULL : file_list(held);
+    _cleanup_closedir_ DIR *dir = beneath_list(fd, listing->path);
     struct dirent *item;
     size_t stem;
 
@@ -205,8 +204,7 @@ static int remove_emptied(const struct layout_record *record)
 /* Does nothing stay in R's directory, and come to it? */
 static bool is_emptied(struct layout *l, const struct layout_record *record)
 {
-    int fd = beneath_open(record->fd, record->dir, O_RDONLY | O_DIRECTORY, 0);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
+    _cleanup_closedir_ DIR *d = beneath_list(record->fd, record->dir);
     size_t there = 0, indexes = 0;
     struct dirent *item;
     struct stat st;

@@ -216,7 +216,6 @@ int restamp_pyc(int fd, const char *path, const struct restamp_source *source, b
     size_t n = strlen(module);
     _cleanup_free_ char *above = path_dir(path);
     _cleanup_free_ char *place = above ? path_join(above, "__pycache__") : NULL;
-    int held;
     _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
 
@@ -224,8 +223,7 @@ int restamp_pyc(int fd, const char *path, const struct restamp_source *source, b
         return error_nomem(err);
     if (!path_has_suffix(module, ".py"))
         return 0;
-    held = beneath_open(fd, place, O_RDONLY | O_DIRECTORY, 0);
-    d = held < 0 ? NULL : file_list(held);
+    d = beneath_list(fd, place);
     if (!d)
         return 0; /* nothing is there */
     while ((item = readdir(d))) {

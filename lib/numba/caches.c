@@ -49,7 +49,7 @@ void caches_free(struct caches *c)
 int caches_add(struct caches *c, const char *base, const char *place, const char *dir,
                struct wp_error *err)
 {
-    _cleanup_free_ char *path = *place ? path_join(base, place) : strdup(base);
+    _cleanup_free_ char *path = path_append(base, place);
     _cleanup_free_ char *name = path ? places_hash_name(path) : NULL;
 
     if (!name)

@@ -33,8 +33,8 @@ static int name_zipped(void *ctx, const char *member)
 
     if (dir && z->last && strcmp(dir, z->last) == 0)
         return 0;
-    path = dir && *dir ? path_join(z->path, dir) : strdup(z->path);
-    place = dir && *dir ? path_join(z->place, dir) : strdup(z->place);
+    path = path_append(z->path, dir ? dir : "");
+    place = path_append(z->place, dir ? dir : "");
     if (!dir || !path || !place)
         return -ENOMEM;
     for (const char *const *base = z->bases; *base && r == 0; base++)

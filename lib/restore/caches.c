@@ -15,7 +15,7 @@
 /* DIR's path below the base of its tree. */
 static const char *below_base(const struct repair *repair, size_t dir)
 {
-    return tree_below_base(repair->t, repair->t->dirs[dir].path);
+    return path_from(repair->t->dirs[dir].path, repair->t->base);
 }
 
 /* Where a line of a cache directory says that it lies, below home at HOME. Allocated. */
@@ -24,10 +24,8 @@ static char *cache_path(const struct tree_manifest *t, const struct manifest_cac
 {
     const char *left;
 
-    if (t->m.home && path_is_under(c->cache, t->m.home)) {
-        left = c->cache + strlen(t->m.home);
-        return path_join(home, *left == '/' ? left + 1 : left);
-    }
+    if (t->m.home && path_is_under(c->cache, t->m.home))
+        return path_join(home, path_from(c->cache, t->m.home));
     left = path_strip(c->cache, strip);
     return strdup(left ? left : "");
 }
@@ -122,16 +120,11 @@ static bool same_path(const char *a, const char *b)
 static int open_root(struct restore *restore, struct repair *repair, const char *path,
                      enum layout_root otherwise, struct restore_place *p, int *fd)
 {
-    const char *below;
-
     p->below = "";
     if (path_is_under(path, restore->dir_path)) {
-        below = path + strlen(restore->dir_path);
-        while (*below == '/')
-            below++;
         p->root = LAYOUT_TREE;
         p->fd = restore->fd;
-        p->below = below;
+        p->below = path_from(path, restore->dir_path);
         return 1;
     }
     *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -168,8 +161,7 @@ static int add_old_names(struct restore *restore, struct repair *repair,
         struct stat st;
 
         for (char **root = restore->roots; *root && !is_now; root++) {
-            _cleanup_free_ char *now =
-                *repair->t->base ? path_join(*root, repair->t->base) : strdup(*root);
+            _cleanup_free_ char *now = path_append(*root, repair->t->base);
 
             if (!now)
                 return -ENOMEM;

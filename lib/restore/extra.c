@@ -58,8 +58,7 @@ static bool is_nobodys(const char *name)
 
 static int count_in(struct restore *restore, const char *dir)
 {
-    int fd = beneath_open(restore->fd, dir, O_RDONLY | O_DIRECTORY, 0);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
+    _cleanup_closedir_ DIR *d = beneath_list(restore->fd, dir);
     struct dirent *item;
 
     if (!d)

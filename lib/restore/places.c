@@ -164,7 +164,6 @@ int restore_place_add(struct restore *restore, struct repair *repair, const stru
                                    .tag = dir,
                                    .zipped = repair->t->dirs[dir].zipped};
     _cleanup_free_ char *path = path_join(p->below, name);
-    _cleanup_close_ int fd = -1;
     _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
     int r = 0;
@@ -173,11 +172,9 @@ int restore_place_add(struct restore *restore, struct repair *repair, const stru
         return -ENOMEM;
     if (is_known(repair->layout, p->root, path))
         return 0;
-    fd = beneath_open(p->fd, path, O_RDONLY | O_DIRECTORY, 0);
-    d = fd < 0 ? NULL : fdopendir(fd);
+    d = beneath_list(p->fd, path);
     if (!d)
         return 0;
-    take_fd(&fd);
     while (r >= 0 && (item = readdir(d))) {
         r = caches_is_index(item->d_name) || caches_is_data(item->d_name)
                 ? is_own(restore, repair, item->d_name, dir)
@@ -211,7 +208,7 @@ int restore_place_add_hashed(struct restore *restore, struct repair *repair,
                              size_t dir)
 {
     for (char **base = bases; base && *base; base++) {
-        _cleanup_free_ char *path = *relative ? path_join(*base, relative) : strdup(*base);
+        _cleanup_free_ char *path = path_append(*base, relative);
         _cleanup_free_ char *name = path ? places_hash_name(path) : NULL;
 
         if (!path || (!name && errno != EILSEQ) ||

@@ -72,7 +72,7 @@ static char **base_roots(const struct restore *restore, const struct tree_manife
     for (*count = 0; roots && *count < n; ++*count) {
         const char *root = restore->roots[*count];
 
-        roots[*count] = *t->base ? path_join(root, t->base) : strdup(root);
+        roots[*count] = path_append(root, t->base);
         if (!roots[*count]) {
             caches_free_bases(roots);
             return NULL;

@@ -298,6 +298,13 @@ int beneath_stat(int dirfd, const char *path, struct stat *st)
     return fstat(fd, st) < 0 ? -errno : 0;
 }
 
+DIR *beneath_list(int dirfd, const char *path)
+{
+    int fd = beneath_open(dirfd, path, O_RDONLY | O_DIRECTORY, 0);
+
+    return fd < 0 ? NULL : file_list(fd);
+}
+
 int beneath_rmdir(int dirfd, const char *path)
 {
     const char *name;

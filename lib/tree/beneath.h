@@ -3,11 +3,14 @@
  * may be longer than PATH_MAX, and ".." is refused. Functions return a descriptor or 0, or a
  * negative errno (ELOOP where a symlink is in the way). */
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 /* As openat(2) with O_CLOEXEC | O_NOFOLLOW. PATH "" or "." is the directory itself. */
 int beneath_open(int dirfd, const char *path, int flags, mode_t mode);
+/* The directory PATH, to be listed. NULL where it cannot be read. */
+DIR *beneath_list(int dirfd, const char *path);
 /* Opens the directory that holds PATH's last component (O_PATH: for the *at calls alone); *NAME
  * points into PATH at that. -EINVAL where PATH ends in a slash, "." or "..". */
 int beneath_parent(int dirfd, const char *path, const char **name);

@@ -59,14 +59,13 @@ static char *own_home(const struct trees *trees, const char *path)
     _cleanup_free_ char *tree = path_physical(trees->dir);
     _cleanup_free_ char *physical = path_physical(path);
     _cleanup_free_ char *home = physical ? path_dir(physical) : NULL;
-    size_t n = tree ? strlen(tree) : 0;
+    const char *below;
 
     if (!tree || !home || !path_is_under(home, tree) ||
         strcmp(path_base(physical), MANIFEST_NAME) != 0)
         return NULL;
-    while (home[n] == '/')
-        n++;
-    return own_home_prefix(home + n) >= 0 ? strdup(home + n) : NULL;
+    below = path_from(home, tree);
+    return own_home_prefix(below) >= 0 ? strdup(below) : NULL;
 }
 
 static int take_manifest(struct trees *trees, const char *path, struct wp_error *err)

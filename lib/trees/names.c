@@ -69,11 +69,5 @@ char *tree_path(const struct tree_manifest *t, const char *archived, bool *gone)
     if (*gone)
         return NULL;
     left = t->strip == depth ? "" : path_strip(archived, t->strip);
-    return *left ? path_join(t->base, left) : strdup(t->base);
-}
-
-const char *tree_below_base(const struct tree_manifest *t, const char *path)
-{
-    path += strlen(t->base);
-    return *path == '/' ? path + 1 : path;
+    return path_append(t->base, left);
 }

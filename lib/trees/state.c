@@ -46,7 +46,7 @@ static int find_old_bases(struct tree_manifest *t, struct wp_error *err)
     for (size_t i = 0; i < t->state.root_count; i++) {
         const char *root = t->state.roots[i];
 
-        t->old_bases[i] = *below ? path_join(root, below) : strdup(root);
+        t->old_bases[i] = path_append(root, below);
         if (!t->old_bases[i])
             return error_nomem(err);
     }
@@ -65,13 +65,10 @@ static int find_old_root(const struct trees *trees, struct tree_manifest *t, str
         return error_nomem(err);
     for (char **base = t->old_bases; *base && !t->old_root; base++) {
         _cleanup_free_ char *now = path_join(trees->dir_path, t->base);
-        const char *below = old + strlen(*base);
 
         if (!path_is_under(old, *base))
             continue;
-        while (*below == '/')
-            below++;
-        t->old_root = !now ? NULL : *below ? path_join(now, below) : strdup(now);
+        t->old_root = now ? path_append(now, path_from(old, *base)) : NULL;
         if (!t->old_root)
             return error_nomem(err);
     }

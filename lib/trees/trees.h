@@ -103,8 +103,6 @@ unsigned trees_depth(const char *path);
 char *trees_archive_prefix(const struct manifest *m);
 /* NAME of the archive as a path in the tree; NULL with *GONE where it has none there. Allocated. */
 char *tree_path(const struct tree_manifest *t, const char *archived, bool *gone);
-/* PATH of the tree, which lies in T's base, from there. */
-const char *tree_below_base(const struct tree_manifest *t, const char *path);
 
 /* ---- state.c */
 /* Reads state.jsonl in directory HOME beneath FD: 1; 0: there is none; negative errno. UID: who

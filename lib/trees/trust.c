@@ -88,13 +88,11 @@ bool tree_fits(const struct tree_trust *trust, int fd, const char *name, size_t 
 /* Does an index of source directory DIR of the tree lie in directory NAME of cache root FD? */
 static bool holds_own(const struct tree_trust *trust, int fd, const char *name, size_t dir)
 {
-    _cleanup_close_ int held = beneath_open(fd, name, O_RDONLY | O_DIRECTORY, 0);
-    _cleanup_closedir_ DIR *d = held < 0 ? NULL : fdopendir(held);
+    _cleanup_closedir_ DIR *d = beneath_list(fd, name);
     struct dirent *item;
 
     if (!d)
         return false;
-    take_fd(&held);
     while ((item = readdir(d)))
         if (caches_is_index(item->d_name) && tree_fits(trust, dirfd(d), item->d_name, dir))
             return true;
@@ -109,8 +107,8 @@ static bool holds_names(const struct tree_trust *trust, int fd, char **bases, bo
 
     for (char **base = bases; base && *base; base++) {
         for (size_t i = 0; i < t->dir_count; i++) {
-            const char *below = below_base ? tree_below_base(t, t->dirs[i].path) : t->dirs[i].path;
-            _cleanup_free_ char *path = *below ? path_join(*base, below) : strdup(*base);
+            const char *below = below_base ? path_from(t->dirs[i].path, t->base) : t->dirs[i].path;
+            _cleanup_free_ char *path = path_append(*base, below);
             _cleanup_free_ char *name = path ? places_hash_name(path) : NULL;
 
             if (name && holds_own(trust, fd, name, i))

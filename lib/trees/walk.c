@@ -52,8 +52,7 @@ static bool is_dir(int fd, const struct dirent *item)
  * names, the first one last. */
 static int add_dirs(int fd, struct tree_homes *p, const char *dir)
 {
-    int held = beneath_open(fd, dir, O_RDONLY | O_DIRECTORY, 0);
-    _cleanup_closedir_ DIR *d = held < 0 ? NULL : file_list(held);
+    _cleanup_closedir_ DIR *d = beneath_list(fd, dir);
     size_t first = p->count;
     struct dirent *item;
 

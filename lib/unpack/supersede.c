@@ -145,8 +145,7 @@ static char **inside_roots(const struct manifest *m, const struct manifest_state
         if (c && c->kind == MANIFEST_CACHE_INSIDE && (below = path_strip(c->cache, state->strip)))
             root = path_dir(below);
         else if (!c && base && state->cache_root && path_is_under(state->cache_root, base)) {
-            below = state->cache_root + strlen(base);
-            root = strdup(below + strspn(below, "/"));
+            root = strdup(path_from(state->cache_root, base));
         }
         if (root && (!n || strcmp(roots[n - 1], root) != 0))
             roots[n++] = take_ptr(root);
@@ -170,7 +169,7 @@ static int remove_names(struct unpack *u, const struct manifest_state *state, co
 {
     for (size_t i = 0; i < state->root_count; i++) {
         const char *root = state->roots[i];
-        _cleanup_free_ char *whole = *source ? path_join(root, source) : strdup(root);
+        _cleanup_free_ char *whole = path_append(root, source);
         _cleanup_free_ char *name = whole ? places_hash_name(whole) : NULL;
         _cleanup_free_ char *path = name ? path_join(inside, name) : NULL;
         struct stat st;

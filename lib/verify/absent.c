@@ -64,7 +64,7 @@ static int look_under_old_names(const struct verify_tree *v, const struct tree_m
                                 const char *sources, const char *name, char **index, char **why)
 {
     for (char **base = t->old_bases; t->old_root && base && *base; base++) {
-        _cleanup_free_ char *was = *sources ? path_join(*base, sources) : strdup(*base);
+        _cleanup_free_ char *was = path_append(*base, sources);
         _cleanup_free_ char *hashed = was ? places_hash_name(was) : NULL;
         _cleanup_free_ char *dir = hashed ? path_join(t->old_root, hashed) : NULL;
         int r;
@@ -108,25 +108,19 @@ static int find_absent(struct verify_tree *v, const struct tree_manifest *t,
 {
     _cleanup_free_ char *sources = path_dir(source);
     _cleanup_free_ char *index = NULL, *why = NULL;
-    const char *below = sources, *shown;
     int r;
 
     if (!sources)
         return error_nomem(err);
-    if (*t->base && path_is_under(sources, t->base)) {
-        below += strlen(t->base);
-        below += *below == '/';
-    }
-    r = look_under_old_names(v, t, below, path_base(line->index), &index, &why);
+    r = look_under_old_names(
+        v, t, path_is_under(sources, t->base) ? path_from(sources, t->base) : sources,
+        path_base(line->index), &index, &why);
     if (r == 0)
         r = look_where_packed(v, t, line, &index, &why);
     if (r <= 0)
         return r < 0 ? error_nomem(err) : 0;
-    shown = index;
-    if (path_is_under(index, v->dir))
-        for (shown += strlen(v->dir); *shown == '/'; shown++)
-            ;
-    r = verify_judge_one(v, index, shown, sources, why, err);
+    r = verify_judge_one(v, index, path_is_under(index, v->dir) ? path_from(index, v->dir) : index,
+                         sources, why, err);
     return r < 0 ? r : 1;
 }
 

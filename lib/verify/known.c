@@ -89,8 +89,7 @@ static int know_earlier(struct verify_tree *v, const struct tree_manifest *t, st
 
             if (e->type != ENTRY_DIR || !path_is_under(e->path, t->base))
                 continue;
-            below = e->path + strlen(t->base);
-            below += *below == '/';
+            below = path_from(e->path, t->base);
             if (*below)
                 r = caches_add(v->was, *base, below, e->path, err);
         }

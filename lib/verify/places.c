@@ -34,7 +34,7 @@ static int look_in_cache_dir(struct verify_tree *t, const struct verify_place *p
 
     *valid = false;
     for (char **base = t->bases; *base && r == 0 && !*valid; base++) {
-        _cleanup_free_ char *dir = *sources ? path_join(*base, sources) : strdup(*base);
+        _cleanup_free_ char *dir = path_append(*base, sources);
         _cleanup_free_ char *name = dir ? places_hash_name(dir) : NULL;
         _cleanup_free_ char *cache = name ? path_join(t->cache_dir, name) : NULL;
         _cleanup_free_ char *index = cache ? path_join(cache, path_base(place->index)) : NULL;

@@ -206,6 +206,17 @@ static void times_are_compared_to_the_nanosecond(void **state)
     assert_false(time_is_before(late, late));
 }
 
+static void what_lies_below_is_seen_from_there_and_back(void **state)
+{
+    (void)state;
+    assert_text(path_append("/srv", "app/k.py"), "/srv/app/k.py");
+    assert_text(path_append("/srv", ""), "/srv");
+    assert_string_equal(path_from("/srv/app/k.py", "/srv"), "app/k.py");
+    assert_string_equal(path_from("/srv", "/srv"), "");
+    assert_string_equal(path_from("/srv", "/"), "srv");
+    assert_string_equal(path_from("app", ""), "app");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +233,7 @@ int main(void)
         cmocka_unit_test(digests_are_those_of_the_standards),
         cmocka_unit_test(a_suffix_stands_behind_something),
         cmocka_unit_test(times_are_compared_to_the_nanosecond),
+        cmocka_unit_test(what_lies_below_is_seen_from_there_and_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
