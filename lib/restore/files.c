@@ -66,6 +66,24 @@ static bool wants_mode(const struct restore *restore, const struct tree_manifest
            now != (e->mode & 0777) && (!t->has_state || !time_is(st->st_mtim, e->mtime));
 }
 
+/* Does a name outside of what the manifest speaks of lead to the file, too? Package managers link
+ * one file into many environments, and its time and mode are those of all. */
+static bool is_shared(const struct checking *c, const struct restored *f, const struct stat *st)
+{
+    const struct manifest *m = &c->repair->t->m;
+    nlink_t own = 1;
+
+    for (size_t i = 0; i < m->entry_count && f->has_links && own < st->st_nlink; i++) {
+        const struct restored *other = &c->repair->files[i];
+        struct stat there;
+
+        own += other != f && other->facts == f->facts &&
+               beneath_stat(c->restore->fd, other->path, &there) == 0 &&
+               there.st_dev == st->st_dev && there.st_ino == st->st_ino;
+    }
+    return own < st->st_nlink;
+}
+
 /* Sets what is wrong and may be set; F->now is what came of it. 0 or negative errno. */
 static int set_attributes(struct checking *c, struct restored *f, int fd, const struct stat *st,
                           struct wp_error *err)
@@ -78,6 +96,8 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
     bool set_mode = wants_mode(restore, c->repair->t, f->facts, st, &mode);
     struct stat after;
 
+    if ((set_time || set_mode) && restore->o->restamp == WP_RESTAMP_AUTO && is_shared(c, f, st))
+        set_time = set_mode = false;
     if (restore->o->dry_run) {
         f->now = set_time ? f->facts->mtime : st->st_mtim;
     } else {
@@ -265,6 +285,8 @@ static int plan_files(const struct restore *restore, struct repair *repair, stru
             return error_nomem(err);
         if (f->path && path_is_safe(f->path))
             f->facts = facts_of(restore, repair, e, f->path);
+        if (f->facts && e->type == ENTRY_HARDLINK)
+            f->has_links = repair->files[f->facts - repair->t->m.entries].has_links = true;
     }
     return 0;
 }

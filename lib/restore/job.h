@@ -31,6 +31,7 @@ struct restored {
     enum restored_status status;
     bool superseded; /* another manifest of the tree speaks for it; no facts */
     bool is_source;  /* of an index that was valid when packed, or may have others */
+    bool has_links;  /* other entries are hard links of it, or it is one */
     struct timespec before, now;
 };
 

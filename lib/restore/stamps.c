@@ -44,9 +44,10 @@ static int renew(int fd, const char *path, const struct restamp_source *source,
     if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
         !time_is_before(st.st_mtim, source->now) || !has_content(dir, name, packed))
         return 0;
-    if (utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0)
+    if (st.st_nlink == 1 && utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0)
         return 0;
-    /* Somebody else's: a copy of our own takes its place, where that is allowed. */
+    /* Somebody else's, or of others, too: a copy of our own takes its place, where that is allowed.
+     */
     r = beneath_read(dir, name, LARGEST, &text, &st);
     if (r == 0)
         r = restamp_replace(dir, name, text.data, text.size, &st, &source->now);

@@ -19,6 +19,7 @@ from harness import (
     run_numba,
     warmpack,
 )
+from small import run_small, write_small
 
 ZIP = """
 import os, sys, tarfile, zipfile, tempfile
@@ -452,6 +453,40 @@ def test_caches_beside_a_manifest_go_onto_a_tree_that_came_another_way(warm, her
     after = listing(root)
     warmpack("restore", root, "--manifest", manifest, home=me.home)
     assert listing(root) == after
+
+
+def link_tree(store, there):
+    shutil.copytree(store, there, copy_function=os.link, ignore=lambda d, n: {".warmpack"} & {*n})
+    return there
+
+
+def test_files_that_other_environments_share_keep_their_times(here, me):
+    """uv and conda link one file into many environments: the time of one is that of all."""
+    root = write_small(here / "build" / "app")
+    assert run_small(root, me.home) == (0, 3)
+    warmpack("create", "-f", here / "a.tgz", "-C", here / "build", "app", home=me.home)
+    warmpack(
+        "create", "--caches-only", "-f", here / "c.tgz", "-C", here / "build", "app", home=me.home
+    )
+    shutil.copytree(root / "pkg", here / "store" / "pkg", copy_function=shutil.copy)
+    shutil.rmtree(here / "store" / "pkg" / "__pycache__")
+    first, other = (link_tree(here / "store", here / n / "app") for n in ("first", "other"))
+    assert run_small(other, me.home) == (0, 3)
+    before = listing(other)
+
+    warmpack("extract", "--caches-only", "-f", here / "c.tgz", "-C", first.parent, home=me.home)
+    assert run_small(first, me.home) == (3, 0)
+    assert listing(other) == before and run_small(other, me.home) == (3, 0)
+
+    # And where a link is of the tree itself, all of them get the time.
+    warmpack("extract", "-f", here / "a.tgz", "-C", here / "unpacked", home=me.home)
+    moved = here / "unpacked" / "app" / "pkg"
+    os.link(moved / "k.py", moved / "same.py")
+    warmpack("create", "-f", here / "b.tgz", "-C", here / "unpacked", "app", home=me.home)
+    tree = unpacked_by("new-times", here / "b.tgz", here)
+    assert (tree / "app" / "pkg" / "k.py").stat().st_nlink == 2
+    warmpack("restore", tree, home=me.home)
+    assert (tree / "app" / "pkg" / "k.py").stat().st_mtime_ns == (moved / "k.py").stat().st_mtime_ns
 
 
 def test_changed_source_gets_no_caches(in_tree, here, me):
