@@ -253,6 +253,26 @@ int env_targets(const struct wp_env *e, struct env_target **out, size_t *count,
     return *count ? 0 : error_set(err, 0, NULL, "no overload in these caches is for a CPU");
 }
 
+/* Numba aborts where it is told to compile for a CPU of another architecture. A probe speaks of
+ * another machine than this one, which then counts. */
+int env_drop_foreign(const struct wp_env *e, struct env_target *t, size_t *count,
+                     struct wp_error *err)
+{
+    const enum features_arch here = features_arch_here();
+    size_t own = 0;
+
+    for (size_t i = 0; i < *count; i++)
+        if (e->probe_count || !t[i].triple ||
+            features_arch_can_run(here, features_arch_of(t[i].triple)))
+            t[own++] = t[i];
+    if (!own)
+        return error_set(err, 0, t[0].from,
+                         "is for %s: no setting makes it load on this machine, which is %s",
+                         t[0].triple, features_arch_name(here));
+    *count = own;
+    return 0;
+}
+
 /* ---- Settings ---------------------------------------------------------------------------- */
 
 void wp_cpu_clear(struct wp_cpu *c)
@@ -291,6 +311,8 @@ int wp_env_settings(const struct wp_env *e, struct wp_cpu *out, struct wp_error 
     int r = env_targets(e, &targets, &count, err);
 
     *out = (struct wp_cpu){0};
+    if (r == 0)
+        r = env_drop_foreign(e, targets, &count, err);
     if (r == 0)
         r = settings_of(targets, count, out, err);
     free(targets);

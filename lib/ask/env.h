@@ -28,3 +28,8 @@ struct wp_env {
 /* All different targets in E. Allocated; at least one, else -EINVAL. */
 int env_targets(const struct wp_env *e, struct env_target **out, size_t *count,
                 struct wp_error *err);
+
+/* Takes those of the *COUNT targets T out whose code cannot run on the architecture of this
+ * machine, unless probes were given. -EINVAL where none is left. */
+int env_drop_foreign(const struct wp_env *e, struct env_target *t, size_t *count,
+                     struct wp_error *err);

@@ -207,6 +207,8 @@ int wp_env_common(const struct wp_env *e, struct wp_cpu *out, struct wp_error *e
     *out = (struct wp_cpu){0};
     if (r == 0)
         r = compare_targets(targets, count, &all, &known, err);
+    if (r == 0)
+        r = env_drop_foreign(e, targets, &count, err);
     if (r == 0) {
         const char *triple = with_triple(targets, count)->triple;
 
