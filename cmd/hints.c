@@ -5,8 +5,7 @@
 #include "message.h"
 
 static const char *const of_status[WP_STATUS_COUNT] = {
-    [WP_STALE] = ("'warmpack restore' gives sources the times that the manifest records; else "
-                  "Numba compiles again"),
+    [WP_STALE] = "Numba compiles again",
     [WP_SOURCE_MISSING] = "unpack the sources, too, or remove the index",
     [WP_DATA_MISSING] = "unpack again, or let Numba compile again",
     [WP_CORRUPT] = "Numba raises an error or crashes there: 'warmpack verify --fix' removes it",
@@ -14,8 +13,8 @@ static const char *const of_status[WP_STATUS_COUNT] = {
         "something other than Numba wrote it under the name of an index; it is left alone",
     [WP_SUSPECT] = ("Numba may give the results of an earlier version there: 'warmpack verify "
                     "--fix' removes it, and Numba compiles again"),
-    [WP_MISPLACED] = ("'warmpack restore' puts it where Numba looks; --cache-dir, --runtime-root "
-                      "and --user say where that is"),
+    [WP_MISPLACED] = ("set NUMBA_CACHE_DIR to where it lies, or say by --cache-dir, --runtime-root "
+                      "and --user where Numba looks"),
     [WP_UNWRITABLE] = "let who runs Python write to the directory; --user says who that is",
     [WP_WRONG_NUMBA] = "run it with the Numba that compiled it, or compile again",
     [WP_WRONG_PYTHON] = "run it with the Python that compiled it, or compile again",
@@ -23,9 +22,20 @@ static const char *const of_status[WP_STATUS_COUNT] = {
     [WP_UNSAFE_CPU] = "compile with settings that all machines can use: 'warmpack env --common'",
 };
 
+/* What else works where the tree has a manifest. */
+static const char *const with_manifest[WP_STATUS_COUNT] = {
+    [WP_STALE] = ("'warmpack restore' gives sources the times that the manifest records; else "
+                  "Numba compiles again"),
+    [WP_MISPLACED] = ("'warmpack restore' puts it where Numba looks; --cache-dir, --runtime-root "
+                      "and --user say where that is, or set NUMBA_CACHE_DIR to where it lies"),
+    [WP_UNWRITABLE] = ("let who runs Python write to the directory (--user says who that is), or "
+                       "let Numba read the tree as it is with NUMBA_CACHE_LOCATOR_CLASSES="
+                       "warmpack.locator.Warm: see warmpack-locator(7)"),
+};
+
 static const char *const of_note[WP_NOTE_COUNT] = {
-    [WP_NOTE_GROWS] = "closures over other compiled functions are never found again: cache the "
-                      "functions that they call, not them",
+    [WP_NOTE_GROWS] = "closures over other compiled functions, and arrays as default values, are "
+                      "never found again: cache the functions that are called, not these",
     [WP_NOTE_OLD_ROOT] = "fine in the texts of errors; a path that the program uses, such as "
                          "__file__, is still the old one",
     [WP_NOTE_SVML] = "install the library (icc_rt), or compile with NUMBA_DISABLE_INTEL_SVML=1",
@@ -36,13 +46,25 @@ static const char *const of_note[WP_NOTE_COUNT] = {
     [WP_NOTE_SETTINGS] = "the code is as it was compiled: compile again with the settings wanted",
 };
 
+static const char *hint_of(const struct wp_verify_report *r, enum wp_status s)
+{
+    bool other_arch = s == WP_WRONG_CPU;
+
+    for (size_t i = 0; i < r->count && other_arch; i++)
+        other_arch = r->indexes[i].status != s || r->indexes[i].other_arch;
+    if (other_arch)
+        return "nothing makes code for another architecture run here: Numba compiles again";
+    return r->manifest && with_manifest[s] ? with_manifest[s] : of_status[s];
+}
+
 void hints_print(const struct wp_verify_report *r)
 {
     bool told[WP_NOTE_COUNT] = {false};
 
     for (int s = 0; s < WP_STATUS_COUNT; s++)
         if (r->by_status[s] && of_status[s])
-            message_summary("hint: %s: %s", wp_status_name((enum wp_status)s), of_status[s]);
+            message_summary("hint: %s: %s", wp_status_name((enum wp_status)s),
+                            hint_of(r, (enum wp_status)s));
     for (size_t i = 0; i < r->note_count; i++) {
         enum wp_note_kind kind = r->notes[i].kind;
 

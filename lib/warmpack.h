@@ -164,6 +164,7 @@ struct wp_index_status {
     enum wp_status status;
     char *reason; /* one line, NULL where valid */
     bool has_stamp;
+    bool other_arch; /* WRONG_CPU: it is for another architecture than the machine's */
     struct wp_stamp stamp;
     char *numba;                   /* the version string, or NULL */
     char *python;                  /* "311" of ".py311.", or NULL */
@@ -202,6 +203,7 @@ struct wp_verify_report {
     size_t count;
     size_t by_status[32];  /* how many there are, by enum wp_status */
     bool keys;             /* the indexes' overloads were looked at */
+    bool manifest;         /* of a tree: there is one, so that restore can act by it */
     struct wp_note *notes; /* owned */
     size_t note_count;
     WP_RESERVED(4);

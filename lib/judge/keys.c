@@ -31,6 +31,7 @@ int judge_expect_begin(struct judge_expect *e, const struct wp_context *context,
     /* Only this name empties the list by itself (numba/core/config.py). */
     if (!e->features && e->cpu && strcasecmp(e->cpu, "generic") == 0)
         e->features = "";
+    e->keeps_host = e->cpu && !e->features;
     e->who = e->cpu ? "NUMBA_CPU_NAME" : "NUMBA_CPU_FEATURES";
     return r;
 }
@@ -53,6 +54,8 @@ static bool differs(const char *have, const char *want)
 
 static bool is_for_it(const struct wp_overload *o, const struct judge_expect *e)
 {
+    if (e->keeps_host && !features_is_full(o->features))
+        return false;
     return !differs(o->triple, e->triple) && !differs(o->cpu, e->cpu) &&
            !differs(o->features, e->features);
 }
@@ -89,6 +92,10 @@ static int wrong_cpu(struct wp_index_status *s, const struct wp_overload *o,
     if (differs(o->cpu, e->cpu))
         return judge_set(s, WP_WRONG_CPU, "it is for CPU %s, and %s has %s", o->cpu, e->who,
                          e->cpu);
+    if (e->keeps_host)
+        return judge_set(s, WP_WRONG_CPU,
+                         "its list of features is not this machine's, which Numba keeps where "
+                         "NUMBA_CPU_NAME is set alone");
     return judge_set(s, WP_WRONG_CPU, "its list of features is not that of %s",
                      e->numba ? e->who : "NUMBA_CPU_FEATURES");
 }
@@ -115,7 +122,8 @@ static int judge_overload(struct wp_index_status *s, size_t which, const struct 
     }
     if (!fits)
         return wrong_cpu(s, o, e);
-    if (!features_arch_can_run(e->host.arch, features_arch_of(o->triple)))
+    s->other_arch = !features_arch_can_run(e->host.arch, features_arch_of(o->triple));
+    if (s->other_arch)
         return judge_set(s, WP_WRONG_CPU, "it is for %s, and %s is %s", o->triple, e->machine,
                          features_arch_name(e->host.arch));
     return judge_set(s, WP_UNSAFE_CPU, "needs %s, which %s lacks", (char *)why.data, e->machine);

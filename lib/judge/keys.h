@@ -14,6 +14,7 @@ struct judge_expect {
     struct wp_python asked; /* owned; what the interpreter said */
     struct features host;
     bool has_host;
+    bool keeps_host; /* a CPU's name is set alone: Numba keeps the features of its machine */
 };
 
 /* Asks the interpreter of O, where there is one. End it in any case. */

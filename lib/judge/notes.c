@@ -59,30 +59,50 @@ static bool is_same(const char *a, const char *b)
     return a && b && strcmp(a, b) == 0;
 }
 
-/* Do A and B differ in nothing but what a closure holds? */
-static bool is_grown_from(const struct wp_overload *a, const struct wp_overload *b)
+/* Do A and B differ in nothing but what a closure holds, or in nothing at all? Then their keys do
+ * not compare equal, as those of arrays that are default values. */
+static bool is_grown_from(const struct wp_overload *a, const struct wp_overload *b, bool closures)
 {
     return is_same(a->signature, b->signature) && is_same(a->code, b->code) &&
            is_same(a->cpu, b->cpu) && is_same(a->features, b->features) &&
-           !is_same(a->cells, b->cells);
+           is_same(a->cells, b->cells) != closures;
 }
 
-/* Several overloads that differ in nothing but what a closure holds: how many, and their
- * signature. Two may well be one function made with two values. */
-static size_t grows(const struct wp_index_status *s, const char **signature)
+/* Several overloads that differ in nothing but what CLOSURES hold, or in nothing: how many, and
+ * their signature. Two may well be one function made with two values. */
+static size_t grows(const struct wp_index_status *s, bool closures, const char **signature)
 {
     enum { SEVERAL = 3 };
 
     for (size_t i = 0; i < s->overload_count; i++) {
-        size_t alike = s->overloads[i].closure;
+        size_t alike = !closures || s->overloads[i].closure;
 
         for (size_t k = i + 1; k < s->overload_count && alike; k++)
-            alike += is_grown_from(&s->overloads[i], &s->overloads[k]);
+            alike += is_grown_from(&s->overloads[i], &s->overloads[k], closures);
         *signature = s->overloads[i].signature;
         if (alike >= SEVERAL)
             return alike;
     }
     return 0;
+}
+
+/* May the index of S get another overload in every run? 0 or -ENOMEM. */
+static int note_growth(struct wp_verify_report *r, const struct wp_index_status *s)
+{
+    const char *signature = NULL;
+    size_t alike = grows(s, true, &signature);
+
+    if (alike)
+        return note_add(r, WP_NOTE_GROWS, s->index,
+                        "%zu overloads for %.200s differ in their closure alone: it may get "
+                        "another one in every run",
+                        alike, signature);
+    alike = grows(s, false, &signature);
+    return alike ? note_add(r, WP_NOTE_GROWS, s->index,
+                            "%zu overloads for %.200s differ in nothing, so their keys never "
+                            "compare equal: it gets another one in every run",
+                            alike, signature)
+                 : 0;
 }
 
 /* "(int64,), (float64,) and 3 more": the signatures of those that are closures. 0 or -ENOMEM. */
@@ -107,8 +127,7 @@ static int name_closures(const struct wp_index_status *s, size_t closures, struc
 int note_index(struct wp_verify_report *r, const struct wp_index_status *s,
                const struct data_facts *facts, const char *old_root)
 {
-    const char *signature = NULL;
-    size_t closures = 0, alike = grows(s, &signature);
+    size_t closures = 0;
     _cleanup_buf_ struct buf named = {0};
     int e = 0;
 
@@ -120,11 +139,8 @@ int note_index(struct wp_verify_report *r, const struct wp_index_status *s,
         e = note_add(r, WP_NOTE_CLOSURES, s->index,
                      "%zu of %zu overloads are closures, whose keys may be bound to the path: %s",
                      closures, s->overload_count, (char *)named.data);
-    if (!e && alike)
-        e = note_add(r, WP_NOTE_GROWS, s->index,
-                     "%zu overloads for %.200s differ in their closure alone: it may get another "
-                     "one in every run",
-                     alike, signature);
+    if (!e)
+        e = note_growth(r, s);
     if (!e && *facts->svml)
         e = note_add(r, WP_NOTE_SVML, s->index,
                      "its code calls %s of Intel's SVML library and crashes without it",
@@ -276,12 +292,13 @@ static size_t name_length(const char *variable)
     return strcspn(variable, "=");
 }
 
+/* Is the variable in LIST, and told of with that? */
 static bool has_variable(char *const *list, size_t count, const char *variable)
 {
     size_t n = name_length(variable);
 
     for (size_t i = 0; i < count; i++)
-        if (strncmp(list[i], variable, n + 1) == 0)
+        if (strncmp(list[i], variable, n + 1) == 0 && settings_change_code(list[i]))
             return true;
     return false;
 }
@@ -308,6 +325,8 @@ int note_settings(struct wp_verify_report *r, const struct manifest *m)
 
         if (!name)
             return -ENOMEM;
+        if (!settings_change_code(m->env[i]))
+            continue;
         if (!now || strcmp(now, m->env[i] + n + (m->env[i][n] == '=')) != 0)
             e = note_add(r, WP_NOTE_SETTINGS, NULL, "it was packed with %.200s, and now %s%s%.200s",
                          m->env[i], name, now ? " is " : " is not set", now ? now : "");

@@ -119,6 +119,18 @@ static int remember_writable(struct verify *v, const char *dir)
     return 0;
 }
 
+/* The place of the index cannot be written to: can any other that Numba would try for its source?
+ */
+static bool has_other_place(const struct verify *v, const struct verify_place *place)
+{
+    _cleanup_free_ char *user_wide = places_user_wide(&v->user, v->is_caller);
+    _cleanup_free_ char *sources = place->source ? path_dir(place->source) : NULL;
+    _cleanup_free_ char *in_tree = sources ? path_join(sources, "__pycache__") : NULL;
+
+    return !in_tree || places_writable(in_tree, &v->user) == 0 || !user_wide ||
+           places_writable(user_wide, &v->user) == 0;
+}
+
 static int size_on_disk(void *ctx, const char *name, uint64_t *size)
 {
     const struct disk *d = ctx;
@@ -196,7 +208,13 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
     else
         r = index_read(&index, text.data, text.size, &why);
     disk.mtime = st.st_mtim;
-    if (judge_index(s, r < 0 ? NULL : &index, &why, place->misplaced, v->unwritable, &facts) < 0)
+    if (judge_index(s, r < 0 ? NULL : &index, &why, place->misplaced, v->unwritable, &facts) < 0 ||
+        (s->status == WP_UNWRITABLE && !has_other_place(v, place) &&
+         judge_set(
+             s, WP_UNWRITABLE,
+             "%s can write neither there nor to any other place of Numba's: the program stops "
+             "with \"no locator available\"",
+             v->user.name ? v->user.name : "the user") < 0))
         r = error_nomem(err);
     else
         r = v->expect ? look_closer(v, s, r < 0 ? NULL : &index, &disk, st.st_uid, err) : 0;

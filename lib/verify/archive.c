@@ -127,6 +127,7 @@ static int judge_recorded_cpus(struct verify_archive *v, const struct manifest_i
             free(s->reason);
             s->reason = one.reason;
             s->status = one.status;
+            s->other_arch = one.other_arch;
         }
     }
     v->reads_keys |= can && cannot;

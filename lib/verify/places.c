@@ -97,17 +97,34 @@ int verify_judge_one(struct verify_tree *t, const char *index, const char *shown
     return r;
 }
 
-/* Why Numba does not look at a hashed directory whose root is ROOT, inside the tree. */
-static const char *wrong_root(const struct verify_tree *t, const char *root)
+static bool is_same_place(const char *a, const char *b)
 {
-    struct stat a, b;
+    struct stat x, y;
 
-    if (!t->cache_dir)
-        return NULL;
-    if (stat(root, &a) == 0 && stat(t->cache_dir, &b) == 0 && a.st_dev == b.st_dev &&
-        a.st_ino == b.st_ino)
-        return NULL;
-    return "it lies in a cache directory that is not NUMBA_CACHE_DIR";
+    return a && b && stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
+/* Why Numba does not look at a hashed directory whose root is ROOT, inside the tree: *WHY,
+ * allocated, or NULL. Who has not said which interpreter it is may set the variable there. 0 or
+ * -ENOMEM. */
+static int wrong_root(const struct verify_tree *t, const char *root, char **why)
+{
+    _cleanup_free_ char *user_wide = places_user_wide(&t->v.user, t->v.is_caller);
+    _cleanup_free_ char *path = path_absolute(root);
+
+    *why = NULL;
+    if (t->cache_dir ? is_same_place(root, t->cache_dir)
+                     : !t->o->python || is_same_place(root, user_wide))
+        return 0;
+    if (t->cache_dir)
+        *why = strdup("it lies in a cache directory that is not NUMBA_CACHE_DIR");
+    else if (path && asprintf(why,
+                              "Numba looks there with NUMBA_CACHE_DIR=%s alone, which is not "
+                              "set",
+                              path) < 0)
+        *why = NULL;
+    return *why ? 0 : -ENOMEM;
 }
 
 bool verify_is_in_cache(const char *path)
@@ -150,6 +167,7 @@ int verify_judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp
     _cleanup_free_ char *dir = path_dir(e->path);
     _cleanup_free_ char *parent = dir ? path_dir(dir) : NULL;
     _cleanup_free_ char *root = parent ? path_join(t->dir, parent) : NULL;
+    _cleanup_free_ char *wrong = NULL;
     const char *sources, *misplaced = NULL;
 
     if (!path || !root)
@@ -165,8 +183,10 @@ int verify_judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp
     if (strcmp(path_base(dir), "__pycache__") == 0)
         return verify_judge_one(t, path, e->path, parent, verify_not_in_tree(t), err);
     sources = caches_find(t->known, path_base(dir));
+    if (sources && wrong_root(t, root, &wrong) < 0)
+        return error_nomem(err);
     if (sources)
-        misplaced = wrong_root(t, root);
+        misplaced = wrong;
     else if ((sources = caches_find(t->was, path_base(dir))))
         misplaced = "its directory is named for a path that the tree had earlier";
     else

@@ -105,6 +105,7 @@ static int run(struct verify_tree *t, struct judge_expect *expect, struct wp_err
     if (r == 0)
         r = take_notes(t, err);
     judge_sort(t->out);
+    t->out->manifest = t->trees.count > 0;
     return r;
 }
 

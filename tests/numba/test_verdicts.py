@@ -143,6 +143,9 @@ def test_code_for_another_architecture_is_for_another_cpu(tree, here, me):
         done = warmpack("verify", tree, home=me.home, expect=1, **variables)
         assert done.counts == (0, 3) and done.out.count("wrong-cpu") == 3
         assert done.out.count(f"it is for {triple}, and this machine is {here_is}\n") == 3
+        assert "warmpack env" not in done.err and "another architecture" in done.err
+    done = warmpack("env", tree, home=me.home, expect=2)
+    assert done.out == "" and triple in done.err
     warmpack("create", "-f", here / "a.tgz", "-C", here, "app", home=me.home)
     done = warmpack("verify", "-f", here / "a.tgz", home=me.home, expect=1)
     assert done.out.count("wrong-cpu") == 3
@@ -220,6 +223,80 @@ def test_settings_that_differ_from_packing_are_noted(tree, here, me):
                    cwd=here, check=True)
     done = warmpack("verify", "-f", here / "tree.tgz", home=me.home, NUMBA_BOUNDSCHECK=1)
     assert "settings" not in done.out
+
+
+def test_only_settings_that_change_code_are_noted(tree, here, me):
+    same = dict(NUMBA_OPT=3, NUMBA_THREADING_LAYER="workqueue", NUMBA_FULL_TRACEBACKS=1)
+    warmpack("create", "-f", here / "a.tgz", "-C", here, "app", home=me.home, **same)
+    warmpack("extract", "-f", here / "a.tgz", "-C", here / "new", home=me.home)
+    tree = here / "new" / "app"
+    assert "settings" not in warmpack("verify", tree, home=me.home).out
+    assert "settings" not in warmpack(
+        *("verify", tree), home=me.home, NUMBA_SHOW_HELP=1, NUMBA_DUMP_IR=1, **same
+    ).out
+    done = warmpack("verify", tree, home=me.home, NUMBA_OPT=0)
+    assert "it was packed without NUMBA_OPT, and now NUMBA_OPT=0" in done.out
+
+
+def test_the_name_of_a_CPU_alone_keeps_the_features_of_this_machine(tree, me):
+    """Numba then never finds code for that name without features."""
+    first = statuses(warmpack("verify", "--json", tree, home=me.home).out)["k.add"]["overloads"][0]
+    assert run_small(tree, me.home, NUMBA_CPU_NAME=first["cpu"]) == (3, 0)
+    warmpack("verify", tree, home=me.home, NUMBA_CPU_NAME=first["cpu"])
+    for path in cache_of(tree).glob("*.nb?"):
+        path.unlink()
+    run_small(tree, me.home, NUMBA_CPU_NAME="x86-64", NUMBA_CPU_FEATURES="")
+    done = warmpack("verify", tree, home=me.home, expect=1, NUMBA_CPU_NAME="x86-64")
+    assert done.out.count("wrong-cpu") == 3 and "NUMBA_CPU_NAME is set alone" in done.out
+    assert run_small(tree, me.home, NUMBA_CPU_NAME="x86-64") == (0, 3)
+
+
+def test_an_interpreter_looks_into_a_directory_of_the_tree_with_the_variable_alone(here, me):
+    root = write_small(here / "app")
+    cache = root / ".numba_cache"
+    assert run_small(root, me.home, NUMBA_CACHE_DIR=cache) == (0, 3)
+    done = warmpack("verify", "--python", PYTHON, root, home=me.home, expect=1)
+    assert done.out.count("misplaced") == 3 and f"NUMBA_CACHE_DIR={cache} alone" in done.out
+    assert "restore" not in done.err  # there is no manifest
+    warmpack("verify", "--python", PYTHON, root, home=me.home, NUMBA_CACHE_DIR=cache)
+    warmpack("verify", root, home=me.home)
+    assert run_small(root, me.home) == (0, 3)
+
+
+def test_an_index_that_grows_by_arrays_as_defaults_is_noted(here, me):
+    (here / "app").mkdir()
+    (here / "app" / "g.py").write_text(
+        "from numba import njit\nimport numpy as np\n@njit(cache=True)\n"
+        "def f(x, a=np.empty(0)):\n    return x + a.size\nf(1)\n"
+    )
+    for _ in range(3):
+        subprocess.run(
+            [PYTHON, "-B", "-W", "ignore", "-c", "import g"],
+            cwd=here / "app",
+            env=environment(me.home, PYTHONPATH=here / "app"),
+            check=True,
+        )
+    done = warmpack("verify", here / "app", home=me.home)
+    assert "grows  __pycache__/g.f-3.py311.nbi  3 overloads" in done.out
+
+
+def test_no_place_at_all_stops_the_program(here, me, another_user):
+    root = write_small(here / "app")
+    run_small(root, me.home)
+    warmpack("create", "-f", here / "a.tgz", "-C", here, "app", home=me.home)
+    warmpack("extract", "-f", here / "a.tgz", "-C", here / "new", home=me.home)
+    root = here / "new" / "app"
+    done = warmpack("verify", "--user", "nobody", root, home=me.home, expect=1)
+    assert done.out.count("unwritable") == 3 and "no locator available" in done.out
+    assert "warmpack.locator.Warm" in done.err
+    ran = subprocess.run(
+        another_user.command([PYTHON, "-B", "-c", "import pkg.k"]),
+        env=environment("/nonexistent", PYTHONPATH=root),
+        cwd="/",
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert ran.returncode and "no locator available" in ran.stderr
 
 
 def test_locators_that_replace_numbas_are_named(tree, here, me):
