@@ -51,6 +51,8 @@ struct args {
     enum wp_restamp restamp;
     const char *manifest;
     bool caches_only, dry_run;
+    const char *retarget; /* --for, --retarget */
+    bool undo;
     const char *user;
     const char *python;
     bool common, probe, check, fix;

@@ -98,6 +98,8 @@ static int check_extract(const struct args *a)
         return message_usage("extract", "--replace and -k exclude one another");
     if (a->replace && (count(a, OPERAND_NAME) || a->exclude.count || a->exclude_files.count))
         return message_usage("extract", "--replace takes whole archives: no PATTERN, no --exclude");
+    if (a->to_stdout && a->retarget)
+        return message_usage("extract", "--retarget changes caches on disk: not with -O");
     if (a->caches_only && (a->to_stdout || a->replace || a->if_needed || a->keep_old))
         return message_usage("extract", "--caches-only excludes -O, -k, --replace and --if-needed");
     return check_layout(a);
@@ -108,6 +110,16 @@ static int check_restore(const struct args *a)
     if (count(a, OPERAND_NAME) != 1)
         return message_usage("restore", "give one DIR");
     return check_layout(a);
+}
+
+static int check_retarget(const struct args *a)
+{
+    if (count(a, OPERAND_NAME) != 1)
+        return message_usage("retarget", "give one DIR");
+    if (!a->retarget == !a->undo)
+        return message_usage("retarget", a->undo ? "--for and --undo exclude one another"
+                                                 : "say who will run the code: give --for WHO");
+    return 0;
 }
 
 static int check_env(const struct args *a, size_t names)
@@ -167,6 +179,8 @@ int args_check(const struct args *a)
         return check_amend(a);
     case VERB_RESTORE:
         return check_restore(a);
+    case VERB_RETARGET:
+        return check_retarget(a);
     case VERB_VERIFY:
     case VERB_INSPECT:
         if (names + (a->archive != NULL) != 1)

@@ -95,6 +95,8 @@ static const struct {
     {OPT_GROUP, offsetof(struct args, group), .may_be_empty = true},
     {OPT_USER, offsetof(struct args, user), .may_be_empty = true},
     {OPT_PYTHON, offsetof(struct args, python)},
+    {OPT_FOR, offsetof(struct args, retarget)},
+    {OPT_RETARGET, offsetof(struct args, retarget)},
     {OPT_EGG_INFO, offsetof(struct args, egg_info), .may_be_empty = true},
     {OPT_MANIFEST, offsetof(struct args, manifest)},
 };
@@ -209,6 +211,7 @@ static const struct {
     {OPT_STRICT, offsetof(struct args, strict)},
     {OPT_CACHES_ONLY, offsetof(struct args, caches_only)},
     {OPT_DRY_RUN, offsetof(struct args, dry_run)},
+    {OPT_UNDO, offsetof(struct args, undo)},
     {OPT_NO_CACHE_DIR, offsetof(struct args, no_cache_dir)},
     {OPT_IF_NEEDED, offsetof(struct args, if_needed)},
     {OPT_REPLACE, offsetof(struct args, replace)},

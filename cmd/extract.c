@@ -26,6 +26,8 @@ static void print_json(const struct wp_extract_result *r)
     document_member("matched", document_count(r->matched));
     document_member("was_valid", document_count(r->was_valid));
     document_member("lost", document_count(r->lost));
+    if (r->retarget.cpu)
+        document_member("retarget", document_retarget(&r->retarget));
     document_verify(&r->verify);
     document_end();
 }
@@ -48,6 +50,8 @@ static void print_summary(const struct wp_extract_result *r)
         show_add(&line, "; %zu of %zu sources are the same", r->matched, r->sources);
     show_add_count(&line, r->restamped, "index", "indexes", "restamped");
     show_add_count(&line, r->renamed, "cache directory", "cache directories", "renamed");
+    if (r->retarget.cpu)
+        show_add_retarget(&line, &r->retarget);
     show_add_place(&line, r->layout, r->cache_dir, r->set_cache_dir, r->verify.count);
     show_end(&line);
 }
@@ -110,6 +114,7 @@ int extract_run(const struct wp_context *context, const struct args *a)
         .to_stdout = a->to_stdout,
         .caches_only = a->caches_only,
         .restamp = a->restamp,
+        .retarget = a->retarget,
     };
     int rc = operands_read(a, &given);
 

@@ -219,6 +219,39 @@ static void document_notes(const struct wp_verify_report *r)
     document_array_end();
 }
 
+static json_t *retarget_build(const struct wp_retarget_build *b)
+{
+    json_t *o = json_object();
+
+    document_set_name(o, "triple", b->triple);
+    document_set_name(o, "cpu", b->cpu);
+    document_set_name(o, "features", b->features);
+    json_object_set_new(o, "overloads", document_count(b->overloads));
+    json_object_set_new(o, "native", json_boolean(b->is_native));
+    json_object_set_new(o, "chosen", json_boolean(b->is_chosen));
+    document_set_name(o, "reason", b->reason);
+    return o;
+}
+
+json_t *document_retarget(const struct wp_retarget_result *r)
+{
+    json_t *o = json_object(), *builds = json_array();
+
+    document_set_name(o, "triple", r->triple);
+    document_set_name(o, "cpu", r->cpu);
+    document_set_name(o, "features", r->features);
+    json_object_set_new(o, "indexes", document_count(r->indexes));
+    json_object_set_new(o, "changed", document_count(r->changed));
+    json_object_set_new(o, "overloads", document_count(r->overloads));
+    json_object_set_new(o, "loads", document_count(r->loads));
+    json_object_set_new(o, "left", document_count(r->left));
+    json_object_set_new(o, "elsewhere", document_count(r->elsewhere));
+    for (size_t i = 0; i < r->build_count; i++)
+        json_array_append_new(builds, retarget_build(&r->builds[i]));
+    json_object_set_new(o, "builds", builds);
+    return o;
+}
+
 void document_verify(const struct wp_verify_report *r)
 {
     json_t *summary = json_object();

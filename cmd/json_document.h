@@ -22,6 +22,9 @@ void document_set_name(json_t *object, const char *key, const char *value);
 /* A number of bytes or files. */
 json_t *document_count(uint64_t n);
 
+/* What retargeting has done, as an object. */
+json_t *document_retarget(const struct wp_retarget_result *r);
+
 /* "indexes": [...], "summary": {...} */
 void document_verify(const struct wp_verify_report *r);
 

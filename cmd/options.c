@@ -220,9 +220,10 @@ void options_help(enum verb v)
            v == VERB_CREATE ? "a file changed while it was read"
            : v == VERB_EXTRACT || v == VERB_RESTORE
                ? "a cache index that was valid is not valid now"
-           : v == VERB_AMEND   ? "a source of ARCHIVE is not in DIR, or there was nothing to add"
-           : v == VERB_VERIFY  ? "a cache index is not valid"
-           : v == VERB_INSPECT ? "a cache index cannot be read"
-           : v == VERB_ENV     ? "with --check, caches do not load or run somewhere"
-                               : "not used");
+           : v == VERB_RETARGET ? "code stays that does not load there"
+           : v == VERB_AMEND    ? "a source of ARCHIVE is not in DIR, or there was nothing to add"
+           : v == VERB_VERIFY   ? "a cache index is not valid"
+           : v == VERB_INSPECT  ? "a cache index cannot be read"
+           : v == VERB_ENV      ? "with --check, caches do not load or run somewhere"
+                                : "not used");
 }

@@ -32,6 +32,8 @@ static void print_json(const struct args *a, const struct wp_restore_result *r)
     document_member("renamed", document_count(r->renamed));
     document_member("was_valid", document_count(r->was_valid));
     document_member("lost", document_count(r->lost));
+    if (r->retarget.cpu)
+        document_member("retarget", document_retarget(&r->retarget));
     document_verify(&r->verify);
     document_end();
 }
@@ -58,6 +60,8 @@ static void print_summary(const struct args *a, const struct wp_restore_result *
         show_add(&line, "; ");
         show_add_verdict(&line, &r->verify);
     }
+    if (r->retarget.cpu)
+        show_add_retarget(&line, &r->retarget);
     show_add_place(&line, r->layout, r->cache_dir, r->set_cache_dir, r->verify.count);
     show_end(&line);
 }
@@ -72,6 +76,7 @@ int restore_run(const struct wp_context *context, const struct args *a)
         .user = a->user,
         .runtime_roots = string_list_values(&a->runtime_roots),
         .restamp = a->restamp,
+        .retarget = a->retarget,
         .dry_run = a->dry_run,
     };
     struct wp_restore_result result = {0};

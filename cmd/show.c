@@ -95,6 +95,17 @@ void show_add_place(struct show_line *line, enum wp_layout layout, const char *c
         show_add(line, "; caches in tree");
 }
 
+void show_add_retarget(struct show_line *line, const struct wp_retarget_result *r)
+{
+    show_add(line, "; %zu of %zu overloads for CPUs load on %s", r->loads, r->overloads, r->cpu);
+    for (size_t i = 0; i < r->build_count; i++) {
+        const struct wp_retarget_build *b = &r->builds[i];
+
+        if (b->is_chosen && !b->is_native)
+            show_add(line, ", compiled for %s", b->cpu);
+    }
+}
+
 void show_end(struct show_line *line)
 {
     bool failed = !line->f || ferror(line->f);

@@ -34,6 +34,8 @@ void show_add_verdict(struct show_line *line, const struct wp_verify_report *r);
 /* "; caches in DIR", and what the consumer must set, or nothing. COUNT indexes. */
 void show_add_place(struct show_line *line, enum wp_layout layout, const char *cache_dir, bool set,
                     size_t count);
+/* "; 14 of 14 overloads load there (x86-64-v3 as znver4)". */
+void show_add_retarget(struct show_line *line, const struct wp_retarget_result *r);
 void show_end(struct show_line *line);
 
 /* Each index that is not valid, with its reason. LOST: that makes the exit status 1. */

@@ -322,6 +322,55 @@ WP_API int wp_list(struct wp_archive *a, const char *const *patterns,
                    int (*each)(void *ctx, const struct wp_list_entry *e), void *ctx,
                    struct wp_error *err);
 
+/* ---- Retarget ---------------------------------------------------------------------------- */
+
+/* Overloads with the same CPU in their keys. Strings are owned by the result. */
+struct wp_retarget_build {
+    char *triple, *cpu, *features;
+    char *reason; /* why it cannot run there; NULL: it can */
+    size_t overloads;
+    bool is_native; /* it is for that very CPU */
+    bool is_chosen; /* of those that can run, the one that the tree's code is taken from */
+    WP_RESERVED(2);
+};
+
+struct wp_retarget_result {
+    char *triple, *cpu, *features; /* what is compiled for there; NULL where keys are put back */
+    size_t indexes;                /* that were valid when packed, and still fit their sources */
+    size_t changed;                /* of these, those that became others */
+    size_t overloads, loads;       /* in them for a CPU; of these, those that load there */
+    size_t left;                   /* and those for which nothing alike loads, either */
+    size_t elsewhere;              /* indexes that do not lie where Numba looks */
+    struct wp_retarget_build *builds;
+    size_t build_count;
+    WP_RESERVED(4);
+};
+/* Frees what R owns and leaves zeros; R may be zeros already. */
+WP_API void wp_retarget_result_clear(struct wp_retarget_result *r);
+
+struct wp_retarget_options {
+    const char *dir; /* the tree */
+    /* Who will run the code: an interpreter (a path, or a name to be looked up in $PATH), which is
+     * asked, or the file of a probe; "here" is python3. NULL with `undo`. */
+    const char *who;
+    bool undo;                        /* the keys become what they were when packed */
+    const char *manifest;             /* one in DIR; NULL: all */
+    const char *cache_dir;            /* where hashed caches lie; NULL: where they were put */
+    const char *user;                 /* name or UID of who runs Python; NULL: who calls */
+    const char *const *runtime_roots; /* NULL: where DIR is */
+    bool dry_run;                     /* say what would be done, as WP_NOTE */
+    WP_RESERVED(4);
+};
+/* Makes code that was compiled for another CPU load for who will run it: of each overload whose
+ * code can run there the key gets that CPU's name and features. Only indexes are changed that were
+ * valid when packed; triple, signature, stamp and code stay. The indexes as they were are kept
+ * beside the manifest. Where there are several builds, one is chosen for the whole tree: the one
+ * for that very CPU, else the one with the most features. RESULT is overwritten and the caller's to
+ * clear; zeros after an error. Errors: those of wp_restore and wp_python_ask; -EINVAL where WHO
+ * says nothing of Numba or of its machine; -EFBIG where there is more to keep than fits. */
+WP_API int wp_retarget(const struct wp_context *context, const struct wp_retarget_options *o,
+                       struct wp_retarget_result *result, struct wp_error *err);
+
 /* ---- Extract ----------------------------------------------------------------------------- */
 
 struct wp_extract_options {
@@ -343,6 +392,7 @@ struct wp_extract_options {
     bool to_stdout;   /* write contents to standard output, and nothing to disk */
     bool caches_only; /* onto a tree that came another way */
     enum wp_restamp restamp;
+    const char *retarget; /* as WHO of wp_retarget, for what was unpacked; NULL: keys stay */
     WP_RESERVED(4);
 };
 
@@ -358,7 +408,8 @@ struct wp_extract_result {
     size_t lost;             /* of those, not valid now */
     size_t restamped;        /* indexes changed to fit times that could not be set */
     size_t sources, matched; /* with caches_only: sources of indexes; those that are the same */
-    struct wp_verify_report verify; /* each index where it lies now */
+    struct wp_verify_report verify;     /* each index where it lies now */
+    struct wp_retarget_result retarget; /* with that: as from wp_retarget */
     WP_RESERVED(4);
 };
 /* Frees what R owns and leaves zeros; R may be zeros already. */
@@ -384,8 +435,9 @@ struct wp_restore_options {
     const char *user;                 /* name or UID of who runs Python; NULL: who calls */
     const char *const *runtime_roots; /* NULL: where DIR is */
     enum wp_restamp restamp;
-    bool keep_modes; /* set no modes */
-    bool dry_run;    /* say what would be done, as WP_NOTE; the verdict is on what is there now */
+    const char *retarget; /* as WHO of wp_retarget; NULL: keys stay */
+    bool keep_modes;      /* set no modes */
+    bool dry_run; /* say what would be done, as WP_NOTE; the verdict is on what is there now */
     WP_RESERVED(4);
 };
 
@@ -403,6 +455,7 @@ struct wp_restore_result {
     bool set_cache_dir;
     size_t was_valid, lost; /* as in wp_extract_result */
     struct wp_verify_report verify;
+    struct wp_retarget_result retarget; /* with that: as from wp_retarget */
     WP_RESERVED(4);
 };
 /* Frees what R owns and leaves zeros; R may be zeros already. */

@@ -21,7 +21,7 @@
 #include "judge/notes.h"
 #include "numba/caches.h"
 #include "numba/features.h"
-#include "probe.h"
+#include "numba/probe.h"
 
 enum { LARGEST_PROBE = 1 << 20, MOST_TARGETS = 1000 };
 

@@ -13,6 +13,7 @@
 
 #include "judge/on_disk.h"
 #include "layout/layout.h"
+#include "retarget/retarget.h"
 #include "stream/pool.h"
 #include "trees/trees.h"
 #include "warmpack.h"
@@ -69,6 +70,11 @@ struct restore {
     struct repair *repairs;       /* one for each manifest; owned */
     struct restore_owner *owners; /* sorted by path; owned */
     size_t owner_count;
+    /* Keys are to become another CPU's. That may be all: then O has a dry run. */
+    bool retargets, retarget_dry_run, keys_alone;
+    const struct retarget_who *who; /* NULL: they become what they were */
+    const struct wp_context *retarget_context;
+    struct wp_retarget_result *retargeted;
 };
 
 /* What -v shows, and a dry run tells. */
@@ -119,6 +125,15 @@ enum { STAMPS_STAGED = 1, STAMPS_STAYING = 2 };
 int restore_stamps(struct restore *restore, struct repair *repair, int which, struct wp_error *err);
 int restore_pycs(struct restore *restore, struct repair *repair, struct wp_error *err);
 
+/* The source of PLACED, as the file of the archive that it is; NULL: not known. */
+struct restored *restore_source_of(const struct repair *repair, const struct placed_index *placed);
+
+/* ---- retarget.c, after the commit */
+/* Lets the run retarget what it repairs. WHO and RESULT are borrowed. */
+int restore_retarget_begin(struct restore *restore, const struct retarget_who *who,
+                           struct wp_retarget_result *result, struct wp_error *err);
+int restore_retarget(struct restore *restore, struct repair *repair, struct wp_error *err);
+
 /* ---- record.c: RECORD of an installed wheel, after the commit */
 int restore_record(struct restore *restore, struct repair *repair, struct wp_error *err);
 
@@ -126,6 +141,10 @@ int restore_record(struct restore *restore, struct repair *repair, struct wp_err
 int restore_state_write(struct restore *restore, struct repair *repair, struct wp_error *err);
 
 /* ---- restore.c */
+/* Does anything change on the disk, be it keys alone? */
+bool restore_writes(const struct restore *restore);
+/* The job on what RESTORE was filled with, which is then cleared. */
+int restore_run(struct restore *restore, struct wp_error *err);
 /* Warns of indexes that were packed and are nowhere: nothing is wrong, but Numba will compile. */
 void restore_report_missing(struct restore *restore, const struct repair *repair);
 void repair_clear(struct repair *repair);

@@ -68,7 +68,7 @@ int restore_lock(struct restore *restore, struct repair *repair, struct wp_error
     unsigned strip = repair->t->strip;
     int r;
 
-    if (!repair->t->home || restore->o->dry_run)
+    if (!repair->t->home || !restore_writes(restore))
         return 0;
     r = wait_for(restore, repair, err);
     if (r == 0 && !is_same(restore, repair->t))

@@ -18,6 +18,11 @@
 
 /* ---- The tree ---------------------------------------------------------------------------- */
 
+bool restore_writes(const struct restore *restore)
+{
+    return !restore->o->dry_run || (restore->retargets && !restore->retarget_dry_run);
+}
+
 static bool has_staging(const char *dir)
 {
     _cleanup_closedir_ DIR *d = opendir(dir);
@@ -38,7 +43,7 @@ static int recover(struct restore *restore, const char *dir, struct wp_error *er
     struct staging *s = NULL;
     int r;
 
-    if (restore->o->dry_run || !dir || !has_staging(dir))
+    if (!restore_writes(restore) || !dir || !has_staging(dir))
         return 0;
     r = staging_new(&s, &options, err);
     if (r == 0)
@@ -167,6 +172,8 @@ static int repair_tree(struct restore *restore, struct repair *repair, struct wp
         set_result(restore, repair);
         restore_report_missing(restore, repair);
     }
+    if (r == 0 && restore->retargets)
+        r = restore_retarget(restore, repair, err);
     if (r == 0 && !dry_run)
         r = verify(restore, repair, err);
     repair_close(repair);
@@ -260,7 +267,7 @@ static int run(struct restore *restore, struct wp_error *err)
         r = plan(restore, err);
     for (size_t i = 0; i < restore->trees.count && r == 0; i++)
         r = repair_tree(restore, &restore->repairs[i], err);
-    if (r == 0)
+    if (r == 0 && !restore->keys_alone)
         r = restore_extra(restore, err);
     if (r == 0)
         report_damaged(restore);
@@ -281,16 +288,40 @@ static void clear(struct restore *restore)
     free(restore->dir_path);
 }
 
+int restore_run(struct restore *restore, struct wp_error *err)
+{
+    int r;
+
+    *restore->result = (struct wp_restore_result){.layout = WP_LAYOUT_IN_TREE};
+    r = run(restore, err);
+    clear(restore);
+    return r;
+}
+
+/* With keys that become those of O's WHO. */
+static int run_retargeting(struct restore *restore, struct wp_error *err)
+{
+    _cleanup_(retarget_who_clear) struct retarget_who who = {0};
+    struct wp_retarget_result retargeted = {0};
+    int r = retarget_who_ask(&who, restore->context, restore->o->retarget, err);
+
+    if (r == 0)
+        r = restore_retarget_begin(restore, &who, &retargeted, err);
+    if (r == 0)
+        r = restore_run(restore, err);
+    restore->result->retarget = retargeted;
+    return r;
+}
+
 int wp_restore(const struct wp_context *context, const struct wp_restore_options *o,
                struct wp_restore_result *result, struct wp_error *err)
 {
     struct restore restore = {.context = context, .o = o, .result = result, .fd = -1};
     int r = options_check(context, o, err);
 
-    *result = (struct wp_restore_result){.layout = WP_LAYOUT_IN_TREE};
+    *result = (struct wp_restore_result){0};
     if (r == 0)
-        r = run(&restore, err);
-    clear(&restore);
+        r = o->retarget ? run_retargeting(&restore, err) : restore_run(&restore, err);
     if (r < 0)
         wp_restore_result_clear(result);
     return r;
@@ -300,5 +331,6 @@ void wp_restore_result_clear(struct wp_restore_result *r)
 {
     free(r->cache_dir);
     wp_verify_report_clear(&r->verify);
+    wp_retarget_result_clear(&r->retarget);
     *r = (struct wp_restore_result){0};
 }

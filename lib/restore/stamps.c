@@ -98,7 +98,7 @@ static void warn_of_wrong_code(struct restore *restore, const struct placed_inde
            "remembers: Numba would not notice");
 }
 
-static struct restored *source_of(const struct repair *repair, const struct placed_index *placed)
+struct restored *restore_source_of(const struct repair *repair, const struct placed_index *placed)
 {
     _cleanup_free_ char *archived =
         path_join(repair->t->dirs[placed->tag].archived, path_base(placed->source_shown));
@@ -111,7 +111,7 @@ static int fit_index(struct restore *restore, struct repair *repair,
 {
     const struct manifest_index *line =
         tree_index_line(repair->t, placed->tag, path_base(placed->path));
-    const struct restored *f = source_of(repair, placed);
+    const struct restored *f = restore_source_of(repair, placed);
     struct restamp_source source;
     int r = 0;
 

@@ -16,6 +16,7 @@
 #include "layout/layout.h"
 #include "manifest/manifest.h"
 #include "restore/graft.h"
+#include "retarget/retarget.h"
 #include "tree/create.h"
 #include "warmpack.h"
 
@@ -58,7 +59,8 @@ struct unpack {
     char **roots;         /* absolute paths that DIR will have for Python; NULL-ended; owned */
     struct verify verify; /* the user who runs Python */
     struct layout layout;
-    char *state; /* digest of the options, for state.jsonl; owned */
+    struct retarget_who who; /* with --retarget */
+    char *state;             /* digest of the options, for state.jsonl; owned */
 };
 
 /* Path of an archive name after --strip-components; NULL with *GONE where nothing is left. Names
@@ -156,6 +158,8 @@ int unpack_supersede(struct unpack *u, struct wp_error *err);
 
 /* ---- state.c: state.jsonl, and --if-needed */
 int unpack_state_write(struct unpack *u, struct wp_error *err);
+/* The keys are WHO's now, so that all is done which the options ask for. */
+int unpack_state_end(struct unpack *u, struct wp_error *err);
 /* The paths that DIR, which must be there, will have for Python. */
 int unpack_plan_roots(struct unpack *u, struct wp_error *err);
 /* Digest of all options that change what is unpacked. Allocated. */

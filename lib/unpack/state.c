@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "job.h"
+#include "layout/restamp.h"
 #include "numba/caches.h"
 #include "tree/beneath.h"
 #include "trees/trees.h"
@@ -62,6 +63,9 @@ char *unpack_state_options(const struct unpack *u)
         add_list(sha, o->runtime_roots);
         add_text(sha, o->cache_dir);
         add_text(sha, o->user);
+        add_text(sha, o->retarget ? u->who.probe.python.triple : NULL);
+        add_text(sha, o->retarget ? u->who.probe.python.cpu : NULL);
+        add_text(sha, o->retarget ? u->who.probe.python.features : NULL);
         sha256_end(sha, digest);
         hex_encode(digest, sizeof digest, hex);
     }
@@ -71,24 +75,53 @@ char *unpack_state_options(const struct unpack *u)
     return hex;
 }
 
-int unpack_state_write(struct unpack *u, struct wp_error *err)
+/* OPTIONS: their digest; NULL: not all is done that they ask for. */
+static int write_line(const struct unpack *u, const char *options, struct buf *line,
+                      struct wp_error *err)
 {
-    _cleanup_buf_ struct buf line = {0};
     char archive[2 * SHA256_SIZE + 1];
     struct manifest_state state = {.action = (char *)"extract",
                                    .roots = u->roots,
                                    .strip = u->o->strip_components,
                                    .layout = (char *)wp_layout_name(u->result->layout),
                                    .cache_root = u->result->cache_dir,
-                                   .options = u->state,
+                                   .options = (char *)options,
                                    .archive = archive};
 
     while (u->roots[state.root_count])
         state.root_count++;
     hex_encode(u->text_sha256, SHA256_SIZE, archive);
-    if (manifest_state_write(&state, &line) < 0)
+    return manifest_state_write(&state, line) < 0 ? error_nomem(err) : 0;
+}
+
+int unpack_state_write(struct unpack *u, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf line = {0};
+    int r = write_line(u, u->o->retarget ? NULL : u->state, &line, err);
+
+    return r < 0 ? r : trees_state_stage(u->staging, u->home, &line, err);
+}
+
+int unpack_state_end(struct unpack *u, struct wp_error *err)
+{
+    _cleanup_close_ int dir = open(u->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_free_ char *path = path_join(u->home, STATE_NAME);
+    _cleanup_buf_ struct buf text = {0};
+    struct timespec now;
+    struct stat like;
+    int r;
+
+    if (!path)
         return error_nomem(err);
-    return trees_state_stage(u->staging, u->home, &line, err);
+    r = dir < 0 ? -errno : beneath_read(dir, path, STATE_LARGEST, &text, &like);
+    if (r < 0)
+        return error_set(err, -r, path, "cannot be read");
+    r = write_line(u, u->state, &text, err);
+    if (r < 0)
+        return r;
+    clock_gettime(CLOCK_REALTIME, &now);
+    r = restamp_replace(dir, path, text.data, text.size, &like, &now);
+    return r < 0 ? error_set(err, -r, path, "cannot be written") : 0;
 }
 
 /* What was done then is what a run that did it would tell now. */

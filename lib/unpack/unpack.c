@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "numba/caches.h"
+#include "restore/retarget.h"
 #include "tree/beneath.h"
 #include "tree/walk.h"
 
@@ -241,6 +242,24 @@ static int judge_unpacked(struct unpack *u, struct wp_error *err)
     return u->has_manifest ? unpack_verify(u, err) : unpack_warn_stale(u, err);
 }
 
+/* Makes what was unpacked load for WHO. */
+static int retarget(struct unpack *u, struct wp_error *err)
+{
+    _cleanup_free_ char *below = path_join(u->home, MANIFEST_NAME);
+    _cleanup_free_ char *manifest = below ? path_join(u->dir, below) : NULL;
+    const struct wp_retarget_options o = {.dir = u->dir,
+                                          .manifest = manifest,
+                                          .cache_dir = u->o->cache_dir,
+                                          .user = u->o->user,
+                                          .runtime_roots = u->o->runtime_roots};
+    int r;
+
+    if (!manifest)
+        return error_nomem(err);
+    r = restore_retarget_tree(u->a->context, &o, &u->who, &u->result->retarget, err);
+    return r < 0 ? r : unpack_state_end(u, err);
+}
+
 static int extract(struct unpack *u, struct wp_error *err)
 {
     int r = begin_staging(u, err);
@@ -263,7 +282,9 @@ static int extract(struct unpack *u, struct wp_error *err)
     for (size_t i = 0; i < u->count; i++)
         u->result->files += !u->items[i]->skipped && own_home_at(u->items[i]->e.path) < 0;
     u->result->has_manifest = u->has_manifest;
-    return judge_unpacked(u, err);
+    if (u->o->retarget && u->has_manifest)
+        r = retarget(u, err);
+    return r < 0 ? r : judge_unpacked(u, err);
 }
 
 /* By one of the processes that ask for it at once. */
@@ -295,6 +316,7 @@ static void clear(struct unpack *u)
     unpack_links_free(u->links);
     free(u->home);
     free(u->dir_path);
+    retarget_who_clear(&u->who);
     free(u->state);
 }
 
@@ -304,6 +326,12 @@ static int begin(struct unpack *u, struct wp_error *err)
     u->dir_path = path_absolute(u->dir);
     if (!u->dir_path)
         return error_set(err, errno, u->dir, "cannot be found");
+    if (u->o->retarget) {
+        int r = retarget_who_ask(&u->who, u->a->context, u->o->retarget, err);
+
+        if (r < 0)
+            return r;
+    }
     u->state = unpack_state_options(u);
     return u->state ? 0 : error_nomem(err);
 }
@@ -343,5 +371,6 @@ void wp_extract_result_clear(struct wp_extract_result *r)
 {
     free(r->cache_dir);
     wp_verify_report_clear(&r->verify);
+    wp_retarget_result_clear(&r->retarget);
     *r = (struct wp_extract_result){0};
 }

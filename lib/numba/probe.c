@@ -1,6 +1,6 @@
 /* Writes what a machine can do as JSON, and reads what another one has written. */
 
-#include "probe.h"
+#include "numba/probe.h"
 
 #include <ctype.h>
 #include <errno.h>

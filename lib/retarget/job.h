@@ -1,0 +1,44 @@
+#pragma once
+/* What the steps of retargeting share. Private to lib/retarget.
+ *
+ * Which builds there are, and which of them to take (builds.c) → each index as it was, by
+ * state.jsonl (original.c) → as it is to be → state.jsonl and the indexes are written
+ * (retarget.c). */
+
+#include "manifest/originals.h"
+#include "numba/index.h"
+#include "numba/key.h"
+#include "retarget/retarget.h"
+
+/* Overloads with the same CPU in their keys. */
+struct build {
+    char *triple, *cpu, *features; /* owned */
+    size_t overloads;
+    struct features need;
+    char *why_not; /* why it cannot run there; NULL: it can; owned */
+    bool is_native;
+};
+
+struct builds {
+    struct build *list; /* owned */
+    size_t count;
+    const struct build *chosen; /* the one for the whole tree; NULL: none */
+};
+
+/* ---- builds.c */
+/* Adds what is in INDEX. */
+int builds_add(struct builds *b, const struct retarget_job *job, const struct index *index,
+               struct wp_error *err);
+/* Chooses the one with most features among those that can run; what was packed for that very CPU
+ * comes first. */
+void builds_choose(struct builds *b, const struct manifest *m);
+/* The one of KEY, or NULL. */
+const struct build *builds_find(const struct builds *b, const struct key *key);
+void builds_clear(struct builds *b);
+
+/* ---- original.c */
+/* Appends to OUT the index NOW, read from TEXT, as it was before it was retargeted; overloads that
+ * Numba has added since are as they are. ORIGINAL NULL: it never was. */
+int original_find(const struct retarget_job *job, const struct retarget_index *item,
+                  const struct manifest_original *original, const struct index *now,
+                  struct buf *out, struct wp_error *err);

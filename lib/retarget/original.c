@@ -1,0 +1,113 @@
+/* An index as it was before it was retargeted, with what Numba has added since. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/path.h"
+#include "job.h"
+#include "numba/index_write.h"
+#include "tree/beneath.h"
+
+/* Is data file NAME beside ITEM the one that was packed? Numba may have compiled it again for the
+ * CPU that stands in the key now. */
+static bool is_packed_data(const struct retarget_job *job, const struct retarget_index *item,
+                           const char *name)
+{
+    _cleanup_free_ char *here = path_dir(item->path), *there = path_dir(item->archived);
+    _cleanup_free_ char *path = here ? path_join(here, name) : NULL;
+    _cleanup_free_ char *archived = there ? path_join(there, name) : NULL;
+    const struct entry *e = archived ? manifest_find(job->m, archived) : NULL;
+    unsigned char digest[SHA256_SIZE];
+    _cleanup_close_ int fd = -1;
+
+    if (!e || e->type != ENTRY_FILE || !e->has_sha256 || !path)
+        return false;
+    fd = beneath_open(item->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    return fd >= 0 && sha256_of_file(fd, digest) == 0 &&
+           memcmp(digest, e->sha256, sizeof digest) == 0;
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Do two keys speak of one function and signature? By their texts: types have numbers in a pickle
+ * that are others in each process which writes it. 1, 0 or -ENOMEM. */
+static int is_of_same(const struct pickle_value *a, const struct pickle_value *b)
+{
+    _cleanup_(key_clear) struct key x = {0}, y = {0};
+
+    if (!key_is_for_cpu(a) || !key_is_for_cpu(b))
+        return 0;
+    if (key_read(&x, a) < 0 || key_read(&y, b) < 0)
+        return -ENOMEM;
+    return is_same(x.signature, y.signature) && is_same(x.triple, y.triple) &&
+           is_same(x.code, y.code) && is_same(x.cells, y.cells) && is_same(x.other, y.other);
+}
+
+/* The number of the overload in WAS that number WHICH of NOW has become; WAS->count: none. */
+static size_t find_old(const struct retarget_job *job, const struct retarget_index *item,
+                       const struct index *was, const struct index *now, size_t which)
+{
+    const struct index_overload *o = &now->overloads[which];
+
+    for (size_t i = 0; i < was->count; i++) {
+        const struct index_overload *old = &was->overloads[i];
+
+        if (strcmp(old->data, o->data) != 0)
+            continue;
+        if (pickle_equal(old->key, o->key) == 1)
+            return i;
+        if (is_of_same(old->key, o->key) == 1 && is_packed_data(job, item, o->data))
+            return i;
+    }
+    return was->count;
+}
+
+/* NOW with the overloads of WAS whose numbers are in OLD. */
+static int put_back(const struct index *was, const struct index *now, const size_t *old,
+                    struct buf *out, struct wp_error *err)
+{
+    struct index_writer *w;
+    int r = index_writer_new(&w, now, err);
+
+    for (size_t i = 0; i < now->count && r == 0; i++) {
+        bool is_old = old[i] < was->count;
+
+        r = index_writer_add(w, is_old ? was : now, is_old ? old[i] : i, NULL, NULL, err);
+    }
+    if (r == 0)
+        r = index_writer_finish(w, out, err);
+    index_writer_free(w);
+    return r;
+}
+
+int original_find(const struct retarget_job *job, const struct retarget_index *item,
+                  const struct manifest_original *original, const struct index *now,
+                  struct buf *out, struct wp_error *err)
+{
+    _cleanup_(index_clear) struct index was = {0};
+    _cleanup_free_ size_t *old = calloc(now->count + 1, sizeof *old);
+    bool same;
+
+    if (!old)
+        return error_nomem(err);
+    if (!original)
+        return buf_add(out, now->text, now->size) < 0 ? error_nomem(err) : 0;
+    if (index_read(&was, original->text.data, original->text.size, err) < 0)
+        return -EINVAL;
+    if (strcmp(was.numba, now->numba) != 0) /* another Numba has begun anew here */
+        return buf_add(out, now->text, now->size) < 0 ? error_nomem(err) : 0;
+    same = was.count == now->count && stamp_equal(&was.stamp, &now->stamp);
+    for (size_t i = 0; i < now->count; i++) {
+        old[i] = find_old(job, item, &was, now, i);
+        same &= old[i] == i;
+    }
+    if (same)
+        return buf_add(out, original->text.data, original->text.size) < 0 ? error_nomem(err) : 0;
+    return put_back(&was, now, old, out, err);
+}
