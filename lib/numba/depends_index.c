@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/path.h"
 #include "numba/depends_private.h"
 
 #define INIT "__init__"
@@ -188,6 +189,11 @@ static int add_dirs(struct depends_index *x)
 
         r = add_dir(x, m->key, depends_parent(m->key, m->size));
     }
+    /* A script whose name is no module's has a directory all the same. */
+    for (size_t i = 0; r == 0 && i < x->tree->count; i++)
+        if (path_has_suffix(x->tree->paths[i], ".py"))
+            r = add_dir(x, x->tree->paths[i],
+                        depends_parent(x->tree->paths[i], strlen(x->tree->paths[i])));
     if (r < 0)
         return r;
     mark_installed(x);

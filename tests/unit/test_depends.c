@@ -248,6 +248,18 @@ static void what_cannot_be_followed_takes_its_package(void **state)
     check("a.py: exec(x)\nb/c.py\nb/site-packages/d.py", "a.py", "a.py b/c.py");
 }
 
+static void scripts_that_no_module_can_be_count_themselves(void **state)
+{
+    (void)state;
+    const char *tree =
+        "bin/.py: exec(x)\nbin/run.v2.py: exec(x)\nlow.py\np/a.py\np/b.c.py: import low|exec(x)";
+
+    check(tree, "bin/run.v2.py", "bin/run.v2.py");
+    check(tree, "bin/.py", "bin/.py");
+    check(tree, "p/b.c.py", "low.py p/a.py p/b.c.py");
+    check("a.b.py: exec(x)", "a.b.py", "a.b.py");
+}
+
 static void modules_that_code_names_are_added(void **state)
 {
     (void)state;
@@ -374,6 +386,7 @@ int main(void)
         cmocka_unit_test(a_regular_package_is_no_place_to_import_from),
         cmocka_unit_test(a_tree_that_is_a_package_knows_its_name),
         cmocka_unit_test(what_cannot_be_followed_takes_its_package),
+        cmocka_unit_test(scripts_that_no_module_can_be_count_themselves),
         cmocka_unit_test(modules_that_code_names_are_added),
         cmocka_unit_test(what_several_lead_to_is_a_set_of_its_own),
         cmocka_unit_test(many_that_all_import_each_other_are_one_set),
