@@ -307,12 +307,14 @@ static int read_uses(const struct json_line *l, struct manifest_set *s, uint64_t
 
 static int read_set(const struct json_line *l, struct manifest_set *s, uint64_t number)
 {
-    int r = json_line_list(l, "depends", JSON_REQUIRED, &s->files, &s->file_count);
+    int r = json_line_list(l, "depends", JSON_OPTIONAL, &s->files, &s->file_count);
 
     for (size_t i = 0; r >= 0 && i < s->file_count; i++)
         if (!manifest_path_is_canonical(s->files[i]))
             r = json_line_wrong(l, "\"depends\" holds what is no clean path");
     r = r < 0 ? r : read_uses(l, s, number);
+    if (r >= 0 && !s->file_count && !s->use_count)
+        return json_line_wrong(l, "a set without files");
     return r < 0 ? r : json_line_list(l, "outside", JSON_OPTIONAL, &s->outside, &s->outside_count);
 }
 

@@ -189,7 +189,8 @@ static int write_set(const struct manifest *m, size_t number, struct buf *out, s
             return refuse(err, s->files[i], NOT_CLEAN);
     json_write_open(&w);
     json_write_uint(&w, "set", number);
-    json_write_texts(&w, "depends", s->files, s->file_count);
+    if (s->file_count)
+        json_write_texts(&w, "depends", s->files, s->file_count);
     if (s->use_count)
         json_write_numbers(&w, "uses", s->uses, s->use_count);
     if (s->outside_count)

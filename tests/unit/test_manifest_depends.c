@@ -173,6 +173,33 @@ static void sets_are_read_as_they_were_written(void **state)
     pool_free(pool);
 }
 
+/* A star import leads to modules that others lead to as well. */
+static void a_set_may_have_the_files_of_others_alone(void **state)
+{
+    struct pool *pool = pool_new(1);
+    struct manifest m, back;
+    struct buf text = {0};
+
+    (void)state;
+    make(&m);
+    while (m.sets[1].file_count > 0)
+        free(m.sets[1].files[--m.sets[1].file_count]);
+    assert_int_equal(manifest_write(&m, pool, take, &text, NULL), 0);
+    assert_int_equal(manifest_read(&back, text.data, text.size, "m", pool, NULL), 0);
+    assert_int_equal(back.set_count, 3);
+    assert_int_equal(back.sets[1].file_count, 0);
+    assert_string_equal(changed_of(&back, 0, "app/low.py"), "app/low.py");
+    assert_null(changed_of(&back, 0, "app/b.py"));
+    manifest_clear(&back);
+    buf_clear(&text);
+    m.sets[1].use_count = 0;
+    assert_int_equal(manifest_write(&m, pool, take, &text, NULL), 0);
+    assert_true(manifest_read(&back, text.data, text.size, "m", pool, NULL) < 0);
+    manifest_clear(&m);
+    buf_free(&text);
+    pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +208,7 @@ int main(void)
         cmocka_unit_test(an_error_is_handed_up),
         cmocka_unit_test(the_newest_file_is_found_through_sets),
         cmocka_unit_test(sets_are_read_as_they_were_written),
+        cmocka_unit_test(a_set_may_have_the_files_of_others_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
