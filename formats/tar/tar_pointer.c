@@ -13,9 +13,6 @@
 #include "tar_look_back.h"
 #include "tar_read.h"
 
-/* A manifest has some 200 bytes a file; this one would speak of ten million. */
-static const uint64_t max_manifest = UINT64_C(2) << 30;
-
 static void free_reader(struct format_reader **r)
 {
     if (*r)
@@ -38,7 +35,7 @@ static int read_manifest(struct format_reader *r, bool must_say, struct buf *pat
         return 0;
     if (must_say && !tar_manifest_says_its_place((const struct tar_reader *)r))
         return 0; /* of another archive that was joined to it */
-    if (e->size > max_manifest)
+    if (e->size > MANIFEST_LARGEST)
         return error_set(err, EFBIG, e->path, "the manifest is too large");
     if (buf_add_str(path, e->path) < 0)
         return error_nomem(err);
@@ -47,6 +44,8 @@ static int read_manifest(struct format_reader *r, bool must_say, struct buf *pat
             return 0; /* a sparse one is not of our making */
         if (buf_add(text, data, n) < 0)
             return error_nomem(err);
+        if (!manifest_may_grow(text, n))
+            return 0; /* nor is this, which may have any size */
     }
     if (rc < 0 || text->size != e->size)
         return rc;
@@ -109,7 +108,7 @@ int tar_pointed_manifest(const struct codec *codec, int fd, const char *name, st
         return 0;
     rc = read_mark(codec, fd, &o, &marked, &ignored);
     if (rc == 1 && !is_pointed)
-        rc = tar_look_back(fd, max_manifest, &offset);
+        rc = tar_look_back(fd, MANIFEST_LARGEST, &offset);
     if (rc == 1)
         rc = open_at(&r, codec, fd, offset, marked, &o, &ignored) < 0 ? -EIO : 1;
     if (rc == 1)

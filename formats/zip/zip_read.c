@@ -20,9 +20,6 @@ enum {
     WARM = 2,             /* so many contents in a row, and the next ones will be wanted, too */
 };
 
-/* A manifest has some 200 bytes a file; this one would speak of ten million. */
-static const uint64_t largest_manifest = UINT64_C(2) << 30;
-
 struct zip_reader {
     struct format_reader base;
     struct zip_archive a;
@@ -63,7 +60,6 @@ static int bad_content(struct zip_reader *r, const struct zip_entry *e, int stat
                      status == -EBADMSG ? what : "");
 }
 
-/* An entry of a few megabytes may take minutes to unpack. */
 /* ---- Small content ----------------------------------------------------------------------- */
 
 /* All of small entry I: 0 and *DATA, valid until the next call. */
@@ -81,8 +77,9 @@ static int small_content(struct zip_reader *r, size_t i, const void **data, stru
 
 /* ---- Any content ------------------------------------------------------------------------- */
 
+/* MAY_GROW, where it is not NULL, tells after each step whether the rest is wanted. */
 static int read_whole(struct zip_reader *r, const struct zip_entry *e, struct buf *to,
-                      struct wp_error *err)
+                      bool (*may_grow)(const struct buf *text, size_t n), struct wp_error *err)
 {
     enum { STEP = 1 << 20 };
     struct zip_stream *s = NULL;
@@ -100,6 +97,10 @@ static int read_whole(struct zip_reader *r, const struct zip_entry *e, struct bu
         more = zip_stream_fill(s, to->data + to->size, to->room - to->size, &n, &what);
         to->size += n;
         status = more < 0 ? more : 0;
+        if (status == 0 && may_grow && n && !may_grow(to, n)) {
+            what = "it is no manifest";
+            status = -EBADMSG;
+        }
     }
     zip_stream_free(s);
     if (status == 0)
@@ -218,7 +219,7 @@ static int take_target(struct zip_reader *r, struct wp_error *err)
     if (zip_is_small(r->e)) {
         rc = small_content(r, r->next - 1, &data, err);
     } else {
-        rc = read_whole(r, r->e, &whole, err);
+        rc = read_whole(r, r->e, &whole, NULL, err);
         if (whole.data)
             data = whole.data;
     }
@@ -281,11 +282,11 @@ static int reader_manifest(struct format_reader *base, struct buf *path, struct 
 
         if (strcmp(zip_name(&r->a, e), r->a.mark) != 0 || !own_is_manifest(r->a.mark))
             continue;
-        if (e->size > largest_manifest)
+        if (e->size > MANIFEST_LARGEST)
             return error_set(err, EFBIG, r->a.mark, "the manifest is too large");
         if (buf_add_str(path, r->a.mark) < 0)
             return error_nomem(err);
-        int rc = read_whole(r, e, text, err);
+        int rc = read_whole(r, e, text, manifest_may_grow, err);
         return rc < 0 ? rc : 1;
     }
     return 0;

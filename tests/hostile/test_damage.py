@@ -6,6 +6,7 @@ import re
 import resource
 import subprocess
 import sys
+import zipfile
 import zlib
 
 import pytest
@@ -286,6 +287,39 @@ def test_a_huge_manifest_takes_little_memory(tmp_path):
     for words, status in ((["-xf", "a.tgz", "-C", "out"], 2), (["verify", "-f", "a.tgz"], 2),
                           (["-tf", "a.tgz"], 0)):
         assert peak_memory(*words, cwd=tmp_path, status=(status,)) < BOUND
+
+
+def plain_tar_of_zeros(path, mark, name, size):
+    """Its manifest is found by looking back from the end, where something stands; the rest of it is
+    a hole of the disk."""
+    before = mark + directory("app")
+    before += pax(("comment", f"warmpack-manifest-offset={len(before)}")) + header(name, size=size)
+    with open(path, "wb") as archive:
+        archive.write(before)
+        archive.seek(size - 1, os.SEEK_CUR)
+        archive.write(b"x")
+        archive.truncate(archive.tell() + len(END))
+
+
+def zip_of_zeros(path, mark, name, size):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.comment = mark
+        with archive.open(name, "w") as entry:
+            for _ in range(size >> 20):
+                entry.write(bytes(1 << 20))
+
+
+@no_sanitizer
+@pytest.mark.parametrize("suffix", ["tar", "zip"])
+def test_a_huge_manifest_that_is_found_at_once_takes_little_memory(tmp_path, suffix):
+    name = "app/.warmpack/0123456789abcdef/manifest.jsonl"
+    mark = "warmpack-manifest=" + name
+    if suffix == "tar":
+        plain_tar_of_zeros(tmp_path / "a", pax(("comment", mark), type=b"g"), name, 400 << 20)
+    else:
+        zip_of_zeros(tmp_path / "a", mark.encode(), name, 400 << 20)
+    for words in (["-tf", "a"], ["verify", "-f", "a"], ["inspect", "-f", "a"]):
+        assert peak_memory(*words, cwd=tmp_path, status=(0, 1, 2)) < BOUND
 
 
 @no_sanitizer
