@@ -4,6 +4,11 @@
 
 #include "numba/imports_private.h"
 
+enum {
+    MOST_PARTS = 64,          /* of a module's name */
+    LONGEST_PARAMETER = 4096, /* bytes, with what may stand before it */
+};
+
 /* Modules that are there to load others, or to change where they come from. */
 static const char *const loaders[] = {"apipkg",    "demandimport", "ihooks",        "imp",
                                       "imputil",   "lazy_import",  "lazy_loader",   "lazy_imports",
@@ -77,13 +82,15 @@ static bool member(const struct source_text *t, size_t *begin, size_t *end)
     return true;
 }
 
-/* Does the word that ends at END belong to the module of "from a.b import c"? */
+/* Does the word that ends at END belong to the module of "from a.b import c"? Of more parts than
+ * any module has, each might be asked so: that would take the square of their number. */
 static bool names_module(const struct source_text *t, size_t end)
 {
     size_t begin, next;
 
-    while (member(t, &begin, &end))
-        ;
+    for (unsigned parts = 0; member(t, &begin, &end); parts++)
+        if (parts == MOST_PARTS)
+            return false;
     next = import_skip_blanks(t, end, false);
     return next > end && is(t, next, source_name_end(t, next), "import");
 }
@@ -144,7 +151,8 @@ static void judge_importlib(struct import_scan *s, size_t begin, size_t end)
         import_dynamic(s, "importlib", begin);
 }
 
-/* "def __getattr__(name)" is a module's, with a second parameter a class's. */
+/* "def __getattr__(name)" is a module's, with a second parameter a class's. One whose first
+ * parameter has no end near is taken for a module's: others may be nested in it. */
 static void judge_getattr(struct import_scan *s, size_t begin, size_t end)
 {
     const struct source_text *t = &s->text;
@@ -153,7 +161,7 @@ static void judge_getattr(struct import_scan *s, size_t begin, size_t end)
     if (owner(t, begin, &from, &to))
         return;
     if (is_defined(t, begin) && byte_at(t, at) == '(') {
-        for (; at < t->size; at++) {
+        for (; at < t->size && at - end < LONGEST_PARAMETER; at++) {
             unsigned char c = t->data[at];
 
             if (c == '*' && depth == 1)

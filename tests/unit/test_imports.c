@@ -310,6 +310,31 @@ static void what_only_looks_so_is_not_dynamic(void **state)
     }
 }
 
+/* A word that must be looked at to its end again and again takes the square of the time. */
+static void what_has_no_end_near_is_dynamic(void **state)
+{
+    static const char *const parts[][3] = {{"exec.", "x import y\n", ""},
+                                           {"importlib.", "x import y\n", ""},
+                                           {"import_module.", "x import y\n", ""},
+                                           {"def __getattr__(", "x", "),x"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        _cleanup_buf_ struct buf source = {0};
+        struct imports found;
+
+        for (int k = 0; k < 1000; k++)
+            assert_int_equal(buf_add_str(&source, parts[i][0]), 0);
+        assert_int_equal(buf_add_str(&source, parts[i][1]), 0);
+        for (int k = 0; k < 1000; k++)
+            assert_int_equal(buf_add_str(&source, parts[i][2]), 0);
+        assert_int_equal(buf_terminate(&source), 0);
+        scan(&found, (char *)source.data);
+        assert_non_null(found.dynamic);
+        imports_clear(&found);
+    }
+}
+
 static void entry_points_of_what_is_installed_are_dynamic(void **state)
 {
     (void)state;
@@ -335,6 +360,7 @@ int main(void)
         cmocka_unit_test(statements_are_found_at_every_offset),
         cmocka_unit_test(what_cannot_be_followed_is_dynamic),
         cmocka_unit_test(what_only_looks_so_is_not_dynamic),
+        cmocka_unit_test(what_has_no_end_near_is_dynamic),
         cmocka_unit_test(entry_points_of_what_is_installed_are_dynamic),
     };
 
