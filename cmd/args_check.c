@@ -122,6 +122,12 @@ static int check_retarget(const struct args *a)
     return 0;
 }
 
+static int check_seal(const struct args *a)
+{
+    return count(a, OPERAND_NAME) == 1 ? check_cache_dirs(a)
+                                       : message_usage("seal", "give one DIR");
+}
+
 static int check_env(const struct args *a, size_t names)
 {
     if (a->common + a->probe + a->check > 1)
@@ -181,6 +187,8 @@ int args_check(const struct args *a)
         return check_restore(a);
     case VERB_RETARGET:
         return check_retarget(a);
+    case VERB_SEAL:
+        return check_seal(a);
     case VERB_VERIFY:
     case VERB_INSPECT:
         if (names + (a->archive != NULL) != 1)

@@ -217,7 +217,7 @@ void options_help(enum verb v)
     if (v == VERB_CREATE)
         help_formats();
     printf("\nExit status: 0 done; 1 %s; 2 error.\n",
-           v == VERB_CREATE ? "a file changed while it was read"
+           v == VERB_CREATE || v == VERB_SEAL ? "a file changed while it was read"
            : v == VERB_EXTRACT || v == VERB_RESTORE
                ? "a cache index that was valid is not valid now"
            : v == VERB_RETARGET ? "code stays that does not load there"

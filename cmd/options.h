@@ -13,6 +13,7 @@ enum verb {
     VERB_AMEND,
     VERB_RESTORE,
     VERB_RETARGET,
+    VERB_SEAL,
     VERB_VERIFY,
     VERB_INSPECT,
     VERB_ENV,

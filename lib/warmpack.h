@@ -650,6 +650,39 @@ WP_API int wp_amend(struct wp_archive *a, const struct wp_amend_options *o,
 /* Frees what R owns and leaves zeros; R may be zeros already. */
 WP_API void wp_amend_result_clear(struct wp_amend_result *r);
 
+/* ---- Seal -------------------------------------------------------------------------------- */
+
+struct wp_seal_options {
+    const char *dir;                 /* the tree */
+    const char *const *cache_dirs;   /* as in create; so are the rest */
+    const char *const *source_roots; /* other paths by which Python imported what is in DIR */
+    const char *const *exclude;
+    bool strict;
+    bool numeric_owner;
+    WP_RESERVED(4);
+};
+
+struct wp_seal_result {
+    bool written;                 /* false: the same seal is there already, and stays as it is */
+    bool replaced;                /* an earlier manifest gave way */
+    struct wp_create_result made; /* of the tree; its bytes_written is 0, its verify judges each
+                                     index */
+    WP_RESERVED(4);
+};
+
+/* Writes into the tree DIR the manifest that packing it would have made, in .warmpack/ID, and
+ * copies the caches that belong to it and lie outside there. Nothing else changes in DIR. A
+ * manifest of an earlier time in DIR/.warmpack is replaced, in one step; with the same content
+ * nothing is written. RESULT is overwritten and the caller's to clear; zeros after an error.
+ * Errors, after which DIR is as it was: -ENOENT, -ENOTDIR where DIR is no directory; -EINVAL where
+ * `strict` is set and an index is not valid, or an earlier manifest has caches that a restore would
+ * make valid; -EBUSY where another run does not finish there; what reading DIR and writing gave
+ * (-EACCES, -EROFS, -ENOSPC). */
+WP_API int wp_seal(const struct wp_context *context, const struct wp_seal_options *o,
+                   struct wp_seal_result *result, struct wp_error *err);
+/* Frees what R owns and leaves zeros; R may be zeros already. */
+WP_API void wp_seal_result_clear(struct wp_seal_result *r);
+
 /* A directory where Numba may look for a source file's cache, in the order in which it tries. */
 struct wp_cache_place {
     enum wp_layout kind; /* CACHE_DIR, IN_TREE or USER_WIDE */

@@ -110,6 +110,7 @@ enum format_home {
     FORMAT_HOME_TREE,  /* [TOP/].warmpack/ID */
     FORMAT_HOME_EGG,   /* EGG-INFO/warmpack/ID */
     FORMAT_HOME_WHEEL, /* NAME.dist-info/warmpack/ID */
+    FORMAT_HOME_DIR,   /* .warmpack/ID: no archive is made, the directory itself gets it */
 };
 
 /* A format of the registry. Public as an opaque `struct wp_format`. */

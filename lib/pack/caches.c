@@ -74,10 +74,9 @@ static bool is_no_cache(const struct walk_item *item, void *dir)
            (item->entry.type != ENTRY_FILE || !(caches_is_index(path) || caches_is_data(path)));
 }
 
-/* Packs hashed directory NAME of a cache root outside the tree. Two roots may each have one of
- * that name: the later gets a number behind its name. */
-static int take_outside(struct pack *p, unsigned root, const char *name, const char *source,
-                        enum manifest_cache_kind kind, struct wp_error *err)
+/* Two roots may each have a directory of that name: the later gets a number behind its name. */
+int pack_take_cache(struct pack *p, unsigned root, const char *name, const char *source,
+                    enum manifest_cache_kind kind, struct wp_error *err)
 {
     struct walk_options options = {.numeric_owner = p->o->numeric_owner, .context = p->context};
     _cleanup_buf_ struct buf as = {0};
@@ -149,9 +148,10 @@ static int find_outside(struct pack *p, const struct pack_names *names, const ch
         if (source || zipped) {
             if (root < 0)
                 root = walk_add_root(&p->walk, dir, err);
-            r = root < 0 ? root
-                         : take_outside(p, (unsigned)root, item->d_name, source ? source : zipped,
-                                        source ? kind : MANIFEST_CACHE_USER_WIDE, err);
+            r = root < 0
+                    ? root
+                    : pack_take_cache(p, (unsigned)root, item->d_name, source ? source : zipped,
+                                      source ? kind : MANIFEST_CACHE_USER_WIDE, err);
             if (r < 0)
                 return r;
         } else if (caches_knows_base(names->dirs, item->d_name)) {
@@ -170,5 +170,5 @@ int pack_find_caches(struct pack *p, const struct pack_names *names, struct wp_e
 
     for (const char *const *dir = p->o->cache_dirs; dir && *dir && r == 0; dir++)
         r = find_outside(p, names, *dir, err);
-    return r;
+    return r < 0 ? r : pack_find_sealed(p, err);
 }

@@ -76,11 +76,13 @@ int pack_home(struct pack *p, struct wp_error *err)
         top = strdup(EGG_DIR);
         if (!top)
             return error_nomem(err);
-    } else {
+    } else if (p->o->format->home == FORMAT_HOME_TREE) {
         top = single_top(&p->walk);
     }
     dir = path_join(top ? top : "",
-                    p->o->format->home == FORMAT_HOME_TREE ? MANIFEST_DIR : METADATA_SUBDIR);
+                    p->o->format->home == FORMAT_HOME_EGG || p->o->format->home == FORMAT_HOME_WHEEL
+                        ? METADATA_SUBDIR
+                        : MANIFEST_DIR);
     p->home = dir ? path_join(dir, no_id) : NULL;
     return p->home ? 0 : error_nomem(err);
 }

@@ -79,9 +79,15 @@ int pack_record_cache(struct pack *p, const char *cache, const char *source,
                       enum manifest_cache_kind kind, struct wp_error *err);
 /* Hashed directories in the walk itself, by the names that KNOWN has. */
 int pack_find_inside(struct pack *p, const struct caches *known, struct wp_error *err);
-/* These, and those in the cache directories outside that were asked for, which are added to the
- * walk. */
+/* These, those in the cache directories outside that were asked for, which are added to the walk,
+ * and those that lie beside a manifest in the tree. */
 int pack_find_caches(struct pack *p, const struct pack_names *names, struct wp_error *err);
+/* Adds hashed directory NAME of the walk's root ROOT, which lies outside the tree or beside its
+ * manifest, and belongs to SOURCE. */
+int pack_take_cache(struct pack *p, unsigned root, const char *name, const char *source,
+                    enum manifest_cache_kind kind, struct wp_error *err);
+/* Those that lie beside a manifest at the top of a member. Last, when all others are there. */
+int pack_find_sealed(struct pack *p, struct wp_error *err);
 /* When all items are there: sorts and checks them, and names the archive. */
 int pack_plan_end(struct pack *p, struct wp_error *err);
 

@@ -40,9 +40,9 @@ static int refuse_stale(const struct pack *p, const struct wp_create_result *res
     if (!bad)
         return 0;
     if (p->o->strict)
-        return error_set(err, 0, p->o->archive,
-                         "not made: %zu of %zu cache indexes are not valid (--strict)", bad,
-                         result->indexes);
+        return error_set(
+            err, 0, p->o->archive, "not %s: %zu of %zu cache indexes are not valid (--strict)",
+            p->o->format->home == FORMAT_HOME_DIR ? "sealed" : "made", bad, result->indexes);
     report(p->context, WP_WARNING, NULL, "%zu of %zu cache indexes are not valid already", bad,
            result->indexes);
     return 0;

@@ -16,6 +16,7 @@ from ._types import (
     ExtractResult,
     InspectResult,
     RestoreResult,
+    SealResult,
     VerifyResult,
 )
 
@@ -100,6 +101,17 @@ def amend(archive: PathLike, *, source: PathLike, output: Optional[PathLike] = N
     if _url.is_url(target):
         result["archive"] = os.fsdecode(target)
     return cast(AmendResult, result)
+
+
+def seal(directory: PathLike, *, cache_dir: PathOrPaths = None, no_cache_dir: bool = False,
+         source_root: PathOrPaths = None, exclude: Union[str, Sequence[str], None] = None,
+         strict: bool = False, numeric_owner: bool = False, threads: Optional[int] = None,
+         env: Optional[Mapping[str, str]] = None) -> SealResult:
+    """Writes the manifest of a warm tree into it, so that warmpack.locator finds its caches however
+    the tree is copied."""
+    words = options(cache_dir=cache_dir, no_cache_dir=no_cache_dir, source_root=source_root,
+                    exclude=exclude, strict=strict, numeric_owner=numeric_owner, threads=threads)
+    return cast(SealResult, run(["seal", *words, "--", os.fspath(directory)], env))
 
 
 def _one_of(directory: Optional[PathLike], archive: Optional[PathLike]) -> Sequence[str]:

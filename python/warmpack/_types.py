@@ -106,6 +106,16 @@ class CreateResult(_Judged):
     cache_dirs: int
 
 
+class SealResult(_Judged):
+    dir: str
+    id: str  # 16 hex digits
+    written: bool  # False: the same seal was there
+    replaced: bool  # an earlier manifest gave way
+    entries: int
+    bytes_read: int
+    cache_dirs: int
+
+
 class Unmatched(TypedDict):
     path: str  # of a source in the archive that SOURCE does not have
 

@@ -238,7 +238,7 @@ def interpreters():
 def test_every_python_from_3_8_on_that_is_here_can_use_it(archive, tmp_path):
     code = """
 import typing, warmpack, warmpack._activate, warmpack._wrapped, warmpack.spark
-for name in ("create", "extract", "restore", "verify", "inspect", "amend", "activate"):
+for name in ("create", "extract", "restore", "verify", "inspect", "amend", "seal", "activate"):
     typing.get_type_hints(getattr(warmpack, name))
 typing.get_type_hints(warmpack.spark.add_app)
 done = warmpack.activate(%r, %r)
@@ -289,6 +289,7 @@ def test_results_have_the_keys_that_their_types_call_required_and_no_others(warm
     (tmp_path / "pkg" / "other.py").write_text("1\n")
     subprocess.run([PYTHON, "-m", "zipfile", "-c", tmp_path / "f.zip", "pkg"], cwd=tmp_path,
                    check=True)
+    holds(warmpack.seal(tmp_path / "opt"), _types.SealResult)
     amended = warmpack.amend(tmp_path / "f.zip", source=build / "app", cache_dir=caches)
     holds(amended, _types.AmendResult)
     assert amended["unmatched"]

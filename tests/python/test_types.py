@@ -61,6 +61,8 @@ def use(spark: object) -> None:
         print(done["cache_dir"], done["layout"], done["was_valid"] - done["lost"])
     again = warmpack.restore("/opt", dry_run=True)
     print(again["times"] + again["restamped"] + again["renamed"] + again["lost"], again["missing"])
+    sealed = warmpack.seal("/opt", strict=True)
+    print(sealed["id"], sealed["written"] or sealed["replaced"], sealed["dir"])
     amended = warmpack.amend("dist/app.whl", source=".")
     if amended["written"]:
         print(amended.get("id"), [one["path"] for one in amended["unmatched"]], amended["added"])

@@ -1,0 +1,150 @@
+/* The job of sealing: a tree gets the manifest that packing it would have made, and beside it the
+ * caches that lie outside the tree. All of that is staged, and put in place in one step. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/own_names.h"
+#include "base/path.h"
+#include "job.h"
+#include "pack/job.h"
+
+enum { WAIT_MS = 50, LONGEST_WAIT_MS = 10 * 60 * 1000 };
+
+/* One at a time: who comes second finds what the first has made. Given up with the staging. */
+static int wait_for_others(struct seal *s, struct wp_error *err)
+{
+    const struct timespec pause = {.tv_nsec = WAIT_MS * 1000000L};
+
+    for (int waited = 0; flock(staging_target(s->staging, 0), LOCK_EX | LOCK_NB) < 0;
+         waited += WAIT_MS) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return 0; /* there are no such locks here */
+        if (context_check(s->context, err) < 0)
+            return -EINTR;
+        if (waited >= LONGEST_WAIT_MS)
+            return error_set(err, EBUSY, s->o->dir, "another run is still at work there");
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+static int begin(struct seal *s, struct wp_error *err)
+{
+    const struct staging_options options = {.context = s->context};
+    struct stat st;
+    int r;
+
+    if (stat(s->o->dir, &st) < 0)
+        return error_set(err, errno, s->o->dir, "cannot be sealed");
+    if (!S_ISDIR(st.st_mode))
+        return error_set(err, ENOTDIR, s->o->dir, "cannot be sealed");
+    r = staging_new(&s->staging, &options, err);
+    if (r == 0)
+        r = staging_add_area(s->staging, s->o->dir, err);
+    return r < 0 ? r : wait_for_others(s, err);
+}
+
+/* The job of packing, with a writer that makes no archive. */
+static int pack(struct seal *s, struct wp_error *err)
+{
+    const struct wp_member member = {.dir = s->o->dir, .path = "."};
+    struct wp_create_result *made = &s->result->made;
+    struct output nowhere = {.fd = open("/dev/null", O_WRONLY | O_CLOEXEC), .direct = true};
+    struct pool *pool = pool_new(context_threads(s->context));
+    struct seal_format format;
+    int r;
+
+    seal_format_init(&format, s);
+    const struct wp_create_options options = {.archive = s->o->dir,
+                                              .format = &format.base,
+                                              .members = &member,
+                                              .member_count = 1,
+                                              .cache_dirs = s->o->cache_dirs,
+                                              .source_roots = s->o->source_roots,
+                                              .exclude = s->o->exclude,
+                                              .numeric_owner = s->o->numeric_owner,
+                                              .strict = s->o->strict};
+    if (!pool || nowhere.fd < 0)
+        r = error_set(err, errno, NULL, "cannot start packing");
+    else
+        r = pack_run(s->context, &options, pack_plan, NULL, pool, &nowhere, made, err);
+    if (nowhere.fd >= 0)
+        close(nowhere.fd);
+    pool_free(pool);
+    return r;
+}
+
+static int set_dirs(struct seal *s, struct wp_error *err)
+{
+    for (size_t i = 0; i < s->entry_count; i++) {
+        const struct entry *e = &s->entries[i];
+        const bool superuser = geteuid() == 0;
+        const struct staging_dir dir = {.path = e->path,
+                                        .mode = e->mode,
+                                        .mtime = e->mtime,
+                                        .uid = superuser ? e->uid : (uid_t)-1,
+                                        .gid = superuser ? e->gid : (gid_t)-1};
+
+        if (e->type == ENTRY_DIR && staging_set_dir(s->staging, 0, &dir) < 0)
+            return error_nomem(err);
+    }
+    return 0;
+}
+
+/* The manifest comes last: what has one is whole. */
+static int commit(struct seal *s, struct wp_error *err)
+{
+    const char *manifest = s->entries[s->entry_count - 1].path;
+    int r = seal_find_earlier(s, err);
+
+    if (r == 0)
+        r = set_dirs(s, err);
+    if (r == 0 && staging_set_last(s->staging, 0, manifest) < 0)
+        r = error_nomem(err);
+    if (r == 0)
+        r = staging_commit(s->staging, err);
+    s->result->written = r == 0;
+    if (r == 0)
+        seal_remove_earlier(s);
+    return r;
+}
+
+int wp_seal(const struct wp_context *context, const struct wp_seal_options *o,
+            struct wp_seal_result *result, struct wp_error *err)
+{
+    struct seal s = {.context = context, .o = o, .result = result};
+    int r;
+
+    *result = (struct wp_seal_result){0};
+    r = options_check(context, o, err);
+    if (r == 0)
+        r = begin(&s, err);
+    if (r == 0)
+        r = pack(&s, err);
+    if (r == 0)
+        r = seal_is_there(&s, err);
+    if (r == 0)
+        r = seal_check_earlier(&s, err);
+    if (r == 0)
+        r = commit(&s, err);
+    staging_free(s.staging);
+    seal_forget(&s);
+    trees_homes_clear(&s.earlier);
+    if (r < 0)
+        wp_seal_result_clear(result);
+    return r < 0 ? r : 0;
+}
+
+void wp_seal_result_clear(struct wp_seal_result *r)
+{
+    wp_create_result_clear(&r->made);
+    *r = (struct wp_seal_result){0};
+}
