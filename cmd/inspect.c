@@ -170,7 +170,7 @@ static void print_report(const struct args *a, const struct wp_verify_report *r)
             putchar('\n');
         print_index(&r->indexes[i], a->verbose);
     }
-    fflush(stdout);
+    show_flush();
     count_status(corrupt, r, WP_CORRUPT);
     count_status(unreadable, r, WP_UNREADABLE);
     message_summary("%zu cache %s%s%s; %zu %s", r->count, show_plural(r->count, "index", "indexes"),

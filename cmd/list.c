@@ -157,7 +157,7 @@ static int list(const struct args *a, struct wp_archive *archive, const char *co
     if (ferror(stdout))
         return STATUS_FAILED;
     if (rc < 0) {
-        fflush(stdout);
+        show_flush();
         return message_failure(rc, &err);
     }
     if (a->json) {

@@ -52,7 +52,7 @@ static void show_file(const struct args *a, const char *file, const struct wp_ve
     int rc = wp_cache_places(file, o, &places, &count, &err);
 
     if (rc < 0) {
-        fflush(stdout);
+        show_flush();
         message_failure(rc, &err);
         return;
     }
@@ -70,7 +70,7 @@ static void show_file(const struct args *a, const char *file, const struct wp_ve
     if (!used) {
         _cleanup_free_ char *name = wp_escape(file);
 
-        fflush(stdout);
+        show_flush();
         message_warning("%s: Numba can write to none of these and will refuse to cache",
                         name ? name : "?");
     }

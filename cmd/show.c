@@ -134,6 +134,16 @@ void show_invalid(const struct wp_verify_report *r, bool lost)
     }
 }
 
+/* Of an early flush: stdio keeps only that there was one. 0: none. */
+static int flush_error;
+
+void show_flush(void)
+{
+    errno = 0;
+    if (fflush(stdout) != 0 && !flush_error)
+        flush_error = errno;
+}
+
 void show_finish(void)
 {
     bool failed = ferror(stdout) != 0;
@@ -141,6 +151,8 @@ void show_finish(void)
     errno = 0;
     if (fclose(stdout) != 0)
         failed = true;
+    if (!errno)
+        errno = flush_error;
     if (failed && signals_caught() == SIGPIPE)
         message_raise(128 + SIGPIPE);
     else if (failed)

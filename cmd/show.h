@@ -41,5 +41,8 @@ void show_end(struct show_line *line);
 /* Each index that is not valid, with its reason. LOST: that makes the exit status 1. */
 void show_invalid(const struct wp_verify_report *r, bool lost);
 
+/* Flushes stdout, before something goes to stderr; show_finish says what failed. */
+void show_flush(void);
+
 /* Flushes and closes stdout: what could not be written (a full disk) is an error. */
 void show_finish(void);

@@ -71,7 +71,7 @@ static void print_report(const struct args *a, const struct wp_verify_report *r,
         if (a->verbose || r->notes[i].kind != WP_NOTE_CLOSURES)
             print_note(r->notes + i);
     }
-    fflush(stdout);
+    show_flush();
     hints_print(r);
     show_begin(&line);
     show_add_verdict(&line, r);

@@ -280,7 +280,8 @@ def test_format_wins_over_the_suffix_and_pax_is_a_tar(warmpack, tmp_path):
 def test_a_full_disk_behind_standard_output_is_an_error(warmpack, tmp_path):
     tree(tmp_path)
     assert warmpack("-czf", "a.tgz", "app").returncode == 0
-    for args in [["create", "--help"], ["--version"], ["tf", "a.tgz"], ["list", "--json", "-f", "a.tgz"]]:
+    for args in [["create", "--help"], ["--version"], ["tf", "a.tgz"], ["list", "--json", "-f", "a.tgz"],
+                 ["verify", "-q", "--json", "app"], ["inspect", "-q", "--json", "app"]]:
         with open("/dev/full", "wb") as full:
             result = warmpack(*args, stdout=full)
         assert result.returncode == 2, args
