@@ -32,11 +32,10 @@ static void list_clear(struct compiled_list *l)
 static char *source_of(const char *path)
 {
     _cleanup_free_ char *dir = path_dir(path), *name = strdup(path_base(path));
-    size_t n = name ? strlen(name) : 0;
 
-    if (!dir || !path_has_suffix(name, ".pyc"))
+    if (!dir || !name || !path_has_suffix(name, ".pyc"))
         return NULL;
-    name[n - 1] = '\0'; /* k.py */
+    name[strlen(name) - 1] = '\0'; /* k.py */
     if (strcmp(path_base(dir), "__pycache__") == 0) {
         char *above = path_dir(dir), *tag = strchr(name, '.');
 

@@ -143,7 +143,7 @@ char *wp_account_name(uint32_t id, bool group)
 {
     struct account a = {0};
     int r = group ? account_group(&a, NULL, id) : account_user(&a, NULL, id);
-    char *name = strdup(r == 1 ? a.name : "");
+    char *name = strdup(r == 1 && a.name ? a.name : "");
 
     account_clear(&a);
     return name;

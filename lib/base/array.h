@@ -27,6 +27,7 @@ static inline void *array_with_room(void *array, size_t count, size_t size)
 
 /* Of COUNT items, the number of the first for which IS_BEFORE is false: an expression in the number
  * I, true for none but the items before. COUNT where it is true for all. */
+/* I is a name. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define array_first(i, count, is_before)                                                           \
     ({                                                                                             \
         size_t _low = 0, _high = (count);                                                          \
@@ -39,3 +40,4 @@ static inline void *array_with_room(void *array, size_t count, size_t size)
         }                                                                                          \
         _low;                                                                                      \
     })
+/* NOLINTEND(bugprone-macro-parentheses) */

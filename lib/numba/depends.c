@@ -212,7 +212,7 @@ void depends_free(struct depends *d)
 
 ptrdiff_t depends_root_of(const char *path, const char *module)
 {
-    size_t n = strlen(path), size = strlen(module);
+    size_t n, size = strlen(module);
     const char *slash = strrchr(path, '/'), *dot = strchr(slash ? slash : path, '.');
 
     if (!dot || size == 0)

@@ -68,11 +68,11 @@ enum {
 
 #define ROW(name, on, one, two)                                                                    \
     {                                                                                              \
-        name, on, .caps = one, .caps2 = two                                                        \
+        name, on, .caps = (one), .caps2 = (two)                                                    \
     }
 #define BY_HAND(name, on, one, two)                                                                \
     {                                                                                              \
-        name, on, .by_hand = true, .caps = one, .caps2 = two                                       \
+        name, on, .by_hand = true, .caps = (one), .caps2 = (two)                                   \
     }
 
 const struct features_row features_aarch64_rows[] = {

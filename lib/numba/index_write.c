@@ -103,7 +103,7 @@ static int source_new(struct source **out, const struct index *from, struct wp_e
 static int find_source(struct index_writer *w, const struct index *from, struct source **out,
                        struct wp_error *err)
 {
-    struct source *s;
+    struct source *s = NULL;
     int r;
 
     for (size_t i = 0; i < w->source_count; i++)

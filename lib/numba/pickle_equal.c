@@ -84,6 +84,7 @@ static int compare_runs(struct comparison *c, struct pickle_value *const *a, siz
 static bool is_same_literal(const struct pickle_value *a, const struct pickle_value *b)
 {
     return a->boolean == b->boolean && a->integer == b->integer && a->size == b->size &&
+           /* By its bits: a NaN is the same, and 0.0 is not -0.0. NOLINTNEXTLINE */
            memcmp(&a->real, &b->real, sizeof(a->real)) == 0 &&
            (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
 }
