@@ -102,17 +102,24 @@ def test_packages(place, kind):
     assert place.loads("/opt/app")
 
 
-def test_read_only(place):
+def package_site(place):
+    """A directory that does for Python what the installed package does: it is on the path, and its
+    .pth file is read."""
+    site = place.path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(f"import site; site.addsitedir({str(ROOT / 'python')!r})")
+    return site
+
+
+@pytest.mark.parametrize("mount", ["mount -o loop,ro app.squashfs /opt/app",
+                                   "mount -o bind,ro /srv/build/app /opt/app"])
+def test_read_only(place, mount):
     """By another user, from a mount that nobody can write to."""
     write_sources(place.path / "srv" / "build" / "app")
     *lines, switch = recipe("read-only")
     place.run(*lines)
-    # As the installed package would: its directory on the path, and its .pth file read.
-    site = place.path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(f"import site; site.addsitedir({str(ROOT / 'python')!r})")
-    user = f"{as_www_data(place)} PYTHONPATH={site}"
-    told = place.run("mount -o remount,ro,bind /opt", switch, "cd /opt/app",
+    user = f"{as_www_data(place)} PYTHONPATH={package_site(place)}"
+    told = place.run("mkdir /opt/app", mount, switch, "cd /opt/app",
                      f"{user} NUMBA_DEBUG_CACHE=1 python3 -c '{CALL}'")
     assert "data loaded" in told and "data saved" not in told
 
@@ -131,15 +138,30 @@ def test_continuous_integration(place):
     assert "data loaded" in told and "data saved" not in told
 
 
-def test_hpc_module(place):
-    write_sources(place.work / "app")
+def load_module(place, name):
+    """What loads the module of that recipe."""
     modules = place.path / "modules" / "app"
     modules.mkdir(parents=True)
-    (modules / "1.0").write_text("\n".join(recipe("hpc")) + "\n")
+    (modules / "1.0").write_text("\n".join(recipe(name)) + "\n")
+    return (f". /usr/share/modules/init/sh; module use {modules.parent}; module load app/1.0; "
+            f"cd /; NUMBA_DEBUG_CACHE=1 python3 -c '{CALL}'")
+
+
+def test_hpc_module(place):
+    write_sources(place.path / "srv" / "modules" / "app")
+    place.run(f"cd /srv/modules/app; python3 -c '{CALL}'",
+              "warmpack seal --strict /srv/modules/app; find . -exec touch -d @1 {} +")
+    load = f"export PYTHONPATH={package_site(place)}; {load_module(place, 'hpc')}"
+    command = f"{as_www_data(place)} sh -c {shlex.quote(load)}"
+    told = place.run(command)
+    assert "data loaded" in told and "data saved" not in told
+
+
+def test_hpc_module_that_unpacks(place):
+    write_sources(place.work / "app")
     place.run(f"cd app; python3 -c '{CALL}'; cd ..; mkdir /srv/modules",
               "warmpack create -q --strict -f /srv/modules/app.tgz app")
-    load = (f". /usr/share/modules/init/sh; module use {modules.parent}; module load app/1.0; "
-            f"cd /; NUMBA_DEBUG_CACHE=1 python3 -c '{CALL}'")
+    load = load_module(place, "hpc-unpacked")
     for _ in range(2):
         told = place.run(load)
         assert "data loaded" in told and "data saved" not in told
