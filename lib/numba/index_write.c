@@ -93,11 +93,12 @@ static int source_new(struct source **out, const struct index *from, struct wp_e
         r = pickle_copy_begin(&s->copy, s->traced, from->text + from->body_at, err);
     if (r == 0 && !is_usual(pickle_root(s->traced)))
         r = not_supported(err);
-    if (r == 0)
-        *out = s;
-    else
+    if (r < 0) {
         source_free(s);
-    return r;
+        return r;
+    }
+    *out = s;
+    return 0;
 }
 
 static int find_source(struct index_writer *w, const struct index *from, struct source **out,
