@@ -20,6 +20,9 @@ static const char *const of_status[WP_STATUS_COUNT] = {
     [WP_WRONG_PYTHON] = "run it with the Python that compiled it, or compile again",
     [WP_WRONG_CPU] = "'warmpack env' prints the settings with which Numba loads these caches",
     [WP_UNSAFE_CPU] = "compile with settings that all machines can use: 'warmpack env --common'",
+    [WP_OUTDATED] =
+        ("it may give old results: 'warmpack verify --fix' removes it, and Numba compiles "
+         "again"),
 };
 
 /* What else works where the tree has a manifest. */

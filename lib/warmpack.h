@@ -121,6 +121,7 @@ enum wp_status {
     WP_WRONG_PYTHON,   /* likewise of Python */
     WP_WRONG_CPU,      /* no overload for the CPU that Numba compiles for */
     WP_UNSAFE_CPU,     /* its code needs a feature that this machine lacks */
+    WP_OUTDATED,       /* older than a file that its code came from, which no stamp covers */
     WP_STATUS_COUNT
 };
 /* "valid", "source-missing", ...: static; "unknown" where S is none. */
@@ -408,6 +409,8 @@ struct wp_extract_result {
     size_t lost;             /* of those, not valid now */
     size_t restamped;        /* indexes changed to fit times that could not be set */
     size_t sources, matched; /* with caches_only: sources of indexes; those that are the same */
+    size_t left_out; /* with caches_only: indexes of such sources, whose code came from a file that
+                        is not the same */
     struct wp_verify_report verify;     /* each index where it lies now */
     struct wp_retarget_result retarget; /* with that: as from wp_retarget */
     WP_RESERVED(4);
@@ -454,6 +457,8 @@ struct wp_restore_result {
     char *cache_dir;              /* as in wp_extract_result */
     bool set_cache_dir;
     size_t was_valid, lost; /* as in wp_extract_result */
+    size_t left_out; /* indexes that were not put or fitted anywhere, as a file that their code came
+                        from is not the same */
     struct wp_verify_report verify;
     struct wp_retarget_result retarget; /* with that: as from wp_retarget */
     WP_RESERVED(4);

@@ -145,6 +145,8 @@ int amend_survey(struct amend *a, struct wp_error *err)
         r = read_indexes(&s->pack, err);
     if (r == 0)
         r = pack_judge(&s->pack, &s->verify, err);
+    if (r == 0)
+        r = pack_depends(&s->pack, &s->verify, err);
     return r < 0 ? r : count_valid(s, err);
 }
 

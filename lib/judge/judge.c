@@ -30,6 +30,7 @@ const char *wp_status_name(enum wp_status s)
         [WP_WRONG_PYTHON] = "wrong-python",
         [WP_WRONG_CPU] = "wrong-cpu",
         [WP_UNSAFE_CPU] = "unsafe-cpu",
+        [WP_OUTDATED] = "outdated",
     };
 
     return (unsigned)s < WP_STATUS_COUNT ? names[s] : "unknown";

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "depends.h"
 #include "job.h"
 #include "judge/judge.h"
 #include "manifest/links.h"
@@ -88,6 +89,23 @@ static int decide(struct fates *f)
     return 0;
 }
 
+/* All files that the code of kept indexes can come from: who puts them into a tree compares. */
+static int decide_depends(struct fates *f, struct wp_error *err)
+{
+    _cleanup_(pack_depends_clear) struct pack_depends found = {0};
+    int r = pack_depends_find(&found, f->p, err);
+
+    for (size_t i = 0; r == 0 && found.sets && i < found.sets->count; i++)
+        for (size_t k = 0; k < found.sets->sets[i].file_count && r == 0; k++) {
+            size_t item = found.items[found.sets->sets[i].files[k]];
+            const struct entry *last;
+
+            if (links_follow(tell_of, f, f->p->walk.items[item].entry.path, &last) == -ENOMEM)
+                r = error_nomem(err);
+        }
+    return r;
+}
+
 static bool is_dropped(const struct walk_item *item, void *fates)
 {
     return *fate_of(fates, item) == DROPPED;
@@ -98,8 +116,10 @@ int pack_keep_caches(struct pack *p, struct wp_error *err)
     _cleanup_free_ unsigned char *fates = calloc(p->walk.count + 1, 1);
     struct fates f = {.p = p, .of = fates};
 
-    if (!fates || decide(&f) < 0)
-        return error_nomem(err);
+    int r = fates && decide(&f) == 0 ? decide_depends(&f, err) : error_nomem(err);
+
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < p->walk.count; i++)
         p->walk.items[i].entry.absent = fates[i] == ABSENT;
     walk_drop(&p->walk, 0, is_dropped, &f);

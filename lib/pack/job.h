@@ -141,6 +141,10 @@ const struct walk_item *pack_source(const struct pack *p, const char *path);
  * -EAGAIN where an index or its data files changed since they were read. */
 int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error *err);
 
+/* Finds what the code of each index can come from, for the manifest; those that are older than that
+ * are `outdated`. After pack_judge. -EAGAIN where a file changed since it was read. */
+int pack_depends(struct pack *p, struct wp_verify_report *verify, struct wp_error *err);
+
 /* Adds a file with that content. */
 int pack_make(struct pack *p, const char *path, const char *text, struct wp_error *err);
 /* Writes what was made, and last the manifest, which begins at byte *AT of the archive. The walk

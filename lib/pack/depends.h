@@ -1,0 +1,29 @@
+#pragma once
+/* Which files of what is packed the code of its indexes can come from. Private to lib/pack and
+ * lib/amend. */
+
+#include "job.h"
+#include "numba/depends.h"
+
+/* Zero-initialise; free with pack_depends_clear. */
+struct pack_depends {
+    struct depends *sets; /* numbers of files are those in ITEMS; owned */
+    size_t *items;        /* numbers in the walk, of all that is no directory and no cache; owned */
+    size_t count;
+    /* The sources that have indexes, as numbers in ITEMS, in the order of SETS->of_source; owned */
+    size_t *sources;
+    size_t source_count;
+};
+
+/* Reads the caches of P's walk, which is sorted, and the sources that they lead to. -EAGAIN where
+ * one of them is not what the walk knows: it changed since. */
+int pack_depends_find(struct pack_depends *out, const struct pack *p, struct wp_error *err);
+void pack_depends_clear(struct pack_depends *d);
+
+/* The set of the source that is number ITEM in the walk; SIZE_MAX: no index has it. */
+size_t pack_depends_of(const struct pack_depends *d, size_t item);
+
+/* Writes them into P's manifest, whose indexes are judged, and judges by times those that are valid
+ * so far. */
+int pack_depends_record(struct pack *p, const struct pack_depends *found,
+                        struct wp_verify_report *verify, struct wp_error *err);
