@@ -32,6 +32,7 @@ static void print_json(const struct args *a, const struct wp_restore_result *r)
     document_member("renamed", document_count(r->renamed));
     document_member("was_valid", document_count(r->was_valid));
     document_member("lost", document_count(r->lost));
+    document_member("left_out", document_count(r->left_out));
     if (r->retarget.cpu)
         document_member("retarget", document_retarget(&r->retarget));
     document_verify(&r->verify);

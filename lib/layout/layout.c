@@ -83,6 +83,8 @@ static int place_elsewhere(struct layout *l, struct layout_record *record,
     bool stays = false, left_out = true;
     int r = 0;
 
+    if (f->stays)
+        return 0;
     for (size_t i = 0; i < n; i++) {
         stays |= is_own(record, &d[i]);
         if (!is_own(record, &d[i]) && !layout_is_claimed(l, &d[i], f))

@@ -44,6 +44,7 @@ struct layout_file {
     bool is_index;
     bool valid;     /* index: it is to win over one that is not */
     bool was_valid; /* index: when packed */
+    bool stays;     /* index: it is put nowhere else, as it would give old results there */
 };
 
 struct layout_record {

@@ -25,6 +25,7 @@ enum { FILES_OF_A_JOB = 32 };
 struct checking {
     struct restore *restore;
     struct repair *repair;
+    bool second;          /* those that have waited */
     pthread_mutex_t lock; /* guards what follows */
     int status;           /* of the first failure */
     struct wp_error why;
@@ -167,7 +168,24 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
         st.st_size != after.st_size)
         return 0;
     f->status = RESTORED_SAME;
-    return set_attributes(c, f, fd, &after, err);
+    f->ctime = after.st_ctim;
+    return f->waits ? 0 : set_attributes(c, f, fd, &after, err);
+}
+
+/* A file that was the same when it was looked at, and whose caches are of use. */
+static int finish_file(struct checking *c, struct restored *f, struct wp_error *err)
+{
+    _cleanup_close_ int fd = -1;
+    struct stat st;
+
+    if (f->status != RESTORED_SAME || !f->waits)
+        return 0;
+    fd = beneath_open(c->restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    if (fd < 0 || fstat(fd, &st) < 0 || !time_is(st.st_ctim, f->ctime)) {
+        f->status = RESTORED_CHANGED;
+        return 0;
+    }
+    return set_attributes(c, f, fd, &st, err);
 }
 
 static void run_job(struct pool_job *job)
@@ -184,7 +202,7 @@ static void run_job(struct pool_job *job)
             continue;
         r = context_check(c->restore->context, &why);
         if (r == 0)
-            r = check_file(c, f, &why);
+            r = c->second ? finish_file(c, f, &why) : check_file(c, f, &why);
         if (r == 0)
             continue;
         pthread_mutex_lock(&c->lock);
@@ -199,11 +217,12 @@ static void run_job(struct pool_job *job)
 
 /* ---- All of them ------------------------------------------------------------------------- */
 
-int restore_check_files(struct restore *restore, struct repair *repair, struct wp_error *err)
+static int look_at_files(struct restore *restore, struct repair *repair, bool second,
+                         struct wp_error *err)
 {
     size_t jobs = repair->t->m.entry_count / FILES_OF_A_JOB + 1;
     _cleanup_free_ struct check_job *job = calloc(jobs, sizeof *job);
-    struct checking c = {.restore = restore, .repair = repair};
+    struct checking c = {.restore = restore, .repair = repair, .second = second};
 
     if (!job)
         return error_nomem(err);
@@ -226,6 +245,15 @@ int restore_check_files(struct restore *restore, struct repair *repair, struct w
     if (c.status < 0 && err && !err->code)
         *err = c.why;
     return c.status;
+}
+
+int restore_check_files(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    int r = look_at_files(restore, repair, false, err);
+
+    if (r == 0)
+        r = restore_hold(restore, repair, err);
+    return r < 0 ? r : look_at_files(restore, repair, true, err);
 }
 
 /* A hard link has its target's facts already, as a symlink has where a copy stands in its place. */
@@ -291,17 +319,37 @@ static int plan_files(const struct restore *restore, struct repair *repair, stru
     return 0;
 }
 
+/* Files that the code of an index can come from: of one that does not say, any source. */
+static void mark_depends(struct repair *repair)
+{
+    const struct manifest *m = &repair->t->m;
+    bool all = false;
+
+    for (size_t i = 0; i < m->set_count; i++)
+        for (size_t k = 0; k < m->sets[i].file_count; k++) {
+            struct restored *f = restore_file_of(repair, m->sets[i].files[k]);
+
+            if (f)
+                f->is_source = true;
+        }
+    for (size_t i = 0; i < m->index_count; i++)
+        all |= m->indexes[i].valid && !m->indexes[i].has_depends;
+    for (size_t i = 0; i < m->entry_count && all; i++)
+        repair->files[i].is_source |= caches_is_source(m->entries[i].path);
+}
+
 /* Sources of all indexes; those in the same directories count, too, since Numba may have made
  * indexes for them here. */
 static void mark_sources(struct repair *repair)
 {
+    mark_depends(repair);
     for (size_t i = 0; i < repair->t->m.index_count; i++) {
         struct restored *f = repair->t->m.indexes[i].source
                                  ? restore_file_of(repair, repair->t->m.indexes[i].source)
                                  : NULL;
 
         if (f)
-            f->is_source = true;
+            f->is_source = f->waits = true;
     }
 }
 
@@ -321,7 +369,7 @@ static int count_sources(struct restore *restore, struct repair *repair)
             continue;
         seen[f - repair->files] = true;
         restore->result->sources++;
-        restore->result->matched += f->status == RESTORED_SAME;
+        restore->result->matched += f->status == RESTORED_SAME || f->status == RESTORED_HELD;
         if (f->status == RESTORED_CHANGED)
             report(restore->context, WP_WARNING, f->path,
                    "is not what was packed: its caches are left as they are");
@@ -354,7 +402,7 @@ int restore_count_files(struct restore *restore, struct repair *repair, struct w
 
         if (is_ours(repair->t, repair->t->m.entries[i].path))
             continue;
-        restore->result->files += f->status == RESTORED_SAME;
+        restore->result->files += f->status == RESTORED_SAME || f->status == RESTORED_HELD;
         restore->result->missing += f->status == RESTORED_MISSING;
         restore->result->changed += f->status == RESTORED_CHANGED;
     }

@@ -72,7 +72,17 @@ ptrdiff_t graft_source(const struct graft *g, const char *source)
 
 bool graft_is_same(const struct graft *g, size_t source)
 {
+    return g->repair.files[source].status >= RESTORED_SAME;
+}
+
+bool graft_is_usable(const struct graft *g, size_t source)
+{
     return g->repair.files[source].status == RESTORED_SAME;
+}
+
+size_t graft_left_out(const struct graft *g)
+{
+    return g->result.left_out;
 }
 
 /* Records of what is staged are for directories of the manifest, too. */

@@ -29,6 +29,10 @@ void graft_free(struct graft *g); /* NULL is fine */
 ptrdiff_t graft_source(const struct graft *g, const char *source);
 /* Has it the same content in the tree? */
 bool graft_is_same(const struct graft *g, size_t source);
+/* And all that the code of its caches came from, too? */
+bool graft_is_usable(const struct graft *g, size_t source);
+/* How many indexes are left out for that. */
+size_t graft_left_out(const struct graft *g);
 /* Adds to L, whose records are all staged ones, the caches that the tree has for those sources. */
 int graft_add_caches(struct graft *g, struct layout *l, struct wp_error *err);
 /* Before the commit: lets what is staged fit the sources. */

@@ -22,7 +22,8 @@ enum restored_status {
     RESTORED_NONE,    /* nothing to look at: no file, or outside of what was unpacked */
     RESTORED_MISSING, /* or something else than a file stands there */
     RESTORED_CHANGED, /* other content than was packed */
-    RESTORED_SAME
+    RESTORED_SAME,
+    RESTORED_HELD /* the same, but its caches hold code of a file that is not */
 };
 
 /* What became of an entry of the manifest. */
@@ -31,9 +32,12 @@ struct restored {
     const struct entry *facts; /* a hard link's are its target's; NULL: none */
     enum restored_status status;
     bool superseded; /* another manifest of the tree speaks for it; no facts */
-    bool is_source;  /* of an index that was valid when packed, or may have others */
+    bool is_source;  /* of an index that was valid when packed, or may have others; or code of
+                        such an index can come from it */
     bool has_links;  /* other entries are hard links of it, or it is one */
+    bool waits;      /* its time is set when it is known whether its caches are of use */
     struct timespec before, now;
+    struct timespec ctime; /* when its content was looked at */
 };
 
 /* The repair of what one manifest speaks of. */
@@ -86,6 +90,9 @@ int restore_plan(struct restore *restore, struct repair *repair, struct wp_error
 /* Compares them, and sets what may be set; where it is too early for that, finds out what may be.
  */
 int restore_check_files(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* ---- hold.c: which sources are held back, as their caches hold code of what has changed */
+int restore_hold(struct restore *restore, struct repair *repair, struct wp_error *err);
+
 /* Counts what came of it, and warns of sources that have changed. */
 int restore_count_files(struct restore *restore, struct repair *repair, struct wp_error *err);
 /* Sets the times that may be set. */

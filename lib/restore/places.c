@@ -60,15 +60,16 @@ static void judge_file(const struct restore *restore, const struct repair *repai
      * that came another way, whose modules may be fewer, or out of it. */
     f->was_valid =
         line && line->valid && source && !source->superseded &&
-        (here ? source->status == RESTORED_SAME || source->status == RESTORED_CHANGED
+        (here ? source->status >= RESTORED_CHANGED
               : source->path && !restore->grafting && !is_absent(repair->t, line->source));
     f->valid = line && line->valid && here && source->status == RESTORED_SAME;
+    f->stays = source && source->status == RESTORED_HELD;
 }
 
 static bool is_of_source(void *ctx, const char *archived, const struct wp_stamp *stamp)
 {
     const struct restored *f = restore_file_of(ctx, archived);
-    const struct entry *e = f && f->status == RESTORED_SAME ? f->facts : NULL;
+    const struct entry *e = f && f->status >= RESTORED_SAME ? f->facts : NULL;
 
     return e && (stamp_matches(stamp, e->mtime, e->size, e->sha256) == 1 ||
                  stamp_matches(stamp, f->before, e->size, e->sha256) == 1);

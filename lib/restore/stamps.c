@@ -98,6 +98,24 @@ static void warn_of_wrong_code(struct restore *restore, const struct placed_inde
            "remembers: Numba would not notice");
 }
 
+/* An index that fits its source, but not what else its code came from. */
+static void warn_of_old_code(struct restore *restore, const struct placed_index *placed,
+                             const struct restored *f, const struct manifest_index *line)
+{
+    _cleanup_(index_clear) struct index index = {0};
+    _cleanup_buf_ struct buf text = {0};
+
+    if (!line->valid || beneath_read(placed->fd, placed->path, LARGEST, &text, NULL) < 0 ||
+        index_read(&index, text.data, text.size, NULL) < 0 ||
+        stamp_matches(&index.stamp, f->before, f->facts->size, f->facts->sha256) != 1 ||
+        !line->has_stamp || !stamp_equal(&line->stamp, &index.stamp))
+        return;
+    restore->result->lost++;
+    report(restore->context, WP_WARNING, placed->shown,
+           "a file that its code came from has changed, and Numba would not notice: 'warmpack "
+           "verify --fix' removes it");
+}
+
 struct restored *restore_source_of(const struct repair *repair, const struct placed_index *placed)
 {
     _cleanup_free_ char *archived =
@@ -119,6 +137,8 @@ static int fit_index(struct restore *restore, struct repair *repair,
         return 0;
     if (f->status == RESTORED_CHANGED && line)
         warn_of_wrong_code(restore, placed, f, line);
+    if (f->status == RESTORED_HELD && line)
+        warn_of_old_code(restore, placed, f, line);
     if (f->status != RESTORED_SAME)
         return 0;
     source = (struct restamp_source){.now = f->now, .before = f->before, .packed = f->facts};

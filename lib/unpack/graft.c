@@ -17,16 +17,17 @@ static bool fits(struct unpack *u, bool *known, const struct manifest_index *lin
 {
     ptrdiff_t source = line->source ? graft_source(u->graft, line->source) : -1;
     bool same = source >= 0 && graft_is_same(u->graft, (size_t)source);
+    bool usable = source >= 0 && graft_is_usable(u->graft, (size_t)source);
 
     if (source < 0 || known[source])
-        return same;
+        return usable;
     known[source] = true;
     u->result->sources++;
     u->result->matched += same;
     if (!same)
         report(u->a->context, WP_DETAIL, u->manifest.entries[source].path,
                "is not the same here: its caches stay out");
-    return same;
+    return usable;
 }
 
 static const char *archived_path(const struct unpacked *item)
@@ -96,6 +97,8 @@ int unpack_graft(struct unpack *u, struct wp_error *err)
         if (!index || index->skipped)
             r = unpack_remove(u, item, err);
     }
+    if (r == 0)
+        u->result->left_out = graft_left_out(u->graft);
     if (r == 0 && !u->result->matched)
         return error_set(err, 0, u->dir,
                          "none of the %zu sources that %s has caches of is in it, or is the same",

@@ -1,0 +1,107 @@
+/* Repairing, between the second step and the third: sources whose caches hold code of files that
+ * are not what was packed. Numba compares the source alone, so nothing is done that would let it
+ * load them. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "job.h"
+#include "manifest/depends.h"
+#include "tree/beneath.h"
+
+struct holding {
+    const struct restore *restore;
+    const struct repair *repair;
+};
+
+/* Of a file that another manifest speaks for. */
+static bool has_content(const struct restore *restore, const char *path, const struct entry *e)
+{
+    _cleanup_close_ int fd = beneath_open(restore->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    unsigned char digest[SHA256_SIZE];
+    struct stat st;
+
+    return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+           sha256_of_file(fd, digest) == 0 && memcmp(digest, e->sha256, sizeof digest) == 0;
+}
+
+static int is_same(void *ctx, const char *path)
+{
+    const struct holding *h = ctx;
+    const struct restored *f = restore_file_of(h->repair, path);
+
+    if (f && f->superseded && f->path) {
+        const struct entry *e = &h->repair->t->m.entries[f - h->repair->files];
+
+        return e->type == ENTRY_FILE && e->has_sha256 && has_content(h->restore, f->path, e);
+    }
+    return f && f->status == RESTORED_SAME;
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    const char *const *x = a, *const *y = b;
+
+    return strcmp(*x, *y);
+}
+
+/* What is told of COUNT indexes of ALL that are left out: CHANGED are the files, one for each. */
+static void report_left_out(const struct restore *restore, const char **changed, size_t count,
+                            size_t all)
+{
+    size_t others = 0;
+
+    if (!count)
+        return;
+    qsort(changed, count, sizeof *changed, compare_paths);
+    for (size_t i = 1; i < count; i++)
+        others += strcmp(changed[i], changed[i - 1]) != 0;
+    if (others)
+        report(restore->context, WP_WARNING, NULL,
+               "%zu of %zu indexes left out: %s and %zu other %s changed", count, all, changed[0],
+               others, others == 1 ? "file" : "files");
+    else
+        report(restore->context, WP_WARNING, NULL, "%zu of %zu indexes left out: %s changed", count,
+               all, changed[0]);
+}
+
+/* The source of valid index LINE, where its content is as packed; else NULL. */
+static struct restored *source_of(const struct repair *repair, const struct manifest_index *line)
+{
+    struct restored *f = line->valid && line->source ? restore_file_of(repair, line->source) : NULL;
+
+    return f && !f->superseded && (f->status == RESTORED_SAME || f->status == RESTORED_HELD) ? f
+                                                                                             : NULL;
+}
+
+int restore_hold(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    struct holding h = {restore, repair};
+    const struct manifest *m = &repair->t->m;
+    _cleanup_free_ const char **changed = NULL, **told = NULL;
+    size_t count = 0, all = 0;
+    int r = manifest_changed(m, is_same, &h, &changed, err);
+
+    if (r < 0)
+        return r;
+    told = calloc(m->index_count + 1, sizeof *told);
+    if (!told)
+        return error_nomem(err);
+    for (size_t i = 0; i < m->index_count; i++) {
+        struct restored *f = source_of(repair, &m->indexes[i]);
+
+        all += m->indexes[i].valid;
+        if (!f || !changed[i])
+            continue;
+        f->status = RESTORED_HELD;
+        told[count++] = changed[i];
+        report(restore->context, restore_detail(restore), m->indexes[i].index,
+               "is left out: %s changed", changed[i]);
+    }
+    restore->result->left_out += count;
+    report_left_out(restore, told, count, all);
+    return 0;
+}
