@@ -6,6 +6,7 @@
  * archive from both (plan.c). */
 
 #include "archive/spool.h"
+#include "pack/depends.h"
 #include "pack/job.h"
 
 /* The tree that the archive was made from, and the caches that belong to it. */
@@ -14,7 +15,9 @@ struct survey {
     struct wp_create_options options;
     struct wp_member member;
     struct wp_verify_report verify; /* of pack.manifest.indexes, in the same order */
+    struct pack_depends depends;    /* what they depend on */
     size_t *valid; /* by number in pack.walk: valid indexes of that source; owned */
+    bool *same;    /* likewise: the archive has it, by content and name; after amend_match; owned */
 };
 
 /* A source of the archive and the file of the tree that it was made from. */
@@ -47,6 +50,12 @@ bool amend_is_source(const struct entry *e);
 bool amend_is_zip(const struct entry *e);
 /* Fills a->matches, and says in the result which sources have none. */
 int amend_match(struct amend *a, struct wp_error *err);
+
+/* ---- depends.c */
+/* *CHANGED becomes, for each index of the survey, the file that its code came from and that the
+ * archive has not as the tree has it; NULL: there is none. An array of the survey's paths, which
+ * the caller frees. After amend_match. */
+int amend_changed(struct amend *a, const char ***changed, struct wp_error *err);
 
 /* ---- times.c */
 /* Gives the matched sources of P, whose walk begins as the spool does, their times. */

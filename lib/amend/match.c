@@ -211,6 +211,21 @@ static void match_zip(struct amend *a, const struct candidates *c, size_t spoole
             (struct match){.spooled = spooled, .source = (size_t)(found - all), .same_name = true};
 }
 
+/* All files of the tree that the archive has as E, which may be copies of one another. */
+static void mark_same(struct amend *a, const struct candidates *c, const struct paths *paths,
+                      const struct entry *e, const unsigned char *sha256)
+{
+    const struct walk_item *all = a->survey.pack.walk.items;
+    size_t i = array_first(k, c->count, memcmp(c->items[k]->entry.sha256, sha256, SHA256_SIZE) < 0);
+
+    for (; i < c->count && memcmp(c->items[i]->entry.sha256, sha256, SHA256_SIZE) == 0; i++) {
+        bool *same = &a->survey.same[c->items[i] - all];
+
+        if (!*same)
+            *same = amend_is_zip(e) || has_same_name(a, paths, e->path, c->items[i]->entry.path);
+    }
+}
+
 static int match_all(struct amend *a, const struct candidates *c, const struct paths *paths,
                      struct wp_error *err)
 {
@@ -223,8 +238,10 @@ static int match_all(struct amend *a, const struct candidates *c, const struct p
         const struct entry *file;
         struct match *m;
 
-        if (amend_is_zip(e))
+        if (amend_is_zip(e)) {
             match_zip(a, c, i);
+            mark_same(a, c, paths, e, e->sha256);
+        }
         if (!amend_is_source(e))
             continue;
         a->result->sources += e->type == ENTRY_FILE;
@@ -234,6 +251,7 @@ static int match_all(struct amend *a, const struct candidates *c, const struct p
             r = note_unmatched(a, e->path, err);
         if (!found)
             continue;
+        mark_same(a, c, paths, e, file->sha256);
         m = &a->matches[a->match_count];
         *m = (struct match){.spooled = i, .source = (size_t)(found - walk->items)};
         m->same_name = has_same_name(a, paths, e->path, found->entry.path);
@@ -261,7 +279,8 @@ int amend_match(struct amend *a, struct wp_error *err)
     struct paths paths = {.v = v, .count = n};
 
     a->matches = calloc(n ? n : 1, sizeof *a->matches);
-    if (!items || !v || !a->matches)
+    a->survey.same = calloc(walk->count + 1, sizeof *a->survey.same);
+    if (!items || !v || !a->matches || !a->survey.same)
         return error_nomem(err);
     for (size_t i = 0; i < walk->count; i++)
         if ((amend_is_source(&walk->items[i].entry) || amend_is_zip(&walk->items[i].entry)) &&

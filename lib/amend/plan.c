@@ -268,9 +268,18 @@ static void leave_behind(struct amend *a, const struct wp_index_status *s)
     a->result->left_behind++;
 }
 
-/* Index number I of the survey, for every source of the archive that it belongs to. */
+/* A valid one, whose code came from CHANGED. */
+static void leave_outdated(struct amend *a, const struct wp_index_status *s, const char *changed)
+{
+    report(a->context, WP_WARNING, s->index,
+           "its code came from %s, which is not so in the archive: left behind", changed);
+    a->result->left_behind++;
+}
+
+/* Index number I of the survey, for every source of the archive that it belongs to. CHANGED: a file
+ * that its code came from and that the archive has not, or NULL. */
 static int add_index_for(struct pack *p, struct amend *a, struct destinations *d, size_t i,
-                         struct wp_error *err)
+                         const char *changed, struct wp_error *err)
 {
     const struct wp_index_status *s = &a->survey.verify.indexes[i];
     const struct walk_item *all = a->survey.pack.walk.items;
@@ -295,6 +304,12 @@ static int add_index_for(struct pack *p, struct amend *a, struct destinations *d
             told = true;
             continue;
         }
+        if (changed) {
+            if (!told)
+                leave_outdated(a, s, changed);
+            told = true;
+            continue;
+        }
         dir = source_dir_for(a, m, s->source);
         to = dir ? destination(p, a, d, from, dir, err) : NULL;
         if (!to)
@@ -309,10 +324,11 @@ static int add_index_for(struct pack *p, struct amend *a, struct destinations *d
 static int add_caches(struct pack *p, struct amend *a, struct wp_error *err)
 {
     _cleanup_(destinations_clear) struct destinations d = {0};
-    int r = 0;
+    _cleanup_free_ const char **changed = NULL;
+    int r = amend_changed(a, &changed, err);
 
     for (size_t i = 0; i < a->survey.verify.count && r == 0; i++)
-        r = add_index_for(p, a, &d, i, err);
+        r = add_index_for(p, a, &d, i, changed[i], err);
     if (r == 0 && a->o->strict && a->result->left_behind)
         return error_set(err, 0, a->o->output,
                          "not amended: %zu cache indexes are not valid (--strict)",

@@ -146,14 +146,18 @@ int amend_survey(struct amend *a, struct wp_error *err)
     if (r == 0)
         r = pack_judge(&s->pack, &s->verify, err);
     if (r == 0)
-        r = pack_depends(&s->pack, &s->verify, err);
+        r = pack_depends_find(&s->depends, &s->pack, err);
+    if (r == 0)
+        r = pack_depends_record(&s->pack, &s->depends, &s->verify, err);
     return r < 0 ? r : count_valid(s, err);
 }
 
 void amend_survey_clear(struct survey *s)
 {
     free(s->valid);
+    free(s->same);
     wp_verify_report_clear(&s->verify);
+    pack_depends_clear(&s->depends);
     if (s->pack.o)
         pack_clear(&s->pack);
     *s = (struct survey){0};

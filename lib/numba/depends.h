@@ -4,7 +4,8 @@
  *
  * - A module is found from every directory that Python may have on its path: the tree's top, each
  *   directory with modules beneath that is no regular package itself, and what the caller names.
- *   Where several have it, all count.
+ *   Where several have it, all count; but a file that lies in one of them, a regular package,
+ *   imports from that one alone.
  * - "from a import b" takes a, and a.b where it is a module; "from a import *" every module of a.
  * - Packages' __init__ on the way count, those of the imported and of the importing file.
  * - A source whose imports are dynamic takes every module of its top-level package; one that lies

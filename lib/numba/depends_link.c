@@ -177,12 +177,41 @@ static bool is_in_package(const char *package, const char *module, const char **
     return true;
 }
 
-static void link_absolute(struct depends_linker *l, struct place *p, const struct imports *found,
-                          const struct import *s)
+/* Is entry E a regular package that FILE lies in? */
+static bool is_own_package(struct depends_linker *l, const char *file,
+                           const struct depends_entry *e)
+{
+    return strncmp(file, e->key, e->size) == 0 && file[e->size] == '/' &&
+           set_key(l, e->key, e->size, "__init__", strlen("__init__")) &&
+           depends_index_module(l->index, (const char *)l->key.data, l->key.size) != NONE;
+}
+
+/* Of several copies of a package, such as releases side by side, Python has loaded the one that the
+ * importing file lies in: its entry; NULL: the module is not of FILE's own package. */
+static const struct depends_entry *own_package(struct depends_linker *l, const char *file,
+                                               const char *module, size_t n)
+{
+    const struct depends_index *x = l->index;
+    const struct depends_entry *own = NULL;
+
+    for (size_t i = depends_index_entry(x, module, n); i < x->entry_count; i++) {
+        const struct depends_entry *e = x->entries + i;
+
+        if (e->size - e->name_at != n || memcmp(e->key + e->name_at, module, n) != 0)
+            break;
+        if (is_own_package(l, file, e))
+            own = own && own->size > e->size ? own : e;
+    }
+    return own;
+}
+
+static void link_absolute(struct depends_linker *l, struct place *p, const char *file,
+                          const struct imports *found, const struct import *s)
 {
     const struct depends_index *x = l->index;
     const char *module = imports_module(found, s), *rest;
     size_t n = strcspn(module, ".");
+    const struct depends_entry *own = own_package(l, file, module, n);
     bool any = false;
 
     if (is_in_package(x->tree->package, module, &rest)) {
@@ -196,6 +225,8 @@ static void link_absolute(struct depends_linker *l, struct place *p, const struc
 
         if (e->size - e->name_at != n || memcmp(e->key + e->name_at, module, n) != 0)
             break;
+        if (own && own != e)
+            continue;
         start_place(l, p, e->key, depends_parent(e->key, e->size));
         enter_all(l, p, module);
         enter_names(l, p, found, s);
@@ -269,7 +300,7 @@ static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *e
         if (found.items[i].level > 0)
             link_relative(l, &place, path, &found, found.items + i);
         else
-            link_absolute(l, &place, &found, found.items + i);
+            link_absolute(l, &place, path, &found, found.items + i);
     }
     if (r == 0 && found.dynamic)
         link_dynamic(l, path);

@@ -14,29 +14,18 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "base/times.h"
+#include "judge/came_from.h"
 #include "numba/caches.h"
-#include "numba/code_names.h"
-#include "numba/index.h"
 #include "numba/zipped.h"
 
-enum { LARGEST = 1 << 30, MOST_DATA_FILES = 4096 };
-
-/* A module that caches of a source name. */
-struct named {
-    size_t source;      /* number in pack_depends.items */
-    const char *module; /* NULL: there are too many to be told */
-};
+enum { LARGEST = 1 << 30 };
 
 struct finding {
     const struct pack *p;
     struct pack_depends *out;
-    const char **paths;  /* of out->items; owned */
-    struct named *named; /* sorted by source when all are there; owned */
-    size_t named_count;
-    const char **roots; /* owned */
-    size_t root_count;
-    struct texts texts;
-    struct buf text; /* of the file that is read */
+    const char **paths; /* of out->items; owned */
+    struct came_from from;
+    const char *dir; /* of the index that is looked into */
 };
 
 /* ---- Files -------------------------------------------------------------------------------- */
@@ -74,13 +63,14 @@ static bool is_as_known(const struct walk_item *item, const struct stat *st)
 }
 
 /* All of the item, which is empty where it is gone: whoever packs it says so. */
-static int read_item(struct finding *f, const struct walk_item *item, struct wp_error *err)
+static int read_item(const struct finding *f, const struct walk_item *item, struct buf *text,
+                     struct wp_error *err)
 {
     _cleanup_close_ int fd = -1;
     struct stat st;
     int r;
 
-    buf_clear(&f->text);
+    buf_clear(text);
     if (item->spooled && item->entry.type != ENTRY_FILE)
         return 0; /* what it leads to is looked at by its own name */
     fd = item->spooled ? -1 : open_item(f->p, item);
@@ -94,109 +84,34 @@ static int read_item(struct finding *f, const struct walk_item *item, struct wp_
         error_set(err, 0, item->entry.path, "changed while it was packed");
         return -EAGAIN;
     }
-    r = item->spooled ? read_spooled(f->p, item, &f->text)
-                      : file_read_rest(fd, (size_t)st.st_size, LARGEST, &f->text);
+    r = item->spooled ? read_spooled(f->p, item, text)
+                      : file_read_rest(fd, (size_t)st.st_size, LARGEST, text);
     return r == -ENOMEM ? error_nomem(err)
            : r < 0      ? error_set(err, -r, item->entry.path, "cannot read")
                         : 0;
 }
 
-/* ---- What caches name --------------------------------------------------------------------- */
+/* ---- Caches ------------------------------------------------------------------------------- */
 
-static int add_named(struct finding *f, size_t source, const char *module)
+static int read_data(void *ctx, const char *name, struct buf *out, struct wp_error *err)
 {
-    struct named *last = f->named_count ? &f->named[f->named_count - 1] : NULL;
-    const char *copy = NULL;
+    const struct finding *f = ctx;
+    _cleanup_free_ char *path = path_join(f->dir, name);
+    const struct walk_item *data = path ? pack_source(f->p, path) : NULL;
 
-    if (last && last->source == source && last->module && module &&
-        strcmp(last->module, module) == 0)
-        return 0;
-    if (module && !(copy = texts_add(&f->texts, module, strlen(module))))
-        return -ENOMEM;
-    if (array_grow(f->named, f->named_count) < 0)
-        return -ENOMEM;
-    f->named[f->named_count++] = (struct named){source, copy};
-    return 0;
-}
-
-/* The directory from which PATH was imported as MODULE is one that modules are imported from. */
-static int add_root(struct finding *f, const char *path, const char *module)
-{
-    ptrdiff_t n = depends_root_of(path, module);
-    char *copy;
-
-    for (size_t i = 0; i < f->root_count && n > 0; i++)
-        if (strlen(f->roots[i]) == (size_t)n && memcmp(f->roots[i], path, (size_t)n) == 0)
-            return 0;
-    if (n <= 0)
-        return 0;
-    copy = texts_add(&f->texts, path, (size_t)n);
-    if (!copy || array_grow(f->roots, f->root_count) < 0)
-        return -ENOMEM;
-    f->roots[f->root_count++] = copy;
-    return 0;
-}
-
-static int add_names(struct finding *f, size_t source, const struct code_names *names)
-{
-    int r = names->module ? add_root(f, f->paths[source], names->module) : 0;
-
-    for (size_t i = 0; i < names->function_count && r == 0; i++) {
-        const struct code_function *function = &names->functions[i];
-
-        r = add_named(f, source, function->module ? function->module : function->path);
-    }
-    for (size_t i = 0; i < names->global_count && r == 0; i++)
-        r = add_named(f, source, names->globals[i].module);
-    return r;
-}
-
-static int look_into_data(struct finding *f, size_t source, const struct walk_item *item,
-                          struct wp_error *err)
-{
-    _cleanup_(code_names_clear) struct code_names names = {0};
-    int r = read_item(f, item, err);
-
-    if (r < 0)
-        return r;
-    r = code_names_read_data(&names, f->text.data, f->text.size, NULL);
-    if (r == 0)
-        r = add_names(f, source, &names);
-    else if (r == -EFBIG)
-        r = add_named(f, source, NULL);
-    return r == -ENOMEM ? error_nomem(err) : 0;
+    if (!path)
+        return error_nomem(err);
+    return data ? read_item(f, data, out, err) : 0;
 }
 
 static int look_into_index(struct finding *f, size_t source, const struct walk_item *item,
                            const char *dir, struct wp_error *err)
 {
-    _cleanup_(index_clear) struct index index = {0};
-    _cleanup_(code_names_clear) struct code_names names = {0};
     _cleanup_buf_ struct buf text = {0};
-    int r = read_item(f, item, err);
+    int r = read_item(f, item, &text, err);
 
-    if (r < 0)
-        return r;
-    text = f->text;
-    f->text = (struct buf){0};
-    if (index_read(&index, text.data, text.size, NULL) < 0)
-        return 0;
-    r = code_names_read_index(&names, &index, NULL);
-    r = r == -EFBIG || index.count > MOST_DATA_FILES ? add_named(f, source, NULL)
-        : r == 0                                     ? add_names(f, source, &names)
-                                                     : r;
-    if (r == -ENOMEM)
-        return error_nomem(err);
-    r = 0;
-    for (size_t i = 0; i < index.count && i < MOST_DATA_FILES && r == 0; i++) {
-        _cleanup_free_ char *path = path_join(dir, index.overloads[i].data);
-        const struct walk_item *data = path ? pack_source(f->p, path) : NULL;
-
-        if (!path)
-            return error_nomem(err);
-        r = data ? look_into_data(f, source, data, err) : 0;
-    }
-    return r;
+    f->dir = dir;
+    return r < 0 ? r : came_from_look(&f->from, source, &text, read_data, f, err);
 }
 
 /* ---- Sources ------------------------------------------------------------------------------ */
@@ -303,28 +218,11 @@ static int look_into_caches(struct finding *f, struct wp_error *err)
 
 /* ---- The sets ----------------------------------------------------------------------------- */
 
-static int compare_named(const void *a, const void *b)
+static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *err)
 {
-    const struct named *x = a, *y = b;
+    const struct finding *f = ctx;
 
-    return (x->source > y->source) - (x->source < y->source);
-}
-
-static int imports_of(void *arg, size_t file, struct imports *out, struct wp_error *err)
-{
-    struct finding *f = arg;
-    int r = read_item(f, &f->p->walk.items[f->out->items[file]], err);
-
-    if (r == 0)
-        r = imports_scan(out, f->text.data, f->text.size, err);
-    for (size_t i = array_first(k, f->named_count, f->named[k].source < file);
-         r == 0 && i < f->named_count && f->named[i].source == file; i++) {
-        if (!f->named[i].module)
-            out->dynamic = "too many names in its caches";
-        else if (imports_add(out, f->named[i].module) < 0)
-            r = error_nomem(err);
-    }
-    return r;
+    return read_item(f, &f->p->walk.items[f->out->items[file]], out, err);
 }
 
 /* The name by which the directory that is packed is imported, where it is a package itself.
@@ -366,36 +264,20 @@ static int name_top(const struct pack *p, char **out)
     return 0;
 }
 
-static int resolve(struct finding *f, struct wp_error *err)
-{
-    _cleanup_free_ char *package = NULL;
-    struct depends_tree tree = {.paths = f->paths,
-                                .count = f->out->count,
-                                .roots = f->roots,
-                                .root_count = f->root_count,
-                                .imports = imports_of,
-                                .arg = f};
-
-    if (name_top(f->p, &package) < 0)
-        return error_nomem(err);
-    tree.package = package;
-    if (f->named_count)
-        qsort(f->named, f->named_count, sizeof *f->named, compare_named);
-    return depends_resolve(&f->out->sets, &tree, f->out->sources, f->out->source_count, err);
-}
-
 int pack_depends_find(struct pack_depends *out, const struct pack *p, struct wp_error *err)
 {
     struct finding f = {.p = p, .out = out};
-    int r = list_files(&f) < 0 ? error_nomem(err) : look_into_caches(&f, err);
+    _cleanup_free_ char *package = NULL;
+    int r = list_files(&f) < 0 || name_top(p, &package) < 0 ? error_nomem(err) : 0;
 
+    f.from = (struct came_from){
+        .paths = f.paths, .count = out->count, .package = package, .read = read_file, .ctx = &f};
+    if (r == 0)
+        r = look_into_caches(&f, err);
     if (r == 0 && out->source_count)
-        r = resolve(&f, err);
+        r = came_from_resolve(&f.from, &out->sets, out->sources, out->source_count, err);
+    came_from_clear(&f.from);
     free(f.paths);
-    free(f.named);
-    free(f.roots);
-    texts_free(&f.texts);
-    buf_free(&f.text);
     return r;
 }
 

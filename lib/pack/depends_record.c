@@ -182,7 +182,7 @@ static int judge_one(struct pack *p, const struct packed_index *packed, size_t i
         return 0;
     if (compiled_at(p, packed, &compiled) < 0)
         return -ENOMEM;
-    if (outdated_by_times(compiled, source, newest->time) != OUTDATED)
+    if (outdated_by_times(&s->stamp, compiled, source, newest->time) != OUTDATED)
         return 0;
     if (outdated_set(s, newest->path) < 0)
         return -ENOMEM;

@@ -199,6 +199,13 @@ static void every_directory_that_has_a_module_counts(void **state)
           "app/main.py", "app/low.py app/main.py lib/low/__init__.py lib/other.py");
 }
 
+static void a_package_imports_from_its_own_copy(void **state)
+{
+    (void)state;
+    check("v1/p/__init__.py\nv1/p/a.py: import p.b\nv1/p/b.py\nv2/p/__init__.py\nv2/p/b.py",
+          "v1/p/a.py", "v1/p/__init__.py v1/p/a.py v1/p/b.py");
+}
+
 static void a_regular_package_is_no_place_to_import_from(void **state)
 {
     (void)state;
@@ -383,6 +390,7 @@ int main(void)
         cmocka_unit_test(compiled_modules_count_and_stubs_do_not),
         cmocka_unit_test(packages_without_init_are_found),
         cmocka_unit_test(every_directory_that_has_a_module_counts),
+        cmocka_unit_test(a_package_imports_from_its_own_copy),
         cmocka_unit_test(a_regular_package_is_no_place_to_import_from),
         cmocka_unit_test(a_tree_that_is_a_package_knows_its_name),
         cmocka_unit_test(what_cannot_be_followed_takes_its_package),

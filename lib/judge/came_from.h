@@ -1,0 +1,39 @@
+#pragma once
+/* Which files of a tree the code of its indexes can come from: by the imports of their sources, and
+ * by what their keys and data files name. */
+
+#include "base/buf.h"
+#include "base/texts.h"
+#include "numba/depends.h"
+
+struct came_from_name;
+
+/* Zero-initialise, give what is given; came_from_clear. */
+struct came_from {
+    /* Given; borrowed. */
+    const char *const *paths; /* of the tree's files, as in struct depends_tree */
+    size_t count;
+    const char *package; /* likewise, or NULL */
+    /* Puts the content of file number FILE in place of what OUT holds; nothing where there is none.
+     * 0 or negative errno. */
+    int (*read)(void *ctx, size_t file, struct buf *out, struct wp_error *err);
+    void *ctx;
+    /* Found. */
+    struct came_from_name *names; /* owned */
+    size_t name_count;
+    const char **roots; /* owned */
+    size_t root_count;
+    struct texts texts;
+    struct buf text; /* of the file that is read */
+};
+
+/* Looks into an index of source number SOURCE, whose bytes are TEXT, and into its data files: DATA
+ * puts the content of the one called NAME in place of what OUT holds, as `read` does. What cannot
+ * be read says nothing. */
+int came_from_look(struct came_from *c, size_t source, const struct buf *text,
+                   int (*data)(void *ctx, const char *name, struct buf *out, struct wp_error *err),
+                   void *ctx, struct wp_error *err);
+/* When all have been looked into: what the COUNT sources depend on. */
+int came_from_resolve(struct came_from *c, struct depends **out, const size_t *sources,
+                      size_t count, struct wp_error *err);
+void came_from_clear(struct came_from *c);
