@@ -68,6 +68,10 @@ bool verify_links_lead_to(const struct verify_tree *t, const char *dir);
 /* Judges the indexes behind them, but for those that are where Numba looks without. */
 int verify_links(struct verify_tree *t, struct wp_error *err);
 
+/* ---- outdated.c */
+/* Judges once more those found valid, by what their code came from. */
+int verify_outdated(struct verify_tree *t, struct wp_error *err);
+
 /* ---- absent.c */
 /* Judges the indexes that the manifests record as valid and that were not found where Numba looks;
  * takes a note of those that are nowhere. */

@@ -101,6 +101,8 @@ static int run(struct verify_tree *t, struct judge_expect *expect, struct wp_err
     if (r == 0)
         r = judge_roots(t, err);
     if (r == 0)
+        r = verify_outdated(t, err);
+    if (r == 0)
         r = verify_absent(t, err);
     if (r == 0)
         r = take_notes(t, err);
