@@ -181,7 +181,8 @@ static int finish_file(struct checking *c, struct restored *f, struct wp_error *
     if (f->status != RESTORED_SAME || !f->waits)
         return 0;
     fd = beneath_open(c->restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-    if (fd < 0 || fstat(fd, &st) < 0 || !time_is(st.st_ctim, f->ctime)) {
+    /* Another name of it may have been given its time meanwhile. */
+    if (fd < 0 || fstat(fd, &st) < 0 || (st.st_nlink == 1 && !time_is(st.st_ctim, f->ctime))) {
         f->status = RESTORED_CHANGED;
         return 0;
     }

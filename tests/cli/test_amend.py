@@ -283,6 +283,7 @@ def test_caches_do_not_go_to_a_module_of_another_name(warmpack, tmp_path, source
         archive.writestr("other/__init__.py", "")
         archive.write(source / "pkg/k.py", "other/k.py")
         archive.write(source / "pkg/__init__.py", "pkg/__init__.py")
+        archive.write(source / "pkg/deep/__init__.py", "pkg/deep/__init__.py")
         archive.write(source / "pkg/deep/m.py", "pkg/deep/m.py")
     done = warmpack.ok("amend", "-f", "a.zip", "--source", source)
     assert b"other/k.py: is pkg/k.py by content, but Python imports it by another name" in done.stderr
