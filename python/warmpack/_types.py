@@ -146,6 +146,7 @@ class _Placed(_Judged):
     matched: int
     was_valid: int  # indexes valid when packed
     lost: int  # of those, not valid now
+    left_out: int  # indexes whose code came from a file that is not the same
 
 
 class ExtractResult(_Placed):
