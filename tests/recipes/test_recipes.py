@@ -7,6 +7,7 @@ of images do."""
 
 import os
 import pathlib
+import platform
 import re
 import shlex
 import shutil
@@ -93,6 +94,13 @@ def test_deployment(place):
     place.run(*recipe("deployment"))
     assert (place.path / "opt" / "app" / "pkg" / "__pycache__").stat().st_uid != 0
     assert place.loads("/opt/app", as_www_data(place))
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names CPUs of x86-64")
+def test_fleet(place):
+    write_sources(place.path / "srv" / "build" / "app")
+    place.run(*recipe("fleet"))
+    assert place.loads("/opt/app", "unset NUMBA_CPU_NAME NUMBA_CPU_FEATURES;")
 
 
 @pytest.mark.parametrize("kind", ["egg", "wheel"])
