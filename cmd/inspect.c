@@ -98,6 +98,15 @@ static void print_digest(const char *text, bool whole)
         printf("%.12s", text);
 }
 
+static void print_part(const char *what, const char *text)
+{
+    if (!text)
+        return;
+    printf("    %s", what);
+    show_name(text);
+    putchar('\n');
+}
+
 static void print_overload(const struct wp_overload *o, bool whole)
 {
     char size[SHOW_SIZE];
@@ -107,11 +116,10 @@ static void print_overload(const struct wp_overload *o, bool whole)
     putchar('\n');
     if (o->cpu)
         print_cpu(o, whole);
-    if (o->target) {
-        fputs("    for     ", stdout);
-        show_name(o->target);
-        putchar('\n');
-    }
+    print_part("for     ", o->target);
+    print_part("version ", o->version);
+    print_part("launch  ", o->launch);
+    print_part("other   ", o->other);
     fputs("    code    ", stdout);
     print_digest(o->code, whole);
     fputs(o->closure ? ", closure " : ", no closure", stdout);

@@ -175,6 +175,12 @@ static json_t *overload_object(const struct wp_overload *o)
     document_set_name(object, "features", o->features);
     if (o->target)
         document_set_name(object, "target", o->target);
+    if (o->version)
+        document_set_name(object, "version", o->version);
+    if (o->launch)
+        document_set_name(object, "launch", o->launch);
+    if (o->other)
+        document_set_name(object, "other", o->other);
     json_array_append_new(code, digest(o->code));
     json_array_append_new(code, digest(o->cells));
     json_object_set_new(object, "code", code);

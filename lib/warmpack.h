@@ -150,6 +150,9 @@ struct wp_overload {
     char *signature;               /* what Python's str() of the key's first part gives, or NULL */
     char *triple, *cpu, *features; /* NULL where it is no code for a CPU */
     char *target;                  /* what such other code is for, as Python's repr(), or NULL */
+    char *version;                 /* of numba-cuda, where the key says it, or NULL */
+    char *launch;                  /* how the kernel is launched, as Python's repr(), or NULL */
+    char *other;                   /* further parts of the key, likewise, or NULL */
     char *code, *cells;            /* SHA-256 of bytecode and closure in hex, or NULL */
     char *data;                    /* the data file's name */
     bool closure;                  /* CELLS is not the digest of nothing */

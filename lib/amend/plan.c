@@ -253,7 +253,7 @@ static int add_index(struct pack *p, struct amend *a, const char *index, const c
 
         if (walk->items[i].entry.type != ENTRY_FILE ||
             (strcmp(path, index) != 0 &&
-             !(index_is_data_name(path + dir, &stem) && stem == name.stem)))
+             !(index_is_part_name(path + dir, &stem) && stem == name.stem)))
             continue;
         r = add_file(p, &walk->items[i], to, err);
         a->result->added++;

@@ -23,6 +23,9 @@ static void overload_clear(struct wp_overload *o)
     free(o->cpu);
     free(o->features);
     free(o->target);
+    free(o->version);
+    free(o->launch);
+    free(o->other);
     free(o->code);
     free(o->cells);
     free(o->data);
@@ -39,15 +42,16 @@ static int fill(struct wp_overload *o, const struct index_overload *from, size_t
                               .cpu = key.cpu,
                               .features = key.features,
                               .target = key.target,
+                              .version = key.version,
+                              .launch = key.launch,
+                              .other = key.other,
                               .code = key.code,
                               .cells = key.cells,
                               .closure = key_is_closure(&key),
                               .data = strdup(from->data)};
-    free(key.version);
-    free(key.launch);
-    free(key.other);
     *used += length(o->signature) + length(o->triple) + length(o->cpu) + length(o->features) +
-             length(o->target) + length(o->code) + length(o->cells) + length(o->data) + sizeof *o;
+             length(o->target) + length(o->version) + length(o->launch) + length(o->other) +
+             length(o->code) + length(o->cells) + length(o->data) + sizeof *o;
     return o->data ? 0 : -ENOMEM;
 }
 

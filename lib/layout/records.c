@@ -43,7 +43,7 @@ int layout_add_file(struct layout_record *record, const char *name, bool valid)
     if (index_name_parse(name, &parts) == 0) {
         f.is_index = true;
         f.stem = parts.stem;
-    } else if (!index_is_data_name(name, &f.stem)) {
+    } else if (!index_is_part_name(name, &f.stem)) {
         return 0;
     }
     f.name = strdup(name);

@@ -42,7 +42,7 @@ static int fill_listing(struct layout_listing *listing, int fd)
     if (!dir)
         return 0; /* not there yet */
     while ((item = readdir(dir))) {
-        if (!index_is_data_name(item->d_name, &stem))
+        if (!index_is_part_name(item->d_name, &stem))
             continue;
         if (array_grow(listing->names, listing->count) < 0 ||
             !(listing->names[listing->count] = strdup(item->d_name)))
@@ -99,7 +99,7 @@ int layout_remove_old_data(struct layout *l, const struct layout_record *record,
 
         if (strncmp(name, index->name, index->stem) != 0)
             break;
-        if (!index_is_data_name(name, &stem) || stem != index->stem || has_file(own, count, name))
+        if (!index_is_part_name(name, &stem) || stem != index->stem || has_file(own, count, name))
             continue;
         path = path_join(d->path, name);
         if (!path || staging_set_remove(*l->o.staging, area, path) < 0)

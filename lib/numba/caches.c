@@ -256,3 +256,10 @@ bool caches_is_data(const char *path)
 
     return index_is_data_name(path_base(path), &stem);
 }
+
+bool caches_is_part(const char *path)
+{
+    size_t stem;
+
+    return caches_is_index(path) || index_is_part_name(path_base(path), &stem);
+}

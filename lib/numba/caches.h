@@ -55,3 +55,5 @@ bool caches_is_index(const char *path);
  * nowhere is none. */
 bool caches_is_index_at(const struct entry *e, const char *path);
 bool caches_is_data(const char *path);
+/* Is PATH a file of an index, by its name: the index, its data files, its marker? */
+bool caches_is_part(const char *path);

@@ -74,6 +74,18 @@ bool index_is_data_name(const char *name, size_t *stem)
     return true;
 }
 
+bool index_is_part_name(const char *name, size_t *stem)
+{
+    size_t n = strlen(name), tag;
+
+    if (index_is_data_name(name, stem))
+        return true;
+    if (!ends_with(name, n, ".lcs") || !is_stem(name, n - strlen(".lcs"), &tag))
+        return false;
+    *stem = n - strlen(".lcs");
+    return true;
+}
+
 bool index_is_temporary(const char *name)
 {
     size_t n = strlen(name), at = n;

@@ -18,6 +18,9 @@ struct index_name {
 int index_name_parse(const char *name, struct index_name *out);
 /* Is NAME a data file ("STEM.N.nbc")? Then *STEM is its stem's length. */
 bool index_is_data_name(const char *name, size_t *stem);
+/* Is NAME a file that belongs to an index, as its data files do, or the marker of numba-cuda
+ * ("STEM.lcs"), without which it looks for shorter keys than the index has? */
+bool index_is_part_name(const char *name, size_t *stem);
 /* "x.tmp.123ab": what Numba writes before it renames. */
 bool index_is_temporary(const char *name);
 

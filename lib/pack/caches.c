@@ -70,8 +70,7 @@ static bool is_no_cache(const struct walk_item *item, void *dir)
 {
     const char *path = item->entry.path;
 
-    return strcmp(path, dir) != 0 &&
-           (item->entry.type != ENTRY_FILE || !(caches_is_index(path) || caches_is_data(path)));
+    return strcmp(path, dir) != 0 && (item->entry.type != ENTRY_FILE || !caches_is_part(path));
 }
 
 /* Two roots may each have a directory of that name: the later gets a number behind its name. */

@@ -71,8 +71,7 @@ static int decide(struct fates *f)
         _cleanup_free_ char *dir = NULL, *sources = NULL, *source = NULL;
         const char *misplaced;
 
-        if ((e->type != ENTRY_FILE && e->type != ENTRY_HARDLINK) ||
-            !(index || caches_is_data(e->path)))
+        if ((e->type != ENTRY_FILE && e->type != ENTRY_HARDLINK) || !caches_is_part(e->path))
             continue;
         dir = path_dir(e->path);
         sources = dir ? manifest_source_dir(&p->manifest, dir, &misplaced) : NULL;

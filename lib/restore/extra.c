@@ -52,8 +52,7 @@ static int add_dirs(struct dirs *d, const struct repair *repair)
 static bool is_nobodys(const char *name)
 {
     return file_is_dots(name) || strncmp(name, MANIFEST_DIR, strlen(MANIFEST_DIR)) == 0 ||
-           path_has_suffix(name, ".pyc") || caches_is_index(name) || caches_is_data(name) ||
-           index_is_temporary(name);
+           path_has_suffix(name, ".pyc") || caches_is_part(name) || index_is_temporary(name);
 }
 
 static int count_in(struct restore *restore, const char *dir)

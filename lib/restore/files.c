@@ -381,8 +381,7 @@ static int count_sources(struct restore *restore, struct repair *repair)
 /* Is PATH of the archive below a directory of warmpack's own, or a cache? Such files move. */
 static bool is_ours(const struct tree_manifest *t, const char *path)
 {
-    return caches_is_index(path) || caches_is_data(path) ||
-           (t->m.home && path_is_under(path, t->m.home));
+    return caches_is_part(path) || (t->m.home && path_is_under(path, t->m.home));
 }
 
 int restore_plan(struct restore *restore, struct repair *repair, struct wp_error *err)

@@ -177,9 +177,7 @@ int restore_place_add(struct restore *restore, struct repair *repair, const stru
     if (!d)
         return 0;
     while (r >= 0 && (item = readdir(d))) {
-        r = caches_is_index(item->d_name) || caches_is_data(item->d_name)
-                ? is_own(restore, repair, item->d_name, dir)
-                : 0;
+        r = caches_is_part(item->d_name) ? is_own(restore, repair, item->d_name, dir) : 0;
         if (r > 0)
             r = layout_add_file(&record, item->d_name, false);
         if (r > 0)

@@ -42,7 +42,7 @@ static struct unpacked *index_of(const struct unpack *u, const struct unpacked *
     _cleanup_free_ char *index = NULL;
     size_t stem;
 
-    if (!index_is_data_name(name, &stem) ||
+    if (!index_is_part_name(name, &stem) ||
         asprintf(&index, "%.*s.nbi", (int)((size_t)(name - path) + stem), path) < 0) {
         index = NULL;
         return NULL;

@@ -233,8 +233,7 @@ static int strip_item(struct unpack *u, struct unpacked *item, struct wp_error *
 
 static bool is_cache(const struct entry *e)
 {
-    return (e->type == ENTRY_FILE || e->type == ENTRY_HARDLINK) &&
-           (caches_is_index(e->path) || caches_is_data(e->path));
+    return (e->type == ENTRY_FILE || e->type == ENTRY_HARDLINK) && caches_is_part(e->path);
 }
 
 int unpack_make_item(struct unpack *u, const struct entry *e, struct unpacked **out,

@@ -32,7 +32,7 @@ static int find_files(struct unpack *u, struct cache_files *files)
         struct unpacked *item = u->items[i];
 
         if (item->skipped || (item->e.type != ENTRY_FILE && item->e.type != ENTRY_HARDLINK) ||
-            !(caches_is_index(item->e.path) || caches_is_data(item->e.path)))
+            !caches_is_part(item->e.path))
             continue;
         if (array_grow(files->items, files->count) < 0)
             return -ENOMEM;

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from application import give_exact_times
 from harness import PYTHON, environment, warmpack
+from small import run_small, write_small
 
 KERNELS = '''\
 from numba import cuda
@@ -176,3 +177,43 @@ def test_code_that_calls_svml_is_noted_with_the_symbol(here, me):
     assert "hint: svml: install the library" in done.err
     # What the note warns of: without the library the process ends at the load.
     assert run().returncode < 0
+
+
+def test_the_marker_of_a_launch_configuration_travels_with_its_index(here, me):
+    """Without it numba-cuda looks for shorter keys than the index has, and compiles."""
+    root, caches = write_small(here / "build" / "app"), here / "caches"
+    run_small(root, me.home, NUMBA_CACHE_DIR=caches)
+    marked = {path.with_suffix(".lcs").name for path in caches.rglob("*.nbi")}
+    for path in caches.rglob("*.nbi"):
+        path.with_suffix(".lcs").touch()
+
+    def markers(place):
+        return {path.name for path in place.rglob("*.lcs")}
+
+    pack = ["--cache-dir", caches, "-C", here / "build", "app"]
+    warmpack("create", "-f", here / "a.tgz", *pack, home=me.home)
+    warmpack("create", "-f", here / "c.tgz", "--caches-only", *pack, home=me.home)
+    warmpack("extract", "-f", here / "a.tgz", "-C", here / "to", home=me.home)
+    cache = here / "to" / "app" / "pkg" / "__pycache__"
+    assert markers(cache) == marked
+    # Restored after a move, with hashed names.
+    away = ["--cache-dir", here / "away", "--layout", "cache-dir"]
+    warmpack("extract", "-f", here / "a.tgz", "-C", here / "at", *away, home=me.home)
+    (here / "at").rename(here / "moved")
+    warmpack("restore", here / "moved", "--cache-dir", here / "away", home=me.home)
+    (hashed,) = (here / "away").iterdir()
+    assert markers(hashed) == marked
+    # Onto a tree that came another way, and into an archive that did.
+    subprocess.run(["cp", "-r", root, here / "copy"], check=True)
+    (here / "other").mkdir()
+    (here / "copy").rename(here / "other" / "app")
+    subprocess.run(["tar", "-czf", here / "plain.tgz", "-C", here / "other", "app"], check=True)
+    warmpack("extract", "-f", here / "c.tgz", "--caches-only", "-C", here / "other", home=me.home)
+    assert markers(here / "other") == marked
+    warmpack("amend", "-f", here / "plain.tgz", "--source", root, "--cache-dir", caches,
+             home=me.home)
+    warmpack("extract", "-f", here / "plain.tgz", "-C", here / "amended", home=me.home)
+    assert markers(here / "amended" / "app" / "pkg") == marked
+    # None of them is taken for what is left over.
+    assert warmpack("verify", "--fix", here / "amended", home=me.home).counts == (3, 3)
+    assert markers(here / "amended" / "app" / "pkg") == marked
