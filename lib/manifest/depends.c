@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
@@ -79,17 +80,30 @@ static bool is_source(const char *path)
     return n > 3 && strcmp(path + n - 3, ".py") == 0;
 }
 
-/* Of an index that does not say: every .py beneath DIR. */
+/* Does PATH stand before all that lies beneath DIR, of N bytes? */
+static bool is_before_those_in(const char *path, const char *dir, size_t n)
+{
+    int order = strncmp(path, dir, n);
+
+    return order != 0 ? order < 0 : (unsigned char)path[n] < '/';
+}
+
+/* Of an index that does not say: every .py beneath DIR, whose entries stand together. */
 static int changed_package(const struct manifest *m, const struct same *s, const char *dir,
                            const char **changed)
 {
     size_t n = strlen(dir);
+    size_t first =
+        n ? array_first(i, m->entry_count, is_before_those_in(m->entries[i].path, dir, n)) : 0;
 
-    for (size_t i = 0; i < m->entry_count && !*changed; i++) {
+    *changed = NULL;
+    for (size_t i = first; i < m->entry_count && !*changed; i++) {
         const char *path = m->entries[i].path;
         int r;
 
-        if ((n && (strncmp(path, dir, n) != 0 || path[n] != '/')) || !is_source(path))
+        if (n && (strncmp(path, dir, n) != 0 || path[n] != '/'))
+            break;
+        if (!is_source(path))
             continue;
         r = find_changed(s, path, changed);
         if (r < 0)
@@ -98,34 +112,79 @@ static int changed_package(const struct manifest *m, const struct same *s, const
     return 0;
 }
 
+/* An index that does not say, and the package that it depends on. */
+struct silent {
+    char *package; /* owned */
+    size_t index;
+};
+
+struct silents {
+    struct silent *list; /* owned */
+    size_t count;
+};
+
+static void silents_clear(struct silents *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        free(s->list[i].package);
+    free(s->list);
+}
+
+static int compare_silents(const void *a, const void *b)
+{
+    return strcmp(((const struct silent *)a)->package, ((const struct silent *)b)->package);
+}
+
+/* Those that do not say, sorted: a package is looked at once, whatever the order of its indexes. */
+static int find_silents(const struct manifest *m, struct silents *out)
+{
+    out->list = calloc(m->index_count + 1, sizeof *out->list);
+    if (!out->list)
+        return -ENOMEM;
+    for (size_t i = 0; i < m->index_count; i++) {
+        struct silent *s = &out->list[out->count];
+
+        if (m->indexes[i].has_depends || !m->indexes[i].source)
+            continue;
+        *s = (struct silent){topmost_package(m, m->indexes[i].source), i};
+        if (!s->package)
+            return -ENOMEM;
+        out->count++;
+    }
+    qsort(out->list, out->count, sizeof *out->list, compare_silents);
+    return 0;
+}
+
+static int changed_silents(const struct manifest *m, const struct same *s, const char **all,
+                           struct wp_error *err)
+{
+    _cleanup_(silents_clear) struct silents silents = {0};
+    int r = find_silents(m, &silents) < 0 ? error_nomem(err) : 0;
+
+    for (size_t i = 0; i < silents.count && r == 0; i++) {
+        const struct silent *one = &silents.list[i];
+
+        if (i && compare_silents(one - 1, one) == 0)
+            all[one->index] = all[one[-1].index];
+        else
+            r = changed_package(m, s, one->package, &all[one->index]);
+    }
+    return r;
+}
+
 int manifest_changed(const struct manifest *m, int (*same)(void *ctx, const char *path), void *ctx,
                      const char ***out, struct wp_error *err)
 {
     const struct same s = {same, ctx};
     _cleanup_free_ const char **sets = calloc(m->set_count + 1, sizeof *sets);
     _cleanup_free_ const char **all = calloc(m->index_count + 1, sizeof *all);
-    _cleanup_free_ char *last = NULL; /* package, and what it said */
-    const char *last_changed = NULL;
     int r = sets && all ? changed_sets(m, &s, sets) : error_nomem(err);
 
-    for (size_t i = 0; i < m->index_count && r == 0; i++) {
-        _cleanup_free_ char *dir = NULL;
-
-        if (m->indexes[i].has_depends || !m->indexes[i].source) {
-            all[i] = m->indexes[i].has_depends ? sets[m->indexes[i].depends] : NULL;
-            continue;
-        }
-        dir = topmost_package(m, m->indexes[i].source);
-        if (!dir)
-            return error_nomem(err);
-        if (!last || strcmp(dir, last) != 0) {
-            last_changed = NULL;
-            r = changed_package(m, &s, dir, &last_changed);
-            free(last);
-            last = take_ptr(dir);
-        }
-        all[i] = last_changed;
-    }
+    for (size_t i = 0; i < m->index_count && r == 0; i++)
+        if (m->indexes[i].has_depends)
+            all[i] = sets[m->indexes[i].depends];
+    if (r == 0)
+        r = changed_silents(m, &s, all, err);
     if (r == 0)
         *out = take_ptr(all);
     return r;

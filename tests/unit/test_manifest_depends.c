@@ -102,6 +102,28 @@ static void an_index_that_does_not_say_depends_on_its_topmost_package(void **sta
     manifest_clear(&m);
 }
 
+static void a_package_is_looked_at_once_wherever_its_indexes_stand(void **state)
+{
+    static const char *const sources[] = {"app/old/k.py", "app/a.py", "app/old/__init__.py"};
+    struct asked a = {0};
+    const char **out = NULL;
+    struct manifest m;
+
+    (void)state;
+    make(&m);
+    for (int i = 0; i < 3; i++) {
+        free(m.indexes[i].source);
+        m.indexes[i].source = strdup(sources[i]);
+        m.indexes[i].has_depends = false;
+    }
+    m.set_count = 0;
+    assert_int_equal(manifest_changed(&m, same, &a, &out, NULL), 0);
+    assert_int_equal(a.count, 3 + 7); /* what lies in app/old, and in app */
+    free(out);
+    m.set_count = 3;
+    manifest_clear(&m);
+}
+
 static void an_error_is_handed_up(void **state)
 {
     struct asked a = {.error = -EIO};
@@ -205,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change_reaches_what_uses_its_set),
         cmocka_unit_test(an_index_that_does_not_say_depends_on_its_topmost_package),
+        cmocka_unit_test(a_package_is_looked_at_once_wherever_its_indexes_stand),
         cmocka_unit_test(an_error_is_handed_up),
         cmocka_unit_test(the_newest_file_is_found_through_sets),
         cmocka_unit_test(sets_are_read_as_they_were_written),
