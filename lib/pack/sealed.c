@@ -184,6 +184,16 @@ static int take(struct sealed *s, const struct manifest_cache *cache, struct wp_
     return take_from(s, root, path_base(cache->cache), cache->kind, err);
 }
 
+/* Most manifests have no caches beside them, and need not be read. */
+static bool has_cache_dir(int fd, const char *home)
+{
+    _cleanup_free_ char *path = path_join(home, "cache");
+    struct stat st;
+
+    return path && beneath_stat(fd, path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* 1; 0: it tells nothing that is of use here. */
 static int read_manifest(struct sealed *s, int fd, const char *home, struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(home, MANIFEST_NAME);
@@ -207,9 +217,12 @@ static int find_in_home(struct pack *p, int fd, const char *dir, const char *hom
                         struct wp_error *err)
 {
     struct sealed s = {.p = p, .as = as, .place = path_join(dir, home)};
-    int r = s.place ? read_manifest(&s, fd, home, err) : error_nomem(err);
-    bool has_caches = r > 0 && s.m.cache_count;
+    int r = s.place ? 0 : error_nomem(err);
+    bool has_caches;
 
+    if (r == 0 && has_cache_dir(fd, home))
+        r = read_manifest(&s, fd, home, err);
+    has_caches = r > 0 && s.m.cache_count;
     if (has_caches)
         r = sort_items(&s) < 0 ? error_nomem(err) : 0;
     for (size_t i = 0; has_caches && i < s.m.cache_count && r == 0; i++)
