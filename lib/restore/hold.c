@@ -77,31 +77,52 @@ static struct restored *source_of(const struct repair *repair, const struct mani
                                                                                              : NULL;
 }
 
-int restore_hold(struct restore *restore, struct repair *repair, struct wp_error *err)
+static void free_added(char **added, size_t count)
 {
-    struct holding h = {restore, repair};
-    const struct manifest *m = &repair->t->m;
-    _cleanup_free_ const char **changed = NULL, **told = NULL;
-    size_t count = 0, all = 0;
-    int r = manifest_changed(m, is_same, &h, &changed, err);
+    for (size_t i = 0; added && i < count; i++)
+        free(added[i]);
+    free(added);
+}
 
-    if (r < 0)
-        return r;
-    told = calloc(m->index_count + 1, sizeof *told);
+/* CHANGED and ADDED have a text for each index, or NULL. */
+static int hold(struct restore *restore, struct repair *repair, const char *const *changed,
+                char *const *added, struct wp_error *err)
+{
+    const struct manifest *m = &repair->t->m;
+    _cleanup_free_ const char **told = calloc(m->index_count + 1, sizeof *told);
+    size_t count = 0, all = 0;
+
     if (!told)
         return error_nomem(err);
     for (size_t i = 0; i < m->index_count; i++) {
         struct restored *f = source_of(repair, &m->indexes[i]);
+        const char *why = changed[i] ? changed[i] : added[i];
 
         all += m->indexes[i].valid;
-        if (!f || !changed[i])
+        if (!f || !why)
             continue;
         f->status = RESTORED_HELD;
-        told[count++] = changed[i];
+        told[count++] = why;
         report(restore->context, restore_detail(restore), m->indexes[i].index,
-               "is left out: %s changed", changed[i]);
+               "is left out: %s changed", why);
     }
     restore->result->left_out += count;
     report_left_out(restore, told, count, all);
     return 0;
+}
+
+int restore_hold(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    struct holding h = {restore, repair};
+    const struct manifest *m = &repair->t->m;
+    _cleanup_free_ const char **changed = NULL;
+    char **added = calloc(m->index_count + 1, sizeof *added);
+    int r = added ? manifest_changed(m, is_same, &h, &changed, err) : error_nomem(err);
+
+    if (r == 0)
+        r = restore_added(restore, repair, added, err);
+    if (r == 0)
+        r = hold(restore, repair, changed, added, err);
+    free_added(added, m->index_count);
+    return r;
 }

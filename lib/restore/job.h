@@ -93,6 +93,12 @@ int restore_check_files(struct restore *restore, struct repair *repair, struct w
 /* ---- hold.c: which sources are held back, as their caches hold code of what has changed */
 int restore_hold(struct restore *restore, struct repair *repair, struct wp_error *err);
 
+/* ---- added.c: OUT, which has a NULL for each index of the manifest, takes for the valid ones a
+ * file of the tree that their sources import and that was not packed. Its texts are the caller's.
+ */
+int restore_added(const struct restore *restore, const struct repair *repair, char **out,
+                  struct wp_error *err);
+
 /* Counts what came of it, and warns of sources that have changed. */
 int restore_count_files(struct restore *restore, struct repair *repair, struct wp_error *err);
 /* Sets the times that may be set. */

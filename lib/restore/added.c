@@ -1,0 +1,197 @@
+/* Repairing: files of the tree that the archive did not have and that its sources import now: a
+ * module that shadows another, or one that was looked for in vain. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/path.h"
+#include "job.h"
+#include "judge/came_from.h"
+#include "numba/caches.h"
+#include "tree/beneath.h"
+#include "tree/walk.h"
+
+enum { LARGEST = 1 << 30 };
+
+struct adding {
+    const struct restore *restore;
+    struct walk walk;
+    const char **paths; /* of its files; owned */
+    size_t count;
+    size_t *sources; /* of valid indexes, as numbers in PATHS, each once, sorted; owned */
+    size_t source_count;
+};
+
+static int list_tree(struct adding *a, struct wp_error *err)
+{
+    struct walk_options options = {.numeric_owner = true};
+    int root, r;
+
+    walk_init(&a->walk);
+    r = root = walk_add_root(&a->walk, a->restore->o->dir, err);
+    if (r >= 0)
+        r = walk_add(&a->walk, (unsigned)root, ".", "", &options, err);
+    if (r == 0)
+        r = walk_finish(&a->walk, err);
+    a->paths = r == 0 ? calloc(a->walk.count + 1, sizeof *a->paths) : NULL;
+    if (r == 0 && !a->paths)
+        return error_nomem(err);
+    for (size_t i = 0; i < a->walk.count && r == 0; i++) {
+        const struct entry *e = &a->walk.items[i].entry;
+
+        if (e->type != ENTRY_DIR && !caches_is_index(e->path) && !caches_is_data(e->path))
+            a->paths[a->count++] = e->path;
+    }
+    return r;
+}
+
+static size_t number_of(const struct adding *a, const char *path)
+{
+    size_t at = array_first(i, a->count, strcmp(a->paths[i], path) < 0);
+
+    return at < a->count && strcmp(a->paths[at], path) == 0 ? at : SIZE_MAX;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* What cannot be read has no imports: Python cannot read it either. */
+static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *err)
+{
+    const struct adding *a = ctx;
+    int r = beneath_read(a->restore->fd, a->paths[file], LARGEST, out, NULL);
+
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    if (r < 0)
+        buf_clear(out);
+    return 0;
+}
+
+static struct restored *source_of(const struct repair *repair, const struct manifest_index *line)
+{
+    struct restored *f = line->valid && line->source && line->has_depends
+                             ? restore_file_of(repair, line->source)
+                             : NULL;
+
+    return f && f->status == RESTORED_SAME && f->path ? f : NULL;
+}
+
+static int list_sources(struct adding *a, const struct repair *repair)
+{
+    const struct manifest *m = &repair->t->m;
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->index_count; i++) {
+        const struct restored *f = source_of(repair, &m->indexes[i]);
+        size_t number = f ? number_of(a, f->path) : SIZE_MAX;
+
+        if (number == SIZE_MAX)
+            continue;
+        if (array_grow(a->sources, a->source_count) < 0)
+            return -ENOMEM;
+        a->sources[a->source_count++] = number;
+    }
+    if (a->source_count)
+        qsort(a->sources, a->source_count, sizeof *a->sources, compare_numbers);
+    for (size_t i = 0; i < a->source_count; i++)
+        if (n == 0 || a->sources[n - 1] != a->sources[i])
+            a->sources[n++] = a->sources[i];
+    a->source_count = n;
+    return 0;
+}
+
+/* Is there a file of a manifest beneath directory DIR of the tree? */
+static bool is_packed_dir(const struct restore *restore, const char *dir)
+{
+    size_t n = strlen(dir);
+    size_t at = array_first(i, restore->owner_count, strcmp(restore->owners[i].path, dir) < 0);
+
+    if (!n)
+        return false;
+    for (; at < restore->owner_count && strncmp(restore->owners[at].path, dir, n) == 0; at++)
+        if (restore->owners[at].path[n] == '/')
+            return true;
+    return false;
+}
+
+/* PATH was not packed, but what lies around it was: other packages of a tree are not spoken for. */
+static bool is_added(const struct restore *restore, const char *path)
+{
+    _cleanup_free_ char *dir = path_dir(path), *above = dir ? path_dir(dir) : NULL;
+
+    return above && !restore_owner(restore, path) &&
+           (is_packed_dir(restore, dir) || is_packed_dir(restore, above));
+}
+
+static int find_added(struct adding *a, const struct depends *d, const char **of_source)
+{
+    for (size_t i = 0; i < a->source_count; i++) {
+        _cleanup_free_ size_t *files = NULL;
+        size_t count;
+
+        if (depends_files(d, d->of_source[i], &files, &count) < 0)
+            return -ENOMEM;
+        for (size_t k = 0; k < count && !of_source[i]; k++)
+            if (is_added(a->restore, a->paths[files[k]]))
+                of_source[i] = a->paths[files[k]];
+    }
+    return 0;
+}
+
+static int resolve(struct adding *a, const struct repair *repair, char **out, struct wp_error *err)
+{
+    struct came_from from = {.paths = a->paths, .count = a->count, .read = read_file, .ctx = a};
+    const struct manifest *m = &repair->t->m;
+    _cleanup_free_ const char **added = calloc(a->source_count + 1, sizeof *added);
+    struct depends *d = NULL;
+    int r =
+        added ? came_from_resolve(&from, &d, a->sources, a->source_count, err) : error_nomem(err);
+
+    if (r == 0 && find_added(a, d, added) < 0)
+        r = error_nomem(err);
+    for (size_t i = 0; i < m->index_count && r == 0; i++) {
+        const struct restored *f = source_of(repair, &m->indexes[i]);
+        size_t number = f ? number_of(a, f->path) : SIZE_MAX;
+        size_t at = array_first(k, a->source_count, a->sources[k] < number);
+
+        if (number == SIZE_MAX || !added[at])
+            continue;
+        out[i] = strdup(added[at]);
+        if (!out[i])
+            r = error_nomem(err);
+    }
+    depends_free(d);
+    came_from_clear(&from);
+    return r;
+}
+
+int restore_added(const struct restore *restore, const struct repair *repair, char **out,
+                  struct wp_error *err)
+{
+    struct adding a = {.restore = restore};
+    struct wp_error why = {0};
+    int r = list_tree(&a, &why);
+
+    if (r == -ENOMEM)
+        error_nomem(err);
+    else if (r < 0) /* a part of the tree that cannot be read: what was packed is compared all the
+                       same */
+        r = 0;
+    else if (list_sources(&a, repair) < 0)
+        r = error_nomem(err);
+    if (r == 0 && a.source_count)
+        r = resolve(&a, repair, out, err);
+    walk_free(&a.walk);
+    free(a.paths);
+    free(a.sources);
+    return r;
+}
