@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, List
 
 if TYPE_CHECKING:
     from ._activate import Activation, activate
-    from ._jobs import amend, create, env, extract, inspect, restore, seal, verify
+    from ._jobs import amend, create, env, extract, inspect, restore, retarget, seal, verify
     from ._program import Error, find_program
     from ._types import (
         AmendResult,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Note,
         Overload,
         RestoreResult,
+        RetargetResult,
         SealResult,
         Stamp,
         Unmatched,
@@ -56,6 +57,7 @@ __all__ = [
     "Note",
     "Overload",
     "RestoreResult",
+    "RetargetResult",
     "SealResult",
     "Stamp",
     "Unmatched",
@@ -69,6 +71,7 @@ __all__ = [
     "find_program",
     "inspect",
     "restore",
+    "retarget",
     "seal",
     "verify",
 ]

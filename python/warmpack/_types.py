@@ -135,7 +135,34 @@ class AmendResult(_Amended, total=False):
     id: str  # where it was written
 
 
-class _Placed(_Judged):
+class Build(TypedDict):
+    triple: str
+    cpu: str
+    features: str
+    overloads: int
+    native: bool  # it is for that very CPU
+    chosen: bool
+    reason: Optional[str]  # why it cannot run there
+
+
+class Retargeted(TypedDict):
+    triple: Optional[str]  # None: keys were put back
+    cpu: Optional[str]
+    features: Optional[str]
+    indexes: int
+    changed: int
+    overloads: int
+    loads: int
+    left: int
+    elsewhere: int
+    builds: List[Build]
+
+
+class _Retargetable(_Judged, total=False):
+    retarget: Retargeted  # where that was asked for
+
+
+class _Placed(_Retargetable):
     files: int
     layout: str
     cache_dir: Optional[str]  # None: in the tree
@@ -152,6 +179,11 @@ class _Placed(_Judged):
 class ExtractResult(_Placed):
     manifest: bool  # is there one
     unchanged: bool  # if_needed had nothing to do
+
+
+class RetargetResult(TypedDict):
+    dry_run: bool
+    retarget: Retargeted
 
 
 class RestoreResult(_Placed):

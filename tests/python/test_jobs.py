@@ -50,6 +50,17 @@ def test_a_copied_tree_is_restored(archive, tmp_path, clean_environment):
     assert run_small(tmp_path / "copied" / "app", clean_environment) == (3, 0)
 
 
+def test_code_for_another_cpu_loads_for_whom_it_is_retargeted(archive, tmp_path):
+    warmpack.extract(archive, tmp_path / "opt")
+    other = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    done = warmpack.retarget(tmp_path / "opt", PYTHON, env=other)["retarget"]
+    assert (done["cpu"], done["features"]) == ("generic", "")
+    assert done["changed"] == done["loads"] == done["overloads"] == 3
+    assert warmpack.retarget(tmp_path / "opt", undo=True)["retarget"]["changed"] == 3
+    again = warmpack.restore(tmp_path / "opt", retarget=PYTHON)
+    assert again["lost"] == 0
+
+
 def test_caches_are_added_to_what_another_tool_packed(warm_tree, tmp_path):
     foreign = tmp_path / "foreign.zip"
     subprocess.run([PYTHON, "-m", "zipfile", "-c", foreign, "pkg"], check=True,
