@@ -104,7 +104,7 @@ static void print_check(const struct wp_env_check *c)
     for (size_t i = 0; i < c->verify.count; i++) {
         const struct wp_index_status *s = &c->verify.indexes[i];
 
-        if (s->status == WP_VALID || told[s->status])
+        if (wp_status_loads(s->status) || told[s->status])
             continue;
         told[s->status] = true;
         printf("  %zu %s, such as ", c->verify.by_status[s->status], wp_status_name(s->status));

@@ -55,6 +55,9 @@ static void print_stamp(const struct wp_stamp *stamp)
         text_sha256(stamp->sha256, hex);
         printf("content %s", hex);
         break;
+    case WP_STAMP_NONE:
+        fputs("none: it has no source file", stdout);
+        break;
     default:
         fputs("of a kind that is not known", stdout);
     }

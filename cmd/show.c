@@ -75,7 +75,7 @@ void show_add_verdict(struct show_line *line, const struct wp_verify_report *r)
         show_add(line, "no cache indexes");
         return;
     }
-    show_add(line, "%zu of %zu cache indexes valid", r->by_status[WP_VALID], r->count);
+    show_add(line, "%zu of %zu cache indexes valid", wp_verify_report_loads(r), r->count);
     for (int s = 0; s < WP_STATUS_COUNT; s++) {
         if (s == WP_VALID || r->by_status[s] == 0)
             continue;
@@ -125,7 +125,7 @@ void show_invalid(const struct wp_verify_report *r, bool lost)
         const struct wp_index_status *s = r->indexes + i;
         _cleanup_free_ char *name = NULL;
 
-        if (s->status == WP_VALID)
+        if (wp_status_loads(s->status))
             continue;
         name = wp_escape(s->index);
         (lost ? message_lost : message_warning)("%s: %s: %s", name ? name : "?",

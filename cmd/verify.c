@@ -14,7 +14,7 @@
 /* "stale  pkg/__pycache__/k.add-3.py311.nbi  reason" */
 static void print_index(const struct wp_index_status *s, bool colour)
 {
-    bool highlight = colour && s->status != WP_VALID;
+    bool highlight = colour && !wp_status_loads(s->status);
 
     printf("%s%s%s  ", highlight ? "\033[31m" : "", wp_status_name(s->status),
            highlight ? "\033[0m" : "");
@@ -63,7 +63,7 @@ static void print_report(const struct args *a, const struct wp_verify_report *r,
         document_end();
     }
     for (size_t i = 0; i < r->count && !a->json; i++) {
-        if (a->verbose || r->indexes[i].status != WP_VALID)
+        if (a->verbose || !wp_status_loads(r->indexes[i].status))
             print_index(r->indexes + i, colour);
     }
     for (size_t i = 0; i < r->note_count && !a->json; i++) {
@@ -125,7 +125,7 @@ int verify_run(const struct wp_context *context, const struct args *a)
     }
     print_report(a, &report, &fixed);
     wp_fix_result_clear(&fixed);
-    if (report.by_status[WP_VALID] < report.count)
+    if (wp_verify_report_loads(&report) < report.count)
         message_raise(STATUS_LOST);
     wp_verify_report_clear(&report);
     return message_status();

@@ -122,19 +122,23 @@ enum wp_status {
     WP_WRONG_CPU,      /* no overload for the CPU that Numba compiles for */
     WP_UNSAFE_CPU,     /* its code needs a feature that this machine lacks */
     WP_OUTDATED,       /* older than a file that its code came from, which no stamp covers */
+    WP_SELF_KEYED,     /* as good as valid: of no source file, its key says all */
     WP_STATUS_COUNT
 };
 /* "valid", "source-missing", ...: static; "unknown" where S is none. */
 WP_API const char *wp_status_name(enum wp_status s);
+/* Does Numba load from an index of status S? */
+WP_API bool wp_status_loads(enum wp_status s);
 
 /* Source: Numba, caching.py, get_source_stamp of the locators. */
 enum wp_stamp_kind {
     WP_STAMP_MTIME,   /* (float st_mtime, int st_size) */
     WP_STAMP_SECONDS, /* (int seconds, int st_size) */
     WP_STAMP_CONTENT, /* 32 bytes: SHA-256 of the source */
-    WP_STAMP_UNKNOWN
+    WP_STAMP_UNKNOWN,
+    WP_STAMP_NONE /* of no source file: PyTensor's 0, or the digest of an IPython cell */
 };
-/* "mtime", "seconds", "content" or "unknown": static. */
+/* "mtime", "seconds", "content", "unknown" or "none": static. */
 WP_API const char *wp_stamp_kind_name(enum wp_stamp_kind kind);
 
 struct wp_stamp {
@@ -212,6 +216,8 @@ struct wp_verify_report {
     size_t note_count;
     WP_RESERVED(4);
 };
+/* How many indexes of R Numba loads from. */
+WP_API size_t wp_verify_report_loads(const struct wp_verify_report *r);
 /* Frees what R owns and leaves zeros; R may be zeros already. */
 WP_API void wp_verify_report_clear(struct wp_verify_report *r);
 

@@ -354,7 +354,7 @@ static int check_index(const struct wp_index_status *s, const struct judge_expec
         return -ENOMEM;
     }
     out->total++;
-    out->load += copy.status == WP_VALID;
+    out->load += wp_status_loads(copy.status);
     out->run += run == 1;
     return judge_add(&out->verify, &copy);
 }

@@ -31,9 +31,20 @@ const char *wp_status_name(enum wp_status s)
         [WP_WRONG_CPU] = "wrong-cpu",
         [WP_UNSAFE_CPU] = "unsafe-cpu",
         [WP_OUTDATED] = "outdated",
+        [WP_SELF_KEYED] = "self-keyed",
     };
 
     return (unsigned)s < WP_STATUS_COUNT ? names[s] : "unknown";
+}
+
+bool wp_status_loads(enum wp_status s)
+{
+    return s == WP_VALID || s == WP_SELF_KEYED;
+}
+
+size_t wp_verify_report_loads(const struct wp_verify_report *r)
+{
+    return r->by_status[WP_VALID] + r->by_status[WP_SELF_KEYED];
 }
 
 int judge_set(struct wp_index_status *s, enum wp_status status, const char *fmt, ...)
@@ -95,7 +106,7 @@ static bool is_clock_ahead(const struct judge_file *source, const struct judge_f
 static int judge_data(struct wp_index_status *s, const struct index *index,
                       const struct judge_file *source, const struct judge_facts *facts)
 {
-    const bool ahead = is_clock_ahead(source, facts);
+    const bool ahead = source && is_clock_ahead(source, facts);
 
     for (size_t i = 0; i < index->count; i++) {
         const char *name = index->overloads[i].data;
@@ -110,7 +121,7 @@ static int judge_data(struct wp_index_status *s, const struct index *index,
             return judge_set(s, WP_DATA_MISSING, "%s is gone", name);
         if (!whole)
             return judge_set(s, WP_CORRUPT, "%s is truncated or malformed", name);
-        if (!time_is_before(data.mtime, source->mtime))
+        if (!source || !time_is_before(data.mtime, source->mtime))
             continue;
         if (!ahead)
             return judge_set(
@@ -128,6 +139,23 @@ int judge_unread(struct wp_index_status *s, const struct wp_error *why)
     return judge_set(s, why->code == ENOTSUP ? WP_UNREADABLE : WP_CORRUPT, "%s", why->message);
 }
 
+/* Of no source file: what an IPython cell or a graph of PyTensor says is in the index's name and
+ * keys, and whoever looks for it looks there. */
+static int judge_self_keyed(struct wp_index_status *s, const struct index *index,
+                            const char *unwritable, const struct judge_facts *facts)
+{
+    int r;
+
+    free(take_ptr(s->source));
+    r = judge_data(s, index, NULL, facts);
+    if (r < 0 || s->status != WP_VALID)
+        return r;
+    if (unwritable)
+        return judge_set(s, WP_UNWRITABLE, "%s", unwritable);
+    s->status = WP_SELF_KEYED;
+    return 0;
+}
+
 int judge_index(struct wp_index_status *s, const struct index *index, const struct wp_error *unread,
                 const char *misplaced, const char *unwritable, const struct judge_facts *facts)
 {
@@ -143,6 +171,8 @@ int judge_index(struct wp_index_status *s, const struct index *index, const stru
     s->numba = strdup(index->numba);
     if (!s->numba)
         return -ENOMEM;
+    if (index->stamp.kind == WP_STAMP_NONE)
+        return judge_self_keyed(s, index, unwritable, facts);
     r = facts->source(facts->ctx, &source);
     if (r < 0)
         return judge_set(s, WP_SOURCE_MISSING, "cannot stat the source: %s", strerror(-r));

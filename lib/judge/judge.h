@@ -28,7 +28,8 @@ struct judge_facts {
 };
 
 /* Fills S->status, reason, stamp, has_stamp and numba from INDEX (NULL: UNREAD says why it could
- * not be read). S->index, source and python are the caller's affair. MISPLACED (NULL: it is not)
+ * not be read). S->index, source and python are the caller's affair, but the source of an index
+ * that has none is taken away. MISPLACED (NULL: it is not)
  * and UNWRITABLE (likewise) are reasons found by the caller. 0 or -ENOMEM. */
 int judge_index(struct wp_index_status *s, const struct index *index, const struct wp_error *unread,
                 const char *misplaced, const char *unwritable, const struct judge_facts *facts);

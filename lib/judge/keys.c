@@ -139,7 +139,7 @@ int judge_against(struct wp_index_status *s, const struct judge_expect *e)
     if (differs(s->numba, e->numba))
         return judge_set(s, WP_WRONG_NUMBA, "Numba %s wrote it, and %s has %s", s->numba, e->who,
                          e->numba);
-    for (size_t i = 0; i < s->overload_count && r == 0 && s->status == WP_VALID; i++)
+    for (size_t i = 0; i < s->overload_count && r == 0 && wp_status_loads(s->status); i++)
         if (s->overloads[i].cpu)
             r = judge_overload(s, i, e);
     return r;
@@ -175,7 +175,7 @@ int judge_keys(struct wp_index_status *s, const struct index *index, const struc
         return error_nomem(err);
     if (r < 0)
         r = judge_set(s, WP_CORRUPT, "%s", why.message);
-    else if (index && s->status == WP_VALID)
+    else if (index && wp_status_loads(s->status))
         r = judge_against(s, e);
     return r < 0 ? error_nomem(err) : 0;
 }

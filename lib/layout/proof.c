@@ -71,7 +71,7 @@ static int add_run(struct proof *p, struct run *run, struct wp_error *err)
         return run->result;
     }
     for (size_t i = 0; i < run->count; i++) {
-        bool valid = run->judged[i].status == WP_VALID;
+        bool valid = wp_status_loads(run->judged[i].status);
 
         if (judge_add(p->verify, &run->judged[i]) < 0)
             return error_nomem(err);

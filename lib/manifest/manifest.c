@@ -23,10 +23,8 @@ static const char *const PLACES[] = {
     [MANIFEST_CACHE_INSIDE] = "inside",
 };
 static const char *const STAMPS[] = {
-    [WP_STAMP_MTIME] = "mtime",
-    [WP_STAMP_SECONDS] = "seconds",
-    [WP_STAMP_CONTENT] = "content",
-    [WP_STAMP_UNKNOWN] = "unknown",
+    [WP_STAMP_MTIME] = "mtime",     [WP_STAMP_SECONDS] = "seconds", [WP_STAMP_CONTENT] = "content",
+    [WP_STAMP_UNKNOWN] = "unknown", [WP_STAMP_NONE] = "none",
 };
 const struct manifest_names manifest_type_names = {TYPES, sizeof TYPES / sizeof *TYPES};
 const struct manifest_names manifest_place_names = {PLACES, sizeof PLACES / sizeof *PLACES};

@@ -106,6 +106,19 @@ static size_t float_bytes_at(const struct pickle_value *v, const unsigned char *
     return text[v->at] == 'G' ? v->at + 1 : 0;
 }
 
+/* Is it what stands for no source file? PyTensor's 0, or the digest of an IPython cell in hex. */
+static bool is_no_source(const struct pickle_value *v)
+{
+    if (v->type == PICKLE_INT)
+        return v->integer == 0;
+    if (v->type != PICKLE_STR || v->size != 64)
+        return false;
+    for (size_t i = 0; i < v->size; i++)
+        if (!strchr("0123456789abcdef", v->data[i]) || !v->data[i])
+            return false;
+    return true;
+}
+
 /* Fills the stamp from its value; anything not known is WP_STAMP_UNKNOWN. BODY is the text of the
  * pickle. */
 static void read_stamp(struct index *out, const struct pickle_value *v, const unsigned char *body)
@@ -115,6 +128,10 @@ static void read_stamp(struct index *out, const struct pickle_value *v, const un
     if (v->type == PICKLE_BYTES && v->size == sizeof(s->sha256)) {
         s->kind = WP_STAMP_CONTENT;
         memcpy(s->sha256, v->data, v->size);
+        return;
+    }
+    if (is_no_source(v)) {
+        s->kind = WP_STAMP_NONE;
         return;
     }
     if (v->type != PICKLE_TUPLE || v->count != 2 || v->items[1]->type != PICKLE_INT ||

@@ -132,7 +132,7 @@ int index_restamp(const struct index *i, const unsigned char *text, size_t size,
                   const struct wp_stamp *to, struct buf *out, struct wp_error *err)
 {
     buf_clear(out);
-    if (to->kind != i->stamp.kind || to->kind == WP_STAMP_UNKNOWN)
+    if (to->kind != i->stamp.kind || to->kind == WP_STAMP_UNKNOWN || to->kind == WP_STAMP_NONE)
         return not_supported(err);
     int r = rewrite(i, text, size, to, out, err);
     if (r == 0)

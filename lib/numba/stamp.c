@@ -36,6 +36,7 @@ int stamp_matches(const struct wp_stamp *s, struct timespec mtime, uint64_t size
             return -ENODATA;
         return memcmp(s->sha256, sha256, sizeof(s->sha256)) == 0;
     case WP_STAMP_UNKNOWN:
+    case WP_STAMP_NONE:
         break;
     }
     return 0;
@@ -58,6 +59,7 @@ struct wp_stamp stamp_of(enum wp_stamp_kind kind, struct timespec mtime, uint64_
         memcpy(s.sha256, sha256, sizeof(s.sha256));
         break;
     case WP_STAMP_UNKNOWN:
+    case WP_STAMP_NONE:
         break;
     }
     return s;
@@ -65,7 +67,7 @@ struct wp_stamp stamp_of(enum wp_stamp_kind kind, struct timespec mtime, uint64_
 
 bool stamp_equal(const struct wp_stamp *a, const struct wp_stamp *b)
 {
-    if (a->kind != b->kind || a->kind == WP_STAMP_UNKNOWN)
+    if (a->kind != b->kind || a->kind == WP_STAMP_UNKNOWN || a->kind == WP_STAMP_NONE)
         return false;
     if (a->kind == WP_STAMP_CONTENT)
         return memcmp(a->sha256, b->sha256, sizeof(a->sha256)) == 0;
@@ -81,6 +83,8 @@ const char *wp_stamp_kind_name(enum wp_stamp_kind k)
         return "seconds";
     case WP_STAMP_CONTENT:
         return "content";
+    case WP_STAMP_NONE:
+        return "none";
     case WP_STAMP_UNKNOWN:
         break;
     }

@@ -215,7 +215,7 @@ static int record_index(struct manifest *m, const struct wp_index_status *s,
                                      .source = copy_or_null(s->source, &failed),
                                      .stamp = s->stamp,
                                      .has_stamp = s->has_stamp,
-                                     .valid = s->status == WP_VALID,
+                                     .valid = wp_status_loads(s->status),
                                      .status = copy_or_null(wp_status_name(s->status), &failed),
                                      .reason = copy_or_null(s->reason, &failed),
                                      .numba = copy_or_null(is_version ? s->numba : NULL, &failed)};

@@ -33,7 +33,7 @@ static int refuse_stale(const struct pack *p, const struct wp_create_result *res
     for (size_t i = 0; i < result->verify.count; i++) {
         const struct wp_index_status *s = &result->verify.indexes[i];
 
-        if (s->status != WP_VALID)
+        if (!wp_status_loads(s->status))
             report(p->context, WP_WARNING, s->index, "%s: %s", wp_status_name(s->status),
                    s->reason ? s->reason : "");
     }
@@ -52,7 +52,7 @@ static int refuse_stale(const struct pack *p, const struct wp_create_result *res
 static void sum_up(const struct pack *p, struct wp_create_result *result)
 {
     result->indexes = result->verify.count;
-    result->valid = result->verify.by_status[WP_VALID];
+    result->valid = wp_verify_report_loads(&result->verify);
     result->cache_dirs = p->manifest.cache_count;
     memcpy(result->id, p->id, sizeof p->id);
     result->entries = p->made_count;

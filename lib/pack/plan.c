@@ -10,11 +10,14 @@
 #include "numba/caches.h"
 #include "numba/index.h"
 
-/* Is it what Numba leaves when it dies while saving? */
+/* Is it what Numba leaves when it dies while saving, or a lock of numba-cache-lock? */
 static bool is_temporary(const struct walk_item *item, void *ctx)
 {
+    const char *path = item->entry.path;
+
     (void)ctx;
-    return item->entry.type == ENTRY_FILE && index_is_temporary(path_base(item->entry.path));
+    return item->entry.type == ENTRY_FILE &&
+           (index_is_temporary(path_base(path)) || path_has_suffix(path, ".nbi.lock"));
 }
 
 /* Numba follows a link at a cache directory's place; who unpacks gets the link alone. */

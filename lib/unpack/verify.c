@@ -70,10 +70,10 @@ int unpack_warn_stale(struct unpack *u, struct wp_error *err)
             return r;
     }
     judge_sort(&u->result->verify);
-    if (v->count != v->by_status[WP_VALID])
+    if (v->count != wp_verify_report_loads(v))
         report(u->a->context, WP_WARNING, u->a->name,
                "has no manifest, and %zu of its %zu cache indexes are not valid here: Numba will "
                "compile those functions again",
-               v->count - v->by_status[WP_VALID], v->count);
+               v->count - wp_verify_report_loads(v), v->count);
     return 0;
 }

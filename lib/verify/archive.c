@@ -76,7 +76,7 @@ static bool recorded_status(const struct manifest_index *line, enum wp_status *o
 {
     for (int s = 0; line->status && s < WP_STATUS_COUNT; s++)
         if (strcmp(line->status, wp_status_name((enum wp_status)s)) == 0 &&
-            (s == WP_VALID) == line->valid) {
+            wp_status_loads((enum wp_status)s) == line->valid) {
             *out = (enum wp_status)s;
             return true;
         }
@@ -175,7 +175,8 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
     }
     if (is_recorded && status != WP_VALID) {
         s.status = status;
-        reason = line->reason ? line->reason : NOT_VALID_THEN;
+        if (!line->valid)
+            reason = line->reason ? line->reason : NOT_VALID_THEN;
     } else if (!line->has_stamp) {
         s.status = WP_CORRUPT;
         reason = "could not be read when it was packed";
@@ -194,7 +195,8 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
         reason = "was not valid when it was packed, though its stamp fits";
     }
     s.reason = reason ? on_one_line(reason) : NULL;
-    if ((reason && !s.reason) || (s.status == WP_VALID && judge_recorded_cpus(v, line, &s) < 0) ||
+    if ((reason && !s.reason) ||
+        (wp_status_loads(s.status) && judge_recorded_cpus(v, line, &s) < 0) ||
         judge_add(v->out, &s) < 0) {
         judge_clear(&s);
         return error_nomem(err);
@@ -211,9 +213,9 @@ static int take_recorded(struct wp_index_status *s, const struct manifest_index 
         status = line->valid ? WP_VALID : WP_STALE;
     free(take_ptr(s->reason));
     s->status = status;
-    if (status != WP_VALID)
+    if (!wp_status_loads(status))
         s->reason = on_one_line(line->reason ? line->reason : NOT_VALID_THEN);
-    return status != WP_VALID && !s->reason ? -ENOMEM : 0;
+    return !wp_status_loads(status) && !s->reason ? -ENOMEM : 0;
 }
 
 static int judge_met(struct verify_archive *v, const struct archive_index *met,

@@ -53,7 +53,7 @@ static int look_in_cache_dir(struct verify_tree *t, const struct verify_place *p
         t->v.expect = NULL; /* notes are taken where it is judged itself */
         r = verify_place(&t->v, &there, &s, err);
         t->v.expect = expect;
-        *valid = r == 0 && s.status == WP_VALID;
+        *valid = r == 0 && wp_status_loads(s.status);
         judge_clear(&s);
     }
     return r;

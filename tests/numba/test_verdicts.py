@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from harness import PYTHON, Person, environment, warmpack
+from harness import LOADED, PYTHON, SAVED, Person, environment, warmpack
 from small import cache_of, cpu_flags, old, run_small, write_small
 
 
@@ -386,6 +386,70 @@ def test_a_source_whose_time_is_ahead_of_the_clock_has_valid_caches(here, me):
     assert warmpack("verify", "-f", here / "a.tgz", home=me.home).counts == (3, 3)
     warmpack("verify", "--fix", root, home=me.home)
     assert run_small(root, me.home) == (3, 0)
+
+
+CELL = """
+import linecache, sys
+from numba.core import caching
+NAME, TEXT = "<ipython-input-1-0123456789ab>", '''
+from numba import njit
+@njit(cache=True)
+def f(x):
+    return x + 1
+'''
+linecache.cache[NAME] = (len(TEXT), None, TEXT.splitlines(True), NAME)
+space = {"__name__": "__main__"}
+exec(compile(TEXT, NAME, "exec"), space)
+space["f"](1)
+
+class Graph(caching._UserProvidedCacheLocator):  # as PyTensor's: a stamp that says nothing
+    def get_source_stamp(self):
+        return 0
+
+caching.CacheImpl._locator_classes.insert(0, Graph)
+import graph
+"""
+
+
+def run_cell(root, home):
+    """A cell of IPython, and what PyTensor compiles; the numbers of overloads loaded and saved."""
+    done = subprocess.run(
+        [PYTHON, "-B", "-c", CELL],
+        env=environment(
+            home, NUMBA_DEBUG_CACHE=1, PYTHONPATH=root / "lib", CELLS=root / ".ipython",
+            NUMBA_CACHE_DIR=root / "graphs",
+        ),
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return len(LOADED.findall(done.stdout)), len(SAVED.findall(done.stdout))
+
+
+def test_caches_of_no_source_file_are_valid_at_any_path(here, me):
+    root = here / "home"
+    (root / "lib" / "IPython").mkdir(parents=True)
+    (root / "lib" / "IPython" / "__init__.py").write_text("")
+    (root / "lib" / "IPython" / "paths.py").write_text(
+        "import os\ndef get_ipython_cache_dir():\n    return os.environ['CELLS']\n"
+    )
+    (root / "lib" / "graph.py").write_text(
+        "from numba import njit\n@njit(cache=True)\ndef g(x):\n    return x - 1\ng(1)\n"
+    )
+    assert run_cell(root, me.home) == (0, 2) and run_cell(root, me.home) == (2, 0)
+    next(root.rglob("*.f-*.nbi")).with_suffix(".nbi.lock").write_text("")
+    done = warmpack("verify", "-v", root, home=me.home)
+    assert done.counts == (2, 2) and done.out.count("self-keyed") == 2
+    warmpack("create", "--strict", "-f", here / "a.tgz", "-C", here, "home", home=me.home)
+    assert ".nbi.lock" not in warmpack("list", "-f", here / "a.tgz", home=me.home).out
+    for words in (["-v"], ["--json"]):
+        done = warmpack("verify", *words, "-f", here / "a.tgz", home=me.home)
+        assert done.out.count('self-keyed') == 2 + (words == ["--json"])
+    assert warmpack("inspect", root, home=me.home).out.count("it has no source file") == 2
+    warmpack("extract", "-f", here / "a.tgz", "-C", here / "new", home=me.home)
+    cells = here / "new" / "home" / ".ipython"
+    assert len([*cells.rglob("*.nbi")]) == 1
+    warmpack("verify", here / "new" / "home", home=me.home)
 
 
 def unpacked(tree, here, me, *options, **variables):
