@@ -23,6 +23,8 @@ static const char *const of_status[WP_STATUS_COUNT] = {
     [WP_OUTDATED] =
         ("it may give old results: 'warmpack verify --fix' removes it, and Numba compiles "
          "again"),
+    [WP_UNSAFE_SVML] = ("install the library (icc_rt, intel-cmplr-lib-rt), or compile with "
+                        "NUMBA_DISABLE_INTEL_SVML=1: the program ends when it loads this"),
 };
 
 /* What else works where the tree has a manifest. */

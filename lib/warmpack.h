@@ -123,6 +123,7 @@ enum wp_status {
     WP_UNSAFE_CPU,     /* its code needs a feature that this machine lacks */
     WP_OUTDATED,       /* older than a file that its code came from, which no stamp covers */
     WP_SELF_KEYED,     /* as good as valid: of no source file, its key says all */
+    WP_UNSAFE_SVML,    /* its code needs Intel's SVML library, which the interpreter lacks */
     WP_STATUS_COUNT
 };
 /* "valid", "source-missing", ...: static; "unknown" where S is none. */
@@ -489,8 +490,10 @@ struct wp_python {
     char *python; /* "311", as in ".py311."; all are owned */
     char *numba;  /* its version */
     char *triple, *cpu, *features;
-    char *cache_dir; /* NUMBA_CACHE_DIR, from wherever it is set; NULL: not set */
-    char *locators;  /* likewise NUMBA_CACHE_LOCATOR_CLASSES */
+    char *cache_dir;       /* NUMBA_CACHE_DIR, from wherever it is set; NULL: not set */
+    char *locators;        /* likewise NUMBA_CACHE_LOCATOR_CLASSES */
+    bool no_svml;          /* it runs without Intel's SVML library */
+    bool no_whole_seconds; /* none of its locators stamps whole seconds */
     WP_RESERVED(4);
 };
 /* Runs the interpreter PYTHON (a path, or a name to be looked up in $PATH) with a fixed script that

@@ -32,6 +32,7 @@ const char *wp_status_name(enum wp_status s)
         [WP_UNSAFE_CPU] = "unsafe-cpu",
         [WP_OUTDATED] = "outdated",
         [WP_SELF_KEYED] = "self-keyed",
+        [WP_UNSAFE_SVML] = "unsafe-svml",
     };
 
     return (unsigned)s < WP_STATUS_COUNT ? names[s] : "unknown";

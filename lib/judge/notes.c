@@ -141,7 +141,7 @@ int note_index(struct wp_verify_report *r, const struct wp_index_status *s,
                      closures, s->overload_count, (char *)named.data);
     if (!e)
         e = note_growth(r, s);
-    if (!e && *facts->svml)
+    if (!e && *facts->svml && s->status != WP_UNSAFE_SVML)
         e = note_add(r, WP_NOTE_SVML, s->index,
                      "its code calls %s of Intel's SVML library and crashes without it",
                      facts->svml);

@@ -19,6 +19,7 @@
 #include "notes.h"
 #include "numba/data.h"
 #include "numba/index.h"
+#include "numba/stamp.h"
 #include "numba/zipped.h"
 
 enum { LARGEST = 1 << 28 }; /* bytes of a data file that are looked at */
@@ -30,6 +31,7 @@ struct disk {
     bool zipped;             /* the source lies in a zip: that has its time and size */
     struct data_facts facts; /* of all data files looked at */
     struct timespec mtime;   /* of the index */
+    struct timespec source;  /* the source's time */
     bool ahead;              /* the source's time is later than the clock was */
 };
 
@@ -49,6 +51,7 @@ static int source_on_disk(void *ctx, struct judge_file *f)
     }
     if (!S_ISREG(st.st_mode))
         return 0;
+    d->source = st.st_mtim;
     *f = (struct judge_file){.mtime = st.st_mtim, .size = (uint64_t)st.st_size};
     return 1;
 }
@@ -161,12 +164,33 @@ static int look_at_directory(struct verify *v, const struct disk *disk, uid_t ow
     return v->sticky ? 0 : -ENOMEM;
 }
 
+/* Judges what the interpreter that was asked lacks. 0 or -ENOMEM. */
+static int judge_lacking(const struct judge_expect *e, struct wp_index_status *s,
+                         const struct disk *disk)
+{
+    if (!wp_status_loads(s->status))
+        return 0;
+    if (e->asked.no_whole_seconds && s->stamp.kind == WP_STAMP_SECONDS &&
+        s->stamp.mtime != stamp_mtime(disk->source))
+        return judge_set(s, WP_STALE,
+                         "its stamp is of whole seconds, which no locator of %s makes, and the "
+                         "source's time is not",
+                         e->who);
+    if (e->asked.no_svml && *disk->facts.svml)
+        return judge_set(s, WP_UNSAFE_SVML,
+                         "its code calls %s of Intel's SVML library, which %s does not find",
+                         disk->facts.svml, e->who);
+    return 0;
+}
+
 /* Judges the keys of an index and takes notes. */
 static int look_closer(struct verify *v, struct wp_index_status *s, const struct index *index,
                        struct disk *disk, uid_t owner, struct wp_error *err)
 {
     int r = judge_keys(s, index, v->expect, size_on_disk, disk, err);
 
+    if (r == 0 && judge_lacking(v->expect, s, disk) < 0)
+        r = error_nomem(err);
     if (r == 0 &&
         (note_index(v->notes, s, &disk->facts, v->old_root) < 0 ||
          (disk->ahead && note_ahead(v->notes, s) < 0) || look_at_directory(v, disk, owner) < 0))

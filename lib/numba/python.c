@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "warmpack.h"
 
@@ -29,14 +30,17 @@ static const char script[] =
     "out = os.fdopen(os.dup(1), 'w')\n"
     "os.dup2(2, 1)\n"
     "import numba\n"
-    "from numba.core import config\n"
+    "from numba.core import config, caching\n"
     "from numba.core.registry import cpu_target\n"
     "triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()\n"
     "json.dump({'python': '%d%d%s' % (sys.version_info[0], sys.version_info[1],\n"
     "                                 getattr(sys, 'abiflags', '')),\n"
     "           'numba': numba.__version__, 'triple': triple, 'cpu': cpu,\n"
     "           'features': features, 'cache_dir': getattr(config, 'CACHE_DIR', '') or None,\n"
-    "           'locators': getattr(config, 'CACHE_LOCATOR_CLASSES', '') or None},\n"
+    "           'locators': getattr(config, 'CACHE_LOCATOR_CLASSES', '') or None,\n"
+    "           'classes': ','.join(c.__name__ for c in\n"
+    "                               getattr(caching.CacheImpl, '_locator_classes', ())),\n"
+    "           'no_svml': getattr(config, 'USING_SVML', None) is False},\n"
     "          out)\n"
     "out.close()\n";
 
@@ -204,6 +208,20 @@ static int member(char **out, const json_t *object, const char *name)
     return text && !*out ? -ENOMEM : 0;
 }
 
+/* Does a locator in force stamp whole seconds? Those named in the environment replace the list. */
+static int find_whole_seconds(struct wp_python *out, const json_t *o)
+{
+    _cleanup_free_ char *classes = NULL;
+    const char *list;
+
+    if (member(&classes, o, "classes") < 0)
+        return -ENOMEM;
+    list = out->locators ? out->locators : classes;
+    /* A locator of somebody's own may do anything. */
+    out->no_whole_seconds = list && !strstr(list, "FsAgnostic") && !strchr(list, '.');
+    return 0;
+}
+
 static int understand(struct asked *a, struct wp_python *out, struct wp_error *err)
 {
     json_t *o = json_loadb((const char *)a->answer.data, a->answer.size, 0, NULL);
@@ -216,9 +234,10 @@ static int understand(struct asked *a, struct wp_python *out, struct wp_error *e
     r = member(&out->python, o, "python") || member(&out->numba, o, "numba") ||
                 member(&out->triple, o, "triple") || member(&out->cpu, o, "cpu") ||
                 member(&out->features, o, "features") || member(&out->cache_dir, o, "cache_dir") ||
-                member(&out->locators, o, "locators")
+                member(&out->locators, o, "locators") || find_whole_seconds(out, o)
             ? error_nomem(err)
             : 0;
+    out->no_svml = json_is_true(json_object_get(o, "no_svml"));
     json_decref(o);
     if (r == 0 && (!out->python || !out->numba || !out->triple || !out->cpu || !out->features))
         r = error_set(err, 0, a->python, "does not say what its Numba compiles for");

@@ -175,6 +175,9 @@ def test_code_that_calls_svml_is_noted_with_the_symbol(here, me):
         ("waves.wave", "__svml_sin1")
     ]
     assert "hint: svml: install the library" in done.err
+    done = warmpack("verify", "--python", PYTHON, root, home=me.home, expect=1)
+    assert done.counts == (1, 2) and "unsafe-svml  __pycache__/waves.wave-" in done.out
+    assert "__svml_sin1 of Intel's SVML library" in done.out and "\nsvml" not in done.out
     # What the note warns of: without the library the process ends at the load.
     assert run().returncode < 0
 

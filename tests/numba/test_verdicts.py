@@ -238,6 +238,27 @@ def test_only_settings_that_change_code_are_noted(tree, here, me):
     assert "it was packed without NUMBA_OPT, and now NUMBA_OPT=0" in done.out
 
 
+def test_stamps_of_whole_seconds_are_for_a_locator_that_makes_them(tree, here, me):
+    """Before Numba 0.62, and after it with its own list, no locator does."""
+    again = (
+        "import pickle, sys\nfor name in sys.argv[1:]:\n"
+        "    f = open(name, 'rb'); version, (stamp, all) = pickle.load(f), pickle.load(f)\n"
+        "    stamp = int(stamp[0] // 1), stamp[1]\n"
+        "    open(name, 'wb').write(pickle.dumps(version, -1) + pickle.dumps((stamp, all), 4))"
+    )
+    subprocess.run([PYTHON, "-c", again, *cache_of(tree).glob("*.nbi")], cwd=tree, check=True)
+    warmpack("verify", tree, home=me.home)
+    done = warmpack("verify", "--python", PYTHON, tree, home=me.home, expect=1)
+    assert done.out.count("which no locator of") == 3
+    classes = {"numba.core.config.CACHE_LOCATOR_CLASSES": "InTreeCacheLocatorFsAgnostic"}
+    python = interpreter(here / "python", **classes)
+    warmpack("verify", "--python", python, tree, home=me.home)
+    source = tree / "pkg" / "k.py"
+    os.utime(source, ns=(0, source.stat().st_mtime_ns // 10**9 * 10**9))
+    warmpack("verify", "--python", PYTHON, tree, home=me.home)
+    assert run_small(tree, me.home) == (3, 0)
+
+
 def test_the_name_of_a_CPU_alone_keeps_the_features_of_this_machine(tree, me):
     """Numba then never finds code for that name without features."""
     first = statuses(warmpack("verify", "--json", tree, home=me.home).out)["k.add"]["overloads"][0]
