@@ -40,7 +40,7 @@ if [ "$(id -u)" -eq 0 ] &&
 fi
 
 python=/usr/bin/python3 # Debian's Numba belongs to Debian's Python.
-longer_numba="restore verdicts env inspect amend amend_tools versions written" # tests/numba/test_NAME.py
+longer_numba="edits_all restore verdicts env inspect amend amend_tools versions written" # tests/numba/test_NAME.py
 every_numba="versions egg inspect zipped second_release in_place written code_names" # with each release of Numba
 python_index="wheel types" # tests/python/test_NAME.py, with what a package index has
 results=$PWD/$build/reports # kept, for tests/numba/versions_table.py
