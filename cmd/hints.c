@@ -10,7 +10,8 @@ static const char *const of_status[WP_STATUS_COUNT] = {
     [WP_DATA_MISSING] = "unpack again, or let Numba compile again",
     [WP_CORRUPT] = "Numba raises an error or crashes there: 'warmpack verify --fix' removes it",
     [WP_UNREADABLE] =
-        "something other than Numba wrote it under the name of an index; it is left alone",
+        "an error keeps it from being read, or something other than Numba wrote it under the name "
+        "of an index; it is left alone",
     [WP_SUSPECT] = ("Numba may give the results of an earlier version there: 'warmpack verify "
                     "--fix' removes it, and Numba compiles again"),
     [WP_MISPLACED] = ("set NUMBA_CACHE_DIR to where it lies, or say by --cache-dir, --runtime-root "

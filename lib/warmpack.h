@@ -113,7 +113,7 @@ enum wp_status {
     WP_SOURCE_MISSING, /* no such source file */
     WP_DATA_MISSING,   /* a data file (.nbc) is gone */
     WP_CORRUPT,        /* a pickle is truncated or malformed */
-    WP_UNREADABLE,     /* not one of Numba's, so that nothing is known of it */
+    WP_UNREADABLE,     /* not one of Numba's, or an error kept it from being read */
     WP_SUSPECT,        /* a data file is older than its source, not the index: Numba died saving */
     WP_MISPLACED,      /* the directory is not where Numba looks for that source */
     WP_UNWRITABLE,     /* Numba would ignore the directory: the user cannot write to it */

@@ -65,7 +65,7 @@ static int add_index(struct wp_verify_report *report, struct wp_index_status *s,
         r = judge_add(report, s);
     index_clear(&index);
     judge_clear(s);
-    return r < 0 ? error_nomem(err) : 0;
+    return r < 0 ? error_nomem(err) : 0; /* all else is a verdict */
 }
 
 static bool exists(void *ctx, const char *path)

@@ -139,7 +139,7 @@ int wp_cache_places(const char *file, const struct wp_verify_options *o,
     if (r < 0)
         return r;
     r = stat(file, &st) < 0 ? -errno : 0;
-    zipped = r == -ENOTDIR && zipped_length(absolute);
+    zipped = error_is_no_directory(r) && zipped_length(absolute);
     if (zipped && !is_in_zip(absolute))
         return error_set(err, 0, file, "is no source that Python could import from a zip");
     if (r < 0 && !zipped)

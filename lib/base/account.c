@@ -1,6 +1,7 @@
 /* Looks up users and groups by name or number. */
 
 #include "account.h"
+#include "base/error.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -84,7 +85,7 @@ static int ask(bool group, struct account *out, const char *name, id_t id)
         if (r == -ERANGE && size < MOST_RECORD)
             size *= 2;
         /* Some sources of the database report "no such user" as an error. */
-        else if (r == -ENOENT || r == -ESRCH || r == -EPERM || r == -EBADF)
+        else if (error_is_absence(r) || r == -ESRCH || r == -EPERM || r == -EBADF)
             return 0;
         else if (r != -EINTR)
             return r;

@@ -58,6 +58,21 @@ void error_fill_nomem(struct wp_error *err)
     error_fill(err, ENOMEM, NULL, "out of memory");
 }
 
+bool error_is_no_entry(int e)
+{
+    return e == ENOENT || e == -ENOENT;
+}
+
+bool error_is_no_directory(int e)
+{
+    return e == ENOTDIR || e == -ENOTDIR;
+}
+
+bool error_is_absence(int e)
+{
+    return error_is_no_entry(e) || error_is_no_directory(e);
+}
+
 void report(const struct wp_context *c, enum wp_severity severity, const char *path,
             const char *fmt, ...)
 {

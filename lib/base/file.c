@@ -32,6 +32,11 @@ int file_read(const char *path, size_t max, struct buf *out, struct stat *st)
     return file_read_rest(fd, (size_t)st->st_size, max, out);
 }
 
+bool file_is_unfit(int r)
+{
+    return r == -EFBIG || r == -EINVAL || r == -EISDIR || r == -ENXIO;
+}
+
 int file_read_rest(int fd, size_t expected, size_t max, struct buf *out)
 {
     size_t start = out->size;
@@ -82,6 +87,23 @@ DIR *file_list(int fd)
         errno = e;
     }
     return d;
+}
+
+int file_list_path(const char *path, DIR **out)
+{
+    *out = opendir(path);
+    if (*out)
+        return 1;
+    return error_is_absence(errno) ? 0 : -errno;
+}
+
+int file_next(DIR *d, struct dirent **item)
+{
+    do {
+        errno = 0;
+        *item = readdir(d);
+    } while (*item && file_is_dots((*item)->d_name));
+    return *item ? 1 : -errno;
 }
 
 bool file_is_dots(const char *name)

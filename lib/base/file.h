@@ -18,12 +18,21 @@ struct buf;
  * negative errno: -EFBIG where it is larger, -EINVAL where it is no regular file. */
 int file_read(const char *path, size_t max, struct buf *out, struct stat *st);
 
+/* Does R, from reading a whole file, say that there is no such file to be read: it is a directory,
+ * no regular file, or too large? */
+bool file_is_unfit(int r);
+
 /* Reads FD from where it stands to its end into OUT (appended), whose size is thought to be
  * EXPECTED. 0, or negative errno: -EFBIG where it is more than MAX. */
 int file_read_rest(int fd, size_t expected, size_t max, struct buf *out);
 /* Up to N bytes at OFFSET: fewer only where the file ends. Their number, or negative errno. */
 ssize_t file_read_at(int fd, void *out, size_t n, uint64_t offset);
 
+/* Opens the directory PATH, through symlinks. 1; 0: there is none; negative errno. */
+int file_list_path(const char *path, DIR **out);
+/* The next name in D, apart from the directory itself and the one above it. 1; 0 at the end;
+ * negative errno: what has been listed is not all. */
+int file_next(DIR *d, struct dirent **item);
 /* FD's directory, which owns FD from now on; FD is closed on failure, too. NULL and errno. */
 DIR *file_list(int fd);
 /* Is this the name of the directory itself, or of the one above it? */

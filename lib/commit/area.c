@@ -95,11 +95,11 @@ static int make_locked(struct staging_area *a)
     }
     a->stage_fd = openat(a->target_fd, a->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (a->stage_fd < 0)
-        return errno == ENOENT ? -EAGAIN : -errno;
+        return error_is_absence(errno) ? -EAGAIN : -errno;
     a->lock_fd =
         openat(a->stage_fd, "lock", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (a->lock_fd < 0)
-        return errno == ENOENT ? -EAGAIN : -errno;
+        return error_is_absence(errno) ? -EAGAIN : -errno;
     r = staging_step("lock");
     if (r == 0)
         r = staging_take_lock(a->lock_fd, &unsupported);
@@ -183,6 +183,15 @@ static bool is_own(const struct stat *st)
     return st->st_uid == geteuid() || st->st_uid == 0;
 }
 
+/* Does E say that what has the name is none of our staging, or gone? A staging that cannot be
+ * looked at for another cause may hold the only copy of old data. */
+static bool is_strange(int e)
+{
+    e = e < 0 ? -e : e;
+    return error_is_absence(e) || e == ELOOP || e == EISDIR || e == ENXIO || e == EACCES ||
+           e == EPERM;
+}
+
 /* Opens the lock file of somebody's staging. Nobody else can have made things in there: it is
  * 0700 and ours. */
 static int open_lock(struct staging_area *a, const char *name)
@@ -191,12 +200,22 @@ static int open_lock(struct staging_area *a, const char *name)
     int fd = openat(a->stage_fd, "lock", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) {
         /* Its maker died before he made the lock, or comes and finds the directory gone. */
-        if (errno == ENOENT)
+        int r = -errno;
+        if (error_is_absence(r))
             (void)!unlinkat(a->target_fd, name, AT_REMOVEDIR);
-        return -ENOENT;
+        return is_strange(r) ? -ENOENT : r;
     }
     a->lock_fd = fd;
-    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && is_own(&st) ? 0 : -ENOENT;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    return S_ISREG(st.st_mode) && is_own(&st) ? 0 : -ENOENT;
+}
+
+/* Opens directory NAME of a staging; *FD stays -1 where there is none. */
+static int open_part(const struct staging_area *a, const char *name, int *fd)
+{
+    *fd = openat(a->stage_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return *fd < 0 && !error_is_absence(errno) ? -errno : 0;
 }
 
 static int adopt(struct staging_area *a, const char *name, bool lock)
@@ -207,9 +226,10 @@ static int adopt(struct staging_area *a, const char *name, bool lock)
     a->stage_fd =
         openat(a->target_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (a->stage_fd < 0)
-        return -ENOENT;
-    if (fstat(a->stage_fd, &st) < 0 || !is_own(&st) || (st.st_mode & 0777) != 0700 ||
-        st.st_dev != a->dev)
+        return is_strange(errno) ? -ENOENT : -errno;
+    if (fstat(a->stage_fd, &st) < 0)
+        return -errno;
+    if (!is_own(&st) || (st.st_mode & 0777) != 0700 || st.st_dev != a->dev)
         return -ENOENT;
     int r = open_lock(a, name);
     if (r < 0)
@@ -222,9 +242,8 @@ static int adopt(struct staging_area *a, const char *name, bool lock)
             return -ENOENT;
     }
     /* Either is missing where its maker, or a removal, was cut short. */
-    a->new_fd = openat(a->stage_fd, "new", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    a->old_fd = openat(a->stage_fd, "old", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return 0;
+    r = open_part(a, "new", &a->new_fd);
+    return r < 0 ? r : open_part(a, "old", &a->old_fd);
 }
 
 int staging_area_adopt(struct staging_area *a, const char *name, bool lock)
@@ -265,11 +284,11 @@ int staging_area_remove(struct staging_area *a)
         if (staging_step("remove") < 0)
             return -EIO;
     }
-    if (unlinkat(a->stage_fd, "lock", 0) < 0 && errno != ENOENT)
+    if (unlinkat(a->stage_fd, "lock", 0) < 0 && !error_is_absence(errno))
         return -errno;
     if (staging_step("remove lock") < 0)
         return -EIO;
-    if (unlinkat(a->target_fd, a->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+    if (unlinkat(a->target_fd, a->name, AT_REMOVEDIR) < 0 && !error_is_no_entry(errno))
         return -errno;
     forget_stage(a, false);
     return 0;

@@ -119,8 +119,5 @@ bool plan_is_empty(int at, const char *name)
     if (!d)
         return false;
     struct dirent *e;
-    while ((e = readdir(d)))
-        if (!file_is_dots(e->d_name))
-            return false;
-    return true;
+    return file_next(d, &e) == 0;
 }

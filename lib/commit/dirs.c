@@ -72,14 +72,13 @@ int staging_paths_add_dirs(struct staging_paths *p, int fd, const char *path, bo
     _cleanup_closedir_ DIR *d = file_list(fd);
     if (!d)
         return -errno;
-    for (struct dirent *e; errno = 0, (e = readdir(d));) {
+    int more;
+    for (struct dirent *e; (more = file_next(d, &e)) > 0;) {
         bool mount = false;
-        if (file_is_dots(e->d_name))
-            continue;
         int is_dir = e->d_type == DT_DIR;
         if (mounts || e->d_type == DT_UNKNOWN)
             is_dir = is_mount(dirfd(d), e->d_name, 0, &mount);
-        if (is_dir == -ENOENT)
+        if (error_is_absence(is_dir))
             continue;
         if (mounts && mount)
             return -EBUSY;
@@ -87,7 +86,7 @@ int staging_paths_add_dirs(struct staging_paths *p, int fd, const char *path, bo
         if (r < 0)
             return r;
     }
-    return -errno;
+    return more;
 }
 
 int staging_find_mounts(int at, const char *name)
@@ -100,7 +99,7 @@ int staging_find_mounts(int at, const char *name)
         int fd = beneath_open(at, p.list[i], flags, 0);
         if (fd >= 0)
             r = staging_paths_add_dirs(&p, fd, p.list[i], true);
-        else if (fd != -ENOENT && fd != -EACCES)
+        else if (!error_is_absence(fd) && fd != -EACCES)
             r = fd;
         /* A directory that may not be read can be moved all the same, and removing what is left
          * of it stops at mount points. */
@@ -129,9 +128,7 @@ void staging_dirs_inherit(int at, const char *name, gid_t gid)
     for (size_t i = 0; i < p.count; i++) {
         int fd = beneath_open(at, p.list[i], O_RDONLY | O_DIRECTORY, 0);
         _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
-        for (struct dirent *e; d && (e = readdir(d));) {
-            if (file_is_dots(e->d_name))
-                continue;
+        for (struct dirent *e; d && file_next(d, &e) > 0;) {
             _cleanup_free_ char *path = path_join(p.list[i], e->d_name);
             if (path)
                 inherit(&p, dirfd(d), e->d_name, path, gid);

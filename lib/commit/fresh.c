@@ -219,7 +219,7 @@ static int finish_siblings(struct fresh_tree *t, struct fresh *f, size_t n, stru
         return error_nomem(t->err);
     _cleanup_close_ int at = beneath_open(t->a->new_fd, above, O_PATH | O_DIRECTORY, 0);
     /* What was staged can have been taken out or moved again. */
-    if (at == -ENOENT || at == -ENOTDIR || at == -ELOOP)
+    if (beneath_is_absence(at))
         return 0;
     if (at < 0)
         return staging_error(t->err, -at, t->a, above, "cannot open what is staged");
@@ -227,7 +227,7 @@ static int finish_siblings(struct fresh_tree *t, struct fresh *f, size_t n, stru
         const char *name = f[i].path + f->parent + 1;
         struct stat st;
         if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-            if (errno == ENOENT)
+            if (error_is_absence(errno))
                 continue;
             return staging_error(t->err, errno, t->a, f[i].path, "cannot stat what is staged");
         }

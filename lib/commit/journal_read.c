@@ -235,7 +235,7 @@ int staging_journal_read(const struct staging_area *a, struct staging_journal *j
 
     *j = (struct staging_journal){.undo = true};
     int r = beneath_read(a->stage_fd, STAGING_UNDO, STAGING_JOURNAL_LARGEST, &b, NULL);
-    if (r == -ENOENT) {
+    if (error_is_absence(r)) {
         j->undo = false;
         r = beneath_read(a->stage_fd, STAGING_JOURNAL, STAGING_JOURNAL_LARGEST, &b, NULL);
     }

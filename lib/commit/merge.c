@@ -180,7 +180,7 @@ int plan_name(struct planner *p, struct pair *d, const char *name)
     int r = d->w->staged ? 0 : plan_is_removed(d->a, path, true);
     if (r >= 0)
         r = r ? -ENOENT : plan_look(d->other_fd, name, &f);
-    if (r == -ENOENT)
+    if (error_is_absence(r))
         return add_put(p, d, path, &st, false);
     if (r < 0)
         return staging_error(p->err, -r, d->a, path, "cannot stat");

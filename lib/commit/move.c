@@ -64,7 +64,7 @@ static int look(int at, const char *name, struct stat *st)
         return r;
     if (fstatat(at, name, st, AT_SYMLINK_NOFOLLOW) == 0)
         return 1;
-    return errno == ENOENT ? 0 : -errno;
+    return error_is_absence(errno) ? 0 : -errno;
 }
 
 static int rename_flags(int from, const char *a, int to, const char *b, unsigned flags)
@@ -151,7 +151,7 @@ int commit_put(struct run *run, size_t i)
     if (r < 0)
         return r;
     if (run->new_parent < 0)
-        return run->new_parent == -ENOENT ? 0 : run->new_parent;
+        return error_is_absence(run->new_parent) ? 0 : run->new_parent;
     r = look(run->new_parent, name, &staged);
     if (r <= 0 || staged.st_ino != op->ino)
         return r < 0 ? r : 0; /* done: what lies there is what was replaced */
@@ -164,7 +164,7 @@ int commit_put(struct run *run, size_t i)
                          exchange ? RENAME_EXCHANGE : RENAME_NOREPLACE);
         if (no_such_flags(r))
             return put_plain(run, i, &staged, name);
-        if (r == -ENOENT && exchange) {
+        if (error_is_absence(r) && exchange) {
             exchange = false;
             continue;
         }
@@ -196,7 +196,7 @@ int commit_unput(struct run *run, size_t i)
         return r;
     int from = run->target_parent, to = run->new_parent;
     if (from < 0)
-        return from == -ENOENT ? 0 : from;
+        return error_is_absence(from) ? 0 : from;
     old_name(i, aside);
     r = look(from, name, &st);
     if (r < 0)
@@ -235,11 +235,11 @@ int commit_take_away(struct run *run, size_t i, bool undo)
     if (r < 0 || (r > 0) != undo)
         return r < 0 ? r : 0;
     if (run->target_parent < 0)
-        return run->target_parent == -ENOENT && !undo ? 0 : run->target_parent;
+        return error_is_absence(run->target_parent) && !undo ? 0 : run->target_parent;
     if (undo)
         return move(a->old_fd, aside, run->target_parent, name);
     r = move(run->target_parent, name, a->old_fd, aside);
-    return r == -ENOENT ? 0 : r;
+    return error_is_absence(r) ? 0 : r;
 }
 
 int commit_change_mode(struct run *run, size_t i, bool undo)
@@ -249,7 +249,7 @@ int commit_change_mode(struct run *run, size_t i, bool undo)
     struct stat st;
 
     int r = beneath_stat(at, op->path, &st);
-    if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
+    if (beneath_is_absence(r))
         return 0;
     if (r < 0 || st.st_ino != op->ino || !S_ISDIR(st.st_mode))
         return r;

@@ -36,9 +36,8 @@ static int read_names(int dirfd, char ***names, size_t *count)
     _cleanup_closedir_ DIR *d = file_list(fd);
     if (!d)
         return -errno;
-    for (struct dirent *e; errno = 0, (e = readdir(d));) {
-        if (file_is_dots(e->d_name))
-            continue;
+    int more;
+    for (struct dirent *e; (more = file_next(d, &e)) > 0;) {
         if (array_grow(*names, *count) < 0)
             return -ENOMEM;
         (*names)[*count] = strdup(e->d_name);
@@ -46,8 +45,8 @@ static int read_names(int dirfd, char ***names, size_t *count)
             return -ENOMEM;
         (*count)++;
     }
-    if (errno)
-        return -errno;
+    if (more < 0)
+        return more;
     if (*count)
         qsort(*names, *count, sizeof **names, path_compare);
     return 0;

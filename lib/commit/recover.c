@@ -98,7 +98,7 @@ static int open_others(const struct staging *s, const struct staging_journal *j,
             r = belongs(&areas[i], j);
         if (r == 0)
             continue;
-        if (r != -ENOENT && r != -ENOTDIR && r != -ELOOP)
+        if (!beneath_is_absence(r))
             return error_set(err, -r, j->paths[i], "cannot open, to complete an earlier run");
         report(s->o.context, WP_WARNING, j->paths[i],
                "what an interrupted run had staged here is gone");
@@ -168,7 +168,7 @@ static int resolve_first(const struct staging *s, struct staging_area *a, struct
     int r = staging_journal_read(a, &j);
     if (r == 0 && strcmp(j.names[0], a->name) == 0 && a->new_fd >= 0 && a->old_fd >= 0)
         return complete(s, &j, a, err);
-    if (r < 0 && r != -ENOENT)
+    if (r < 0 && !error_is_absence(r))
         return staging_error(err, -r, a, a->name, "cannot read the journal of an earlier run");
     /* Where it cannot be removed it stays, and does no harm. */
     (void)staging_area_remove(a);
@@ -190,7 +190,7 @@ static int resolve_other(const struct staging *s, struct staging_area *a, const 
         r = resolve_first(s, &first, err);
         if (r < 0)
             return r;
-    } else if (r != -ENOENT && r != -ENOTDIR && r != -ELOOP) {
+    } else if (!beneath_is_absence(r)) {
         /* In use, or being completed by another process; or nobody can tell. */
         return 0;
     }
@@ -207,13 +207,16 @@ static int resolve(const struct staging *s, const struct staging_area *at, const
     int r = same_target(at, &found);
     if (r < 0)
         return error_set(err, -r, at->target, "cannot look for earlier runs");
-    if (staging_area_adopt(&found, name, true) < 0)
+    r = staging_area_adopt(&found, name, true);
+    if (r == -EWOULDBLOCK || error_is_absence(r)) /* at work, or none of ours */
         return 0;
+    if (r < 0)
+        return error_set(err, -r, at->target, "cannot open what an earlier run left");
     r = staging_journal_master(&found, &path);
     if (r == 0)
         return resolve_other(s, &found, (const char *)path.data, err);
-    return r == -ENOENT ? resolve_first(s, &found, err)
-                        : error_set(err, -r, at->target, "cannot read");
+    return error_is_absence(r) ? resolve_first(s, &found, err)
+                               : error_set(err, -r, at->target, "cannot read");
 }
 
 /* ---- Looking for them */
@@ -232,12 +235,10 @@ static int each_staging(const struct staging *s, const struct staging_area *a,
     if (!d)
         return -errno;
     /* All names first: EACH removes some. */
-    for (struct dirent *e; errno = 0, (e = readdir(d));) {
-        int r = own_is_staging(e->d_name) ? buf_add(&names, e->d_name, STAGING_NAME_SIZE) : 0;
-        if (r < 0)
-            return r;
-    }
-    int r = -errno;
+    int r;
+    for (struct dirent *e; (r = file_next(d, &e)) > 0;)
+        if (own_is_staging(e->d_name) && buf_add(&names, e->d_name, STAGING_NAME_SIZE) < 0)
+            return -ENOMEM;
     for (size_t at = 0; at < names.size && r == 0; at += STAGING_NAME_SIZE)
         r = each(s, a, (const char *)names.data + at, err);
     return r;
@@ -249,11 +250,12 @@ int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *
     return r < 0 ? error_set(err, -r, a->target, "cannot look for earlier runs") : 0;
 }
 
-static bool has_journal(int stage_fd)
+/* 1, 0 or negative errno. */
+static int has_journal(int stage_fd)
 {
     struct stat st;
-    return fstatat(stage_fd, STAGING_JOURNAL, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
-           fstatat(stage_fd, STAGING_UNDO, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    int r = beneath_look(stage_fd, STAGING_JOURNAL, &st);
+    return r ? r : beneath_look(stage_fd, STAGING_UNDO, &st);
 }
 
 static int is_pending(const struct staging *s, const struct staging_area *at, const char *name,
@@ -267,19 +269,23 @@ static int is_pending(const struct staging *s, const struct staging_area *at, co
     int r = same_target(at, &found);
     if (r < 0)
         return r;
-    if (staging_area_adopt(&found, name, false) < 0)
-        return 0;
-    if (has_journal(found.stage_fd))
-        return 1;
+    r = staging_area_adopt(&found, name, false);
+    if (r < 0)
+        return error_is_absence(r) ? 0 : r;
+    r = has_journal(found.stage_fd);
+    if (r != 0)
+        return r;
     r = staging_journal_master(&found, &path);
     if (r < 0)
-        return r == -ENOENT ? 0 : r;
+        return error_is_absence(r) ? 0 : r;
     _cleanup_free_ char *dir = path_dir((const char *)path.data);
     if (!dir)
         return -ENOMEM;
-    if (open_existing(s, *dir ? dir : "/", &first) < 0 ||
-        staging_area_adopt(&first, path_base((const char *)path.data), false) < 0)
-        return 0;
+    r = open_existing(s, *dir ? dir : "/", &first);
+    if (r == 0)
+        r = staging_area_adopt(&first, path_base((const char *)path.data), false);
+    if (r < 0)
+        return beneath_is_absence(r) ? 0 : r;
     return has_journal(first.stage_fd);
 }
 

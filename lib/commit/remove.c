@@ -37,7 +37,7 @@ static int plan_remove(struct planner *p, unsigned area, const char *path)
     _cleanup_close_ int parent = beneath_parent(a->target_fd, path, &name);
     int r = parent < 0 ? parent : plan_look(parent, name, &f);
     /* What lies behind a symlink is not in the target. */
-    if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
+    if (beneath_is_absence(r))
         return 0;
     if (r < 0)
         return staging_error(p->err, -r, a, path, "cannot stat");

@@ -115,7 +115,7 @@ static int enter_made(struct staging_area *a, int parent, const char *name)
 static int enter(struct staging_area *a, int parent, const char *name)
 {
     int fd = open_dir(a, parent, name);
-    if (fd != -ENOENT)
+    if (!error_is_no_entry(fd))
         return fd;
     int r = make_dir(a, parent, name);
     if (r == -EEXIST) /* by somebody else, meanwhile */

@@ -10,6 +10,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "base/times.h"
 #include "overloads.h"
@@ -64,6 +65,13 @@ int judge_set(struct wp_index_status *s, enum wp_status status, const char *fmt,
     return 0;
 }
 
+/* Does R say that what is there is of no use, and not that it could not be looked at? */
+static bool is_unfit(int r)
+{
+    return file_is_unfit(r) || error_is_absence(r) || r == -EBADMSG || r == -ENOTSUP ||
+           r == -ENODATA || r == -EAGAIN;
+}
+
 static int judge_stamp(struct wp_index_status *s, struct judge_file *source,
                        const struct judge_facts *facts, bool *stale)
 {
@@ -77,8 +85,11 @@ static int judge_stamp(struct wp_index_status *s, struct judge_file *source,
     if (stamp->kind == WP_STAMP_CONTENT && !source->sha256) {
         int r = facts->digest ? facts->digest(facts->ctx, digest) : -ENODATA;
 
+        if (r == -ENOMEM)
+            return r;
         if (r < 0)
-            return judge_set(s, WP_STALE, "the source cannot be read: %s", strerror(-r));
+            return judge_set(s, is_unfit(r) ? WP_STALE : WP_UNREADABLE,
+                             "the source cannot be read: %s", strerror(-r));
         source->sha256 = digest;
     }
     *stale = stamp_matches(stamp, source->mtime, source->size, source->sha256) != 1;
@@ -115,8 +126,10 @@ static int judge_data(struct wp_index_status *s, const struct index *index,
         bool whole = true;
         int r = facts->data(facts->ctx, name, &data, &whole);
 
+        if (r == -ENOMEM)
+            return r;
         if (r < 0)
-            return judge_set(s, WP_DATA_MISSING, "%s: %s", name,
+            return judge_set(s, is_unfit(r) ? WP_DATA_MISSING : WP_UNREADABLE, "%s: %s", name,
                              r == -EINVAL ? "it is no regular file" : strerror(-r));
         if (r == 0)
             return judge_set(s, WP_DATA_MISSING, "%s is gone", name);
@@ -137,7 +150,9 @@ static int judge_data(struct wp_index_status *s, const struct index *index,
 
 int judge_unread(struct wp_index_status *s, const struct wp_error *why)
 {
-    return judge_set(s, why->code == ENOTSUP ? WP_UNREADABLE : WP_CORRUPT, "%s", why->message);
+    bool is_corrupt = why->code == EINVAL || why->code == EBADMSG || file_is_unfit(-why->code);
+
+    return judge_set(s, is_corrupt ? WP_CORRUPT : WP_UNREADABLE, "%s", why->message);
 }
 
 /* Of no source file: what an IPython cell or a graph of PyTensor says is in the index's name and
@@ -175,8 +190,10 @@ int judge_index(struct wp_index_status *s, const struct index *index, const stru
     if (index->stamp.kind == WP_STAMP_NONE)
         return judge_self_keyed(s, index, unwritable, facts);
     r = facts->source(facts->ctx, &source);
+    if (r == -ENOMEM)
+        return r;
     if (r < 0)
-        return judge_set(s, WP_SOURCE_MISSING, "cannot stat the source: %s", strerror(-r));
+        return judge_set(s, WP_UNREADABLE, "cannot stat the source: %s", strerror(-r));
     if (r == 0)
         return judge_set(s, WP_SOURCE_MISSING, "there is no %s", s->source ? s->source : "source");
     if (misplaced)

@@ -34,8 +34,9 @@ struct judge_facts {
 int judge_index(struct wp_index_status *s, const struct index *index, const struct wp_error *unread,
                 const char *misplaced, const char *unwritable, const struct judge_facts *facts);
 
-/* Sets the status of an index that could not be read, for the cause WHY: unreadable where its code
- * is ENOTSUP (it is not one of Numba's), else corrupt. 0 or -ENOMEM. */
+/* Sets the status of an index that could not be read, for the cause WHY: corrupt where its code
+ * speaks of the content (EINVAL) or of something else than a file, else unreadable: it is not one
+ * of Numba's (ENOTSUP), or an error kept us from reading it. 0 or -ENOMEM. */
 int judge_unread(struct wp_index_status *s, const struct wp_error *why);
 
 /* Sets status and reason; the reason is kept on one line. 0 or -ENOMEM. */

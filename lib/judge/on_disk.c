@@ -43,11 +43,12 @@ static int source_on_disk(void *ctx, struct judge_file *f)
     if (!d->place->source)
         return 0;
     if (stat(d->place->source, &st) < 0) {
-        _cleanup_free_ char *zip = errno == ENOTDIR ? zipped_file(d->place->source) : NULL;
+        _cleanup_free_ char *zip =
+            error_is_no_directory(errno) ? zipped_file(d->place->source) : NULL;
 
         d->zipped = zip != NULL;
         if (!zip || stat(zip, &st) < 0)
-            return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+            return error_is_absence(errno) ? 0 : -errno;
     }
     if (!S_ISREG(st.st_mode))
         return 0;
@@ -67,13 +68,14 @@ static int digest_on_disk(void *ctx, unsigned char out[32])
     return fd < 0 ? -errno : sha256_of_file(fd, out);
 }
 
-/* Is the data file whole? What else is found in it is added to what others had. */
-static bool look_into_data(struct disk *d, const struct buf *text)
+/* Is the data file whole? What else is found in it is added to what others had. 1, 0 or -ENOMEM. */
+static int look_into_data(struct disk *d, const struct buf *text)
 {
     struct data_facts facts;
+    int r = data_read(text->data, text->size, d->verify->old_root, &facts, NULL);
 
-    if (data_read(text->data, text->size, d->verify->old_root, &facts, NULL) < 0)
-        return false;
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
     d->facts.has_text = d->facts.has_text || facts.has_text;
     if (!*d->facts.svml)
         memcpy(d->facts.svml, facts.svml, sizeof facts.svml);
@@ -88,13 +90,15 @@ static int data_on_disk(void *ctx, const char *name, struct judge_file *f, bool 
     struct stat st;
     int r = path ? file_read(path, LARGEST, &text, &st) : -ENOMEM;
 
-    if (r == -ENOENT)
+    if (error_is_absence(r))
         return 0;
     if (r < 0)
         return r;
     *f = (struct judge_file){.mtime = st.st_mtim, .size = (uint64_t)st.st_size};
-    *whole = d->verify->expect ? look_into_data(d, &text)
-                               : index_check_data(text.data, text.size, NULL) == 0;
+    r = d->verify->expect ? look_into_data(d, &text) : index_check_data(text.data, text.size, NULL);
+    if (r == -ENOMEM)
+        return r;
+    *whole = d->verify->expect ? r > 0 : r == 0;
     return 1;
 }
 
@@ -232,13 +236,16 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
     else
         r = index_read(&index, text.data, text.size, &why);
     disk.mtime = st.st_mtim;
-    if (judge_index(s, r < 0 ? NULL : &index, &why, place->misplaced, v->unwritable, &facts) < 0 ||
-        (s->status == WP_UNWRITABLE && !has_other_place(v, place) &&
-         judge_set(
-             s, WP_UNWRITABLE,
-             "%s can write neither there nor to any other place of Numba's: the program stops "
-             "with \"no locator available\"",
-             v->user.name ? v->user.name : "the user") < 0))
+    if (r == -ENOMEM)
+        r = error_nomem(err);
+    else if (judge_index(s, r < 0 ? NULL : &index, &why, place->misplaced, v->unwritable, &facts) <
+                 0 ||
+             (s->status == WP_UNWRITABLE && !has_other_place(v, place) &&
+              judge_set(
+                  s, WP_UNWRITABLE,
+                  "%s can write neither there nor to any other place of Numba's: the program stops "
+                  "with \"no locator available\"",
+                  v->user.name ? v->user.name : "the user") < 0))
         r = error_nomem(err);
     else
         r = v->expect ? look_closer(v, s, r < 0 ? NULL : &index, &disk, st.st_uid, err) : 0;

@@ -35,13 +35,12 @@ void layout_listings_clear(struct layout *l)
 
 static int fill_listing(struct layout_listing *listing, int fd)
 {
-    _cleanup_closedir_ DIR *dir = beneath_list(fd, listing->path);
+    _cleanup_closedir_ DIR *dir = NULL;
     struct dirent *item;
     size_t stem;
+    int r = beneath_list(fd, listing->path, &dir);
 
-    if (!dir)
-        return 0; /* not there yet */
-    while ((item = readdir(dir))) {
+    while (r > 0 && (r = file_next(dir, &item)) > 0) {
         if (!index_is_part_name(item->d_name, &stem))
             continue;
         if (array_grow(listing->names, listing->count) < 0 ||
@@ -51,14 +50,16 @@ static int fill_listing(struct layout_listing *listing, int fd)
     }
     if (listing->count)
         qsort(listing->names, listing->count, sizeof *listing->names, path_compare);
-    return 0;
+    return r;
 }
 
-/* The data files that the target has in D; all indexes of a record ask for the same few. NULL on no
- * memory. */
-static const struct layout_listing *list_target(struct layout *l, int area, const char *path)
+/* The data files that the target has in D; all indexes of a record ask for the same few. NULL with
+ * ERR on failure. */
+static const struct layout_listing *list_target(struct layout *l, int area, const char *path,
+                                                struct wp_error *err)
 {
     struct layout_listing *listing;
+    int r;
 
     for (size_t i = 0; i < LAYOUT_LISTINGS; i++) {
         listing = &l->listings[i];
@@ -69,9 +70,12 @@ static const struct layout_listing *list_target(struct layout *l, int area, cons
     clear_listing(listing);
     listing->area = area;
     listing->path = strdup(path);
-    if (!listing->path || fill_listing(listing, staging_target(*l->o.staging, area)) < 0)
-        return NULL;
-    return listing;
+    r = listing->path ? fill_listing(listing, staging_target(*l->o.staging, area)) : -ENOMEM;
+    if (r == 0)
+        return listing;
+    error_set(err, -r, path, "cannot read the cache directory");
+    clear_listing(listing);
+    return NULL;
 }
 
 static bool has_file(const struct layout_file *files, size_t count, const char *name)
@@ -86,12 +90,12 @@ int layout_remove_old_data(struct layout *l, const struct layout_record *record,
                            const struct layout_destination *d, int area,
                            const struct layout_file *index, struct wp_error *err)
 {
-    const struct layout_listing *there = list_target(l, area, d->path);
+    const struct layout_listing *there = list_target(l, area, d->path, err);
     size_t low, count, stem;
     const struct layout_file *own = layout_stem(record, index, &count);
 
     if (!there)
-        return error_nomem(err);
+        return err && err->code ? -err->code : error_nomem(err);
     low = array_first(i, there->count, strncmp(there->names[i], index->name, index->stem) < 0);
     for (; low < there->count; low++) {
         const char *name = there->names[low];
@@ -198,25 +202,26 @@ static int remove_emptied(const struct layout_record *record)
 {
     int r = beneath_rmdir(record->fd, record->dir);
 
-    return r == -ENOTEMPTY || r == -EEXIST || r == -ENOENT ? 0 : r;
+    return r == -ENOTEMPTY || r == -EEXIST || error_is_no_entry(r) ? 0 : r;
 }
 
-/* Does nothing stay in R's directory, and come to it? */
+/* Does nothing stay in R's directory, and come to it? An error leaves the directory where it is. */
 static bool is_emptied(struct layout *l, const struct layout_record *record)
 {
-    _cleanup_closedir_ DIR *d = beneath_list(record->fd, record->dir);
+    _cleanup_closedir_ DIR *d = NULL;
     size_t there = 0, indexes = 0;
     struct dirent *item;
     struct stat st;
+    int r = beneath_list(record->fd, record->dir, &d);
 
-    if (!d)
+    while (r > 0 && (r = file_next(d, &item)) > 0)
+        there++;
+    if (!d || r < 0)
         return false;
-    while ((item = readdir(d)))
-        there += !file_is_dots(item->d_name);
     for (size_t i = 0; i < record->file_count; i++)
         indexes += record->files[i].is_index;
     return there == record->file_count && indexes == record->gone && l->area[record->root] >= 0 &&
-           beneath_stat(staging_tree(*l->o.staging, l->area[record->root]), record->dir, &st) < 0;
+           beneath_look(staging_tree(*l->o.staging, l->area[record->root]), record->dir, &st) == 0;
 }
 
 int layout_remove_leftovers(struct layout *l, struct wp_error *err)

@@ -143,9 +143,13 @@ int restamp_index(int fd, const char *path, const struct restamp_source *source,
     struct stat st;
     int r = beneath_read(fd, path, LARGEST, &text, &st);
 
+    if (r < 0 && r != -EACCES && !file_is_unfit(r) && !beneath_is_absence(r))
+        return error_set(err, -r, path, "cannot be read");
+    if (r == 0)
+        r = index_read(&index, text.data, text.size, NULL);
     if (r == -ENOMEM)
         return error_nomem(err);
-    if (r < 0 || index_read(&index, text.data, text.size, NULL) < 0)
+    if (r < 0)
         return 0; /* whoever judges it says why it is of no use */
     if (stamp_matches(&index.stamp, source->now, e->size, e->sha256) == 1 ||
         index.stamp.kind == WP_STAMP_CONTENT || /* of other content, or of a source in a zip */
@@ -218,22 +222,23 @@ int restamp_pyc(int fd, const char *path, const struct restamp_source *source, b
     _cleanup_free_ char *place = above ? path_join(above, "__pycache__") : NULL;
     _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
+    int r;
 
     if (!place)
         return error_nomem(err);
     if (!path_has_suffix(module, ".py"))
         return 0;
-    d = beneath_list(fd, place);
-    if (!d)
-        return 0; /* nothing is there */
-    while ((item = readdir(d))) {
-        int r = is_pyc_of(item->d_name, module, n - 3)
-                    ? patch_pyc(dirfd(d), item->d_name, source, dry_run, err)
-                    : 0;
+    r = beneath_list(fd, place, &d);
+    if (r == -EACCES)
+        return 0; /* Python can do without: it compiles again */
+    while (r > 0 && (r = file_next(d, &item)) > 0) {
+        int changed = is_pyc_of(item->d_name, module, n - 3)
+                          ? patch_pyc(dirfd(d), item->d_name, source, dry_run, err)
+                          : 0;
 
-        if (r < 0)
-            return r;
-        *count += (size_t)r;
+        if (changed < 0)
+            return changed;
+        *count += (size_t)changed;
     }
-    return 0;
+    return r < 0 ? error_set(err, -r, place, "cannot read directory") : 0;
 }

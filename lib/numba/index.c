@@ -156,12 +156,15 @@ static void read_stamp(struct index *out, const struct pickle_value *v, const un
 /* ---- The overloads ----------------------------------------------------------------------- */
 
 /* The bytes of a file name that Python holds as STR: what is not UTF-8 on disk is in it as
- * surrogates U+DC80 to U+DCFF. NULL where it cannot be the name of a file in the directory. */
+ * surrogates U+DC80 to U+DCFF. NULL where it cannot be the name of a file in the directory, or
+ * with errno ENOMEM. */
 static char *file_name(const struct pickle_value *v)
 {
     if (v->type != PICKLE_STR || v->size == 0 || memchr(v->data, '\0', v->size) ||
-        memchr(v->data, '/', v->size) || pickle_is_str(v, ".") || pickle_is_str(v, ".."))
+        memchr(v->data, '/', v->size) || pickle_is_str(v, ".") || pickle_is_str(v, "..")) {
+        errno = EINVAL;
         return NULL;
+    }
     char *name = malloc(v->size + 1);
     if (!name)
         return NULL;
@@ -171,6 +174,7 @@ static char *file_name(const struct pickle_value *v)
         bool surrogate = v->data[i] == 0xed && v->data[i + 1] >= 0xa0;
         if (surrogate && v->data[i + 1] != 0xb2 && v->data[i + 1] != 0xb3) {
             free(name);
+            errno = EINVAL;
             return NULL;
         }
         if (surrogate) {
@@ -193,6 +197,8 @@ static int read_overloads(struct index *out, const struct pickle_value *dict, st
         struct index_overload *o = &out->overloads[out->count];
         o->key = dict->items[i];
         o->data = file_name(dict->items[i + 1]);
+        if (!o->data && errno == ENOMEM)
+            return error_nomem(err);
         if (!o->data)
             return error_set(err, 0, NULL, "index, byte %zu: not the name of a data file",
                              out->body_at + dict->items[i + 1]->at);
@@ -221,6 +227,8 @@ static int read_pickle(struct pickle **out, const unsigned char *text, size_t si
     int r = pickle_read(out, text, size, used, NULL, &cause);
     if (r == -ENOTSUP)
         return foreign(err, what, cause.message);
+    if (r == -ENOMEM)
+        return error_nomem(err);
     if (r < 0)
         return error_set(err, -r == EINVAL ? 0 : -r, NULL, "%s: %.200s", what, cause.message);
     if (pickle_frame_end(*out) > size)

@@ -20,8 +20,10 @@ struct arena_block {
 
 static bool arena_charge(struct arena *a, size_t n)
 {
-    if (n > a->limit - a->used)
+    if (n > a->limit - a->used) {
+        a->full = true;
         return false;
+    }
     a->used += n;
     return true;
 }
@@ -97,8 +99,9 @@ int machine_foreign(struct machine *m, const char *fmt, ...)
 
 int machine_nomem(struct machine *m)
 {
-    return error_set(m->err, ENOMEM, NULL, "pickle, byte %zu: needs more memory than it may",
-                     m->op);
+    if (!m->pickle->arena.full)
+        return error_nomem(m->err);
+    return error_set(m->err, 0, NULL, "pickle, byte %zu: needs more memory than it may", m->op);
 }
 
 int machine_take(struct machine *m, uint64_t n, const unsigned char **out)

@@ -14,6 +14,7 @@ struct arena {
     size_t next;  /* size of the next block */
     size_t used;  /* bytes charged so far: blocks, and the machine's stack */
     size_t limit; /* what USED may not exceed */
+    bool full;    /* the limit was met: the data ask for too much, and the machine has memory */
 };
 
 void *arena_alloc(struct arena *a, size_t size); /* aligned for anything; zeroed; NULL: no more */

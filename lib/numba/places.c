@@ -130,7 +130,7 @@ int places_user(struct places_user *out, const char *name_or_uid, struct wp_erro
     int r = name_or_uid ? fill_other(out, name_or_uid) : fill_caller(out);
     if (r < 0) {
         places_user_clear(out);
-        if (r == -ENOENT) {
+        if (error_is_absence(r)) {
             error_set(err, 0, name_or_uid, "no such user");
             return -ENOENT;
         }

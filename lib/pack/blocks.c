@@ -193,7 +193,7 @@ static int put_large(struct blocks *b, size_t number, struct wp_error *err)
     uint64_t offset = 0;
     int r = pack_large_open(b, item, &l, err);
 
-    if (r == -ENOENT) {
+    if (error_is_absence(r)) {
         pack_drop_item(b, item);
         b->changed = true;
         mark_done(b, number);

@@ -9,10 +9,12 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "job.h"
 #include "numba/caches.h"
 #include "numba/places.h"
+#include "tree/beneath.h"
 
 int pack_record_cache(struct pack *p, const char *cache, const char *source,
                       enum manifest_cache_kind kind, struct wp_error *err)
@@ -105,11 +107,13 @@ int pack_take_cache(struct pack *p, unsigned root, const char *name, const char 
     return 0;
 }
 
-static bool is_directory_at(int fd, const char *name)
+/* 1, 0 or negative errno. */
+static int is_directory_at(int fd, const char *name)
 {
     struct stat st;
+    int r = beneath_look(fd, name, &st);
 
-    return fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+    return r > 0 ? S_ISDIR(st.st_mode) : r;
 }
 
 static int find_outside(struct pack *p, const struct pack_names *names, const char *dir,
@@ -123,7 +127,7 @@ static int find_outside(struct pack *p, const struct pack_names *names, const ch
     int root = -1, r;
     size_t base;
 
-    if (!d && kind == MANIFEST_CACHE_USER_WIDE && (errno == ENOENT || errno == ENOTDIR))
+    if (!d && kind == MANIFEST_CACHE_USER_WIDE && error_is_absence(errno))
         return 0;
     if (!d && kind == MANIFEST_CACHE_USER_WIDE && errno == EACCES) { /* nobody asked for it */
         report(p->context, WP_WARNING, dir,
@@ -134,13 +138,19 @@ static int find_outside(struct pack *p, const struct pack_names *names, const ch
         return error_set(err, errno, dir, "cannot read the cache directory");
     if (walk_has_dir(&p->walk, dirfd(d)))
         return 0;
-    while (errno = 0, (item = readdir(d))) {
+    while ((r = file_next(d, &item)) > 0) {
         _cleanup_free_ char *where = path_join(dir, item->d_name);
         const char *source, *zipped;
+        int is_dir;
 
         if (!where)
             return error_nomem(err);
-        if (!places_is_hash_name(item->d_name, &base) || !is_directory_at(dirfd(d), item->d_name))
+        if (!places_is_hash_name(item->d_name, &base))
+            continue;
+        is_dir = is_directory_at(dirfd(d), item->d_name);
+        if (is_dir < 0)
+            return error_set(err, -is_dir, where, "cannot stat");
+        if (!is_dir)
             continue;
         source = caches_find(names->dirs, item->d_name);
         zipped = caches_find(names->zipped, item->d_name);
@@ -160,7 +170,7 @@ static int find_outside(struct pack *p, const struct pack_names *names, const ch
                    "belongs to no directory of the tree: left behind");
         }
     }
-    return errno ? error_set(err, errno, dir, "cannot read the cache directory") : 0;
+    return r < 0 ? error_set(err, -r, dir, "cannot read the cache directory") : 0;
 }
 
 int pack_find_caches(struct pack *p, const struct pack_names *names, struct wp_error *err)

@@ -17,6 +17,7 @@
 #include "judge/came_from.h"
 #include "numba/caches.h"
 #include "numba/zipped.h"
+#include "tree/beneath.h"
 
 enum { LARGEST = 1 << 30 };
 
@@ -74,7 +75,7 @@ static int read_item(const struct finding *f, const struct walk_item *item, stru
     if (item->spooled && item->entry.type != ENTRY_FILE)
         return 0; /* what it leads to is looked at by its own name */
     fd = item->spooled ? -1 : open_item(f->p, item);
-    if (!item->spooled && (fd == -ENOENT || fd == -ELOOP || fd == -ENOTDIR))
+    if (!item->spooled && beneath_is_absence(fd))
         return 0;
     if (!item->spooled && fd < 0)
         return error_set(err, -fd, item->entry.path, "cannot open");

@@ -8,30 +8,45 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "job.h"
 
 static const char suffix[] = ".egg-info";
 
-static bool is_metadata_dir(int fd, const char *name)
+/* 1, 0 or negative errno. */
+static int is_metadata_dir(int fd, const char *name)
 {
     _cleanup_free_ char *info = path_join(name, "PKG-INFO");
     size_t n = strlen(name);
 
-    return n >= sizeof suffix && strcmp(name + n - (sizeof suffix - 1), suffix) == 0 && info &&
-           faccessat(fd, info, F_OK, 0) == 0;
+    if (!info)
+        return -ENOMEM;
+    if (n < sizeof suffix || strcmp(name + n - (sizeof suffix - 1), suffix) != 0)
+        return 0;
+    if (faccessat(fd, info, F_OK, 0) == 0)
+        return 1;
+    return error_is_absence(errno) ? 0 : -errno;
 }
 
 /* The *.egg-info in DIR, or the one called NAME where that is not NULL. *FOUND is allocated, NULL:
  * there is none. */
 static int find_in(const char *dir, const char *name, char **found, struct wp_error *err)
 {
-    _cleanup_closedir_ DIR *d = opendir(dir);
+    _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
+    int r = file_list_path(dir, &d), is;
 
     *found = NULL;
-    while (d && (item = readdir(d))) {
-        if ((name && strcmp(item->d_name, name) != 0) || !is_metadata_dir(dirfd(d), item->d_name))
+    if (r == -EACCES)
+        return 0; /* one of several places that are tried */
+    while (r > 0 && (r = file_next(d, &item)) > 0) {
+        if (name && strcmp(item->d_name, name) != 0)
+            continue;
+        is = is_metadata_dir(dirfd(d), item->d_name);
+        if (is < 0)
+            return error_set(err, -is, dir, "cannot look for an *.egg-info");
+        if (!is)
             continue;
         if (*found) {
             free(take_ptr(*found));
@@ -42,7 +57,7 @@ static int find_in(const char *dir, const char *name, char **found, struct wp_er
         if (!*found)
             return error_nomem(err);
     }
-    return 0;
+    return r < 0 ? error_set(err, -r, dir, "cannot read directory") : 0;
 }
 
 /* "demo_app.egg-info" for demo_app-1.0-py3.11.egg. Allocated; NULL: no memory. */

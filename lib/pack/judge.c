@@ -103,7 +103,7 @@ static int source_fact(void *ctx, struct judge_file *f)
         const char *name = c->source->name ? c->source->name : e->path;
 
         if (fstatat(c->p->walk.root_fds[c->source->root], name, &st, 0) < 0)
-            return errno == ENOENT ? 0 : -errno;
+            return error_is_absence(errno) ? 0 : -errno;
         *f = (struct judge_file){.mtime = st.st_mtim, .size = (uint64_t)st.st_size};
         return 1;
     }
@@ -253,7 +253,9 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     if (c.source && !walk_find(&p->walk, s.source))
         c.member = s.source + zipped_length(s.source) + 1;
     parsed = index_read(&index, packed->text.data, packed->text.size, &why);
-    r = parsed < 0 ? 0 : check_pair(p, item, dir, &index, err);
+    r = parsed == -ENOMEM ? error_nomem(err)
+        : parsed < 0      ? 0
+                          : check_pair(p, item, dir, &index, err);
     if (r == 0 && (judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0 ||
                    record_index(&p->manifest, &s, &index) < 0 || judge_add(verify, &s) < 0))
         r = error_nomem(err);

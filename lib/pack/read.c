@@ -38,7 +38,7 @@ static int open_by_any_name(const struct pack *p, const struct walk_item *item)
     const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     int fd = walk_open(&p->walk, item, flags);
 
-    for (size_t i = 0; fd == -ENOENT && item->linked && i < p->walk.count; i++) {
+    for (size_t i = 0; error_is_absence(fd) && item->linked && i < p->walk.count; i++) {
         struct stat st;
 
         if (!leads_to(&p->walk.items[i], item))
@@ -57,7 +57,7 @@ int pack_open_item(const struct pack *p, const struct walk_item *item, struct st
 {
     _cleanup_close_ int fd = open_by_any_name(p, item);
 
-    if (fd == -ENOENT)
+    if (error_is_absence(fd))
         return -ENOENT;
     if (fd < 0)
         return error_set(err, -fd, item->entry.path, "cannot open");
@@ -142,7 +142,7 @@ static int read_file(struct blocks *b, struct slot *s, struct walk_item *item, s
         _cleanup_close_ int fd = pack_open_item(b->p, item, &st, err);
 
         s->block.plain.size = start;
-        if (fd == -ENOENT) {
+        if (error_is_absence(fd)) {
             pack_drop_item(b, item);
             s->changed = true;
             return 1;

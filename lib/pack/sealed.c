@@ -133,16 +133,17 @@ static bool is_unwanted(const struct walk_item *item, void *ctx)
     return item->entry.type != ENTRY_DIR && !is_wanted(ctx, path_base(item->entry.path));
 }
 
-/* Does the directory hold anything that is to be packed? */
-static bool has_wanted(const struct sealed *s, int fd)
+/* Does the directory hold anything that is to be packed? 1, 0 or negative errno. */
+static int has_wanted(const struct sealed *s, int fd)
 {
     _cleanup_closedir_ DIR *d = file_list(fd);
     struct dirent *item;
+    int r = d ? 0 : -errno;
 
-    while (d && (item = readdir(d)))
+    while (r >= 0 && (r = file_next(d, &item)) > 0)
         if (is_wanted(s, item->d_name))
-            return true;
-    return false;
+            return 1;
+    return r;
 }
 
 /* Packs the files of directory NAME of ROOT, all of which belong to one source directory. */
@@ -156,7 +157,12 @@ static int take_from(struct sealed *s, const char *root, const char *name,
 
     if (!dir)
         return error_nomem(err);
-    if (fd < 0 || !has_wanted(s, fd))
+    if (fd < 0 && (error_is_absence(errno) || errno == ELOOP))
+        return 0;
+    r = fd < 0 ? -errno : has_wanted(s, fd);
+    if (r < 0)
+        return error_set(err, -r, dir, "cannot read the cache directory");
+    if (r == 0)
         return 0;
     number = walk_add_root(&s->p->walk, root, err);
     if (number < 0)
@@ -237,8 +243,9 @@ static int find_in_home(struct pack *p, int fd, const char *dir, const char *hom
 static int list_homes(DIR *d, char ***homes, size_t *count)
 {
     struct dirent *item;
+    int r;
 
-    while (errno = 0, (item = readdir(d))) {
+    while ((r = file_next(d, &item)) > 0) {
         char *home = path_join(MANIFEST_DIR, item->d_name);
 
         if (!home || array_grow(*homes, *count) < 0) {
@@ -252,7 +259,7 @@ static int list_homes(DIR *d, char ***homes, size_t *count)
     }
     if (*count)
         qsort(*homes, *count, sizeof **homes, path_compare);
-    return -errno;
+    return r;
 }
 
 /* Manifests at the top of member M. */

@@ -31,7 +31,8 @@ static char *cache_path(const struct tree_manifest *t, const struct manifest_cac
 }
 
 /* Caches as the archive had them: in the tree's own home, and inside the tree. */
-static int add_archived(struct restore *restore, struct repair *repair, size_t dir)
+static int add_archived(struct restore *restore, struct repair *repair, size_t dir,
+                        struct wp_error *err)
 {
     static const enum layout_kind kinds[] = {
         [MANIFEST_CACHE_DIR] = LAYOUT_HASHED,
@@ -39,6 +40,7 @@ static int add_archived(struct restore *restore, struct repair *repair, size_t d
         [MANIFEST_CACHE_INSIDE] = LAYOUT_INSIDE,
     };
     bool elsewhere = repair->t->foreign >= 0;
+    int r;
 
     for (size_t i = 0; i < repair->t->m.cache_count; i++) {
         const struct manifest_cache *c = &repair->t->m.caches[i];
@@ -60,18 +62,22 @@ static int add_archived(struct restore *restore, struct repair *repair, size_t d
         }
         below = path ? path_dir(path) : NULL;
         if (!below)
-            return -ENOMEM;
+            return error_nomem(err);
         /* A root inside the other tree becomes a cache directory like others. */
         if (elsewhere && p.kind == LAYOUT_INSIDE)
             p.kind = LAYOUT_HASHED;
         p.below = below;
-        if (!path_is_safe(path) || restore_place_add(restore, repair, &p, path_base(path), dir) < 0)
-            return -ENOMEM;
+        if (!path_is_safe(path))
+            return error_set(err, 0, path, "would lead outside the directory: refused");
+        r = restore_place_add(restore, repair, &p, path_base(path), dir, err);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
 
-static int add_inside(struct restore *restore, struct repair *repair, size_t dir)
+static int add_inside(struct restore *restore, struct repair *repair, size_t dir,
+                      struct wp_error *err)
 {
     for (size_t i = 0; i < repair->t->inside_count; i++) {
         struct restore_place p = {.kind = LAYOUT_INSIDE,
@@ -79,30 +85,34 @@ static int add_inside(struct restore *restore, struct repair *repair, size_t dir
                                   .fd = restore->fd,
                                   .below = repair->t->insides[i]};
 
-        if (restore_place_add_hashed(restore, repair, &p, restore->roots, repair->t->dirs[dir].path,
-                                     dir) < 0 ||
-            restore_place_add_hashed(restore, repair, &p, repair->t->old_bases,
-                                     below_base(repair, dir), dir) < 0)
-            return -ENOMEM;
+        int r = restore_place_add_hashed(restore, repair, &p, restore->roots,
+                                         repair->t->dirs[dir].path, dir, err);
+
+        if (r == 0)
+            r = restore_place_add_hashed(restore, repair, &p, repair->t->old_bases,
+                                         below_base(repair, dir), dir, err);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
 
-static int add_in_tree(struct restore *restore, struct repair *repair, size_t dir)
+static int add_in_tree(struct restore *restore, struct repair *repair, size_t dir,
+                       struct wp_error *err)
 {
     struct restore_place own = {.kind = LAYOUT_IN_TREE, .root = LAYOUT_TREE, .fd = restore->fd};
     struct restore_place other = {
         .kind = LAYOUT_IN_TREE, .root = LAYOUT_FOREIGN, .fd = repair->t->foreign};
     const char *archived = repair->t->dirs[dir].archived;
     const char *left = path_strip(archived, repair->t->foreign_strip);
+    int r;
 
     own.below = repair->t->dirs[dir].path;
-    if (restore_place_add(restore, repair, &own, "__pycache__", dir) < 0)
-        return -ENOMEM;
-    if (repair->t->foreign < 0)
-        return 0;
+    r = restore_place_add(restore, repair, &own, "__pycache__", dir, err);
+    if (r < 0 || repair->t->foreign < 0)
+        return r;
     other.below = left ? left : "";
-    return restore_place_add(restore, repair, &other, "__pycache__", dir);
+    return restore_place_add(restore, repair, &other, "__pycache__", dir, err);
 }
 
 /* ---- Cache roots ------------------------------------------------------------------------- */
@@ -115,10 +125,11 @@ static bool same_path(const char *a, const char *b)
     return x && y && strcmp(x, y) == 0;
 }
 
-/* Fills P for the cache root at PATH, opened into *FD where it is outside the tree. 0: there is
- * none. */
+/* Fills P for the cache root at PATH, opened into *FD where it is outside the tree. 1; 0: there is
+ * none, or none for us; negative errno. */
 static int open_root(struct restore *restore, struct repair *repair, const char *path,
-                     enum layout_root otherwise, struct restore_place *p, int *fd)
+                     enum layout_root otherwise, struct restore_place *p, int *fd,
+                     struct wp_error *err)
 {
     p->below = "";
     if (path_is_under(path, restore->dir_path)) {
@@ -128,13 +139,17 @@ static int open_root(struct restore *restore, struct repair *repair, const char 
         return 1;
     }
     *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0)
+        return error_is_absence(errno) || errno == EACCES
+                   ? 0
+                   : error_set(err, errno, path, "cannot open the cache directory");
     p->fd = *fd;
     p->root = same_path(path, repair->layout->o.cache_dir)        ? LAYOUT_CACHE_DIR
               : same_path(path, layout_user_root(repair->layout)) ? LAYOUT_USER_WIDE
-              : *fd >= 0 && faccessat(*fd, ".", W_OK, AT_EACCESS)
+              : faccessat(*fd, ".", W_OK, AT_EACCESS)
                   ? otherwise == LAYOUT_OLD ? LAYOUT_FOREIGN : otherwise
                   : otherwise;
-    return *fd >= 0;
+    return 1;
 }
 
 /* Does the cache root of earlier times lie where the archive had one inside the tree? */
@@ -152,19 +167,20 @@ static bool was_inside(const struct restore *restore, const struct tree_manifest
 /* The names by the paths that the tree had. Where something has taken its place there, they are
  * the caches of that now (a copy was made, or another release has come): they are only read. */
 static int add_old_names(struct restore *restore, struct repair *repair,
-                         const struct restore_place *old, size_t dir)
+                         const struct restore_place *old, size_t dir, struct wp_error *err)
 {
     for (char **base = repair->t->old_bases; base && *base; base++) {
         char *one[] = {*base, NULL};
         struct restore_place p = *old;
         bool is_now = false;
         struct stat st;
+        int r;
 
         for (char **root = restore->roots; *root && !is_now; root++) {
             _cleanup_free_ char *now = path_append(*root, repair->t->base);
 
             if (!now)
-                return -ENOMEM;
+                return error_nomem(err);
             is_now = strcmp(now, *base) == 0;
         }
         if (is_now)
@@ -174,8 +190,9 @@ static int add_old_names(struct restore *restore, struct repair *repair,
             p.root = LAYOUT_FOREIGN;
             p.old = false;
         }
-        if (restore_place_add_hashed(restore, repair, &p, one, below_base(repair, dir), dir) < 0)
-            return -ENOMEM;
+        r = restore_place_add_hashed(restore, repair, &p, one, below_base(repair, dir), dir, err);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -198,14 +215,20 @@ static int add_roots(struct restore *restore, struct repair *repair, struct wp_e
                                         : was_inside(restore, repair->t) ? LAYOUT_INSIDE
                                                                          : LAYOUT_HASHED};
     struct restore_place cache = {.kind = LAYOUT_HASHED}, user = {.kind = LAYOUT_HASHED_USER_WIDE};
-    bool has_old = repair->t->old_root && open_root(restore, repair, repair->t->old_root,
-                                                    LAYOUT_OLD, &old, &repair->old_fd);
-    bool has_cache = cache_dir && open_root(restore, repair, cache_dir, LAYOUT_CACHE_DIR, &cache,
-                                            &repair->cache_fd);
-    bool has_user =
-        (user_wide || has_zipped(repair->t)) && layout_user_root(l) &&
-        open_root(restore, repair, layout_user_root(l), LAYOUT_USER_WIDE, &user, &repair->user_fd);
+    int has_old = repair->t->old_root ? open_root(restore, repair, repair->t->old_root, LAYOUT_OLD,
+                                                  &old, &repair->old_fd, err)
+                                      : 0;
+    int has_cache = cache_dir ? open_root(restore, repair, cache_dir, LAYOUT_CACHE_DIR, &cache,
+                                          &repair->cache_fd, err)
+                              : 0;
+    int has_user = (user_wide || has_zipped(repair->t)) && layout_user_root(l)
+                       ? open_root(restore, repair, layout_user_root(l), LAYOUT_USER_WIDE, &user,
+                                   &repair->user_fd, err)
+                       : 0;
     struct restore_place user_then = user;
+
+    if (has_old < 0 || has_cache < 0 || has_user < 0)
+        return has_old < 0 ? has_old : has_cache < 0 ? has_cache : has_user;
 
     /* Outside of the tree's own directory, what the state says is no more than a hint. */
     old.doubted =
@@ -217,17 +240,17 @@ static int add_roots(struct restore *restore, struct repair *repair, struct wp_e
         int r = 0;
 
         if (has_cache)
-            r = restore_place_add_hashed(restore, repair, &cache, restore->roots, path, i);
+            r = restore_place_add_hashed(restore, repair, &cache, restore->roots, path, i, err);
         if (has_user && (user_wide || repair->t->dirs[i].zipped) && r == 0)
-            r = restore_place_add_hashed(restore, repair, &user, restore->roots, path, i);
+            r = restore_place_add_hashed(restore, repair, &user, restore->roots, path, i, err);
         if (has_user && repair->t->dirs[i].zipped && r == 0)
-            r = add_old_names(restore, repair, &user_then, i);
+            r = add_old_names(restore, repair, &user_then, i, err);
         if (has_old && r == 0)
-            r = restore_place_add_hashed(restore, repair, &old, restore->roots, path, i);
+            r = restore_place_add_hashed(restore, repair, &old, restore->roots, path, i, err);
         if (has_old && r == 0)
-            r = add_old_names(restore, repair, &old, i);
+            r = add_old_names(restore, repair, &old, i, err);
         if (r < 0)
-            return error_nomem(err);
+            return r;
     }
     return 0;
 }
@@ -292,13 +315,14 @@ int restore_add_caches(struct restore *restore, struct repair *repair, struct wp
     int r = tree_find_insides(repair->t) < 0 ? error_nomem(err) : 0;
 
     for (size_t i = 0; i < dirs && r == 0; i++)
-        if (add_in_tree(restore, repair, i) < 0)
-            r = error_nomem(err);
+        r = add_in_tree(restore, repair, i, err);
     if (r == 0)
         r = add_roots(restore, repair, err);
-    for (size_t i = 0; i < dirs && r == 0; i++)
-        if (add_inside(restore, repair, i) < 0 || add_archived(restore, repair, i) < 0)
-            r = error_nomem(err);
+    for (size_t i = 0; i < dirs && r == 0; i++) {
+        r = add_inside(restore, repair, i, err);
+        if (r == 0)
+            r = add_archived(restore, repair, i, err);
+    }
     choose_kinds(repair->layout);
     return r;
 }

@@ -2,6 +2,7 @@
  * They do not matter to caches, and are counted only. */
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,18 +52,19 @@ static int add_dirs(struct dirs *d, const struct repair *repair)
 /* Caches of Python and Numba come and go; what begins with our own name is ours. */
 static bool is_nobodys(const char *name)
 {
-    return file_is_dots(name) || strncmp(name, MANIFEST_DIR, strlen(MANIFEST_DIR)) == 0 ||
+    return strncmp(name, MANIFEST_DIR, strlen(MANIFEST_DIR)) == 0 ||
            path_has_suffix(name, ".pyc") || caches_is_part(name) || index_is_temporary(name);
 }
 
-static int count_in(struct restore *restore, const char *dir)
+static int count_in(struct restore *restore, const char *dir, struct wp_error *err)
 {
-    _cleanup_closedir_ DIR *d = beneath_list(restore->fd, dir);
+    _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
+    int r = beneath_list(restore->fd, dir, &d);
 
-    if (!d)
-        return 0;
-    while ((item = readdir(d))) {
+    if (r == -EACCES)
+        return 0; /* what cannot be seen is not counted */
+    while (r > 0 && (r = file_next(d, &item)) > 0) {
         _cleanup_free_ char *path = NULL;
         struct stat st;
 
@@ -70,12 +72,12 @@ static int count_in(struct restore *restore, const char *dir)
             continue;
         path = path_join(dir, item->d_name);
         if (!path)
-            return -1;
+            return error_nomem(err);
         if (!restore_owner(restore, path) &&
             fstatat(dirfd(d), item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
             restore->result->extra++;
     }
-    return 0;
+    return r < 0 ? error_set(err, -r, dir, "cannot read directory") : 0;
 }
 
 int restore_extra(struct restore *restore, struct wp_error *err)
@@ -84,12 +86,12 @@ int restore_extra(struct restore *restore, struct wp_error *err)
     int r = 0;
 
     for (size_t i = 0; i < restore->trees.count && r == 0 && !restore->grafting; i++)
-        r = add_dirs(&d, &restore->repairs[i]);
+        r = add_dirs(&d, &restore->repairs[i]) < 0 ? error_nomem(err) : 0;
     if (d.count)
         qsort(d.paths, d.count, sizeof *d.paths, path_compare);
     for (size_t i = 0; i < d.count && r == 0; i++)
         if (!i || strcmp(d.paths[i - 1], d.paths[i]) != 0)
-            r = count_in(restore, d.paths[i]);
+            r = count_in(restore, d.paths[i], err);
     clear(&d);
-    return r < 0 ? error_nomem(err) : 0;
+    return r;
 }

@@ -139,7 +139,10 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     int r;
 
     f->status = RESTORED_MISSING;
-    if (beneath_stat(c->restore->fd, f->path, &st) < 0 || !S_ISREG(st.st_mode))
+    r = beneath_look(c->restore->fd, f->path, &st);
+    if (r < 0 && r != -EACCES)
+        return error_set(err, -r, f->path, "cannot stat");
+    if (r <= 0 || !S_ISREG(st.st_mode))
         return 0;
     f->status = RESTORED_CHANGED;
     f->before = f->now = st.st_mtim;
@@ -153,6 +156,8 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
         return 0;
     }
     fd = beneath_open(c->restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    if (fd < 0 && fd != -EACCES && fd != -EPERM && !beneath_is_absence(fd))
+        return error_set(err, -fd, f->path, "cannot be read");
     if (fd < 0 || fstat(fd, &st) < 0) {
         report(c->restore->context, WP_WARNING, f->path, "cannot be read: %s",
                strerror(fd < 0 ? -fd : errno));

@@ -46,6 +46,7 @@ struct repair {
     struct restored *files;        /* one for each entry of the manifest; owned */
     int lock;                      /* held while the tree is repaired; -1: none */
     int old_fd, cache_fd, user_fd; /* cache roots outside the tree; -1: none */
+    bool root_away;                /* the cache root of earlier times is not there now */
     char *state_cache_dir;         /* old_root where the layout stays with it; owned */
     struct layout *layout;         /* OWN_LAYOUT, or in a graft the unpacking's */
     struct layout own_layout;

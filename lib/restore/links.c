@@ -62,9 +62,12 @@ static int repair_link(struct restore *restore, const struct tree_manifest *t,
     struct stat st;
     int r;
 
-    if (dir < 0)
-        return 0; /* its directory has not come */
-    missing = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+    if (beneath_is_absence(dir) || dir == -EACCES)
+        return 0; /* its directory has not come, or is not for us */
+    r = dir < 0 ? dir : beneath_look(dir, name, &st);
+    if (r < 0)
+        return error_set(err, -r, path, "cannot stat");
+    missing = r == 0;
     if (missing ? t->has_state : !S_ISREG(st.st_mode) || !holds_target(dir, name, e->target))
         return 0;
     r = restore->o->dry_run ? 0 : make_link(dir, name, e, !missing);

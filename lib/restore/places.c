@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "manifest/zipped_sources.h"
 #include "numba/caches.h"
@@ -60,7 +61,7 @@ static void judge_file(const struct restore *restore, const struct repair *repai
      * that came another way, whose modules may be fewer, or out of it. */
     f->was_valid =
         line && line->valid && source && !source->superseded &&
-        (here ? source->status >= RESTORED_CHANGED
+        (here ? source->status != RESTORED_NONE /* a link in its place is there, too */
               : source->path && !restore->grafting && !is_absent(repair->t, line->source));
     f->valid = line && line->valid && here && source->status == RESTORED_SAME;
     f->stays = source && source->status == RESTORED_HELD;
@@ -91,7 +92,8 @@ int restore_believe(struct restore *restore, struct repair *repair, struct wp_er
     if (r == 0)
         r = tree_trusts_old_root(&trust, restore->roots, restore->o->cache_dir, restore->context,
                                  err);
-    if (r == 0)
+    repair->root_away = r == TREE_ROOT_AWAY;
+    if (r == 0 || r == TREE_ROOT_AWAY)
         free(take_ptr(repair->t->old_root));
     return r < 0 ? r : 0;
 }
@@ -113,8 +115,13 @@ static int keep_wanted(struct restore *restore, const struct repair *repair,
         size_t count;
         const struct layout_file *files = layout_stem(r, f, &count);
 
-        if (!f->is_index || (p->root == LAYOUT_FOREIGN && !f->valid) ||
-            (p->doubted && !tree_fits(&trust, fd, f->name, r->tag)))
+        int fits = !f->is_index || (p->root == LAYOUT_FOREIGN && !f->valid) ? 0 : 1;
+
+        if (fits && p->doubted)
+            fits = tree_fits(&trust, fd, f->name, r->tag);
+        if (fits < 0)
+            return fits;
+        if (!fits)
             continue;
         for (size_t k = 0; k < count; k++)
             wanted[files - r->files + (ptrdiff_t)k] = true;
@@ -156,8 +163,27 @@ static int is_own(struct restore *restore, const struct repair *repair, const ch
     return owner ? owner == repair : !t->info;
 }
 
+/* Adds the files in D that are the tree's own to RECORD. 0 or negative errno. */
+static int list_files(struct restore *restore, struct repair *repair, DIR *d, size_t dir,
+                      struct layout_record *record)
+{
+    struct dirent *item;
+    int r = 0, more;
+
+    while (r >= 0 && (more = file_next(d, &item)) != 0) {
+        if (more < 0)
+            return more;
+        r = caches_is_part(item->d_name) ? is_own(restore, repair, item->d_name, dir) : 0;
+        if (r > 0)
+            r = layout_add_file(record, item->d_name, false);
+        if (r > 0)
+            judge_file(restore, repair, record);
+    }
+    return r < 0 ? r : 0;
+}
+
 int restore_place_add(struct restore *restore, struct repair *repair, const struct restore_place *p,
-                      const char *name, size_t dir)
+                      const char *name, size_t dir, struct wp_error *err)
 {
     struct layout_record record = {.kind = p->kind,
                                    .root = p->root,
@@ -166,23 +192,19 @@ int restore_place_add(struct restore *restore, struct repair *repair, const stru
                                    .zipped = repair->t->dirs[dir].zipped};
     _cleanup_free_ char *path = path_join(p->below, name);
     _cleanup_closedir_ DIR *d = NULL;
-    struct dirent *item;
-    int r = 0;
+    int r;
 
     if (!path)
-        return -ENOMEM;
+        return error_nomem(err);
     if (is_known(repair->layout, p->root, path))
         return 0;
-    d = beneath_list(p->fd, path);
-    if (!d)
+    r = beneath_list(p->fd, path, &d);
+    if (r == -EACCES && p->root != LAYOUT_TREE)
+        return 0; /* somebody else's */
+    if (r > 0)
+        r = list_files(restore, repair, d, dir, &record);
+    else if (r == 0)
         return 0;
-    while (r >= 0 && (item = readdir(d))) {
-        r = caches_is_part(item->d_name) ? is_own(restore, repair, item->d_name, dir) : 0;
-        if (r > 0)
-            r = layout_add_file(&record, item->d_name, false);
-        if (r > 0)
-            judge_file(restore, repair, &record);
-    }
     if (r >= 0 && (p->root == LAYOUT_FOREIGN || p->doubted))
         r = keep_wanted(restore, repair, p, dirfd(d), &record);
     /* A restore that was killed has moved everything and not come to this. */
@@ -190,29 +212,33 @@ int restore_place_add(struct restore *restore, struct repair *repair, const stru
         (void)beneath_rmdir(p->fd, path);
     if (r < 0 || !record.file_count) {
         layout_record_clear(&record);
-        return r < 0 ? r : 0;
+        return r < 0 ? error_set(err, -r, path, "cannot read the cache directory") : 0;
     }
     record.dir = take_ptr(path);
     record.source = strdup(repair->t->dirs[dir].path);
     record.inside = strdup(p->root == LAYOUT_FOREIGN ? "" : p->below);
     if (!record.inside) {
         layout_record_clear(&record);
-        return -ENOMEM;
+        return error_nomem(err);
     }
-    return layout_add_record(repair->layout, &record);
+    return layout_add_record(repair->layout, &record) < 0 ? error_nomem(err) : 0;
 }
 
 int restore_place_add_hashed(struct restore *restore, struct repair *repair,
                              const struct restore_place *p, char **bases, const char *relative,
-                             size_t dir)
+                             size_t dir, struct wp_error *err)
 {
     for (char **base = bases; base && *base; base++) {
         _cleanup_free_ char *path = path_append(*base, relative);
         _cleanup_free_ char *name = path ? places_hash_name(path) : NULL;
 
-        if (!path || (!name && errno != EILSEQ) ||
-            (name && restore_place_add(restore, repair, p, name, dir) < 0))
-            return -ENOMEM;
+        int r;
+
+        if (!path || (!name && errno != EILSEQ))
+            return error_nomem(err);
+        r = name ? restore_place_add(restore, repair, p, name, dir, err) : 0;
+        if (r < 0)
+            return r;
     }
     return 0;
 }

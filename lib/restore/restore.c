@@ -23,17 +23,19 @@ bool restore_writes(const struct restore *restore)
     return !restore->o->dry_run || (restore->retargets && !restore->retarget_dry_run);
 }
 
-static bool has_staging(const char *dir)
+/* 1, 0 or negative errno. */
+static int has_staging(const char *dir)
 {
-    _cleanup_closedir_ DIR *d = opendir(dir);
+    _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
+    int r = file_list_path(dir, &d);
 
-    if (!d)
-        return false;
-    while ((item = readdir(d)))
+    if (r == -EACCES)
+        return 0; /* nothing of ours is in there */
+    while (r > 0 && (r = file_next(d, &item)) > 0)
         if (strncmp(item->d_name, STAGING_PREFIX, strlen(STAGING_PREFIX)) == 0)
-            return true;
-    return false;
+            return 1;
+    return r;
 }
 
 /* Completes or removes what a run that was killed has left in DIR. */
@@ -41,9 +43,11 @@ static int recover(struct restore *restore, const char *dir, struct wp_error *er
 {
     struct staging_options options = {.context = restore->context};
     struct staging *s = NULL;
-    int r;
+    int r = !restore_writes(restore) || !dir ? 0 : has_staging(dir);
 
-    if (!restore_writes(restore) || !dir || !has_staging(dir))
+    if (r < 0)
+        return error_set(err, -r, dir, "cannot look for earlier runs");
+    if (r == 0)
         return 0;
     r = staging_new(&s, &options, err);
     if (r == 0)

@@ -96,6 +96,15 @@ static int manifest_digest(const struct restore *restore, const struct tree_mani
     return r;
 }
 
+/* Does an index lie in a cache root that only the state remembers? */
+static bool lies_in_root(const struct layout *l)
+{
+    for (size_t i = 0; i < l->placed_count; i++)
+        if (l->placed[i].root != LAYOUT_TREE)
+            return true;
+    return false;
+}
+
 int restore_state_write(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
     const struct tree_manifest *t = repair->t;
@@ -110,6 +119,12 @@ int restore_state_write(struct restore *restore, struct repair *repair, struct w
 
     if (!t->home)
         return 0;
+    if (repair->root_away && !lies_in_root(repair->layout)) {
+        report(restore->context, WP_WARNING, t->state.cache_root,
+               "is not there now: caches that may lie in it are looked for again by the next "
+               "restore");
+        return 0;
+    }
     r = manifest_digest(restore, t, archive);
     if (r < 0)
         return error_set(err, -r, t->name, "cannot be read");

@@ -85,7 +85,8 @@ static int open_component(int dirfd, const char *name, int flags, mode_t mode)
         return fd;
     int r = -errno;
     struct stat st;
-    if (r == -ENOTDIR && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
+    if (error_is_no_directory(r) && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISLNK(st.st_mode))
         return -ELOOP;
     return r;
 }
@@ -145,7 +146,7 @@ static int open_long(int dirfd, const char **path)
         memcpy(part, *path, n);
         part[n] = '\0';
         int fd = open_at_once(at, part, O_PATH | O_DIRECTORY, 0);
-        if (fd == -ENOTDIR)
+        if (error_is_no_directory(fd))
             fd = open_stepwise(at, part, O_PATH | O_DIRECTORY, 0);
         if (fd < 0)
             return fd;
@@ -173,7 +174,7 @@ int beneath_open(int dirfd, const char *path, int flags, mode_t mode)
     }
     r = open_at_once(at, path, flags, mode);
     /* A component that may be a symlink, or a file. */
-    return r == -ENOTDIR || r == -EAGAIN ? open_stepwise(at, path, flags, mode) : r;
+    return error_is_no_directory(r) || r == -EAGAIN ? open_stepwise(at, path, flags, mode) : r;
 }
 
 int beneath_parent(int dirfd, const char *path, const char **name)
@@ -216,7 +217,7 @@ static int chmod_path_fd(int fd, mode_t mode)
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
     if (chmod(proc, mode) == 0)
         return 0;
-    if (errno != ENOENT && errno != ENOTDIR)
+    if (!error_is_absence(errno))
         return -errno;
     _cleanup_close_ int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (again < 0)
@@ -255,7 +256,7 @@ static int make_stepwise(int dirfd, const char *path, mode_t mode)
         if (r < 0)
             return r;
         int fd = open_component(at, name, O_PATH | O_DIRECTORY, 0);
-        if (fd == -ENOENT)
+        if (error_is_no_entry(fd))
             fd = make_component(at, name, mode);
         if (fd < 0)
             return fd;
@@ -298,11 +299,27 @@ int beneath_stat(int dirfd, const char *path, struct stat *st)
     return fstat(fd, st) < 0 ? -errno : 0;
 }
 
-DIR *beneath_list(int dirfd, const char *path)
+bool beneath_is_absence(int r)
 {
-    int fd = beneath_open(dirfd, path, O_RDONLY | O_DIRECTORY, 0);
+    return error_is_absence(r) || r == -ELOOP;
+}
 
-    return fd < 0 ? NULL : file_list(fd);
+int beneath_look(int dirfd, const char *path, struct stat *st)
+{
+    int r = beneath_stat(dirfd, path, st);
+    if (r == 0)
+        return 1;
+    return beneath_is_absence(r) ? 0 : r;
+}
+
+int beneath_list(int dirfd, const char *path, DIR **out)
+{
+    int fd = beneath_open(dirfd, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
+    *out = NULL;
+    if (fd < 0)
+        return beneath_is_absence(fd) ? 0 : fd;
+    *out = file_list(fd);
+    return *out ? 1 : -errno;
 }
 
 int beneath_rmdir(int dirfd, const char *path)

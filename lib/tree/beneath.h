@@ -5,12 +5,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 
 /* As openat(2) with O_CLOEXEC | O_NOFOLLOW. PATH "" or "." is the directory itself. */
 int beneath_open(int dirfd, const char *path, int flags, mode_t mode);
-/* The directory PATH, to be listed. NULL where it cannot be read. */
-DIR *beneath_list(int dirfd, const char *path);
 /* Opens the directory that holds PATH's last component (O_PATH: for the *at calls alone); *NAME
  * points into PATH at that. -EINVAL where PATH ends in a slash, "." or "..". */
 int beneath_parent(int dirfd, const char *path, const char **name);
@@ -22,6 +21,13 @@ int beneath_mkdirs(int dirfd, const char *path, mode_t mode);
 int beneath_chmod(int dirfd, const char *path, mode_t mode);
 /* lstat. */
 int beneath_stat(int dirfd, const char *path, struct stat *st);
+/* Is R, which one of these functions has returned, "not there"? As error_is_absence, and ELOOP:
+ * what lies behind a symlink is not beneath the directory. */
+bool beneath_is_absence(int r);
+/* As beneath_stat. 1; 0: nothing is there; negative errno. */
+int beneath_look(int dirfd, const char *path, struct stat *st);
+/* Opens a directory for listing. 1; 0: there is none; negative errno. */
+int beneath_list(int dirfd, const char *path, DIR **out);
 /* Removes a file or a whole tree (directories without write permission too); absent is fine.
  * Stops at the first thing that cannot be removed, such as a mount point (-EBUSY). */
 int beneath_remove(int dirfd, const char *path);

@@ -139,7 +139,7 @@ static int ascend(struct remover *r)
             return e;
     }
     int at = r->depth > 1 ? dirfd(r->levels[r->depth - 2].dir) : r->parent;
-    if (unlinkat(at, l->name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+    if (unlinkat(at, l->name, AT_REMOVEDIR) < 0 && !error_is_no_entry(errno)) {
         /* A listing may miss names while others are removed, on some filesystems. */
         if ((errno != ENOTEMPTY && errno != EEXIST) || !l->removed)
             return -errno;
@@ -163,7 +163,7 @@ static int remove_or_enter(struct remover *r, const char *name, unsigned char ty
                 r->levels[r->depth - 1].removed = true;
             return 0;
         }
-        if (errno == ENOENT)
+        if (error_is_absence(errno))
             return 0;
         /* POSIX says EPERM of a directory, Linux EISDIR. */
         if (errno != EISDIR && errno != EPERM)
@@ -174,7 +174,7 @@ static int remove_or_enter(struct remover *r, const char *name, unsigned char ty
             return -saved;
     }
     int e = descend(r, name);
-    return e == -ENOENT ? 0 : e;
+    return error_is_absence(e) ? 0 : e;
 }
 
 int beneath_remove(int dir, const char *path)
@@ -182,17 +182,15 @@ int beneath_remove(int dir, const char *path)
     const char *name;
     _cleanup_close_ int parent = beneath_parent(dir, path, &name);
     if (parent < 0)
-        return parent == -ENOENT ? 0 : parent;
+        return error_is_absence(parent) ? 0 : parent;
 
     _cleanup_(remover_free) struct remover r = {.parent = parent};
     int e = remove_or_enter(&r, name, DT_UNKNOWN);
     while (e == 0 && r.depth > 0) {
-        errno = 0;
-        struct dirent *d = readdir(r.levels[r.depth - 1].dir);
-        if (!d)
-            e = errno ? -errno : ascend(&r);
-        else if (!file_is_dots(d->d_name))
-            e = remove_or_enter(&r, d->d_name, d->d_type);
+        struct dirent *d;
+        e = file_next(r.levels[r.depth - 1].dir, &d);
+        if (e >= 0)
+            e = e ? remove_or_enter(&r, d->d_name, d->d_type) : ascend(&r);
     }
     return e;
 }

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/own_names.h"
 #include "base/path.h"
+#include "tree/beneath.h"
 #include "walk_root.h"
 
 /* The path of what is called NAME beneath the root, as a user would type it. NULL: no memory. */
@@ -149,7 +150,7 @@ static int add_one(struct walk_listing *l, int dir, const char *at, size_t paren
     int flags = AT_EMPTY_PATH | (r->o->follow ? 0 : AT_SYMLINK_NOFOLLOW);
     if (fstatat(dir, at, &st, flags) < 0) {
         int errnum = errno;
-        if (errnum != ENOENT || fstatat(dir, at, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        if (!error_is_absence(errnum) || fstatat(dir, at, &st, AT_SYMLINK_NOFOLLOW) == 0)
             return fail(l, errnum, name, "cannot stat");
         return note(l, WP_CHANGED, name, "file removed before it was read", WALK_NO_ITEM);
     }
@@ -191,7 +192,7 @@ static int open_dir(struct walk_listing *l)
         return error_nomem(&l->err);
     int fd =
         walk_root_open(r->w, r->root, d->name, r->o->follow, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
-    if (d->item != WALK_NO_ITEM && (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)) {
+    if (d->item != WALK_NO_ITEM && beneath_is_absence(fd)) {
         l->next++;
         return note(l, WP_CHANGED, d->name, "directory removed before it was read", d->item);
     }
@@ -213,7 +214,7 @@ static int read_names(struct walk_listing *l)
     do
         n = getdents64(l->fd, l->bytes, WALK_BYTES_AHEAD);
     while (n < 0 && errno == EINTR);
-    if (n < 0 && errno != ENOENT) { /* ENOENT: it has been removed */
+    if (n < 0 && !error_is_absence(errno)) { /* else it has been removed */
         int errnum = errno;
         l->name.data[l->name_prefix] = '\0';
         return fail(l, errnum, (char *)l->name.data, "cannot read directory");

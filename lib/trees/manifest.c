@@ -68,7 +68,10 @@ int tree_manifest_read(const struct trees *trees, struct tree_manifest *t, const
 
     if (r < 0 || !path)
         return error_nomem(err);
-    if (beneath_stat(trees->fd, path, &st) < 0 || !S_ISREG(st.st_mode))
+    r = beneath_look(trees->fd, path, &st);
+    if (r < 0)
+        return error_set(err, -r, t->name, "cannot be read");
+    if (r == 0 || !S_ISREG(st.st_mode))
         return 0;
     r = read_text(trees, t, trees->fd, path, err);
     return r < 0 ? r : 1;

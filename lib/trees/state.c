@@ -21,7 +21,7 @@ int trees_state_read(int fd, const char *home, struct manifest_state *state, str
     int r = path ? beneath_read(fd, path, STATE_LARGEST, text, &st) : -ENOMEM;
 
     *state = (struct manifest_state){0};
-    if (r == -ENOENT)
+    if (error_is_absence(r))
         return 0;
     if (r < 0)
         return error_set(err, -r, path, "cannot be read");

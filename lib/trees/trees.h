@@ -78,7 +78,7 @@ struct tree_homes {
     char **list; /* sorted; owned, as are the texts */
     size_t count;
 };
-int trees_homes(int fd, const char *place, struct tree_homes *homes); /* 0 or -ENOMEM */
+int trees_homes(int fd, const char *place, struct tree_homes *homes); /* 0 or negative errno */
 void trees_homes_clear(struct tree_homes *homes);
 
 /* ---- manifest.c */
@@ -134,11 +134,14 @@ struct tree_trust {
     bool (*is_of_source)(void *ctx, const char *archived, const struct wp_stamp *stamp);
     void *ctx;
 };
-/* Does index NAME in directory FD, of sources in directory DIR, fit one of these? */
-bool tree_fits(const struct tree_trust *trust, int fd, const char *name, size_t dir);
+/* Does index NAME in directory FD, of sources in directory DIR, fit one of these? 1, 0 or negative
+ * errno: it cannot be read. */
+int tree_fits(const struct tree_trust *trust, int fd, const char *name, size_t dir);
+enum { TREE_ROOT_AWAY = 2 };
 /* Is T's old_root to be believed, where the tree has the paths ROOTS for Python and CACHE_DIR (or
  * NULL) is the cache root that was named? Where it is not, CONTEXT is told why, unless nothing is
- * there. 1, 0 or -ENOMEM. After tree_find_dirs. */
+ * there. 1, 0 or negative errno; TREE_ROOT_AWAY: it is not there now, or cannot be opened, which
+ * may change again. After tree_find_dirs. */
 int tree_trusts_old_root(const struct tree_trust *trust, char **roots, const char *cache_dir,
                          const struct wp_context *context, struct wp_error *err);
 

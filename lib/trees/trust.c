@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "manifest/zipped_sources.h"
 #include "numba/caches.h"
@@ -68,16 +69,19 @@ static bool exists(void *ctx, const char *path)
     return zipped_sources_exist(trees->fd, path);
 }
 
-bool tree_fits(const struct tree_trust *trust, int fd, const char *name, size_t dir)
+int tree_fits(const struct tree_trust *trust, int fd, const char *name, size_t dir)
 {
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf text = {0};
     _cleanup_free_ char *source = NULL;
     bool found;
+    int r = beneath_read(fd, name, INDEX_LARGEST, &text, NULL);
 
-    if (beneath_read(fd, name, INDEX_LARGEST, &text, NULL) < 0 ||
-        index_read(&index, text.data, text.size, NULL) < 0)
-        return false;
+    if (r < 0)
+        return file_is_unfit(r) || beneath_is_absence(r) || r == -EACCES ? 0 : r;
+    r = index_read(&index, text.data, text.size, NULL);
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
     source = caches_source_of(name, trust->t->dirs[dir].path, exists, (void *)trust->trees, &found);
     return source && (is_of_archive(trust, &index.stamp, name, path_base(source), dir) ||
                       is_of_file(trust->trees, &index.stamp, source));
@@ -85,25 +89,26 @@ bool tree_fits(const struct tree_trust *trust, int fd, const char *name, size_t 
 
 /* ---- Cache roots ------------------------------------------------------------------------- */
 
-/* Does an index of source directory DIR of the tree lie in directory NAME of cache root FD? */
-static bool holds_own(const struct tree_trust *trust, int fd, const char *name, size_t dir)
+/* Does an index of source directory DIR of the tree lie in directory NAME of cache root FD? 1, 0 or
+ * negative errno. */
+static int holds_own(const struct tree_trust *trust, int fd, const char *name, size_t dir)
 {
-    _cleanup_closedir_ DIR *d = beneath_list(fd, name);
+    _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
+    int r = beneath_list(fd, name, &d), fits = 0;
 
-    if (!d)
-        return false;
-    while ((item = readdir(d)))
-        if (caches_is_index(item->d_name) && tree_fits(trust, dirfd(d), item->d_name, dir))
-            return true;
-    return false;
+    while (r > 0 && fits == 0 && (r = file_next(d, &item)) > 0)
+        if (caches_is_index(item->d_name))
+            fits = tree_fits(trust, dirfd(d), item->d_name, dir);
+    return fits ? fits : r == -EACCES ? 0 : r;
 }
 
 /* Does one of the names lie there that BASES give to the source directories? BELOW_BASE: the bases
  * are paths of the tree's own base, not of the directory that is repaired. */
-static bool holds_names(const struct tree_trust *trust, int fd, char **bases, bool below_base)
+static int holds_names(const struct tree_trust *trust, int fd, char **bases, bool below_base)
 {
     const struct tree_manifest *t = trust->t;
+    int r = 0;
 
     for (char **base = bases; base && *base; base++) {
         for (size_t i = 0; i < t->dir_count; i++) {
@@ -111,11 +116,12 @@ static bool holds_names(const struct tree_trust *trust, int fd, char **bases, bo
             _cleanup_free_ char *path = path_append(*base, below);
             _cleanup_free_ char *name = path ? places_hash_name(path) : NULL;
 
-            if (name && holds_own(trust, fd, name, i))
-                return true;
+            r = name ? holds_own(trust, fd, name, i) : 0;
+            if (r != 0)
+                return r;
         }
     }
-    return false;
+    return 0;
 }
 
 static bool may_be_told(const struct tree_manifest *t, const struct stat *st)
@@ -132,20 +138,29 @@ int tree_trusts_old_root(const struct tree_trust *trust, char **roots, const cha
     _cleanup_close_ int fd = -1;
     const char *why;
     struct stat st;
+    int r;
 
     if (!base || (cache_dir && !given))
         return error_nomem(err);
     if (!t->old_root || path_is_under(t->old_root, base))
         return 1;
     fd = open(t->old_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && (error_is_absence(errno) || errno == EACCES))
+        return TREE_ROOT_AWAY;
     if (fd < 0 || fstat(fd, &st) < 0)
-        return 0; /* nothing lies there */
+        return error_set(err, errno, t->old_root, "cannot open the cache directory");
     if (!(given && strcmp(given, t->old_root) == 0) && !may_be_told(t, &st))
         why = "belongs to somebody else than who wrote that";
-    else if (holds_names(trust, fd, roots, false) || holds_names(trust, fd, t->old_bases, true))
-        return 1;
-    else
+    else {
+        r = holds_names(trust, fd, roots, false);
+        if (r == 0)
+            r = holds_names(trust, fd, t->old_bases, true);
+        if (r < 0)
+            return error_set(err, -r, t->old_root, "cannot read the cache directory");
+        if (r > 0)
+            return 1;
         why = "holds no cache of a source in this tree";
+    }
     report(context, WP_WARNING, t->name,
            "the state beside it names the cache directory %s, which %s: it is left alone",
            t->old_root, why);

@@ -39,32 +39,40 @@ static int compare_backwards(const void *a, const void *b)
     return strcmp(*(char *const *)b, *(char *const *)a);
 }
 
-static bool is_dir(int fd, const struct dirent *item)
+/* 1, 0 or negative errno. */
+static int is_dir(int fd, const struct dirent *item)
 {
     struct stat st;
+    int r;
 
     if (item->d_type != DT_UNKNOWN)
         return item->d_type == DT_DIR;
-    return fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+    r = beneath_look(fd, item->d_name, &st);
+    return r > 0 ? S_ISDIR(st.st_mode) : r;
 }
 
-/* Adds the directories in DIR; none where it cannot be read. They stand in the order of their
+/* Adds the directories in DIR; none where nobody lets us read it. They stand in the order of their
  * names, the first one last. */
 static int add_dirs(int fd, struct tree_homes *p, const char *dir)
 {
-    _cleanup_closedir_ DIR *d = beneath_list(fd, dir);
+    _cleanup_closedir_ DIR *d = NULL;
     size_t first = p->count;
     struct dirent *item;
+    int r = beneath_list(fd, dir, &d);
 
-    if (!d)
+    if (r == -EACCES)
         return 0;
-    while ((item = readdir(d)))
-        if (!file_is_dots(item->d_name) && is_dir(dirfd(d), item) &&
-            add_path(p, path_join(dir, item->d_name)) < 0)
-            return -ENOMEM;
+    while (r > 0 && (r = file_next(d, &item)) > 0) {
+        int yes = is_dir(dirfd(d), item);
+
+        if (yes > 0)
+            yes = add_path(p, path_join(dir, item->d_name));
+        if (yes < 0)
+            return yes;
+    }
     if (p->count > first)
         qsort(p->list + first, p->count - first, sizeof *p->list, compare_backwards);
-    return 0;
+    return r;
 }
 
 int trees_homes(int fd, const char *place, struct tree_homes *homes)
@@ -84,11 +92,22 @@ int trees_homes(int fd, const char *place, struct tree_homes *homes)
     return r;
 }
 
+/* A manifest that is not seen would be taken for one that is not there. */
+static int cannot_read(const struct trees *trees, const char *dir, int r, struct wp_error *err)
+{
+    _cleanup_free_ char *path = *dir ? path_join(trees->dir, dir) : strdup(trees->dir);
+
+    return path ? error_set(err, -r, path, "cannot read directory") : error_nomem(err);
+}
+
 /* Manifests in PLACE/ID/ for every ID. */
 static int take_homes(struct trees *trees, const char *place, struct wp_error *err)
 {
     struct tree_homes ids = {0};
-    int r = trees_homes(trees->fd, place, &ids) < 0 ? error_nomem(err) : 0;
+    int r = trees_homes(trees->fd, place, &ids);
+
+    if (r < 0)
+        r = cannot_read(trees, place, r, err);
 
     for (size_t i = 0; i < ids.count && r == 0; i++)
         r = trees_take_home(trees, ids.list[i], err);
@@ -100,6 +119,7 @@ static int take_homes(struct trees *trees, const char *place, struct wp_error *e
 static int look_at(struct trees *trees, struct tree_homes *p, const char *dir, struct wp_error *err)
 {
     const char *name = path_base(dir);
+    int r;
 
     if (strcmp(name, MANIFEST_DIR) == 0)
         return take_homes(trees, dir, err);
@@ -111,13 +131,17 @@ static int look_at(struct trees *trees, struct tree_homes *p, const char *dir, s
     /* Staging of a run that is under way, and what holds files of Python alone. */
     if (strncmp(name, MANIFEST_DIR, strlen(MANIFEST_DIR)) == 0 || strcmp(name, "__pycache__") == 0)
         return 0;
-    return add_dirs(trees->fd, p, dir) < 0 ? error_nomem(err) : 0;
+    r = add_dirs(trees->fd, p, dir);
+    return r < 0 ? cannot_read(trees, dir, r, err) : 0;
 }
 
 int trees_walk(struct trees *trees, struct wp_error *err)
 {
     struct tree_homes todo = {0};
-    int r = add_dirs(trees->fd, &todo, "") < 0 ? error_nomem(err) : 0;
+    int r = add_dirs(trees->fd, &todo, "");
+
+    if (r < 0)
+        r = cannot_read(trees, "", r, err);
 
     /* A stack, so that the depth of a tree costs no descriptors and no frames. */
     while (todo.count && r == 0) {

@@ -34,7 +34,7 @@ static int is_current(struct unpack *u, struct wp_error *err)
         return error_nomem(err);
     if (!path_is_safe(home))
         return error_set(err, 0, home, "would lead outside the directory: refused");
-    if (access(u->dir, F_OK) < 0 && errno == ENOENT)
+    if (access(u->dir, F_OK) < 0 && error_is_absence(errno))
         return 0;
     r = unpack_plan_roots(u, err);
     return r < 0 ? r : unpack_state_current(u, home, text.data, text.size);
@@ -50,7 +50,7 @@ static int make_directories(const char *path)
         return 1;
     if (errno == EEXIST)
         return 0;
-    if (errno != ENOENT || !above || !*above || (made = make_directories(above)) < 0)
+    if (!error_is_no_entry(errno) || !above || !*above || (made = make_directories(above)) < 0)
         return -1;
     if (mkdir(path, 0777) == 0)
         return made + 1;
@@ -94,7 +94,7 @@ static int lock_dir(const struct unpack *u, struct unpack_lock *lock, struct wp_
         if (stat(u->dir_path, &dir) == 0)
             lock->before = dir.st_mtim;
         lock->fd = open(lock->path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-        if (lock->fd < 0 && errno == ENOENT) {
+        if (lock->fd < 0 && error_is_no_entry(errno)) {
             r = make_directories(u->dir_path);
             if (r < 0)
                 return error_set(err, errno, u->dir_path, "cannot be made");

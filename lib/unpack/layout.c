@@ -100,11 +100,13 @@ static int add_record(struct unpack *u, const struct cache_files *files, struct 
     return layout_add_record(&u->layout, r);
 }
 
-static bool is_staged_dir(const struct unpack *u, const char *path)
+/* 1, 0 or negative errno. */
+static int is_staged_dir(const struct unpack *u, const char *path)
 {
     struct stat st;
+    int r = *path ? beneath_look(u->tree, path, &st) : 1;
 
-    return !*path || (beneath_stat(u->tree, path, &st) == 0 && S_ISDIR(st.st_mode));
+    return r > 0 && *path ? S_ISDIR(st.st_mode) : r;
 }
 
 static bool is_source(void *ctx, const char *path)
@@ -172,9 +174,10 @@ static int drop_all_unselected(struct unpack *u, struct wp_error *err)
     return r;
 }
 
-/* Is source directory ARCHIVED, which is SOURCE here, in the staged tree, or in a zip there? */
-static bool is_staged_source(const struct unpack *u, const char *archived, const char *source,
-                             bool *zipped)
+/* Is source directory ARCHIVED, which is SOURCE here, in the staged tree, or in a zip there? 1, 0
+ * or negative errno. */
+static int is_staged_source(const struct unpack *u, const char *archived, const char *source,
+                            bool *zipped)
 {
     _cleanup_free_ char *below = path_join(source, "x");
 
@@ -196,12 +199,21 @@ static int find_hashed(struct unpack *u, const struct cache_files *files)
         _cleanup_free_ char *dir = unpack_dir_name(u, c->cache, &gone_dir);
         _cleanup_free_ char *source = unpack_dir_name(u, c->source, &gone_source);
         struct layout_record r = {.kind = kinds[c->kind]};
+        int here;
 
         if ((!dir && !gone_dir) || (!source && !gone_source))
             return -ENOMEM;
         /* What was not selected has no sources here, and its caches no use. */
-        if (gone_dir || gone_source || !is_staged_dir(u, dir) ||
-            !(is_staged_source(u, c->source, source, &r.zipped) || u->grafts))
+        if (gone_dir || gone_source)
+            continue;
+        here = is_staged_dir(u, dir);
+        if (here > 0) {
+            here = is_staged_source(u, c->source, source, &r.zipped);
+            here = here == 0 ? u->grafts : here;
+        }
+        if (here < 0)
+            return here;
+        if (!here)
             continue;
         r.inside = path_dir(dir);
         r.dir = take_ptr(dir);
@@ -279,12 +291,14 @@ static int begin(struct unpack *u, struct wp_error *err)
 static int find_records(struct unpack *u, struct wp_error *err)
 {
     struct cache_files files = {0};
-    int r = find_files(u, &files) < 0 || find_in_tree(u, &files) < 0 || find_hashed(u, &files) < 0
-                ? error_nomem(err)
-                : 0;
+    int r = find_files(u, &files);
 
+    if (r == 0)
+        r = find_in_tree(u, &files);
+    if (r == 0)
+        r = find_hashed(u, &files);
     free(files.items);
-    return r;
+    return r < 0 ? error_set(err, -r, NULL, "cannot find what was unpacked") : 0;
 }
 
 /* What is told of where the caches are. */

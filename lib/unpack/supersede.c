@@ -258,7 +258,9 @@ static int supersede_in(struct unpack *u, const char *top, struct wp_error *err)
 
     if (*top && u->o->replace)
         return 0; /* they go with the directory */
-    r = place && trees_homes(trees.fd, place, &homes) == 0 ? 0 : error_nomem(err);
+    r = place ? trees_homes(trees.fd, place, &homes) : -ENOMEM;
+    if (r < 0)
+        r = error_set(err, -r, place, "cannot read directory");
     for (size_t i = 0; i < homes.count && r == 0; i++)
         r = supersede_one(u, &trees, homes.list[i], err);
     trees_homes_clear(&homes);

@@ -46,16 +46,19 @@ static struct judged *list_judged(const struct wp_verify_report *r, size_t *coun
 
 /* ---- Where they lie ---------------------------------------------------------------------- */
 
-/* DIR/NAME, if it is there. 1, 0 or -ENOMEM. */
+/* DIR/NAME, if it is there and for us to see. 1, 0 or negative errno. */
 static int look_at(const char *dir, const char *name, char **out)
 {
+    int r;
+
     *out = dir ? path_join(dir, name) : NULL;
     if (!*out)
         return -ENOMEM;
     if (access(*out, F_OK) == 0)
         return 1;
+    r = error_is_absence(errno) || errno == EACCES ? 0 : -errno;
     free(take_ptr(*out));
-    return 0;
+    return r;
 }
 
 /* In the cache root of earlier times, in the directory named for what SOURCES, relative to the
@@ -118,7 +121,7 @@ static int find_absent(struct verify_tree *v, const struct tree_manifest *t,
     if (r == 0)
         r = look_where_packed(v, t, line, &index, &why);
     if (r <= 0)
-        return r < 0 ? error_nomem(err) : 0;
+        return r < 0 ? error_set(err, -r, source, "cannot look for its cache") : 0;
     r = verify_judge_one(v, index, path_is_under(index, v->dir) ? path_from(index, v->dir) : index,
                          sources, why, err);
     return r < 0 ? r : 1;

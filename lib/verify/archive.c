@@ -248,7 +248,8 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
                          : index_read(&index, met->text.data, met->text.size, &why);
     recorded = outside || (c.zipped && parsed == 0 && index.stamp.kind == WP_STAMP_CONTENT);
     line = recorded ? manifest_find_index(&v->found.m, met->path) : NULL;
-    if (judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0)
+    if (parsed == -ENOMEM ||
+        judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0)
         r = error_nomem(err);
     if (r == 0 && line && (s.status == WP_SOURCE_MISSING || c.zipped) && s.status != WP_VALID &&
         take_recorded(&s, line) < 0)

@@ -51,7 +51,7 @@ static int remove_file(struct fix *f, int dirfd, const char *name, const char *s
                        const char *why, struct wp_error *err)
 {
     if (!f->dry_run && unlinkat(dirfd, name, 0) < 0)
-        return errno == ENOENT ? 0 : error_set(err, errno, shown, "cannot remove");
+        return error_is_absence(errno) ? 0 : error_set(err, errno, shown, "cannot remove");
     f->done->removed++;
     report(f->context, WP_NOTE, shown, "%s: %s", f->dry_run ? "would be removed" : "removed", why);
     return 0;
@@ -74,9 +74,10 @@ static int remove_data(struct fix *f, int dirfd, const char *name, const char *s
         return error_set(err, d ? ENOMEM : errno, shown, "cannot look beside it");
     if (index_name_parse(name, &parts) < 0)
         return 0;
-    while (r == 0 && (item = readdir(d))) {
+    while (r == 0 && (r = file_next(d, &item)) > 0) {
         _cleanup_free_ char *path = NULL;
 
+        r = 0;
         if (!index_is_data_name(item->d_name, &stem) || stem != parts.stem ||
             memcmp(item->d_name, name, stem) != 0)
             continue;
@@ -84,7 +85,7 @@ static int remove_data(struct fix *f, int dirfd, const char *name, const char *s
         r = path ? remove_file(f, dirfd, item->d_name, path, "its index goes", err)
                  : error_nomem(err);
     }
-    return r;
+    return r < 0 ? error_set(err, -r, shown, "cannot look beside it") : 0;
 }
 
 /* What cannot be read may be sound: somebody else's, reached through a symlink, too large to be
@@ -103,7 +104,7 @@ static int fix_index(struct fix *f, const struct wp_index_status *s, struct wp_e
     int r;
 
     /* A __pycache__ that is a symlink may be shared with others. */
-    if (dirfd < 0 && dirfd != -ELOOP && dirfd != -ENOTDIR)
+    if (dirfd < 0 && !beneath_is_absence(dirfd))
         return error_set(err, -dirfd, s->index, "cannot be reached");
     if (dirfd < 0 || !is_readable(dirfd, name)) {
         report(f->context, WP_NOTE, s->index, "left: %s", s->reason);
@@ -123,7 +124,7 @@ static int fix_orphan(struct fix *f, const struct wp_note *n, struct wp_error *e
     if (dirfd < 0)
         return error_set(err, -dirfd, n->path, "cannot be reached");
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? 0 : error_set(err, errno, n->path, "cannot stat");
+        return error_is_absence(errno) ? 0 : error_set(err, errno, n->path, "cannot stat");
     if (st.st_mtim.tv_sec > time(NULL) - SETTLED) {
         report(f->context, WP_NOTE, n->path, "left: somebody may be writing it");
         return 0;
@@ -177,7 +178,7 @@ static int restore(struct fix *f, struct wp_error *err)
 
     if (r == 0) {
         r = wp_restore(f->context, &o, &restored, &why);
-        if (r == -ENOENT) /* nobody knows how it was */
+        if (error_is_absence(r)) /* nobody knows how it was */
             r = 0;
         else if (r < 0 && err)
             *err = why;

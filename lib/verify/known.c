@@ -39,7 +39,7 @@ static int remember(struct verify_tree *t, struct wp_error *err)
             *err = why;
         return r;
     }
-    if (r < 0 && r != -ENOENT)
+    if (r < 0 && !error_is_absence(r))
         report(t->context, WP_WARNING, NULL, "%s", why.message);
     for (size_t i = 0; r == 0 && i < t->trees.damaged_count; i++)
         report(t->context, WP_WARNING, NULL, "%s", t->trees.damaged[i].message);

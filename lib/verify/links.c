@@ -10,6 +10,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "job.h"
 
@@ -31,6 +32,8 @@ static int add_link(struct verify_tree *t, const char *path, struct wp_error *er
 
     if (!on_disk)
         return error_nomem(err);
+    if (stat(on_disk, &st) < 0 && !error_is_absence(errno) && errno != ELOOP && errno != EACCES)
+        return error_set(err, errno, path, "cannot stat");
     if (stat(on_disk, &st) < 0 || !S_ISDIR(st.st_mode))
         return 0; /* to Numba, there is none */
     if (array_grow(t->links, t->link_count) < 0)
@@ -95,14 +98,14 @@ static int judge_link(struct verify_tree *t, size_t n, struct wp_error *err)
     _cleanup_free_ char *path = path_join(t->dir, link->path);
     _cleanup_closedir_ DIR *d = path ? opendir(path) : NULL;
     struct dirent *item;
+    int r;
 
     if (!path)
         return error_nomem(err);
     if (!d)
-        return errno == ENOENT ? 0 : error_set(err, errno, path, "cannot read directory");
-    while (errno = 0, (item = readdir(d))) {
+        return error_is_absence(errno) ? 0 : error_set(err, errno, path, "cannot read directory");
+    while ((r = file_next(d, &item)) > 0) {
         _cleanup_free_ char *index = NULL, *shown = NULL;
-        int r;
 
         if (!caches_is_index(item->d_name))
             continue;
@@ -116,7 +119,7 @@ static int judge_link(struct verify_tree *t, size_t n, struct wp_error *err)
         if (r < 0)
             return r;
     }
-    return errno ? error_set(err, errno, path, "cannot read directory") : 0;
+    return r < 0 ? error_set(err, -r, path, "cannot read directory") : 0;
 }
 
 int verify_links(struct verify_tree *t, struct wp_error *err)

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "job.h"
 #include "judge/judge.h"
@@ -210,12 +211,12 @@ static int judge_hashed(struct verify_tree *t, const char *path, const char *sou
 {
     _cleanup_closedir_ DIR *d = opendir(path);
     struct dirent *item;
+    int r;
 
     if (!d)
         return error_set(err, errno, path, "cannot read the cache directory");
-    while (errno = 0, (item = readdir(d))) {
+    while ((r = file_next(d, &item)) > 0) {
         _cleanup_free_ char *index = NULL;
-        int r;
 
         index = path_join(path, item->d_name);
         if (!index)
@@ -229,26 +230,26 @@ static int judge_hashed(struct verify_tree *t, const char *path, const char *sou
         if (r < 0)
             return r;
     }
-    return errno ? error_set(err, errno, path, "cannot read the cache directory") : 0;
+    return r < 0 ? error_set(err, -r, path, "cannot read the cache directory") : 0;
 }
 
 int verify_judge_root(struct verify_tree *t, const char *root, bool user_wide, struct wp_error *err)
 {
     _cleanup_closedir_ DIR *d = opendir(root);
     struct dirent *item;
+    int r;
 
-    if (!d && (errno == ENOENT || errno == ENOTDIR || (user_wide && errno == EACCES)))
+    if (!d && (error_is_absence(errno) || (user_wide && errno == EACCES)))
         return 0; /* nobody has cached anything there */
     if (!d)
         return error_set(err, errno, root, "cannot read the cache directory");
     if (walk_has_dir(&t->walk, dirfd(d)))
         return 0;
-    while (errno = 0, (item = readdir(d))) {
+    while ((r = file_next(d, &item)) > 0) {
         const char *sources = caches_find(t->known, item->d_name);
         const char *zipped = user_wide ? caches_find(t->zipped, item->d_name) : NULL;
         _cleanup_free_ char *path = sources || zipped ? path_join(root, item->d_name) : NULL;
         _cleanup_free_ char *misplaced = user_wide && sources ? not_user_wide(t, sources) : NULL;
-        int r;
 
         if (!sources && !zipped)
             continue;
@@ -258,5 +259,5 @@ int verify_judge_root(struct verify_tree *t, const char *root, bool user_wide, s
         if (r < 0)
             return r;
     }
-    return errno ? error_set(err, errno, root, "cannot read the cache directory") : 0;
+    return r < 0 ? error_set(err, -r, root, "cannot read the cache directory") : 0;
 }

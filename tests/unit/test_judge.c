@@ -155,12 +155,12 @@ static void absence_and_an_error_are_told_apart(void **state)
     facts.source = 0;
     assert_judged(facts, &index, NULL, NULL, WP_SOURCE_MISSING, "there is no");
     facts.source = -EACCES;
-    assert_judged(facts, &index, NULL, NULL, WP_SOURCE_MISSING, strerror(EACCES));
+    assert_judged(facts, &index, NULL, NULL, WP_UNREADABLE, strerror(EACCES));
     facts = sound();
     facts.data = 0;
     assert_judged(facts, &index, NULL, NULL, WP_DATA_MISSING, "is gone");
     facts.data = -EIO;
-    assert_judged(facts, &index, NULL, NULL, WP_DATA_MISSING, strerror(EIO));
+    assert_judged(facts, &index, NULL, NULL, WP_UNREADABLE, strerror(EIO));
 }
 
 static void data_older_than_its_source_is_suspect(void **state)

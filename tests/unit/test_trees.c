@@ -224,7 +224,7 @@ static void a_cache_root_elsewhere_is_believed_where_caches_of_the_tree_lie(void
     trees = (struct trees){.dir = tree, .dir_path = tree, .fd = fd};
     assert_int_equal(trees_find(&trees, NULL, NULL), 0);
     assert_int_equal(tree_find_dirs(&trees.list[0]), 0);
-    assert_int_equal(trusts(&trees, tree, NULL), 0); /* it is not there */
+    assert_int_equal(trusts(&trees, tree, NULL), TREE_ROOT_AWAY);
     put(s->fd, "elsewhere/other_0", "m.f-1.py311.nbi", index_text, sizeof index_text - 1);
     assert_int_equal(trusts(&trees, tree, NULL), 0);
     assert_int_equal(trusts(&trees, tree, there), 0);

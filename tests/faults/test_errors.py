@@ -1,0 +1,157 @@
+"""An error is not an absence: what cannot be looked at is not taken for gone, empty or corrupt."""
+
+import errno
+import hashlib
+import os
+import pathlib
+import pickle
+import re
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+INDEX = "k.add-3.py311.nbi"
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    """faults.c, compiled."""
+    path = tmp_path_factory.mktemp("shim") / "faults.so"
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", path,
+                    ROOT / "tests" / "faults" / "faults.c", "-ldl"], check=True)
+    return path
+
+
+@pytest.fixture
+def faulty(warmpack, shim, tmp_path):
+    """Runs warmpack with a fault, and tells whether it has happened."""
+    def run(*words, **fault):
+        out = tmp_path / "happened"
+        out.unlink(missing_ok=True)
+        env = {"LD_PRELOAD": str(shim), "FAULT_OUT": str(out),
+               **{f"FAULT_{name.upper()}": str(value) for name, value in fault.items()}}
+        return warmpack(*words, env=env), out.exists()
+    return run
+
+
+def make_index(source, cache=None):
+    """A valid index of SOURCE, beside it or in the cache root CACHE."""
+    status, folder = source.stat(), source.parent
+    where = folder / "__pycache__" if cache is None else cache / (
+        f"{folder.name}_{hashlib.sha1(str(folder).encode()).hexdigest()}")
+    where.mkdir(parents=True, exist_ok=True)
+    key = ((), ("x86_64-pc-linux-gnu", "generic", "+sse"), ("0" * 64, "1" * 64))
+    data = INDEX.replace(".nbi", ".1.nbc")
+    (where / INDEX).write_bytes(
+        pickle.dumps("0.56.4") + pickle.dumps(((status.st_mtime, status.st_size), {key: data})))
+    (where / data).write_bytes(pickle.dumps(("library", b"code")))
+
+
+@pytest.fixture
+def packed(warmpack, tmp_path):
+    """a.tgz, with a cache that lay in a cache root."""
+    source = tmp_path / "s" / "app" / "pkg" / "k.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("y = 1\n")
+    make_index(source, tmp_path / "c")
+    warmpack.ok("create", "-qf", "a.tgz", "--cache-dir", "c", "-C", "s", "app")
+
+
+def summary(warmpack, *words):
+    r = warmpack("verify", *words)
+    return (r.stdout + r.stderr).decode()
+
+
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_one_function_decides_what_an_absence_is():
+    compares = re.compile(r"[=!]=\s*-?E(NOENT|NOTDIR)\b|case\s+-?E(NOENT|NOTDIR)\b|\breaddir(64|_r)?\s*\(")
+    found = {str(path.relative_to(ROOT)): len(compares.findall(path.read_text()))
+             for path in ROOT.glob("lib/**/*.c") if compares.search(path.read_text())}
+    assert found == {"lib/base/error.c": 4, "lib/base/file.c": 1}
+
+
+def test_restore_remembers_a_cache_root_that_is_away(warmpack, packed, tmp_path):
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "srv", "--cache-dir", "cache")
+    (tmp_path / "srv").rename(tmp_path / "moved")
+    (tmp_path / "cache").rename(tmp_path / "away")
+    assert "looked for again by the next restore" in warmpack(
+        "restore", "moved", "--cache-dir", "cache").stderr.decode()
+    (tmp_path / "away").rename(tmp_path / "cache")
+    warmpack.ok("restore", "moved", "--cache-dir", "cache")
+    assert "1 of 1" in summary(warmpack, "moved", "--cache-dir", "cache")
+
+
+def test_restore_loses_nothing_to_a_listing_that_fails(warmpack, faulty, packed, tmp_path):
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "srv", "--cache-dir", "cache")
+    (tmp_path / "cache").rename(tmp_path / "cache.0")
+    for n in range(1, 200):
+        for name, copy in ("srv", "moved"), ("cache.0", "cache"):
+            shutil.rmtree(tmp_path / copy, ignore_errors=True)
+            shutil.copytree(tmp_path / name, tmp_path / copy)
+        hide = tmp_path / "srv"
+        hide.rename(tmp_path / "hidden")
+        r, happened = faulty("restore", "-q", "moved", "--cache-dir", "cache", calls=",readdir,", n=n)
+        (tmp_path / "hidden").rename(hide)
+        if not happened:
+            break
+        if r.returncode == 2 and names(tmp_path / "cache") == names(tmp_path / "cache.0"):
+            continue
+        assert "1 of 1" in summary(warmpack, "moved", "--cache-dir", "cache"), (n, r)
+    assert 3 < n < 199
+
+
+def test_extract_drops_no_cache_for_an_error(faulty, packed, tmp_path):
+    for n in range(1, 400):
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        r, happened = faulty("extract", "-f", "a.tgz", "-C", "out", "--threads", "1",
+                             calls=",openat2,", n=n, errno=errno.ENFILE)
+        if not happened:
+            break
+        index = tmp_path / "out" / "app" / "pkg" / "__pycache__" / INDEX
+        assert r.returncode != 0 or index.exists(), (n, r)
+    assert 5 < n < 399
+
+
+def test_create_refuses_a_cache_root_that_it_cannot_search(warmpack, faulty, packed):
+    for n in range(1, 200):
+        r, happened = faulty("create", "-qf", "b.tgz", "--cache-dir", "c", "-C", "s", "app",
+                             calls=",openat2,", n=n, errno=errno.EACCES)
+        if not happened:
+            break
+        if r.returncode == 0:
+            assert "1 of 1" in summary(warmpack, "-f", "b.tgz"), (n, r)
+    assert 1 < n < 199
+
+
+def test_fix_keeps_an_index_that_it_could_not_read(faulty, tmp_path):
+    source = tmp_path / "s" / "app" / "k.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("x = 1\n")
+    make_index(source)
+    for n in range(1, 300):
+        shutil.rmtree(tmp_path / "t", ignore_errors=True)
+        shutil.copytree(tmp_path / "s", tmp_path / "t")
+        r, happened = faulty("verify", "--fix", "t", calls=",read,", n=n)
+        if not happened:
+            break
+        assert (tmp_path / "t" / "app" / "__pycache__" / INDEX).exists(), (n, r)
+    assert 2 < n < 299
+
+
+def test_restore_says_1_where_an_index_is_lost_to_a_link(warmpack, tmp_path):
+    source = tmp_path / "s" / "app" / "k.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("x = 1\n")
+    make_index(source)
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "out")
+    here = tmp_path / "out" / "app" / "k.py"
+    here.rename(tmp_path / "k.py")
+    os.utime(tmp_path / "k.py", (15e8, 15e8))
+    here.symlink_to(tmp_path / "k.py")
+    assert warmpack("restore", "out").returncode == 1
