@@ -19,6 +19,7 @@
 #include "judge/judge.h"
 #include "judge/outdated.h"
 #include "manifest/depends.h"
+#include "manifest/links.h"
 #include "numba/index.h"
 #include "tree/beneath.h"
 
@@ -153,19 +154,27 @@ struct comparing {
     const struct tree_manifest *m;
 };
 
-/* Has PATH of the archive the content here that was packed? */
+static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
+{
+    (void)is_end;
+    return manifest_find(ctx, path);
+}
+
+/* Has PATH of the archive the content here that was packed? Of a link that leads out of the archive
+ * nobody has recorded any. */
 static int is_same(void *ctx, const char *path)
 {
     const struct comparing *c = ctx;
-    const struct entry *e = manifest_find(&c->m->m, path);
+    const struct entry *e;
+    int r = links_follow(look_up, (void *)&c->m->m, path, &e);
     bool gone;
     _cleanup_free_ char *here = tree_path(c->m, path, &gone);
     _cleanup_free_ char *full = here ? path_join(c->t->dir, here) : NULL;
     _cleanup_close_ int fd = full ? open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
     unsigned char digest[SHA256_SIZE];
 
-    if (e && e->type == ENTRY_HARDLINK)
-        e = manifest_find(&c->m->m, e->target);
+    if (r == -EXDEV || r == -ENOMEM)
+        return r == -EXDEV ? 1 : r;
     return fd >= 0 && e && e->has_sha256 && sha256_of_file(fd, digest) == 0 &&
            memcmp(digest, e->sha256, sizeof digest) == 0;
 }
