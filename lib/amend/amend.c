@@ -54,7 +54,7 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
     const struct wp_member member = {.dir = o->source, .path = "."};
     struct amend a = {.context = archive->context, .o = o, .spool = {.fd = -1}, .result = result};
     struct wp_create_result made = {0};
-    struct output out = {.fd = -1};
+    struct output out = {.fd = -1, .dir = -1};
     int r;
 
     *result = (struct wp_amend_result){0};

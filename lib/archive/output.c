@@ -8,51 +8,41 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "base/temporary.h"
 
-/* A name beside TARGET that nobody else uses. */
-static char *temporary_name(const char *target)
+/* Temporary names begin so: where TARGET's is long, with a part of it. */
+static char *temporary_prefix(const struct output *o)
 {
-    _cleanup_free_ char *dir = path_dir(target);
-    unsigned random[2];
     char *out = NULL;
 
-    if (!dir || getrandom(random, sizeof random, 0) != sizeof random)
-        return NULL;
-    if (asprintf(&out, "%s%s.%.200s.%08x%08x", dir, *dir || target[0] == '/' ? "/" : "",
-                 path_base(target), random[0], random[1]) < 0)
-        return NULL;
-    return out;
+    return asprintf(&out, ".%.200s.", o->base) < 0 ? NULL : out;
 }
 
 /* A file that has no name yet, so that a kill leaves nothing; where the filesystem cannot do
- * that, one with a temporary name. */
+ * that, one with a temporary name. What killed runs have left of the same archive goes. */
 static int open_temporary(struct output *o, mode_t mode, struct wp_error *err)
 {
     _cleanup_free_ char *dir = path_dir(o->target);
+    _cleanup_free_ char *prefix = NULL;
 
-    if (!dir)
+    o->base = (char *)path_base(o->target);
+    prefix = temporary_prefix(o);
+    if (!dir || !prefix)
         return error_nomem(err);
-    o->fd = open(*dir                  ? dir
-                 : o->target[0] == '/' ? "/"
-                                       : ".",
-                 O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+    o->dir = open(*dir ? dir : o->target[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (o->dir < 0)
+        return error_set(err, errno, o->name, "cannot create the archive");
+    temporary_sweep(o->dir, prefix, NULL);
+    o->fd = openat(o->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
     if (o->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
-        o->temporary = temporary_name(o->target);
-        if (!o->temporary)
-            return error_nomem(err);
-        o->fd = open(o->temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
-        if (o->fd < 0) {
-            int saved = errno;
-
-            free(take_ptr(o->temporary));
-            errno = saved;
-        }
+        o->fd = temporary_make(o->dir, prefix, mode, &o->temporary);
+        if (o->fd < 0)
+            return error_set(err, -o->fd, o->name, "cannot create the archive");
     }
     return o->fd < 0 ? error_set(err, errno, o->name, "cannot create the archive") : 0;
 }
@@ -66,6 +56,7 @@ int output_open(struct output *o, const char *name, const struct wp_context *con
     int r;
 
     *o = (struct output){.fd = -1,
+                         .dir = -1,
                          .name = strdup(strcmp(name, "-") ? name : "standard output"),
                          .interrupted = context_interrupted(context)};
     if (!o->name)
@@ -142,47 +133,38 @@ int output_restart(struct output *o, struct wp_error *err)
 /* Gives the nameless file a temporary name: linkat cannot replace a file, rename can. */
 static int link_temporary(struct output *o, struct wp_error *err)
 {
-    char self[64];
+    _cleanup_free_ char *prefix = temporary_prefix(o);
+    int r = prefix ? temporary_link(o->dir, prefix, o->fd, &o->temporary) : -ENOMEM;
 
-    o->temporary = temporary_name(o->target);
-    if (!o->temporary)
-        return error_nomem(err);
-    snprintf(self, sizeof self, "/proc/self/fd/%d", o->fd);
-    if (linkat(AT_FDCWD, self, AT_FDCWD, o->temporary, AT_SYMLINK_FOLLOW) == 0 ||
-        linkat(o->fd, "", AT_FDCWD, o->temporary, AT_EMPTY_PATH) == 0)
-        return 0;
-    free(take_ptr(o->temporary));
-    return error_set(err, errno, o->name, "cannot give the archive its name");
+    return r < 0 ? error_set(err, -r, o->name, "cannot give the archive its name") : 0;
 }
 
 int output_commit(struct output *o, struct wp_error *err)
 {
-    int fd, r;
+    int r;
 
-    if (!o->direct && !o->temporary) {
-        r = link_temporary(o, err);
-        if (r < 0)
-            return r;
+    if (o->direct) {
+        int fd = take_fd(&o->fd);
+
+        return close(fd) < 0 && errno != EINTR ? error_set(err, errno, o->name, "cannot write") : 0;
     }
-    fd = take_fd(&o->fd);
-    if (close(fd) < 0 && errno != EINTR)
-        return error_set(err, errno, o->name, "cannot write");
-    if (o->direct)
-        return 0;
-    if (rename(o->temporary, o->target) < 0)
-        return error_set(err, errno, o->name, "cannot give the archive its name");
+    r = o->temporary ? 0 : link_temporary(o, err);
+    if (r < 0)
+        return r;
+    r = temporary_rename(o->dir, o->temporary, &o->fd, o->base);
     free(take_ptr(o->temporary));
-    return 0;
+    return r < 0 ? error_set(err, -r, o->name, "cannot give the archive its name") : 0;
 }
 
 void output_close(struct output *o)
 {
     if (o->temporary)
-        unlink(o->temporary);
+        unlinkat(o->dir, o->temporary, 0);
     if (o->fd >= 0)
         close(o->fd);
+    cleanup_close(&o->dir);
     free(o->temporary);
     free(o->target);
     free(o->name);
-    *o = (struct output){.fd = -1};
+    *o = (struct output){.fd = -1, .dir = -1};
 }

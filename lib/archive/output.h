@@ -13,7 +13,9 @@ struct output {
     bool direct;      /* standard output or a device: what is written cannot be taken back */
     char *name;       /* as given, for messages; owned */
     char *target;     /* where it goes: NAME with symlinks resolved; owned */
-    char *temporary;  /* beside TARGET; NULL: not linked into a directory yet; owned */
+    char *base;       /* its last component; TARGET's */
+    int dir;          /* the directory of TARGET; -1: DIRECT */
+    char *temporary;  /* name in DIR; NULL: not linked into a directory yet; owned */
     uint64_t written; /* bytes */
     const volatile sig_atomic_t *interrupted;
 };

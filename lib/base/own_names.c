@@ -43,13 +43,26 @@ bool own_may_be_staged(const char *path)
     return path != NULL;
 }
 
+/* The type of a file that is to replace another, by its temporary name. */
+static mode_t replacing_type(const char *name)
+{
+    const size_t n = strlen(OWN_REPLACING);
+
+    if (!begins(name, OWN_REPLACING) || strspn(name + n, "0123456789abcdef") != OWN_ID_LENGTH)
+        return 0;
+    name += n + OWN_ID_LENGTH;
+    return *name == '\0' ? S_IFREG : strcmp(name, OWN_LINK_TAIL) == 0 ? S_IFLNK : 0;
+}
+
 mode_t own_type(const char *within, const char *name)
 {
     within = path_base(within);
     if (strcmp(name, MANIFEST_DIR) == 0 || own_is_staging(name) ||
         (strcmp(name, METADATA_SUBDIR) == 0 && own_is_metadata(within, strlen(within))))
         return S_IFDIR;
-    return strcmp(name, OWN_LOCK) == 0 ? S_IFREG : 0;
+    if (strcmp(name, OWN_LOCK) == 0)
+        return S_IFREG;
+    return replacing_type(name);
 }
 
 int own_home_at(const char *path)

@@ -24,6 +24,11 @@ enum { STAGING_NAME_SIZE = sizeof STAGING_PREFIX + 6 };
 /* For mkostemp(3): a file that loses its name at once. */
 #define OWN_TEMPORARY MANIFEST_DIR ".XXXXXX"
 
+/* What takes the place of another file, with 16 hex digits behind it; that of a symbolic link has
+ * a tail, too, and lies beside a file without. */
+#define OWN_REPLACING MANIFEST_DIR ".new."
+#define OWN_LINK_TAIL ".link"
+
 /* Is NAME, of N bytes, that of the metadata directory of an egg or a wheel? */
 bool own_is_metadata(const char *name, size_t n);
 /* Is NAME that of a staging directory? */
@@ -32,7 +37,7 @@ bool own_is_staging(const char *name);
 bool own_may_be_staged(const char *path);
 
 /* The type of a file that warmpack calls NAME in a directory called WITHIN (only the last component
- * counts), as in st_mode: manifests, staging, locks. 0: it calls none so. */
+ * counts), as in st_mode: manifests, staging, locks, what replaces others. 0: it calls none so. */
 mode_t own_type(const char *within, const char *name);
 
 /* Where warmpack's own directory begins in PATH of an archive, as an offset: that of ".warmpack/",

@@ -247,6 +247,7 @@ static int each_staging(const struct staging *s, const struct staging_area *a,
 int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *err)
 {
     int r = each_staging(s, a, resolve, err);
+    staging_remove_dead_lock(a->target_fd);
     return r < 0 ? error_set(err, -r, a->target, "cannot look for earlier runs") : 0;
 }
 

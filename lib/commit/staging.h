@@ -96,5 +96,12 @@ int staging_set_remove(struct staging *s, int area, const char *path);
  * afterwards, the targets stay open. */
 int staging_commit(struct staging *s, struct wp_error *err);
 
+/* Is there, in DIR, something that a run of this user has left or is working on? 1, 0 or negative
+ * errno. */
+int staging_has_leftovers(const char *dir);
+/* Completes or takes back what dead runs left in DIR, as staging_add_area does. 1; 0: there was
+ * nothing, or no such directory; negative errno. */
+int staging_recover_in(const char *dir, const struct wp_context *context, struct wp_error *err);
+
 /* Removes staging directories not committed, releases locks, frees. NULL is fine. */
 void staging_free(struct staging *s);

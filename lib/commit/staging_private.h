@@ -249,6 +249,11 @@ int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *
  * which was cut short. 1, 0 or negative errno. */
 int staging_pending(const struct staging *s, const struct staging_area *a);
 
+/* ---- leftovers.c */
+
+/* Removes the lock file of processes that unpack into directory DIR, where none of them lives. */
+void staging_remove_dead_lock(int dir);
+
 /* ---- For tests: called before each step with its name. A value below 0 makes the step fail. */
 extern int (*staging_step_hook)(const char *step);
 /* The filesystem cannot exchange, or rename without replacing. */

@@ -9,14 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/own_names.h"
 #include "base/path.h"
+#include "base/temporary.h"
 #include "numba/index.h"
 #include "tree/beneath.h"
 
@@ -45,31 +46,19 @@ int restamp_replace(int fd, const char *path, const void *data, size_t n, const 
 {
     const char *name;
     _cleanup_close_ int dir = beneath_parent(fd, path, &name);
-    _cleanup_close_ int out = -1;
     _cleanup_free_ char *temporary = NULL;
-    uint64_t number = 0;
-    int r;
+    int out, r;
 
     if (dir < 0)
         return dir;
-    for (int attempt = 0; out < 0; attempt++) {
-        free(take_ptr(temporary));
-        /* Named as Numba names what it has not finished writing, so that nobody takes or packs
-         * what a kill leaves behind. */
-        if (getrandom(&number, sizeof number, GRND_NONBLOCK) < 0 ||
-            asprintf(&temporary, "%s.tmp.%016llx", name, (unsigned long long)number) < 0)
-            return -ENOMEM;
-        out = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (out < 0 && (errno != EEXIST || attempt == 100))
-            return -errno;
-    }
+    out = temporary_make(dir, OWN_REPLACING, 0600, &temporary);
+    if (out < 0)
+        return out;
     r = fill(out, data, n, like, mtime);
-    if (r == 0 && close(take_fd(&out)) < 0 && errno != EINTR)
-        r = -errno;
-    if (r == 0 && renameat(dir, temporary, dir, name) < 0)
-        r = -errno;
-    if (r < 0)
-        unlinkat(dir, temporary, 0);
+    if (r == 0)
+        return temporary_rename(dir, temporary, &out, name);
+    close(out);
+    (void)!unlinkat(dir, temporary, 0);
     return r;
 }
 
@@ -236,6 +225,8 @@ int restamp_pyc(int fd, const char *path, const struct restamp_source *source, b
                           ? patch_pyc(dirfd(d), item->d_name, source, dry_run, err)
                           : 0;
 
+        if (!dry_run && temporary_is(item->d_name, OWN_REPLACING))
+            temporary_remove_dead(dirfd(d), item->d_name, OWN_LINK_TAIL);
         if (changed < 0)
             return changed;
         *count += (size_t)changed;

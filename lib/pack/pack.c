@@ -147,7 +147,7 @@ int pack_run(const struct wp_context *context, const struct wp_create_options *o
 int wp_create(const struct wp_context *context, const struct wp_create_options *o,
               struct wp_create_result *result, struct wp_error *err)
 {
-    struct output out = {.fd = -1};
+    struct output out = {.fd = -1, .dir = -1};
     struct pool *pool;
     int r;
 

@@ -4,14 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/own_names.h"
 #include "base/path.h"
+#include "base/temporary.h"
 #include "job.h"
 #include "tree/beneath.h"
 
@@ -30,26 +32,31 @@ static bool holds_target(int dir, const char *name, const char *target)
 static int make_link(int dir, const char *name, const struct entry *e, bool replace)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, e->mtime};
-    _cleanup_free_ char *temporary = NULL;
-    uint64_t number = 0;
+    _cleanup_free_ char *held = NULL, *temporary = NULL;
+    _cleanup_close_ int lock = -1;
     struct stat st;
+    int r = 0;
 
-    if (getrandom(&number, sizeof number, GRND_NONBLOCK) < 0 ||
-        asprintf(&temporary, "%s.tmp.%016llx", name, (unsigned long long)number) < 0)
-        return -ENOMEM;
-    if (symlinkat(e->target, dir, temporary) < 0)
-        return -errno;
-    /* As the neighbours are: whoever unpacked is not always who repairs. */
-    if (geteuid() == 0 && fstat(dir, &st) == 0)
-        (void)!fchownat(dir, temporary, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
-    (void)utimensat(dir, temporary, times, AT_SYMLINK_NOFOLLOW);
-    if (renameat2(dir, temporary, dir, name, replace ? 0 : RENAME_NOREPLACE) < 0) {
-        int r = -errno;
-
-        unlinkat(dir, temporary, 0);
-        return r;
+    /* A link cannot be locked; the file beside it can. */
+    lock = temporary_make(dir, OWN_REPLACING, 0600, &held);
+    if (lock < 0)
+        return lock;
+    if (asprintf(&temporary, "%s%s", held, OWN_LINK_TAIL) < 0)
+        r = -ENOMEM;
+    else if (symlinkat(e->target, dir, temporary) < 0)
+        r = -errno;
+    if (r == 0) {
+        /* As the neighbours are: whoever unpacked is not always who repairs. */
+        if (geteuid() == 0 && fstat(dir, &st) == 0)
+            (void)!fchownat(dir, temporary, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW);
+        (void)utimensat(dir, temporary, times, AT_SYMLINK_NOFOLLOW);
+        if (renameat2(dir, temporary, dir, name, replace ? 0 : RENAME_NOREPLACE) < 0) {
+            r = -errno;
+            (void)!unlinkat(dir, temporary, 0);
+        }
     }
-    return 0;
+    (void)!unlinkat(dir, held, 0);
+    return r;
 }
 
 /* Where warmpack has been before, a link that is not there was removed since. */
@@ -87,8 +94,25 @@ static int repair_link(struct restore *restore, const struct tree_manifest *t,
     return 0;
 }
 
+/* Removes what a run that was killed left beside PATH; *LAST is the directory before it. */
+static int sweep_beside(const struct restore *restore, const char *path, char **last,
+                        struct wp_error *err)
+{
+    _cleanup_free_ char *dir = path_dir(path);
+
+    if (!dir)
+        return error_nomem(err);
+    if (!restore->o->dry_run && (!*last || strcmp(dir, *last) != 0)) {
+        beneath_sweep(restore->fd, dir);
+        free(*last);
+        *last = take_ptr(dir);
+    }
+    return 0;
+}
+
 int restore_links(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
+    _cleanup_free_ char *last = NULL;
     int r = 0;
 
     /* Wheels have none, and onto a tree that came another way only caches are put. */
@@ -105,6 +129,8 @@ int restore_links(struct restore *restore, struct repair *repair, struct wp_erro
         if (!path && !gone)
             return error_nomem(err);
         if (path && path_is_safe(path))
+            r = sweep_beside(restore, path, &last, err);
+        if (r == 0 && path && path_is_safe(path))
             r = repair_link(restore, repair->t, e, path, err);
     }
     return r;

@@ -134,6 +134,7 @@ int restore_record(struct restore *restore, struct repair *repair, struct wp_err
         return 0; /* an egg, or no installer was here */
     if (memchr(text.data, '\0', text.size))
         return 0; /* no RECORD that any installer reads */
+    beneath_sweep(restore->fd, info);
     r = buf_add(&lines, text.data, text.size) < 0 || buf_terminate(&lines) < 0
             ? -ENOMEM
             : split(&rec, (char *)lines.data);

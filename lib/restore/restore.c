@@ -2,7 +2,6 @@
 
 #include "job.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "commit/staging.h"
 #include "numba/caches.h"
 #include "tree/beneath.h"
 
@@ -23,37 +23,40 @@ bool restore_writes(const struct restore *restore)
     return !restore->o->dry_run || (restore->retargets && !restore->retarget_dry_run);
 }
 
-/* 1, 0 or negative errno. */
-static int has_staging(const char *dir)
-{
-    _cleanup_closedir_ DIR *d = NULL;
-    struct dirent *item;
-    int r = file_list_path(dir, &d);
-
-    if (r == -EACCES)
-        return 0; /* nothing of ours is in there */
-    while (r > 0 && (r = file_next(d, &item)) > 0)
-        if (strncmp(item->d_name, STAGING_PREFIX, strlen(STAGING_PREFIX)) == 0)
-            return 1;
-    return r;
-}
-
 /* Completes or removes what a run that was killed has left in DIR. */
 static int recover(struct restore *restore, const char *dir, struct wp_error *err)
 {
-    struct staging_options options = {.context = restore->context};
-    struct staging *s = NULL;
-    int r = !restore_writes(restore) || !dir ? 0 : has_staging(dir);
+    int r = restore_writes(restore) && dir ? staging_recover_in(dir, restore->context, err) : 0;
 
-    if (r < 0)
-        return error_set(err, -r, dir, "cannot look for earlier runs");
-    if (r == 0)
-        return 0;
-    r = staging_new(&s, &options, err);
-    if (r == 0)
-        r = staging_add_area(s, dir, err);
-    staging_free(s);
     return r < 0 ? r : 0;
+}
+
+/* Likewise what it had not yet put in place of other files: stamps, keys, states. */
+static int sweep(const struct restore *restore, const struct repair *repair, struct wp_error *err)
+{
+    const struct layout *l = repair->layout;
+    _cleanup_free_ char *last = NULL;
+    int last_fd = -1;
+
+    if (!restore_writes(restore))
+        return 0;
+    if (repair->t->home)
+        beneath_sweep(restore->fd, repair->t->home);
+    for (size_t i = 0; i < l->placed_count; i++) {
+        const struct placed_index *placed = &l->placed[i];
+        _cleanup_free_ char *dir = path_dir(placed->path);
+
+        if (!dir)
+            return error_nomem(err);
+        if (placed->fd < 0 || placed->staged ||
+            (last && placed->fd == last_fd && strcmp(dir, last) == 0))
+            continue;
+        beneath_sweep(placed->fd, dir);
+        free(last);
+        last = take_ptr(dir);
+        last_fd = placed->fd;
+    }
+    return 0;
 }
 
 /* Closes what a tree is repaired with. */
@@ -166,6 +169,8 @@ static int repair_tree(struct restore *restore, struct repair *repair, struct wp
         r = recover(restore, repair->t->old_root, err);
     if (r == 0)
         r = lay_caches(restore, repair, err);
+    if (r == 0)
+        r = sweep(restore, repair, err);
     if (r == 0)
         r = fit_stamps(restore, repair, err);
     if (r == 0 && !dry_run)

@@ -39,3 +39,6 @@ int beneath_rename(int from_fd, const char *from, int to_fd, const char *to);
  * NULL. */
 struct buf;
 int beneath_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st);
+
+/* Removes from directory DIR what killed runs had yet to put in place of other files. */
+void beneath_sweep(int dirfd, const char *dir);

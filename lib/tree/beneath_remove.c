@@ -9,6 +9,8 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/own_names.h"
+#include "base/temporary.h"
 #include "beneath.h"
 
 /* Directories that stay open while their subdirectories are removed. Those further up are closed,
@@ -193,4 +195,12 @@ int beneath_remove(int dir, const char *path)
             e = e ? remove_or_enter(&r, d->d_name, d->d_type) : ascend(&r);
     }
     return e;
+}
+
+void beneath_sweep(int fd, const char *dir)
+{
+    _cleanup_close_ int at = beneath_open(fd, dir, O_RDONLY | O_DIRECTORY, 0);
+
+    if (at >= 0)
+        temporary_sweep(at, OWN_REPLACING, OWN_LINK_TAIL);
 }

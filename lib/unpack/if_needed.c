@@ -135,12 +135,37 @@ void unpack_needed_end(const struct unpack *u, struct unpack_lock *lock, bool fa
     free(lock->path);
 }
 
+/* Has a run that was killed, or is at work, left the directories in between? */
+static int is_disturbed(const struct unpack *u, struct wp_error *err)
+{
+    int r = staging_has_leftovers(u->dir_path);
+
+    if (r == 0 && u->o->cache_dir)
+        r = staging_has_leftovers(u->o->cache_dir);
+    return r < 0 ? error_set(err, -r, u->dir, "cannot look for earlier runs") : r;
+}
+
+static int recover(const struct unpack *u, struct wp_error *err)
+{
+    int r = staging_recover_in(u->dir_path, u->a->context, err);
+
+    if (r >= 0 && u->o->cache_dir)
+        r = staging_recover_in(u->o->cache_dir, u->a->context, err);
+    return r < 0 ? r : 0;
+}
+
 int unpack_needed_begin(struct unpack *u, struct unpack_lock *lock, struct wp_error *err)
 {
     int r = is_current(u, err);
 
+    if (r > 0) {
+        r = is_disturbed(u, err);
+        r = r < 0 ? r : !r;
+    }
     if (r == 0)
         r = lock_dir(u, lock, err);
+    if (r == 0)
+        r = recover(u, err);
     if (r == 0)
         r = is_current(u, err); /* another process may have done it meanwhile */
     return r;

@@ -12,9 +12,13 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/own_names.h"
 #include "base/path.h"
+#include "base/temporary.h"
+#include "commit/staging.h"
 #include "numba/index.h"
 #include "tree/beneath.h"
+#include "trees/trees.h"
 #include "warmpack.h"
 
 enum { SETTLED = 60 }; /* seconds after which nobody is still writing a temporary */
@@ -193,6 +197,53 @@ static int restore(struct fix *f, struct wp_error *err)
     return r;
 }
 
+/* ---- What a run that was killed has left ------------------------------------------------- */
+
+/* What was to replace a state. Manifests that cannot be read are told of by the verdict. */
+static void sweep_homes(const struct fix *f)
+{
+    _cleanup_free_ char *dir_path = path_absolute(f->dir);
+    struct trees trees = {.dir = f->dir, .dir_path = dir_path, .fd = f->fd, .context = f->context};
+    struct wp_error why = {0};
+
+    if (dir_path)
+        (void)trees_find(&trees, f->o->manifest, &why);
+    for (size_t i = 0; i < trees.count; i++)
+        if (trees.list[i].home)
+            beneath_sweep(f->fd, trees.list[i].home);
+    trees.fd = -1;
+    trees_clear(&trees);
+}
+
+/* What was to replace an index. */
+static void sweep(const struct fix *f, const struct wp_verify_report *found)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        const char *name;
+        _cleanup_close_ int dir = open_parent(f, found->indexes[i].index, &name);
+
+        if (dir >= 0)
+            temporary_sweep(dir, OWN_REPLACING, OWN_LINK_TAIL);
+    }
+}
+
+/* 1: something changed; 0; negative errno. */
+static int recover(const struct fix *f, const struct wp_verify_report *found, struct wp_error *err)
+{
+    int r = 0, in_root = 0;
+
+    if (f->dry_run)
+        return 0;
+    r = staging_recover_in(f->dir, f->context, err);
+    if (r >= 0 && f->o->cache_dir)
+        in_root = staging_recover_in(f->o->cache_dir, f->context, err);
+    if (r < 0 || in_root < 0)
+        return r < 0 ? r : in_root;
+    sweep(f, found);
+    sweep_homes(f);
+    return r || in_root;
+}
+
 /* ---- The job ----------------------------------------------------------------------------- */
 
 static int judge_again(const struct fix *f, struct wp_verify_report *found, struct wp_error *err)
@@ -232,6 +283,10 @@ int wp_verify_fix(const struct wp_context *context, const char *dir,
     *done = (struct wp_fix_result){0};
     if (r == 0 && fd < 0)
         r = error_set(err, errno, dir, "cannot be opened");
+    if (r == 0)
+        r = recover(&f, found, err);
+    if (r > 0)
+        r = judge_again(&f, found, err);
     /* First, since what looks broken in the wrong place or with the wrong time may be sound. */
     if (r == 0 && found->by_status[WP_STALE] + found->by_status[WP_MISPLACED])
         r = restore(&f, err);

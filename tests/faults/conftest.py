@@ -39,3 +39,24 @@ def mount():
     yield run
     for path in reversed(mounted):
         subprocess.run(["umount", str(path)], check=True)
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    """faults.c, compiled."""
+    path = tmp_path_factory.mktemp("shim") / "faults.so"
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", path,
+                    pathlib.Path(__file__).with_name("faults.c"), "-ldl"], check=True)
+    return path
+
+
+@pytest.fixture
+def faulty(warmpack, shim, tmp_path):
+    """Runs warmpack with a fault, and tells whether it has happened."""
+    def run(*words, **fault):
+        out = tmp_path / "happened"
+        out.unlink(missing_ok=True)
+        env = {"LD_PRELOAD": str(shim), "FAULT_OUT": str(out),
+               **{f"FAULT_{name.upper()}": str(value) for name, value in fault.items()}}
+        return warmpack(*words, env=env), out.exists()
+    return run

@@ -1,52 +1,16 @@
 """An error is not an absence: what cannot be looked at is not taken for gone, empty or corrupt."""
 
 import errno
-import hashlib
 import os
 import pathlib
-import pickle
 import re
 import shutil
-import subprocess
 
 import pytest
 
+from indexes import INDEX, make_index
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-INDEX = "k.add-3.py311.nbi"
-
-
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory):
-    """faults.c, compiled."""
-    path = tmp_path_factory.mktemp("shim") / "faults.so"
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", path,
-                    ROOT / "tests" / "faults" / "faults.c", "-ldl"], check=True)
-    return path
-
-
-@pytest.fixture
-def faulty(warmpack, shim, tmp_path):
-    """Runs warmpack with a fault, and tells whether it has happened."""
-    def run(*words, **fault):
-        out = tmp_path / "happened"
-        out.unlink(missing_ok=True)
-        env = {"LD_PRELOAD": str(shim), "FAULT_OUT": str(out),
-               **{f"FAULT_{name.upper()}": str(value) for name, value in fault.items()}}
-        return warmpack(*words, env=env), out.exists()
-    return run
-
-
-def make_index(source, cache=None):
-    """A valid index of SOURCE, beside it or in the cache root CACHE."""
-    status, folder = source.stat(), source.parent
-    where = folder / "__pycache__" if cache is None else cache / (
-        f"{folder.name}_{hashlib.sha1(str(folder).encode()).hexdigest()}")
-    where.mkdir(parents=True, exist_ok=True)
-    key = ((), ("x86_64-pc-linux-gnu", "generic", "+sse"), ("0" * 64, "1" * 64))
-    data = INDEX.replace(".nbi", ".1.nbc")
-    (where / INDEX).write_bytes(
-        pickle.dumps("0.56.4") + pickle.dumps(((status.st_mtime, status.st_size), {key: data})))
-    (where / data).write_bytes(pickle.dumps(("library", b"code")))
 
 
 @pytest.fixture

@@ -54,6 +54,10 @@ static void knows_what_types_its_files_have(void **state)
     assert_int_equal(own_type("app", "warmpack"), 0);
     assert_int_equal(own_type("app", ".warmpack-kept"), 0);
     assert_int_equal(own_type("app", ".warmpack.locked"), 0);
+    assert_int_equal(own_type("app", ".warmpack.new." ID), S_IFREG);
+    assert_int_equal(own_type("app", ".warmpack.new." ID ".link"), S_IFLNK);
+    assert_int_equal(own_type("app", ".warmpack.new." ID "0"), 0);
+    assert_int_equal(own_type("app", ".warmpack.new.x"), 0);
 }
 
 static void finds_its_directory_in_an_archive(void **state)

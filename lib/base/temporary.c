@@ -1,0 +1,136 @@
+/* Files under a temporary name, and removing those that a killed run has left. */
+
+#include "temporary.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "file.h"
+
+enum { TRIES = 100 };
+
+/* A name that nobody else uses, or NULL. */
+static char *new_name(const char *prefix)
+{
+    uint64_t number = 0;
+    char *name = NULL;
+
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) < 0 ||
+        asprintf(&name, "%s%016llx", prefix, (unsigned long long)number) < 0)
+        return NULL;
+    return name;
+}
+
+/* Takes the lock of FD. False where a sweep has come between, and removes the file. Filesystems
+ * without such locks do without: nobody takes a file there for dead. */
+static bool take_lock(int fd)
+{
+    struct stat st;
+
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        return false;
+    return fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
+int temporary_make(int dir, const char *prefix, mode_t mode, char **name)
+{
+    for (int i = 0; i < TRIES; i++) {
+        _cleanup_free_ char *tried = new_name(prefix);
+        _cleanup_close_ int fd = -1;
+
+        if (!tried)
+            return -ENOMEM;
+        fd = openat(dir, tried, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        if (fd < 0 && errno == EEXIST)
+            continue;
+        if (fd < 0)
+            return -errno;
+        if (take_lock(fd)) {
+            *name = take_ptr(tried);
+            return take_fd(&fd);
+        }
+        (void)!unlinkat(dir, tried, 0);
+    }
+    return -EEXIST;
+}
+
+int temporary_link(int dir, const char *prefix, int fd, char **name)
+{
+    _cleanup_free_ char *made = new_name(prefix);
+    char self[64];
+
+    if (!made)
+        return -ENOMEM;
+    (void)!flock(fd, LOCK_EX | LOCK_NB); /* it has no name: nobody else holds it */
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    if (linkat(AT_FDCWD, self, dir, made, AT_SYMLINK_FOLLOW) < 0 &&
+        linkat(fd, "", dir, made, AT_EMPTY_PATH) < 0)
+        return -errno;
+    *name = take_ptr(made);
+    return 0;
+}
+
+int temporary_rename(int dir, char *name, int *fd, const char *final)
+{
+    /* Some filesystems tell only on closing that they could not write. */
+    _cleanup_close_ int lock = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
+    int r = lock < 0 ? -errno : 0;
+
+    if (close(take_fd(fd)) < 0 && errno != EINTR && r == 0)
+        r = -errno;
+    if (r == 0 && renameat(dir, name, dir, final) < 0)
+        r = -errno;
+    if (r < 0)
+        (void)!unlinkat(dir, name, 0);
+    return r;
+}
+
+bool temporary_is(const char *name, const char *prefix)
+{
+    size_t n = strlen(prefix);
+
+    return strncmp(name, prefix, n) == 0 && strlen(name + n) == TEMPORARY_DIGITS &&
+           strspn(name + n, "0123456789abcdef") == TEMPORARY_DIGITS;
+}
+
+void temporary_remove_dead(int dir, const char *name, const char *tail)
+{
+    _cleanup_close_ int fd =
+        openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    _cleanup_free_ char *other = NULL;
+    struct stat held, now;
+
+    if (fd < 0 || fstat(fd, &held) < 0 || !S_ISREG(held.st_mode) || held.st_uid != geteuid() ||
+        flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return;
+    /* Whoever held it may have renamed it meanwhile. */
+    if (fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) < 0 || now.st_dev != held.st_dev ||
+        now.st_ino != held.st_ino)
+        return;
+    if (tail && asprintf(&other, "%s%s", name, tail) < 0)
+        return;
+    if (other)
+        (void)!unlinkat(dir, other, 0);
+    (void)!unlinkat(dir, name, 0);
+}
+
+void temporary_sweep(int dir, const char *prefix, const char *tail)
+{
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
+    struct dirent *item;
+
+    while (d && file_next(d, &item) > 0)
+        if (temporary_is(item->d_name, prefix))
+            temporary_remove_dead(dir, item->d_name, tail);
+}

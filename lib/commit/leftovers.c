@@ -1,0 +1,66 @@
+/* What dead runs left in a directory, for jobs that may have nothing to stage there. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "staging_private.h"
+
+static bool is_leftover(const char *name)
+{
+    return own_is_staging(name) || strcmp(name, OWN_LOCK) == 0;
+}
+
+int staging_has_leftovers(const char *dir)
+{
+    _cleanup_closedir_ DIR *d = NULL;
+    struct dirent *item;
+    struct stat st;
+    int r = file_list_path(dir, &d);
+
+    if (r == -EACCES)
+        return 0; /* nothing of ours is in there */
+    while (r > 0 && (r = file_next(d, &item)) > 0)
+        if (is_leftover(item->d_name) &&
+            fstatat(dirfd(d), item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            st.st_uid == geteuid())
+            return 1;
+    return r;
+}
+
+/* Who holds it takes the file away himself. */
+void staging_remove_dead_lock(int dir)
+{
+    _cleanup_close_ int fd =
+        openat(dir, OWN_LOCK, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat held, now;
+
+    if (fd >= 0 && fstat(fd, &held) == 0 && S_ISREG(held.st_mode) && held.st_uid == geteuid() &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        fstatat(dir, OWN_LOCK, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_dev == held.st_dev &&
+        now.st_ino == held.st_ino)
+        (void)!unlinkat(dir, OWN_LOCK, 0);
+}
+
+int staging_recover_in(const char *dir, const struct wp_context *context, struct wp_error *err)
+{
+    struct staging s = {.o.context = context};
+    struct staging_area a;
+    int r = staging_has_leftovers(dir);
+
+    if (r < 0)
+        return error_set(err, -r, dir, "cannot look for earlier runs");
+    if (r == 0)
+        return 0;
+    staging_area_init(&a);
+    r = staging_area_open_target(&a, dir, err);
+    if (r == 0)
+        r = staging_recover(&s, &a, err);
+    staging_area_clear(&a, false);
+    return r < 0 ? r : 1;
+}

@@ -1,0 +1,158 @@
+"""Recovery first: whoever looks at a directory completes, or takes back, what a killed run left."""
+
+import fcntl
+import os
+import shutil
+import signal
+import stat
+import subprocess
+
+import pytest
+
+from indexes import INDEX, make_index
+
+
+def listing(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def untar(how, folder):
+    subprocess.run(["tar", how, folder.parent / "a.tgz", "-C", folder], check=True)
+
+
+@pytest.fixture
+def killed(faulty, tmp_path):
+    """Kills a job at each call of the kinds, after PREPARE, and lets CHECK look at what is next."""
+    def run(calls, prepare, words, check):
+        for n in range(1, 200):
+            prepare()
+            r, happened = faulty(*words, calls=calls, n=n, kill=1)
+            if not happened:
+                break
+            assert r.returncode == -signal.SIGKILL
+            check(n)
+        assert 1 < n < 199
+        return n - 1
+    return run
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A source with a valid index, to be packed."""
+    path = tmp_path / "s" / "app" / "k.py"
+    path.parent.mkdir(parents=True)
+    path.write_text("x = 1\n")
+    os.utime(path, ns=(0, 1500000001500000000))
+    make_index(path)
+    return path
+
+
+def test_if_needed_says_nothing_before_it_has_recovered(warmpack, killed, tmp_path):
+    source, out = tmp_path / "s" / "app" / "d", tmp_path / "out"
+    source.mkdir(parents=True)
+    (source / "f").write_text("new")
+    source.chmod(0o755)
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+
+    def prepare():
+        shutil.rmtree(out, ignore_errors=True)
+        (out / "app" / "d").mkdir(parents=True)
+        (out / "app" / "d" / "f").write_text("old")
+        (out / "app" / "d").chmod(0o700)
+
+    def check(n):
+        warmpack.ok("extract", "--if-needed", "-qf", "a.tgz", "-C", "out")
+        assert stat.S_IMODE((out / "app" / "d").stat().st_mode) == 0o755, n
+        assert os.listdir(out) == ["app"], n
+        assert (out / "app" / "d" / "f").read_text() == "new", n
+
+    assert killed(",renameat2,fchmod,futimens,unlinkat,", prepare,
+                  ("extract", "--if-needed", "-qf", "a.tgz", "-C", "out"), check) > 10
+
+
+def test_fix_completes_a_fix_that_was_killed(warmpack, killed, source, tmp_path):
+    cached = tmp_path / "s" / "app" / "__pycache__"
+    shutil.rmtree(cached)
+    make_index(source, tmp_path / "c")
+    warmpack.ok("create", "-qf", "a.tgz", "--cache-dir", "c", "-C", "s", "app")
+    tree = tmp_path / "t"
+
+    def prepare():
+        shutil.rmtree(tree, ignore_errors=True)
+        tree.mkdir()
+        untar("xzmf", tmp_path / "t")
+
+    def check(n):
+        warmpack("verify", "--fix", "t")
+        assert not [name for name in listing(tree) if ".warmpack-" in name], n
+        assert (tree / "app" / "__pycache__" / INDEX).exists(), n
+
+    assert killed(",renameat2,unlinkat,futimens,", prepare, ("verify", "--fix", "t"), check) > 10
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_create_removes_what_a_killed_create_left(warmpack, killed, source, tmp_path, exists):
+    before = os.listdir(tmp_path)
+
+    def prepare():
+        (tmp_path / "a.tgz").unlink(missing_ok=True)
+        if exists:
+            (tmp_path / "a.tgz").write_bytes(b"")
+        (tmp_path / ".a.tgz.of-mine").touch()
+
+    def check(n):
+        warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+        assert sorted(set(os.listdir(tmp_path)) - set(before) - {"happened"}) == [
+            ".a.tgz.of-mine", "a.tgz"], n
+
+    killed(",rename,", prepare, ("create", "-qf", "a.tgz", "-C", "s", "app"), check)
+
+
+def test_create_leaves_the_file_of_one_that_lives(warmpack, source, tmp_path):
+    with (tmp_path / ".a.tgz.0123456789abcdef").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as its maker does
+        warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+        assert (tmp_path / held.name).exists()
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    assert not (tmp_path / held.name).exists()
+
+
+@pytest.mark.parametrize("next_run", [("restore", "-q", "--restamp", "always", "t"),
+                                      ("restore", "-q", "t"), ("verify", "--fix", "t")])
+def test_no_temporary_file_of_a_stamp_stays(warmpack, killed, source, tmp_path, next_run):
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    tree, whole = tmp_path / "t", tmp_path / "whole"
+    whole.mkdir()
+    untar("xzmf", tmp_path / "whole")
+
+    def prepare():
+        shutil.rmtree(tree, ignore_errors=True)
+        shutil.copytree(whole, tree)
+
+    def check(n):
+        warmpack(*next_run)
+        assert [name for name in listing(tree) if not name.endswith("state.jsonl")] == \
+            listing(whole), n
+
+    killed(",rename,fchmod,", prepare, ("restore", "-q", "--restamp", "always", "t"), check)
+
+
+def test_no_temporary_link_stays(warmpack, killed, source, tmp_path):
+    (tmp_path / "s" / "app" / "l.py").symlink_to("k.py")
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    tree, whole = tmp_path / "t", tmp_path / "whole"
+    whole.mkdir()
+    untar("xzf", tmp_path / "whole")
+
+    def prepare():
+        shutil.rmtree(tree, ignore_errors=True)
+        shutil.copytree(whole, tree, symlinks=True)
+        (tree / "app" / "l.py").unlink()
+
+    def check(n):
+        warmpack.ok("restore", "-q", "t")
+        assert [name for name in listing(tree) if not name.endswith("state.jsonl")] == \
+            listing(whole), n
+        assert (tree / "app" / "l.py").is_symlink()
+
+    killed(",renameat2,unlinkat,", prepare, ("restore", "-q", "t"), check)
