@@ -26,6 +26,10 @@ static const char *const of_status[WP_STATUS_COUNT] = {
          "again"),
     [WP_UNSAFE_SVML] = ("install the library (icc_rt, intel-cmplr-lib-rt), or compile with "
                         "NUMBA_DISABLE_INTEL_SVML=1: the program ends when it loads this"),
+    [WP_MISNAMED] = "compile again by importing the module as programs do, not by running a script "
+                    "that lies in the package",
+    [WP_TYPE_MISSING] = ("Numba raises an error there, whatever is called: 'warmpack verify --fix' "
+                         "removes it"),
 };
 
 /* What else works where the tree has a manifest. */

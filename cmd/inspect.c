@@ -123,6 +123,7 @@ static void print_overload(const struct wp_overload *o, bool whole)
     print_part("version ", o->version);
     print_part("launch  ", o->launch);
     print_part("other   ", o->other);
+    print_part("module  ", o->module);
     fputs("    code    ", stdout);
     print_digest(o->code, whole);
     fputs(o->closure ? ", closure " : ", no closure", stdout);

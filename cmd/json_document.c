@@ -181,6 +181,8 @@ static json_t *overload_object(const struct wp_overload *o)
         document_set_name(object, "launch", o->launch);
     if (o->other)
         document_set_name(object, "other", o->other);
+    if (o->module)
+        document_set_name(object, "module", o->module);
     json_array_append_new(code, digest(o->code));
     json_array_append_new(code, digest(o->cells));
     json_object_set_new(object, "code", code);

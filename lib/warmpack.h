@@ -124,6 +124,8 @@ enum wp_status {
     WP_OUTDATED,       /* older than a file that its code came from, which no stamp covers */
     WP_SELF_KEYED,     /* as good as valid: of no source file, its key says all */
     WP_UNSAFE_SVML,    /* its code needs Intel's SVML library, which the interpreter lacks */
+    WP_MISNAMED,       /* compiled as a module of a name by which it is not imported */
+    WP_TYPE_MISSING,   /* its keys or code name a class that its module no longer has */
     WP_STATUS_COUNT
 };
 /* "valid", "source-missing", ...: static; "unknown" where S is none. */
@@ -160,6 +162,7 @@ struct wp_overload {
     char *other;                   /* further parts of the key, likewise, or NULL */
     char *code, *cells;            /* SHA-256 of bytecode and closure in hex, or NULL */
     char *data;                    /* the data file's name */
+    char *module;                  /* that it was compiled as; NULL: not known or not asked for */
     bool closure;                  /* CELLS is not the digest of nothing */
     bool has_size;
     uint64_t size; /* bytes of the data file */

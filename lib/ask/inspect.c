@@ -13,6 +13,7 @@
 #include "judge/judge.h"
 #include "judge/overloads.h"
 #include "numba/caches.h"
+#include "numba/code_names.h"
 #include "tree/walk.h"
 
 /* Where the data files and the sources of an index may lie. */
@@ -39,6 +40,21 @@ static int size_beside(void *ctx, const char *name, uint64_t *size)
     return 1;
 }
 
+/* The module that the code of O was compiled as, where its data file can be read. 0 or -ENOMEM. */
+static int find_module(struct wp_overload *o, const char *dir)
+{
+    _cleanup_free_ char *path = path_join(dir, o->data);
+    _cleanup_(code_names_clear) struct code_names names = {0};
+    _cleanup_buf_ struct buf text = {0};
+    int r = path ? file_read(path, INDEX_LARGEST, &text, NULL) : -ENOMEM;
+
+    if (r == 0)
+        r = code_names_read_data(&names, text.data, text.size, NULL);
+    if (r == 0 && names.module && !(o->module = strdup(names.module)))
+        r = -ENOMEM;
+    return r == -ENOMEM ? r : 0;
+}
+
 /* Adds what is in TEXT to REPORT; UNREAD, where that is not NULL, says why it could not be read. S
  * has index and source, and is taken over. */
 static int add_index(struct wp_verify_report *report, struct wp_index_status *s,
@@ -57,6 +73,8 @@ static int add_index(struct wp_verify_report *report, struct wp_index_status *s,
         s->numba = strdup(index.numba);
         r = s->numba ? overloads_fill(s, &index, size_beside, beside, &why) : -ENOMEM;
     }
+    for (size_t i = 0; i < s->overload_count && r == 0 && !beside->archive; i++)
+        r = find_module(&s->overloads[i], beside->dir);
     if (r < 0 && r != -ENOMEM)
         r = judge_unread(s, &why);
     if (r == 0)

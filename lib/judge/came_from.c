@@ -8,6 +8,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "judge/named.h"
 #include "numba/code_names.h"
 #include "numba/index.h"
 
@@ -69,7 +70,7 @@ static int add_names(struct came_from *c, size_t source, const struct code_names
     return r;
 }
 
-static int look_into_data(struct came_from *c, size_t source)
+static int look_into_data(struct came_from *c, size_t source, struct named *named)
 {
     _cleanup_(code_names_clear) struct code_names names = {0};
     int r = code_names_read_data(&names, c->text.data, c->text.size, NULL);
@@ -78,10 +79,13 @@ static int look_into_data(struct came_from *c, size_t source)
         r = add_names(c, source, &names);
     else if (r == -EFBIG)
         r = add_name(c, source, NULL);
+    if (r == 0)
+        r = named_add(c, named, &names);
     return r == -ENOMEM ? r : 0;
 }
 
-static int look_into_keys(struct came_from *c, size_t source, const struct index *index)
+static int look_into_keys(struct came_from *c, size_t source, const struct index *index,
+                          struct named *named)
 {
     _cleanup_(code_names_clear) struct code_names names = {0};
     int r = code_names_read_index(&names, index, NULL);
@@ -90,27 +94,30 @@ static int look_into_keys(struct came_from *c, size_t source, const struct index
         r = add_name(c, source, NULL);
     else if (r == 0)
         r = add_names(c, source, &names);
+    if (r == 0)
+        r = named_add(c, named, &names);
     return r == -ENOMEM ? r : 0;
 }
 
-int came_from_look(struct came_from *c, size_t source, const struct buf *text,
+int came_from_look(struct came_from *c, size_t source, size_t cache, const struct buf *text,
                    int (*data)(void *ctx, const char *name, struct buf *out, struct wp_error *err),
                    void *ctx, struct wp_error *err)
 {
     _cleanup_(index_clear) struct index index = {0};
+    _cleanup_(named_clear) struct named named = {.source = source, .cache = cache};
     int r = index_read(&index, text->data, text->size, NULL);
 
     if (r < 0)
         return r == -ENOMEM ? error_nomem(err) : 0;
-    if (look_into_keys(c, source, &index) < 0)
+    if (look_into_keys(c, source, &index, &named) < 0)
         return error_nomem(err);
     for (size_t i = 0; i < index.count && i < MOST_DATA_FILES && r == 0; i++) {
         buf_clear(&c->text);
         r = data(ctx, index.overloads[i].data, &c->text, err);
-        if (r == 0 && look_into_data(c, source) < 0)
+        if (r == 0 && look_into_data(c, source, &named) < 0)
             r = error_nomem(err);
     }
-    return r;
+    return r == 0 ? named_judge(c, &named, err) : r;
 }
 
 /* ---- What sources import ------------------------------------------------------------------ */
@@ -161,6 +168,8 @@ void came_from_clear(struct came_from *c)
 {
     free(c->names);
     free(c->roots);
+    free(c->classes);
+    free(c->wrong);
     texts_free(&c->texts);
     buf_free(&c->text);
 }

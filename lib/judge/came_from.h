@@ -7,6 +7,8 @@
 #include "numba/depends.h"
 
 struct came_from_name;
+struct named_class;
+struct named_wrong;
 
 /* Zero-initialise, give what is given; came_from_clear. */
 struct came_from {
@@ -23,14 +25,18 @@ struct came_from {
     size_t name_count;
     const char **roots; /* owned */
     size_t root_count;
+    struct named_class *classes; /* classes of the tree that caches name; owned */
+    size_t class_count;
+    struct named_wrong *wrong; /* see judge/named.h; owned */
+    size_t wrong_count;
     struct texts texts;
     struct buf text; /* of the file that is read */
 };
 
 /* Looks into an index of source number SOURCE, whose bytes are TEXT, and into its data files: DATA
  * puts the content of the one called NAME in place of what OUT holds, as `read` does. What cannot
- * be read says nothing. */
-int came_from_look(struct came_from *c, size_t source, const struct buf *text,
+ * be read says nothing. CACHE is the caller's number for the index. */
+int came_from_look(struct came_from *c, size_t source, size_t cache, const struct buf *text,
                    int (*data)(void *ctx, const char *name, struct buf *out, struct wp_error *err),
                    void *ctx, struct wp_error *err);
 /* When all have been looked into: what the COUNT sources depend on. */

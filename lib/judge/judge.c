@@ -34,6 +34,8 @@ const char *wp_status_name(enum wp_status s)
         [WP_OUTDATED] = "outdated",
         [WP_SELF_KEYED] = "self-keyed",
         [WP_UNSAFE_SVML] = "unsafe-svml",
+        [WP_MISNAMED] = "misnamed",
+        [WP_TYPE_MISSING] = "type-missing",
     };
 
     return (unsigned)s < WP_STATUS_COUNT ? names[s] : "unknown";

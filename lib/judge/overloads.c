@@ -29,6 +29,7 @@ static void overload_clear(struct wp_overload *o)
     free(o->code);
     free(o->cells);
     free(o->data);
+    free(o->module);
 }
 
 static int fill(struct wp_overload *o, const struct index_overload *from, size_t *used)

@@ -148,6 +148,14 @@ static const struct pickle_value *member(const struct pickle_value *dict, const 
     return NULL;
 }
 
+static bool is_false(const struct pickle_value *dict, const char *name)
+{
+    for (size_t i = 0; i + 1 < dict->count; i += 2)
+        if (pickle_is_str(dict->items[i], name) && dict->items[i + 1])
+            return dict->items[i + 1]->type == PICKLE_BOOL && !dict->items[i + 1]->boolean;
+    return false;
+}
+
 /* A function's description, whose state is (None, {"modname": ..., ...}). */
 static int read_description(struct code_names *n, const struct pickle_value *v)
 {
@@ -166,6 +174,7 @@ static int read_description(struct code_names *n, const struct pickle_value *v)
         r = add_text(n, &n->module, module->data, module->size);
     if (r == 0 && qualname)
         r = add_text(n, &n->qualname, qualname->data, qualname->size);
+    n->is_object_mode = is_false(state, "native");
     return r;
 }
 

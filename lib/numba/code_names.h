@@ -32,7 +32,9 @@ struct code_global {
 struct code_names {
     const char *module; /* of the function that was cached; NULL: the file does not say, as those of
                            gufunc wrappers do not */
-    const char *qualname;            /* of it; NULL likewise */
+    const char *qualname; /* of it; NULL likewise */
+    bool is_object_mode;  /* it was compiled in object mode, where its globals are looked up as it
+                             runs */
     struct code_function *functions; /* sorted by path, each once; owned */
     size_t function_count;
     struct code_global *globals; /* sorted by module and name, each once; owned */

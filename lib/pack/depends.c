@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "base/times.h"
-#include "judge/came_from.h"
+#include "judge/named.h"
 #include "numba/caches.h"
 #include "numba/zipped.h"
 #include "tree/beneath.h"
@@ -24,8 +24,6 @@ enum { LARGEST = 1 << 30 };
 struct finding {
     const struct pack *p;
     struct pack_depends *out;
-    const char **paths; /* of out->items; owned */
-    struct came_from from;
     const char *dir; /* of the index that is looked into */
 };
 
@@ -112,7 +110,9 @@ static int look_into_index(struct finding *f, size_t source, const struct walk_i
     int r = read_item(f, item, &text, err);
 
     f->dir = dir;
-    return r < 0 ? r : came_from_look(&f->from, source, &text, read_data, f, err);
+    return r < 0 ? r
+                 : came_from_look(&f->out->from, source, (size_t)(item - f->p->walk.items), &text,
+                                  read_data, f, err);
 }
 
 /* ---- Sources ------------------------------------------------------------------------------ */
@@ -160,8 +160,8 @@ static int list_files(struct finding *f)
     const struct walk *w = &f->p->walk;
 
     f->out->items = calloc(w->count + 1, sizeof *f->out->items);
-    f->paths = calloc(w->count + 1, sizeof *f->paths);
-    if (!f->out->items || !f->paths)
+    f->out->paths = calloc(w->count + 1, sizeof *f->out->paths);
+    if (!f->out->items || !f->out->paths)
         return -ENOMEM;
     for (size_t i = 0; i < w->count; i++) {
         const char *path = w->items[i].entry.path;
@@ -169,7 +169,7 @@ static int list_files(struct finding *f)
         if (w->items[i].gone || w->items[i].entry.type == ENTRY_DIR || caches_is_index(path) ||
             caches_is_data(path))
             continue;
-        f->paths[f->out->count] = path;
+        f->out->paths[f->out->count] = path;
         f->out->items[f->out->count++] = i;
     }
     return 0;
@@ -271,20 +271,24 @@ int pack_depends_find(struct pack_depends *out, const struct pack *p, struct wp_
     _cleanup_free_ char *package = NULL;
     int r = list_files(&f) < 0 || name_top(p, &package) < 0 ? error_nomem(err) : 0;
 
-    f.from = (struct came_from){
-        .paths = f.paths, .count = out->count, .package = package, .read = read_file, .ctx = &f};
+    out->from = (struct came_from){
+        .paths = out->paths, .count = out->count, .package = package, .read = read_file, .ctx = &f};
     if (r == 0)
         r = look_into_caches(&f, err);
+    if (r == 0)
+        r = named_find(&out->from, err);
     if (r == 0 && out->source_count)
-        r = came_from_resolve(&f.from, &out->sets, out->sources, out->source_count, err);
-    came_from_clear(&f.from);
-    free(f.paths);
+        r = came_from_resolve(&out->from, &out->sets, out->sources, out->source_count, err);
+    out->from.package = NULL;
+    out->from.ctx = NULL; /* nothing is read any more */
     return r;
 }
 
 void pack_depends_clear(struct pack_depends *d)
 {
     depends_free(d->sets);
+    came_from_clear(&d->from);
+    free(d->paths);
     free(d->items);
     free(d->sources);
     *d = (struct pack_depends){0};

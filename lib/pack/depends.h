@@ -3,6 +3,7 @@
  * lib/amend. */
 
 #include "job.h"
+#include "judge/came_from.h"
 #include "numba/depends.h"
 
 /* Zero-initialise; free with pack_depends_clear. */
@@ -13,6 +14,8 @@ struct pack_depends {
     /* The sources that have indexes, as numbers in ITEMS, in the order of SETS->of_source; owned */
     size_t *sources;
     size_t source_count;
+    const char **paths;    /* of ITEMS; owned */
+    struct came_from from; /* what is wrong with the names in indexes, by numbers in the walk */
 };
 
 /* Reads the caches of P's walk, which is sorted, and the sources that they lead to. -EAGAIN where

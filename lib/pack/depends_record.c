@@ -1,5 +1,5 @@
 /* Packing, fourth step: what the code of each index can come from, into the manifest; and which
- * indexes are older than that. */
+ * indexes are older than that, or name what is not there. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "base/times.h"
 #include "depends.h"
 #include "judge/judge.h"
+#include "judge/named.h"
 #include "judge/outdated.h"
 #include "manifest/depends.h"
 #include "numba/index.h"
@@ -135,7 +136,7 @@ static int record_sets(struct recording *r)
     return 0;
 }
 
-/* ---- Times -------------------------------------------------------------------------------- */
+/* ---- Verdicts -------------------------------------------------------------------------------- */
 
 static int mtime_of(void *ctx, const char *path, struct timespec *t)
 {
@@ -171,23 +172,37 @@ static int compiled_at(const struct pack *p, const struct packed_index *packed,
     return 0;
 }
 
-static int judge_one(struct pack *p, const struct packed_index *packed, size_t i,
-                     const struct manifest_newest *newest, struct wp_verify_report *verify)
+static int judge_time(struct pack *p, const struct packed_index *packed,
+                      const struct manifest_index *line, const struct manifest_newest *newest,
+                      struct wp_index_status *s)
 {
-    struct manifest_index *line = &p->manifest.indexes[i];
-    struct wp_index_status *s = &verify->indexes[i];
     struct timespec compiled, source;
 
-    if (s->status != WP_VALID || !newest->path || mtime_of(p, line->source, &source) <= 0)
+    if (!newest->path || mtime_of(p, line->source, &source) <= 0)
         return 0;
     if (compiled_at(p, packed, &compiled) < 0)
         return -ENOMEM;
     if (outdated_by_times(&s->stamp, compiled, source, newest->time) != OUTDATED)
         return 0;
-    if (outdated_set(s, newest->path) < 0)
+    return outdated_set(s, newest->path);
+}
+
+static int judge_one(struct pack *p, const struct pack_depends *found, size_t number, size_t i,
+                     const struct manifest_newest *newest, struct wp_verify_report *verify)
+{
+    const struct packed_index *packed = &p->indexes[number];
+    const struct named_wrong *wrong = named_wrong_of(&found->from, packed->item);
+    struct manifest_index *line = &p->manifest.indexes[i];
+    struct wp_index_status *s = &verify->indexes[i];
+
+    if (s->status != WP_VALID)
+        return 0;
+    if ((wrong ? named_set(s, &found->from, wrong) : judge_time(p, packed, line, newest, s)) < 0)
         return -ENOMEM;
+    if (s->status == WP_VALID)
+        return 0;
     verify->by_status[WP_VALID]--;
-    verify->by_status[WP_OUTDATED]++;
+    verify->by_status[s->status]++;
     line->valid = line->has_cpus = false;
     free(line->status);
     free(line->reason);
@@ -197,7 +212,8 @@ static int judge_one(struct pack *p, const struct packed_index *packed, size_t i
 }
 
 /* VERIFY and the manifest have the packed indexes that are not gone, in their order. */
-static int judge_times(struct pack *p, struct wp_verify_report *verify, struct wp_error *err)
+static int judge_all(struct pack *p, const struct pack_depends *found,
+                     struct wp_verify_report *verify, struct wp_error *err)
 {
     _cleanup_free_ struct manifest_newest *newest = NULL;
     size_t at = 0;
@@ -206,7 +222,7 @@ static int judge_times(struct pack *p, struct wp_verify_report *verify, struct w
     for (size_t i = 0; i < p->index_count && r == 0; i++) {
         if (p->walk.items[p->indexes[i].item].gone)
             continue;
-        if (judge_one(p, &p->indexes[i], at, &newest[at], verify) < 0)
+        if (judge_one(p, found, i, at, &newest[at], verify) < 0)
             r = error_nomem(err);
         at++;
     }
@@ -222,7 +238,7 @@ int pack_depends_record(struct pack *p, const struct pack_depends *found,
     if (!found->sets)
         return 0;
     r.number = calloc(found->sets->count + 1, sizeof *r.number);
-    result = r.number && record_sets(&r) == 0 ? judge_times(p, verify, err) : error_nomem(err);
+    result = r.number && record_sets(&r) == 0 ? judge_all(p, found, verify, err) : error_nomem(err);
     free(r.number);
     return result;
 }

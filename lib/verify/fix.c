@@ -258,7 +258,7 @@ static int remove_harmful(struct fix *f, const struct wp_verify_report *found, s
 
     for (size_t i = 0; i < found->count && r == 0; i++)
         if (found->indexes[i].status == WP_CORRUPT || found->indexes[i].status == WP_SUSPECT ||
-            found->indexes[i].status == WP_OUTDATED)
+            found->indexes[i].status == WP_OUTDATED || found->indexes[i].status == WP_TYPE_MISSING)
             r = fix_index(f, &found->indexes[i], err);
     for (size_t i = 0; i < found->note_count && r == 0; i++)
         if (found->notes[i].kind == WP_NOTE_ORPHAN)

@@ -1,6 +1,6 @@
 /* Verifying a tree: which valid indexes hold code of a file that has changed since, which Numba
- * does not notice. Where a manifest knows what they were compiled with, content decides; else
- * times. */
+ * does not notice, or name a module or class that is not there. Where a manifest knows what they
+ * were compiled with, content decides of change; else times. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include "job.h"
 #include "judge/came_from.h"
 #include "judge/judge.h"
+#include "judge/named.h"
 #include "judge/outdated.h"
 #include "manifest/depends.h"
 #include "manifest/links.h"
@@ -134,7 +135,7 @@ static int look_into_indexes(struct looking *l, struct wp_error *err)
         l->dir = dir;
         r = read_path(path, &text, err);
         if (r == 0)
-            r = came_from_look(&l->from, l->source_of[i], &text, read_data, l, err);
+            r = came_from_look(&l->from, l->source_of[i], i, &text, read_data, l, err);
         if (r < 0)
             return r;
     }
@@ -298,8 +299,9 @@ static int judge_one(struct looking *l, size_t i, const struct depends *d, struc
     struct wp_verify_report *out = l->t->out;
     struct wp_index_status *s = &out->indexes[i];
     const size_t source = l->source_of[i];
+    const struct named_wrong *wrong = named_wrong_of(&l->from, i);
     const char *changed = NULL;
-    int r = by_content(l, s, &changed, err);
+    int r = wrong ? 1 : by_content(l, s, &changed, err);
 
     if (r == 0) {
         size_t at = array_first(k, l->source_count, l->sources[k] < source);
@@ -307,12 +309,12 @@ static int judge_one(struct looking *l, size_t i, const struct depends *d, struc
         if (by_times(l, s, source, d, d->of_source[at], &changed) < 0)
             return error_nomem(err);
     }
-    if (r < 0 || !changed)
+    if (r < 0 || (!wrong && !changed))
         return r < 0 ? r : 0;
-    if (outdated_set(s, changed) < 0)
+    if ((wrong ? named_set(s, &l->from, wrong) : outdated_set(s, changed)) < 0)
         return error_nomem(err);
     out->by_status[WP_VALID]--;
-    out->by_status[WP_OUTDATED]++;
+    out->by_status[s->status]++;
     return 0;
 }
 
@@ -324,6 +326,8 @@ static int judge_all(struct looking *l, struct wp_error *err)
     for (size_t k = 0; k < l->t->trees.count && r == 0; k++)
         if (!l->t->trees.list[k].dirs && tree_find_dirs(&l->t->trees.list[k]) < 0)
             r = error_nomem(err);
+    if (r == 0)
+        r = named_find(&l->from, err);
     if (r == 0)
         r = came_from_resolve(&l->from, &d, l->sources, l->source_count, err);
     for (size_t i = 0; i < l->t->out->count && r == 0; i++)

@@ -34,6 +34,7 @@ class Overload(_Key, total=False):
     """One compiled signature of a function."""
 
     target: str  # where the code is not for a CPU
+    module: str  # that it was compiled as; from inspect(), where a data file says it
 
 
 class _AnyIndex(TypedDict):

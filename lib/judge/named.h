@@ -1,0 +1,54 @@
+#pragma once
+/* Judges whether the names in a cache lead anywhere: the module that it was compiled as, which
+ * Python imports when it loads the code, and classes of the tree, which it looks for by their
+ * names. Where one leads nowhere, Numba raises an error in the user's program.
+ *
+ * No cache that loads is accused, so what cannot be told counts as right:
+ * - A directory is imported from unless it is a regular package, and so are the top and a package
+ *   whose __init__ changes how modules are found. Editable installations and other ways to map
+ *   names give a module a name that its path does not end in: that is no fault either.
+ * - "__main__" is found by every program. Only code in object mode, which looks its globals up
+ *   there, does not run where its source is imported from a package.
+ * - A class is gone only where its name is no word of the source at all, which makes no names in
+ *   another way. Types of NumPy and Numba are theirs.
+ *
+ * Source: Numba 0.52 to 0.68, core/environment.py (_rebuild_env). */
+
+#include "judge/came_from.h"
+#include "numba/code_names.h"
+#include "warmpack.h"
+
+struct named_global;
+
+/* What one index names. Give SOURCE and CACHE; free with named_clear. */
+struct named {
+    size_t source, cache;         /* as in came_from_look */
+    bool has_root;                /* it was compiled as a module beneath ROOT */
+    size_t root;                  /* length of that directory's name in the source's path */
+    const char *wrong;            /* a module's name by which the source is not imported, or NULL */
+    struct named_global *globals; /* classes and functions, but those of Numba's; owned */
+    size_t global_count;
+    struct texts texts;
+};
+
+/* An index that names what is not there. */
+struct named_wrong {
+    size_t cache;
+    enum wp_status status; /* WP_MISNAMED or WP_TYPE_MISSING */
+    size_t file;           /* the source; or that of the class's module */
+    const char *name;      /* the module's; or the class's */
+};
+
+/* Adds the names of the index itself or of one of its data files. 0 or -ENOMEM. */
+int named_add(const struct came_from *c, struct named *n, const struct code_names *names);
+/* When all have been added. 0 or negative errno. */
+int named_judge(struct came_from *c, const struct named *n, struct wp_error *err);
+void named_clear(struct named *n);
+
+/* When all indexes have been looked into: fills C->wrong, sorted by cache, one for each. Hands up
+ * what `read` returns; -ENOMEM. */
+int named_find(struct came_from *c, struct wp_error *err);
+/* What is wrong with index number CACHE, or NULL. */
+const struct named_wrong *named_wrong_of(const struct came_from *c, size_t cache);
+/* Says so of S. 0 or -ENOMEM. */
+int named_set(struct wp_index_status *s, const struct came_from *c, const struct named_wrong *w);
