@@ -68,8 +68,7 @@ static int is_package(const struct came_from *c, const char *path, size_t n, siz
 
     while (from > 0 && is_in_word((unsigned char)path[from - 1]))
         from--;
-    if (n == 0 || from == n || (from > 0 && path[from - 1] != '/') ||
-        !is_letter((unsigned char)path[from]))
+    if (n == 0 || (from > 0 && path[from - 1] != '/') || !is_letter((unsigned char)path[from]))
         return 0;
     if (buf_add(&name, path, n) < 0 || buf_add(&name, INIT, sizeof INIT) < 0)
         return -ENOMEM;

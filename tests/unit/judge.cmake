@@ -1,1 +1,2 @@
 unit_test(judge judge)
+unit_test(named judge)
