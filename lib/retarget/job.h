@@ -1,7 +1,7 @@
 #pragma once
 /* What the steps of retargeting share. Private to lib/retarget.
  *
- * Which builds there are, and which of them to take (builds.c) → each index as it was, by
+ * Which builds there are, and which of them to take (choice.c) → each index as it was, by
  * state.jsonl (original.c) → as it is to be → state.jsonl and the indexes are written
  * (retarget.c). */
 
@@ -25,7 +25,7 @@ struct builds {
     const struct build *chosen; /* the one for the whole tree; NULL: none */
 };
 
-/* ---- builds.c */
+/* ---- choice.c */
 /* Adds what is in INDEX. */
 int builds_add(struct builds *b, const struct retarget_job *job, const struct index *index,
                struct wp_error *err);
