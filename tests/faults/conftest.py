@@ -1,6 +1,8 @@
 """Kills, full disks and odd filesystems: real ones."""
 
+import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -53,10 +55,14 @@ def shim(tmp_path_factory):
 @pytest.fixture
 def faulty(warmpack, shim, tmp_path):
     """Runs warmpack with a fault, and tells whether it has happened."""
+    listed = subprocess.run(["ldd", os.environ["WARMPACK"]], capture_output=True, text=True).stdout
+    # A sanitizer's library wants to be the first.
+    sanitizer = re.findall(r"=> (\S*/libasan\S*)", listed)
+
     def run(*words, **fault):
         out = tmp_path / "happened"
         out.unlink(missing_ok=True)
-        env = {"LD_PRELOAD": str(shim), "FAULT_OUT": str(out),
+        env = {"LD_PRELOAD": " ".join([*sanitizer, str(shim)]), "FAULT_OUT": str(out),
                **{f"FAULT_{name.upper()}": str(value) for name, value in fault.items()}}
         return warmpack(*words, env=env), out.exists()
     return run
