@@ -637,6 +637,7 @@ class _Tree:
         self.left = ""  # why, where all of it is left to Numba
         self.directories: Dict[str, str] = {}
         self.right: Dict[int, Tuple[float, str]] = {}  # set of dependencies -> until when, why not
+        self.originals: Optional[Dict[str, str]] = None  # index -> its bytes, in hexadecimal
 
     def check_owner(self, path: str, source: os.stat_result) -> None:
         """A manifest decides what is loaded, so it must be as trusted as the code beside it."""
@@ -707,7 +708,26 @@ class _Tree:
         if why:
             raise _Left("it depends on %s, which is not what was packed" % why)
 
-    # Where the caches of a source may have been put since they were packed.
+    # Where the caches of a source may have been put since they were packed, and what they were
+    # before they were retargeted. It need not be true: digests say what is taken.
+
+    def _state(self) -> List[bytes]:
+        return _read(os.path.join(self.home, "state.jsonl"))[0].splitlines()
+
+    def _original(self, index: str) -> bytes:
+        if self.originals is None:
+            self.originals = {}
+            with contextlib.suppress(OSError, _Left):
+                for text in self._state()[:-1]:
+                    with contextlib.suppress(ValueError, TypeError, AttributeError):
+                        line = json.loads(text)
+                        name = _member(line, "retargeted")
+                        if name is not None:
+                            self.originals[name] = line.get("original", "")
+        try:
+            return bytes.fromhex(self.originals.get(index, ""))
+        except (ValueError, TypeError):
+            return b""
 
     def _cache_places(self, index: str, rel: str, prefix: str) -> Iterator[str]:
         recorded = _Names(self.home, prefix).of(os.path.dirname(index))
@@ -715,7 +735,7 @@ class _Tree:
             yield recorded
         yield os.path.join(os.path.dirname(rel), "__pycache__")
         with contextlib.suppress(OSError, ValueError, KeyError, _Left):
-            state = json.loads(_read(os.path.join(self.home, "state.jsonl"))[0].splitlines()[-1])
+            state = json.loads(self._state()[-1])
             for root in _members(state, "roots") or [_member(state, "root") or ""]:
                 then = os.path.normpath(os.path.join(root, *prefix.split("/")[state["strip"]:]))
                 cache = os.path.relpath(_member(state, "cache_root") or "", then)
@@ -744,12 +764,14 @@ class _Tree:
 
     def _index(self, index: str, path: str, stamp: List[Any]) -> Optional[bytes]:
         """The index as it was packed; None where it is not there, or another."""
-        try:
-            data = _unstamped(_read(self.place(path)[0])[0], stamp)
-        except (OSError, _Left):
-            return None
         digest = (self.manifest().entry(index) or {}).get("sha256")
-        return data if hashlib.sha256(data).hexdigest() == digest else None
+        with contextlib.suppress(OSError, _Left):
+            data = _unstamped(_read(self.place(path)[0])[0], stamp)
+            if hashlib.sha256(data).hexdigest() != digest:
+                data = _unstamped(self._original(index), stamp)
+            if hashlib.sha256(data).hexdigest() == digest:
+                return data
+        return None
 
     def _gather_data(self, index: str, directory: str, files: Dict[str, bytes]) -> None:
         manifest, stem = self.manifest(), index[:-len("nbi")]

@@ -215,6 +215,23 @@ def test_indexes_that_extraction_restamped_are_still_those_that_were_packed(pack
     assert (run.loads, run.saves) == (SAVED_IN_PLACE, 0), run.said
 
 
+@pytest.mark.parametrize("restamp", ["never", "always"])
+def test_a_tree_that_was_retargeted_for_another_machine_is_warm_here(packed, here, me, restamp):
+    """Extracted for one machine, on a share that another one reads."""
+    said = json.loads(warmpack("env", "--probe", "--python", PYTHON, home=me.home).out)
+    said.update(cpu="of-that-machine", features=said["features"] + ",+not-here")
+    said["machine"] += ",+not-here"
+    (here / "probe.json").write_text(json.dumps(said))
+    warmpack("extract", "-f", packed["in-tree"], "-C", here, "--restamp", restamp, home=me.home)
+    warmpack("retarget", here, "--for", here / "probe.json", home=me.home)
+    moved = here / "moved"
+    (here / "app").rename(moved)
+    root, person = by_owner(by_touch(moved, here), here), reader(here)
+    run = run_in_place(root, person)
+    assert (run.loads, run.saves) == (SAVED_IN_PLACE, 0), run.said
+    assert run_in_place(root, person, locator=False).loads == 0
+
+
 def test_what_numba_compiles_is_saved_in_the_overlay_and_loaded_by_the_next(tree, here):
     root, person = by_owner(tree, here), reader(here)
     code = "import pkg.k as k\nk.add(1j, 2)\n"

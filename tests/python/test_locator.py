@@ -222,6 +222,36 @@ def test_a_restamped_index_is_the_one_that_was_packed(tree):
     assert keys(files(ask(tree.seal()))[tree.stem + ".nbi"])[0] == (1.5, 3)
 
 
+def retargeted(tree, original):
+    """The tree, whose index says another CPU now, with what its state says that it was."""
+    packed = tree.seal().nbi.read_bytes()
+    tree.nbi.write_bytes(index_bytes(FOREIGN))
+    lines = [7, {"retargeted": "app/other.nbi"}, {"retargeted": tree.line["index"], **original(packed)},
+             {"root": "/opt", "strip": 0}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tree.home / "state.jsonl").write_text("{ not JSON\n" + text)
+    return packed
+
+
+def test_a_retargeted_index_is_the_one_that_was_packed(tree):
+    packed = retargeted(tree, lambda packed: {"original": packed.hex()})
+    assert files(ask(tree))[tree.stem + ".nbi"] == packed
+
+
+def test_a_restamped_and_retargeted_index_is_the_one_that_was_packed(tree):
+    restamped = index_bytes(locator._this_cpu(), (9.25, 3))
+    packed = retargeted(tree, lambda _: {"original": restamped.hex()})
+    assert files(ask(tree))[tree.stem + ".nbi"] == packed
+
+
+@pytest.mark.parametrize("original", [
+    {"original": index_bytes(FOREIGN, data="planted.nbc").hex()}, {"original": "no digits"},
+    {"original": 7}, {"original": None}, {}])
+def test_a_state_that_lies_about_what_an_index_was_is_not_believed(tree, original):
+    retargeted(tree, lambda _: original)
+    assert ask(tree) == "its caches are not as they were packed"
+
+
 # ---- Never an old result -----------------------------------------------------------------------
 
 
