@@ -1,7 +1,6 @@
 /* warmpack create: packs the paths named, and tells the state of their caches. */
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -3,7 +3,6 @@
  * list is never held in memory. */
 
 #include <jansson.h>
-#include <stdbool.h>
 
 #include "warmpack.h"
 

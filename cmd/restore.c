@@ -1,6 +1,5 @@
 /* warmpack restore: repairs a tree, and tells what was done. */
 
-#include <stdio.h>
 
 #include "json_document.h"
 #include "message.h"

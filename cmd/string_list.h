@@ -1,7 +1,6 @@
 #pragma once
 /* Lists of names from the command line and from files. */
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct string_list {

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/path.h"
 #include "manifest/manifest.h"
 #include "tar_look_back.h"
 #include "tar_pointer.h"

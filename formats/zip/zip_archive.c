@@ -12,7 +12,6 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/own_names.h"
-#include "base/path.h"
 #include "base/zip_directory.h"
 #include "manifest/manifest.h"
 #include "zip_extra.h"

@@ -2,7 +2,6 @@
  * header of a file that is spread over several blocks is written anew when its end has come or, on
  * a pipe, a descriptor follows. */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

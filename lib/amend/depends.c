@@ -1,7 +1,6 @@
 /* Amending: an index is of use where all files that its code came from are in the archive with the
  * content that they have in the tree. */
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include "archive/indexes.h"
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"

@@ -2,7 +2,6 @@
 /* SHA-1 and SHA-256 of libcrypto, and hex. Once there, a digest cannot fail. */
 
 #include <stddef.h>
-#include <stdint.h>
 
 enum { SHA256_SIZE = 32, SHA1_SIZE = 20 };
 

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/path.h"
 #include "base/times.h"
 #include "staging_private.h"
 #include "tree/beneath.h"

@@ -1,7 +1,6 @@
 /* The caller's side of staging: areas, what is set for them, commit and clearing up. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

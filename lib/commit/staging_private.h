@@ -30,7 +30,6 @@
  * commits onto one target follow each other. */
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 

@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/error.h"
-#include "base/path.h"
 #include "json_write.h"
 #include "manifest.h"
 #include "manifest_private.h"

@@ -3,7 +3,6 @@
  * belongs to. Knows names only: callers say which directories there are. */
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "base/entry.h"
 #include "base/error.h"

@@ -14,7 +14,6 @@
  * - Compiled modules (.so, .pyd, .pyc) count by name and lead nowhere. Stubs (.pyi) do not count.
  */
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"

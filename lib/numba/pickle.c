@@ -3,7 +3,6 @@
 
 #include "pickle_machine.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
  * Its size stands before it, so it is written twice where it is too large to be kept: first only to
  * count, then into the archive as it is made. */
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* Packing, first step: what goes into the archive, and under which name. */
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

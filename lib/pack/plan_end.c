@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/digest.h"
 #include "base/path.h"
 #include "job.h"
 #include "numba/caches.h"

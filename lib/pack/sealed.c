@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"

@@ -2,7 +2,6 @@
  * are not what was packed. Numba compares the source alone, so nothing is done that would let it
  * load them. */
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -9,7 +9,6 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "base/times.h"
 #include "job.h"
 #include "layout/restamp.h"
 #include "numba/index_write.h"

@@ -1,10 +1,7 @@
 /* Sealing: a writer that makes no archive. The packing job reads and digests the tree as ever; of
  * what it would write, only what lies in the manifest's home is kept, in the staged tree. */
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/array.h"

@@ -2,7 +2,6 @@
 
 #include "pool.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>

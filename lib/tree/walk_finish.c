@@ -1,6 +1,5 @@
 /* From items in the order in which they were found to a list without doubles, sorted bytewise. */
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

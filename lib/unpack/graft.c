@@ -2,7 +2,6 @@
  * content there that was compiled. */
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"

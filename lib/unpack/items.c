@@ -12,7 +12,6 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "numba/caches.h"
 #include "tree/walk.h"
 
 enum {

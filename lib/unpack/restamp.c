@@ -2,7 +2,6 @@
  * while they are still staged. What is staged has been compared with the manifest. */
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"

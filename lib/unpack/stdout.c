@@ -2,7 +2,6 @@
 
 #include "job.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"

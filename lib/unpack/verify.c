@@ -1,6 +1,5 @@
 /* Unpacking, the proof: every index in its final place is judged like any other on disk. */
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
 
 #include "job.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
