@@ -50,7 +50,7 @@ struct args {
     enum wp_layout layout;
     enum wp_restamp restamp;
     const char *manifest;
-    bool caches_only, dry_run;
+    bool caches_only, with_locator, dry_run;
     const char *retarget; /* --for, --retarget */
     bool undo;
     const char *user;

@@ -67,6 +67,8 @@ static int check_create(const struct args *a)
                              a->operands[i].text);
     if (a->json && strcmp(a->archive, "-") == 0)
         return message_usage("create", "--json and -f - would both write to standard output");
+    if (a->caches_only && a->with_locator) /* who unpacks that takes caches alone out of it */
+        return message_usage("create", "--caches-only and --with-locator exclude one another");
     return check_cache_dirs(a);
 }
 

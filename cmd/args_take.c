@@ -209,6 +209,7 @@ static const struct {
     {'q', offsetof(struct args, quiet)},
     {'v', offsetof(struct args, verbose)},
     {OPT_STRICT, offsetof(struct args, strict)},
+    {OPT_WITH_LOCATOR, offsetof(struct args, with_locator)},
     {OPT_CACHES_ONLY, offsetof(struct args, caches_only)},
     {OPT_DRY_RUN, offsetof(struct args, dry_run)},
     {OPT_UNDO, offsetof(struct args, undo)},

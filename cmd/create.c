@@ -195,6 +195,7 @@ int create_run(const struct wp_context *context, const struct args *a)
         .source_roots = string_list_values(&a->source_roots),
         .follow = a->dereference,
         .caches_only = a->caches_only,
+        .with_locator = a->with_locator,
         .strict = a->strict,
         .numeric_owner = a->numeric_owner,
         .level = a->level,

@@ -1,6 +1,5 @@
 /* warmpack extract: unpacks an archive, and tells which caches are valid there. */
 
-
 #include "json_document.h"
 #include "message.h"
 #include "operands.h"

@@ -1,6 +1,5 @@
 /* warmpack restore: repairs a tree, and tells what was done. */
 
-
 #include "json_document.h"
 #include "message.h"
 #include "show.h"

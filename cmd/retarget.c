@@ -1,6 +1,5 @@
 /* warmpack retarget: makes code for other CPUs load, and tells what of it does. */
 
-
 #include "json_document.h"
 #include "message.h"
 #include "show.h"

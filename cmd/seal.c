@@ -67,6 +67,7 @@ int seal_run(const struct wp_context *context, const struct args *a)
         .dir = a->operands[0].text,
         .source_roots = string_list_values(&a->source_roots),
         .strict = a->strict,
+        .with_locator = a->with_locator,
         .numeric_owner = a->numeric_owner,
     };
     int rc = args_exclude(a, &exclude);

@@ -258,6 +258,7 @@ struct wp_create_options {
     bool level_set;
     bool gzip_one_member;
     const char *egg_info; /* egg: the NAME.egg-info directory; NULL: found near the tree */
+    bool with_locator;    /* pack the Python module warmpack.locator, too, beside the manifest */
     WP_RESERVED(4);
 };
 
@@ -679,6 +680,7 @@ struct wp_seal_options {
     const char *const *exclude;
     bool strict;
     bool numeric_owner;
+    bool with_locator;
     WP_RESERVED(4);
 };
 

@@ -95,6 +95,23 @@ bool own_is_manifest(const char *path)
     return is_id(id) && strcmp(id + OWN_ID_LENGTH, "/" MANIFEST_NAME) == 0;
 }
 
+bool own_holds(const char *path)
+{
+    const char *above = path;
+
+    for (const char *name = path; *name; name += *name == '/') {
+        const size_t n = strcspn(name, "/");
+
+        if ((n == strlen(MANIFEST_DIR) && begins(name, MANIFEST_DIR)) ||
+            (name > above && n == strlen(METADATA_SUBDIR) && begins(name, METADATA_SUBDIR) &&
+             own_is_metadata(above, (size_t)(name - 1 - above))))
+            return true;
+        above = name;
+        name += n;
+    }
+    return false;
+}
+
 /* Where the component that ends before END begins. */
 static const char *component_before(const char *path, const char *end)
 {

@@ -11,6 +11,11 @@
 #define STATE_NAME "state.jsonl"
 enum { OWN_ID_LENGTH = 16 /* hex digits of ID */ };
 
+/* Beside the directories of manifests: a directory for PYTHONPATH, with the locator in it. There is
+ * no __init__.py, so that a package `warmpack` that is installed comes first, whole. */
+#define OWN_PYTHON "python"
+#define OWN_LOCATOR OWN_PYTHON "/warmpack/locator.py"
+
 /* In an egg or a wheel the place is EGG-INFO/warmpack/ID or NAME.dist-info/warmpack/ID. */
 #define EGG_DIR "EGG-INFO"
 #define WHEEL_DIR_SUFFIX ".dist-info"
@@ -46,6 +51,9 @@ mode_t own_type(const char *within, const char *name);
 int own_home_at(const char *path);
 /* Is PATH of an archive one of a manifest: ID/manifest.jsonl there? */
 bool own_is_manifest(const char *path);
+
+/* Is PATH of a tree a directory of manifests, at any depth, or does it lie in one? */
+bool own_holds(const char *path);
 
 /* Where home begins in PATH of a tree, "TOP/.warmpack/ID" or "NAME.dist-info/warmpack/ID" at any
  * depth: the length of what stands before it, without its slash; -1: PATH does not end in one. */

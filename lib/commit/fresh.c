@@ -158,7 +158,7 @@ static int set_attributes(const struct fresh_tree *t, int at, const char *name, 
     /* In a setgid directory, what is made inherits the bit, and tar leaves it; but for root, who
      * sets modes as they were packed. */
     mode_t inherited = geteuid() != 0 ? st->st_mode & S_ISGID : 0;
-    mode_t mode = (named ? named->mode : a->dir_mode) | inherited;
+    mode_t mode = (named ? named->mode : staging_dir_mode(a, path)) | inherited;
     if ((gives || (st->st_mode & 07777) != mode) && fchmodat(at, name, mode, 0) < 0)
         return staging_error(t->err, errno, a, path, "cannot change the mode");
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
@@ -281,7 +281,7 @@ int staging_fresh_prepare(const struct staging_area *a, const char *path, bool *
     if (r < 0)
         return r;
     /* Only root moves a directory that it may not write to. */
-    mode_t mode = top.named ? top.named->mode : a->dir_mode;
+    mode_t mode = top.named ? top.named->mode : staging_dir_mode(a, path);
     *defer = geteuid() != 0 && (mode & 0700) != 0700;
     return *defer ? 0 : set_attributes(&t, at, name, path, &st, top.named);
 }

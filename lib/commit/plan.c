@@ -121,7 +121,7 @@ static int plan_fresh_dirs(struct planner *p)
         if (!op)
             return error_nomem(p->err);
         const struct staging_dir *named = staging_dir_find(a, put.path);
-        op->mode = named ? named->mode : a->dir_mode;
+        op->mode = named ? named->mode : staging_dir_mode(a, put.path);
         op->mtime.tv_nsec = UTIME_OMIT;
         if (named) {
             op->uid = named->uid;

@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/own_names.h"
 #include "base/path.h"
 #include "staging_private.h"
 
@@ -35,6 +36,7 @@ static int prepare_area(struct staging *s, struct staging_area *a, const char *t
     r = staging_area_make(a, err);
     if (r < 0)
         return r;
+    a->own_dir_mode = a->dir_mode | (s->o.opens_own ? 0755 : 0);
     /* From the beginning: whoever finds this one dead looks at the first area. */
     return s->area_count == 0 ? 0 : staging_journal_point(&s->areas[0], a, err);
 }
@@ -85,6 +87,11 @@ bool staging_gives_own(const struct staging *s, int area)
 int staging_target(const struct staging *s, int area)
 {
     return s->areas[area].target_fd;
+}
+
+mode_t staging_dir_mode(const struct staging_area *a, const char *path)
+{
+    return own_holds(path) ? a->own_dir_mode : a->dir_mode;
 }
 
 /* "." and "" are the target itself. */

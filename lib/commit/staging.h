@@ -28,9 +28,11 @@
 struct staging;
 
 struct staging_options {
-    bool keep_old; /* files that exist stay; each is reported with WP_FAILED */
-    bool replace;  /* a top-level directory that exists is swapped, not merged */
-    bool sync;     /* fsync before the journal and after the commit */
+    bool keep_old;  /* files that exist stay; each is reported with WP_FAILED */
+    bool replace;   /* a top-level directory that exists is swapped, not merged */
+    bool sync;      /* fsync before the journal and after the commit */
+    bool opens_own; /* new directories of warmpack's own get 0755 whatever the umask, where files
+                       get the modes that they had when packed */
     const struct wp_context *context;
 };
 

@@ -67,11 +67,12 @@ struct staging_area {
     /* The target's time before the staging directory was made, and after: as long as it is the
      * latter, nobody else has changed the target. */
     struct timespec time_before, time_staged;
-    mode_t umask;       /* what is taken off here: by the umask, or by a default ACL instead */
-    mode_t dir_mode;    /* what mkdir(0755) gives here: umask, setgid and default ACLs */
-    bool gives_own;     /* what is made here has the process's effective user and group */
-    bool counts_dirs;   /* st_nlink of a directory staged here is 2 and its subdirectories */
-    bool target_locked; /* target_fd is flock()ed by us */
+    mode_t umask;        /* what is taken off here: by the umask, or by a default ACL instead */
+    mode_t dir_mode;     /* what mkdir(0755) gives here: umask, setgid and default ACLs */
+    mode_t own_dir_mode; /* of a new directory of warmpack's own */
+    bool gives_own;      /* what is made here has the process's effective user and group */
+    bool counts_dirs;    /* st_nlink of a directory staged here is 2 and its subdirectories */
+    bool target_locked;  /* target_fd is flock()ed by us */
     struct staging_made *made;
     size_t made_count;
     struct staging_named *dirs; /* sorted by path when the commit begins */
@@ -159,6 +160,9 @@ void staging_area_clear(struct staging_area *a, bool unmake);
 int staging_take_lock(int fd, bool *unsupported);
 /* Takes the flock of each target, in an order that all processes share. Where the filesystem has
  * no such locks, goes on without. -EINTR; -EBUSY after ten minutes. */
+/* The mode that new directory PATH of A gets where none was set. */
+mode_t staging_dir_mode(const struct staging_area *a, const char *path);
+
 int staging_lock_targets(struct staging_area *areas, size_t n, const struct staging_options *o,
                          struct wp_error *err);
 void staging_unlock_targets(struct staging_area *areas, size_t n);

@@ -96,8 +96,9 @@ static void put_u64(unsigned char *out, uint64_t v)
 }
 
 /* A digest over names, types, sizes and times: it is known before anything is read. */
-static int digest_walk(const struct walk *w, unsigned char digest[SHA256_SIZE])
+static int digest_walk(const struct pack *p, unsigned char digest[SHA256_SIZE])
 {
+    const struct walk *w = &p->walk;
     struct sha256 *sha = sha256_new();
     unsigned char fixed[25];
 
@@ -115,6 +116,8 @@ static int digest_walk(const struct walk *w, unsigned char digest[SHA256_SIZE])
         put_u64(fixed + 17, (uint64_t)e->mtime.tv_nsec);
         sha256_add(sha, fixed, sizeof fixed);
     }
+    if (p->o->with_locator)
+        pack_digest_locator(sha);
     sha256_end(sha, digest);
     sha256_free(sha);
     return 0;
@@ -156,7 +159,7 @@ int pack_name_home(struct pack *p, struct wp_error *err)
     _cleanup_free_ char *before = take_ptr(p->home), *dir = path_dir(before);
     unsigned char digest[SHA256_SIZE];
 
-    if (!dir || digest_walk(&p->walk, digest) < 0)
+    if (!dir || digest_walk(p, digest) < 0)
         return error_nomem(err);
     hex_encode(digest, OWN_ID_LENGTH / 2, p->id);
     p->home = path_join(dir, p->id);

@@ -5,6 +5,7 @@
 #include "archive/output.h"
 #include "archive/spool.h"
 #include "base/buf.h"
+#include "base/digest.h"
 #include "manifest/manifest.h"
 #include "numba/caches.h"
 #include "tree/walk.h"
@@ -104,6 +105,12 @@ void pack_drop(struct pack *p, const char *dir);
 int pack_home(struct pack *p, struct wp_error *err);
 /* Gives it its ID, once the walk is sorted: a digest of that. */
 int pack_name_home(struct pack *p, struct wp_error *err);
+
+/* ---- locator.c */
+/* Adds the locator beside p->home. After pack_home. */
+int pack_add_locator(struct pack *p, struct wp_error *err);
+/* Adds its content to a digest. */
+void pack_digest_locator(struct sha256 *sha);
 
 /* ---- check.c */
 int pack_refuse_links(const struct pack *p, struct wp_error *err);

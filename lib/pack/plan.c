@@ -71,6 +71,8 @@ int pack_plan(struct pack *p, void *ctx, struct wp_error *err)
         r = pack_wheel(p, err);
     if (r == 0)
         r = pack_find_caches(p, &names, err);
+    if (r == 0 && p->o->with_locator)
+        r = pack_add_locator(p, err);
     caches_free(names.dirs);
     caches_free(names.zipped);
     return r < 0 ? r : pack_plan_end(p, err);

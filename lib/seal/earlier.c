@@ -236,6 +236,9 @@ int seal_find_earlier(struct seal *s, struct wp_error *err)
     /* What was done with another manifest of that name says nothing of this one. */
     if (r == 0 && staging_set_remove(s->staging, 0, state) < 0)
         r = error_nomem(err);
+    if (r == 0 && !s->o->with_locator &&
+        staging_set_remove(s->staging, 0, MANIFEST_DIR "/" OWN_PYTHON) < 0)
+        r = error_nomem(err);
     for (size_t i = 0; i < s->earlier.count && r == 0; i++)
         if (strcmp(s->earlier.list[i], home) == 0)
             *s->earlier.list[i] = '\0'; /* the same directory gets the new manifest */

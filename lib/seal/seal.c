@@ -36,7 +36,7 @@ static int wait_for_others(struct seal *s, struct wp_error *err)
 
 static int begin(struct seal *s, struct wp_error *err)
 {
-    const struct staging_options options = {.context = s->context};
+    const struct staging_options options = {.opens_own = true, .context = s->context};
     struct stat st;
     int r;
 
@@ -70,7 +70,8 @@ static int pack(struct seal *s, struct wp_error *err)
                                               .source_roots = s->o->source_roots,
                                               .exclude = s->o->exclude,
                                               .numeric_owner = s->o->numeric_owner,
-                                              .strict = s->o->strict};
+                                              .strict = s->o->strict,
+                                              .with_locator = s->o->with_locator};
     if (!pool || nowhere.fd < 0)
         r = error_set(err, errno, NULL, "cannot start packing");
     else

@@ -195,8 +195,10 @@ static void expect_all(const struct unpack *u)
 
 static int begin_staging(struct unpack *u, struct wp_error *err)
 {
-    struct staging_options options = {
-        .keep_old = u->o->keep_old, .replace = u->o->replace, .context = u->a->context};
+    struct staging_options options = {.keep_old = u->o->keep_old,
+                                      .replace = u->o->replace,
+                                      .opens_own = u->policy.permissions || u->policy.superuser,
+                                      .context = u->a->context};
     int r = staging_new(&u->staging, &options, err);
 
     if (r == 0)

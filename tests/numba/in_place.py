@@ -28,9 +28,10 @@ def locator_variables(home):
     return {"PYTHONPATH": "%s:%s" % (site, PACKAGE)}
 
 
-def run_in_place(root, person, code=RESULTS, locator=True, python=PYTHON, before=(), **variables):
+def run_in_place(root, person, code=RESULTS, locator=True, python=PYTHON, before=(),
+                 path=(), **variables):
     """Runs CODE with ROOT on the path; returns what Numba loaded and saved, and the results."""
-    paths = [str(root)]
+    paths = [str(root), *map(str, path)]
     if locator:
         paths.append(locator_variables(person.home)["PYTHONPATH"])
     env = environment(person.home, NUMBA_DEBUG_CACHE=1, NUMBA_NUM_THREADS=1,

@@ -13,7 +13,7 @@ import pytest
 from arrivals import assert_as_in_place
 from facts import facts
 from harness import PYTHON, environment, run_numba, warmpack
-from in_place import locator_variables, reader, run_in_place
+from in_place import RESULTS, locator_variables, reader, run_in_place
 from small import run_small, write_small
 
 SAVED_IN_PLACE = 3
@@ -286,6 +286,38 @@ def test_code_of_another_cpu_loads_where_its_needs_are_met(here, needs, loads):
     assert (run.loads, run.saves) == (loads, SAVED_IN_PLACE - loads), run.said
     assert run.results == [[3, 204.0]]
     assert ("its caches are for" in run.said) == (loads == 0)
+
+
+def with_its_own_locator(root, person):
+    """Nothing of warmpack is on the path but what lies in the tree."""
+    variables, code = {"NUMBA_CACHE_LOCATOR_CLASSES": "warmpack.locator.Warm"}, RESULTS
+    if tuple(map(int, facts().numba.split(".")[:2])) < (0, 62):
+        variables, code = {}, "import warmpack.locator\nwarmpack.locator.install()\n" + RESULTS
+    return run_in_place(root, person, code + "import warmpack.locator\n"
+                        "print('RESULTS', json.dumps(warmpack.locator.__file__))\n",
+                        locator=False, path=[root / ".warmpack" / "python"], **variables)
+
+
+@pytest.mark.parametrize("how", ["create", "seal"])
+def test_the_locator_that_a_tree_carries_is_all_it_takes(here, how):
+    build = here / "build" / "app"
+    write_small(build)
+    assert run_small(build, here) == (0, SAVED_IN_PLACE)
+    if how == "create":
+        warmpack("create", "--with-locator", "-f", here / "app.tgz", "-C", here / "build", "app",
+                 home=here)
+        tool("tar", "-xzf", here / "app.tgz", "-C", here)
+    else:
+        warmpack("seal", "--with-locator", build, home=here)
+        tool("cp", "-r", build, here / "app")
+    shutil.rmtree(here / "build")
+    root, person = by_owner(here / "app", here), reader(here)
+    before = listing(root)
+    for _ in range(2):
+        run = with_its_own_locator(root, person)
+        assert (run.loads, run.saves) == (SAVED_IN_PLACE, 0), run.said
+        assert run.results == [[3, 204.0], str(root / ".warmpack/python/warmpack/locator.py")]
+    assert listing(root) == before
 
 
 def test_the_whole_application_loads_as_in_place(in_tree, outside, here):

@@ -42,6 +42,21 @@ static void knows_staging_directories(void **state)
     assert_false(own_may_be_staged(""));
 }
 
+static void knows_directories_of_its_own(void **state)
+{
+    (void)state;
+    assert_true(own_holds(".warmpack"));
+    assert_true(own_holds("app/.warmpack"));
+    assert_true(own_holds("a/b/.warmpack/python/warmpack"));
+    assert_true(own_holds("a/EGG-INFO/warmpack"));
+    assert_true(own_holds("a-1.dist-info/warmpack/" ID));
+    assert_false(own_holds(""));
+    assert_false(own_holds("warmpack"));
+    assert_false(own_holds("EGG-INFO"));
+    assert_false(own_holds("EGG-INFO/x/warmpack"));
+    assert_false(own_holds(".warmpack2/a.warmpack/.warm"));
+}
+
 static void knows_what_types_its_files_have(void **state)
 {
     (void)state;
@@ -112,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(knows_the_metadata_of_eggs_and_wheels),
         cmocka_unit_test(knows_staging_directories),
+        cmocka_unit_test(knows_directories_of_its_own),
         cmocka_unit_test(knows_what_types_its_files_have),
         cmocka_unit_test(finds_its_directory_in_an_archive),
         cmocka_unit_test(tells_manifests_from_other_files),
