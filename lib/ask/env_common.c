@@ -4,35 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "env.h"
 #include "numba/features.h"
 
-/* Names of features, sorted. Strings are owned. */
-struct name_set {
-    char **names;
-    size_t count;
-};
+/* Names of features are sets in the order in which they were added. */
 
-static void set_clear(struct name_set *s)
+static bool set_has(const struct path_list *s, const char *name)
 {
     for (size_t i = 0; i < s->count; i++)
-        free(s->names[i]);
-    free(s->names);
-    *s = (struct name_set){0};
-}
-
-static bool set_has(const struct name_set *s, const char *name)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (strcmp(s->names[i], name) == 0)
+        if (strcmp(s->v[i], name) == 0)
             return true;
     return false;
 }
 
-static int set_add(struct name_set *s, const char *name, size_t n)
+static int set_add(struct path_list *s, const char *name, size_t n)
 {
     _cleanup_free_ char *copy = strndup(name, n);
 
@@ -40,10 +27,7 @@ static int set_add(struct name_set *s, const char *name, size_t n)
         return -ENOMEM;
     if (set_has(s, copy))
         return 0;
-    if (array_grow(s->names, s->count) < 0)
-        return -ENOMEM;
-    s->names[s->count++] = take_ptr(copy);
-    return 0;
+    return path_list_add(s, take_ptr(copy));
 }
 
 /* More names than any CPU has features. */
@@ -70,7 +54,7 @@ static enum features_arch arch_of(const struct env_target *t)
 }
 
 /* The features that T has. */
-static int features_of_target(const struct env_target *t, struct name_set *has)
+static int features_of_target(const struct env_target *t, struct path_list *has)
 {
     struct features_code code;
     const char *at;
@@ -92,8 +76,8 @@ static int features_of_target(const struct env_target *t, struct name_set *has)
 
 /* The names that the answer is to speak of: those of the lists, so that the LLVM which wrote them
  * knows them all; HAS, what the target has, only where no list is FULL. */
-static int names_of_target(const struct env_target *t, const struct name_set *has, bool full,
-                           struct name_set *known)
+static int names_of_target(const struct env_target *t, const struct path_list *has, bool full,
+                           struct path_list *known)
 {
     const char *name;
     char sign;
@@ -106,35 +90,34 @@ static int names_of_target(const struct env_target *t, const struct name_set *ha
             r = set_add(known, name, n);
     }
     for (size_t i = 0; !full && i < has->count && r == 0; i++)
-        if (!is_silent(has->names[i]))
-            r = set_add(known, has->names[i], strlen(has->names[i]));
+        if (!is_silent(has->v[i]))
+            r = set_add(known, has->v[i], strlen(has->v[i]));
     return r;
 }
 
 /* Leaves in ALL what is in S, too. */
-static void set_intersect(struct name_set *all, const struct name_set *s)
+static void set_intersect(struct path_list *all, const struct path_list *s)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < all->count; i++) {
-        if (set_has(s, all->names[i]))
-            all->names[kept++] = all->names[i];
+        if (set_has(s, all->v[i]))
+            all->v[kept++] = all->v[i];
         else
-            free(all->names[i]);
+            free(all->v[i]);
     }
     all->count = kept;
 }
 
 /* "+adx,+aes,-avx512f": what is in ALL with a plus, the rest of KNOWN with a minus. */
-static char *list_of(struct name_set *known, const struct name_set *all)
+static char *list_of(struct path_list *known, const struct path_list *all)
 {
     _cleanup_buf_ struct buf text = {0};
 
-    if (known->count)
-        qsort(known->names, known->count, sizeof *known->names, path_compare);
+    path_list_sort(known);
     for (size_t i = 0; i < known->count; i++)
-        if (buf_printf(&text, "%s%c%s", i ? "," : "", set_has(all, known->names[i]) ? '+' : '-',
-                       known->names[i]) < 0)
+        if (buf_printf(&text, "%s%c%s", i ? "," : "", set_has(all, known->v[i]) ? '+' : '-',
+                       known->v[i]) < 0)
             return NULL;
     return buf_terminate(&text) < 0 ? NULL : (char *)take_ptr(text.data);
 }
@@ -171,8 +154,8 @@ static const struct env_target *with_triple(const struct env_target *t, size_t c
 }
 
 /* What all COUNT targets have into ALL, and what the answer speaks of into KNOWN. */
-static int compare_targets(const struct env_target *t, size_t count, struct name_set *all,
-                           struct name_set *known, struct wp_error *err)
+static int compare_targets(const struct env_target *t, size_t count, struct path_list *all,
+                           struct path_list *known, struct wp_error *err)
 {
     const struct env_target *first = with_triple(t, count);
     bool full = false;
@@ -183,7 +166,7 @@ static int compare_targets(const struct env_target *t, size_t count, struct name
         full = full || features_is_full(t[i].features);
     }
     for (size_t i = 0; i < count && r == 0; i++) {
-        struct name_set has = {0};
+        struct path_list has = {0};
 
         if (features_of_target(&t[i], &has) < 0 || names_of_target(&t[i], &has, full, known) < 0)
             r = error_nomem(err);
@@ -192,7 +175,7 @@ static int compare_targets(const struct env_target *t, size_t count, struct name
             continue;
         }
         set_intersect(all, &has);
-        set_clear(&has);
+        path_list_clear(&has);
     }
     return r;
 }
@@ -200,7 +183,7 @@ static int compare_targets(const struct env_target *t, size_t count, struct name
 int wp_env_common(const struct wp_env *e, struct wp_cpu *out, struct wp_error *err)
 {
     struct env_target *targets;
-    struct name_set all = {0}, known = {0};
+    _cleanup_(path_list_clear) struct path_list all = {0}, known = {0};
     size_t count;
     int r = env_targets(e, &targets, &count, err);
 
@@ -218,8 +201,6 @@ int wp_env_common(const struct wp_env *e, struct wp_cpu *out, struct wp_error *e
         if (!out->name || !out->features)
             r = error_nomem(err);
     }
-    set_clear(&all);
-    set_clear(&known);
     free(targets);
     if (r < 0)
         wp_cpu_clear(out);

@@ -2,11 +2,13 @@
 
 #include "base/path.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "warmpack.h"
 
 char *path_join(const char *a, const char *b)
@@ -125,6 +127,35 @@ int path_compare_start(const void *key, const void *item)
     const struct path_start *start = key;
 
     return strncmp(start->text, *(const char *const *)item, start->n);
+}
+
+int path_list_add(struct path_list *l, char *path)
+{
+    if (!path || array_grow(l->v, l->count) < 0) {
+        free(path);
+        return -ENOMEM;
+    }
+    l->v[l->count++] = path;
+    return 0;
+}
+
+void path_list_sort(struct path_list *l)
+{
+    if (l->count)
+        qsort(l->v, l->count, sizeof *l->v, path_compare);
+}
+
+bool path_list_has(const struct path_list *l, const char *path)
+{
+    return l->count && bsearch(&path, l->v, l->count, sizeof *l->v, path_compare);
+}
+
+void path_list_clear(struct path_list *l)
+{
+    while (l->count)
+        free(l->v[--l->count]);
+    free(l->v);
+    l->v = NULL;
 }
 
 bool path_is_under(const char *path, const char *dir)

@@ -45,6 +45,18 @@ struct path_start {
 };
 int path_compare_start(const void *key, const void *item);
 
+/* A list of paths, or of other texts. Zero-initialise; free with path_list_clear. */
+struct path_list {
+    char **v; /* owned, as are the texts */
+    size_t count;
+};
+/* Takes PATH over: 0 or -ENOMEM, also where it is NULL. */
+int path_list_add(struct path_list *l, char *path);
+void path_list_sort(struct path_list *l); /* bytewise */
+/* Is PATH in L, which is sorted? */
+bool path_list_has(const struct path_list *l, const char *path);
+void path_list_clear(struct path_list *l); /* also resets to empty */
+
 /* Is PATH equal to DIR, or below it? ("" is above everything relative.) */
 bool path_is_under(const char *path, const char *dir);
 

@@ -51,9 +51,7 @@ void staging_area_clear(struct staging_area *a, bool unmake)
     free(a->target);
     free(a->physical);
     free(a->dirs);
-    for (size_t i = 0; i < a->remove_count; i++)
-        free(a->remove[i]);
-    free(a->remove);
+    path_list_clear(&a->remove);
     staging_area_init(a);
 }
 

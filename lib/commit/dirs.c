@@ -41,23 +41,6 @@ const struct staging_dir *staging_dir_find(const struct staging_area *a, const c
 
 /* ---- Walking directories from the top down */
 
-void staging_paths_clear(struct staging_paths *p)
-{
-    for (size_t i = 0; i < p->count; i++)
-        free(p->list[i]);
-    free(p->list);
-}
-
-int staging_paths_add(struct staging_paths *p, char *path)
-{
-    if (!path || array_grow(p->list, p->count) < 0) {
-        free(path);
-        return -ENOMEM;
-    }
-    p->list[p->count++] = path;
-    return 0;
-}
-
 static int is_mount(int at, const char *name, int flags, bool *mount)
 {
     struct statx x;
@@ -67,7 +50,7 @@ static int is_mount(int at, const char *name, int flags, bool *mount)
     return S_ISDIR(x.stx_mode) ? 1 : 0;
 }
 
-int staging_paths_add_dirs(struct staging_paths *p, int fd, const char *path, bool mounts)
+int staging_add_dirs(struct path_list *p, int fd, const char *path, bool mounts)
 {
     _cleanup_closedir_ DIR *d = file_list(fd);
     if (!d)
@@ -82,7 +65,7 @@ int staging_paths_add_dirs(struct staging_paths *p, int fd, const char *path, bo
             continue;
         if (mounts && mount)
             return -EBUSY;
-        int r = is_dir > 0 ? staging_paths_add(p, path_join(path, e->d_name)) : is_dir;
+        int r = is_dir > 0 ? path_list_add(p, path_join(path, e->d_name)) : is_dir;
         if (r < 0)
             return r;
     }
@@ -91,14 +74,14 @@ int staging_paths_add_dirs(struct staging_paths *p, int fd, const char *path, bo
 
 int staging_find_mounts(int at, const char *name)
 {
-    _cleanup_(staging_paths_clear) struct staging_paths p = {0};
+    _cleanup_(path_list_clear) struct path_list p = {0};
     int flags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
 
-    int r = staging_paths_add(&p, strdup(name));
+    int r = path_list_add(&p, strdup(name));
     for (size_t i = 0; i < p.count && r == 0; i++) {
-        int fd = beneath_open(at, p.list[i], flags, 0);
+        int fd = beneath_open(at, p.v[i], flags, 0);
         if (fd >= 0)
-            r = staging_paths_add_dirs(&p, fd, p.list[i], true);
+            r = staging_add_dirs(&p, fd, p.v[i], true);
         else if (!error_is_absence(fd) && fd != -EACCES)
             r = fd;
         /* A directory that may not be read can be moved all the same, and removing what is left
@@ -110,26 +93,26 @@ int staging_find_mounts(int at, const char *name)
 /* ---- The group of what is staged */
 
 /* Gives NAME of AT group GID, and directories the setgid bit. Adds directories to P. */
-static void inherit(struct staging_paths *p, int at, const char *name, const char *path, gid_t gid)
+static void inherit(struct path_list *p, int at, const char *name, const char *path, gid_t gid)
 {
     struct stat st;
     if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
         fchownat(at, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
         return;
     if (fchmodat(at, name, (st.st_mode & 07777) | S_ISGID, 0) == 0)
-        (void)staging_paths_add(p, strdup(path));
+        (void)path_list_add(p, strdup(path));
 }
 
 void staging_dirs_inherit(int at, const char *name, gid_t gid)
 {
-    _cleanup_(staging_paths_clear) struct staging_paths p = {0};
+    _cleanup_(path_list_clear) struct path_list p = {0};
 
     inherit(&p, at, name, name, gid);
     for (size_t i = 0; i < p.count; i++) {
-        int fd = beneath_open(at, p.list[i], O_RDONLY | O_DIRECTORY, 0);
+        int fd = beneath_open(at, p.v[i], O_RDONLY | O_DIRECTORY, 0);
         _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
         for (struct dirent *e; d && file_next(d, &e) > 0;) {
-            _cleanup_free_ char *path = path_join(p.list[i], e->d_name);
+            _cleanup_free_ char *path = path_join(p.v[i], e->d_name);
             if (path)
                 inherit(&p, dirfd(d), e->d_name, path, gid);
         }

@@ -184,27 +184,27 @@ static int finish_alone(const struct fresh_tree *t, const char *path)
  * known, and of all beneath these. */
 static int finish_unknown(const struct fresh_tree *t, int at, const char *name, const char *path)
 {
-    _cleanup_(staging_paths_clear) struct staging_paths p = {0};
+    _cleanup_(path_list_clear) struct path_list p = {0};
     int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int r = fd < 0 ? -errno : staging_paths_add_dirs(&p, fd, path, false);
+    int r = fd < 0 ? -errno : staging_add_dirs(&p, fd, path, false);
     if (r < 0)
         return staging_error(t->err, -r, t->a, path, "cannot read what is staged");
     size_t unknown = 0;
     for (size_t i = 0; i < p.count; i++) {
-        if (find_fresh(t, p.list[i]))
-            free(p.list[i]);
+        if (find_fresh(t, p.v[i]))
+            free(p.v[i]);
         else
-            p.list[unknown++] = p.list[i];
+            p.v[unknown++] = p.v[i];
     }
     p.count = unknown;
     for (size_t i = 0; i < p.count && r == 0; i++) {
-        fd = beneath_open(t->a->new_fd, p.list[i], O_RDONLY | O_DIRECTORY, 0);
-        r = fd < 0 ? fd : staging_paths_add_dirs(&p, fd, p.list[i], false);
+        fd = beneath_open(t->a->new_fd, p.v[i], O_RDONLY | O_DIRECTORY, 0);
+        r = fd < 0 ? fd : staging_add_dirs(&p, fd, p.v[i], false);
         if (r < 0)
-            staging_error(t->err, -r, t->a, p.list[i], "cannot read what is staged");
+            staging_error(t->err, -r, t->a, p.v[i], "cannot read what is staged");
     }
     for (size_t i = p.count; r == 0 && i-- > 0;)
-        r = finish_alone(t, p.list[i]);
+        r = finish_alone(t, p.v[i]);
     return r;
 }
 

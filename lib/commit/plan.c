@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
@@ -27,7 +26,7 @@ static void planner_clear(struct planner *p)
 
 /* ---- A pair of directories */
 
-static int read_names(int dirfd, char ***names, size_t *count)
+static int read_names(int dirfd, struct path_list *names)
 {
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
@@ -36,19 +35,11 @@ static int read_names(int dirfd, char ***names, size_t *count)
     if (!d)
         return -errno;
     int more;
-    for (struct dirent *e; (more = file_next(d, &e)) > 0;) {
-        if (array_grow(*names, *count) < 0)
+    for (struct dirent *e; (more = file_next(d, &e)) > 0;)
+        if (path_list_add(names, strdup(e->d_name)) < 0)
             return -ENOMEM;
-        (*names)[*count] = strdup(e->d_name);
-        if (!(*names)[*count])
-            return -ENOMEM;
-        (*count)++;
-    }
-    if (more < 0)
-        return more;
-    if (*count)
-        qsort(*names, *count, sizeof **names, path_compare);
-    return 0;
+    path_list_sort(names);
+    return more;
 }
 
 static int plan_pair(struct planner *p, const struct work *w)
@@ -68,17 +59,12 @@ static int plan_pair(struct planner *p, const struct work *w)
     d.new_fd = new_fd;
     d.other_fd = other_fd;
 
-    char **names = NULL;
-    size_t count = 0;
-    int r = read_names(new_fd, &names, &count);
+    _cleanup_(path_list_clear) struct path_list names = {0};
+    int r = read_names(new_fd, &names);
     if (r < 0)
         staging_error(p->err, -r, d.a, w->path, "cannot read what is staged");
-    for (size_t i = 0; i < count; i++) {
-        if (r == 0)
-            r = plan_name(p, &d, names[i]);
-        free(names[i]);
-    }
-    free(names);
+    for (size_t i = 0; i < names.count && r == 0; i++)
+        r = plan_name(p, &d, names.v[i]);
     return r;
 }
 

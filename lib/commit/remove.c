@@ -12,14 +12,14 @@
 
 int plan_is_removed(const struct staging_area *a, const char *path, bool itself)
 {
-    _cleanup_free_ char *prefix = a->remove_count ? strdup(path) : NULL;
+    _cleanup_free_ char *prefix = a->remove.count ? strdup(path) : NULL;
 
     if (!prefix)
-        return a->remove_count ? -ENOMEM : 0;
+        return a->remove.count ? -ENOMEM : 0;
     for (char *end = itself ? prefix + strlen(prefix) : strrchr(prefix, '/'); end;
          end = strrchr(prefix, '/')) {
         *end = '\0';
-        if (bsearch(&prefix, a->remove, a->remove_count, sizeof *a->remove, path_compare))
+        if (path_list_has(&a->remove, prefix))
             return 1;
     }
     return 0;
@@ -54,18 +54,17 @@ static int plan_remove(struct planner *p, unsigned area, const char *path)
 
 int plan_removes(struct planner *p, unsigned area)
 {
-    const struct staging_area *a = &p->s->areas[area];
+    struct staging_area *a = &p->s->areas[area];
     int r = 0;
 
-    if (a->remove_count)
-        qsort(a->remove, a->remove_count, sizeof *a->remove, path_compare);
-    for (size_t i = 0; i < a->remove_count && r == 0; i++) {
+    path_list_sort(&a->remove);
+    for (size_t i = 0; i < a->remove.count && r == 0; i++) {
         /* Named twice, or gone with a directory above it. */
-        if (i && strcmp(a->remove[i - 1], a->remove[i]) == 0)
+        if (i && strcmp(a->remove.v[i - 1], a->remove.v[i]) == 0)
             continue;
-        r = plan_is_removed(a, a->remove[i], false);
+        r = plan_is_removed(a, a->remove.v[i], false);
         if (r == 0)
-            r = plan_remove(p, area, a->remove[i]);
+            r = plan_remove(p, area, a->remove.v[i]);
         else if (r > 0)
             r = 0;
         else

@@ -148,12 +148,9 @@ int staging_set_remove(struct staging *s, int area, const char *path)
     struct staging_area *a = &s->areas[area];
     if (s->o.keep_old)
         return 0;
-    if (array_grow(a->remove, a->remove_count) < 0)
-        return -ENOMEM;
-    int r = take_path(path, &a->remove[a->remove_count]);
-    if (r == 0)
-        a->remove_count++;
-    return r;
+    char *taken;
+    int r = take_path(path, &taken);
+    return r < 0 ? r : path_list_add(&a->remove, taken);
 }
 
 /* Locks the targets at a moment when no earlier commit waits there to be completed: what it has

@@ -35,6 +35,7 @@
 
 #include "base/buf.h"
 #include "base/own_names.h"
+#include "base/path.h"
 #include "staging.h"
 
 #define STAGING_JOURNAL "journal"
@@ -77,8 +78,7 @@ struct staging_area {
     size_t made_count;
     struct staging_named *dirs; /* sorted by path when the commit begins */
     size_t dir_count;
-    char **remove; /* owned */
-    size_t remove_count;
+    struct path_list remove; /* sorted when the commit begins */
 };
 
 struct staging_last {
@@ -186,17 +186,9 @@ int staging_find_mounts(int at, const char *name);
  * directory of group GID. As far as that is allowed. */
 void staging_dirs_inherit(int at, const char *name, gid_t gid);
 
-/* Paths of directories, collected from the top down. */
-struct staging_paths {
-    char **list; /* owned, as are the texts */
-    size_t count;
-};
-void staging_paths_clear(struct staging_paths *p);
-/* Takes PATH over; NULL is -ENOMEM. */
-int staging_paths_add(struct staging_paths *p, char *path);
 /* Adds the directories in FD, which is PATH and taken over. MOUNTS: looks at every name, and
  * refuses mount points. */
-int staging_paths_add_dirs(struct staging_paths *p, int fd, const char *path, bool mounts);
+int staging_add_dirs(struct path_list *dirs, int fd, const char *path, bool mounts);
 
 /* ---- fresh.c */
 

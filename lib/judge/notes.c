@@ -212,28 +212,17 @@ int note_sticky(struct wp_verify_report *r, const char *dir, const char *shown, 
 
 /* ---- Leftovers --------------------------------------------------------------------------- */
 
-int leftovers_add(struct leftovers *l, const char *file)
+int leftovers_add(struct path_list *l, const char *file)
 {
     size_t stem;
 
     if (!index_is_data_name(path_base(file), &stem) && !index_is_temporary(path_base(file)))
         return 0;
-    if (array_grow(l->files, l->count) < 0)
-        return -ENOMEM;
-    l->files[l->count] = strdup(file);
-    return l->files[l->count++] ? 0 : -ENOMEM;
-}
-
-void leftovers_clear(struct leftovers *l)
-{
-    for (size_t i = 0; i < l->count; i++)
-        free(l->files[i]);
-    free(l->files);
-    *l = (struct leftovers){0};
+    return path_list_add(l, strdup(file));
 }
 
 /* The data files that the indexes of R name. Of an index that cannot be read, nothing is known. */
-static int named_files(const struct wp_verify_report *r, struct leftovers *out)
+static int named_files(const struct wp_verify_report *r, struct path_list *out)
 {
     for (size_t i = 0; i < r->count; i++) {
         _cleanup_free_ char *dir = path_dir(r->indexes[i].index);
@@ -246,8 +235,7 @@ static int named_files(const struct wp_verify_report *r, struct leftovers *out)
                 return -ENOMEM;
         }
     }
-    if (out->count)
-        qsort(out->files, out->count, sizeof *out->files, path_compare);
+    path_list_sort(out);
     return 0;
 }
 
@@ -268,20 +256,17 @@ static bool is_of_corrupt(const struct wp_verify_report *r, const char *file)
     return false;
 }
 
-int note_leftovers(struct wp_verify_report *r, struct leftovers *l)
+int note_leftovers(struct wp_verify_report *r, const struct path_list *l)
 {
-    struct leftovers named = {0};
+    _cleanup_(path_list_clear) struct path_list named = {0};
     int e = named_files(r, &named);
 
     for (size_t i = 0; i < l->count && !e; i++) {
-        if (index_is_temporary(path_base(l->files[i])))
-            e = note_add(r, WP_NOTE_ORPHAN, l->files[i], "Numba did not finish writing it");
-        else if (!(named.count && bsearch(&l->files[i], named.files, named.count,
-                                          sizeof *named.files, path_compare)) &&
-                 !is_of_corrupt(r, l->files[i]))
-            e = note_add(r, WP_NOTE_ORPHAN, l->files[i], "no index names this data file");
+        if (index_is_temporary(path_base(l->v[i])))
+            e = note_add(r, WP_NOTE_ORPHAN, l->v[i], "Numba did not finish writing it");
+        else if (!path_list_has(&named, l->v[i]) && !is_of_corrupt(r, l->v[i]))
+            e = note_add(r, WP_NOTE_ORPHAN, l->v[i], "no index names this data file");
     }
-    leftovers_clear(&named);
     return e;
 }
 

@@ -1,16 +1,11 @@
 #pragma once
 /* What verify tells besides its judgements: see enum wp_note_kind. */
 
+#include "base/path.h"
 #include "manifest/manifest.h"
 #include "numba/data.h"
 #include "numba/places.h"
 #include "warmpack.h"
-
-/* Cache files that are no indexes, by their names in the report. */
-struct leftovers {
-    char **files; /* owned */
-    size_t count;
-};
 
 /* Adds a note. 0 or -ENOMEM. */
 int note_add(struct wp_verify_report *r, enum wp_note_kind kind, const char *path, const char *fmt,
@@ -27,10 +22,10 @@ int note_ahead(struct wp_verify_report *r, const struct wp_index_status *s);
 int note_sticky(struct wp_verify_report *r, const char *dir, const char *shown, uid_t owner,
                 const struct places_user *u);
 
-int leftovers_add(struct leftovers *l, const char *file);
+/* Adds FILE, by its name in the report, to the cache files that are no indexes, if it is one. */
+int leftovers_add(struct path_list *l, const char *file);
 /* Which of them no index of R names. */
-int note_leftovers(struct wp_verify_report *r, struct leftovers *l);
-void leftovers_clear(struct leftovers *l);
+int note_leftovers(struct wp_verify_report *r, const struct path_list *l);
 
 /* LOCATORS (NULL: not set) take the place of what is judged here. */
 int note_locators(struct wp_verify_report *r, const char *locators);

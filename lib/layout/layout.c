@@ -223,10 +223,8 @@ void layout_clear(struct layout *l)
         free(l->placed[i].source_dir);
         free(l->placed[i].path);
     }
-    for (size_t i = 0; i < l->kept_count; i++)
-        free(l->kept[i]);
     free(l->placed);
-    free(l->kept);
+    path_list_clear(&l->kept);
     free(l->cache_below);
     free(l->user_root);
     free(l->inside_root);

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "base/entry.h"
+#include "base/path.h"
 #include "commit/staging.h"
 #include "judge/on_disk.h"
 #include "stream/pool.h"
@@ -99,9 +100,8 @@ struct layout_claims {
 /* The data files that are in a destination of the target already. */
 struct layout_listing {
     int area;
-    char *path;   /* NULL: not used yet; owned */
-    char **names; /* sorted; owned */
-    size_t count;
+    char *path;             /* NULL: not used yet; owned */
+    struct path_list names; /* sorted */
 };
 
 struct layout_options {
@@ -146,8 +146,7 @@ struct layout {
     char *user_root;        /* owned */
     char *inside_root;      /* a cache root inside the tree; owned */
     struct layout_used used;
-    char **kept; /* paths that the staging borrows until the commit; owned */
-    size_t kept_count;
+    struct path_list kept; /* that the staging borrows until the commit */
 
     /* Results. */
     struct placed_index *placed; /* owned */

@@ -113,10 +113,9 @@ static int put_file(struct layout *l, const struct layout_record *record,
 /* Sets a directory's attributes with a copy of its path that lives until the commit. */
 static int set_dir(struct layout *l, int area, struct staging_dir *attributes, struct wp_error *err)
 {
-    if (array_grow(l->kept, l->kept_count) < 0 ||
-        !(l->kept[l->kept_count] = strdup(attributes->path)))
+    if (path_list_add(&l->kept, strdup(attributes->path)) < 0)
         return error_nomem(err);
-    attributes->path = l->kept[l->kept_count++];
+    attributes->path = l->kept.v[l->kept.count - 1];
     return staging_set_dir(*l->o.staging, area, attributes) < 0 ? error_nomem(err) : 0;
 }
 

@@ -18,9 +18,7 @@
 
 static void clear_listing(struct layout_listing *listing)
 {
-    for (size_t i = 0; i < listing->count; i++)
-        free(listing->names[i]);
-    free(listing->names);
+    path_list_clear(&listing->names);
     free(listing->path);
     *listing = (struct layout_listing){0};
 }
@@ -38,16 +36,11 @@ static int fill_listing(struct layout_listing *listing, int fd)
     size_t stem;
     int r = beneath_list(fd, listing->path, &dir);
 
-    while (r > 0 && (r = file_next(dir, &item)) > 0) {
-        if (!index_is_part_name(item->d_name, &stem))
-            continue;
-        if (array_grow(listing->names, listing->count) < 0 ||
-            !(listing->names[listing->count] = strdup(item->d_name)))
+    while (r > 0 && (r = file_next(dir, &item)) > 0)
+        if (index_is_part_name(item->d_name, &stem) &&
+            path_list_add(&listing->names, strdup(item->d_name)) < 0)
             return -ENOMEM;
-        listing->count++;
-    }
-    if (listing->count)
-        qsort(listing->names, listing->count, sizeof *listing->names, path_compare);
+    path_list_sort(&listing->names);
     return r;
 }
 
@@ -88,15 +81,16 @@ int layout_remove_old_data(struct layout *l, const struct layout_record *record,
                            const struct layout_destination *d, int area,
                            const struct layout_file *index, struct wp_error *err)
 {
-    const struct layout_listing *there = list_target(l, area, d->path, err);
+    const struct layout_listing *listing = list_target(l, area, d->path, err);
     size_t low, count, stem;
     const struct layout_file *own = layout_stem(record, index, &count);
 
-    if (!there)
+    if (!listing)
         return err && err->code ? -err->code : error_nomem(err);
-    low = array_first(i, there->count, strncmp(there->names[i], index->name, index->stem) < 0);
+    const struct path_list *there = &listing->names;
+    low = array_first(i, there->count, strncmp(there->v[i], index->name, index->stem) < 0);
     for (; low < there->count; low++) {
-        const char *name = there->names[low];
+        const char *name = there->v[low];
         _cleanup_free_ char *path = NULL;
 
         if (strncmp(name, index->name, index->stem) != 0)

@@ -239,25 +239,20 @@ static int find_in_home(struct pack *p, int fd, const char *dir, const char *hom
 }
 
 /* The names in directory D that are IDs, sorted. 0 or negative errno. */
-static int list_homes(DIR *d, char ***homes, size_t *count)
+static int list_homes(DIR *d, struct path_list *homes)
 {
     struct dirent *item;
     int r;
 
     while ((r = file_next(d, &item)) > 0) {
-        char *home = path_join(MANIFEST_DIR, item->d_name);
+        _cleanup_free_ char *home = path_join(MANIFEST_DIR, item->d_name);
 
-        if (!home || array_grow(*homes, *count) < 0) {
-            free(home);
+        if (!home)
             return -ENOMEM;
-        }
-        if (own_home_prefix(home) == 0)
-            (*homes)[(*count)++] = home;
-        else
-            free(home);
+        if (own_home_prefix(home) == 0 && path_list_add(homes, take_ptr(home)) < 0)
+            return -ENOMEM;
     }
-    if (*count)
-        qsort(*homes, *count, sizeof **homes, path_compare);
+    path_list_sort(homes);
     return r;
 }
 
@@ -269,20 +264,15 @@ static int find_in_member(struct pack *p, const struct wp_member *m, struct wp_e
     _cleanup_close_ int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     int held = fd < 0 ? -1 : beneath_open(fd, MANIFEST_DIR, O_RDONLY | O_DIRECTORY, 0);
     _cleanup_closedir_ DIR *d = held < 0 ? NULL : file_list(held);
-    char **homes = NULL;
-    size_t count = 0;
+    _cleanup_(path_list_clear) struct path_list homes = {0};
     int r = 0;
 
     if (!dir || !as)
         return error_nomem(err);
-    if (d && (r = list_homes(d, &homes, &count)) < 0)
+    if (d && (r = list_homes(d, &homes)) < 0)
         error_set(err, -r, dir, "cannot read its " MANIFEST_DIR);
-    for (size_t i = 0; i < count; i++) {
-        if (r == 0)
-            r = find_in_home(p, fd, dir, homes[i], as, err);
-        free(homes[i]);
-    }
-    free(homes);
+    for (size_t i = 0; i < homes.count && r == 0; i++)
+        r = find_in_home(p, fd, dir, homes.v[i], as, err);
     return r;
 }
 

@@ -79,11 +79,11 @@ static int add_archived(struct restore *restore, struct repair *repair, size_t d
 static int add_inside(struct restore *restore, struct repair *repair, size_t dir,
                       struct wp_error *err)
 {
-    for (size_t i = 0; i < repair->t->inside_count; i++) {
+    for (size_t i = 0; i < repair->t->insides.count; i++) {
         struct restore_place p = {.kind = LAYOUT_INSIDE,
                                   .root = LAYOUT_TREE,
                                   .fd = restore->fd,
-                                  .below = repair->t->insides[i]};
+                                  .below = repair->t->insides.v[i]};
 
         int r = restore_place_add_hashed(restore, repair, &p, restore->roots,
                                          repair->t->dirs[dir].path, dir, err);
@@ -155,8 +155,8 @@ static int open_root(struct restore *restore, struct repair *repair, const char 
 /* Does the cache root of earlier times lie where the archive had one inside the tree? */
 static bool was_inside(const struct restore *restore, const struct tree_manifest *t)
 {
-    for (size_t i = 0; i < t->inside_count; i++) {
-        _cleanup_free_ char *whole = path_join(restore->dir_path, t->insides[i]);
+    for (size_t i = 0; i < t->insides.count; i++) {
+        _cleanup_free_ char *whole = path_join(restore->dir_path, t->insides.v[i]);
 
         if (same_path(whole, t->old_root))
             return true;

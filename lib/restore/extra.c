@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
@@ -17,20 +16,8 @@
 #include "numba/index.h"
 #include "tree/beneath.h"
 
-struct dirs {
-    char **paths; /* owned */
-    size_t count;
-};
-
-static void clear(struct dirs *d)
-{
-    for (size_t i = 0; i < d->count; i++)
-        free(d->paths[i]);
-    free(d->paths);
-}
-
 /* The directories of T's entries; those in metadata share theirs with others. */
-static int add_dirs(struct dirs *d, const struct repair *repair)
+static int add_dirs(struct path_list *d, const struct repair *repair)
 {
     for (size_t i = 0; i < repair->t->m.entry_count && !repair->t->info; i++) {
         const char *path = repair->files[i].path;
@@ -40,11 +27,10 @@ static int add_dirs(struct dirs *d, const struct repair *repair)
             continue;
         if (!dir)
             return -ENOMEM;
-        if (d->count && strcmp(d->paths[d->count - 1], dir) == 0)
+        if (d->count && strcmp(d->v[d->count - 1], dir) == 0)
             continue;
-        if (array_grow(d->paths, d->count) < 0)
+        if (path_list_add(d, take_ptr(dir)) < 0)
             return -ENOMEM;
-        d->paths[d->count++] = take_ptr(dir);
     }
     return 0;
 }
@@ -82,16 +68,14 @@ static int count_in(struct restore *restore, const char *dir, struct wp_error *e
 
 int restore_extra(struct restore *restore, struct wp_error *err)
 {
-    struct dirs d = {0};
+    _cleanup_(path_list_clear) struct path_list d = {0};
     int r = 0;
 
     for (size_t i = 0; i < restore->trees.count && r == 0 && !restore->grafting; i++)
         r = add_dirs(&d, &restore->repairs[i]) < 0 ? error_nomem(err) : 0;
-    if (d.count)
-        qsort(d.paths, d.count, sizeof *d.paths, path_compare);
+    path_list_sort(&d);
     for (size_t i = 0; i < d.count && r == 0; i++)
-        if (!i || strcmp(d.paths[i - 1], d.paths[i]) != 0)
-            r = count_in(restore, d.paths[i], err);
-    clear(&d);
+        if (!i || strcmp(d.v[i - 1], d.v[i]) != 0)
+            r = count_in(restore, d.v[i], err);
     return r;
 }

@@ -62,7 +62,7 @@ static int is_same(const struct seal *s, const struct entry *e)
 }
 
 /* The directories of manifests at the top of DIR. */
-static int find_homes(const struct seal *s, struct tree_homes *homes, struct wp_error *err)
+static int find_homes(const struct seal *s, struct path_list *homes, struct wp_error *err)
 {
     return trees_homes(staging_target(s->staging, 0), MANIFEST_DIR, homes) < 0 ? error_nomem(err)
                                                                                : 0;
@@ -70,12 +70,12 @@ static int find_homes(const struct seal *s, struct tree_homes *homes, struct wp_
 
 int seal_is_there(struct seal *s, struct wp_error *err)
 {
-    struct tree_homes homes = {0};
+    struct path_list homes = {0};
     int r = find_homes(s, &homes, err);
 
     if (r == 0)
         r = homes.count == 1;
-    trees_homes_clear(&homes);
+    path_list_clear(&homes);
     for (size_t i = 0; i < s->entry_count && r == 1; i++) {
         r = is_same(s, &s->entries[i]);
         if (r < 0)
@@ -208,7 +208,7 @@ int seal_check_earlier(struct seal *s, struct wp_error *err)
         .dir = s->o->dir, .fd = staging_tree(s->staging, 0), .context = s->context};
     _cleanup_free_ char *home = path_dir(s->entries[s->entry_count - 1].path);
     _cleanup_(tree_manifest_clear) struct tree_manifest new = {.foreign = -1};
-    struct tree_homes homes = {0};
+    struct path_list homes = {0};
     struct by_source by = {0};
     int r = home ? find_homes(s, &homes, err) : error_nomem(err);
 
@@ -218,9 +218,9 @@ int seal_check_earlier(struct seal *s, struct wp_error *err)
             r = sort_by_source(&by, &s->result->made.verify) < 0 ? error_nomem(err) : 0;
     }
     for (size_t i = 0; i < homes.count && r == 0; i++)
-        r = check_home(s, &by, &new.m, homes.list[i], err);
+        r = check_home(s, &by, &new.m, homes.v[i], err);
     free(by.v);
-    trees_homes_clear(&homes);
+    path_list_clear(&homes);
     return r;
 }
 
@@ -240,8 +240,8 @@ int seal_find_earlier(struct seal *s, struct wp_error *err)
         staging_set_remove(s->staging, 0, MANIFEST_DIR "/" OWN_PYTHON) < 0)
         r = error_nomem(err);
     for (size_t i = 0; i < s->earlier.count && r == 0; i++)
-        if (strcmp(s->earlier.list[i], home) == 0)
-            *s->earlier.list[i] = '\0'; /* the same directory gets the new manifest */
+        if (strcmp(s->earlier.v[i], home) == 0)
+            *s->earlier.v[i] = '\0'; /* the same directory gets the new manifest */
     return r;
 }
 
@@ -257,7 +257,7 @@ static int remove_home(const struct seal *s, const char *home)
 void seal_remove_earlier(struct seal *s)
 {
     for (size_t i = 0; i < s->earlier.count; i++) {
-        const char *home = s->earlier.list[i];
+        const char *home = s->earlier.v[i];
         int r = *home ? remove_home(s, home) : 0;
 
         if (r < 0)

@@ -137,7 +137,7 @@ int wp_seal(const struct wp_context *context, const struct wp_seal_options *o,
         r = commit(&s, err);
     staging_free(s.staging);
     seal_forget(&s);
-    trees_homes_clear(&s.earlier);
+    path_list_clear(&s.earlier);
     if (r < 0)
         wp_seal_result_clear(result);
     return r < 0 ? r : 0;

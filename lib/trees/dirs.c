@@ -113,13 +113,12 @@ int tree_find_insides(struct tree_manifest *t)
             return -ENOMEM;
         if (!root || !path_is_safe(path))
             continue;
-        for (size_t k = 0; k < t->inside_count && !known; k++)
-            known = strcmp(t->insides[k], root) == 0;
+        for (size_t k = 0; k < t->insides.count && !known; k++)
+            known = strcmp(t->insides.v[k], root) == 0;
         if (known)
             continue;
-        if (array_grow(t->insides, t->inside_count) < 0)
+        if (path_list_add(&t->insides, take_ptr(root)) < 0)
             return -ENOMEM;
-        t->insides[t->inside_count++] = take_ptr(root);
     }
     return 0;
 }

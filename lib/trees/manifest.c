@@ -183,13 +183,11 @@ void tree_manifest_clear(struct tree_manifest *t)
         free(t->dirs[i].archived);
         free(t->dirs[i].path);
     }
-    for (size_t i = 0; i < t->inside_count; i++)
-        free(t->insides[i]);
     if (t->foreign >= 0)
         close(t->foreign);
     manifest_clear(&t->m);
     free(t->dirs);
-    free(t->insides);
+    path_list_clear(&t->insides);
     free(t->packed_root);
     free(t->foreign_home);
     free(t->prefix);

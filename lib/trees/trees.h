@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "manifest/manifest.h"
 
 enum { TREES_MOST_STRIP = 32 };
@@ -43,8 +44,7 @@ struct tree_manifest {
     /* Found when they are asked for. */
     struct source_dir *dirs; /* sorted by archived; owned */
     size_t dir_count;
-    char **insides; /* cache roots inside the tree, as paths of it; owned */
-    size_t inside_count;
+    struct path_list insides; /* cache roots inside the tree, as paths of it; owned */
     char *packed_root; /* "/srv/build/app/": where it was packed, if that is elsewhere; owned */
 };
 
@@ -73,13 +73,9 @@ int trees_take_home(struct trees *trees, const char *home, struct wp_error *err)
 
 /* ---- walk.c */
 int trees_walk(struct trees *trees, struct wp_error *err);
-/* Directories called like a manifest's own in directory PLACE beneath FD, as paths. */
-struct tree_homes {
-    char **list; /* sorted; owned, as are the texts */
-    size_t count;
-};
-int trees_homes(int fd, const char *place, struct tree_homes *homes); /* 0 or negative errno */
-void trees_homes_clear(struct tree_homes *homes);
+/* Directories called like a manifest's own in directory PLACE beneath FD, as paths, sorted. 0 or
+ * negative errno. */
+int trees_homes(int fd, const char *place, struct path_list *homes);
 
 /* ---- manifest.c */
 /* Reads the manifest in directory HOME of the tree, without its state. 1; 0: there is none. Clear T

@@ -9,30 +9,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
 #include "tree/beneath.h"
 #include "trees.h"
-
-/* Takes over PATH, NULL on no memory. */
-static int add_path(struct tree_homes *p, char *path)
-{
-    if (!path || array_grow(p->list, p->count) < 0) {
-        free(path);
-        return -ENOMEM;
-    }
-    p->list[p->count++] = path;
-    return 0;
-}
-
-void trees_homes_clear(struct tree_homes *p)
-{
-    while (p->count)
-        free(p->list[--p->count]);
-    free(p->list);
-}
 
 static int compare_backwards(const void *a, const void *b)
 {
@@ -53,7 +34,7 @@ static int is_dir(int fd, const struct dirent *item)
 
 /* Adds the directories in DIR; none where nobody lets us read it. They stand in the order of their
  * names, the first one last. */
-static int add_dirs(int fd, struct tree_homes *p, const char *dir)
+static int add_dirs(int fd, struct path_list *p, const char *dir)
 {
     _cleanup_closedir_ DIR *d = NULL;
     size_t first = p->count;
@@ -66,29 +47,29 @@ static int add_dirs(int fd, struct tree_homes *p, const char *dir)
         int yes = is_dir(dirfd(d), item);
 
         if (yes > 0)
-            yes = add_path(p, path_join(dir, item->d_name));
+            yes = path_list_add(p, path_join(dir, item->d_name));
         if (yes < 0)
             return yes;
     }
     if (p->count > first)
-        qsort(p->list + first, p->count - first, sizeof *p->list, compare_backwards);
+        qsort(p->v + first, p->count - first, sizeof *p->v, compare_backwards);
     return r;
 }
 
-int trees_homes(int fd, const char *place, struct tree_homes *homes)
+int trees_homes(int fd, const char *place, struct path_list *homes)
 {
-    struct tree_homes dirs = {0};
+    struct path_list dirs = {0};
     int r = add_dirs(fd, &dirs, place);
 
     for (; dirs.count && r == 0; dirs.count--) {
-        char *path = dirs.list[dirs.count - 1];
+        char *path = dirs.v[dirs.count - 1];
 
         if (own_home_prefix(path) >= 0)
-            r = add_path(homes, path);
+            r = path_list_add(homes, path);
         else
             free(path);
     }
-    trees_homes_clear(&dirs);
+    path_list_clear(&dirs);
     return r;
 }
 
@@ -103,20 +84,20 @@ static int cannot_read(const struct trees *trees, const char *dir, int r, struct
 /* Manifests in PLACE/ID/ for every ID. */
 static int take_homes(struct trees *trees, const char *place, struct wp_error *err)
 {
-    struct tree_homes ids = {0};
+    struct path_list ids = {0};
     int r = trees_homes(trees->fd, place, &ids);
 
     if (r < 0)
         r = cannot_read(trees, place, r, err);
 
     for (size_t i = 0; i < ids.count && r == 0; i++)
-        r = trees_take_home(trees, ids.list[i], err);
-    trees_homes_clear(&ids);
+        r = trees_take_home(trees, ids.v[i], err);
+    path_list_clear(&ids);
     return r;
 }
 
 /* Takes the manifests of directory DIR, or adds what is in it to what is to be looked at. */
-static int look_at(struct trees *trees, struct tree_homes *p, const char *dir, struct wp_error *err)
+static int look_at(struct trees *trees, struct path_list *p, const char *dir, struct wp_error *err)
 {
     const char *name = path_base(dir);
     int r;
@@ -137,7 +118,7 @@ static int look_at(struct trees *trees, struct tree_homes *p, const char *dir, s
 
 int trees_walk(struct trees *trees, struct wp_error *err)
 {
-    struct tree_homes todo = {0};
+    struct path_list todo = {0};
     int r = add_dirs(trees->fd, &todo, "");
 
     if (r < 0)
@@ -145,12 +126,12 @@ int trees_walk(struct trees *trees, struct wp_error *err)
 
     /* A stack, so that the depth of a tree costs no descriptors and no frames. */
     while (todo.count && r == 0) {
-        _cleanup_free_ char *dir = todo.list[--todo.count];
+        _cleanup_free_ char *dir = todo.v[--todo.count];
 
         r = context_check(trees->context, err);
         if (r == 0)
             r = look_at(trees, &todo, dir, err);
     }
-    trees_homes_clear(&todo);
+    path_list_clear(&todo);
     return r;
 }

@@ -130,14 +130,11 @@ static int forget_archive(struct unpack *u, struct earlier *old, struct wp_error
 
 /* ---- Caches named for earlier paths ------------------------------------------------------ */
 
-/* Cache roots inside the tree as M has them and STATE says of them; NULL-ended, owned by the
- * caller. */
-static char **inside_roots(const struct manifest *m, const struct manifest_state *state)
+/* Adds the cache roots inside the tree as M has them and STATE says of them. */
+static int inside_roots(const struct manifest *m, const struct manifest_state *state,
+                        struct path_list *roots)
 {
-    char **roots = calloc(m->cache_count + 2, sizeof *roots);
-    size_t n = 0;
-
-    for (size_t i = 0; roots && i <= m->cache_count; i++) {
+    for (size_t i = 0; i <= m->cache_count; i++) {
         const struct manifest_cache *c = i < m->cache_count ? &m->caches[i] : NULL;
         const char *base = state->root_count ? state->roots[0] : NULL, *below = NULL;
         _cleanup_free_ char *root = NULL;
@@ -147,10 +144,11 @@ static char **inside_roots(const struct manifest *m, const struct manifest_state
         else if (!c && base && state->cache_root && path_is_under(state->cache_root, base)) {
             root = strdup(path_from(state->cache_root, base));
         }
-        if (root && (!n || strcmp(roots[n - 1], root) != 0))
-            roots[n++] = take_ptr(root);
+        if (root && (!roots->count || strcmp(roots->v[roots->count - 1], root) != 0) &&
+            path_list_add(roots, take_ptr(root)) < 0)
+            return -ENOMEM;
     }
-    return roots;
+    return 0;
 }
 
 /* Is it a path that the tree has now, where caches of a cache root stay? */
@@ -190,24 +188,21 @@ static int remove_names(struct unpack *u, const struct manifest_state *state, co
 static int remove_old_names(struct unpack *u, const struct manifest *m,
                             const struct manifest_state *state)
 {
-    char **insides = inside_roots(m, state);
+    _cleanup_(path_list_clear) struct path_list insides = {0};
     _cleanup_free_ char *last = NULL;
-    int r = insides ? 0 : -ENOMEM;
+    int r = inside_roots(m, state, &insides);
 
-    for (size_t i = 0; i < m->entry_count && r == 0 && *insides; i++) {
+    for (size_t i = 0; i < m->entry_count && r == 0 && insides.count; i++) {
         const char *path = path_strip(m->entries[i].path, state->strip);
         _cleanup_free_ char *dir = path && path_has_suffix(path, ".py") ? path_dir(path) : NULL;
 
         if (!dir || (last && strcmp(last, dir) == 0))
             continue;
-        for (char **inside = insides; *inside && r == 0; inside++)
-            r = remove_names(u, state, *inside, dir);
+        for (size_t k = 0; k < insides.count && r == 0; k++)
+            r = remove_names(u, state, insides.v[k], dir);
         free(last);
         last = take_ptr(dir);
     }
-    for (char **inside = insides; inside && *inside; inside++)
-        free(*inside);
-    free(insides);
     return r;
 }
 
@@ -253,7 +248,7 @@ static int supersede_in(struct unpack *u, const char *top, struct wp_error *err)
                           .fd = staging_target(u->staging, 0),
                           .pool = u->a->pool,
                           .context = u->a->context};
-    struct tree_homes homes = {0};
+    struct path_list homes = {0};
     int r;
 
     if (*top && u->o->replace)
@@ -262,8 +257,8 @@ static int supersede_in(struct unpack *u, const char *top, struct wp_error *err)
     if (r < 0)
         r = error_set(err, -r, place, "cannot read directory");
     for (size_t i = 0; i < homes.count && r == 0; i++)
-        r = supersede_one(u, &trees, homes.list[i], err);
-    trees_homes_clear(&homes);
+        r = supersede_one(u, &trees, homes.v[i], err);
+    path_list_clear(&homes);
     return r;
 }
 

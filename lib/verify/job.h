@@ -27,7 +27,7 @@ struct verify_tree {
     struct caches *zipped; /* and of those in its zips, which have caches in the user-wide place */
     char **bases;          /* absolute paths by which Python may see the tree; owned */
     struct verify v;
-    struct leftovers leftovers; /* other files of caches */
+    struct path_list leftovers; /* other files of caches */
     char *dir_path;             /* of the tree: absolute; owned */
     struct trees trees;         /* what its manifests say */
     struct cache_link *links;   /* owned */

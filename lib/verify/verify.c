@@ -113,7 +113,7 @@ static int run(struct verify_tree *t, struct judge_expect *expect, struct wp_err
 static void clear(struct verify_tree *t)
 {
     verify_end(&t->v);
-    leftovers_clear(&t->leftovers);
+    path_list_clear(&t->leftovers);
     trees_clear(&t->trees);
     cleanup_close(&t->trees.fd);
     free(t->dir_path);

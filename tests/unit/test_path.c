@@ -217,6 +217,28 @@ static void what_lies_below_is_seen_from_there_and_back(void **state)
     assert_string_equal(path_from("app", ""), "app");
 }
 
+static void a_list_owns_its_texts_and_finds_them_once_it_is_sorted(void **state)
+{
+    struct path_list l = {0};
+
+    (void)state;
+    path_list_sort(&l);
+    assert_false(path_list_has(&l, "app"));
+    assert_int_equal(path_list_add(&l, strdup("b")), 0);
+    assert_int_equal(path_list_add(&l, strdup("c")), 0);
+    assert_int_equal(path_list_add(&l, strdup("a")), 0);
+    assert_int_equal(path_list_add(&l, NULL), -ENOMEM);
+    path_list_sort(&l);
+    assert_int_equal(l.count, 3);
+    assert_string_equal(l.v[0], "a");
+    assert_true(path_list_has(&l, "b"));
+    assert_true(path_list_has(&l, "c"));
+    assert_false(path_list_has(&l, "d"));
+    path_list_clear(&l);
+    assert_int_equal(l.count, 0);
+    assert_null(l.v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +256,7 @@ int main(void)
         cmocka_unit_test(a_suffix_stands_behind_something),
         cmocka_unit_test(times_are_compared_to_the_nanosecond),
         cmocka_unit_test(what_lies_below_is_seen_from_there_and_back),
+        cmocka_unit_test(a_list_owns_its_texts_and_finds_them_once_it_is_sorted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

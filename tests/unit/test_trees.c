@@ -180,7 +180,7 @@ static void a_cache_root_in_the_tree_has_moved_with_it(void **state)
     assert_string_equal(trees.list[0].old_bases[0], "/before/app");
     assert_string_equal(trees.list[0].old_root, here);
     assert_int_equal(tree_find_insides(&trees.list[0]), 0);
-    assert_string_equal(trees.list[0].insides[0], "app/.caches");
+    assert_string_equal(trees.list[0].insides.v[0], "app/.caches");
     trees_clear(&trees);
 }
 
