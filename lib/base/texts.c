@@ -1,7 +1,8 @@
-/* Keeps many short texts packed one behind the other. */
+/* Keeps many short texts packed one behind the other, and finds texts by hash. */
 
 #include "base/texts.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,4 +69,70 @@ void texts_free(struct texts *t)
         free(b);
     }
     *t = (struct texts){.blocks = NULL};
+}
+
+/* ---- Numbers by text --------------------------------------------------------------------- */
+
+static size_t hash(const char *text, size_t size)
+{
+    uint64_t h = 0xcbf29ce484222325;
+
+    for (size_t i = 0; i < size; i++)
+        h = (h ^ (unsigned char)text[i]) * 0x100000001b3;
+    return (size_t)(h ^ h >> 29);
+}
+
+static struct text_slot *slot_of(const struct text_table *t, const char *text, size_t size)
+{
+    size_t at = hash(text, size);
+
+    for (;; at++) {
+        struct text_slot *s = t->slots + (at & (t->room - 1));
+
+        if (s->value == TEXT_TABLE_NONE || (s->size == size && memcmp(s->text, text, size) == 0))
+            return s;
+    }
+}
+
+uint32_t text_table_get(const struct text_table *t, const char *text, size_t size)
+{
+    return t->room ? slot_of(t, text, size)->value : TEXT_TABLE_NONE;
+}
+
+static int grow(struct text_table *t)
+{
+    struct text_table larger = {.room = t->room ? 2 * t->room : 64, .count = t->count};
+
+    larger.slots = calloc(larger.room, sizeof *larger.slots);
+    if (!larger.slots)
+        return -ENOMEM;
+    for (size_t i = 0; i < larger.room; i++)
+        larger.slots[i].value = TEXT_TABLE_NONE;
+    for (size_t i = 0; i < t->room; i++)
+        if (t->slots[i].value != TEXT_TABLE_NONE)
+            *slot_of(&larger, t->slots[i].text, t->slots[i].size) = t->slots[i];
+    free(t->slots);
+    *t = larger;
+    return 0;
+}
+
+int text_table_put(struct text_table *t, const char *text, size_t size, uint32_t value)
+{
+    struct text_slot *s;
+    int r;
+
+    if (2 * t->count >= t->room && (r = grow(t)) < 0)
+        return r;
+    s = slot_of(t, text, size);
+    if (s->value == TEXT_TABLE_NONE) {
+        *s = (struct text_slot){text, (uint32_t)size, value};
+        t->count++;
+    }
+    return 0;
+}
+
+void text_table_free(struct text_table *t)
+{
+    free(t->slots);
+    *t = (struct text_table){0};
 }

@@ -12,11 +12,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/entry.h"
 #include "base/path.h"
+#include "base/texts.h"
 #include "commit/staging.h"
 #include "judge/on_disk.h"
 #include "stream/pool.h"
@@ -84,19 +84,6 @@ struct placed_index {
     char *path; /* owned */
 };
 
-/* A destination path that an earlier index has claimed. */
-struct layout_claim {
-    enum layout_root root;
-    char *path; /* destination directory and stem; owned */
-    uint64_t hash;
-};
-struct layout_claims {
-    struct layout_claim *list; /* owned */
-    size_t count;
-    size_t *slots;     /* a hash table of LIST: number + 1, or 0; owned */
-    size_t slot_count; /* 0 or a power of two */
-};
-
 /* The data files that are in a destination of the target already. */
 struct layout_listing {
     int area;
@@ -138,7 +125,8 @@ struct layout {
     struct layout_record *records; /* owned */
     size_t record_count;
     struct layout_record **by_dir; /* sorted; owned */
-    struct layout_claims claims;
+    struct text_table claims;      /* destination paths that earlier indexes have claimed */
+    struct texts claim_texts;      /* of them */
     struct layout_listing listings[LAYOUT_LISTINGS];
     unsigned next_listing;
     int area[LAYOUT_ROOTS]; /* -1: none yet */

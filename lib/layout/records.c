@@ -2,7 +2,7 @@
  * A tree may have thousands of either, so each is found without looking at all of them. */
 
 #include <errno.h>
-#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,88 +129,35 @@ struct layout_record **layout_records_at(const struct layout *l, const char *dir
 
 static char *claim_key(const struct layout_destination *d, const struct layout_file *f)
 {
-    _cleanup_free_ char *stem = strndup(f->name, f->stem);
+    char *key;
+    int n = asprintf(&key, "%d %s/%.*s", (int)d->root, d->path, (int)f->stem, f->name);
 
-    return stem ? path_join(d->path, stem) : NULL;
-}
-
-static uint64_t hash_of(enum layout_root root, const char *key)
-{
-    uint64_t hash = 14695981039346656037U + root; /* FNV-1a */
-
-    for (; *key; key++)
-        hash = (hash ^ (unsigned char)*key) * 1099511628211U;
-    return hash;
+    return n < 0 ? NULL : key;
 }
 
 bool layout_is_claimed(const struct layout *l, const struct layout_destination *d,
                        const struct layout_file *f)
 {
     _cleanup_free_ char *key = claim_key(d, f);
-    uint64_t hash = key ? hash_of(d->root, key) : 0;
-    size_t mask = l->claims.slot_count - 1;
 
-    if (!key || !l->claims.slot_count)
-        return false;
-    for (size_t i = hash & mask; l->claims.slots[i]; i = (i + 1) & mask) {
-        const struct layout_claim *claim = &l->claims.list[l->claims.slots[i] - 1];
-
-        if (claim->hash == hash && claim->root == d->root && strcmp(claim->path, key) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void fill_slot(struct layout *l, size_t number)
-{
-    size_t i = l->claims.list[number].hash & (l->claims.slot_count - 1);
-
-    while (l->claims.slots[i])
-        i = (i + 1) & (l->claims.slot_count - 1);
-    l->claims.slots[i] = number + 1;
-}
-
-/* Room for one more, with half of the slots free. */
-static int grow_slots(struct layout *l)
-{
-    size_t count = l->claims.slot_count ? 2 * l->claims.slot_count : 64;
-    size_t *grown;
-
-    if (2 * (l->claims.count + 1) <= l->claims.slot_count)
-        return 0;
-    grown = calloc(count, sizeof *grown);
-    if (!grown)
-        return -ENOMEM;
-    free(l->claims.slots);
-    l->claims.slots = grown;
-    l->claims.slot_count = count;
-    for (size_t i = 0; i < l->claims.count; i++)
-        fill_slot(l, i);
-    return 0;
+    return key && text_table_get(&l->claims, key, strlen(key)) != TEXT_TABLE_NONE;
 }
 
 int layout_add_claim(struct layout *l, const struct layout_destination *d,
                      const struct layout_file *f)
 {
-    char *key = claim_key(d, f);
+    _cleanup_free_ char *key = claim_key(d, f);
+    const char *own = key ? texts_add(&l->claim_texts, key, strlen(key)) : NULL;
 
-    if (!key || grow_slots(l) < 0 || array_grow(l->claims.list, l->claims.count) < 0) {
-        free(key);
-        return -ENOMEM;
-    }
-    l->claims.list[l->claims.count] = (struct layout_claim){d->root, key, hash_of(d->root, key)};
-    fill_slot(l, l->claims.count++);
-    return 0;
+    return own ? text_table_put(&l->claims, own, strlen(own), 0) : -ENOMEM;
 }
 
 void layout_records_clear(struct layout *l)
 {
     for (size_t i = 0; i < l->record_count; i++)
         layout_record_clear(&l->records[i]);
-    for (size_t i = 0; i < l->claims.count; i++)
-        free(l->claims.list[i].path);
     free(l->records);
     free(l->by_dir);
-    free(l->claims.list);
-    free(l->claims.slots);
+    text_table_free(&l->claims);
+    texts_free(&l->claim_texts);
 }

@@ -136,7 +136,7 @@ static void search_clear(struct search *s)
     free(s->stack);
     free(s->way);
     free(s->linker.met);
-    free(s->linker.names.slots);
+    text_table_free(&s->linker.names);
     free(s->linker.name_list);
     buf_free(&s->linker.key);
 }

@@ -10,64 +10,6 @@
 
 #define INIT "__init__"
 
-static size_t hash(const char *text, size_t size)
-{
-    uint64_t h = 0xcbf29ce484222325;
-
-    for (size_t i = 0; i < size; i++)
-        h = (h ^ (unsigned char)text[i]) * 0x100000001b3;
-    return (size_t)(h ^ h >> 29);
-}
-
-static struct depends_slot *slot_of(const struct depends_table *t, const char *text, size_t size)
-{
-    size_t at = hash(text, size);
-
-    for (;; at++) {
-        struct depends_slot *s = t->slots + (at & (t->room - 1));
-
-        if (s->value == NONE || (s->size == size && memcmp(s->text, text, size) == 0))
-            return s;
-    }
-}
-
-uint32_t depends_table_get(const struct depends_table *t, const char *text, size_t size)
-{
-    return t->room ? slot_of(t, text, size)->value : NONE;
-}
-
-static int grow(struct depends_table *t)
-{
-    struct depends_table larger = {.room = t->room ? 2 * t->room : 64, .count = t->count};
-
-    larger.slots = calloc(larger.room, sizeof *larger.slots);
-    if (!larger.slots)
-        return -ENOMEM;
-    for (size_t i = 0; i < larger.room; i++)
-        larger.slots[i].value = NONE;
-    for (size_t i = 0; i < t->room; i++)
-        if (t->slots[i].value != NONE)
-            *slot_of(&larger, t->slots[i].text, t->slots[i].size) = t->slots[i];
-    free(t->slots);
-    *t = larger;
-    return 0;
-}
-
-int depends_table_put(struct depends_table *t, const char *text, size_t size, uint32_t value)
-{
-    struct depends_slot *s;
-    int r;
-
-    if (2 * t->count >= t->room && (r = grow(t)) < 0)
-        return r;
-    s = slot_of(t, text, size);
-    if (s->value == NONE) {
-        *s = (struct depends_slot){text, (uint32_t)size, value};
-        t->count++;
-    }
-    return 0;
-}
-
 size_t depends_parent(const char *path, size_t size)
 {
     const char *slash = size ? memrchr(path, '/', size) : NULL;
@@ -136,7 +78,7 @@ static int add_modules(struct depends_index *x)
     if (x->module_count > 0)
         qsort(x->modules, x->module_count, sizeof *x->modules, compare_modules);
     for (size_t i = 0; i < x->module_count; i++)
-        if (depends_table_put(&x->by_key, x->modules[i].key, x->modules[i].size, (uint32_t)i) < 0)
+        if (text_table_put(&x->by_key, x->modules[i].key, x->modules[i].size, (uint32_t)i) < 0)
             return -ENOMEM;
     return 0;
 }
@@ -150,13 +92,13 @@ static int add_dir(struct depends_index *x, const char *path, size_t size)
         struct depends_dir dir = {.path = path, .size = (uint32_t)size};
         int r;
 
-        if (depends_table_get(&x->by_dir, path, size) != NONE)
+        if (text_table_get(&x->by_dir, path, size) != NONE)
             return 0;
         dir.installed = n == strlen("site-packages") && (memcmp(base, "site-packages", n) == 0 ||
                                                          memcmp(base, "dist-packages", n) == 0);
         r = array_grow(x->dirs, x->dir_count);
         if (r == 0)
-            r = depends_table_put(&x->by_dir, path, size, (uint32_t)x->dir_count);
+            r = text_table_put(&x->by_dir, path, size, (uint32_t)x->dir_count);
         if (r < 0)
             return r;
         x->dirs[x->dir_count++] = dir;
@@ -267,19 +209,19 @@ void depends_index_clear(struct depends_index *x)
     free(x->modules);
     free(x->dirs);
     free(x->entries);
-    free(x->by_key.slots);
-    free(x->by_dir.slots);
+    text_table_free(&x->by_key);
+    text_table_free(&x->by_dir);
     *x = (struct depends_index){0};
 }
 
 uint32_t depends_index_module(const struct depends_index *x, const char *key, size_t size)
 {
-    return depends_table_get(&x->by_key, key, size);
+    return text_table_get(&x->by_key, key, size);
 }
 
 uint32_t depends_index_dir(const struct depends_index *x, const char *path, size_t size)
 {
-    return depends_table_get(&x->by_dir, path, size);
+    return text_table_get(&x->by_dir, path, size);
 }
 
 size_t depends_index_entry(const struct depends_index *x, const char *name, size_t size)

@@ -20,7 +20,7 @@ static void add_node(struct depends_linker *l, uint32_t node)
 
 static void add_outside(struct depends_linker *l, const char *name, size_t size)
 {
-    uint32_t number = depends_table_get(&l->names, name, size);
+    uint32_t number = text_table_get(&l->names, name, size);
 
     if (l->r < 0)
         return;
@@ -30,7 +30,7 @@ static void add_outside(struct depends_linker *l, const char *name, size_t size)
         number = (uint32_t)l->names.count;
         l->r = text ? array_grow(l->name_list, number) : -ENOMEM;
         if (l->r == 0)
-            l->r = depends_table_put(&l->names, text, size, number);
+            l->r = text_table_put(&l->names, text, size, number);
         if (l->r < 0)
             return;
         l->name_list[number] = text;

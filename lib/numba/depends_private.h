@@ -5,22 +5,10 @@
 
 #include "base/array.h"
 #include "base/buf.h"
+#include "base/texts.h"
 #include "numba/depends.h"
 
-enum { NONE = UINT32_MAX };
-
-/* Numbers by text. The texts are borrowed. */
-struct depends_table {
-    struct depends_slot {
-        const char *text;
-        uint32_t size, value;
-    } * slots; /* a power of two, half full at most; value NONE: free */
-    size_t room, count;
-};
-
-uint32_t depends_table_get(const struct depends_table *t, const char *text, size_t size);
-/* Gives the text a value, unless it has one. */
-int depends_table_put(struct depends_table *t, const char *text, size_t size, uint32_t value);
+enum { NONE = TEXT_TABLE_NONE };
 
 /* A file that a module is loaded from. Its key is its path without the suffix: "pkg/low",
  * "pkg/__init__". */
@@ -55,7 +43,7 @@ struct depends_index {
     size_t dir_count;
     struct depends_entry *entries; /* sorted by name, then key */
     size_t entry_count;
-    struct depends_table by_key, by_dir; /* the first module of a key; a directory */
+    struct text_table by_key, by_dir; /* the first module of a key; a directory */
 };
 
 int depends_index_make(struct depends_index *x, const struct depends_tree *tree);
@@ -91,10 +79,10 @@ struct depends_edges {
 
 struct depends_linker {
     const struct depends_index *index;
-    struct depends_table names; /* of imports that lead out */
-    struct texts *texts;        /* which own these names */
-    const char **name_list;     /* by number; owned */
-    uint32_t *met;              /* by node: the last node that leads to it, counted from 1; owned */
+    struct text_table names; /* of imports that lead out */
+    struct texts *texts;     /* which own these names */
+    const char **name_list;  /* by number; owned */
+    uint32_t *met;           /* by node: the last node that leads to it, counted from 1; owned */
     uint32_t node;
     struct depends_edges *edges; /* of NODE */
     struct buf key;              /* scratch */
