@@ -130,6 +130,15 @@ static int check_seal(const struct args *a)
                                        : message_usage("seal", "give one DIR");
 }
 
+static int check_diff(const struct args *a)
+{
+    if (count(a, OPERAND_NAME) != 2)
+        return message_usage("diff", "give two of them: archives, directories or manifests");
+    if (strcmp(a->operands[0].text, "-") == 0 && strcmp(a->operands[1].text, "-") == 0)
+        return message_usage("diff", "standard input is named twice");
+    return check_cache_dirs(a);
+}
+
 static int check_env(const struct args *a, size_t names)
 {
     if (a->common + a->probe + a->check > 1)
@@ -191,6 +200,8 @@ int args_check(const struct args *a)
         return check_retarget(a);
     case VERB_SEAL:
         return check_seal(a);
+    case VERB_DIFF:
+        return check_diff(a);
     case VERB_VERIFY:
     case VERB_INSPECT:
         if (names + (a->archive != NULL) != 1)

@@ -192,24 +192,44 @@ static json_t *overload_object(const struct wp_overload *o)
     return object;
 }
 
+static json_t *overload_array(const struct wp_overload *list, size_t count)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, overload_object(&list[i]));
+    return array;
+}
+
+json_t *document_difference(const struct wp_difference *d)
+{
+    json_t *o = json_object();
+
+    json_object_set_new(o, "change", json_string(wp_change_name(d->change)));
+    document_set_name(o, "path", d->path);
+    json_object_set_new(o, "cache", json_boolean(d->is_cache));
+    if (d->gained)
+        json_object_set_new(o, "gained", overload_array(d->gained, d->gained_count));
+    if (d->lost)
+        json_object_set_new(o, "lost", overload_array(d->lost, d->lost_count));
+    return o;
+}
+
 /* JUDGED: with status and reason; else only why it cannot be read. KEYS: with its overloads. */
 static json_t *index_object(const struct wp_index_status *s, bool judged, bool keys)
 {
-    json_t *o = json_object(), *overloads = json_array();
+    json_t *o = json_object();
 
     document_set_name(o, "index", s->index);
     document_set_name(o, "source", s->source);
     if (judged)
         json_object_set_new(o, "status", json_string(wp_status_name(s->status)));
     document_set_name(o, judged ? "reason" : "error", s->reason);
-    for (size_t i = 0; i < s->overload_count; i++)
-        json_array_append_new(overloads, overload_object(&s->overloads[i]));
     json_object_set_new(o, "stamp", stamp_object(s));
     document_set_name(o, "numba", s->numba);
     document_set_name(o, "python", s->python);
     if (keys)
-        json_object_set_new(o, "overloads", json_incref(overloads));
-    json_decref(overloads);
+        json_object_set_new(o, "overloads", overload_array(s->overloads, s->overload_count));
     return o;
 }
 

@@ -224,6 +224,7 @@ void options_help(enum verb v)
            : v == VERB_AMEND    ? "a source of ARCHIVE is not in DIR, or there was nothing to add"
            : v == VERB_VERIFY   ? "a cache index is not valid"
            : v == VERB_INSPECT  ? "a cache index cannot be read"
+           : v == VERB_DIFF     ? "there are differences"
            : v == VERB_ENV      ? "with --check, caches do not load or run somewhere"
                                 : "not used");
 }

@@ -16,6 +16,7 @@ enum verb {
     VERB_SEAL,
     VERB_VERIFY,
     VERB_INSPECT,
+    VERB_DIFF,
     VERB_ENV,
     VERB_PATH,
     VERB_COUNT,

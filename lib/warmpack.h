@@ -705,6 +705,63 @@ WP_API int wp_seal(const struct wp_context *context, const struct wp_seal_option
 /* Frees what R owns and leaves zeros; R may be zeros already. */
 WP_API void wp_seal_result_clear(struct wp_seal_result *r);
 
+/* ---- Diff -------------------------------------------------------------------------------- */
+
+/* One of the two things that are compared. */
+struct wp_diff_side {
+    const char *path;           /* a directory, or a manifest; of an archive, for messages */
+    struct wp_archive *archive; /* NULL: PATH is a directory or a manifest */
+};
+
+struct wp_diff_options {
+    const char *const *cache_dirs; /* for directories: as in create; so are the rest */
+    const char *const *source_roots;
+    const char *const *exclude;
+    WP_RESERVED(4);
+};
+
+enum wp_change {
+    WP_CHANGE_NONE,    /* for no difference */
+    WP_CHANGE_ADDED,   /* only the second has it */
+    WP_CHANGE_REMOVED, /* only the first has it */
+    WP_CHANGE_CONTENT, /* content, type or a link's target; or what an index has */
+    WP_CHANGE_MODE,
+    WP_CHANGE_TIME, /* only the time: of a file, or the one that an index has of its source */
+    WP_CHANGE_COUNT
+};
+/* "added", "removed", "changed", "mode", "time": static; "unknown" where CHANGE is none. */
+WP_API const char *wp_change_name(enum wp_change change);
+
+/* Strings and arrays are owned by the result. */
+struct wp_difference {
+    enum wp_change change;
+    bool is_cache;
+    char *path; /* a top-level directory that only one of the two has is left out; a cache file is
+                   named as if it lay in the tree */
+    struct wp_overload *gained, *lost; /* of an index that is read on both sides */
+    size_t gained_count, lost_count;
+    WP_RESERVED(2);
+};
+
+struct wp_diff_result {
+    struct wp_difference *differences; /* sorted by path; owned */
+    size_t count;
+    size_t by_change[16]; /* how many there are, by enum wp_change */
+    size_t gained, lost;  /* overloads, of all indexes */
+    WP_RESERVED(4);
+};
+/* Frees what R owns and leaves zeros; R may be zeros already. */
+WP_API void wp_diff_result_clear(struct wp_diff_result *r);
+/* Compares A with B. Of an archive all is read, also its content; of a directory what wp_create
+ * would pack of it; a manifest says it all but for the overloads in indexes. Owners do not count,
+ * nor do the times of directories and links, and where one of the two has caches only, these alone
+ * are compared. RESULT is overwritten and the caller's to clear; zeros after an error. Errors:
+ * those of wp_verify_archive and wp_create; -EINVAL where PATH is no manifest; -EBUSY where a
+ * source or a cache changes whenever it is read. */
+WP_API int wp_diff(const struct wp_context *context, const struct wp_diff_side *a,
+                   const struct wp_diff_side *b, const struct wp_diff_options *o,
+                   struct wp_diff_result *result, struct wp_error *err);
+
 /* A directory where Numba may look for a source file's cache, in the order in which it tries. */
 struct wp_cache_place {
     enum wp_layout kind; /* CACHE_DIR, IN_TREE or USER_WIDE */

@@ -53,9 +53,9 @@ static int keep_entry(struct archive_indexes *v, const struct entry *e, struct w
     return 0;
 }
 
-/* The digest of the current entry, a source: what a stamp may hold. Of one with holes it stays
+/* The digest of the current entry: of a source, what a stamp may hold. Of one with holes it stays
  * unknown. */
-static int digest_source(struct archive_reading *in, struct entry *e, struct wp_error *err)
+static int digest_content(struct archive_reading *in, struct entry *e, struct wp_error *err)
 {
     struct format_reader *reader = in->a->reader;
     struct sha256 *sha = sha256_new();
@@ -82,6 +82,7 @@ static int keep_index(struct archive_indexes *v, struct archive_reading *in, str
 {
     const struct entry *e = in->e;
     struct archive_index *index;
+    int r;
 
     if (array_grow(v->items, v->count) < 0)
         return error_nomem(err);
@@ -99,7 +100,12 @@ static int keep_index(struct archive_indexes *v, struct archive_reading *in, str
         return 0;
     }
     v->held += e->size;
-    return archive_content(in, &index->text, err);
+    r = archive_content(in, &index->text, err);
+    if (r == 0) {
+        sha256_of(index->text.data, index->text.size, v->m.entries[v->m.entry_count - 1].sha256);
+        v->m.entries[v->m.entry_count - 1].has_sha256 = true;
+    }
+    return r;
 }
 
 /* ---- Names that come again --------------------------------------------------------------- */
@@ -185,7 +191,8 @@ static int resolve_names(struct archive_indexes *v, struct wp_error *err)
 
 /* ---- The archive ------------------------------------------------------------------------- */
 
-static int meet_entry(struct archive_indexes *v, struct archive_reading *in, struct wp_error *err)
+static int meet_entry(struct archive_indexes *v, struct archive_reading *in,
+                      enum archive_digests digests, struct wp_error *err)
 {
     const struct entry *e = in->e;
     int r = keep_entry(v, e, err);
@@ -194,12 +201,13 @@ static int meet_entry(struct archive_indexes *v, struct archive_reading *in, str
         return r;
     if (caches_is_index(e->path))
         return keep_index(v, in, err);
-    return caches_is_source(e->path) ? digest_source(in, &v->m.entries[v->m.entry_count - 1], err)
-                                     : 0;
+    if (digests == ARCHIVE_SOURCE_DIGESTS && !caches_is_source(e->path))
+        return 0;
+    return digest_content(in, &v->m.entries[v->m.entry_count - 1], err);
 }
 
 static int meet_all(struct archive_indexes *v, struct archive_reading *in,
-                    struct manifest *recorded, struct wp_error *err)
+                    struct manifest *recorded, enum archive_digests digests, struct wp_error *err)
 {
     int r;
 
@@ -207,7 +215,7 @@ static int meet_all(struct archive_indexes *v, struct archive_reading *in,
         if (r == ARCHIVE_MANIFEST)
             r = archive_read_manifest(in, recorded, err);
         else if (r == ARCHIVE_ENTRY)
-            r = meet_entry(v, in, err);
+            r = meet_entry(v, in, digests, err);
         if (r < 0)
             return r;
     }
@@ -244,17 +252,20 @@ static void take_records(struct manifest *m, struct manifest *recorded)
     *recorded = (struct manifest){0};
 }
 
-int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, struct wp_error *err)
+int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a,
+                         enum archive_digests digests, struct wp_error *err)
 {
     struct archive_reading in = {.a = a};
     struct manifest recorded = {0};
     int r;
 
     *out = (struct archive_indexes){0};
-    r = meet_all(out, &in, &recorded, err);
+    r = meet_all(out, &in, &recorded, digests, err);
     if (r == 0 && a->reader->is_rounded)
         r = take_exact_times(&out->m, &recorded, err);
     out->has_manifest = r == 0 && in.has_manifest;
+    for (size_t i = 0; i < recorded.entry_count; i++)
+        out->caches_only |= recorded.entries[i].absent;
     if (out->has_manifest)
         take_records(&out->m, &recorded);
     manifest_clear(&recorded);

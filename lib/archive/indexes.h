@@ -13,13 +13,18 @@ struct archive_index {
 struct archive_indexes {
     struct manifest m; /* entries as met, sorted; all else as recorded */
     bool has_manifest;
+    bool caches_only;            /* its sources are not there: the manifest alone tells of them */
     struct archive_index *items; /* in the archive's order */
     size_t count;
     uint64_t held; /* bytes of their texts */
 };
 
+/* Of which files the digest is taken. */
+enum archive_digests { ARCHIVE_SOURCE_DIGESTS, ARCHIVE_ALL_DIGESTS };
+
 /* Reads the whole archive; clear *OUT in any case. One that is known to be truncated is refused. */
-int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a, struct wp_error *err);
+int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a,
+                         enum archive_digests digests, struct wp_error *err);
 void archive_indexes_clear(struct archive_indexes *v);
 
 /* The file that PATH leads to, through links within the archive: Python stamps a linked source by

@@ -266,7 +266,7 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
 /* Reads the whole archive and judges the indexes themselves. */
 static int verify_stream(struct verify_archive *v, struct wp_archive *a, struct wp_error *err)
 {
-    int r = archive_indexes_read(&v->found, a, err);
+    int r = archive_indexes_read(&v->found, a, ARCHIVE_SOURCE_DIGESTS, err);
 
     v->out->keys = true;
     for (size_t i = 0; i < v->found.count && r == 0; i++)

@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Any, List
 
 if TYPE_CHECKING:
     from ._activate import Activation, activate
-    from ._jobs import amend, create, env, extract, inspect, restore, retarget, seal, verify
+    from ._jobs import amend, create, diff, env, extract, inspect, restore, retarget, seal, verify
     from ._program import Error, find_program
     from ._types import (
         AmendResult,
         CreateResult,
+        Difference,
+        DiffResult,
         ExtractResult,
         Fixed,
         Index,
@@ -48,6 +50,8 @@ __all__ = [
     "Activation",
     "AmendResult",
     "CreateResult",
+    "DiffResult",
+    "Difference",
     "Error",
     "ExtractResult",
     "Fixed",
@@ -66,6 +70,7 @@ __all__ = [
     "activate",
     "amend",
     "create",
+    "diff",
     "env",
     "extract",
     "find_program",

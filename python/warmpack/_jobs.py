@@ -13,6 +13,7 @@ from ._program import PathLike, options, run
 from ._types import (
     AmendResult,
     CreateResult,
+    DiffResult,
     ExtractResult,
     InspectResult,
     RestoreResult,
@@ -156,6 +157,17 @@ def inspect(path: Optional[PathLike] = None, *, archive: Optional[PathLike] = No
     words = options(threads=threads)
     with _url.local(archive) as file:
         return cast(InspectResult, run(["inspect", *words, *_one_of(path, file)], env))
+
+
+def diff(a: PathLike, b: PathLike, *, cache_dir: PathOrPaths = None, no_cache_dir: bool = False,
+         source_root: PathOrPaths = None, exclude: Union[str, Sequence[str], None] = None,
+         threads: Optional[int] = None, env: Optional[Mapping[str, str]] = None) -> DiffResult:
+    """Says what two archives, directories or manifests have not in common."""
+    words = options(cache_dir=cache_dir, no_cache_dir=no_cache_dir, source_root=source_root,
+                    exclude=exclude, threads=threads)
+    with _url.local(a) as first, _url.local(b) as second:
+        names = [os.fspath(cast(PathLike, name)) for name in (first, second)]
+        return cast(DiffResult, run(["diff", *words, "--", *names], env))
 
 
 def env(*paths: PathLike, env: Optional[Mapping[str, str]] = None) -> Dict[str, Any]:

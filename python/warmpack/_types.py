@@ -98,6 +98,24 @@ class InspectResult(TypedDict):
     summary: Dict[str, int]  # "total", "overloads", "corrupt"
 
 
+class _Difference(TypedDict):
+    change: str  # "added", "removed", "changed", "mode" or "time"
+    path: str
+    cache: bool  # it is a file of a cache
+
+
+class Difference(_Difference, total=False):
+    gained: List[Overload]  # of an index that was read
+    lost: List[Overload]
+
+
+class DiffResult(TypedDict):
+    a: str
+    b: str
+    differences: List[Difference]
+    summary: Dict[str, int]  # by change; "gained" and "lost": overloads
+
+
 class CreateResult(_Judged):
     archive: str
     id: str  # 16 hex digits

@@ -283,3 +283,38 @@ def test_inspect_names_what_cannot_be_read_and_exits_1(copied, me):
     broken = [i for i in json.loads(done.out)["indexes"] if i["error"]]
     assert [i["index"] for i in broken] == [os.path.relpath(index, copied)]
     assert "1 of them corrupt" in done.err
+
+
+def test_diff_names_the_overloads_that_an_index_gained_and_lost(tmp_path):
+    tree = tmp_path / "app"
+    tree.mkdir()
+    (tree / "k.py").write_text("from numba import njit\n@njit(cache=True)\ndef f(x):\n    return x\n")
+
+    def call(argument):
+        subprocess.run([PYTHON, "-c", f"import k; k.f({argument})"], cwd=tree, check=True,
+                       env=environment(tmp_path))
+
+    def diff(*sides):
+        done = warmpack("diff", "--json", *sides, home=tmp_path, expect=1)
+        return json.loads(done.out)
+
+    call("1")
+    warmpack("create", "-q", "-f", tmp_path / "before.tgz", "-C", tmp_path, "app", home=tmp_path)
+    call("1.5")
+    found = diff(tmp_path / "before.tgz", tree)
+    index, = [d for d in found["differences"] if d["path"].endswith(".nbi")]
+    assert [o["signature"] for o in index["gained"]] == ["(float64,)"] and index["lost"] == []
+    assert (found["summary"]["gained"], found["summary"]["lost"]) == (1, 0)
+    found = diff(tree, tmp_path / "before.tgz")
+    index, = [d for d in found["differences"] if d["path"].endswith(".nbi")]
+    assert [o["signature"] for o in index["lost"]] == ["(float64,)"] and index["gained"] == []
+    # Only the stamp is another one.
+    warmpack("create", "-q", "-f", tmp_path / "after.tgz", "-C", tmp_path, "app", home=tmp_path)
+    os.utime(tree / "k.py", ns=(0, 10**18))
+    for name in os.listdir(tree / "__pycache__"):
+        os.unlink(tree / "__pycache__" / name)
+    call("1")
+    call("1.5")
+    found = diff(tmp_path / "after.tgz", tree)
+    assert {(d["change"], d["path"].rpartition(".")[2]) for d in found["differences"]
+            if not d["path"].endswith((".pyc", ".nbc"))} == {("time", "py"), ("time", "nbi")}

@@ -1,0 +1,110 @@
+/* Which compiled versions of a function one index has and the other has not. */
+
+#include "judge/overloads.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "job.h"
+#include "numba/index.h"
+
+/* An index that was read for its overloads. */
+struct overloads {
+    struct wp_index_status s;
+    struct wp_stamp stamp;
+    char *numba;
+};
+
+static void overloads_free(struct overloads *o)
+{
+    overloads_clear(&o->s);
+    free(o->numba);
+}
+
+/* 1; 0: the index is not there or cannot be read; -ENOMEM. */
+static int read_overloads(struct overloads *out, const struct diff_item *item, struct wp_error *err)
+{
+    struct wp_error why = {0};
+    struct index index = {0};
+    int r;
+
+    if (!item || !item->text)
+        return 0;
+    r = index_read(&index, item->text->data, item->text->size, &why);
+    if (r == 0) {
+        out->stamp = index.stamp;
+        out->numba = strdup(index.numba);
+        r = out->numba ? overloads_fill(&out->s, &index, NULL, NULL, &why) : -ENOMEM;
+    }
+    index_clear(&index);
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    return r == 0;
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool is_same_overload(const struct wp_overload *a, const struct wp_overload *b)
+{
+    return overloads_are_alike(a, b) && is_same(a->triple, b->triple) && is_same(a->cpu, b->cpu) &&
+           is_same(a->features, b->features) && is_same(a->version, b->version) &&
+           is_same(a->launch, b->launch) && is_same(a->other, b->other);
+}
+
+static bool has(const struct overloads *in, const struct wp_overload *o)
+{
+    for (size_t i = 0; i < in->s.overload_count; i++)
+        if (is_same_overload(&in->s.overloads[i], o))
+            return true;
+    return false;
+}
+
+/* Moves into *OUT the overloads of FROM that OTHER lacks. */
+static int take_missing(struct overloads *from, const struct overloads *other,
+                        struct wp_overload **out, size_t *count, struct wp_error *err)
+{
+    struct wp_overload *list = from->s.overloads;
+    size_t kept = 0;
+
+    *out = calloc(from->s.overload_count + 1, sizeof **out);
+    if (!*out)
+        return error_nomem(err);
+    for (size_t i = 0; i < from->s.overload_count; i++) {
+        if (has(other, &list[i]))
+            list[kept++] = list[i];
+        else
+            (*out)[(*count)++] = list[i];
+    }
+    from->s.overload_count = kept;
+    return 0;
+}
+
+int diff_overloads(const struct diff_item *a, const struct diff_item *b, struct wp_difference *d,
+                   struct wp_error *err)
+{
+    _cleanup_(overloads_free) struct overloads in_a = {0}, in_b = {0};
+    int read_a = read_overloads(&in_a, a, err);
+    int read_b = read_a < 0 ? read_a : read_overloads(&in_b, b, err);
+    struct overloads none = {0};
+    size_t gained, lost;
+    int r;
+
+    if (read_b < 0)
+        return read_b;
+    if ((a && !read_a) || (b && !read_b))
+        return 1;
+    /* What A has more is found while B is still whole. */
+    r = take_missing(&in_a, b ? &in_b : &none, &d->lost, &d->lost_count, err);
+    lost = d->lost_count;
+    if (r < 0)
+        return r;
+    /* What A lost was moved away, and is not in B. */
+    r = take_missing(&in_b, a ? &in_a : &none, &d->gained, &d->gained_count, err);
+    gained = d->gained_count;
+    return r < 0 ? r : gained || lost || !is_same(in_a.numba, in_b.numba);
+}
