@@ -249,7 +249,8 @@ def interpreters():
 def test_every_python_from_3_8_on_that_is_here_can_use_it(archive, tmp_path):
     code = """
 import typing, warmpack, warmpack._activate, warmpack._wrapped, warmpack.spark
-for name in ("create", "extract", "restore", "verify", "inspect", "amend", "seal", "activate"):
+for name in ("create", "extract", "restore", "verify", "inspect", "amend", "seal", "diff",
+             "activate"):
     typing.get_type_hints(getattr(warmpack, name))
 typing.get_type_hints(warmpack.spark.add_app)
 done = warmpack.activate(%r, %r)
@@ -316,6 +317,14 @@ def test_results_have_the_keys_that_their_types_call_required_and_no_others(warm
             holds(index["stamp"], _types.Stamp)
             for overload in index["overloads"]:
                 holds(overload, _types.Overload)
+    os.unlink(tmp_path / "opt" / inside["indexes"][0]["index"])
+    (tmp_path / "opt" / "app" / "new.py").write_text("")
+    found = warmpack.diff(archive, tmp_path / "opt")
+    holds(found, _types.DiffResult)
+    for difference in found["differences"]:
+        holds(difference, _types.Difference)
+    assert found["summary"]["removed"] == 1 and found["summary"]["lost"] >= 1
+    assert {"change": "added", "path": "app/new.py", "cache": False} in found["differences"]
 
 
 def test_names_that_are_no_utf8_are_what_os_fsdecode_gives(tmp_path):
