@@ -148,6 +148,13 @@ static int imports_of(void *arg, size_t file, struct imports *out, struct wp_err
     return r;
 }
 
+static const struct buf *text_of(void *arg)
+{
+    const struct came_from *c = arg;
+
+    return &c->text;
+}
+
 int came_from_resolve(struct came_from *c, struct depends **out, const size_t *sources,
                       size_t count, struct wp_error *err)
 {
@@ -157,6 +164,7 @@ int came_from_resolve(struct came_from *c, struct depends **out, const size_t *s
                                       .roots = c->roots,
                                       .root_count = c->root_count,
                                       .imports = imports_of,
+                                      .text = text_of,
                                       .arg = c};
 
     if (c->name_count)

@@ -10,12 +10,16 @@
  * - Packages' __init__ on the way count, those of the imported and of the importing file.
  * - A source whose imports are dynamic takes every module of its top-level package; one that lies
  * in no package those beneath its directory at the top, or, where things are installed, itself
- * alone.
+ * alone. It takes the top-level modules and packages that its strings name, too. Where it is a
+ * package's __init__, it takes other packages of that name: it may extend its path.
+ * - Of a package that a source has a name for, each module counts that it uses as an attribute:
+ * somebody else may have loaded it. What is installed is left out of both of these.
  * - Compiled modules (.so, .pyd, .pyc) count by name and lead nowhere. Stubs (.pyi) do not count.
  */
 
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/texts.h"
 #include "numba/imports.h"
@@ -31,6 +35,9 @@ struct depends_tree {
     /* Fills OUT with the imports of the source paths[FILE], whose name ends in ".py"; it may add
      * others with imports_add. Called once for each at most. 0 or negative errno. */
     int (*imports)(void *arg, size_t file, struct imports *out, struct wp_error *err);
+    /* The text of the source that `imports` was last called for; it stays as it is until the next
+     * call. NULL: no text is looked into. */
+    const struct buf *(*text)(void *arg);
     void *arg;
 };
 

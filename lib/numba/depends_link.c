@@ -8,7 +8,7 @@
 #include "base/texts.h"
 #include "numba/depends_private.h"
 
-static void add_node(struct depends_linker *l, uint32_t node)
+void depends_add_node(struct depends_linker *l, uint32_t node)
 {
     if (l->r < 0 || node == l->node || l->met[node] == l->node + 1)
         return;
@@ -51,7 +51,7 @@ static bool add_key(struct depends_linker *l, const char *key, size_t size)
     for (size_t i = at; i < x->module_count && x->modules[i].size == size &&
                         memcmp(x->modules[i].key, key, size) == 0;
          i++)
-        add_node(l, x->modules[i].file);
+        depends_add_node(l, x->modules[i].file);
     return true;
 }
 
@@ -77,20 +77,12 @@ static bool add_init(struct depends_linker *l, const char *dir, size_t size)
            add_key(l, (const char *)l->key.data, l->key.size);
 }
 
-/* What a module's name is found as: its key's bytes are in a buffer that the walk owns. */
-struct place {
-    struct buf path; /* of the module without a suffix, or of the directory */
-    bool there;      /* a directory that more modules may lie in */
-    bool any;        /* a file was added */
-};
-
-static const char *place_path(const struct place *p)
+static const char *place_path(const struct depends_place *p)
 {
     return p->path.size > 0 ? (const char *)p->path.data : "";
 }
 
-/* Goes into NAME of a place, and adds what is loaded on the way. */
-static void enter(struct depends_linker *l, struct place *p, const char *name, size_t n)
+void depends_enter(struct depends_linker *l, struct depends_place *p, const char *name, size_t n)
 {
     bool module, init;
 
@@ -109,35 +101,53 @@ static void enter(struct depends_linker *l, struct place *p, const char *name, s
 }
 
 /* Goes into each part of a dotted name. */
-static void enter_all(struct depends_linker *l, struct place *p, const char *name)
+static void enter_all(struct depends_linker *l, struct depends_place *p, const char *name)
 {
     while (*name && p->there) {
         size_t n = strcspn(name, ".");
 
-        enter(l, p, name, n);
+        depends_enter(l, p, name, n);
         name += n + (name[n] == '.');
     }
 }
 
+/* The source has a name for what P is: whoever loads modules of a package makes them attributes of
+ * it. */
+static void bind(struct depends_linker *l, const struct depends_place *p)
+{
+    const struct depends_index *x = l->index;
+    uint32_t dir = p->there ? depends_index_dir(x, place_path(p), p->path.size) : NONE;
+
+    if (dir != NONE && l->text && l->r == 0 &&
+        !x->dirs[depends_index_dir(x, place_path(p), depends_parent(place_path(p), p->path.size))]
+             .installed)
+        depends_link_attributes(l, dir, l->text);
+}
+
 /* The names behind "import", which may be modules; a star is all of them. */
-static void enter_names(struct depends_linker *l, struct place *p, const struct imports *found,
-                        const struct import *s)
+static void enter_names(struct depends_linker *l, struct depends_place *p,
+                        const struct imports *found, const struct import *s)
 {
     const char *name = imports_names(found, s);
     size_t size = p->path.size;
 
     if (!p->there || l->r < 0)
         return;
+    if (!s->from)
+        bind(l, p);
     if (s->star)
-        add_node(l, depends_star_node(l->index, depends_index_dir(l->index, place_path(p), size)));
+        depends_add_node(
+            l, depends_star_node(l->index, depends_index_dir(l->index, place_path(p), size)));
     for (size_t i = 0; i < s->name_count; i++, name = imports_next_name(name)) {
-        enter(l, p, name, strlen(name));
+        depends_enter(l, p, name, strlen(name));
+        bind(l, p);
         p->path.size = size;
         p->there = true;
     }
 }
 
-static void start_place(struct depends_linker *l, struct place *p, const char *path, size_t size)
+void depends_start_place(struct depends_linker *l, struct depends_place *p, const char *path,
+                         size_t size)
 {
     buf_clear(&p->path);
     p->any = false;
@@ -147,7 +157,7 @@ static void start_place(struct depends_linker *l, struct place *p, const char *p
 }
 
 /* "from ..a import b": each dot but the first goes up from the file's directory. */
-static void link_relative(struct depends_linker *l, struct place *p, const char *file,
+static void link_relative(struct depends_linker *l, struct depends_place *p, const char *file,
                           const struct imports *found, const struct import *s)
 {
     const char *package = l->index->tree->package;
@@ -160,7 +170,7 @@ static void link_relative(struct depends_linker *l, struct place *p, const char 
         }
         size = depends_parent(file, size);
     }
-    start_place(l, p, file, size);
+    depends_start_place(l, p, file, size);
     add_init(l, file, size);
     enter_all(l, p, imports_module(found, s));
     enter_names(l, p, found, s);
@@ -205,7 +215,7 @@ static const struct depends_entry *own_package(struct depends_linker *l, const c
     return own;
 }
 
-static void link_absolute(struct depends_linker *l, struct place *p, const char *file,
+static void link_absolute(struct depends_linker *l, struct depends_place *p, const char *file,
                           const struct imports *found, const struct import *s)
 {
     const struct depends_index *x = l->index;
@@ -215,7 +225,7 @@ static void link_absolute(struct depends_linker *l, struct place *p, const char 
     bool any = false;
 
     if (is_in_package(x->tree->package, module, &rest)) {
-        start_place(l, p, "", 0);
+        depends_start_place(l, p, "", 0);
         any = add_init(l, "", 0);
         enter_all(l, p, rest);
         enter_names(l, p, found, s);
@@ -227,7 +237,12 @@ static void link_absolute(struct depends_linker *l, struct place *p, const char 
             break;
         if (own && own != e)
             continue;
-        start_place(l, p, e->key, depends_parent(e->key, e->size));
+        depends_start_place(l, p, e->key, depends_parent(e->key, e->size));
+        if (!s->from && module[n]) { /* "import a.b" makes a name for a */
+            depends_enter(l, p, module, n);
+            bind(l, p);
+            depends_start_place(l, p, e->key, depends_parent(e->key, e->size));
+        }
         enter_all(l, p, module);
         enter_names(l, p, found, s);
         any |= p->any;
@@ -249,6 +264,32 @@ static void link_packages(struct depends_linker *l, const char *file)
         add_init(l, file, size);
         if (size == 0)
             break;
+    }
+}
+
+static bool is_init(const char *file)
+{
+    size_t n = strlen(file), k = strlen("__init__.py");
+
+    return n > k && strcmp(file + n - k, "__init__.py") == 0 && file[n - k - 1] == '/';
+}
+
+/* Other directories by the name of a package, which may extend its path by them. */
+static void link_namesakes(struct depends_linker *l, const struct depends_dir *package)
+{
+    const struct depends_index *x = l->index;
+    size_t parent = depends_parent(package->path, package->size);
+    const char *name = package->path + (parent ? parent + 1 : 0);
+    size_t n = package->size - (size_t)(name - package->path);
+
+    for (size_t i = depends_index_entry(x, name, n); n && i < x->entry_count; i++) {
+        const struct depends_entry *e = x->entries + i;
+        uint32_t dir = depends_index_dir(x, e->key, e->size);
+
+        if (e->size - e->name_at != n || memcmp(e->key + e->name_at, name, n) != 0)
+            break;
+        if (dir != NONE)
+            depends_add_node(l, depends_all_node(x, dir));
     }
 }
 
@@ -280,7 +321,11 @@ static void link_dynamic(struct depends_linker *l, const char *file)
             package = depends_index_dir(x, file, below);
         }
     }
-    add_node(l, depends_all_node(x, package));
+    depends_add_node(l, depends_all_node(x, package));
+    if (is_init(file))
+        link_namesakes(l, x->dirs + package);
+    if (l->text)
+        depends_link_mentions(l, l->text);
 }
 
 static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *err)
@@ -288,7 +333,7 @@ static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *e
     const struct depends_tree *tree = l->index->tree;
     const char *path = tree->paths[file];
     struct imports found = {0};
-    struct place place = {0};
+    struct depends_place place = {0};
     size_t n = strlen(path);
     int r;
 
@@ -296,6 +341,7 @@ static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *e
     if (n < 3 || strcmp(path + n - 3, ".py") != 0)
         return l->r < 0 ? error_nomem(err) : 0;
     r = tree->imports(tree->arg, file, &found, err);
+    l->text = r == 0 && tree->text ? tree->text(tree->arg) : NULL;
     for (size_t i = 0; r == 0 && i < found.count; i++) {
         if (found.items[i].level > 0)
             link_relative(l, &place, path, &found, found.items + i);
@@ -336,7 +382,7 @@ static int link_dir(struct depends_linker *l, uint32_t dir, bool star, struct wp
             if (parent > d->size)
                 continue;
         }
-        add_node(l, m->file);
+        depends_add_node(l, m->file);
     }
     return l->r < 0 ? error_nomem(err) : 0;
 }

@@ -77,6 +77,13 @@ struct depends_edges {
     size_t outside_count;
 };
 
+/* What a module's name is found as. */
+struct depends_place {
+    struct buf path; /* of the module without a suffix, or of the directory; owned */
+    bool there;      /* a directory that more modules may lie in */
+    bool any;        /* a file was added */
+};
+
 struct depends_linker {
     const struct depends_index *index;
     struct text_table names; /* of imports that lead out */
@@ -86,8 +93,22 @@ struct depends_linker {
     uint32_t node;
     struct depends_edges *edges; /* of NODE */
     struct buf key;              /* scratch */
+    const struct buf *text;      /* of the source that is looked at, or NULL */
     int r;                       /* the first failure */
 };
+
+/* Adds an edge. */
+void depends_add_node(struct depends_linker *l, uint32_t node);
+/* Starts at the directory of a path, and goes into NAME of a place, and adds what is loaded on the
+ * way. */
+void depends_start_place(struct depends_linker *l, struct depends_place *p, const char *path,
+                         size_t size);
+void depends_enter(struct depends_linker *l, struct depends_place *p, const char *name, size_t n);
+
+/* Adds the modules beneath directory DIR that TEXT uses as attributes. */
+void depends_link_attributes(struct depends_linker *l, uint32_t dir, const struct buf *text);
+/* Adds the modules at the top that strings in TEXT name. */
+void depends_link_mentions(struct depends_linker *l, const struct buf *text);
 
 /* Finds the edges of a node. */
 int depends_link(struct depends_linker *l, uint32_t node, struct depends_edges *out,

@@ -10,10 +10,10 @@ enum {
 };
 
 /* Modules that are there to load others, or to change where they come from. */
-static const char *const loaders[] = {"apipkg",    "demandimport", "ihooks",        "imp",
-                                      "imputil",   "lazy_import",  "lazy_loader",   "lazy_imports",
-                                      "lazyasd",   "site",         "pkg_resources", "pkgutil",
-                                      "pyximport", "runpy",        "stevedore",     "zipimport"};
+static const char *const loaders[] = {
+    "apipkg",      "demandimport", "ihooks",  "imp",       "imputil",       "lazy_import",
+    "lazy_loader", "lazy_imports", "lazyasd", "site",      "pkg_resources", "pkgutil",
+    "pydoc",       "pyximport",    "runpy",   "stevedore", "zipimport"};
 
 /* What sys has to say where modules come from. */
 static const char *const of_sys[] = {"path", "modules", "meta_path", "path_hooks",
@@ -128,8 +128,7 @@ static void judge_sys(struct import_scan *s, size_t begin, size_t end)
         size_t next = import_skip_blanks(t, to, false);
 
         if (byte_at(t, next) == '.') {
-            if (!member(t, &from, &to) || is(t, from, to, "get") || is(t, from, to, "keys") ||
-                is(t, from, to, "items") || is(t, from, to, "values"))
+            if (!member(t, &from, &to) || is(t, from, to, "keys"))
                 return;
         } else if (byte_at(t, next) != '[' && byte_at(t, next) != '=') {
             return;
@@ -248,6 +247,23 @@ static bool has_high_byte(const unsigned char *name, size_t n)
     return false;
 }
 
+/* Names of a module that imports are made by. */
+static const char *judge_own_name(const struct source_text *t, size_t begin, size_t end)
+{
+    size_t next = import_skip_blanks(t, end, false);
+
+    if (is(t, begin, end, "__path__"))
+        return "__path__";
+    if (is(t, begin, end, "__builtins__"))
+        return "__builtins__";
+    if (is(t, begin, end, "__loader__"))
+        return "__loader__";
+    /* Relative imports begin there. */
+    if (is(t, begin, end, "__package__") && byte_at(t, next) == '=' && byte_at(t, next + 1) != '=')
+        return "__package__";
+    return NULL;
+}
+
 void import_judge_word(struct import_scan *s, size_t begin, size_t end)
 {
     const unsigned char *word = s->text.data + begin;
@@ -263,8 +279,8 @@ void import_judge_word(struct import_scan *s, size_t begin, size_t end)
         judge_sys(s, begin, end);
     else if (is(&s->text, begin, end, "importlib"))
         judge_importlib(s, begin, end);
-    else if (is(&s->text, begin, end, "__path__") || is(&s->text, begin, end, "__builtins__"))
-        import_dynamic(s, word[2] == 'p' ? "__path__" : "__builtins__", begin);
+    else if (word[0] == '_' && (what = judge_own_name(&s->text, begin, end)))
+        import_dynamic(s, what, begin);
     else if (is(&s->text, begin, end, "__getattr__"))
         judge_getattr(s, begin, end);
     else if (tells_of_import(word, n))

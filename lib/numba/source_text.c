@@ -336,9 +336,13 @@ size_t source_text_next(struct source_text *s, size_t at)
     while ((at = find(s, at, SOURCE_CODE, SOURCE_CODE)) < s->size) {
         unsigned char c = s->data[at];
 
-        if (c == '"' || c == '\'')
+        if (c == '"' || c == '\'') {
+            size_t begin = at;
+
             at = source_text_skip_string(s, at);
-        else if (c == '#')
+            if (s->string)
+                s->string(s->arg, begin, at);
+        } else if (c == '#')
             at = s->comment_end = source_text_line_end(s, at + 1);
         else
             break;

@@ -26,6 +26,8 @@ struct source_text {
     uint64_t masks[SOURCE_MASKS];
     /* Called for each name within an f-string's fields; may be NULL. */
     void (*field_name)(void *arg, size_t begin, size_t end);
+    /* Called for each string that source_text_next skips, quotes included; may be NULL. */
+    void (*string)(void *arg, size_t begin, size_t end);
     void *arg;
 };
 

@@ -123,13 +123,41 @@ static bool is_packed_dir(const struct restore *restore, const char *dir)
     return false;
 }
 
-/* PATH was not packed, but what lies around it was: other packages of a tree are not spoken for. */
+/* The length of what a file's path and those of others that give the same module begin with: that
+ * of "a/low" for a/low.py, a/low.so and a/low/__init__.py. */
+static size_t stem_size(const char *path)
+{
+    const char *base = path_base(path);
+    const size_t n = (size_t)(base - path);
+
+    return n && strncmp(base, "__init__.", strlen("__init__.")) == 0 ? n - 1
+                                                                     : n + strcspn(base, ".");
+}
+
+/* Was a file packed that gives the same module as PATH? */
+static bool is_in_place_of_packed(const struct restore *restore, const char *path)
+{
+    const size_t n = stem_size(path);
+    size_t at = array_first(i, restore->owner_count, strncmp(restore->owners[i].path, path, n) < 0);
+
+    for (; at < restore->owner_count && strncmp(restore->owners[at].path, path, n) == 0; at++) {
+        const char *rest = restore->owners[at].path + n;
+
+        if (*rest == '/' || strcmp(rest, ".py") == 0 || path_has_suffix(rest, ".so"))
+            return true;
+    }
+    return false;
+}
+
+/* PATH was not packed, but what lies around it was, or what it hides: other packages of a tree are
+ * not spoken for. */
 static bool is_added(const struct restore *restore, const char *path)
 {
     _cleanup_free_ char *dir = path_dir(path), *above = dir ? path_dir(dir) : NULL;
 
     return above && !restore_owner(restore, path) &&
-           (is_packed_dir(restore, dir) || is_packed_dir(restore, above));
+           (is_packed_dir(restore, dir) || is_packed_dir(restore, above) ||
+            is_in_place_of_packed(restore, path));
 }
 
 static int find_added(struct adding *a, const struct depends *d, const char **of_source)

@@ -20,6 +20,7 @@ struct tree {
     char *paths[64];
     char *sources[64];
     struct depends_tree tree;
+    struct buf text;   /* of the source that was scanned last; borrowed */
     const char *added; /* a module that each source is said to import too */
     unsigned scans[64];
 };
@@ -30,9 +31,18 @@ static int scan(void *arg, size_t file, struct imports *out, struct wp_error *er
     int r = imports_scan(out, t->sources[file], strlen(t->sources[file]), err);
 
     t->scans[file]++;
+    t->text =
+        (struct buf){.data = (unsigned char *)t->sources[file], .size = strlen(t->sources[file])};
     if (r == 0 && t->added && file == 0)
         r = imports_add(out, t->added);
     return r;
+}
+
+static const struct buf *text_of(void *arg)
+{
+    const struct tree *t = arg;
+
+    return &t->text;
 }
 
 static void make_tree(struct tree *t, const char *text)
@@ -57,8 +67,11 @@ static void make_tree(struct tree *t, const char *text)
         n++;
         text += line + (text[line] == '\n');
     }
-    t->tree = (struct depends_tree){
-        .paths = (const char *const *)t->paths, .count = n, .imports = scan, .arg = t};
+    t->tree = (struct depends_tree){.paths = (const char *const *)t->paths,
+                                    .count = n,
+                                    .imports = scan,
+                                    .text = text_of,
+                                    .arg = t};
 }
 
 static void clear_tree(struct tree *t)
@@ -255,6 +268,73 @@ static void what_cannot_be_followed_takes_its_package(void **state)
     check("a.py: exec(x)\nb/c.py\nb/site-packages/d.py", "a.py", "a.py b/c.py");
 }
 
+static void what_cannot_be_followed_takes_what_its_strings_name(void **state)
+{
+    (void)state;
+    const char *tree = "away/frag.py\n"
+                       "p/__init__.py\n"
+                       "p/a.py: import importlib|x = importlib.import_module('q.r')\n"
+                       "p/sub/b.py: exec('from top import f')|v\n"
+                       "q/__init__.py\n"
+                       "q/r.py\n"
+                       "q/s/t.py: import u\n"
+                       "site-packages/six.py\n"
+                       "top.py\n"
+                       "u.py\n"
+                       "v.py\n"
+                       "w/__init__.py\n"
+                       "w/x.py: import q|'top'\n";
+
+    check(tree, "p/a.py",
+          "p/__init__.py p/a.py p/sub/b.py q/__init__.py q/r.py q/s/t.py top.py u.py / importlib");
+    check(tree, "w/x.py", "q/__init__.py w/__init__.py w/x.py");
+    check("away/frag.py\n"
+          "site-packages/q.py: import importlib|'top'\n"
+          "site-packages/six.py\n"
+          "top.py\n"
+          "v/__init__.py: exec(open('away/frag.py').read())|'six'",
+          "v/__init__.py", "away/frag.py v/__init__.py");
+}
+
+static void a_package_that_may_extend_its_path_takes_those_of_its_name(void **state)
+{
+    (void)state;
+    const char *tree = "a/p/__init__.py: import pkgutil|__path__ = pkgutil.extend_path(x, y)\n"
+                       "a/p/high.py: from p.low import f\n"
+                       "b/p/__init__.py: import pkgutil|__path__ = pkgutil.extend_path(x, y)\n"
+                       "b/p/low.py\n"
+                       "c/q/__init__.py: import importlib\n"
+                       "c/q/high.py\n";
+
+    check(tree, "a/p/high.py", "a/p/__init__.py a/p/high.py b/p/__init__.py b/p/low.py / pkgutil");
+    check(tree, "c/q/high.py", "c/q/__init__.py c/q/high.py / importlib");
+}
+
+static void modules_that_are_used_as_attributes_of_a_package_count(void **state)
+{
+    (void)state;
+    const char *tree = "a.py: import p|x = p.low.X\n"
+                       "b.py: import p as q|x = (q|  .space.deep).X\n"
+                       "c.py: from p import space|y = space. \\|deep . X\n"
+                       "d.py: import p.low|x = p.space.deep.X\n"
+                       "e.py: from p.low import X|X.space.deep\n"
+                       "p/__init__.py\n"
+                       "p/f.py: from . import space|space.deep()\n"
+                       "p/low.py\n"
+                       "p/space/deep.py\n"
+                       "site-packages/np/__init__.py\n"
+                       "site-packages/np/linalg.py\n"
+                       "z.py: import np|np.linalg\n";
+
+    check(tree, "a.py", "a.py p/__init__.py p/low.py");
+    check(tree, "b.py", "b.py p/__init__.py p/space/deep.py");
+    check(tree, "c.py", "c.py p/__init__.py p/space/deep.py");
+    check(tree, "d.py", "d.py p/__init__.py p/low.py p/space/deep.py");
+    check(tree, "e.py", "e.py p/__init__.py p/low.py");
+    check(tree, "p/f.py", "p/__init__.py p/f.py p/space/deep.py");
+    check(tree, "z.py", "site-packages/np/__init__.py z.py");
+}
+
 static void scripts_that_no_module_can_be_count_themselves(void **state)
 {
     (void)state;
@@ -394,6 +474,9 @@ int main(void)
         cmocka_unit_test(a_regular_package_is_no_place_to_import_from),
         cmocka_unit_test(a_tree_that_is_a_package_knows_its_name),
         cmocka_unit_test(what_cannot_be_followed_takes_its_package),
+        cmocka_unit_test(what_cannot_be_followed_takes_what_its_strings_name),
+        cmocka_unit_test(a_package_that_may_extend_its_path_takes_those_of_its_name),
+        cmocka_unit_test(modules_that_are_used_as_attributes_of_a_package_count),
         cmocka_unit_test(scripts_that_no_module_can_be_count_themselves),
         cmocka_unit_test(modules_that_code_names_are_added),
         cmocka_unit_test(what_several_lead_to_is_a_set_of_its_own),

@@ -1,0 +1,129 @@
+/* Finds modules that no import statement of a source names: those that its strings name, and those
+ * that it uses as attributes of a package. */
+
+#include <string.h>
+
+#include "numba/depends_private.h"
+#include "numba/source_text.h"
+
+/* A byte that a name begins with. */
+static bool begins_name(unsigned char c)
+{
+    return source_is_name(c) && !(c >= '0' && c <= '9');
+}
+
+static size_t name_end(const unsigned char *data, size_t at, size_t size)
+{
+    while (at < size && source_is_name(data[at]))
+        at++;
+    return at;
+}
+
+/* ---- Attributes --------------------------------------------------------------------------- */
+
+static size_t skip_space(const unsigned char *data, size_t at, size_t size)
+{
+    while (at < size &&
+           (source_is_blank(data[at]) || source_is_line_end(data[at]) || data[at] == '\\'))
+        at++;
+    return at;
+}
+
+/* Follows ".a.b.c", whose first dot stands at AT, as far as it leads to modules beneath DIR. */
+static void follow(struct depends_linker *l, struct depends_place *p, const struct depends_dir *dir,
+                   const struct buf *text, size_t at)
+{
+    const unsigned char *data = text->data;
+
+    depends_start_place(l, p, dir->path, dir->size);
+    while (p->there && at < text->size && data[at] == '.') {
+        size_t begin = skip_space(data, at + 1, text->size);
+        size_t end = name_end(data, begin, text->size);
+
+        if (begin == end || !begins_name(data[begin]))
+            return;
+        depends_enter(l, p, (const char *)data + begin, end - begin);
+        at = skip_space(data, end, text->size);
+    }
+}
+
+void depends_link_attributes(struct depends_linker *l, uint32_t dir, const struct buf *text)
+{
+    struct depends_place place = {0};
+    const unsigned char *data = text->data, *dot = data;
+
+    while (l->r == 0 && text->size && (dot = memchr(dot, '.', text->size - (size_t)(dot - data)))) {
+        follow(l, &place, l->index->dirs + dir, text, (size_t)(dot - data));
+        dot++;
+    }
+    buf_free(&place.path);
+}
+
+/* ---- Mentions ----------------------------------------------------------------------------- */
+
+struct mentions {
+    struct depends_linker *l;
+    struct source_text text;
+    struct depends_place place;
+};
+
+/* Adds what the dotted name from BEGIN to END may name from a root. */
+static void mention(struct mentions *m, size_t begin, size_t end)
+{
+    struct depends_linker *l = m->l;
+    const struct depends_index *x = l->index;
+    const char *name = (const char *)m->text.data + begin;
+    size_t n = name_end(m->text.data, begin, end) - begin;
+
+    for (size_t i = depends_index_entry(x, name, n); i < x->entry_count; i++) {
+        const struct depends_entry *e = x->entries + i;
+        size_t parent = depends_parent(e->key, e->size);
+        uint32_t dir;
+
+        if (e->size - e->name_at != n || memcmp(e->key + e->name_at, name, n) != 0)
+            break;
+        if (x->dirs[depends_index_dir(x, e->key, parent)].installed)
+            continue;
+        depends_start_place(l, &m->place, e->key, parent);
+        depends_enter(l, &m->place, name, n);
+        dir = depends_index_dir(x, e->key, e->size);
+        if (dir != NONE)
+            depends_add_node(l, depends_all_node(x, dir));
+    }
+}
+
+/* Looks at the names in a string: "pkg.low", "pkg/low.py", "from pkg import low". */
+static void on_string(void *arg, size_t begin, size_t end)
+{
+    struct mentions *m = arg;
+    const unsigned char *data = m->text.data;
+
+    for (size_t at = begin; at < end && m->l->r == 0;) {
+        size_t first = at;
+
+        if (!source_is_name(data[at])) {
+            at++;
+            continue;
+        }
+        at = name_end(data, at, end);
+        if (begins_name(data[first]))
+            mention(m, first, at);
+    }
+}
+
+void depends_link_mentions(struct depends_linker *l, const struct buf *text)
+{
+    struct mentions m = {.l = l};
+    size_t at = 0;
+
+    if (!text->size)
+        return;
+    source_text_start(&m.text, text->data, text->size);
+    m.text.string = on_string;
+    m.text.arg = &m;
+    while ((at = source_text_next(&m.text, at)) < m.text.size)
+        at = source_name_end(&m.text, at);
+    if (m.text.broken) /* where strings cannot be told from code */
+        on_string(&m, 0, text->size);
+    buf_free(&m.place.path);
+}
