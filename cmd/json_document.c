@@ -165,6 +165,12 @@ static json_t *digest(const char *text)
     return value ? value : json_null();
 }
 
+static void set_where_given(json_t *object, const char *key, const char *value)
+{
+    if (value)
+        document_set_name(object, key, value);
+}
+
 static json_t *overload_object(const struct wp_overload *o)
 {
     json_t *object = json_object(), *code = json_array();
@@ -173,16 +179,11 @@ static json_t *overload_object(const struct wp_overload *o)
     document_set_name(object, "triple", o->triple);
     document_set_name(object, "cpu", o->cpu);
     document_set_name(object, "features", o->features);
-    if (o->target)
-        document_set_name(object, "target", o->target);
-    if (o->version)
-        document_set_name(object, "version", o->version);
-    if (o->launch)
-        document_set_name(object, "launch", o->launch);
-    if (o->other)
-        document_set_name(object, "other", o->other);
-    if (o->module)
-        document_set_name(object, "module", o->module);
+    set_where_given(object, "target", o->target);
+    set_where_given(object, "version", o->version);
+    set_where_given(object, "launch", o->launch);
+    set_where_given(object, "other", o->other);
+    set_where_given(object, "module", o->module);
     json_array_append_new(code, digest(o->code));
     json_array_append_new(code, digest(o->cells));
     json_object_set_new(object, "code", code);

@@ -7,18 +7,8 @@
 #include <stddef.h>
 
 enum verb {
-    VERB_CREATE,
-    VERB_EXTRACT,
-    VERB_LIST,
-    VERB_AMEND,
-    VERB_RESTORE,
-    VERB_RETARGET,
-    VERB_SEAL,
-    VERB_VERIFY,
-    VERB_INSPECT,
-    VERB_DIFF,
-    VERB_ENV,
-    VERB_PATH,
+#define VERB(letter, id, ...) VERB_##id,
+#include "options.def"
     VERB_COUNT,
     VERB_NONE
 };

@@ -3,95 +3,47 @@
 #include "manifest/base64.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
 
-static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+#include "base/cleanup.h"
 
 int base64_add(struct buf *out, const void *data, size_t n)
 {
-    const unsigned char *in = data;
-    unsigned char *to;
-    int r;
+    int r = n < INT32_MAX / 2 ? buf_reserve(out, (n + 2) / 3 * 4 + 1) : -ENOMEM;
 
-    if (n > SIZE_MAX / 2)
-        return -ENOMEM;
-    r = buf_reserve(out, (n + 2) / 3 * 4);
-    if (r < 0)
-        return r;
-    to = out->data + out->size;
-    for (size_t i = 0; i < n; i += 3) {
-        size_t left = n - i;
-        uint32_t bits = (uint32_t)in[i] << 16;
-
-        if (left > 1)
-            bits |= (uint32_t)in[i + 1] << 8;
-        if (left > 2)
-            bits |= in[i + 2];
-        *to++ = (unsigned char)ALPHABET[bits >> 18];
-        *to++ = (unsigned char)ALPHABET[bits >> 12 & 63];
-        *to++ = left > 1 ? (unsigned char)ALPHABET[bits >> 6 & 63] : '=';
-        *to++ = left > 2 ? (unsigned char)ALPHABET[bits & 63] : '=';
-    }
-    out->size = (size_t)(to - out->data);
-    return 0;
+    if (r == 0)
+        out->size += (size_t)EVP_EncodeBlock(out->data + out->size, data, (int)n);
+    return r;
 }
 
-static int digit_value(char c)
+/* Is TEXT how base64_add writes the SIZE bytes of DATA? A name has one spelling only. */
+static int is_spelling(const char *data, size_t size, const char *text, size_t n)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
+    _cleanup_buf_ struct buf again = {0};
+    int r = base64_add(&again, data, size);
 
-/* The 1 to 3 bytes of one group of four; their number, or -1. Bits that no byte uses must be
- * zero, so that a name has one spelling only. */
-static int decode_group(const char *text, char out[3])
-{
-    int length = text[3] != '=' ? 3 : text[2] != '=' ? 2 : 1;
-    uint32_t bits = 0;
-
-    for (int i = 0; i < 4; i++) {
-        int v = i <= length ? digit_value(text[i]) : 0;
-
-        if (v < 0)
-            return -1;
-        bits = bits << 6 | (uint32_t)v;
-    }
-    if (bits & ((UINT32_C(1) << (8 * (3 - length))) - 1))
-        return -1;
-    for (int i = 0; i < length; i++) {
-        out[i] = (char)(bits >> (16 - 8 * i) & 0xFF);
-        if (!out[i])
-            return -1;
-    }
-    return length;
+    return r < 0 ? r : again.size == n && (n == 0 || memcmp(again.data, text, n) == 0);
 }
 
 char *base64_decode(const char *text, size_t n)
 {
-    char *out, *to;
+    _cleanup_free_ char *out = n < INT32_MAX ? malloc(n / 4 * 3 + 1) : NULL;
+    int size = 0, is;
 
-    if (n % 4) {
-        errno = EINVAL;
+    if (!out) {
+        errno = ENOMEM;
         return NULL;
     }
-    to = out = malloc(n / 4 * 3 + 1);
-    if (!out)
-        return NULL;
-    for (size_t i = 0; i < n; i += 4) {
-        int length = decode_group(text + i, to);
-
-        if (length < 0 || (length < 3 && i + 4 < n)) {
-            free(out);
-            errno = EINVAL;
-            return NULL;
-        }
-        to += length;
-    }
-    *to = '\0';
-    return out;
+    if (n % 4 == 0 && n)
+        size = EVP_DecodeBlock((unsigned char *)out, (const unsigned char *)text, (int)n);
+    for (size_t i = n; size > 0 && i > n - 2 && text[i - 1] == '='; i--)
+        size--; /* EVP_DecodeBlock counts what pads the end */
+    out[size < 0 ? 0 : size] = '\0';
+    is = size < 0 || memchr(out, '\0', (size_t)size) ? 0 : is_spelling(out, (size_t)size, text, n);
+    if (is > 0)
+        return take_ptr(out);
+    errno = is < 0 ? ENOMEM : EINVAL;
+    return NULL;
 }

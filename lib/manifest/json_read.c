@@ -1,13 +1,14 @@
 /* Reads the members of a JSON object that stands on one line. */
 
 #include "manifest/json_read.h"
-#include "base/path.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/path.h"
 #include "manifest/base64.h"
 
 int json_line_wrong(const struct json_line *l, const char *fmt, ...)
@@ -145,17 +146,12 @@ int json_line_bool(const struct json_line *l, const char *name, enum json_need n
     return 1;
 }
 
-static int take_one(const struct json_line *l, const char *name, char ***out, size_t *count)
+/* Hands on what LIST holds, which must not be nothing. */
+static int give_list(struct path_list *list, char ***out, size_t *count)
 {
-    char **list = calloc(1, sizeof *list);
-    int r = list ? json_line_text(l, name, JSON_REQUIRED, list) : error_nomem(l->err);
-
-    if (r < 0) {
-        free(list);
-        return r;
-    }
-    *out = list;
-    *count = 1;
+    *out = take_ptr(list->v);
+    *count = list->count;
+    list->count = 0;
     return 1;
 }
 
@@ -163,27 +159,23 @@ static int take_one(const struct json_line *l, const char *name, char ***out, si
 static int take_list(const struct json_line *l, const char *name, const json_t *array, bool encoded,
                      char ***out, size_t *count)
 {
-    size_t n = json_array_size(array);
-    char **list;
+    _cleanup_(path_list_clear) struct path_list list = {0};
+    const json_t *v;
+    size_t i;
 
-    if (!n)
+    if (!json_array_size(array))
         return json_line_wrong(l, "\"%s\" is not a list of strings", name);
-    list = calloc(n, sizeof *list);
-    if (!list)
-        return error_nomem(l->err);
-    for (size_t i = 0; i < n; i++) {
-        int r = take_text(l, name, json_array_get(array, i), encoded, &list[i]);
+    json_array_foreach(array, i, v)
+    {
+        char *text;
+        int r = take_text(l, name, v, encoded, &text);
 
-        if (r < 0) {
-            while (i--)
-                free(list[i]);
-            free(list);
+        if (r < 0)
             return r;
-        }
+        if (path_list_add(&list, text) < 0)
+            return error_nomem(l->err);
     }
-    *out = list;
-    *count = n;
-    return 1;
+    return give_list(&list, out, count);
 }
 
 int json_line_list(const struct json_line *l, const char *name, enum json_need need, char ***out,
@@ -194,73 +186,65 @@ int json_line_list(const struct json_line *l, const char *name, enum json_need n
     if (plain && encoded)
         return json_line_wrong(l, "\"%s\" stands there twice", name);
     if (!plain && !encoded)
-        return need == JSON_REQUIRED ? json_line_wrong(l, "\"%s\" is missing", name) : 0;
+        return missing(l, name, need);
     return take_list(l, name, plain ? plain : encoded, !plain, out, count);
 }
 
 int json_line_texts(const struct json_line *l, const char *one, const char *many, char ***out,
                     size_t *count)
 {
-    if (!json_line_has(l, many))
-        return take_one(l, one, out, count);
-    if (json_line_has(l, one))
+    _cleanup_(path_list_clear) struct path_list list = {0};
+    char *text;
+    int r;
+
+    if (json_line_has(l, many) && json_line_has(l, one))
         return json_line_wrong(l, "\"%s\" stands there twice", one);
-    return json_line_list(l, many, JSON_REQUIRED, out, count);
+    if (json_line_has(l, many))
+        return json_line_list(l, many, JSON_REQUIRED, out, count);
+    r = json_line_text(l, one, JSON_REQUIRED, &text);
+    if (r < 0)
+        return r;
+    return path_list_add(&list, text) < 0 ? error_nomem(l->err) : give_list(&list, out, count);
 }
 
-/* "KEY=VALUE" of one member, allocated. KEY is without a NUL, as jansson has it. */
-static int take_pair(const struct json_line *l, const char *key, const json_t *v, char **out)
+/* Adds "KEY=VALUE" of one member. KEY is without a NUL, as jansson has it. */
+static int add_pair(const struct json_line *l, const char *key, const json_t *v,
+                    struct path_list *list)
 {
-    size_t n = strlen(key), suffix = strlen(BASE64_SUFFIX);
+    size_t n = strlen(key);
     bool encoded = path_has_suffix(key, BASE64_SUFFIX);
-    char *value = NULL;
+    _cleanup_free_ char *value = NULL;
+    char *pair = NULL;
     int r;
 
     if (encoded)
-        n -= suffix;
+        n -= strlen(BASE64_SUFFIX);
     if (n == 0 || n > INT32_MAX || memchr(key, '=', n))
         return json_line_wrong(l, "\"env\" has a member that names no variable");
     r = take_text(l, "env", v, encoded, &value);
     if (r < 0)
         return r;
-    r = asprintf(out, "%.*s=%s", (int)n, key, value);
-    free(value);
-    if (r < 0) {
-        *out = NULL;
-        return error_nomem(l->err);
-    }
-    return 0;
+    if (asprintf(&pair, "%.*s=%s", (int)n, key, value) < 0)
+        pair = NULL;
+    return path_list_add(list, pair) < 0 ? error_nomem(l->err) : 0;
 }
 
 int json_line_pairs(const struct json_line *l, const char *name, char ***out, size_t *count)
 {
     json_t *object = json_object_get(l->object, name), *v;
+    _cleanup_(path_list_clear) struct path_list list = {0};
     const char *key;
-    size_t n = 0;
-    char **list;
 
     if (!object)
         return 0;
     if (!json_is_object(object))
         return json_line_wrong(l, "\"%s\" is not an object", name);
-    if (!json_object_size(object))
-        return 0;
-    list = calloc(json_object_size(object), sizeof *list);
-    if (!list)
-        return error_nomem(l->err);
     json_object_foreach(object, key, v)
     {
-        int r = take_pair(l, key, v, &list[n]);
+        int r = add_pair(l, key, v, &list);
 
-        if (r < 0) {
-            while (n--)
-                free(list[n]);
-            free(list);
+        if (r < 0)
             return r;
-        }
-        n++;
     }
-    *out = list;
-    *count = n;
-    return 1;
+    return list.count ? give_list(&list, out, count) : 0;
 }

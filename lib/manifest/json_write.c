@@ -104,8 +104,10 @@ void json_write_object(struct json_writer *w, const char *name)
 
 void json_write_text(struct json_writer *w, const char *name, const char *value)
 {
-    size_t n = strlen(value);
+    size_t n = value ? strlen(value) : 0;
 
+    if (!value)
+        return;
     if (utf8_valid(value, n)) {
         add_name(w, name, "");
         add_string(w, value, n);
@@ -174,6 +176,15 @@ void json_write_texts(struct json_writer *w, const char *name, char *const *valu
             add_base64(w, values[i], strlen(values[i]));
     }
     add(w, "]", 1);
+}
+
+void json_write_one_or_many(struct json_writer *w, const char *one, const char *many,
+                            char *const *values, size_t count)
+{
+    if (count == 1)
+        json_write_text(w, one, values[0]);
+    else if (count)
+        json_write_texts(w, many, values, count);
 }
 
 void json_write_numbers(struct json_writer *w, const char *name, const uint32_t *values,

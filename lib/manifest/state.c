@@ -10,12 +10,6 @@
 #include "manifest/manifest.h"
 #include "manifest/manifest_private.h"
 
-static void write_optional(struct json_writer *w, const char *name, const char *value)
-{
-    if (value)
-        json_write_text(w, name, value);
-}
-
 int manifest_state_write(const struct manifest_state *s, struct buf *out)
 {
     struct json_writer w = {.out = out};
@@ -26,15 +20,12 @@ int manifest_state_write(const struct manifest_state *s, struct buf *out)
     json_write_open(&w);
     json_write_uint(&w, "version", STATE_VERSION);
     json_write_text(&w, "action", s->action);
-    if (s->root_count == 1)
-        json_write_text(&w, "root", s->roots[0]);
-    else
-        json_write_texts(&w, "roots", s->roots, s->root_count);
+    json_write_one_or_many(&w, "root", "roots", s->roots, s->root_count);
     json_write_uint(&w, "strip", s->strip);
     json_write_text(&w, "layout", s->layout);
-    write_optional(&w, "cache_root", s->cache_root);
-    write_optional(&w, "options", s->options);
-    write_optional(&w, "archive", s->archive);
+    json_write_text(&w, "cache_root", s->cache_root);
+    json_write_text(&w, "options", s->options);
+    json_write_text(&w, "archive", s->archive);
     json_write_close(&w);
     json_write_end_line(&w);
     if (w.error)

@@ -69,19 +69,12 @@ static int write_header(const struct manifest *m, struct buf *out, struct wp_err
     json_write_plain(&w, "format", MANIFEST_FORMAT);
     json_write_uint(&w, "version", MANIFEST_VERSION);
     json_write_text(&w, "creator", m->creator ? m->creator : "warmpack " WP_VERSION);
-    if (m->root_count == 1)
-        json_write_text(&w, "root", m->roots[0]);
-    else
-        json_write_texts(&w, "roots", m->roots, m->root_count);
-    if (m->home)
-        json_write_text(&w, "home", m->home);
+    json_write_one_or_many(&w, "root", "roots", m->roots, m->root_count);
+    json_write_text(&w, "home", m->home);
     r = write_env(m, &w, err);
     if (r < 0)
         return r;
-    if (m->cpu_count == 1)
-        json_write_text(&w, "cpu", m->cpus[0]);
-    else if (m->cpu_count)
-        json_write_texts(&w, "cpus", m->cpus, m->cpu_count);
+    json_write_one_or_many(&w, "cpu", "cpus", m->cpus, m->cpu_count);
     if (m->cpu_count && m->needs)
         needs_write(&w, m);
     return end_line(&w, start, "NUMBA_*", err);
@@ -111,10 +104,8 @@ static int write_entry(const struct entry *e, struct buf *out, struct wp_error *
     json_write_plain(&w, "mode", text);
     json_write_uint(&w, "uid", e->uid);
     json_write_uint(&w, "gid", e->gid);
-    if (e->uname)
-        json_write_text(&w, "user", e->uname);
-    if (e->gname)
-        json_write_text(&w, "group", e->gname);
+    json_write_text(&w, "user", e->uname);
+    json_write_text(&w, "group", e->gname);
     if (e->type == ENTRY_FILE)
         json_write_uint(&w, "size", e->size);
     wp_time_text(e->mtime.tv_sec, (int32_t)e->mtime.tv_nsec, text);
@@ -218,17 +209,13 @@ static int write_index(const struct manifest_index *i, struct buf *out, struct w
         return refuse(err, i->source, NOT_CLEAN);
     json_write_open(&w);
     json_write_text(&w, "index", i->index);
-    if (i->source)
-        json_write_text(&w, "source", i->source);
+    json_write_text(&w, "source", i->source);
     if (i->has_stamp)
         write_stamp(&w, &i->stamp);
     json_write_raw(&w, "valid", i->valid ? "true" : "false");
-    if (i->status)
-        json_write_text(&w, "status", i->status);
-    if (i->reason)
-        json_write_text(&w, "reason", i->reason);
-    if (i->numba)
-        json_write_text(&w, "numba", i->numba);
+    json_write_text(&w, "status", i->status);
+    json_write_text(&w, "reason", i->reason);
+    json_write_text(&w, "numba", i->numba);
     if (i->has_cpus)
         write_cpus(&w, i->cpus);
     if (i->has_depends)
