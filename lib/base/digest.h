@@ -21,3 +21,20 @@ void sha1_of(const void *data, size_t n, unsigned char out[SHA1_SIZE]);
 void hex_encode(const unsigned char *data, size_t n, char *out);
 /* 0, or -EINVAL unless TEXT is exactly 2*N lower- or upper-case hex digits. */
 int hex_decode(const char *text, unsigned char *out, size_t n);
+
+/* SHA-256 of many texts at once, which a processor does in less time than one after another: it
+ * works on several where the first would wait for itself. */
+
+struct sha256_text {
+    const void *data;
+    size_t size;
+    unsigned char *out; /* SHA256_SIZE bytes */
+};
+
+/* What it takes, kept from one call to the next. Any number of threads use it at once. */
+struct sha256_many;
+
+struct sha256_many *sha256_many_new(void); /* NULL on no memory */
+/* The digest of each of the N texts, to its OUT. */
+void sha256_many_of(struct sha256_many *m, const struct sha256_text *texts, size_t n);
+void sha256_many_free(struct sha256_many *m); /* NULL is fine */

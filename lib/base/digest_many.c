@@ -1,6 +1,6 @@
 /* Takes the SHA-256 of several texts at once, with libipsec-mb where it is. */
 
-#include "base/digest_many.h"
+#include "base/digest.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,13 +1,12 @@
 /* Reads an entry's line as manifest_write writes it, without a JSON parser. */
 
-#include "manifest/entry_line.h"
+#include "manifest/manifest_private.h"
 
 #include <string.h>
 
 #include "base/digest.h"
 #include "base/number_text.h"
 #include "manifest/manifest.h"
-#include "manifest/manifest_private.h"
 
 struct cursor {
     const char *at, *end;

@@ -1,6 +1,6 @@
 /* Reads the members of a JSON object that stands on one line. */
 
-#include "manifest/json_read.h"
+#include "manifest/json_line.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Writes JSON objects, each on one line. */
 
-#include "manifest/json_write.h"
+#include "manifest/json_line.h"
 
 #include <errno.h>
 #include <stdio.h>

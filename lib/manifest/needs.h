@@ -1,8 +1,7 @@
 #pragma once
 /* What the code for one of a manifest's CPUs needs, so that readers need no table of CPUs. */
 
-#include "manifest/json_read.h"
-#include "manifest/json_write.h"
+#include "manifest/json_line.h"
 #include "manifest/manifest.h"
 
 /* The features that code for CPU ("TRIPLE NAME FEATURES") needs, by the names in which LLVM tells

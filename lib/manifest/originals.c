@@ -9,8 +9,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
-#include "manifest/json_read.h"
-#include "manifest/json_write.h"
+#include "manifest/json_line.h"
 #include "manifest/manifest_private.h"
 
 #define BEGINNING "{\"retargeted"

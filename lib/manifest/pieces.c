@@ -2,7 +2,7 @@
  * all threads. What has been parsed and digested is let go, so that text and records together take
  * hardly more memory than the larger of them. */
 
-#include "pieces.h"
+#include "manifest_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,8 +10,6 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
-#include "manifest_private.h"
-#include "records.h"
 #include "stream/pool.h"
 
 enum {

@@ -7,8 +7,6 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "manifest_private.h"
-#include "pieces.h"
-#include "records.h"
 
 enum { RUN = 128 * 1024 }; /* bytes that are counted at once */
 

@@ -1,6 +1,6 @@
 /* Holds no more of a manifest's text than is being read. */
 
-#include "manifest/read_text.h"
+#include "manifest/manifest_private.h"
 
 #include <errno.h>
 #include <stdint.h>

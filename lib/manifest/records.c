@@ -1,6 +1,6 @@
 /* Makes records of a manifest's lines. */
 
-#include "manifest/records.h"
+#include "manifest/manifest_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,8 +11,6 @@
 #include "base/digest.h"
 #include "base/number_text.h"
 #include "base/path.h"
-#include "manifest/entry_line.h"
-#include "manifest/manifest_private.h"
 #include "manifest/needs.h"
 
 /* "path" and the like: where something lies in the archive. */

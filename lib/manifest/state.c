@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "manifest/json_read.h"
-#include "manifest/json_write.h"
+#include "manifest/json_line.h"
 #include "manifest/manifest.h"
 #include "manifest/manifest_private.h"
 

@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/error.h"
-#include "json_write.h"
+#include "json_line.h"
 #include "manifest.h"
 #include "manifest_private.h"
 #include "needs.h"

@@ -9,7 +9,7 @@
 #include "base/array.h"
 #include "numba/index.h"
 #include "numba/object_code.h"
-#include "numba/pickle_walk.h"
+#include "numba/pickle.h"
 
 enum {
     LONGEST_PATH = 4096,

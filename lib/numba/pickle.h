@@ -90,3 +90,8 @@ bool pickle_is_str(const struct pickle_value *v, const char *text);
 int pickle_equal(const struct pickle_value *a, const struct pickle_value *b);
 /* The same number for equal values, and most often another for others. */
 uint64_t pickle_hash(const struct pickle_value *v);
+
+/* Hands every value that ROOT leads to, itself included, to FN, each once, until FN returns less
+ * than 0, which is returned then. -ENOMEM. */
+int pickle_walk(const struct pickle_value *root, int (*fn)(void *arg, const struct pickle_value *v),
+                void *arg);

@@ -1,6 +1,6 @@
 /* Visits the values of a pickle's graph, which may have cycles, without recursion. */
 
-#include "numba/pickle_walk.h"
+#include "numba/pickle.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "places.h"
+#include "job.h"
 
 /* DIR's path below the base of its tree. */
 static const char *below_base(const struct repair *repair, size_t dir)

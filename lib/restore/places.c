@@ -1,7 +1,7 @@
 /* Repairing, one directory of caches: which files in it are the tree's own, and what the manifest
  * says of them, as a record for the layout. */
 
-#include "places.h"
+#include "job.h"
 
 #include <dirent.h>
 #include <errno.h>

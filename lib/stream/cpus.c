@@ -1,6 +1,6 @@
 /* Counts the CPUs that a process may use: its affinity mask and its control groups' quota. */
 
-#include "cpus.h"
+#include "pool.h"
 
 #include <errno.h>
 #include <sched.h>

@@ -7,8 +7,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "cpus.h"
-
 /* More threads than this help nobody, and a typing error must not ask for a million. */
 enum { POOL_MAX_THREADS = 1024 };
 

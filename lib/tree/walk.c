@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "beneath.h"
-#include "walk_root.h"
+#include "walk_list.h"
 
 void walk_init(struct walk *w)
 {

@@ -11,7 +11,6 @@
 #include "stream/pipeline.h"
 #include "walk.h"
 #include "walk_list.h"
-#include "walk_root.h"
 
 /* More threads than this only wait for one another in the kernel; and each may hold a descriptor
  * and thousands of items. */

@@ -14,7 +14,6 @@
 #include "base/own_names.h"
 #include "base/path.h"
 #include "tree/beneath.h"
-#include "walk_root.h"
 
 /* The path of what is called NAME beneath the root, as a user would type it. NULL: no memory. */
 static char *shown(const struct walk_listing *l, const char *name)

@@ -77,3 +77,12 @@ void walk_listing_clear(struct walk_listing *l);
 /* Is AT beneath DIR, called NAME in directory WITHIN, of our own? It may have gone meanwhile. */
 bool walk_is_own(const struct walk_run *r, int dir, const char *at, const char *within,
                  const char *name);
+
+/* ---- walk.c: the directories that names of items are relative to */
+
+/* Adds a root; takes FD and NAME (NULL: no memory) over, also on failure. Returns its index. */
+int walk_root_add(struct walk *w, int fd, char *name, struct wp_error *err);
+/* openat(2) through symlinks, of names of any length; "" is AT itself. */
+int walk_root_follow(int at, const char *name, int flags);
+/* Opens NAME beneath a root, through symlinks only with FOLLOW. */
+int walk_root_open(const struct walk *w, unsigned root, const char *name, bool follow, int flags);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/digest_many.h"
+#include "base/digest.h"
 #include "tree/create.h"
 
 enum { SMALL = 256 << 10 }; /* bytes: files up to this share a job */

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "stream/cpus.h"
+#include "stream/pool.h"
 
 static char top[] = "/tmp/warmpack-cpus-XXXXXX";
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "base/digest_many.h"
+#include "base/digest.h"
 
 enum { SIZE = 1 << 20, MOST = 300 };
 

@@ -1,8 +1,7 @@
 /* Entries' lines as this program writes them are read without a JSON parser. Whatever is read that
  * way must be what the parser reads. */
 
-#include "manifest/entry_line.h"
-#include "manifest/records.h"
+#include "manifest/manifest_private.h"
 #include "manifest_fixture.h"
 
 static const char *const lines[] = {
