@@ -67,6 +67,20 @@ static const char *hint_of(const struct wp_verify_report *r, enum wp_status s)
     return r->manifest && with_manifest[s] ? with_manifest[s] : of_status[s];
 }
 
+/* Indexes that would load as they are, if warmpack.locator were in force. */
+static void hint_locator(const struct wp_verify_report *r)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->count; i++)
+        n += r->indexes[i].locatable && !wp_status_loads(r->indexes[i].status);
+    if (n)
+        message_summary("hint: %zu of them load where they are, and nothing is written there, with "
+                        "NUMBA_CACHE_LOCATOR_CLASSES=warmpack.locator.Warm or WARMPACK_AUTO=1: see "
+                        "warmpack-locator(7)",
+                        n);
+}
+
 void hints_print(const struct wp_verify_report *r)
 {
     bool told[WP_NOTE_COUNT] = {false};
@@ -82,4 +96,5 @@ void hints_print(const struct wp_verify_report *r)
             message_summary("hint: %s: %s", wp_note_name(kind), of_note[kind]);
         told[kind] = true;
     }
+    hint_locator(r);
 }

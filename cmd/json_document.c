@@ -226,6 +226,8 @@ static json_t *index_object(const struct wp_index_status *s, bool judged, bool k
     if (judged)
         json_object_set_new(o, "status", json_string(wp_status_name(s->status)));
     document_set_name(o, judged ? "reason" : "error", s->reason);
+    if (judged)
+        json_object_set_new(o, "locator", json_boolean(s->locatable));
     json_object_set_new(o, "stamp", stamp_object(s));
     document_set_name(o, "numba", s->numba);
     document_set_name(o, "python", s->python);

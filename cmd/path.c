@@ -5,6 +5,7 @@
 #include "json_document.h"
 #include "message.h"
 #include "show.h"
+#include "string_list.h"
 #include "text.h"
 #include "verbs.h"
 
@@ -32,7 +33,35 @@ static json_t *place_object(const struct wp_cache_place *p)
     return o;
 }
 
-static void print_object(const char *file, const struct wp_cache_place *places, size_t count)
+/* "  locator    /run/user/1000/warmpack-overlay-1000/...": what warmpack.locator gives Numba. */
+static void print_located(const struct wp_located *l)
+{
+    if (!l->overlay) {
+        fputs("  locator    (", stdout);
+        show_name(l->manifest && l->reason ? l->reason
+                                           : "in no tree with a manifest that has caches of it");
+        fputs(")\n", stdout);
+        return;
+    }
+    printf("%c locator    ", l->in_force ? '*' : ' ');
+    show_name(l->overlay);
+    fputs(l->in_force ? "\n" : "  (not in force: see warmpack-locator(7))\n", stdout);
+}
+
+static json_t *located_object(const struct wp_located *l)
+{
+    json_t *o = json_object();
+
+    document_set_name(o, "manifest", l->manifest);
+    document_set_name(o, "overlay", l->overlay);
+    json_object_set_new(o, "indexes", document_count(l->index_count));
+    json_object_set_new(o, "in_force", json_boolean(l->in_force));
+    document_set_name(o, "reason", l->reason);
+    return o;
+}
+
+static void print_object(const char *file, const struct wp_cache_place *places, size_t count,
+                         const struct wp_located *located)
 {
     json_t *o = json_object(), *array = json_array();
 
@@ -40,15 +69,29 @@ static void print_object(const char *file, const struct wp_cache_place *places, 
         json_array_append_new(array, place_object(places + i));
     document_set_name(o, "file", file);
     json_object_set_new(o, "places", array);
+    if (located)
+        json_object_set_new(o, "locator", located_object(located));
     document_item(o);
 }
 
-static void show_file(const struct args *a, const char *file, const struct wp_verify_options *o)
+static void warn_of_no_place(const char *file)
 {
+    _cleanup_free_ char *name = wp_escape(file);
+
+    show_flush();
+    message_warning("%s: Numba can write to none of these and will refuse to cache",
+                    name ? name : "?");
+}
+
+/* LOCATED: NULL where nobody was asked. */
+static void show_file(const struct args *a, const char *file, const struct wp_verify_options *o,
+                      const struct wp_located *located)
+{
+    const bool is_taken = located && located->in_force && located->overlay;
     struct wp_cache_place *places = NULL;
     struct wp_error err = {0};
     size_t count = 0;
-    bool used = false;
+    bool used = is_taken;
     int rc = wp_cache_places(file, o, &places, &count, &err);
 
     if (rc < 0) {
@@ -56,42 +99,62 @@ static void show_file(const struct args *a, const char *file, const struct wp_ve
         message_failure(rc, &err);
         return;
     }
-    if (a->json) {
-        print_object(file, places, count);
-    } else if (a->operand_count > 1) {
+    for (size_t i = 0; i < count; i++) {
+        places[i].used &= !is_taken;
+        used |= places[i].used;
+    }
+    if (a->json)
+        print_object(file, places, count, located);
+    else if (a->operand_count > 1) {
         show_name(file);
         fputs(":\n", stdout);
     }
-    for (size_t i = 0; i < count; i++) {
-        used = used || places[i].used;
-        if (!a->json)
-            print_place(places + i);
-    }
-    if (!used) {
-        _cleanup_free_ char *name = wp_escape(file);
-
-        show_flush();
-        message_warning("%s: Numba can write to none of these and will refuse to cache",
-                        name ? name : "?");
-    }
+    if (located && !a->json)
+        print_located(located);
+    for (size_t i = 0; i < count && !a->json; i++)
+        print_place(places + i);
+    if (!used)
+        warn_of_no_place(file);
     wp_cache_places_free(places, count);
+}
+
+/* What the interpreter of --python says of all files. */
+static int ask(const struct wp_context *context, const struct args *a, struct wp_located **located)
+{
+    _cleanup_(string_list_clear) struct string_list files = {0};
+    struct wp_error err = {0};
+    int rc = 0;
+
+    if (!a->python)
+        return 0;
+    for (size_t i = 0; i < a->operand_count && rc == 0; i++)
+        rc = string_list_add(&files, a->operands[i].text);
+    if (rc < 0)
+        return message_no_memory();
+    rc = wp_locate(context, a->python, string_list_values(&files), files.count, located, &err);
+    return rc < 0 ? message_failure(rc, &err) : 0;
 }
 
 int path_run(const struct wp_context *context, const struct args *a)
 {
-    (void)context;
+    struct wp_located *located = NULL;
     struct wp_verify_options o = {
         .cache_dir = args_cache_dir(a),
         .user = a->user,
         .runtime_roots = string_list_values(&a->runtime_roots),
     };
 
+    int rc = ask(context, a, &located);
+
+    if (rc)
+        return rc;
     if (a->json) {
         document_begin();
         document_array("files");
     }
     for (size_t i = 0; i < a->operand_count; i++)
-        show_file(a, a->operands[i].text, &o);
+        show_file(a, a->operands[i].text, &o, located ? located + i : NULL);
+    wp_located_free(located, a->operand_count);
     if (a->json) {
         document_array_end();
         document_end();

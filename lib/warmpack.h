@@ -126,6 +126,8 @@ enum wp_status {
     WP_UNSAFE_SVML,    /* its code needs Intel's SVML library, which the interpreter lacks */
     WP_MISNAMED,       /* compiled as a module of a name by which it is not imported */
     WP_TYPE_MISSING,   /* its keys or code name a class that its module no longer has */
+    WP_IN_PLACE,       /* as good as valid: warmpack.locator, which is in force in the interpreter,
+                          takes it from where it is */
     WP_STATUS_COUNT
 };
 /* "valid", "source-missing", ...: static; "unknown" where S is none. */
@@ -177,6 +179,8 @@ struct wp_index_status {
     char *reason; /* one line, NULL where valid */
     bool has_stamp;
     bool other_arch; /* WRONG_CPU: it is for another architecture than the machine's */
+    bool locatable;  /* warmpack.locator, were it in force in the interpreter that was asked, would
+                        take it from where it is */
     struct wp_stamp stamp;
     char *numba;                   /* the version string, or NULL */
     char *python;                  /* "311" of ".py311.", or NULL */
@@ -779,6 +783,26 @@ WP_API int wp_cache_places(const char *file, const struct wp_verify_options *o,
                            struct wp_cache_place **places, size_t *count, struct wp_error *err);
 /* NULL is fine. */
 WP_API void wp_cache_places_free(struct wp_cache_place *places, size_t count);
+
+/* What Numba would get for a source file through warmpack.locator, see warmpack-locator(7). Strings
+ * are owned. */
+struct wp_located {
+    bool is_installed; /* the interpreter has the module */
+    bool in_force;     /* and its Numba asks it */
+    char *manifest;    /* path of the manifest by which it is judged; NULL: no tree has the file */
+    char *overlay;     /* the directory that Numba would be given; NULL: none */
+    char **indexes;    /* names in the manifest of those it would find there */
+    size_t index_count;
+    char *reason; /* why there is none, one line, or NULL */
+    WP_RESERVED(2);
+};
+/* Asks the interpreter PYTHON, in this environment, for the COUNT FILES (.py). *LOCATED is an array
+ * of COUNT, freed by wp_located_free; NULL after an error. Where the interpreter has no module
+ * warmpack.locator, the library's own tells what it would say. Errors: as wp_python_ask. */
+WP_API int wp_locate(const struct wp_context *context, const char *python, const char *const *files,
+                     size_t count, struct wp_located **located, struct wp_error *err);
+/* Frees an array of COUNT and what it owns. */
+WP_API void wp_located_free(struct wp_located *located, size_t count);
 
 /* The root of USER's user-wide caches (name or UID; NULL: who calls, whose $XDG_CACHE_HOME is then
  * obeyed), whether or not it exists. Allocated; NULL on failure, where ERR has the cause.

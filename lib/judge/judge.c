@@ -36,6 +36,7 @@ const char *wp_status_name(enum wp_status s)
         [WP_UNSAFE_SVML] = "unsafe-svml",
         [WP_MISNAMED] = "misnamed",
         [WP_TYPE_MISSING] = "type-missing",
+        [WP_IN_PLACE] = "in-place",
     };
 
     return (unsigned)s < WP_STATUS_COUNT ? names[s] : "unknown";
@@ -43,12 +44,12 @@ const char *wp_status_name(enum wp_status s)
 
 bool wp_status_loads(enum wp_status s)
 {
-    return s == WP_VALID || s == WP_SELF_KEYED;
+    return s == WP_VALID || s == WP_SELF_KEYED || s == WP_IN_PLACE;
 }
 
 size_t wp_verify_report_loads(const struct wp_verify_report *r)
 {
-    return r->by_status[WP_VALID] + r->by_status[WP_SELF_KEYED];
+    return r->by_status[WP_VALID] + r->by_status[WP_SELF_KEYED] + r->by_status[WP_IN_PLACE];
 }
 
 int judge_set(struct wp_index_status *s, enum wp_status status, const char *fmt, ...)

@@ -15,6 +15,7 @@
 #include "base/path.h"
 #include "numba/features.h"
 #include "numba/index.h"
+#include "numba/locator.h"
 #include "numba/settings.h"
 
 extern char **environ;
@@ -290,7 +291,7 @@ static bool has_variable(char *const *list, size_t count, const char *variable)
 
 int note_locators(struct wp_verify_report *r, const char *locators)
 {
-    if (!locators || !*locators)
+    if (!locators || !*locators || locator_is_alone(locators))
         return 0;
     return note_add(
         r, WP_NOTE_SETTINGS, NULL,

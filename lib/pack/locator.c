@@ -1,13 +1,12 @@
 /* Packing, --with-locator: the module by which Numba takes the caches of a tree from where they lie
  * goes along, for Pythons in which nothing of warmpack is installed. */
 
-#include "locator.h"
-
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "job.h"
+#include "numba/locator_text.h"
 
 int pack_add_locator(struct pack *p, struct wp_error *err)
 {

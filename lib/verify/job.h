@@ -39,6 +39,10 @@ struct verify_tree {
 /* Fills T->bases, known, zipped, was and trees, after the walk. */
 int verify_know_directories(struct verify_tree *t, struct wp_error *err);
 
+/* ---- locator.c */
+/* Asks the interpreter what it would load through warmpack.locator. When all else is judged. */
+int verify_locator(struct verify_tree *t, struct wp_error *err);
+
 /* ---- places.c */
 /* Judges E, which is called like an index. */
 int verify_judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp_error *err);

@@ -104,6 +104,8 @@ static int run(struct verify_tree *t, struct judge_expect *expect, struct wp_err
     if (r == 0)
         r = verify_absent(t, err);
     if (r == 0)
+        r = verify_locator(t, err);
+    if (r == 0)
         r = take_notes(t, err);
     judge_sort(t->out);
     t->out->manifest = t->trees.count > 0;

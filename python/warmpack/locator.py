@@ -886,17 +886,23 @@ def _bases() -> Iterator[str]:
             yield base
 
 
-def _open_base(base: str) -> str:
-    """The directory for this user's overlays in BASE, made where it is not there."""
-    if not os.path.isdir(base):
+def _open_base(base: str, makes: bool = True) -> str:
+    """The directory for this user's overlays in BASE. It is made where it is not there; without
+    MAKES it need only be possible."""
+    if makes and not os.path.isdir(base):
         os.mkdir(base, 0o700)  # not its parents: a home that does not exist is none
     path = os.path.join(os.path.realpath(base), "warmpack-overlay-%d" % os.geteuid())
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(path, 0o700)
-    _check_mine(path)
-    _check_parents(path)
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise PermissionError("cannot write to %s" % path)
+    if makes:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+    is_there = os.path.lexists(path)
+    if is_there:
+        _check_mine(path)
+    first = path if os.path.isdir(base) else os.path.realpath(base)  # that is, or would be made
+    _check_parents(first)
+    writable = path if is_there else os.path.dirname(first)
+    if not os.access(writable, os.W_OK | os.X_OK):
+        raise PermissionError("cannot write to %s" % writable)
     return path
 
 
@@ -945,22 +951,23 @@ class _Overlay:
     """A directory in which Numba finds one tree's caches, one subdirectory a source, each complete
     before it gets its name. In memory where no place can be written to."""
 
-    def __init__(self, key: str, base: Optional[str]) -> None:
+    def __init__(self, key: str, base: Optional[str], writes: bool) -> None:
         self.base, self.path, self.is_held = base, "(memory)/" + key, base is None
         self.process = os.getpid()
+        self.writes = writes and base is not None
         if base is not None:
-            base = _open_base(base)
-            if os.environ.get("WARMPACK_OVERLAY") == "private":
+            base = _open_base(base, writes)
+            if os.environ.get("WARMPACK_OVERLAY") == "private" and writes:
                 base = _private.directory(base)
             self.path = os.path.join(base, key)
-            if not os.path.isdir(self.path):
+            if writes and not os.path.isdir(self.path):
                 self.sweep(base)
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(self.path, 0o700)
-            _check_mine(self.path)
-        self.digests = None if self.is_held else os.path.join(self.path, "digests")
-        if self.digests:
-            _digests.load(self.digests)
+            if writes or os.path.lexists(self.path):
+                _check_mine(self.path)
+            _digests.load(os.path.join(self.path, "digests"))
+        self.digests = os.path.join(self.path, "digests") if self.writes else None
 
     @staticmethod
     def sweep(base: str) -> None:
@@ -977,11 +984,11 @@ class _Overlay:
         with contextlib.suppress(OSError, ValueError):
             text, status = _read(path)
             survey: Dict[str, Any] = json.loads(text)
-            if time.time() - status.st_mtime > _UNUSED / 30:
+            if self.writes and time.time() - status.st_mtime > _UNUSED / 30:
                 os.utime(path)  # it is in use
             return survey
         survey = make()
-        if not self.is_held:
+        if self.writes:
             self.write(path, json.dumps(survey).encode())
         return survey
 
@@ -1020,20 +1027,22 @@ class _Overlay:
         return path
 
 
-def _open_overlay(tree: _Tree, ours: _Cpu) -> None:
+def _open_overlay(tree: _Tree, ours: _Cpu, writes: bool = True) -> None:
     """Gives the tree the first overlay that can be used, and what it needs of the manifest."""
     refused: Dict[str, str] = {}
     for base in (*_bases(), None):
         if base in _full:
             continue
         try:
-            overlay = _Overlay(tree.key(ours), base)
+            overlay = _Overlay(tree.key(ours), base, writes)
             tree.known = overlay.survey(
                 lambda: _Survey(tree.manifest(), tree.home, ours).document())
             tree.overlay = overlay
             break
         except OSError as error:
             refused[base or ""] = str(error)
+    if not writes:
+        return
     if tree.overlay and tree.overlay.is_held:
         _warn("held", "there is no place for what Numba compiles, so it is not saved: %s"
               % "; ".join(refused.values()))
@@ -1156,25 +1165,26 @@ def _source(tree: _Tree, rel: str) -> Optional[Dict[str, Any]]:
     return known
 
 
-def _open(tree: _Tree, ours: _Cpu) -> None:
+def _open(tree: _Tree, ours: _Cpu, writes: bool) -> None:
     if tree.left:
         raise _Left(tree.left)
     overlay = tree.overlay
     is_private = os.environ.get("WARMPACK_OVERLAY") == "private"
-    if overlay is None or (is_private and overlay.process != os.getpid()):
+    if (overlay is None or (writes and not overlay.writes and not overlay.is_held)
+            or (is_private and overlay.process != os.getpid())):
         try:
-            _open_overlay(tree, ours)
+            _open_overlay(tree, ours, writes)
         except Exception as error:  # a manifest that lies: whatever it makes us stumble over
             is_told = isinstance(error, _Left)
             tree.left = str(error) if is_told else "its manifest is damaged: %r" % error
             raise _Left(tree.left) from error
 
 
-def _judge(tree: _Tree, rel: str, ours: _Cpu) -> Optional[Dict[str, Any]]:
+def _judge(tree: _Tree, rel: str, ours: _Cpu, writes: bool = True) -> Optional[Dict[str, Any]]:
     """What the manifest says of a source, all of which holds; None where it has no caches."""
     if os.environ.get("WARMPACK_TRUST"):
         raise _Left("WARMPACK_TRUST is set, and signatures cannot be checked here")
-    _open(tree, ours)
+    _open(tree, ours, writes)
     known = _source(tree, rel)
     if known is not None:
         tree.check(known)
@@ -1308,18 +1318,22 @@ def _automatic() -> None:
 
 
 def consult(py_file: str) -> Dict[str, Any]:
-    """What Numba would be given for a source in this Python: "overlay" (a directory) and the names
-    of the "indexes" in the manifest, or a "reason" why not; "manifest" is None where no tree with a
-    manifest has the file. Nothing is written but for the overlay's own description."""
+    """What Numba would be given for a source in this Python: "overlay" (a directory, which need not
+    be there yet) and the names of the "indexes" in the manifest, or a "reason" why not; "manifest"
+    is None where no tree with a manifest has the file. Nothing is written."""
     answer: Dict[str, Any] = {"source": os.path.abspath(py_file), "manifest": None, "overlay": None,
                               "indexes": [], "reason": None}
     for tree, rel in _candidates(py_file):
         try:
-            known = _judge(tree, rel, _this_cpu())
+            ours = _this_cpu()
+            known = _judge(tree, rel, ours, writes=False)
             if known is not None:
                 assert tree.overlay
-                answer.update(manifest=tree.path, indexes=known["indexes"], reason=None,
-                              overlay=tree.overlay.directory(rel))
+                path = tree.overlay.directory(rel)
+                files = os.listdir(path) if os.path.isdir(path) else tree.gather(rel, known, ours)
+                answer.update(manifest=tree.path, reason=None, overlay=path,
+                              indexes=[name for name in known["indexes"]
+                                       if os.path.basename(name) in files])
                 break
         except (_Left, OSError) as why:
             answer.update(manifest=tree.path, reason=str(why))

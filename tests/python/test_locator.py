@@ -921,14 +921,42 @@ def test_the_installed_file_does_nothing_unless_it_is_told_to(tmp_path, value):
     assert said.split() == ["warmpack.locator" if value else "numba.core.caching", "False"]
 
 
-def test_asking_says_what_would_be_loaded_and_makes_nothing_of_it(tree, capsys, monkeypatch):
-    found = locator.consult(str(tree.seal().source))
+@pytest.mark.parametrize("base", ["there", "not there", "with overlays"])
+def test_asking_says_what_would_be_loaded_and_writes_nothing(tree, fresh, monkeypatch, base):
+    if base == "not there":
+        fresh.rmdir()
+    elif base == "with overlays":
+        mine(fresh).mkdir(mode=0o700)
+    before = sorted(fresh.parent.rglob("*"))
+    for _ in range(2):
+        found = locator.consult(str(tree.seal().source))
+    before += tree.home.iterdir(), tree.home, tree.home.parent
+    assert not [path for path in fresh.parent.rglob("*")
+                if path not in before and tree.home not in path.parents]
     assert found == {"source": str(tree.source), "manifest": str(tree.home / "manifest.jsonl"),
                      "indexes": [tree.line["index"]], "reason": None,
                      "overlay": ask(tree).get_cache_path()}
+    assert os.path.isdir(found["overlay"])
+    # Numba finds them there, whatever became of those in the tree.
+    tree.nbi.unlink()
+    assert locator.consult(str(tree.source)) == found
     shutil.rmtree(found["overlay"])
-    locator.consult(str(tree.source))
-    assert not os.path.exists(found["overlay"])
+    again(monkeypatch)
+    assert locator.consult(str(tree.source))["reason"] == "its caches are not as they were packed"
+
+
+def test_asking_takes_the_place_that_would_be_taken(tree, fresh, tmp_path, monkeypatch):
+    tree.seal()
+    fresh.chmod(0o777)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "none" / "none"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    said = locator.consult(str(tree.source))["overlay"]
+    assert said.startswith(str(tmp_path / "cache")) and not (tmp_path / "cache").exists()
+    assert ask(tree).get_cache_path() == said
+
+
+def test_asking_from_a_shell(tree, capsys, monkeypatch):
+    tree.seal()
     tree.put("app/none.py", b"")
     assert locator.consult(str(tree.root / "none.py"))["manifest"] is None
     tree.source.write_bytes(b"other")
