@@ -76,6 +76,10 @@ static int parse_all(struct args *a, int argc, char **argv)
         code = getopt_long(argc, argv, options_short(), options_long(), NULL);
         if (code == -1)
             break;
+        if (code == 1 && a->verb == VERB_EXPLAIN) { /* the command has options of its own */
+            optind--;
+            break;
+        }
         if (code == 1) {
             rc = args_add_operand(a, OPERAND_NAME, optarg);
             continue;
@@ -91,7 +95,8 @@ static int parse_all(struct args *a, int argc, char **argv)
                                         : args_take_flag(a, code);
     }
     for (; !rc && optind < argc && !a->help && !a->version; optind++) /* behind "--" */
-        rc = args_add_operand(a, OPERAND_NAME, argv[optind]);
+        rc = args_add_operand(a, a->verb == VERB_EXPLAIN ? OPERAND_COMMAND : OPERAND_NAME,
+                              argv[optind]);
     return rc;
 }
 

@@ -18,7 +18,7 @@ enum compression {
 
 /* What stands between the options, in order: -C and -T apply where they stand. */
 struct operand {
-    enum { OPERAND_NAME, OPERAND_DIR, OPERAND_FILES } kind;
+    enum { OPERAND_NAME, OPERAND_DIR, OPERAND_FILES, OPERAND_COMMAND } kind;
     const char *text;
 };
 
@@ -58,6 +58,8 @@ struct args {
     bool common, probe, check, fix;
     unsigned threads; /* 0: all CPUs */
     bool json, quiet, verbose;
+    const char *json_lines;
+    bool fail_on_compile;
     enum progress_when progress;
     bool seen[OPT_CODES]; /* options given, by code */
     char **expanded;      /* owned: argv with tar's bundled letters written out */

@@ -215,6 +215,8 @@ int args_check(const struct args *a)
         if (a->dry_run && !a->fix)
             return message_usage(verb, "--dry-run goes with --fix");
         return 0;
+    case VERB_EXPLAIN:
+        return count(a, OPERAND_COMMAND) ? 0 : message_usage(verb, "give a COMMAND to run");
     case VERB_ENV:
         return check_env(a, names);
     case VERB_PATH:

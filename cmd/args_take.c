@@ -99,6 +99,7 @@ static const struct {
     {OPT_RETARGET, offsetof(struct args, retarget)},
     {OPT_EGG_INFO, offsetof(struct args, egg_info), .may_be_empty = true},
     {OPT_MANIFEST, offsetof(struct args, manifest)},
+    {OPT_JSON_LINES, offsetof(struct args, json_lines)},
 };
 
 static int set_name(struct args *a, int code, const char *text)
@@ -222,6 +223,7 @@ static const struct {
     {OPT_PROBE, offsetof(struct args, probe)},
     {OPT_CHECK, offsetof(struct args, check)},
     {OPT_JSON, offsetof(struct args, json)},
+    {OPT_FAIL_ON_COMPILE, offsetof(struct args, fail_on_compile)},
     {OPT_HELP, offsetof(struct args, help)},
     {OPT_VERSION, offsetof(struct args, version)},
 };

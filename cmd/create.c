@@ -97,6 +97,8 @@ static int add_members(struct inputs *in, const struct args *a)
         case OPERAND_DIR:
             rc = change_dir(in, &dir, o->text);
             break;
+        case OPERAND_COMMAND: /* of other verbs */
+            break;
         }
     }
     return rc;

@@ -44,6 +44,8 @@ int operands_read(const struct args *a, struct operands *out)
         case OPERAND_DIR:
             failed = enter(out, o->text);
             break;
+        case OPERAND_COMMAND: /* of other verbs */
+            break;
         }
     }
     if (failed)

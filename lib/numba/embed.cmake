@@ -3,4 +3,4 @@
 file(READ ${IN} bytes HEX)
 string(REGEX REPLACE "(................................)" "\\1\n    " bytes "${bytes}")
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
-file(WRITE ${OUT} "#include \"numba/locator_text.h\"\n\nconst unsigned char ${NAME}[] = {\n    ${bytes}0};\n")
+file(WRITE ${OUT} "#include \"${HEADER}\"\n\nconst unsigned char ${NAME}[] = {\n    ${bytes}0};\n")
