@@ -276,9 +276,12 @@ def test_children_of_multiprocessing_are_counted(app):
         import multiprocessing, sys
         from pkg import k
 
+        def work(x):  # k.f itself would come without its cache, by pickle
+            return k.f(x)
+
         if __name__ == "__main__":
             with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
-                print(pool.map(k.f, [1, 2, 3, 4], 1))
+                print(pool.map(work, [1, 2, 3, 4], 1))
         """))
     app.run()
     for way in ("fork", "spawn"):
