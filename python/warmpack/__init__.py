@@ -20,8 +20,9 @@ import importlib
 from typing import TYPE_CHECKING, Any, List
 
 if TYPE_CHECKING:
-    from ._activate import Activation, activate
+    from ._activate import activate
     from ._jobs import amend, create, diff, env, extract, inspect, restore, retarget, seal, verify
+    from ._process import Activation
     from ._program import Error, find_program
     from ._types import (
         AmendResult,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         Index,
         InspectedIndex,
         InspectResult,
+        LoadedBuild,
         Note,
         Overload,
         RestoreResult,
@@ -58,6 +60,7 @@ __all__ = [
     "Index",
     "InspectedIndex",
     "InspectResult",
+    "LoadedBuild",
     "Note",
     "Overload",
     "RestoreResult",
@@ -81,7 +84,7 @@ __all__ = [
     "verify",
 ]
 
-_MODULES = ("_activate", "_jobs", "_program", "_types")
+_MODULES = ("_activate", "_jobs", "_process", "_program", "_types")
 
 
 # Read when they are asked for: a program that has only warmpack.locator loaded starts sooner.

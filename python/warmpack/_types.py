@@ -89,8 +89,18 @@ class _Verified(TypedDict):
     notes: List[Note]
 
 
+class LoadedBuild(TypedDict):
+    triple: str
+    cpu: str  # that the code was compiled for
+    features: str
+    needs: Optional[List[str]]  # the features that it needs; None: not known
+    overloads: int
+    retargeted: bool  # its keys say the interpreter's CPU now
+
+
 class VerifyResult(_Verified, total=False):
     fix: Fixed  # with fix=True
+    builds: List[LoadedBuild]  # with python=: what that interpreter loads
 
 
 class InspectResult(TypedDict):

@@ -84,18 +84,18 @@ class Warm(WorkerPlugin):  # type: ignore[misc,unused-ignore]
 
     What a path names travels with the plug-in, in memory: for large archives and many workers give
     a URL that they can read. PATHS are the directories of the tree that go onto sys.path, as for
-    warmpack.activate(), and CPU what it is there. It is unpacked once a machine, in DIRECTORY,
-    by default beside the local directories of Dask's workers, and stays there.
+    warmpack.activate(), and CPU and RETARGET what they are there. It is unpacked once a machine, in
+    DIRECTORY, by default beside the local directories of Dask's workers, and stays there.
 
     Several can be registered. Where two have modules of the same names, as releases of one
     application have, the one that was registered last is used: the other's modules are put aside.
     """
 
     def __init__(self, archive: PathLike, *, paths: Sequence[str] = ("",), cpu: bool = True,
-                 directory: Optional[PathLike] = None) -> None:
+                 retarget: bool = True, directory: Optional[PathLike] = None) -> None:
         self._archive = _Archive(archive)
         self._paths = tuple(paths)
-        self._cpu = cpu
+        self._how: Dict[str, Any] = {"cpu": cpu, "retarget": retarget}
         self._directory = os.fspath(directory) if directory is not None else None
         # Dask knows a plug-in by its name: each archive has its own.
         self.name = "warmpack-" + self._archive.name
@@ -111,12 +111,12 @@ class Warm(WorkerPlugin):  # type: ignore[misc,unused-ignore]
         return _places.own_directory(parent)
 
     def prepare(self, directory: str) -> Dict[str, Any]:
-        record: Dict[str, Any] = self._archive.put(functools.partial(prepare, cpu=self._cpu),
+        record: Dict[str, Any] = self._archive.put(functools.partial(prepare, **self._how),
                                                    directory)
         return record
 
     def activate(self, directory: str) -> Activation:
-        call = functools.partial(activate, paths=self._paths, cpu=self._cpu, replace_modules=True)
+        call = functools.partial(activate, paths=self._paths, replace_modules=True, **self._how)
         done: Activation = self._archive.put(call, directory)
         return done
 

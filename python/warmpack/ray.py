@@ -23,7 +23,7 @@ import shutil
 import tempfile
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from . import _places, _url
+from . import _cpu, _places, _url
 from ._activate import activate, prepare
 from ._program import Error, PathLike
 
@@ -38,7 +38,7 @@ __all__ = ["Plugin", "hook"]
 
 # Where Ray has unpacked the working_dir while it sets up an environment.
 _WORKING_DIR = "RAY_RUNTIME_ENV_CREATE_WORKING_DIR"
-_KEYS = {"archive": str, "paths": list, "cpu": bool, "directory": str}
+_KEYS = {"archive": str, "paths": list, "cpu": bool, "retarget": bool, "directory": str}
 
 
 def _settings(given: Any) -> Dict[str, Any]:
@@ -47,7 +47,7 @@ def _settings(given: Any) -> Dict[str, Any]:
     if not isinstance(settings, Mapping) or not isinstance(settings.get("archive"), str):
         raise ValueError('the runtime environment\'s field "warmpack" is the path or URL of an '
                          'archive, or {"archive": ..., "paths": [...], "cpu": ..., '
-                         '"directory": ...}, not %r' % (given,))
+                         '"retarget": ..., "directory": ...}, not %r' % (given,))
     for name, value in settings.items():
         if name not in _KEYS:
             raise ValueError('the field "warmpack" has no member %r' % name)
@@ -98,8 +98,9 @@ def _size(path: str) -> int:
 class Plugin(RuntimeEnvPlugin):  # type: ignore[misc,unused-ignore]
     """The field "warmpack" of runtime environments: the path or URL of an archive, or a dictionary
     with "archive" and, if wanted, "paths" (directories of the tree for sys.path), "cpu" (false:
-    NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are not set) and "directory" (where nodes unpack, by
-    default in their temporary directory).
+    NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are not set), "retarget" (false: code for other CPUs than
+    a node's is left as it is) and "directory" (where nodes unpack, by default in their temporary
+    directory).
 
     What is unpacked is known by its content and kept by Ray's own cache, whose size
     RAY_RUNTIME_ENV_WARMPACK_CACHE_SIZE_GB sets.
@@ -129,7 +130,10 @@ class Plugin(RuntimeEnvPlugin):  # type: ignore[misc,unused-ignore]
     def _record(self, uri: str, runtime_env: Any) -> Dict[str, Any]:
         settings = _settings(runtime_env["warmpack"])
         source = _source(settings["archive"], os.environ.get(_WORKING_DIR))
-        return prepare(source, uri[len("warmpack://"):], cpu=settings.get("cpu") is not False)
+        given = runtime_env.get("env_vars") or {}
+        retarget = settings.get("retarget") is not False and not set(_cpu.VARIABLES) & set(given)
+        return prepare(source, uri[len("warmpack://"):], cpu=settings.get("cpu") is not False,
+                       retarget=retarget)
 
     async def create(self, uri: Optional[str], runtime_env: Any, context: Any,
                      logger: logging.Logger) -> float:
@@ -169,10 +173,10 @@ class Plugin(RuntimeEnvPlugin):  # type: ignore[misc,unused-ignore]
 
 
 def hook(archive: PathLike, *, paths: Sequence[str] = ("",), cpu: bool = True,
-         directory: Optional[PathLike] = None) -> Callable[[], None]:
+         retarget: bool = True, directory: Optional[PathLike] = None) -> Callable[[], None]:
     """A worker_process_setup_hook that activates ARCHIVE in each process before its first task.
 
-    PATHS and CPU are those of warmpack.activate(). It is unpacked once a node, in DIRECTORY, by
+    PATHS, CPU and RETARGET are those of warmpack.activate(). It is unpacked once a node, in DIRECTORY, by
     default the temporary one, and stays there. On a node that cannot, Ray fails the process with
     the warmpack.Error.
     """
@@ -182,6 +186,7 @@ def hook(archive: PathLike, *, paths: Sequence[str] = ("",), cpu: bool = True,
 
     def activate_archive() -> None:
         place = _place(source, _digest(source), _directory(where))
-        activate(_source(source, None), place, paths=path_list, cpu=cpu, replace_modules=True)
+        activate(_source(source, None), place, paths=path_list, cpu=cpu, retarget=retarget,
+                 replace_modules=True)
 
     return activate_archive

@@ -54,10 +54,12 @@ _PLACE = "warmpack-apps"
 class _Handle:
     """What is sent to tasks: names alone. The files are found by Spark there."""
 
-    def __init__(self, program: Optional[str], paths: Sequence[str], cpu: bool) -> None:
+    def __init__(self, program: Optional[str], paths: Sequence[str], cpu: bool,
+                 retarget: bool) -> None:
         self._program = program
         self._paths = tuple(paths)
         self._cpu = cpu
+        self._retarget = retarget
         self._done: Optional[Activation] = None
         self._tree: Optional[_in_use.Tree] = None
 
@@ -70,7 +72,7 @@ class _Handle:
     def activate(self) -> Activation:
         """In a task: unpacks, once for each executor, and makes this process use the application.
 
-        Returns the path of the tree and verify's summary. Cheap from the second call on. Spark
+        Returns the path of the tree, verify's summary, and how its caches load. Cheap from the second call on. Spark
         keeps Python's processes for later tasks: modules of another application, or of an earlier
         release, that would answer for this one's are put aside, and come back with their own
         application's activate().
@@ -89,8 +91,8 @@ class App(_Handle):
     """An application that add_app() sent out."""
 
     def __init__(self, name: str, archive: str, program: str, paths: Sequence[str], cpu: bool,
-                 runtime_cache_dir: Optional[str]) -> None:
-        super().__init__(program, paths, cpu)
+                 retarget: bool, runtime_cache_dir: Optional[str]) -> None:
+        super().__init__(program, paths, cpu, retarget)
         self.name = name
         self._archive = archive
         self._runtime_cache_dir = runtime_cache_dir
@@ -105,14 +107,15 @@ class App(_Handle):
         if cache_dir:
             cache_dir = os.path.join(os.path.dirname(archive), cache_dir)
         return activate(archive, place, paths=self._paths, cache_dir=cache_dir, cpu=self._cpu,
-                        replace_modules=True, program=program)
+                        retarget=self._retarget, replace_modules=True, program=program)
 
 
 class Adopted(_Handle):
     """A tree that Spark brought: unpacked by --archives or addArchive, or from a URI."""
 
-    def __init__(self, name: str, program: Optional[str], paths: Sequence[str], cpu: bool) -> None:
-        super().__init__(program, paths, cpu)
+    def __init__(self, name: str, program: Optional[str], paths: Sequence[str], cpu: bool,
+                 retarget: bool) -> None:
+        super().__init__(program, paths, cpu, retarget)
         self.name = name
 
     def __repr__(self) -> str:
@@ -126,7 +129,7 @@ class Adopted(_Handle):
         state = os.path.join(os.path.dirname(tree), _PLACE, self.name)
         os.makedirs(os.path.dirname(state), exist_ok=True)
         return activate_unpacked(tree, state, paths=self._paths, cpu=self._cpu,
-                                 replace_modules=True, program=program)
+                                 retarget=self._retarget, replace_modules=True, program=program)
 
 
 def _spark_file(name: str) -> str:
@@ -245,7 +248,8 @@ def add_app(spark: Any, source: PathLike, *,
             source_root: Union[PathLike, Sequence[PathLike], None] = None,
             exclude: Union[str, Sequence[str], None] = None, strict: bool = False,
             paths: Sequence[str] = ("",), runtime_cache_dir: Optional[str] = None,
-            cpu: bool = True, program: Optional[PathLike] = None) -> Union[App, Adopted]:
+            cpu: bool = True, retarget: bool = True,
+            program: Optional[PathLike] = None) -> Union[App, Adopted]:
     """Sends an application with its warm caches to every executor, also to those that start later.
 
     SPARK is a SparkContext, a SparkSession or a session of Spark Connect. SOURCE is a directory,
@@ -254,7 +258,9 @@ def add_app(spark: Any, source: PathLike, *,
     with its manifest in it, which is handed on without being read here. PATHS are the directories
     of the tree that go onto sys.path; by default the tree itself, or what holds it where it is a
     package. Caches go into the tree, or to $NUMBA_CACHE_DIR of the executors (see conf()), or to
-    RUNTIME_CACHE_DIR, which is relative to the executor's files. PROGRAM must run on the
+    RUNTIME_CACHE_DIR, which is relative to the executor's files. CPU and RETARGET are those of
+    activate(): code that was compiled for another CPU than an executor's loads there where it can
+    run, unless the executors have NUMBA_CPU_NAME or NUMBA_CPU_FEATURES set. PROGRAM must run on the
     executors: the static one runs on all of the same architecture.
 
     Call it again after a change: the new archive gets a new name, and handles keep to their own. A
@@ -273,8 +279,8 @@ def add_app(spark: Any, source: PathLike, *,
             directory = transport.is_directory(source)
             name = session.handed.hand_on(transport, source, directory)
             if directory:
-                return Adopted(name, program_name, paths, cpu)
-            return App(name, name, program_name, paths, cpu, runtime_cache_dir)
+                return Adopted(name, program_name, paths, cpu, retarget)
+            return App(name, name, program_name, paths, cpu, retarget, runtime_cache_dir)
 
         packed = os.path.isdir(source)
         if not packed:
@@ -288,13 +294,14 @@ def add_app(spark: Any, source: PathLike, *,
                 shutil.rmtree(os.path.dirname(path))
         _send(transport, session, archive)
     name = os.path.basename(os.path.abspath(source))
-    return App(name, archive, program_name, paths, cpu, runtime_cache_dir)
+    return App(name, archive, program_name, paths, cpu, retarget, runtime_cache_dir)
 
 
 def adopt(name: str, spark: Any = None, *, paths: Sequence[str] = ("",), cpu: bool = True,
-          program: Optional[PathLike] = None) -> Adopted:
+          retarget: bool = True, program: Optional[PathLike] = None) -> Adopted:
     """A handle for an archive that Spark unpacks as NAME (--archives app.tgz#NAME, addArchive,
-    addArtifacts): activate() restores the tree once for each executor. Of archives Spark unpacks
+    addArtifacts): activate() restores the tree once for each executor, or takes
+    its caches by warmpack.locator where the tree can only be read. Of archives Spark unpacks
     .tar.gz, .tgz, .tar, .zip and .jar; of any other activate() says so.
 
     On the driver, this sends out the program (with Spark Connect, give SPARK); in a task, it must
@@ -309,7 +316,7 @@ def adopt(name: str, spark: Any = None, *, paths: Sequence[str] = ("",), cpu: bo
         transport = transport_of(spark)
         with _lock:
             program_name = _send_program(transport, _session_of(transport), program)
-    return Adopted(name, program_name, paths, cpu)
+    return Adopted(name, program_name, paths, cpu, retarget)
 
 
 def _settings_of(source: str, packing: Dict[str, Any]) -> Dict[str, Any]:
@@ -330,12 +337,12 @@ def conf(*sources: PathLike, cache_dir: Union[PathLike, Sequence[PathLike], None
          source_root: Union[PathLike, Sequence[PathLike], None] = None,
          exclude: Union[str, Sequence[str], None] = None, strict: bool = False,
          paths: Sequence[str] = ("",), runtime_cache_dir: Optional[str] = None, cpu: bool = True,
-         program: Optional[PathLike] = None,
+         retarget: bool = True, program: Optional[PathLike] = None,
          numba_cache_dir: Optional[PathLike] = None) -> Dict[str, str]:
     """Settings for a SparkConf, so that executors start with what the caches of applications need.
 
     The arguments are those of add_app(): which caches are meant, CACHE_DIR, SOURCE_ROOT, EXCLUDE
-    and STRICT say; PATHS, RUNTIME_CACHE_DIR and PROGRAM change nothing here. Archives may be URLs
+    and STRICT say; PATHS, RUNTIME_CACHE_DIR, RETARGET and PROGRAM change nothing here. Archives may be URLs
     that fsspec reads. Sets NUMBA_CPU_NAME and NUMBA_CPU_FEATURES, and NUMBA_CACHE_DIR where
     NUMBA_CACHE_DIR, a path on the executors, is given. Applications that need different settings
     are a warmpack.Error.

@@ -115,15 +115,30 @@ def test_the_next_release_replaces_the_one_of_before_in_living_workers(local, ar
     assert {r["pid"] for r in before} == {r["pid"] for r in after}
 
 
-def test_a_process_that_a_nanny_starts_again_has_the_settings_before_numba(local, tmp_path, home):
+@pytest.fixture
+def generic(tmp_path, home):
+    """An archive of code for another CPU than any machine's."""
     from small import run_small, write_small
 
     tree = write_small(tmp_path / "generic" / "app")
     run_small(tree, home, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
     warmpack.create(tmp_path / "generic.tgz", "app", directory=tree.parent)
+    return tmp_path / "generic.tgz"
+
+
+def test_workers_of_any_cpu_load_with_no_settings(local, generic):
+    """Also those that have imported Numba already."""
     _, client = local
     client.run(lambda: __import__("numba"))
-    warm = warmpack.dask.Warm(tmp_path / "generic.tgz")
+    client.register_plugin(warmpack.dask.Warm(generic))
+    assert_warm(on_each(client))
+    assert set(client.run(lambda: os.environ.get("NUMBA_CPU_NAME")).values()) == {None}
+
+
+def test_a_process_that_a_nanny_starts_again_has_the_settings_before_numba(local, generic):
+    _, client = local
+    client.run(lambda: __import__("numba"))
+    warm = warmpack.dask.Warm(generic, retarget=False)
     with pytest.raises(warmpack.Error, match="numba was imported before"):
         client.register_plugin(warm)
     client.unregister_worker_plugin(warm.name)

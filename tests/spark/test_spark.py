@@ -1,6 +1,7 @@
 """An application arrives warm on every executor, whatever happens to executors."""
 
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 import warmpack
 import warmpack.spark
 from application import give_exact_times
-from small import run_small
+from small import run_small, write_small
 
 
 def on_executors(sc, task, partitions=2):
@@ -218,6 +219,25 @@ def test_an_executor_killed_while_it_unpacks_leaves_no_harm(sc, small, tmp_path)
     assert_small_was_loaded(on_executors(sc, task, 2))
     staging = Path(marker.read_text())
     assert staging.name.startswith(".warmpack-"), "it was killed in the middle"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names a CPU of x86-64")
+def test_executors_of_any_cpu_load_with_no_settings(sc, home, tmp_path):
+    """Packed by the driver, or unpacked by Spark; unless retargeting is left away."""
+    tree = write_small(tmp_path / "old")
+    run_small(tree, home, NUMBA_CPU_NAME="x86-64-v2", NUMBA_CPU_FEATURES="")
+    app = warmpack.spark.add_app(sc, tree)
+    archive = tmp_path / "old-adopted.tgz"
+    warmpack.create(archive, tree.name, directory=tree.parent)
+    sc.addArchive("%s#old-adopted" % archive)
+    for each in (app, warmpack.spark.adopt("old-adopted")):
+        task = each.wrap(jobs.reporting(jobs.run_small()))
+        for report in on_executors(sc, task):
+            assert (report["loads"], report["saves"]) == (3 if report["new"] else 0, 0), report
+        (done,) = on_executors(sc, lambda _, each=each: [tuple(each.activate())], 1)
+        assert done[2:4] == ({}, True)
+    left = warmpack.spark.add_app(sc, tree, retarget=False)
+    assert left._retarget is False
 
 
 def test_settings_for_executors_are_those_that_the_caches_need(small, warm):
