@@ -32,8 +32,10 @@ static void print_spark(const struct wp_cpu *c)
 static void print_json(const struct wp_cpu *c)
 {
     document_begin();
-    document_member("NUMBA_CPU_NAME", json_string(c->name));
-    document_member("NUMBA_CPU_FEATURES", json_string(c->features));
+    if (c->name) {
+        document_member("NUMBA_CPU_NAME", json_string(c->name));
+        document_member("NUMBA_CPU_FEATURES", json_string(c->features));
+    }
     document_end();
 }
 
@@ -188,7 +190,10 @@ static int print_settings(const struct args *a, const struct wp_env *env, int fo
 
     if (rc < 0)
         return message_failure(rc, &err);
-    formats[format].print(&cpu);
+    if (!cpu.name)
+        message_summary("no settings are needed where these caches were retargeted for");
+    if (cpu.name || strcmp(formats[format].name, "json") == 0)
+        formats[format].print(&cpu);
     wp_cpu_clear(&cpu);
     return message_status();
 }

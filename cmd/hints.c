@@ -36,6 +36,8 @@ static const char *const of_status[WP_STATUS_COUNT] = {
 static const char *const with_manifest[WP_STATUS_COUNT] = {
     [WP_STALE] = ("'warmpack restore' gives sources the times that the manifest records; else "
                   "Numba compiles again"),
+    [WP_WRONG_CPU] = ("'warmpack retarget' makes what can run there load with no settings; "
+                      "'warmpack env' prints the settings with which Numba loads these caches"),
     [WP_MISPLACED] = ("'warmpack restore' puts it where Numba looks; --cache-dir, --runtime-root "
                       "and --user say where that is, or set NUMBA_CACHE_DIR to where it lies"),
     [WP_UNWRITABLE] = ("let who runs Python write to the directory (--user says who that is), or "

@@ -283,6 +283,33 @@ json_t *document_retarget(const struct wp_retarget_result *r)
     return o;
 }
 
+static json_t *loaded_build(const struct wp_loaded_build *b)
+{
+    json_t *o = json_object(), *needs = b->needs ? json_array() : json_null();
+
+    document_set_name(o, "triple", b->triple);
+    document_set_name(o, "cpu", b->cpu);
+    document_set_name(o, "features", b->features);
+    for (const char *at = b->needs; at && *at;) {
+        size_t n = strcspn(at, ",");
+
+        json_array_append_new(needs, json_stringn(at, n));
+        at += n + (at[n] == ',');
+    }
+    json_object_set_new(o, "needs", needs);
+    json_object_set_new(o, "overloads", document_count(b->overloads));
+    json_object_set_new(o, "retargeted", json_boolean(b->retargeted));
+    return o;
+}
+
+void document_loaded(const struct wp_verify_report *r)
+{
+    document_array("builds");
+    for (size_t i = 0; i < r->build_count; i++)
+        document_item(loaded_build(&r->builds[i]));
+    document_array_end();
+}
+
 void document_verify(const struct wp_verify_report *r)
 {
     json_t *summary = json_object();

@@ -30,5 +30,8 @@ json_t *document_difference(const struct wp_difference *d);
 /* "indexes": [...], "summary": {...} */
 void document_verify(const struct wp_verify_report *r);
 
-/* The same without the judgement: "overloads" and "corrupt" in the summary. */
+/* "builds": [...]: what an interpreter loads */
+void document_loaded(const struct wp_verify_report *r);
+
+/* As document_verify, without the judgement: "overloads" and "corrupt" in the summary. */
 void document_inspect(const struct wp_verify_report *r);

@@ -38,6 +38,21 @@ static void print_note(const struct wp_note *n)
     putchar('\n');
 }
 
+/* "loads  python3  3 overloads compiled for x86-64-v2 (retargeted), which need cmov,cx16,..." */
+static void print_build(const char *python, const struct wp_loaded_build *b)
+{
+    fputs("loads  ", stdout);
+    show_name(python);
+    printf("  %zu overload%s compiled for ", b->overloads, b->overloads == 1 ? "" : "s");
+    show_name(b->cpu);
+    if (!b->retargeted)
+        fputs(", for which it compiles", stdout);
+    else if (b->needs)
+        printf(" (retargeted), which need%s %s", b->overloads == 1 ? "s" : "",
+               *b->needs ? b->needs : "nothing");
+    putchar('\n');
+}
+
 static json_t *fix_object(const struct args *a, const struct wp_fix_result *f)
 {
     json_t *o = json_object();
@@ -58,6 +73,8 @@ static void print_report(const struct args *a, const struct wp_verify_report *r,
     if (a->json) {
         document_begin();
         document_verify(r);
+        if (a->python)
+            document_loaded(r);
         if (a->fix)
             document_member("fix", fix_object(a, fixed));
         document_end();
@@ -71,6 +88,8 @@ static void print_report(const struct args *a, const struct wp_verify_report *r,
         if (a->verbose || r->notes[i].kind != WP_NOTE_CLOSURES)
             print_note(r->notes + i);
     }
+    for (size_t i = 0; i < r->build_count && !a->json; i++)
+        print_build(a->python, r->builds + i);
     show_flush();
     hints_print(r);
     show_begin(&line);

@@ -214,6 +214,15 @@ struct wp_note {
     WP_RESERVED(2);
 };
 
+/* Code for one CPU that an interpreter loads. Strings are owned by the report. */
+struct wp_loaded_build {
+    char *triple, *cpu, *features; /* that it was compiled for */
+    char *needs;      /* the features that it needs, sorted, parted by commas; NULL: not known */
+    size_t overloads; /* how many of them load */
+    bool retargeted;  /* its keys say the interpreter's CPU now */
+    WP_RESERVED(2);
+};
+
 struct wp_verify_report {
     struct wp_index_status *indexes; /* owned, sorted by path */
     size_t count;
@@ -222,7 +231,9 @@ struct wp_verify_report {
     bool manifest;         /* of a tree: there is one, so that restore can act by it */
     struct wp_note *notes; /* owned */
     size_t note_count;
-    WP_RESERVED(4);
+    struct wp_loaded_build *builds; /* with `python`: what that loads; owned */
+    size_t build_count;
+    WP_RESERVED(3);
 };
 /* How many indexes of R Numba loads from. */
 WP_API size_t wp_verify_report_loads(const struct wp_verify_report *r);
@@ -613,8 +624,9 @@ WP_API int wp_env_add_path(struct wp_env *e, const char *path, struct wp_error *
 WP_API int wp_env_add_archive(struct wp_env *e, const char *name, struct wp_archive *a,
                               struct wp_error *err);
 /* The settings with which Numba loads all that was added. *OUT is the caller's to clear; zeros
- * after an error. -EINVAL: there is nothing for a CPU, or for several (the message names two), or
- * the name of one has characters that no CPU's name has. */
+ * after an error, and where keys in it were retargeted: these load with no settings, and what loads
+ * with settings alone is told as WP_WARNING. -EINVAL: there is nothing for a CPU, or for several
+ * (the message names two), or the name of one has characters that no CPU's name has. */
 WP_API int wp_env_settings(const struct wp_env *e, struct wp_cpu *out, struct wp_error *err);
 /* Settings that every machine added can use, for caches that they are to share: a generic CPU with
  * the features that all have. *OUT as in wp_env_settings. -EINVAL: they are not of one triple, or

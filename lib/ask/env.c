@@ -46,6 +46,7 @@ void wp_env_free(struct wp_env *e)
     }
     free(e->reports);
     free(e->probes);
+    free(e->retargeted);
     free(e);
 }
 
@@ -175,7 +176,11 @@ int wp_env_add_path(struct wp_env *e, const char *path, struct wp_error *err)
         return error_set(err, errno, path, "cannot stat");
     if (S_ISDIR(st.st_mode) || caches_is_index(path)) {
         r = wp_inspect_path(e->context, path, &found, err);
-        return r < 0 ? r : add_report(e, &found, path, err);
+        if (r == 0)
+            r = add_report(e, &found, path, err);
+        return r == 0 && S_ISDIR(st.st_mode)
+                   ? env_find_retargeted(e, path, &e->reports[e->report_count - 1], err)
+                   : r;
     }
     if (is_inherited_pipe(path, &st))
         return add_pipe(e, path, err);
@@ -304,6 +309,17 @@ static int settings_of(const struct env_target *t, size_t count, struct wp_cpu *
     return out->name && out->features ? 0 : error_nomem(err);
 }
 
+/* Says which code settings alone would make load, where keys were made another CPU's. */
+static void tell_others(const struct wp_env *e, const struct env_target *t, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!env_is_retargeted(e, t[i].cpu, t[i].features))
+            report(e->context, WP_WARNING, t[i].from,
+                   "is for CPU %s still: with the settings for that, what was retargeted would not "
+                   "load",
+                   t[i].cpu);
+}
+
 int wp_env_settings(const struct wp_env *e, struct wp_cpu *out, struct wp_error *err)
 {
     struct env_target *targets;
@@ -311,6 +327,11 @@ int wp_env_settings(const struct wp_env *e, struct wp_cpu *out, struct wp_error 
     int r = env_targets(e, &targets, &count, err);
 
     *out = (struct wp_cpu){0};
+    if (r == 0 && e->retargeted_count && !e->probe_count) {
+        tell_others(e, targets, count);
+        free(targets);
+        return 0;
+    }
     if (r == 0)
         r = env_drop_foreign(e, targets, &count, err);
     if (r == 0)

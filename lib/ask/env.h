@@ -23,6 +23,9 @@ struct wp_env {
     size_t report_count;
     struct env_probe *probes; /* owned */
     size_t probe_count;
+    /* One for each CPU that keys in the reports were made; the list is owned. */
+    const struct wp_overload **retargeted;
+    size_t retargeted_count;
 };
 
 /* All different targets in E. Allocated; at least one, else -EINVAL. */
@@ -33,3 +36,10 @@ int env_targets(const struct wp_env *e, struct env_target **out, size_t *count,
  * machine, unless probes were given. -EINVAL where none is left. */
 int env_drop_foreign(const struct wp_env *e, struct env_target *t, size_t *count,
                      struct wp_error *err);
+
+/* ---- env_retargeted.c */
+/* Notes the CPUs that keys in FOUND, of tree DIR, were made. */
+int env_find_retargeted(struct wp_env *e, const char *dir, const struct wp_verify_report *found,
+                        struct wp_error *err);
+/* Were keys made this CPU's? */
+bool env_is_retargeted(const struct wp_env *e, const char *cpu, const char *features);

@@ -265,6 +265,13 @@ void wp_verify_report_clear(struct wp_verify_report *r)
         free(r->notes[i].path);
         free(r->notes[i].text);
     }
+    for (size_t i = 0; i < r->build_count; i++) {
+        free(r->builds[i].triple);
+        free(r->builds[i].cpu);
+        free(r->builds[i].features);
+        free(r->builds[i].needs);
+    }
+    free(r->builds);
     free(r->notes);
     free(r->indexes);
     *r = (struct wp_verify_report){0};

@@ -9,6 +9,7 @@
 #include "archive/indexes.h"
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "job.h"
 #include "judge/judge.h"
 #include "judge/keys.h"
 #include "judge/notes.h"
@@ -315,6 +316,8 @@ int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
         r = verify_stream(&v, a, err);
     if (r >= 0 && v.found.has_manifest && note_settings(result, &v.found.m) < 0)
         r = error_nomem(err);
+    if (r >= 0)
+        r = verify_compiled(result, &expect, NULL, err);
     judge_sort(result);
     archive_indexes_clear(&v.found);
     judge_expect_end(&expect);

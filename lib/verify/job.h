@@ -80,3 +80,9 @@ int verify_outdated(struct verify_tree *t, struct wp_error *err);
 /* Judges the indexes that the manifests record as valid and that were not found where Numba looks;
  * takes a note of those that are nowhere. */
 int verify_absent(struct verify_tree *t, struct wp_error *err);
+
+/* ---- compiled.c */
+/* Fills OUT's builds, where E knows what an interpreter compiles for. TREES: the manifests that may
+ * say what keys were before; may be NULL. 0 or -ENOMEM. */
+int verify_compiled(struct wp_verify_report *out, const struct judge_expect *e,
+                    const struct trees *trees, struct wp_error *err);

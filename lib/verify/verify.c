@@ -107,6 +107,8 @@ static int run(struct verify_tree *t, struct judge_expect *expect, struct wp_err
         r = verify_locator(t, err);
     if (r == 0)
         r = take_notes(t, err);
+    if (r == 0)
+        r = verify_compiled(t->out, expect, &t->trees, err);
     judge_sort(t->out);
     t->out->manifest = t->trees.count > 0;
     return r;

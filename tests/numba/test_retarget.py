@@ -277,6 +277,54 @@ def test_a_run_that_was_killed_is_completed_by_the_next(at, shipped, here, me):
     assert {path: path.read_bytes() for path in before} == before
 
 
+def builds(root, me, **variables):
+    said = json.loads(warmpack("verify", "--python", PYTHON, "--json", root, home=me.home,
+                               expect=None, **variables).out)["builds"]
+    return [(b["cpu"], b["features"], b["overloads"], b["retargeted"]) for b in said], said
+
+
+def test_verify_says_which_build_an_interpreter_loads(shipped, here, me):
+    archive, (loads, _, _) = shipped("x86-64-v2")
+    caches = here / "caches"
+    warmpack("extract", "-f", archive, "-C", here, "--cache-dir", caches, "--layout", "cache-dir",
+             home=me.home)
+    where = {"NUMBA_CACHE_DIR": caches}
+    assert builds(here / "app", me, **where)[0] == []
+    done = warmpack("verify", "--python", PYTHON, here / "app", home=me.home, expect=1, **where)
+    assert "'warmpack retarget' makes what can run there load with no settings" in done.err
+    warmpack("retarget", here / "app", "--for", PYTHON, home=me.home, **where)
+    found, said = builds(here / "app", me, **where)
+    assert found == [("x86-64-v2", "", loads, True)]
+    assert {"sse4.2", "popcnt"} <= set(said[0]["needs"]) and "avx" not in said[0]["needs"]
+    done = warmpack("verify", "--python", PYTHON, here / "app", home=me.home, **where)
+    assert "%d overloads compiled for x86-64-v2 (retargeted), which need " % loads in done.out
+    # What Numba compiles here is no build of theirs.
+    archive, (loads, _, _) = shipped("its own")
+    warmpack("extract", "-f", archive, "-C", here / "own", home=me.home)
+    ((_, _, count, retargeted),), _ = builds(here / "own" / "app", me)
+    assert (count, retargeted) == (loads, False)
+    done = warmpack("verify", "--python", PYTHON, "-f", archive, home=me.home)
+    assert ", for which it compiles" in done.out
+
+
+def test_env_prints_no_settings_for_a_retargeted_tree_and_says_what_still_needs_some(
+        shipped, here, me):
+    archive, _ = shipped("x86-64-v2")
+    warmpack("extract", "-f", archive, "-C", here, home=me.home)
+    assert "NUMBA_CPU_NAME='x86-64-v2'" in warmpack("env", here / "app", home=me.home).out
+    warmpack("retarget", here / "app", "--for", PYTHON, home=me.home)
+    for words, wanted in (((), ""), (("--format", "docker"), ""), (("--json",), "{}\n")):
+        done = warmpack("env", *words, here / "app", home=me.home)
+        assert done.out == wanted and done.err.startswith("no settings are needed")
+    warmpack("retarget", here / "app", "--undo", home=me.home)
+    assert "NUMBA_CPU_NAME='x86-64-v2'" in warmpack("env", here / "app", home=me.home).out
+    # What was added since for another CPU is for nobody without settings.
+    warmpack("retarget", here / "app", "--for", PYTHON, home=me.home)
+    run(here / "app", me.home, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+    done = warmpack("env", here / "app", home=me.home)
+    assert done.out == "" and "is for CPU generic still" in done.err
+
+
 def test_usage(here, me):
     for words, text in (([here], "say who will run the code"), ([], "give one DIR"),
                         ([here, "--for", PYTHON, "--undo"], "exclude one another")):

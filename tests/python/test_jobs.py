@@ -309,6 +309,8 @@ def test_results_have_the_keys_that_their_types_call_required_and_no_others(warm
     judged = warmpack.verify(tmp_path / "opt", fix=True)
     holds(judged, _types.VerifyResult)
     holds(judged["fix"], _types.Fixed)
+    (build_here,) = warmpack.verify(tmp_path / "opt", python=PYTHON)["builds"]
+    holds(build_here, _types.LoadedBuild)
     inside = warmpack.inspect(tmp_path / "opt")
     holds(inside, _types.InspectResult)
     for document, kind in ((judged, _types.VerifiedIndex), (inside, _types.InspectedIndex)):

@@ -1,0 +1,73 @@
+/* Which of the caches that `env` gathered were retargeted: who they were retargeted for needs no
+ * settings. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "env.h"
+#include "numba/key.h"
+#include "trees/originals.h"
+
+static bool is_same(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
+/* Is O's key, which was WAS, another CPU's now? 1, 0 or -ENOMEM. */
+static int is_retargeted(const struct wp_overload *o, const struct pickle_value *was)
+{
+    _cleanup_(key_clear) struct key key = {0};
+
+    if (!was || !key_is_for_cpu(was) || !o->cpu)
+        return 0;
+    if (key_read_cpu(&key, was) < 0)
+        return -ENOMEM;
+    return !is_same(key.cpu, o->cpu) || !is_same(key.features, o->features);
+}
+
+static int mark(struct wp_env *e, const struct wp_overload *o)
+{
+    if (env_is_retargeted(e, o->cpu, o->features))
+        return 0;
+    if (array_grow(e->retargeted, e->retargeted_count) < 0)
+        return -ENOMEM;
+    e->retargeted[e->retargeted_count++] = o;
+    return 0;
+}
+
+bool env_is_retargeted(const struct wp_env *e, const char *cpu, const char *features)
+{
+    for (size_t i = 0; i < e->retargeted_count; i++)
+        if (is_same(e->retargeted[i]->cpu, cpu) && is_same(e->retargeted[i]->features, features))
+            return true;
+    return false;
+}
+
+int env_find_retargeted(struct wp_env *e, const char *dir, const struct wp_verify_report *found,
+                        struct wp_error *err)
+{
+    _cleanup_(trees_originals_clear) struct trees_originals originals = {0};
+    _cleanup_free_ char *dir_path = path_absolute(dir);
+    _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct trees trees = {.context = e->context, .dir = dir, .dir_path = dir_path, .fd = fd};
+    int r = dir_path ? 0 : -ENOMEM;
+
+    if (r == 0 && fd >= 0 && trees_find(&trees, NULL, NULL) == 0)
+        r = trees_originals_read(&originals, &trees);
+    for (size_t i = 0; i < found->count && originals.count && r == 0; i++) {
+        const struct wp_index_status *s = &found->indexes[i];
+
+        for (size_t k = 0; k < s->overload_count && r == 0; k++) {
+            const struct wp_overload *o = &s->overloads[k];
+
+            r = is_retargeted(o, trees_originals_key(&originals, s->index, s->source, o->data));
+            r = r == 1 ? mark(e, o) : r;
+        }
+    }
+    trees_clear(&trees);
+    return r < 0 ? error_nomem(err) : 0;
+}
