@@ -50,6 +50,7 @@ class Index(_AnyIndex):
 
     status: str  # valid, stale, source-missing...
     reason: Optional[str]
+    locator: bool  # it would load through warmpack.locator
 
 
 class VerifiedIndex(Index):
