@@ -34,15 +34,6 @@ bool own_is_staging(const char *name)
            strspn(name + n, random) == STAGING_NAME_SIZE - 1 - n;
 }
 
-bool own_may_be_staged(const char *path)
-{
-    while (path && !begins(path, STAGING_PREFIX)) {
-        path = strchr(path, '/');
-        path += path != NULL;
-    }
-    return path != NULL;
-}
-
 /* The type of a file that is to replace another, by its temporary name. */
 static mode_t replacing_type(const char *name)
 {
@@ -63,6 +54,25 @@ mode_t own_type(const char *within, const char *name)
     if (strcmp(name, OWN_LOCK) == 0)
         return S_IFREG;
     return replacing_type(name);
+}
+
+/* Is that the name of PATH's component of N bytes? */
+static bool is_forbidden(const char *component, size_t n)
+{
+    return begins(component, STAGING_PREFIX) || begins(component, OWN_REPLACING) ||
+           (n == strlen(OWN_LOCK) && begins(component, OWN_LOCK));
+}
+
+bool own_is_forbidden(const char *path)
+{
+    for (const char *p = path; *p; p += *p == '/') {
+        size_t n = strcspn(p, "/");
+
+        if (is_forbidden(p, n))
+            return true;
+        p += n;
+    }
+    return false;
 }
 
 int own_home_at(const char *path)

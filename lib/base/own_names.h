@@ -24,7 +24,8 @@ enum { OWN_ID_LENGTH = 16 /* hex digits of ID */ };
 /* Staging directories, with six letters or digits behind it. */
 #define STAGING_PREFIX MANIFEST_DIR "-"
 enum { STAGING_NAME_SIZE = sizeof STAGING_PREFIX + 6 };
-/* Held by processes that unpack into one directory at once. */
+/* Held by processes that unpack into one directory at once; in the directory of a manifest, by the
+ * one that repairs its tree. */
 #define OWN_LOCK MANIFEST_DIR ".lock"
 /* For mkostemp(3): a file that loses its name at once. */
 #define OWN_TEMPORARY MANIFEST_DIR ".XXXXXX"
@@ -38,8 +39,10 @@ enum { STAGING_NAME_SIZE = sizeof STAGING_PREFIX + 6 };
 bool own_is_metadata(const char *name, size_t n);
 /* Is NAME that of a staging directory? */
 bool own_is_staging(const char *name);
-/* May PATH lie in a staging directory, or be one, by the beginning of a component? */
-bool own_may_be_staged(const char *path);
+/* Would PATH of an archive be taken for what a run has made while it is at work: for a staging
+ * directory, by the beginning of a component, or what lies in one; a lock; or what is to replace
+ * another file? */
+bool own_is_forbidden(const char *path);
 
 /* The type of a file that warmpack calls NAME in a directory called WITHIN (only the last component
  * counts), as in st_mode: manifests, staging, locks, what replaces others. 0: it calls none so. */

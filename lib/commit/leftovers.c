@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -31,20 +31,6 @@ int staging_has_leftovers(const char *dir)
             st.st_uid == geteuid())
             return 1;
     return r;
-}
-
-/* Who holds it takes the file away himself. */
-void staging_remove_dead_lock(int dir)
-{
-    _cleanup_close_ int fd =
-        openat(dir, OWN_LOCK, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    struct stat held, now;
-
-    if (fd >= 0 && fstat(fd, &held) == 0 && S_ISREG(held.st_mode) && held.st_uid == geteuid() &&
-        flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-        fstatat(dir, OWN_LOCK, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_dev == held.st_dev &&
-        now.st_ino == held.st_ino)
-        (void)!unlinkat(dir, OWN_LOCK, 0);
 }
 
 int staging_recover_in(const char *dir, const struct wp_context *context, struct wp_error *err)

@@ -1,12 +1,17 @@
 /* Locks, and waiting for the processes that hold them. */
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
 #include <time.h>
 
+#include "base/cleanup.h"
+#include "base/file.h"
 #include "staging_private.h"
 
-enum { WAIT_LIMIT_MS = 10 * 60 * 1000, WAIT_NOTE_MS = 3000 };
+enum { WAIT_LIMIT_MS = 10 * 60 * 1000, WAIT_NOTE_MS = 1000, STRANGER_MS = 1500 };
 
 int staging_take_lock(int fd, bool *unsupported)
 {
@@ -40,16 +45,46 @@ int staging_wait(const struct staging_area *a, const struct staging_options *o, 
     return 0;
 }
 
-static int lock_target(struct staging_area *a, const struct staging_options *o,
-                       struct wp_error *err)
+static bool is_of(const struct staging_area *areas, size_t n, const char *name)
 {
-    unsigned waited = 0;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(areas[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+int staging_has_others(const struct staging_area *areas, size_t n, const struct staging_area *a)
+{
+    int fd = openat(a->target_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
+    struct dirent *item;
+    int r = d ? 0 : -errno;
+
+    while (d && (r = file_next(d, &item)) > 0)
+        if (own_is_staging(item->d_name) && !is_of(areas, n, item->d_name))
+            return 1;
+    return r;
+}
+
+/* Without the lock a commit is still seen by others: by its journal. */
+static int lock_target(struct staging_area *areas, size_t n, struct staging_area *a,
+                       const struct staging_options *o, struct wp_error *err)
+{
+    unsigned waited = 0, alone = 0; /* milliseconds */
     bool unsupported;
 
     while (staging_take_lock(a->target_fd, &unsupported) < 0) {
+        unsigned before = waited;
         int r = staging_wait(a, o, &waited, err);
+
         if (r < 0)
             return r;
+        alone = staging_has_others(areas, n, a) == 0 ? alone + waited - before : 0;
+        if (alone >= STRANGER_MS) {
+            report(o->context, WP_NOTE, a->target,
+                   "another program has locked the directory: it is not waited for");
+            return 0;
+        }
     }
     a->target_locked = !unsupported;
     return 0;
@@ -78,7 +113,7 @@ int staging_lock_targets(struct staging_area *areas, size_t n, const struct stag
 {
     struct staging_area *a = NULL;
     while ((a = next_target(areas, n, a))) {
-        int r = lock_target(a, o, err);
+        int r = lock_target(areas, n, a, o, err);
         if (r < 0) {
             staging_unlock_targets(areas, n);
             return r;

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/lock_file.h"
 #include "base/path.h"
 #include "staging_private.h"
 #include "tree/beneath.h"
@@ -246,7 +247,7 @@ static int each_staging(const struct staging *s, const struct staging_area *a,
 int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *err)
 {
     int r = each_staging(s, a, resolve, err);
-    staging_remove_dead_lock(a->target_fd);
+    lock_file_remove_dead(a->target_fd, OWN_LOCK);
     return r < 0 ? error_set(err, -r, a->target, "cannot look for earlier runs") : 0;
 }
 

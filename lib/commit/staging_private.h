@@ -158,11 +158,12 @@ void staging_area_clear(struct staging_area *a, bool unmake);
 /* flock(2) without waiting: 0 or -EWOULDBLOCK. Filesystems without such locks: *UNSUPPORTED, and
  * the file is used without. Nobody takes such a staging for dead then. */
 int staging_take_lock(int fd, bool *unsupported);
-/* Takes the flock of each target, in an order that all processes share. Where the filesystem has
- * no such locks, goes on without. -EINTR; -EBUSY after ten minutes. */
 /* The mode that new directory PATH of A gets where none was set. */
 mode_t staging_dir_mode(const struct staging_area *a, const char *path);
 
+/* Takes the flock of each target, in an order that all processes share. Where the filesystem has
+ * no such locks, goes on without, and so where a stranger holds it: whoever may read a target can,
+ * but none of us without a staging there. -EINTR; -EBUSY after ten minutes. */
 int staging_lock_targets(struct staging_area *areas, size_t n, const struct staging_options *o,
                          struct wp_error *err);
 void staging_unlock_targets(struct staging_area *areas, size_t n);
@@ -244,10 +245,8 @@ int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *
  * which was cut short. 1, 0 or negative errno. */
 int staging_pending(const struct staging *s, const struct staging_area *a);
 
-/* ---- leftovers.c */
-
-/* Removes the lock file of processes that unpack into directory DIR, where none of them lives. */
-void staging_remove_dead_lock(int dir);
+/* Is there a staging in A's target beside those of the N areas? 1, 0 or negative errno. */
+int staging_has_others(const struct staging_area *areas, size_t n, const struct staging_area *a);
 
 /* ---- For tests: called before each step with its name. A value below 0 makes the step fail. */
 extern int (*staging_step_hook)(const char *step);

@@ -37,8 +37,8 @@ int graft_begin(struct graft **out, const struct graft_options *o, struct wp_err
                                 .repairs = &g->repair};
     restore->trees = (struct trees){
         .dir = o->o->dir, .dir_path = o->dir_path, .fd = restore->fd, .list = &g->t, .count = 1};
-    g->repair =
-        (struct repair){.t = &g->t, .lock = -1, .old_fd = -1, .cache_fd = -1, .user_fd = -1};
+    g->repair = (struct repair){
+        .t = &g->t, .lock.fd = -1, .home_fd = -1, .old_fd = -1, .cache_fd = -1, .user_fd = -1};
     if (restore->fd < 0)
         return error_set(err, errno, o->o->dir, "cannot open directory");
     r = tree_manifest_borrow(&restore->trees, &g->t, o->m, o->home, o->strip, err);

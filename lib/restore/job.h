@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/lock_file.h"
 #include "judge/on_disk.h"
 #include "layout/layout.h"
 #include "retarget/retarget.h"
@@ -43,12 +44,14 @@ struct restored {
 /* The repair of what one manifest speaks of. */
 struct repair {
     struct tree_manifest *t;
-    struct restored *files;        /* one for each entry of the manifest; owned */
-    int lock;                      /* held while the tree is repaired; -1: none */
-    int old_fd, cache_fd, user_fd; /* cache roots outside the tree; -1: none */
-    bool root_away;                /* the cache root of earlier times is not there now */
-    char *state_cache_dir;         /* old_root where the layout stays with it; owned */
-    struct layout *layout;         /* OWN_LAYOUT, or in a graft the unpacking's */
+    struct restored *files;               /* one for each entry of the manifest; owned */
+    struct lock_file lock;                /* held while the tree is repaired */
+    int home_fd;                          /* the directory that it lies in; -1: none */
+    struct timespec home_time, lock_time; /* of that, before and after the lock was made */
+    int old_fd, cache_fd, user_fd;        /* cache roots outside the tree; -1: none */
+    bool root_away;                       /* the cache root of earlier times is not there now */
+    char *state_cache_dir;                /* old_root where the layout stays with it; owned */
+    struct layout *layout;                /* OWN_LAYOUT, or in a graft the unpacking's */
     struct layout own_layout;
     struct staging *staging;
 };
@@ -110,6 +113,7 @@ struct restored *restore_file_of(const struct repair *repair, const char *archiv
 /* ---- lock.c: waits for another run that repairs T, and reads what that has noted. Only
  * while a tree is repaired: there may be more of them than a process has descriptors. */
 int restore_lock(struct restore *restore, struct repair *repair, struct wp_error *err);
+void restore_unlock(struct repair *repair);
 
 /* ---- links.c: symbolic links that another tool has not made; before anything is planned,
  * as what stands in their place is no file of the archive */

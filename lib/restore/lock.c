@@ -1,55 +1,59 @@
 /* Repairing, one at a time: a second run of the same tree waits, and finds nothing left to do. The
- * lock is on the directory of the manifest, while that is acted upon; the commit has its own, on
+ * lock is a file beside the manifest, while that is acted upon; the commit has its own, on
  * the targets. Which manifest speaks for a file is found before: that is by content, and by times
  * which the first run only ever makes those of the manifest that it has chosen. */
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/times.h"
 #include "job.h"
 #include "tree/beneath.h"
 
-enum { WAIT_MS = 50, LONGEST_WAIT_MS = 10 * 60 * 1000 };
-
-/* Is FD still what HOME names? */
-static bool is_there(const struct restore *restore, int fd, const char *home)
+/* Who may not make the lock may not write beside the manifest either, and has nothing to be
+ * protected from there. */
+static int take_lock(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    struct stat held, now;
+    _cleanup_free_ char *path = path_join(repair->t->name, OWN_LOCK);
+    struct stat st;
+    int r;
 
-    return fstat(fd, &held) == 0 && beneath_stat(restore->fd, home, &now) == 0 &&
-           held.st_dev == now.st_dev && held.st_ino == now.st_ino;
+    if (!path)
+        return error_nomem(err);
+    repair->home_fd = beneath_open(restore->fd, repair->t->home, O_RDONLY | O_DIRECTORY, 0);
+    if (repair->home_fd < 0)
+        return error_set(err, -repair->home_fd, repair->t->name, "cannot be read");
+    if (fstat(repair->home_fd, &st) == 0)
+        repair->home_time = st.st_mtim;
+    if (faccessat(repair->home_fd, ".", W_OK, AT_EACCESS) < 0)
+        return 0;
+    r = lock_file_take(&repair->lock, repair->home_fd, OWN_LOCK, path, restore->context, err);
+    if (r == 0 && fstat(repair->home_fd, &st) == 0)
+        repair->lock_time = st.st_mtim;
+    return error_is_no_entry(r)
+               ? error_set(err, EBUSY, repair->t->name, "was unpacked again meanwhile")
+               : r;
 }
 
-static int wait_for(struct restore *restore, struct repair *repair, struct wp_error *err)
+/* The directory has the time that it had, unless something else has changed in it. */
+void restore_unlock(struct repair *repair)
 {
-    const struct timespec pause = {.tv_nsec = WAIT_MS * 1000000L};
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, repair->home_time};
+    struct stat st;
 
-    for (int waited = 0;; waited += WAIT_MS) {
-        _cleanup_close_ int fd =
-            beneath_open(restore->fd, repair->t->home, O_RDONLY | O_DIRECTORY, 0);
+    if (repair->lock.fd >= 0) {
+        bool is_ours = fstat(repair->home_fd, &st) == 0 && time_is(st.st_mtim, repair->lock_time);
 
-        if (fd < 0)
-            return error_set(err, -fd, repair->t->name, "cannot be read");
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-            if (!is_there(restore, fd, repair->t->home))
-                continue; /* replaced meanwhile */
-            repair->lock = take_fd(&fd);
-            return 0;
-        }
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return 0; /* there are no such locks here */
-        if (context_check(restore->context, err) < 0)
-            return -EINTR;
-        if (waited >= LONGEST_WAIT_MS)
-            return error_set(err, EBUSY, repair->t->name,
-                             "another run is still repairing the tree");
-        nanosleep(&pause, NULL);
+        lock_file_release(&repair->lock, repair->home_fd, OWN_LOCK);
+        if (is_ours)
+            (void)futimens(repair->home_fd, times); /* only its owner can */
     }
+    cleanup_close(&repair->home_fd);
+    repair->home_fd = -1;
 }
 
 /* Is the manifest the one that was read? */
@@ -69,7 +73,7 @@ int restore_lock(struct restore *restore, struct repair *repair, struct wp_error
 
     if (!repair->t->home || !restore_writes(restore))
         return 0;
-    r = wait_for(restore, repair, err);
+    r = take_lock(restore, repair, err);
     if (r == 0 && !is_same(restore, repair->t))
         return error_set(err, EBUSY, repair->t->name, "was unpacked again meanwhile");
     if (r == 0)

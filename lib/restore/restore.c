@@ -61,11 +61,11 @@ static int sweep(const struct restore *restore, const struct repair *repair, str
 /* Closes what a tree is repaired with. */
 static void repair_close(struct repair *repair)
 {
-    cleanup_close(&repair->lock);
+    restore_unlock(repair);
     cleanup_close(&repair->old_fd);
     cleanup_close(&repair->cache_fd);
     cleanup_close(&repair->user_fd);
-    repair->lock = repair->old_fd = repair->cache_fd = repair->user_fd = -1;
+    repair->old_fd = repair->cache_fd = repair->user_fd = -1;
 }
 
 void repair_clear(struct repair *repair)
@@ -229,7 +229,8 @@ static int find_manifests(struct restore *restore, struct wp_error *err)
     for (size_t i = 0; i < trees->count; i++) {
         restore->repairs[i] = (struct repair){.t = &trees->list[i],
                                               .layout = &restore->repairs[i].own_layout,
-                                              .lock = -1,
+                                              .lock.fd = -1,
+                                              .home_fd = -1,
                                               .old_fd = -1,
                                               .cache_fd = -1,
                                               .user_fd = -1};

@@ -5,11 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/file.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/lock_file.h"
 #include "base/path.h"
 #include "base/times.h"
 
@@ -65,53 +66,45 @@ static void unmake_directories(const char *path, int made)
         unmake_directories(above, made - 1);
 }
 
-static int take_lock(const struct unpack *u, struct unpack_lock *lock, struct wp_error *err)
+static int open_dir(const struct unpack *u, struct unpack_lock *lock, struct wp_error *err)
 {
-    lock->alone = flock(lock->fd, LOCK_EX | LOCK_NB) == 0;
-    while (!lock->alone && flock(lock->fd, LOCK_EX) < 0) {
-        if (errno != EINTR || context_stops(u->a->context)) {
-            cleanup_close(&lock->fd); /* who holds it will take its file away */
-            lock->fd = -1;
-            return error_set(err, errno, lock->path, "cannot lock");
-        }
+    for (;;) {
+        int made;
+
+        cleanup_close(&lock->dir);
+        lock->dir = open(u->dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (lock->dir < 0 && errno == EACCES)
+            lock->dir = open(u->dir_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (lock->dir >= 0)
+            return 0;
+        if (!error_is_no_entry(errno))
+            return error_set(err, errno, u->dir_path, "cannot open directory");
+        made = make_directories(u->dir_path);
+        if (made < 0)
+            return error_set(err, errno, u->dir_path, "cannot be made");
+        lock->made += made;
     }
-    return 0;
 }
 
 /* Waits for a lock that processes unpacking into DIR at once share. */
 static int lock_dir(const struct unpack *u, struct unpack_lock *lock, struct wp_error *err)
 {
-    struct stat dir = {0}, a, b;
+    _cleanup_free_ char *path = path_join(u->dir_path, OWN_LOCK);
+    struct stat dir = {0};
+    int r = path ? -ENOENT : error_nomem(err);
 
-    lock->path = path_join(u->dir_path, OWN_LOCK);
-    if (!lock->path)
-        return error_nomem(err);
-    for (;;) {
-        int r;
-
-        cleanup_close(&lock->fd);
-        if (stat(u->dir_path, &dir) == 0)
-            lock->before = dir.st_mtim;
-        lock->fd = open(lock->path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-        if (lock->fd < 0 && error_is_no_entry(errno)) {
-            r = make_directories(u->dir_path);
-            if (r < 0)
-                return error_set(err, errno, u->dir_path, "cannot be made");
-            lock->made += r;
-            continue;
-        }
-        if (lock->fd < 0)
-            return error_set(err, errno, lock->path, "cannot open the lock");
-        r = take_lock(u, lock, err);
+    /* Where another one made the directory for nothing, it may be gone again. */
+    while (error_is_no_entry(r)) {
+        r = open_dir(u, lock, err);
         if (r < 0)
             return r;
-        if (fstat(lock->fd, &a) == 0 && lstat(lock->path, &b) == 0 && a.st_dev == b.st_dev &&
-            a.st_ino == b.st_ino)
-            break;
+        if (fstat(lock->dir, &dir) == 0)
+            lock->before = dir.st_mtim;
+        r = lock_file_take(&lock->file, lock->dir, OWN_LOCK, path, u->a->context, err);
     }
-    if (stat(u->dir_path, &dir) == 0)
+    if (r == 0 && fstat(lock->dir, &dir) == 0)
         lock->since = dir.st_mtim;
-    return 0;
+    return r;
 }
 
 /* Takes the lock's file away. Where nothing was unpacked, DIR is as it was. */
@@ -121,17 +114,16 @@ void unpack_needed_end(const struct unpack *u, struct unpack_lock *lock, bool fa
     struct stat dir;
     bool is_ours;
 
-    if (lock->fd >= 0) {
-        is_ours = lock->alone && failed && stat(u->dir_path, &dir) == 0 &&
+    if (lock->file.fd >= 0) {
+        is_ours = !lock->file.waited && failed && fstat(lock->dir, &dir) == 0 &&
                   time_is(dir.st_mtim, lock->since);
-        unlink(lock->path);
+        lock_file_release(&lock->file, lock->dir, OWN_LOCK);
         if (is_ours)
-            (void)utimensat(AT_FDCWD, u->dir_path, times, 0); /* only its owner can */
+            (void)futimens(lock->dir, times); /* only its owner can */
     }
     if (failed)
         unmake_directories(u->dir_path, lock->made);
-    cleanup_close(&lock->fd);
-    free(lock->path);
+    cleanup_close(&lock->dir);
 }
 
 /* Has a run that was killed, or is at work, left the directories in between? */

@@ -142,8 +142,9 @@ static bool is_too_deep(const char *path)
 
 int unpack_check_safe(const struct entry *e, struct wp_error *err)
 {
-    if (own_may_be_staged(e->path)) /* what later runs obey nobody may bring */
-        return error_set(err, 0, e->path, "has the name of a staging directory: refused");
+    if (own_is_forbidden(e->path)) /* what later runs obey nobody may bring */
+        return error_set(err, 0, e->path,
+                         "has a name that warmpack uses while it is at work: refused");
     if (is_too_deep(e->path))
         return error_set(err, 0, NULL, "%.100s...: lies more than %d levels deep: refused", e->path,
                          DEEPEST);

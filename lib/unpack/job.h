@@ -11,6 +11,7 @@
 #include "archive/patterns.h"
 #include "archive/reading.h"
 #include "base/entry.h"
+#include "base/lock_file.h"
 #include "commit/staging.h"
 #include "judge/on_disk.h"
 #include "layout/layout.h"
@@ -93,11 +94,10 @@ int unpack_to_stdout(struct unpack *u, struct wp_error *err);
 /* Held while unpacking. Its file goes away with it: whoever gets the lock looks whether the file is
  * still the one that he opened. */
 struct unpack_lock {
-    char *path; /* owned */
-    int fd;     /* -1: not held; owned */
-    int made;   /* directories made for it */
-    /* DIR's time before the file was made, where nobody else was waited for, and after. */
-    bool alone;
+    struct lock_file file;
+    int dir;  /* DIR; -1: not opened; owned */
+    int made; /* directories made for it */
+    /* DIR's time before the file was made, and after. */
     struct timespec before, since;
 };
 /* Is DIR as this archive and these options would leave it: 1; 0: it is not, and LOCK is held;

@@ -289,7 +289,7 @@ static int extract(struct unpack *u, struct wp_error *err)
 /* By one of the processes that ask for it at once. */
 static int extract_if_needed(struct unpack *u, struct wp_error *err)
 {
-    struct unpack_lock lock = {.fd = -1};
+    struct unpack_lock lock = {.file.fd = -1, .dir = -1};
     int r = unpack_needed_begin(u, &lock, err);
 
     u->result->unchanged = r > 0;

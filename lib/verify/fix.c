@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/lock_file.h"
 #include "base/own_names.h"
 #include "base/path.h"
 #include "base/temporary.h"
@@ -198,7 +199,8 @@ static int restore(struct fix *f, struct wp_error *err)
 
 /* ---- What a run that was killed has left ------------------------------------------------- */
 
-/* What was to replace a state. Manifests that cannot be read are told of by the verdict. */
+/* What was to replace a state, and the lock beside it. Manifests that cannot be read are told of by
+ * the verdict. */
 static void sweep_homes(const struct fix *f)
 {
     _cleanup_free_ char *dir_path = path_absolute(f->dir);
@@ -207,9 +209,15 @@ static void sweep_homes(const struct fix *f)
 
     if (dir_path)
         (void)trees_find(&trees, f->o->manifest, &why);
-    for (size_t i = 0; i < trees.count; i++)
-        if (trees.list[i].home)
-            beneath_sweep(f->fd, trees.list[i].home);
+    for (size_t i = 0; i < trees.count; i++) {
+        const char *home = trees.list[i].home;
+        _cleanup_close_ int dir = home ? beneath_open(f->fd, home, O_RDONLY | O_DIRECTORY, 0) : -1;
+
+        if (dir < 0)
+            continue;
+        temporary_sweep(dir, OWN_REPLACING, OWN_LINK_TAIL);
+        lock_file_remove_dead(dir, OWN_LOCK);
+    }
     trees.fd = -1;
     trees_clear(&trees);
 }

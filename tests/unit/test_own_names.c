@@ -35,11 +35,16 @@ static void knows_staging_directories(void **state)
     assert_false(own_is_staging(".warmpack-aZ09b."));
     assert_false(own_is_staging(".warmpack"));
 
-    assert_true(own_may_be_staged(".warmpack-"));
-    assert_true(own_may_be_staged("a/b/.warmpack-x/c"));
-    assert_false(own_may_be_staged("a/.warmpack/c"));
-    assert_false(own_may_be_staged("a/b.warmpack-x"));
-    assert_false(own_may_be_staged(""));
+    assert_true(own_is_forbidden(".warmpack-"));
+    assert_true(own_is_forbidden("a/b/.warmpack-x/c"));
+    assert_false(own_is_forbidden("a/.warmpack/c"));
+    assert_false(own_is_forbidden("a/b.warmpack-x"));
+    assert_false(own_is_forbidden(""));
+    assert_true(own_is_forbidden("a/.warmpack.lock"));
+    assert_true(own_is_forbidden(".warmpack.lock/b"));
+    assert_false(own_is_forbidden("a/.warmpack.locked"));
+    assert_true(own_is_forbidden("a/.warmpack.new." ID));
+    assert_false(own_is_forbidden("a/.warmpack.news"));
 }
 
 static void knows_directories_of_its_own(void **state)

@@ -1,0 +1,122 @@
+/* Locks that are files: making them, waiting for them, and taking them away.
+ *
+ * Who gets the lock looks whether the file still has its name: the one before has removed it. */
+
+#include "lock_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+enum { WAIT_MS = 20, NOTE_MS = 1000, LIMIT_MS = 10 * 60 * 1000 };
+
+static bool has_name(int fd, int dir, const char *name)
+{
+    struct stat held, now;
+
+    return fstat(fd, &held) == 0 && fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+           held.st_dev == now.st_dev && held.st_ino == now.st_ino;
+}
+
+/* Ours, or that of whose the directory is: he rules there anyway. */
+static bool is_trusted(const struct stat *st, int dir)
+{
+    struct stat above;
+
+    return st->st_uid == geteuid() || (fstat(dir, &above) == 0 && st->st_uid == above.st_uid);
+}
+
+/* A descriptor; -EAGAIN: once more; -ENOENT; or an error that is set. */
+static int open_lock(int dir, const char *name, const char *path, struct wp_error *err)
+{
+    _cleanup_close_ int fd =
+        openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+    struct stat st;
+
+    if (fd < 0 && error_is_no_entry(errno))
+        return -ENOENT;
+    if (fd < 0 && errno == EACCES && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return error_set(err, 0, path,
+                         "is the lock of another user, who is at work here or was killed");
+    if (fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO)
+        return error_set(err, errno, path, "cannot open the lock");
+    if (fd >= 0 && fstat(fd, &st) < 0)
+        return error_set(err, errno, path, "cannot stat");
+    if (fd < 0 || !S_ISREG(st.st_mode) || !is_trusted(&st, dir))
+        return error_set(err, 0, path, "stands where the lock goes, and is none: refused");
+    /* Others can open it: whoever holds it need not be one of us. */
+    if (st.st_mode & 077)
+        return unlinkat(dir, name, 0) < 0 && !error_is_no_entry(errno)
+                   ? error_set(err, errno, path, "cannot be removed")
+                   : -EAGAIN;
+    return take_fd(&fd);
+}
+
+static int wait_for(int fd, bool *waited, unsigned *ms, const char *path,
+                    const struct wp_context *context, struct wp_error *err)
+{
+    const struct timespec pause = {.tv_nsec = WAIT_MS * 1000000L};
+
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return 0; /* there are no such locks here */
+        if (context_check(context, err) < 0)
+            return -EINTR;
+        if (*ms >= LIMIT_MS)
+            return error_set(err, EBUSY, path, "another process holds the lock");
+        if (*ms < NOTE_MS && *ms + WAIT_MS >= NOTE_MS)
+            report(context, WP_NOTE, path, "waiting for another process that is at work here");
+        nanosleep(&pause, NULL);
+        *ms += WAIT_MS;
+        *waited = true;
+    }
+    return 0;
+}
+
+int lock_file_take(struct lock_file *lock, int dir, const char *name, const char *path,
+                   const struct wp_context *context, struct wp_error *err)
+{
+    unsigned ms = 0;
+
+    *lock = (struct lock_file){.fd = -1};
+    for (;;) {
+        _cleanup_close_ int fd = open_lock(dir, name, path, err);
+        int r;
+
+        if (fd == -EAGAIN)
+            continue;
+        if (fd < 0)
+            return fd;
+        r = wait_for(fd, &lock->waited, &ms, path, context, err);
+        if (r < 0)
+            return r;
+        if (has_name(fd, dir, name)) {
+            lock->fd = take_fd(&fd);
+            return 0;
+        }
+    }
+}
+
+void lock_file_release(struct lock_file *lock, int dir, const char *name)
+{
+    if (lock->fd >= 0 && has_name(lock->fd, dir, name))
+        (void)!unlinkat(dir, name, 0);
+    cleanup_close(&lock->fd);
+    lock->fd = -1;
+}
+
+void lock_file_remove_dead(int dir, const char *name)
+{
+    _cleanup_close_ int fd =
+        openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0 && has_name(fd, dir, name))
+        (void)!unlinkat(dir, name, 0);
+}

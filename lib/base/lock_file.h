@@ -1,0 +1,22 @@
+#pragma once
+/* Locks that are files of our own: only their owner can open them, so that nobody who may merely
+ * read a directory holds up what is done there. The file goes away with the lock. */
+
+#include <stdbool.h>
+
+#include "error.h"
+
+struct lock_file {
+    int fd;      /* -1: not held */
+    bool waited; /* for another process */
+};
+
+/* Takes the lock that is file NAME of directory DIR, and PATH in messages. Says after a second that
+ * it waits; -EBUSY after ten minutes. -ENOENT, with no error set: the directory has been removed. A
+ * file that cannot be the lock is refused. */
+int lock_file_take(struct lock_file *lock, int dir, const char *name, const char *path,
+                   const struct wp_context *context, struct wp_error *err);
+/* Removes the file, and closes it. */
+void lock_file_release(struct lock_file *lock, int dir, const char *name);
+/* Removes the file where nobody holds the lock. */
+void lock_file_remove_dead(int dir, const char *name);

@@ -1,0 +1,119 @@
+"""Locks are our own: nobody who may only read a directory, and no archive, holds up a job."""
+
+import fcntl
+import os
+import subprocess
+import tarfile
+
+import pytest
+
+from indexes import make_index
+
+LOCK = ".warmpack.lock"
+BUSY = b"waiting for another process"
+
+
+def hold(path, flags=os.O_RDONLY):
+    """Locks PATH until the descriptor is closed."""
+    fd = os.open(path, flags, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return fd
+
+
+@pytest.fixture
+def packed(warmpack, tmp_path):
+    source = tmp_path / "s" / "app" / "k.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("x = 1\n")
+    make_index(source)
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+
+
+def home_of(out):
+    return next((out / "app" / ".warmpack").iterdir())
+
+
+def test_a_reader_of_the_directory_holds_up_no_commit(warmpack, packed, tmp_path):
+    (tmp_path / "out").mkdir()
+    fd = hold(tmp_path / "out")
+    r = warmpack.ok("extract", "-f", "a.tgz", "-C", "out")
+    os.close(fd)
+    assert b"another program has locked the directory" in r.stderr
+    assert (tmp_path / "out" / "app" / "k.py").exists()
+
+
+def test_a_lock_that_others_may_take_is_replaced(warmpack, packed, tmp_path):
+    lock = tmp_path / "out" / LOCK
+    lock.parent.mkdir()
+    lock.touch()
+    lock.chmod(0o644)
+    fd = hold(lock)
+    warmpack.ok("extract", "--if-needed", "-qf", "a.tgz", "-C", "out")
+    os.close(fd)
+    assert os.listdir(tmp_path / "out") == ["app"]
+
+
+def test_a_reader_of_the_manifest_holds_up_no_repair(warmpack, packed, tmp_path):
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "out")
+    home = home_of(tmp_path / "out")
+    before = home.stat().st_mtime_ns
+    fd = hold(home)
+    assert BUSY not in warmpack.ok("restore", "out").stderr
+    os.close(fd)
+    assert sorted(os.listdir(home)) == ["manifest.jsonl", "state.jsonl"]
+    assert home.stat().st_mtime_ns == before
+
+
+def make_link(path):
+    path.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, make_link])
+def test_what_is_no_lock_is_refused(warmpack, packed, tmp_path, make):
+    out = tmp_path / "out"
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "out")
+    make(home_of(out) / LOCK)
+    make(out / LOCK)
+    (out / "app" / "k.py").write_text("x = 2\n")
+    assert LOCK.encode() in warmpack.ok("restore", "out", status=2).stderr
+    os.rename(home_of(out), tmp_path / "away")
+    assert LOCK.encode() in warmpack.ok(
+        "extract", "--if-needed", "-f", "a.tgz", "-C", "out", status=2).stderr
+    assert (out / "app" / "k.py").read_text() == "x = 2\n"
+
+
+@pytest.mark.parametrize("words, place", [
+    (("extract", "--if-needed", "-f", "a.tgz", "-C", "out"), lambda out: out),
+    (("restore", "out"), home_of)])
+def test_waiting_is_told_and_ends_with_the_lock(warmpack, packed, tmp_path, words, place):
+    out = tmp_path / "out"
+    out.mkdir()
+    if words[0] == "restore":
+        warmpack.ok("extract", "-qf", "a.tgz", "-C", "out")
+    lock = place(out) / LOCK
+    fd = hold(lock, os.O_RDWR | os.O_CREAT)
+    with warmpack.start(*words, stderr=subprocess.PIPE) as run:
+        assert BUSY in run.stderr.readline()
+        lock.unlink()
+        os.close(fd)
+        run.stderr.read()
+        assert run.wait() == 0
+    assert not lock.exists()
+
+
+def test_a_dead_lock_goes_with_the_next_run(warmpack, packed, tmp_path):
+    lock = tmp_path / "out" / LOCK
+    lock.parent.mkdir()
+    os.close(hold(lock, os.O_RDWR | os.O_CREAT))
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "out")
+    assert os.listdir(tmp_path / "out") == ["app"]
+
+
+@pytest.mark.parametrize("name", [LOCK, "app/" + LOCK, LOCK + "/x", ".warmpack-aZ09bc/lock",
+                                  "app/.warmpack.new.0123456789abcdef"])
+def test_no_archive_brings_what_runs_obey(warmpack, tmp_path, name):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    r = warmpack.ok("extract", "-f", "a.tar", "-C", "out", status=2)
+    assert b"has a name that warmpack uses" in r.stderr
+    assert not (tmp_path / "out").exists()
