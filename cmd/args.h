@@ -42,7 +42,7 @@ struct args {
     int level;
     bool gzip_members_set, gzip_one_member;
     const char *egg_info;
-    const char *source, *output; /* amend */
+    const char *source, *output; /* amend, merge */
     const char *owner, *group;
     bool numeric_owner, same_owner, no_same_owner, same_permissions;
     bool keep_old, replace, if_needed, to_stdout;

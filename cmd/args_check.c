@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "args.h"
 #include "message.h"
@@ -166,6 +167,25 @@ static int check_amend(const struct args *a)
     return check_cache_dirs(a);
 }
 
+static int check_merge(const struct args *a)
+{
+    size_t readers = 0;
+
+    if (!a->output || !*a->output)
+        return message_usage("merge", "no archive named: give -o OUT");
+    if (count(a, OPERAND_NAME) < 2)
+        return message_usage("merge", "give two archives or trees, or more");
+    for (size_t i = 0; i < a->operand_count; i++)
+        readers += strcmp(a->operands[i].text, "-") == 0;
+    if (readers > 1)
+        return message_usage("merge", "standard input is named twice");
+    if (strcmp(a->output, "-") == 0 && a->json)
+        return message_usage("merge", "--json and -o - would both write to standard output");
+    if (strcmp(a->output, "-") == 0 && isatty(STDOUT_FILENO))
+        return message_usage("merge", "an archive is not written to a terminal");
+    return check_cache_dirs(a);
+}
+
 int args_check(const struct args *a)
 {
     const char *verb = options_verb_name(a->verb);
@@ -194,6 +214,8 @@ int args_check(const struct args *a)
         return check_extract(a);
     case VERB_AMEND:
         return check_amend(a);
+    case VERB_MERGE:
+        return check_merge(a);
     case VERB_RESTORE:
         return check_restore(a);
     case VERB_RETARGET:

@@ -214,7 +214,7 @@ void options_help(enum verb v)
     }
     if (verbs[v].more)
         printf("\n%s", verbs[v].more);
-    if (v == VERB_CREATE)
+    if (v == VERB_CREATE || v == VERB_MERGE)
         help_formats();
     printf("\nExit status: 0 done; 1 %s; 2 error.\n",
            v == VERB_CREATE || v == VERB_SEAL ? "a file changed while it was read"

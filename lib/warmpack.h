@@ -687,6 +687,65 @@ WP_API int wp_amend(struct wp_archive *a, const struct wp_amend_options *o,
 /* Frees what R owns and leaves zeros; R may be zeros already. */
 WP_API void wp_amend_result_clear(struct wp_amend_result *r);
 
+/* ---- Merge ------------------------------------------------------------------------------- */
+
+/* What is merged: one of both. */
+struct wp_merge_input {
+    struct wp_archive *archive; /* of warmpack's, read whole; borrowed */
+    const char *tree;           /* a directory: what unpacking an archive there would give */
+    WP_RESERVED(1);
+};
+
+struct wp_merge_options {
+    const char *output; /* path of the archive to write, which may be one that is read; "-" is
+                           standard output */
+    const struct wp_format *format; /* of OUTPUT */
+    const struct wp_merge_input *inputs;
+    size_t input_count;            /* at least two */
+    const char *const *cache_dirs; /* of trees, as in create; so are the rest */
+    bool caches_only;
+    bool strict; /* refuse if any index is left out */
+    bool numeric_owner;
+    struct wp_owner owner, group;
+    int level;
+    bool level_set;
+    bool gzip_one_member;
+    WP_RESERVED(4);
+};
+
+/* Code for one CPU, as it stands in the keys. Strings are owned by the result. */
+struct wp_merge_build {
+    char *triple, *cpu, *features;
+    size_t input; /* number of the input that it came from */
+    size_t overloads;
+    WP_RESERVED(2);
+};
+
+struct wp_merge_result {
+    struct wp_merge_build *builds; /* owned; in the order of the inputs */
+    size_t build_count;
+    size_t joined;                /* indexes that hold overloads of several inputs */
+    size_t left_out;              /* indexes of inputs that were not valid, or do not fit */
+    struct wp_create_result made; /* the new archive; its verify judges each index in it */
+    WP_RESERVED(4);
+};
+
+/* Makes one archive of several that were made of the same sources and warmed for different CPUs:
+ * all entries of the first, and for each function the overloads of all. Each of the others must
+ * have the first one's sources, by content; one that has caches alone those that it tells of. Only
+ * indexes are taken that were valid when packed, and whose code came from nothing that the first
+ * one has otherwise; the others are told as WP_WARNING and counted. Indexes are fitted to the times
+ * of the first one's sources. Two builds for one CPU are refused, unless every data file of the
+ * later one is in the earlier. OUTPUT is replaced in one step. RESULT is overwritten and the
+ * caller's to clear; zeros after an error. Errors: -EINVAL where sources differ (each is told as
+ * WP_WARNING), an input has no manifest or brings nothing, two builds are for one CPU, or with
+ * `strict` an index is left out; -EBADMSG where an archive is truncated or damaged, or its manifest
+ * calls valid what is not; what reading and writing gave. */
+WP_API int wp_merge(const struct wp_context *context, const struct wp_merge_options *o,
+                    struct wp_merge_result *result, struct wp_error *err);
+/* Frees what R owns and leaves zeros; R may be zeros already. */
+WP_API void wp_merge_result_clear(struct wp_merge_result *r);
+
 /* ---- Seal -------------------------------------------------------------------------------- */
 
 struct wp_seal_options {

@@ -70,7 +70,7 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
     if (r == 0)
         r = check_archive(archive, err);
     if (r == 0)
-        r = spool_read(&a.spool, archive, err);
+        r = spool_read(&a.spool, archive, NULL, err);
     if (r == 0)
         r = pack_run(archive->context, &a.options, amend_plan, &a, archive->pool, &out, &made, err);
     result->made = made; /* planning clears what it finds there */

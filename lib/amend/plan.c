@@ -33,25 +33,6 @@ static void destinations_clear(struct destinations *d)
     free(d->v);
 }
 
-static struct walk_item *add_item(struct pack *p, struct wp_error *err)
-{
-    struct walk *w = &p->walk;
-
-    if (w->count == w->room) {
-        size_t room = w->room ? 2 * w->room : 256;
-        struct walk_item *grown = reallocarray(w->items, room, sizeof *grown);
-
-        if (!grown) {
-            error_nomem(err);
-            return NULL;
-        }
-        w->items = grown;
-        w->room = room;
-    }
-    w->items[w->count] = (struct walk_item){0};
-    return &w->items[w->count++];
-}
-
 /* ---- The old entries --------------------------------------------------------------------- */
 
 /* In the order of the spool: number I there is number I here. */
@@ -62,17 +43,12 @@ static int add_spooled(struct pack *p, const struct amend *a, struct wp_error *e
         !(p->header_times = calloc(a->spool.count + 1, sizeof *p->header_times)))
         return error_nomem(err);
     for (size_t i = 0; i < a->spool.count; i++) {
-        const struct spooled *from = &a->spool.items[i];
-        struct walk_item *item = add_item(p, err);
+        int r = pack_add_spooled(p, i, err);
 
-        if (!item || entry_copy(&item->entry, &from->entry) < 0)
-            return error_nomem(err);
-        item->spooled = i + 1;
-        item->dev = (dev_t)-1; /* no file system's: only names of one file are alike */
-        item->ino = (ino_t)from->file;
-        item->linked = from->linked;
+        if (r < 0)
+            return r;
         if (p->header_times)
-            p->header_times[i] = from->header_time;
+            p->header_times[i] = a->spool.items[i].header_time;
     }
     return 0;
 }
@@ -216,7 +192,7 @@ static const struct destination *destination(struct pack *p, const struct amend 
 static int add_file(struct pack *p, const struct walk_item *from, const char *to,
                     struct wp_error *err)
 {
-    struct walk_item *item = add_item(p, err);
+    struct walk_item *item = pack_add_item(p, err);
 
     if (!item || entry_copy(&item->entry, &from->entry) < 0)
         return error_nomem(err);
@@ -355,17 +331,6 @@ static bool has_indexes(const struct amend *a)
     return false;
 }
 
-/* What the format's own metadata say is made anew each time, so that it comes out the same. */
-static int amend_metadata(struct pack *p, struct wp_error *err)
-{
-    if (p->o->format->home == FORMAT_HOME_WHEEL)
-        return pack_wheel(p, err);
-    if (p->o->format->home != FORMAT_HOME_EGG)
-        return 0;
-    pack_drop(p, EGG_DIR "/not-zip-safe");
-    return pack_egg_unzipped(p, err);
-}
-
 static void forget(struct amend *a)
 {
     amend_survey_clear(&a->survey);
@@ -400,7 +365,7 @@ int amend_plan(struct pack *p, void *ctx, struct wp_error *err)
     if (r == 0 && !a->result->added && !(a->match_count && has_indexes(a)))
         return -ECANCELED;
     if (r == 0)
-        r = amend_metadata(p, err);
+        r = pack_metadata(p, err);
     take_roots(p, &a->survey);
     return r < 0 ? r : pack_plan_end(p, err);
 }

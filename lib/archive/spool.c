@@ -19,7 +19,6 @@ struct spooling {
     struct archive_reading in;
     struct sha256 *sha;
     struct manifest recorded;
-    size_t *order; /* the items' numbers by path; owned */
 };
 
 static int check_entry(const struct entry *e, struct wp_error *err)
@@ -180,30 +179,30 @@ static int compare_items(const void *a, const void *b, void *items)
 }
 
 /* Is item number I one before PATH, or one of that path before number BEFORE? */
-static bool is_before(const struct spooling *f, size_t i, const char *path, size_t before)
+static bool is_before(const struct spool *s, size_t i, const char *path, size_t before)
 {
-    int order = strcmp(f->spool->items[i].entry.path, path);
+    int order = strcmp(s->items[i].entry.path, path);
 
     return order < 0 || (order == 0 && i < before);
 }
 
 /* The last item of that path before number BEFORE, or NULL. */
-static struct spooled *find(const struct spooling *f, const char *path, size_t before)
+static struct spooled *find(const struct spool *s, const size_t *order, const char *path,
+                            size_t before)
 {
-    const struct spool *s = f->spool;
-    size_t low = array_first(i, s->count, is_before(f, f->order[i], path, before));
+    size_t low = array_first(i, s->count, is_before(s, order[i], path, before));
 
-    if (!low || strcmp(s->items[f->order[low - 1]].entry.path, path) != 0)
+    if (!low || strcmp(s->items[order[low - 1]].entry.path, path) != 0)
         return NULL;
-    return &s->items[f->order[low - 1]];
+    return &s->items[order[low - 1]];
 }
 
 /* The entries will be sorted: a link becomes a second file with the content of the first, and
  * whichever comes first then is the file. */
-static int resolve_link(struct spooling *f, size_t i, struct wp_error *err)
+static int resolve_link(struct spool *s, const size_t *order, size_t i, struct wp_error *err)
 {
-    struct spooled *item = &f->spool->items[i];
-    struct spooled *target = item->entry.target ? find(f, item->entry.target, i) : NULL;
+    struct spooled *item = &s->items[i];
+    struct spooled *target = item->entry.target ? find(s, order, item->entry.target, i) : NULL;
     _cleanup_free_ char *path = NULL;
 
     if (!target || target->entry.type == ENTRY_DIR)
@@ -222,25 +221,25 @@ static int resolve_link(struct spooling *f, size_t i, struct wp_error *err)
     return 0;
 }
 
-static int resolve_links(struct spooling *f, struct wp_error *err)
+int spool_resolve_links(struct spool *s, struct wp_error *err)
 {
-    struct spool *s = f->spool;
+    _cleanup_free_ size_t *order = reallocarray(NULL, s->count ? s->count : 1, sizeof *order);
     int r = 0;
 
-    f->order = reallocarray(NULL, s->count ? s->count : 1, sizeof *f->order);
-    if (!f->order)
+    if (!order)
         return error_nomem(err);
     for (size_t i = 0; i < s->count; i++)
-        f->order[i] = i;
+        order[i] = i;
     if (s->count)
-        qsort_r(f->order, s->count, sizeof *f->order, compare_items, s->items);
+        qsort_r(order, s->count, sizeof *order, compare_items, s->items);
     for (size_t i = 0; i < s->count && r == 0; i++)
         if (s->items[i].entry.type == ENTRY_HARDLINK)
-            r = resolve_link(f, i, err);
+            r = resolve_link(s, order, i, err);
     return r;
 }
 
-int spool_read(struct spool *s, struct wp_archive *a, struct wp_error *err)
+int spool_read(struct spool *s, struct wp_archive *a, struct manifest *recorded,
+               struct wp_error *err)
 {
     struct spooling f = {
         .spool = s,
@@ -254,19 +253,52 @@ int spool_read(struct spool *s, struct wp_archive *a, struct wp_error *err)
     for (size_t i = 0; i < s->count && r == 0 && f.in.has_manifest; i++)
         r = take_recorded(&f, &s->items[i], err);
     if (r == 0)
-        r = resolve_links(&f, err);
-    if (r == 0)
+        r = spool_resolve_links(s, err);
+    if (r == 0 && recorded)
+        *recorded = f.recorded;
+    else
+        manifest_clear(&f.recorded);
+    if (r == 0 && !recorded)
         drop_own(s);
     sha256_free(f.sha);
-    manifest_clear(&f.recorded);
-    free(f.order);
     return r;
+}
+
+struct spooled *spool_add(struct spool *s, struct entry *e, struct wp_error *err)
+{
+    struct spooled *item;
+
+    if (array_grow(s->items, s->count) < 0) {
+        entry_clear(e);
+        error_nomem(err);
+        return NULL;
+    }
+    item = &s->items[s->count];
+    *item = (struct spooled){.entry = *e, .header_time = e->mtime, .file = s->count, .at = s->size};
+    item->entry.size = 0;
+    *e = (struct entry){0};
+    s->count++;
+    return item;
+}
+
+int spool_append(struct spool *s, struct spooled *item, const void *data, size_t n,
+                 struct wp_error *err)
+{
+    int r = file_temporary_write(s->fd, s->size, data, n, err);
+
+    if (r < 0)
+        return r;
+    s->size += n;
+    item->entry.size += n;
+    return 0;
 }
 
 void spool_clear(struct spool *s)
 {
-    for (size_t i = 0; i < s->count; i++)
+    for (size_t i = 0; i < s->count; i++) {
         entry_clear(&s->items[i].entry);
+        free(s->items[i].builds);
+    }
     if (s->fd >= 0)
         close(s->fd);
     free(s->items);

@@ -77,6 +77,11 @@ void manifest_clear(struct manifest *m)
     if (m->needs)
         free_strings(m->needs, m->cpu_count);
     free_strings(m->cpus, m->cpu_count);
+    for (size_t i = 0; i < m->build_count; i++) {
+        free(m->builds[i].archive);
+        free(m->builds[i].root);
+    }
+    free(m->builds);
     for (size_t i = 0; i < m->entry_count && !m->is_read; i++)
         entry_clear(&m->entries[i]);
     free(m->entries);
@@ -95,6 +100,7 @@ void manifest_clear(struct manifest *m)
         free(m->indexes[i].status);
         free(m->indexes[i].reason);
         free(m->indexes[i].numba);
+        free(m->indexes[i].builds);
     }
     free(m->indexes);
     *m = (struct manifest){0};

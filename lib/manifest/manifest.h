@@ -46,10 +46,21 @@ struct manifest_index {
     bool has_cpus;    /* false: not said */
     uint32_t depends; /* number of the set that its code can come from */
     bool has_depends; /* false: not said */
+    /* Of an archive that was merged: the builds that its data files came from, by their numbers; of
+     * one item where all are of one build; owned. NULL: not said. */
+    uint32_t *builds;
+    size_t build_count;
+};
+
+/* One of the archives or trees that were merged, with all that one process compiled. */
+struct manifest_build {
+    char *archive; /* the digest of its manifest, in hex */
+    char *root;    /* the directory that was packed; NULL: not said */
+    uint32_t cpus; /* which of the manifest's CPUs its code was compiled for, as bits */
 };
 
 /* How many CPUs a manifest tells apart, and bytes of one's text: few trees have more than two. */
-enum { MANIFEST_CPUS_MOST = 32, MANIFEST_CPU_LONGEST = 8192 };
+enum { MANIFEST_CPUS_MOST = 32, MANIFEST_CPU_LONGEST = 8192, MANIFEST_BUILDS_MOST = 64 };
 
 struct manifest {
     char *creator; /* "warmpack 0.1.0" */
@@ -61,6 +72,8 @@ struct manifest {
     char **cpus;  /* "TRIPLE NAME FEATURES", to which the indexes' bits refer */
     char **needs; /* for each of them: the features that its code needs; NULL: not known */
     size_t cpu_count;
+    struct manifest_build *builds; /* that were merged; owned */
+    size_t build_count;
     struct entry *entries; /* sorted bytewise by path */
     size_t entry_count;
     bool is_read; /* the texts of the entries are not their own, but in TEXTS */

@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/number_text.h"
 #include "base/path.h"
+#include "manifest/builds.h"
 #include "manifest/needs.h"
 
 /* "path" and the like: where something lies in the archive. */
@@ -258,28 +259,6 @@ static int read_stamp(const struct json_line *l, struct wp_stamp *s)
     }
 }
 
-/* "cpus": numbers of the header's. */
-static int read_cpus(const struct json_line *l, struct manifest_index *i)
-{
-    const json_t *list = json_object_get(l->object, "cpus"), *item;
-    size_t n;
-
-    if (!list)
-        return 0;
-    if (!json_is_array(list))
-        return json_line_wrong(l, "\"cpus\" is not an array");
-    json_array_foreach(list, n, item)
-    {
-        json_int_t number = json_is_integer(item) ? json_integer_value(item) : -1;
-
-        if (number < 0 || number >= MANIFEST_CPUS_MOST)
-            return json_line_wrong(l, "\"cpus\" holds what is no number of a CPU");
-        i->cpus |= UINT32_C(1) << number;
-    }
-    i->has_cpus = true;
-    return 1;
-}
-
 static int read_uses(const struct json_line *l, struct manifest_set *s, uint64_t number)
 {
     const json_t *list = json_object_get(l->object, "uses"), *item;
@@ -351,7 +330,9 @@ static int read_index(const struct json_line *l, struct manifest_index *i)
     r = r < 0 ? r : json_line_text(l, "status", JSON_OPTIONAL, &i->status);
     r = r < 0 ? r : json_line_text(l, "reason", JSON_OPTIONAL, &i->reason);
     r = r < 0 ? r : json_line_text(l, "numba", JSON_OPTIONAL, &i->numba);
-    r = r < 0 ? r : read_cpus(l, i);
+    r = r < 0 ? r : builds_read_cpus(l, &i->cpus);
+    i->has_cpus = r > 0;
+    r = r < 0 ? r : builds_read_index(l, i);
     r = r < 0 ? r : json_line_uint(l, "depends", UINT32_MAX, JSON_OPTIONAL, &depends);
     i->depends = (uint32_t)depends;
     i->has_depends = r > 0;
@@ -384,6 +365,7 @@ static int add_index(struct records *r, const struct json_line *l)
         free(i->status);
         free(i->reason);
         free(i->numba);
+        free(i->builds);
         return result;
     }
     m->index_count++;
@@ -442,6 +424,7 @@ int records_read_header(struct manifest *m, const struct json_line *l)
             r = json_line_wrong(l, "a root is not absolute");
     r = r < 0 ? r : read_path(l, "home", JSON_OPTIONAL, false, &m->home);
     r = r < 0 ? r : json_line_pairs(l, "env", &m->env, &m->env_count);
+    r = r < 0 ? r : builds_read(l, m);
     if (r < 0 || !(json_line_has(l, "cpu") || json_line_has(l, "cpus")))
         return r;
     r = json_line_texts(l, "cpu", "cpus", &m->cpus, &m->cpu_count);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "builds.h"
 #include "json_line.h"
 #include "manifest.h"
 #include "manifest_private.h"
@@ -77,6 +78,8 @@ static int write_header(const struct manifest *m, struct buf *out, struct wp_err
     json_write_one_or_many(&w, "cpu", "cpus", m->cpus, m->cpu_count);
     if (m->cpu_count && m->needs)
         needs_write(&w, m);
+    if (m->build_count)
+        builds_write(&w, m);
     return end_line(&w, start, "NUMBA_*", err);
 }
 
@@ -188,18 +191,6 @@ static int write_set(const struct manifest *m, size_t number, struct buf *out, s
     return end_line(&w, start, s->file_count ? s->files[0] : NULL, err);
 }
 
-/* The numbers of the bits, as an array. */
-static void write_cpus(struct json_writer *w, uint32_t cpus)
-{
-    uint32_t numbers[MANIFEST_CPUS_MOST];
-    size_t n = 0;
-
-    for (uint32_t i = 0; i < MANIFEST_CPUS_MOST; i++)
-        if (cpus >> i & 1)
-            numbers[n++] = i;
-    json_write_numbers(w, "cpus", numbers, n);
-}
-
 static int write_index(const struct manifest_index *i, struct buf *out, struct wp_error *err)
 {
     struct json_writer w = {.out = out};
@@ -217,9 +208,11 @@ static int write_index(const struct manifest_index *i, struct buf *out, struct w
     json_write_text(&w, "reason", i->reason);
     json_write_text(&w, "numba", i->numba);
     if (i->has_cpus)
-        write_cpus(&w, i->cpus);
+        builds_write_cpus(&w, i->cpus);
     if (i->has_depends)
         json_write_uint(&w, "depends", i->depends);
+    if (i->build_count)
+        json_write_numbers(&w, "builds", i->builds, i->build_count);
     return end_line(&w, start, i->index, err);
 }
 

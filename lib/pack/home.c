@@ -87,6 +87,16 @@ int pack_home(struct pack *p, struct wp_error *err)
     return p->home ? 0 : error_nomem(err);
 }
 
+int pack_metadata(struct pack *p, struct wp_error *err)
+{
+    if (p->o->format->home == FORMAT_HOME_WHEEL)
+        return pack_wheel(p, err);
+    if (p->o->format->home != FORMAT_HOME_EGG)
+        return 0;
+    pack_drop(p, EGG_DIR "/not-zip-safe");
+    return pack_egg_unzipped(p, err);
+}
+
 /* ---- The ID ------------------------------------------------------------------------------ */
 
 static void put_u64(unsigned char *out, uint64_t v)

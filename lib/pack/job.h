@@ -32,6 +32,7 @@ struct pack {
     struct timespec *header_times; /* by number in there: what headers say in place of the
                                       manifest's times; NULL: the same; owned */
     struct manifest manifest;      /* roots and caches; entries and indexes at the end */
+    bool has_env;                  /* its settings are those that it is to have already */
     char *home;                    /* "TOP/.warmpack/ID", or the format's own place; owned */
     char id[OWN_ID_LENGTH + 1];
     struct packed_index *indexes; /* sorted by item; owned */
@@ -99,6 +100,10 @@ void pack_walk_options(const struct pack *p, struct walk_options *w);
 int pack_walk_members(struct pack *p, size_t *ends, struct wp_error *err);
 /* Removes items from a walk that is not sorted yet: DIR and all below it. */
 void pack_drop(struct pack *p, const char *dir);
+/* A new item of the walk, of zeros; NULL: no memory. */
+struct walk_item *pack_add_item(struct pack *p, struct wp_error *err);
+/* Adds item number NUMBER of p->spool. */
+int pack_add_spooled(struct pack *p, size_t number, struct wp_error *err);
 
 /* ---- home.c */
 /* Fills p->home for a walk that is not sorted yet; zeros stand for the ID. */
@@ -128,6 +133,10 @@ int pack_egg_unzipped(struct pack *p, struct wp_error *err);
 int pack_uninstalled_wheel(struct pack *p, struct wp_error *err);
 /* Makes room for a wheel's RECORD, which is made when all else is known. After pack_home. */
 int pack_wheel(struct pack *p, struct wp_error *err);
+
+/* What the metadata of an egg or a wheel say, where the entries of another archive are packed: made
+ * anew each time, so that it comes out the same. */
+int pack_metadata(struct pack *p, struct wp_error *err);
 
 /* --caches-only: drops from the finished walk what is no cache, and marks the sources as absent. */
 int pack_keep_caches(struct pack *p, struct wp_error *err);

@@ -203,8 +203,21 @@ static int record_cpus(struct manifest *m, struct manifest_index *line, const st
     return 0;
 }
 
+/* Of one that was put together from several. */
+static int record_builds(struct manifest_index *index, const struct spooled *from)
+{
+    if (!from->build_count)
+        return 0;
+    index->builds = reallocarray(NULL, from->build_count, sizeof *index->builds);
+    if (!index->builds)
+        return -ENOMEM;
+    memcpy(index->builds, from->builds, from->build_count * sizeof *index->builds);
+    index->build_count = from->build_count;
+    return 0;
+}
+
 static int record_index(struct manifest *m, const struct wp_index_status *s,
-                        const struct index *read)
+                        const struct index *read, const struct spooled *from)
 {
     struct manifest_index *index = &m->indexes[m->index_count++];
     /* Whatever else a pickle has there would not fit a line. */
@@ -219,7 +232,9 @@ static int record_index(struct manifest *m, const struct wp_index_status *s,
                                      .status = copy_or_null(wp_status_name(s->status), &failed),
                                      .reason = copy_or_null(s->reason, &failed),
                                      .numba = copy_or_null(is_version ? s->numba : NULL, &failed)};
-    return failed ? -ENOMEM : index->valid ? record_cpus(m, index, read) : 0;
+    if (failed || (from && record_builds(index, from) < 0))
+        return -ENOMEM;
+    return index->valid ? record_cpus(m, index, read) : 0;
 }
 
 static int judge_packed(struct pack *p, const struct packed_index *packed,
@@ -256,8 +271,10 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     r = parsed == -ENOMEM ? error_nomem(err)
         : parsed < 0      ? 0
                           : check_pair(p, item, dir, &index, err);
-    if (r == 0 && (judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0 ||
-                   record_index(&p->manifest, &s, &index) < 0 || judge_add(verify, &s) < 0))
+    if (r == 0 &&
+        (judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0 ||
+         record_index(&p->manifest, &s, &index, item->spooled ? pack_spooled(p, item) : NULL) < 0 ||
+         judge_add(verify, &s) < 0))
         r = error_nomem(err);
     judge_clear(&s);
     index_clear(&index);

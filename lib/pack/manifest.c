@@ -184,7 +184,7 @@ static int measure_manifest(struct pack *p, struct measure *all, struct wp_error
     m->home = strdup(p->home);
     if (!m->creator || !m->home)
         return error_nomem(err);
-    r = record_environment(m, err);
+    r = p->has_env ? 0 : record_environment(m, err);
     r = r < 0 ? r : take_entries(p, err);
     for (size_t i = 0; i < p->made_count && r == 0; i++)
         if (!p->made[i].entry.has_sha256)

@@ -76,6 +76,39 @@ int pack_walk_members(struct pack *p, size_t *ends, struct wp_error *err)
     return 0;
 }
 
+struct walk_item *pack_add_item(struct pack *p, struct wp_error *err)
+{
+    struct walk *w = &p->walk;
+
+    if (w->count == w->room) {
+        size_t room = w->room ? 2 * w->room : 256;
+        struct walk_item *grown = reallocarray(w->items, room, sizeof *grown);
+
+        if (!grown) {
+            error_nomem(err);
+            return NULL;
+        }
+        w->items = grown;
+        w->room = room;
+    }
+    w->items[w->count] = (struct walk_item){0};
+    return &w->items[w->count++];
+}
+
+int pack_add_spooled(struct pack *p, size_t number, struct wp_error *err)
+{
+    const struct spooled *from = &p->spool->items[number];
+    struct walk_item *item = pack_add_item(p, err);
+
+    if (!item || entry_copy(&item->entry, &from->entry) < 0)
+        return error_nomem(err);
+    item->spooled = number + 1;
+    item->dev = (dev_t)-1; /* no file system's: only names of one file are alike */
+    item->ino = (ino_t)from->file;
+    item->linked = from->linked;
+    return 0;
+}
+
 /* Absolute names of the directories of -C, as the manifest's header has them. */
 int pack_record_roots(struct pack *p, struct wp_error *err)
 {

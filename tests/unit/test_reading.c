@@ -217,7 +217,7 @@ static void a_spool_turns_hard_links_into_files(void **state)
 
     (void)state;
     open_made_up(&o, NULL, some);
-    assert_int_equal(spool_read(&s, &o.a, &o.err), 0);
+    assert_int_equal(spool_read(&s, &o.a, NULL, &o.err), 0);
     assert_int_equal(s.count, 3); /* without warmpack's own */
     assert_int_equal(s.items[1].entry.type, ENTRY_FILE);
     assert_int_equal(s.items[1].at, s.items[0].at);
@@ -226,7 +226,7 @@ static void a_spool_turns_hard_links_into_files(void **state)
     spool_clear(&s);
 
     open_made_up(&o, NULL, astray);
-    assert_int_equal(spool_read(&s, &o.a, &o.err), -EBADMSG);
+    assert_int_equal(spool_read(&s, &o.a, NULL, &o.err), -EBADMSG);
     spool_clear(&s);
 }
 

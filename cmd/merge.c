@@ -1,0 +1,178 @@
+/* warmpack merge: makes one archive of those that were warmed for different CPUs. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache_dirs.h"
+#include "format_choice.h"
+#include "json_document.h"
+#include "message.h"
+#include "operands.h"
+#include "owner.h"
+#include "show.h"
+#include "signals.h"
+#include "text.h"
+#include "verbs.h"
+
+/* What the options point to. */
+struct inputs {
+    struct string_list paths;
+    struct wp_merge_input *v;
+    struct string_list cache_dirs;
+    char *owner, *group;
+};
+
+static void inputs_clear(struct inputs *in)
+{
+    for (size_t i = 0; in->v && i < in->paths.count; i++)
+        wp_archive_close(in->v[i].archive);
+    free(in->v);
+    string_list_clear(&in->paths);
+    string_list_clear(&in->cache_dirs);
+    free(in->owner);
+    free(in->group);
+}
+
+/* Directories are trees; all else is an archive. */
+static int open_inputs(const struct wp_context *context, struct inputs *in)
+{
+    in->v = calloc(in->paths.count, sizeof *in->v);
+    if (!in->v)
+        return message_no_memory();
+    for (size_t i = 0; i < in->paths.count; i++) {
+        const char *path = in->paths.v[i];
+        struct wp_error err = {0};
+        struct stat st;
+        int rc;
+
+        if (strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+            in->v[i].tree = path;
+            continue;
+        }
+        rc = wp_archive_open(context, path, &in->v[i].archive, &err);
+        if (rc < 0)
+            return message_failure(rc, &err);
+    }
+    return 0;
+}
+
+static json_t *build_of(const struct inputs *in, const struct wp_merge_build *b)
+{
+    json_t *build = json_object();
+
+    document_set_name(build, "input", in->paths.v[b->input]);
+    document_set_name(build, "triple", b->triple);
+    document_set_name(build, "cpu", b->cpu);
+    document_set_name(build, "features", b->features);
+    json_object_set_new(build, "overloads", document_count(b->overloads));
+    return build;
+}
+
+static void print_json(const struct args *a, const struct inputs *in,
+                       const struct wp_merge_result *r)
+{
+    document_begin();
+    document_name("archive", a->output);
+    document_name("id", r->made.id);
+    document_member("entries", document_count(r->made.entries));
+    document_member("bytes", document_count(r->made.bytes_written));
+    document_member("joined", document_count(r->joined));
+    document_member("left_out", document_count(r->left_out));
+    document_array("builds");
+    for (size_t i = 0; i < r->build_count; i++)
+        document_item(build_of(in, &r->builds[i]));
+    document_array_end();
+    document_verify(&r->made.verify);
+    document_end();
+}
+
+static void print_summary(const struct args *a, const struct wp_merge_result *r)
+{
+    const char *name = strcmp(a->output, "-") == 0 ? "standard output" : a->output;
+    struct show_line line;
+    char size[SHOW_SIZE];
+
+    show_size(size, r->made.bytes_written);
+    show_begin(&line);
+    show_add(&line, "%s: %llu %s, %s; ", name, (unsigned long long)r->made.entries,
+             show_plural(r->made.entries, "file", "files"), size);
+    show_add_verdict(&line, &r->made.verify);
+    for (size_t i = 0; i < r->build_count; i++)
+        show_add(&line, "%s%s (%zu %s)", i ? ", " : "; code for ", r->builds[i].cpu,
+                 r->builds[i].overloads,
+                 show_plural(r->builds[i].overloads, "overload", "overloads"));
+    if (r->left_out)
+        show_add(&line, "; %zu cache %s left out", r->left_out,
+                 show_plural(r->left_out, "index", "indexes"));
+    show_end(&line);
+}
+
+static int merge(const struct wp_context *context, const struct args *a, const struct inputs *in,
+                 const struct wp_merge_options *o)
+{
+    struct wp_merge_result result = {0};
+    struct wp_error err = {0};
+    int rc = wp_merge(context, o, &result, &err);
+
+    progress_end();
+    if (rc < 0)
+        return message_failure(rc, &err);
+    if (a->json)
+        print_json(a, in, &result);
+    print_summary(a, &result);
+    wp_merge_result_clear(&result);
+    return message_status();
+}
+
+static int prepare(const struct args *a, struct inputs *in, struct wp_merge_options *o)
+{
+    int rc = format_choose(a, a->output, &o->format);
+
+    if (!rc)
+        rc = format_check_level(a, o->format);
+    if (!rc && a->gzip_members_set && strcmp(wp_format_name(o->format), "tgz") != 0)
+        rc = message_usage("merge", "--gzip-members is for tgz, not for %s",
+                           wp_format_name(o->format));
+    if (!rc && a->owner)
+        rc = owner_parse(a->owner, false, &o->owner, &in->owner);
+    if (!rc && a->group)
+        rc = owner_parse(a->group, true, &o->group, &in->group);
+    if (!rc)
+        rc = cache_dirs_add(&in->cache_dirs, a);
+    for (size_t i = 0; i < a->operand_count && !rc; i++) {
+        if (strcmp(a->operands[i].text, "-") == 0 && isatty(STDIN_FILENO))
+            rc = message_usage("merge", "an archive is not read from a terminal");
+        else if (string_list_add(&in->paths, a->operands[i].text))
+            rc = message_no_memory();
+    }
+    return rc;
+}
+
+int merge_run(const struct wp_context *context, const struct args *a)
+{
+    _cleanup_(inputs_clear) struct inputs in = {0};
+    struct wp_merge_options o = {
+        .output = a->output,
+        .caches_only = a->caches_only,
+        .strict = a->strict,
+        .numeric_owner = a->numeric_owner,
+        .level = a->level,
+        .level_set = a->level_set,
+        .gzip_one_member = a->gzip_one_member,
+    };
+    int rc = prepare(a, &in, &o);
+
+    if (rc)
+        return rc;
+    signals_install();
+    rc = open_inputs(context, &in);
+    if (rc)
+        return rc;
+    o.inputs = in.v;
+    o.input_count = in.paths.count;
+    o.cache_dirs = string_list_values(&in.cache_dirs);
+    return merge(context, a, &in, &o);
+}

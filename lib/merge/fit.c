@@ -1,0 +1,192 @@
+/* Merging: what the code of an input's indexes came from must be what the first input has, too, and
+ * nothing that the first one has besides may come before it. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "job.h"
+#include "judge/came_from.h"
+#include "manifest/depends.h"
+#include "numba/caches.h"
+
+enum { LARGEST = 1 << 30 };
+
+struct fitting {
+    struct merge *m;
+    struct merge_input *in;
+    /* Of the first input: all that is no directory and no cache. */
+    const char **paths; /* owned; sorted */
+    size_t count;
+    size_t *sources; /* of the indexes, as numbers in PATHS, each once, sorted; owned */
+    size_t source_count;
+};
+
+static int same(void *ctx, const char *path)
+{
+    const struct fitting *f = ctx;
+    const struct entry *here = merge_file(f->in, path), *there;
+
+    if (!here) /* a link out of it: merge_compare_sources has looked */
+        return 1;
+    there = merge_file(&f->m->inputs[0], path);
+    return there && merge_is_same(here, there);
+}
+
+/* Indexes whose code came from what the first input has otherwise. */
+static int leave_changed(struct fitting *f, struct wp_error *err)
+{
+    _cleanup_free_ const char **changed = NULL;
+    int r = manifest_changed(&f->in->m, same, f, &changed, err);
+
+    for (size_t i = 0; i < f->in->index_count && r == 0; i++) {
+        struct merge_index *index = &f->in->indexes[i];
+        const char *path = changed[index->line - f->in->m.indexes];
+        _cleanup_buf_ struct buf why = {0};
+
+        if (!path || index->is_out)
+            continue;
+        if (buf_printf(&why, "outdated: its code came from %s, which %s has otherwise", path,
+                       f->m->inputs[0].name) < 0 ||
+            buf_terminate(&why) < 0)
+            return error_nomem(err);
+        merge_leave_out(f->m, f->in, index, (char *)why.data);
+    }
+    return r;
+}
+
+/* ---- Files that were added --------------------------------------------------------------- */
+
+static int list_paths(struct fitting *f)
+{
+    const struct manifest *m = &f->m->inputs[0].m;
+
+    f->paths = calloc(m->entry_count + 1, sizeof *f->paths);
+    for (size_t i = 0; i < m->entry_count && f->paths; i++) {
+        const struct entry *e = &m->entries[i];
+
+        if (e->type != ENTRY_DIR && !caches_is_index(e->path) && !caches_is_data(e->path))
+            f->paths[f->count++] = e->path;
+    }
+    return f->paths ? 0 : -ENOMEM;
+}
+
+static size_t number_of(const struct fitting *f, const char *path)
+{
+    size_t at = array_first(i, f->count, strcmp(f->paths[i], path) < 0);
+
+    return at < f->count && strcmp(f->paths[at], path) == 0 ? at : SIZE_MAX;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static int list_sources(struct fitting *f)
+{
+    size_t n = 0;
+
+    f->sources = calloc(f->in->index_count + 1, sizeof *f->sources);
+    if (!f->sources)
+        return -ENOMEM;
+    for (size_t i = 0; i < f->in->index_count; i++) {
+        const struct merge_index *index = &f->in->indexes[i];
+        size_t number =
+            index->line->source && !index->is_out ? number_of(f, index->line->source) : SIZE_MAX;
+
+        if (number != SIZE_MAX)
+            f->sources[f->source_count++] = number;
+    }
+    qsort(f->sources, f->source_count, sizeof *f->sources, compare_numbers);
+    for (size_t i = 0; i < f->source_count; i++)
+        if (n == 0 || f->sources[n - 1] != f->sources[i])
+            f->sources[n++] = f->sources[i];
+    f->source_count = n;
+    return 0;
+}
+
+static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *err)
+{
+    const struct fitting *f = ctx;
+    const struct merge_input *first = &f->m->inputs[0];
+    const struct entry *e = merge_file(first, f->paths[file]);
+    const struct spooled *item = e ? merge_item(first, e) : NULL;
+
+    buf_clear(out);
+    return item ? merge_content(first, item, LARGEST, out, err) : 0;
+}
+
+/* A file that the source imports in the first input, and that the other does not have; NULL: there
+ * is none. */
+static int find_added(const struct fitting *f, const struct depends *d, size_t source,
+                      const char **out)
+{
+    _cleanup_free_ size_t *files = NULL;
+    size_t count;
+
+    *out = NULL;
+    if (depends_files(d, d->of_source[source], &files, &count) < 0)
+        return -ENOMEM;
+    for (size_t k = 0; k < count && !*out; k++)
+        if (!manifest_find(&f->in->m, f->paths[files[k]]))
+            *out = f->paths[files[k]];
+    return 0;
+}
+
+static int leave_shadowed(struct fitting *f, const struct depends *d, struct wp_error *err)
+{
+    for (size_t i = 0; i < f->in->index_count; i++) {
+        struct merge_index *index = &f->in->indexes[i];
+        size_t number =
+            index->line->source && !index->is_out ? number_of(f, index->line->source) : SIZE_MAX;
+        size_t at = array_first(k, f->source_count, f->sources[k] < number);
+        _cleanup_buf_ struct buf why = {0};
+        const char *added;
+
+        if (number == SIZE_MAX)
+            continue;
+        if (find_added(f, d, at, &added) < 0)
+            return error_nomem(err);
+        if (!added)
+            continue;
+        if (buf_printf(&why, "outdated: its source imports %s, which it did not have", added) < 0 ||
+            buf_terminate(&why) < 0)
+            return error_nomem(err);
+        merge_leave_out(f->m, f->in, index, (char *)why.data);
+    }
+    return 0;
+}
+
+static int leave_added(struct fitting *f, struct wp_error *err)
+{
+    struct came_from from = {.read = read_file, .ctx = f};
+    struct depends *d = NULL;
+    int r = list_paths(f) < 0 || list_sources(f) < 0 ? error_nomem(err) : 0;
+
+    if (r < 0 || !f->source_count)
+        return r;
+    from.paths = f->paths;
+    from.count = f->count;
+    r = came_from_resolve(&from, &d, f->sources, f->source_count, err);
+    if (r == 0)
+        r = leave_shadowed(f, d, err);
+    depends_free(d);
+    came_from_clear(&from);
+    return r;
+}
+
+int merge_fit(struct merge *m, struct merge_input *in, struct wp_error *err)
+{
+    struct fitting f = {.m = m, .in = in};
+    int r = leave_changed(&f, err);
+
+    if (r == 0)
+        r = leave_added(&f, err);
+    free(f.paths);
+    free(f.sources);
+    return r;
+}

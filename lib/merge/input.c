@@ -1,0 +1,126 @@
+/* Merging: reads an archive or a tree into a spool, by its manifest. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "job.h"
+#include "manifest/links.h"
+
+static size_t number_of(const struct merge_input *in, const char *path)
+{
+    const struct entry *e = manifest_find(&in->m, path);
+
+    return e ? (size_t)(e - in->m.entries) : SIZE_MAX;
+}
+
+/* Each entry of the manifest is there once, but for those that it calls absent. */
+static int match(struct merge_input *in, struct wp_error *err)
+{
+    in->items = calloc(in->m.entry_count + 1, sizeof *in->items);
+    if (!in->items)
+        return error_nomem(err);
+    for (size_t i = 0; i < in->spool.count; i++) {
+        const char *path = in->spool.items[i].entry.path;
+        size_t number = number_of(in, path);
+
+        if (number == SIZE_MAX)
+            return error_set(err, EBADMSG, path, "is not in the manifest of %s", in->name);
+        if (in->items[number])
+            return error_set(err, EBADMSG, path, "stands in %s twice", in->name);
+        in->items[number] = i + 1;
+    }
+    for (size_t i = 0; i < in->m.entry_count; i++) {
+        const struct entry *e = &in->m.entries[i];
+
+        if (e->absent)
+            in->is_partial = true;
+        else if (!in->items[i])
+            return error_set(err, EBADMSG, e->path, "is in the manifest of %s, and not there",
+                             in->name);
+    }
+    return 0;
+}
+
+static int read_archive(struct merge_input *in, struct wp_archive *archive, struct wp_error *err)
+{
+    int r = spool_read(&in->spool, archive, &in->m, err);
+
+    if (r == 0 && !in->m.root_count)
+        return error_set(err, 0, in->name,
+                         "has no manifest of warmpack's: see warmpack create and amend");
+    return r;
+}
+
+int merge_read_input(struct merge *m, size_t i, struct wp_error *err)
+{
+    const struct wp_merge_input *from = &m->o->inputs[i];
+    struct merge_input *in = &m->inputs[i];
+    int r;
+
+    in->spool.fd = -1;
+    in->name = from->archive ? from->archive->name : from->tree;
+    r = from->archive ? read_archive(in, from->archive, err)
+                      : merge_read_tree(m, in, from->tree, err);
+    return r < 0 ? r : match(in, err);
+}
+
+void merge_input_clear(struct merge_input *in)
+{
+    for (size_t i = 0; i < in->index_count; i++)
+        merge_index_clear(&in->indexes[i]);
+    free(in->indexes);
+    free(in->items);
+    spool_clear(&in->spool);
+    manifest_clear(&in->m);
+}
+
+/* ---- Files ------------------------------------------------------------------------------- */
+
+static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
+{
+    (void)is_end;
+    return manifest_find(&((const struct merge_input *)ctx)->m, path);
+}
+
+const struct entry *merge_file(const struct merge_input *in, const char *path)
+{
+    const struct entry *e;
+
+    return links_follow(look_up, (void *)in, path, &e) == 0 && e->type == ENTRY_FILE ? e : NULL;
+}
+
+const struct spooled *merge_item(const struct merge_input *in, const struct entry *e)
+{
+    size_t item = in->items[e - in->m.entries];
+
+    return item && in->spool.items[item - 1].entry.type == ENTRY_FILE ? &in->spool.items[item - 1]
+                                                                      : NULL;
+}
+
+int merge_content(const struct merge_input *in, const struct spooled *item, size_t most,
+                  struct buf *out, struct wp_error *err)
+{
+    ssize_t got;
+
+    buf_clear(out);
+    if (item->entry.size > most)
+        return error_set(err, EFBIG, item->entry.path, "cannot be merged");
+    if (buf_reserve(out, item->entry.size) < 0)
+        return error_nomem(err);
+    got = file_read_at(in->spool.fd, out->data, item->entry.size, item->at);
+    if (got < 0 || (uint64_t)got < item->entry.size)
+        return error_set(err, got < 0 ? (int)-got : EIO, item->entry.path, "cannot be read");
+    out->size = (size_t)got;
+    return 0;
+}
+
+bool merge_is_same(const struct entry *a, const struct entry *b)
+{
+    return a->type == ENTRY_FILE && b->type == ENTRY_FILE && a->size == b->size && a->has_sha256 &&
+           b->has_sha256 && memcmp(a->sha256, b->sha256, SHA256_SIZE) == 0;
+}
