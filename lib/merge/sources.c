@@ -20,7 +20,7 @@ static void tell(struct comparison *c, const char *path, const char *here, const
 {
     c->different++;
     if (c->different <= MOST_TOLD)
-        report(c->m->context, WP_WARNING, path, "%s %s, %s %s", here, c->in->name, there,
+        report(c->m->context, WP_WARNING, path, "%s %s %s %s", here, c->in->name, there,
                c->m->inputs[0].name);
 }
 

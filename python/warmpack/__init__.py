@@ -21,7 +21,19 @@ from typing import TYPE_CHECKING, Any, List
 
 if TYPE_CHECKING:
     from ._activate import activate
-    from ._jobs import amend, create, diff, env, extract, inspect, restore, retarget, seal, verify
+    from ._jobs import (
+        amend,
+        create,
+        diff,
+        env,
+        extract,
+        inspect,
+        merge,
+        restore,
+        retarget,
+        seal,
+        verify,
+    )
     from ._process import Activation
     from ._program import Error, find_program
     from ._types import (
@@ -35,6 +47,8 @@ if TYPE_CHECKING:
         InspectedIndex,
         InspectResult,
         LoadedBuild,
+        MergedBuild,
+        MergeResult,
         Note,
         Overload,
         RestoreResult,
@@ -61,6 +75,8 @@ __all__ = [
     "InspectedIndex",
     "InspectResult",
     "LoadedBuild",
+    "MergeResult",
+    "MergedBuild",
     "Note",
     "Overload",
     "RestoreResult",
@@ -78,6 +94,7 @@ __all__ = [
     "extract",
     "find_program",
     "inspect",
+    "merge",
     "restore",
     "retarget",
     "seal",

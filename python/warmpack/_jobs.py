@@ -16,6 +16,7 @@ from ._types import (
     DiffResult,
     ExtractResult,
     InspectResult,
+    MergeResult,
     RestoreResult,
     RetargetResult,
     SealResult,
@@ -119,6 +120,26 @@ def amend(archive: PathLike, *, source: PathLike, output: Optional[PathLike] = N
     if _url.is_url(target):
         result["archive"] = os.fsdecode(target)
     return cast(AmendResult, result)
+
+
+def merge(output: PathLike, *inputs: PathLike, cache_dir: PathOrPaths = None,
+          no_cache_dir: bool = False, caches_only: bool = False, strict: bool = False,
+          numeric_owner: bool = False, owner: Optional[str] = None, group: Optional[str] = None,
+          format: Optional[str] = None, level: Optional[int] = None,
+          gzip_members: Optional[str] = None, threads: Optional[int] = None,
+          env: Optional[Mapping[str, str]] = None) -> MergeResult:
+    """Makes one archive of several archives and trees of the same sources, which were warmed for
+    different CPUs."""
+    words = options(cache_dir=cache_dir, no_cache_dir=no_cache_dir, caches_only=caches_only,
+                    strict=strict, numeric_owner=numeric_owner, owner=owner, group=group,
+                    format=format, level=level, gzip_members=gzip_members, threads=threads)
+    with contextlib.ExitStack() as stack:
+        files = [os.fspath(stack.enter_context(_url.local(path)) or "") for path in inputs]
+        made = stack.enter_context(_url.written(output))
+        result = run(["merge", *words, *options(output=made), "--", *files], env)
+    if _url.is_url(output):
+        result["archive"] = os.fsdecode(output)
+    return cast(MergeResult, result)
 
 
 def seal(directory: PathLike, *, cache_dir: PathOrPaths = None, no_cache_dir: bool = False,

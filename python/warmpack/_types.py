@@ -165,6 +165,24 @@ class AmendResult(_Amended, total=False):
     id: str  # where it was written
 
 
+class MergedBuild(TypedDict):
+    input: str
+    triple: str
+    cpu: str
+    features: str
+    overloads: int
+
+
+class MergeResult(_Judged):
+    archive: str
+    id: str  # 16 hex digits
+    entries: int
+    bytes: int  # of the archive
+    joined: int  # indexes that hold code of several inputs
+    left_out: int
+    builds: List[MergedBuild]
+
+
 class Build(TypedDict):
     triple: str
     cpu: str

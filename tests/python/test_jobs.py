@@ -61,6 +61,25 @@ def test_code_for_another_cpu_loads_for_whom_it_is_retargeted(archive, tmp_path)
     assert again["lost"] == 0
 
 
+def test_caches_for_two_cpus_are_merged(archive, tmp_path, clean_environment):
+    from warmpack import _types
+
+    warmpack.extract(archive, tmp_path / "other")
+    for cache in (tmp_path / "other").rglob("*.nb[ci]"):
+        cache.unlink()
+    generic = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    assert run_small(tmp_path / "other" / "app", clean_environment, **generic) == (0, 3)
+    done = warmpack.merge(tmp_path / "fat.tgz", archive, tmp_path / "other", no_cache_dir=True)
+    assert (done["joined"], done["left_out"]) == (3, 0)
+    assert [b["overloads"] for b in done["builds"]] == [3, 3]
+    always, known = keys_of(_types.MergeResult)
+    assert always <= set(done) <= known
+    assert all(set(b) == keys_of(_types.MergedBuild)[1] for b in done["builds"])
+    warmpack.extract(tmp_path / "fat.tgz", tmp_path / "opt")
+    for cpu in ({}, generic):
+        assert run_small(tmp_path / "opt" / "app", clean_environment, **cpu) == (3, 0)
+
+
 def test_caches_are_added_to_what_another_tool_packed(warm_tree, tmp_path):
     foreign = tmp_path / "foreign.zip"
     subprocess.run([PYTHON, "-m", "zipfile", "-c", foreign, "pkg"], check=True,
@@ -249,8 +268,8 @@ def interpreters():
 def test_every_python_from_3_8_on_that_is_here_can_use_it(archive, tmp_path):
     code = """
 import typing, warmpack, warmpack._activate, warmpack._wrapped, warmpack.spark
-for name in ("create", "extract", "restore", "verify", "inspect", "amend", "seal", "diff",
-             "activate"):
+for name in ("create", "extract", "restore", "verify", "inspect", "amend", "merge", "seal",
+             "diff", "activate"):
     typing.get_type_hints(getattr(warmpack, name))
 typing.get_type_hints(warmpack.spark.add_app)
 done = warmpack.activate(%r, %r)

@@ -103,6 +103,15 @@ def test_fleet(place):
     assert place.loads("/opt/app", "unset NUMBA_CPU_NAME NUMBA_CPU_FEATURES;")
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names CPUs of x86-64")
+def test_fleet_merged(place):
+    write_sources(place.path / "srv" / "build" / "app")
+    *lines, extract = recipe("fleet-merged")
+    place.run(*lines, "unset NUMBA_CPU_NAME NUMBA_CPU_FEATURES", extract)
+    assert place.loads("/opt/app", "unset NUMBA_CPU_NAME NUMBA_CPU_FEATURES;")
+    assert place.loads("/opt/app", "NUMBA_CPU_NAME=x86-64-v2 NUMBA_CPU_FEATURES=")
+
+
 @pytest.mark.parametrize("kind", ["egg", "wheel"])
 def test_packages(place, kind):
     write_sources(place.work)
