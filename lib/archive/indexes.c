@@ -24,15 +24,24 @@ static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
     return manifest_find(ctx, path);
 }
 
+int archive_indexes_find(const struct archive_indexes *v, const char *path, const struct entry **e)
+{
+    int r = links_follow(look_up, (void *)&v->m, path, e);
+
+    if (*e && (*e)->type != ENTRY_FILE)
+        *e = NULL;
+    return r;
+}
+
 const struct entry *archive_indexes_file(const struct archive_indexes *v, const char *path,
                                          bool *outside)
 {
     const struct entry *e;
-    int r = links_follow(look_up, (void *)&v->m, path, &e);
+    int r = archive_indexes_find(v, path, &e);
 
     if (outside)
         *outside = r == -EXDEV;
-    return e && e->type == ENTRY_FILE ? e : NULL;
+    return e;
 }
 
 static bool exists(void *ctx, const char *path)

@@ -27,6 +27,9 @@ int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a,
                          enum archive_digests digests, struct wp_error *err);
 void archive_indexes_clear(struct archive_indexes *v);
 
+/* *E becomes the file that PATH leads to, or NULL. -EXDEV: a symlink leads out of the archive;
+ * -ENOMEM; or what links_follow returns. */
+int archive_indexes_find(const struct archive_indexes *v, const char *path, const struct entry **e);
 /* The file that PATH leads to, through links within the archive: Python stamps a linked source by
  * its target. NULL where there is none; then *OUTSIDE (may be NULL) says whether a symlink leads
  * out of the archive. */

@@ -35,6 +35,8 @@ static int add_place(struct places *p, enum wp_layout kind, char *dir, const cha
     if (!why_not) {
         int e = places_writable(here ? here : dir, p->user);
 
+        if (e == ENOMEM)
+            return error_nomem(err);
         why_not = e ? strerror(e) : NULL;
     }
     if (why_not && !(place->why_not = strdup(why_not)))

@@ -112,6 +112,10 @@ static int remember_writable(struct verify *v, const char *dir)
     if (!v->dir)
         return -ENOMEM;
     why = places_writable(dir, &v->user);
+    if (why == ENOMEM) {
+        free(take_ptr(v->dir));
+        return -ENOMEM;
+    }
     if (why) {
         struct wp_error text = {0};
 
@@ -125,15 +129,36 @@ static int remember_writable(struct verify *v, const char *dir)
 }
 
 /* The place of the index cannot be written to: can any other that Numba would try for its source?
- */
-static bool has_other_place(const struct verify *v, const struct verify_place *place)
+ * 1, 0 or -ENOMEM. */
+static int has_other_place(const struct verify *v, const struct verify_place *place)
 {
     _cleanup_free_ char *user_wide = places_user_wide(&v->user, v->is_caller);
     _cleanup_free_ char *sources = place->source ? path_dir(place->source) : NULL;
     _cleanup_free_ char *in_tree = sources ? path_join(sources, "__pycache__") : NULL;
+    int why;
 
-    return !in_tree || places_writable(in_tree, &v->user) == 0 || !user_wide ||
-           places_writable(user_wide, &v->user) == 0;
+    if (place->source && !in_tree)
+        return -ENOMEM;
+    if (!in_tree || !user_wide)
+        return 1;
+    why = places_writable(in_tree, &v->user);
+    if (why && why != ENOMEM)
+        why = places_writable(user_wide, &v->user);
+    return why == ENOMEM ? -ENOMEM : !why;
+}
+
+/* That Numba refuses to begin is told in place of why. 0 or -ENOMEM. */
+static int judge_other_places(const struct verify *v, struct wp_index_status *s,
+                              const struct verify_place *place)
+{
+    int r = s->status == WP_UNWRITABLE ? has_other_place(v, place) : 1;
+
+    return r ? r < 0 ? r : 0
+             : judge_set(
+                   s, WP_UNWRITABLE,
+                   "%s can write neither there nor to any other place of Numba's: the program "
+                   "stops with \"no locator available\"",
+                   v->user.name ? v->user.name : "the user");
 }
 
 static int size_on_disk(void *ctx, const char *name, uint64_t *size)
@@ -238,12 +263,7 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
         r = error_nomem(err);
     else if (judge_index(s, r < 0 ? NULL : &index, &why, place->misplaced, v->unwritable, &facts) <
                  0 ||
-             (s->status == WP_UNWRITABLE && !has_other_place(v, place) &&
-              judge_set(
-                  s, WP_UNWRITABLE,
-                  "%s can write neither there nor to any other place of Numba's: the program stops "
-                  "with \"no locator available\"",
-                  v->user.name ? v->user.name : "the user") < 0))
+             judge_other_places(v, s, place) < 0)
         r = error_nomem(err);
     else
         r = v->expect ? look_closer(v, s, r < 0 ? NULL : &index, &disk, st.st_uid, err) : 0;

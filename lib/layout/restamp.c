@@ -62,24 +62,27 @@ int restamp_replace(int fd, const char *path, const void *data, size_t n, const 
 /* ---- Indexes ----------------------------------------------------------------------------- */
 
 /* Is the index, but for its stamp, byte for byte the one that was packed? It may have been given
- * the time of another place before. */
-static bool is_packed_text(const struct index *index, const struct buf *text,
-                           const struct manifest_index *line, const struct entry *packed)
+ * the time of another place before. 1, 0 or -ENOMEM. */
+static int is_packed_text(const struct index *index, const struct buf *text,
+                          const struct manifest_index *line, const struct entry *packed)
 {
     _cleanup_buf_ struct buf back = {0};
     unsigned char digest[SHA256_SIZE];
+    int r;
 
-    if (!packed || !packed->has_sha256 || !line->has_stamp ||
-        index_restamp(index, text->data, text->size, &line->stamp, &back, NULL) < 0)
-        return false;
+    if (!packed || !packed->has_sha256 || !line->has_stamp)
+        return 0;
+    r = index_restamp(index, text->data, text->size, &line->stamp, &back, NULL);
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
     sha256_of(back.data, back.size, digest);
     return memcmp(digest, packed->sha256, sizeof digest) == 0;
 }
 
-/* Does the index belong to the source's content? */
-static bool is_known(const struct index *index, const struct buf *text,
-                     const struct restamp_source *source, const struct manifest_index *line,
-                     const struct entry *packed)
+/* Does the index belong to the source's content? 1, 0 or -ENOMEM. */
+static int is_known(const struct index *index, const struct buf *text,
+                    const struct restamp_source *source, const struct manifest_index *line,
+                    const struct entry *packed)
 {
     const struct entry *e = source->packed;
 
@@ -87,8 +90,9 @@ static bool is_known(const struct index *index, const struct buf *text,
         return false;
     if (stamp_matches(&index->stamp, source->before, e->size, e->sha256) == 1)
         return true;
-    return line && ((line->has_stamp && stamp_equal(&line->stamp, &index->stamp)) ||
-                    is_packed_text(index, text, line, packed));
+    if (line && line->has_stamp && stamp_equal(&line->stamp, &index->stamp))
+        return 1;
+    return line ? is_packed_text(index, text, line, packed) : 0;
 }
 
 static int rewrite(int fd, const char *path, const struct index *index, const struct buf *text,
@@ -138,9 +142,11 @@ int restamp_index(int fd, const char *path, const struct restamp_source *source,
     if (r < 0)
         return 0; /* whoever judges it says why it is of no use */
     if (stamp_matches(&index.stamp, source->now, e->size, e->sha256) == 1 ||
-        index.stamp.kind == WP_STAMP_CONTENT || /* of other content, or of a source in a zip */
-        !is_known(&index, &text, source, line, packed))
+        index.stamp.kind == WP_STAMP_CONTENT) /* of other content, or of a source in a zip */
         return 0;
+    r = is_known(&index, &text, source, line, packed);
+    if (r <= 0)
+        return r < 0 ? error_nomem(err) : 0;
     return rewrite(fd, path, &index, &text, source, packed, &st, dry_run, err);
 }
 

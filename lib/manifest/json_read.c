@@ -30,7 +30,13 @@ int json_line_parse(struct json_line *l, size_t size)
 {
     json_error_t e;
 
+    errno = 0;
     l->object = json_loadb(l->text, size, JSON_REJECT_DUPLICATES, &e);
+    /* It says so only of some of its allocations, and goes on without others. */
+    if (errno == ENOMEM) {
+        json_line_clear(l);
+        return error_nomem(l->err);
+    }
     if (!l->object) {
         /* jansson's own text quotes the input, which may hold anything. */
         switch (json_error_code(&e)) {

@@ -90,11 +90,18 @@ static int member(char **out, const json_t *o, const char *member, const char *n
 int probe_read(struct wp_probe *out, const struct buf *text, const char *name, struct wp_error *err)
 {
     json_error_t wrong;
-    json_t *o = json_loadb((const char *)text->data, text->size, JSON_REJECT_DUPLICATES, &wrong);
-    const char *format = json_string_value(json_object_get(o, "format"));
+    json_t *o;
+    const char *format;
     int r = 0;
 
     *out = (struct wp_probe){0};
+    errno = 0;
+    o = json_loadb((const char *)text->data, text->size, JSON_REJECT_DUPLICATES, &wrong);
+    if (errno == ENOMEM) { /* jansson goes on without some of its allocations */
+        json_decref(o);
+        return error_nomem(err);
+    }
+    format = json_string_value(json_object_get(o, "format"));
     if (!o)
         return error_set(err, 0, name, "is no probe: line %d: %s", wrong.line, wrong.text);
     if (!format || strcmp(format, FORMAT) != 0)

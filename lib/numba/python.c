@@ -57,9 +57,11 @@ static int find_whole_seconds(struct wp_python *out, const json_t *o)
 
 static int understand(struct python_run *run, struct wp_python *out, struct wp_error *err)
 {
-    json_t *o = json_loadb((const char *)run->answer.data, run->answer.size, 0, NULL);
-    int r;
+    json_t *o;
+    int r = json_parse(&o, (const char *)run->answer.data, run->answer.size, 0, NULL);
 
+    if (r < 0)
+        return error_nomem(err);
     if (!o || !json_is_object(o)) {
         json_decref(o);
         return python_run_complain(run, err);

@@ -42,10 +42,11 @@ static int plan_members(struct pack *p, struct pack_names *names, struct wp_erro
         r = pack_name_sources(p, names, ends, err);
     if (r == 0 && p->o->format->home == FORMAT_HOME_EGG)
         r = pack_egg(p, err);
+    if (r < 0)
+        return r; /* the walk may have ended among items that have no path yet */
     walk_drop(&p->walk, 0, is_temporary, NULL);
-    if (r == 0)
-        warn_of_linked_caches(p);
-    return r;
+    warn_of_linked_caches(p);
+    return 0;
 }
 
 /* ---- The end: all items are there ------------------------------------------------------- */

@@ -199,8 +199,12 @@ int pack_add_whole(struct blocks *b, struct slot *s, const struct segment *g, st
         return r < 0 ? r : 0;
     sha256_of(s->block.plain.data + content, item->entry.size, item->entry.sha256);
     item->entry.has_sha256 = true;
-    item->broken = caches_is_data(item->entry.path) &&
-                   index_check_data(s->block.plain.data + content, item->entry.size, NULL) < 0;
+    if (caches_is_data(item->entry.path)) {
+        r = index_check_data(s->block.plain.data + content, item->entry.size, NULL);
+        if (r == -ENOMEM)
+            return error_nomem(err);
+        item->broken = r < 0;
+    }
     index = index_of(b->p, g->item);
     if (index) {
         buf_clear(&index->text);

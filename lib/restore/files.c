@@ -272,13 +272,21 @@ static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
     return e;
 }
 
-struct restored *restore_file_of(const struct repair *repair, const char *archived)
+int restore_find_file(const struct repair *repair, const char *archived, struct restored **out)
 {
     const struct entry *e;
+    int r = links_follow(look_up, (void *)repair, archived, &e);
 
-    return links_follow(look_up, (void *)repair, archived, &e) == 0
-               ? &repair->files[e - repair->t->m.entries]
-               : NULL;
+    *out = r == 0 ? &repair->files[e - repair->t->m.entries] : NULL;
+    return r == -ENOMEM ? r : 0;
+}
+
+struct restored *restore_file_of(const struct repair *repair, const char *archived)
+{
+    struct restored *f;
+
+    (void)restore_find_file(repair, archived, &f);
+    return f;
 }
 
 /* What a file at the place of entry E, at PATH in the tree, should be; NULL: there is none. Where a

@@ -109,6 +109,8 @@ int restore_count_files(struct restore *restore, struct repair *repair, struct w
 int restore_set_times(struct restore *restore, struct repair *repair, struct wp_error *err);
 /* What became of the file that PATH of the archive is, through links in it; NULL: none. */
 struct restored *restore_file_of(const struct repair *repair, const char *archived);
+/* Likewise, into *OUT: 0 or -ENOMEM. */
+int restore_find_file(const struct repair *repair, const char *archived, struct restored **out);
 
 /* ---- lock.c: waits for another run that repairs T, and reads what that has noted. Only
  * while a tree is repaired: there may be more of them than a process has descriptors. */

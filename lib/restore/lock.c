@@ -56,14 +56,14 @@ void restore_unlock(struct repair *repair)
     repair->home_fd = -1;
 }
 
-/* Is the manifest the one that was read? */
-static bool is_same(const struct restore *restore, const struct tree_manifest *t)
+/* Is the manifest the one that was read? 1, 0 or negative errno. */
+static int is_same(const struct restore *restore, const struct tree_manifest *t)
 {
     _cleanup_free_ char *path = path_join(t->home, MANIFEST_NAME);
     struct stat st;
+    int r = path ? beneath_look(restore->fd, path, &st) : -ENOMEM;
 
-    return path && beneath_stat(restore->fd, path, &st) == 0 && st.st_dev == t->device &&
-           st.st_ino == t->inode;
+    return r > 0 ? st.st_dev == t->device && st.st_ino == t->inode : r;
 }
 
 int restore_lock(struct restore *restore, struct repair *repair, struct wp_error *err)
@@ -74,10 +74,14 @@ int restore_lock(struct restore *restore, struct repair *repair, struct wp_error
     if (!repair->t->home || !restore_writes(restore))
         return 0;
     r = take_lock(restore, repair, err);
-    if (r == 0 && !is_same(restore, repair->t))
-        return error_set(err, EBUSY, repair->t->name, "was unpacked again meanwhile");
+    if (r < 0)
+        return r;
+    r = is_same(restore, repair->t);
+    if (r < 0)
+        return error_set(err, -r, repair->t->name, "cannot be read");
     if (r == 0)
-        r = tree_state_read(&restore->trees, repair->t, err);
+        return error_set(err, EBUSY, repair->t->name, "was unpacked again meanwhile");
+    r = tree_state_read(&restore->trees, repair->t, err);
     if (r == 0 && repair->t->strip != strip)
         return error_set(err, EBUSY, repair->t->name, "was unpacked again meanwhile");
     return r;

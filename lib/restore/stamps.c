@@ -115,23 +115,36 @@ static void warn_of_old_code(struct restore *restore, const struct placed_index 
            "verify --fix' removes it");
 }
 
-struct restored *restore_source_of(const struct repair *repair, const struct placed_index *placed)
+static int find_source(const struct repair *repair, const struct placed_index *placed,
+                       struct restored **out)
 {
     _cleanup_free_ char *archived =
         path_join(repair->t->dirs[placed->tag].archived, path_base(placed->source_shown));
 
-    return archived ? restore_file_of(repair, archived) : NULL;
+    *out = NULL;
+    return archived ? restore_find_file(repair, archived, out) : -ENOMEM;
+}
+
+struct restored *restore_source_of(const struct repair *repair, const struct placed_index *placed)
+{
+    struct restored *f;
+
+    (void)find_source(repair, placed, &f);
+    return f;
 }
 
 static int fit_index(struct restore *restore, struct repair *repair,
                      const struct placed_index *placed, struct wp_error *err)
 {
-    const struct manifest_index *line =
-        tree_index_line(repair->t, placed->tag, path_base(placed->path));
-    const struct restored *f = restore_source_of(repair, placed);
+    const struct manifest_index *line = NULL;
+    struct restored *f;
     struct restamp_source source;
-    int r = 0;
+    int r = find_source(repair, placed, &f);
 
+    if (r == 0)
+        r = tree_find_index_line(repair->t, placed->tag, path_base(placed->path), &line);
+    if (r < 0)
+        return error_nomem(err);
     if (!f || placed->fd < 0)
         return 0;
     if (f->status == RESTORED_CHANGED && line)

@@ -72,30 +72,40 @@ int tree_find_dirs(struct tree_manifest *t)
 
 /* ---- Lines of the manifest --------------------------------------------------------------- */
 
-static const struct manifest_index *line_at(const struct tree_manifest *t, const char *dir,
-                                            const char *name)
+static int line_at(const struct tree_manifest *t, const char *dir, const char *name,
+                   const struct manifest_index **out)
 {
     _cleanup_free_ char *path = path_join(dir, name);
 
-    return path ? manifest_find_index(&t->m, path) : NULL;
+    *out = path ? manifest_find_index(&t->m, path) : NULL;
+    return path ? 0 : -ENOMEM;
+}
+
+int tree_find_index_line(const struct tree_manifest *t, size_t dir, const char *name,
+                         const struct manifest_index **out)
+{
+    const char *source = t->dirs[dir].archived;
+    _cleanup_free_ char *in_tree = path_join(source, "__pycache__");
+    int r = in_tree ? line_at(t, in_tree, name, out) : -ENOMEM;
+
+    for (size_t i = 0; i < t->m.cache_count && r == 0 && !(*out && (*out)->valid); i++) {
+        const struct manifest_index *line;
+
+        if (strcmp(t->m.caches[i].source, source) != 0)
+            continue;
+        r = line_at(t, t->m.caches[i].cache, name, &line);
+        if (line && (!*out || line->valid))
+            *out = line;
+    }
+    return r;
 }
 
 const struct manifest_index *tree_index_line(const struct tree_manifest *t, size_t dir,
                                              const char *name)
 {
-    const char *source = t->dirs[dir].archived;
-    _cleanup_free_ char *in_tree = path_join(source, "__pycache__");
-    const struct manifest_index *best = in_tree ? line_at(t, in_tree, name) : NULL;
+    const struct manifest_index *line;
 
-    for (size_t i = 0; i < t->m.cache_count && !(best && best->valid); i++) {
-        const struct manifest_index *line = strcmp(t->m.caches[i].source, source) == 0
-                                                ? line_at(t, t->m.caches[i].cache, name)
-                                                : NULL;
-
-        if (line && (!best || line->valid))
-            best = line;
-    }
-    return best;
+    return tree_find_index_line(t, dir, name, &line) == 0 ? line : NULL;
 }
 
 /* ---- Cache roots inside the tree --------------------------------------------------------- */

@@ -121,6 +121,9 @@ int tree_find_insides(struct tree_manifest *t);
 /* The manifest's line of an index called NAME of sources in directory DIR; the valid one first. */
 const struct manifest_index *tree_index_line(const struct tree_manifest *t, size_t dir,
                                              const char *name);
+/* Likewise, into *OUT, where having none for lack of memory would be a verdict: 0 or -ENOMEM. */
+int tree_find_index_line(const struct tree_manifest *t, size_t dir, const char *name,
+                         const struct manifest_index **out);
 
 /* ---- trust.c */
 struct tree_trust {

@@ -55,8 +55,10 @@ static int data_fact(void *ctx, const char *name, struct judge_file *f, bool *wh
 {
     struct context *c = ctx;
     _cleanup_free_ char *path = path_join(c->dir, name);
-    int r = path ? facts_of(archive_indexes_file(&c->v->found, path, NULL), f) : -ENOMEM;
+    const struct entry *e = NULL;
+    int r = path ? archive_indexes_find(&c->v->found, path, &e) : -ENOMEM;
 
+    r = r == -ENOMEM ? r : facts_of(e, f);
     *whole = r <= 0 || f->size > 0;
     return r;
 }
@@ -155,8 +157,8 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
                       struct wp_error *err)
 {
     bool outside = false;
-    const struct entry *source =
-        line->source ? archive_indexes_file(&v->found, line->source, &outside) : NULL;
+    const struct entry *source = NULL;
+    int r = line->source ? archive_indexes_find(&v->found, line->source, &source) : 0;
     struct wp_index_status s = {
         .status = WP_VALID, .stamp = line->stamp, .has_stamp = line->has_stamp};
     const char *reason = NULL;
@@ -164,12 +166,13 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
     bool is_recorded = recorded_status(line, &status);
 
     /* Of a source in a zip the digest is not recorded. */
+    outside = r == -EXDEV;
     outside |= line->source && line->has_stamp && line->stamp.kind == WP_STAMP_CONTENT &&
                zipped_sources_lies_in(&v->found.m, line->source);
     s.index = strdup(line->index);
     s.source = line->source ? strdup(line->source) : NULL;
     s.numba = line->numba ? strdup(line->numba) : NULL;
-    if (!s.index || (line->source && !s.source) || (line->numba && !s.numba) ||
+    if (r == -ENOMEM || !s.index || (line->source && !s.source) || (line->numba && !s.numba) ||
         judge_name(&s, line->index) < 0) {
         judge_clear(&s);
         return error_nomem(err);
@@ -243,14 +246,16 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
         judge_clear(&s);
         return error_nomem(err);
     }
-    c.source = found ? archive_indexes_file(&v->found, s.source, &outside) : NULL;
+    r = found ? archive_indexes_find(&v->found, s.source, &c.source) : 0;
+    outside = r == -EXDEV;
+    r = r == -ENOMEM ? error_nomem(err) : 0;
     c.zipped = found && zipped_sources_lies_in(&v->found.m, s.source);
     parsed = met->unread ? error_set(&why, 0, NULL, "%s", met->unread)
                          : index_read(&index, met->text.data, met->text.size, &why);
     recorded = outside || (c.zipped && parsed == 0 && index.stamp.kind == WP_STAMP_CONTENT);
     line = recorded ? manifest_find_index(&v->found.m, met->path) : NULL;
-    if (parsed == -ENOMEM ||
-        judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0)
+    if (r == 0 && (parsed == -ENOMEM ||
+                   judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0))
         r = error_nomem(err);
     if (r == 0 && line && (s.status == WP_SOURCE_MISSING || c.zipped) && s.status != WP_VALID &&
         take_recorded(&s, line) < 0)

@@ -162,7 +162,7 @@ static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
 }
 
 /* Has PATH of the archive the content here that was packed? Of a link that leads out of the archive
- * nobody has recorded any. */
+ * nobody has recorded any. 1, 0 or -ENOMEM. */
 static int is_same(void *ctx, const char *path)
 {
     const struct comparing *c = ctx;
@@ -176,8 +176,14 @@ static int is_same(void *ctx, const char *path)
 
     if (r == -EXDEV || r == -ENOMEM)
         return r == -EXDEV ? 1 : r;
-    return fd >= 0 && e && e->has_sha256 && sha256_of_file(fd, digest) == 0 &&
-           memcmp(digest, e->sha256, sizeof digest) == 0;
+    if (here ? !full : !gone)
+        return -ENOMEM;
+    if (fd < 0 || !e || !e->has_sha256)
+        return 0;
+    r = sha256_of_file(fd, digest);
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
+    return memcmp(digest, e->sha256, sizeof digest) == 0;
 }
 
 /* Is it, but for its stamp, byte for byte the index that was packed? */
@@ -223,10 +229,11 @@ static int by_content(struct looking *l, const struct wp_index_status *s, const 
         struct tree_manifest *m = &l->t->trees.list[k];
 
         for (size_t i = 0; i < m->dir_count; i++) {
-            const struct manifest_index *line = strcmp(m->dirs[i].path, dir) == 0
-                                                    ? tree_index_line(m, i, path_base(s->index))
-                                                    : NULL;
+            const struct manifest_index *line = NULL;
 
+            if (strcmp(m->dirs[i].path, dir) == 0 &&
+                tree_find_index_line(m, i, path_base(s->index), &line) < 0)
+                return error_nomem(err);
             if (!line || !line->valid || !is_as_packed(&text, &m->m, line))
                 continue;
             r = ask_manifest(l, k, line, changed, err);

@@ -1,11 +1,14 @@
 /* Preloaded: lets the call number FAULT_N of the kinds in FAULT_CALLS (",readdir,openat2,") fail
  * with errno FAULT_ERRNO, or kills the process there where FAULT_KILL is set. FAULT_ALLOCATION=N:
- * the N-th allocation fails. FAULT_OUT: a file that is made when it has happened. */
+ * the N-th allocation fails. FAULT_OUT: a file that is made when it has happened, with "foreign" in
+ * it where that was in a function of another library which is known to crash then. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,6 +23,7 @@ extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_real
 static long calls, wanted, allocations, allocation;
 static int error, kills;
 static const char *kinds, *out;
+static __thread int foreign;
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -44,8 +48,12 @@ static long raw(long n, long a, long b, long c, long d, long e, long f)
 
 static void note(void)
 {
-    if (out)
-        close((int)raw(SYS_openat, AT_FDCWD, (long)out, O_WRONLY | O_CREAT, 0666, 0, 0));
+    int fd = out ? (int)raw(SYS_openat, AT_FDCWD, (long)out, O_WRONLY | O_CREAT, 0666, 0, 0) : -1;
+
+    if (fd >= 0 && foreign)
+        raw(SYS_write, fd, (long)"foreign", 7, 0, 0, 0);
+    if (fd >= 0)
+        close(fd);
 }
 
 static int fails(const char *kind)
@@ -140,3 +148,28 @@ WRAPPED(int, unlinkat, (int a, const char *x, int f), "unlinkat", a, x, f)
 WRAPPED(int, futimens, (int fd, const struct timespec t[2]), "futimens", fd, t)
 WRAPPED(int, fchmod, (int fd, mode_t m), "fchmod", fd, m)
 WRAPPED(int, fstatat64, (int d, const char *p, struct stat64 *s, int f), "fstatat", d, p, s, f)
+
+/* glibc's name services, and jansson's parser, do not check some of their allocations. */
+#define FOREIGN(type, name, declared, ...)                                                         \
+    type name declared                                                                             \
+    {                                                                                              \
+        static type(*real) declared;                                                               \
+        type r;                                                                                    \
+                                                                                                   \
+        if (!real)                                                                                 \
+            real = dlsym(RTLD_NEXT, #name);                                                        \
+        foreign++;                                                                                 \
+        r = real(__VA_ARGS__);                                                                     \
+        foreign--;                                                                                 \
+        return r;                                                                                  \
+    }
+
+FOREIGN(int, getpwuid_r, (uid_t u, struct passwd *p, char *b, size_t n, struct passwd **o), u, p, b,
+        n, o)
+FOREIGN(int, getpwnam_r, (const char *u, struct passwd *p, char *b, size_t n, struct passwd **o), u,
+        p, b, n, o)
+FOREIGN(int, getgrgid_r, (gid_t u, struct group *p, char *b, size_t n, struct group **o), u, p, b,
+        n, o)
+FOREIGN(int, getgrnam_r, (const char *u, struct group *p, char *b, size_t n, struct group **o), u,
+        p, b, n, o)
+FOREIGN(void *, json_loadb, (const char *t, size_t n, size_t f, void *e), t, n, f, e)
