@@ -101,7 +101,9 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
     if (restore->o->dry_run) {
         f->now = set_time ? f->facts->mtime : st->st_mtim;
     } else {
-        if (set_mode && fchmod(fd, mode) < 0) {
+        f->sets_mode = set_mode && restore->early;
+        f->mode = mode;
+        if (set_mode && !restore->early && fchmod(fd, mode) < 0) {
             if (errno != EPERM && errno != EROFS)
                 return error_set(err, errno, f->path, "cannot set mode");
             set_mode = false;
@@ -118,11 +120,13 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
         if (set_time && restore->early && futimens(fd, back) < 0)
             return error_set(err, errno, f->path, "cannot set time");
     }
+    if (restore->early)
+        return 0; /* counted when they are set */
     pthread_mutex_lock(&c->lock);
     c->times += set_time;
     c->modes += set_mode;
     pthread_mutex_unlock(&c->lock);
-    if (set_time && !restore->early && (f->is_source || !restore->o->dry_run))
+    if (set_time && (f->is_source || !restore->o->dry_run))
         report(restore->context, restore_detail(restore), f->path,
                restore->o->dry_run ? "its time would be set" : "its time is set");
     return 0;
@@ -421,19 +425,60 @@ int restore_count_files(struct restore *restore, struct repair *repair, struct w
     return 0;
 }
 
+/* One file. Another name of it may have been here before. */
+static int set_now(struct restore *restore, struct restored *f, struct wp_error *err)
+{
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->now};
+    _cleanup_close_ int fd =
+        beneath_open(restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return error_set(err, fd < 0 ? -fd : errno, f->path, "cannot be opened");
+    f->is_set = true;
+    f->mode_before = st.st_mode & 07777;
+    if (f->sets_mode && (st.st_mode & 0777) != f->mode) {
+        if (fchmod(fd, f->mode) == 0)
+            restore->result->modes++;
+        else if (errno != EPERM && errno != EROFS)
+            return error_set(err, errno, f->path, "cannot set mode");
+    }
+    if (time_is(f->now, f->before) || time_is(f->now, st.st_mtim))
+        return 0;
+    if (futimens(fd, times) < 0)
+        return error_set(err, errno, f->path, "cannot set time");
+    restore->result->times++;
+    report(restore->context, restore_detail(restore), f->path, "its time is set");
+    return 0;
+}
+
 int restore_set_times(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    for (size_t i = 0; i < repair->t->m.entry_count; i++) {
+    int r = 0;
+
+    for (size_t i = 0; i < repair->t->m.entry_count && r == 0; i++) {
+        struct restored *f = &repair->files[i];
+
+        if (f->status == RESTORED_SAME && (f->sets_mode || !time_is(f->now, f->before)))
+            r = set_now(restore, f, err);
+    }
+    return r;
+}
+
+void restore_take_back_times(struct restore *restore, struct repair *repair)
+{
+    for (size_t i = repair->t->m.entry_count; i-- > 0;) {
         const struct restored *f = &repair->files[i];
-        const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->now};
+        const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->before};
         _cleanup_close_ int fd = -1;
 
-        if (f->status != RESTORED_SAME || time_is(f->now, f->before))
+        if (!f->is_set)
             continue;
         fd = beneath_open(restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-        if (fd < 0 || futimens(fd, times) < 0)
-            return error_set(err, fd < 0 ? -fd : errno, f->path, "cannot set time");
-        report(restore->context, restore_detail(restore), f->path, "its time is set");
+        if (fd < 0)
+            continue;
+        if (f->sets_mode)
+            (void)!fchmod(fd, f->mode_before);
+        (void)!futimens(fd, times);
     }
-    return 0;
 }

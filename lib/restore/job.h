@@ -4,9 +4,11 @@
  * The way of a tree: its manifests and their states (trees/) → links that are missing (links.c) →
  * which files are its own (share.c) → is each what was packed, and with its time and mode?
  * (files.c) → is the state to be believed? (trees/trust.c) → where its caches lie now (caches.c) →
- * the layout, into staged trees → stamps of what could not be given its time (stamps.c) → commit →
- * verification (restore.c). Every step may be repeated, so a run that was killed is finished by the
- * next one. */
+ * the layout, into staged trees → stamps of what could not be given its time (stamps.c) →
+ * times and modes, which are taken back where the rest fails → commit → stamps of what stays where
+ * it is → verification (restore.c). What is found out before is set once all is staged, and before
+ * the state says that it is: the next run of one that was killed sets the rest. Every step may be
+ * repeated, so a run that was killed is finished by the next one. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,6 +39,9 @@ struct restored {
                         such an index can come from it */
     bool has_links;  /* other entries are hard links of it, or it is one */
     bool waits;      /* its time is set when it is known whether its caches are of use */
+    bool sets_mode;  /* MODE is to be set with the time */
+    mode_t mode, mode_before;
+    bool is_set; /* it has them now, and had MODE_BEFORE and BEFORE */
     struct timespec before, now;
     struct timespec ctime; /* when its content was looked at */
 };
@@ -105,8 +110,10 @@ int restore_added(const struct restore *restore, const struct repair *repair, ch
 
 /* Counts what came of it, and warns of sources that have changed. */
 int restore_count_files(struct restore *restore, struct repair *repair, struct wp_error *err);
-/* Sets the times that may be set. */
+/* Sets the times and modes that may be set, where it was too early for that. */
 int restore_set_times(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* Gives those back that they had. */
+void restore_take_back_times(struct restore *restore, struct repair *repair);
 /* What became of the file that PATH of the archive is, through links in it; NULL: none. */
 struct restored *restore_file_of(const struct repair *repair, const char *archived);
 /* Likewise, into *OUT: 0 or -ENOMEM. */

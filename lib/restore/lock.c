@@ -18,7 +18,8 @@
  * protected from there. */
 static int take_lock(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    _cleanup_free_ char *path = path_join(repair->t->name, OWN_LOCK);
+    _cleanup_free_ char *dir = path_dir(repair->t->name);
+    _cleanup_free_ char *path = dir ? path_join(dir, OWN_LOCK) : NULL;
     struct stat st;
     int r;
 

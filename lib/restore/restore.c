@@ -122,13 +122,6 @@ static int lay_caches(struct restore *restore, struct repair *repair, struct wp_
     return r < 0 ? r : layout_run(repair->layout, err);
 }
 
-static int fit_stamps(struct restore *restore, struct repair *repair, struct wp_error *err)
-{
-    int r = restore_stamps(restore, repair, STAMPS_STAGED | STAMPS_STAYING, err);
-
-    return r < 0 ? r : restore_pycs(restore, repair, err);
-}
-
 static int commit(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
     _cleanup_free_ char *cache = repair->t->home ? path_join(repair->t->home, "cache") : NULL;
@@ -140,7 +133,39 @@ static int commit(struct restore *restore, struct repair *repair, struct wp_erro
     layout_finish(repair->layout);
     if (cache)
         (void)beneath_rmdir(restore->fd, cache); /* where nothing lies in it any more */
-    return restore_record(restore, repair, err);
+    return 0;
+}
+
+/* Sets what is in place, and puts what is staged there; or neither. */
+static int change(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    int r = restore_set_times(restore, repair, err);
+
+    if (r == 0)
+        r = restore_state_write(restore, repair, err);
+    if (r == 0)
+        r = commit(restore, repair, err);
+    if (r < 0)
+        restore_take_back_times(restore, repair);
+    return r;
+}
+
+static int put_all(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    bool dry_run = restore->o->dry_run;
+    int r = lay_caches(restore, repair, err);
+
+    if (r == 0)
+        r = sweep(restore, repair, err);
+    if (r == 0)
+        r = restore_stamps(restore, repair, STAMPS_STAGED, err);
+    if (r == 0 && !dry_run)
+        r = change(restore, repair, err);
+    if (r == 0)
+        r = restore_stamps(restore, repair, STAMPS_STAYING, err);
+    if (r == 0)
+        r = restore_pycs(restore, repair, err);
+    return r == 0 && !dry_run ? restore_record(restore, repair, err) : r;
 }
 
 static int verify(struct restore *restore, struct repair *repair, struct wp_error *err)
@@ -156,6 +181,7 @@ static int repair_tree(struct restore *restore, struct repair *repair, struct wp
     bool dry_run = restore->o->dry_run;
     int r = restore_lock(restore, repair, err);
 
+    restore->early = !dry_run;
     if (r == 0)
         r = recover(restore, restore->o->cache_dir, err);
     if (r == 0)
@@ -167,15 +193,7 @@ static int repair_tree(struct restore *restore, struct repair *repair, struct wp
     if (r == 0)
         r = recover(restore, repair->t->old_root, err);
     if (r == 0)
-        r = lay_caches(restore, repair, err);
-    if (r == 0)
-        r = sweep(restore, repair, err);
-    if (r == 0)
-        r = fit_stamps(restore, repair, err);
-    if (r == 0 && !dry_run)
-        r = restore_state_write(restore, repair, err);
-    if (r == 0 && !dry_run)
-        r = commit(restore, repair, err);
+        r = put_all(restore, repair, err);
     if (r == 0) {
         set_result(restore, repair);
         restore_report_missing(restore, repair);
