@@ -23,34 +23,79 @@ static bool has_name(int fd, int dir, const char *name)
            held.st_dev == now.st_dev && held.st_ino == now.st_ino;
 }
 
-/* Ours, or that of whose the directory is: he rules there anyway. */
-static bool is_trusted(const struct stat *st, int dir)
+/* Everybody who may change names in directory ABOVE may take the lock, and nobody else: the file's
+ * access says so. Where names are only their owners' to remove, they take it alone. */
+static mode_t mode_in(const struct stat *above, const struct stat *lock)
 {
-    struct stat above;
+    mode_t mode = 0600;
 
-    return st->st_uid == geteuid() || (fstat(dir, &above) == 0 && st->st_uid == above.st_uid);
+    if (above->st_mode & S_ISVTX)
+        return mode;
+    if (above->st_mode & S_IWGRP && lock->st_gid == above->st_gid)
+        mode |= 0060;
+    return above->st_mode & S_IWOTH ? mode | 0006 : mode;
+}
+
+/* Ours, or that of somebody who rules in directory ABOVE anyway. */
+static bool is_trusted(const struct stat *above, const struct stat *lock)
+{
+    return lock->st_uid == geteuid() || lock->st_uid == 0 || lock->st_uid == above->st_uid ||
+           (!(above->st_mode & S_ISVTX) && above->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+/* What root makes is the directory's owner's, as far as it can be: after a kill it is in nobody's
+ * way. */
+static int make_lock(int dir, const char *name, const struct stat *above)
+{
+    _cleanup_close_ int fd =
+        openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
+    struct stat st;
+
+    if (fd < 0)
+        return errno == EEXIST ? -EAGAIN : -errno;
+    (void)!fchown(fd, geteuid() == 0 ? above->st_uid : (uid_t)-1, above->st_gid);
+    if (fstat(fd, &st) < 0 || fchmod(fd, mode_in(above, &st)) < 0)
+        return -errno;
+    return take_fd(&fd);
+}
+
+static int open_lock(int dir, const char *name, const struct stat *above)
+{
+    int fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd >= 0)
+        return fd;
+    return error_is_no_entry(errno) ? make_lock(dir, name, above) : -errno;
+}
+
+static int explain(int r, const char *path, struct wp_error *err)
+{
+    if (r == -EACCES)
+        return error_set(err, 0, path,
+                         "is the lock of another user, who is at work here or was killed");
+    if (r != -ELOOP && r != -EISDIR && r != -ENXIO)
+        return error_set(err, -r, path, "cannot open the lock");
+    return error_set(err, 0, path, "stands where the lock goes, and is none: refused");
 }
 
 /* A descriptor; -EAGAIN: once more; -ENOENT; or an error that is set. */
-static int open_lock(int dir, const char *name, const char *path, struct wp_error *err)
+static int get_lock(int dir, const char *name, const char *path, struct wp_error *err)
 {
-    _cleanup_close_ int fd =
-        openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
-    struct stat st;
+    struct stat above, st;
+    _cleanup_close_ int fd = fstat(dir, &above) < 0 ? -errno : open_lock(dir, name, &above);
 
-    if (fd < 0 && error_is_no_entry(errno))
-        return -ENOENT;
-    if (fd < 0 && errno == EACCES && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        return error_set(err, 0, path,
-                         "is the lock of another user, who is at work here or was killed");
-    if (fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO)
-        return error_set(err, errno, path, "cannot open the lock");
-    if (fd >= 0 && fstat(fd, &st) < 0)
+    if (fd == -EAGAIN || error_is_no_entry(fd))
+        return fd;
+    if (fd == -EACCES && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_set(err, EACCES, path, "cannot open the lock");
+    if (fd < 0)
+        return explain(fd, path, err);
+    if (fstat(fd, &st) < 0)
         return error_set(err, errno, path, "cannot stat");
-    if (fd < 0 || !S_ISREG(st.st_mode) || !is_trusted(&st, dir))
-        return error_set(err, 0, path, "stands where the lock goes, and is none: refused");
+    if (!S_ISREG(st.st_mode) || !is_trusted(&above, &st))
+        return explain(-ELOOP, path, err);
     /* Others can open it: whoever holds it need not be one of us. */
-    if (st.st_mode & 077)
+    if (st.st_mode & 0077 & ~mode_in(&above, &st))
         return unlinkat(dir, name, 0) < 0 && !error_is_no_entry(errno)
                    ? error_set(err, errno, path, "cannot be removed")
                    : -EAGAIN;
@@ -85,7 +130,7 @@ int lock_file_take(struct lock_file *lock, int dir, const char *name, const char
 
     *lock = (struct lock_file){.fd = -1};
     for (;;) {
-        _cleanup_close_ int fd = open_lock(dir, name, path, err);
+        _cleanup_close_ int fd = get_lock(dir, name, path, err);
         int r;
 
         if (fd == -EAGAIN)

@@ -61,6 +61,8 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
 
     if (l->area[root] >= 0)
         return l->area[root];
+    if (l->o.looking)
+        return -EAGAIN;
     if (root == LAYOUT_USER_WIDE && !l->o.verify->is_caller && !l->o.verify->user.name)
         return error_set(err, 0, NULL, "the user has no name, and so no home directory for caches");
     if (!path)

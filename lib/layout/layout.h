@@ -104,6 +104,7 @@ struct layout_options {
     int tree_fd;           /* the tree as it is now: the staged one, or the target */
     int target_fd;         /* what the tree is merged into */
     bool dry_run;
+    bool looking; /* stops with -EAGAIN, and no error set, before anything is staged */
     mode_t umask;
     const struct create_policy *policy; /* for dir_entry's; NULL: owners as they are */
     /* An entry of a directory that is unpacked with the tree, or NULL. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json_parse.h"
 #include "base/path.h"
 #include "manifest/base64.h"
 
@@ -30,18 +31,11 @@ int json_line_parse(struct json_line *l, size_t size)
 {
     json_error_t e;
 
-    errno = 0;
-    l->object = json_loadb(l->text, size, JSON_REJECT_DUPLICATES, &e);
-    /* It says so only of some of its allocations, and goes on without others. */
-    if (errno == ENOMEM) {
-        json_line_clear(l);
+    if (json_parse(&l->object, l->text, size, JSON_REJECT_DUPLICATES, &e) < 0)
         return error_nomem(l->err);
-    }
     if (!l->object) {
         /* jansson's own text quotes the input, which may hold anything. */
         switch (json_error_code(&e)) {
-        case json_error_out_of_memory:
-            return error_nomem(l->err);
         case json_error_duplicate_key:
             return json_line_wrong(l, "a member stands there twice");
         case json_error_invalid_utf8:

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/json_parse.h"
 #include "locator_text.h"
 #include "python_run.h"
 
@@ -98,10 +99,12 @@ static int understand_file(struct wp_located *l, const json_t *o)
 static int understand(struct python_run *run, struct wp_located *list, size_t count,
                       struct wp_error *err)
 {
-    json_t *o = json_loadb((const char *)run->answer.data, run->answer.size, 0, NULL);
+    json_t *o;
+    int r = json_parse(&o, (const char *)run->answer.data, run->answer.size, 0, NULL);
     const json_t *files = json_object_get(o, "files");
-    int r = 0;
 
+    if (r < 0)
+        return error_nomem(err);
     if (json_array_size(files) != count || !json_is_array(files))
         r = python_run_complain(run, err);
     for (size_t i = 0; i < count && r == 0; i++) {

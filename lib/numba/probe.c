@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json_parse.h"
 #include "numba/features.h"
 
 #define FORMAT "warmpack-probe"
@@ -95,12 +96,8 @@ int probe_read(struct wp_probe *out, const struct buf *text, const char *name, s
     int r = 0;
 
     *out = (struct wp_probe){0};
-    errno = 0;
-    o = json_loadb((const char *)text->data, text->size, JSON_REJECT_DUPLICATES, &wrong);
-    if (errno == ENOMEM) { /* jansson goes on without some of its allocations */
-        json_decref(o);
+    if (json_parse(&o, (const char *)text->data, text->size, JSON_REJECT_DUPLICATES, &wrong) < 0)
         return error_nomem(err);
-    }
     format = json_string_value(json_object_get(o, "format"));
     if (!o)
         return error_set(err, 0, name, "is no probe: line %d: %s", wrong.line, wrong.text);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json_parse.h"
 #include "locator.h"
 #include "python_run.h"
 

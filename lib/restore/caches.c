@@ -299,6 +299,7 @@ int restore_begin_layout(struct restore *restore, struct repair *repair, struct 
                                .tree_fd = restore->fd,
                                .target_fd = restore->fd,
                                .dry_run = restore->o->dry_run,
+                               .looking = restore->looking,
                                .umask = restore->umask,
                                .is_source = restore_is_source,
                                .ctx = restore,
@@ -324,5 +325,5 @@ int restore_add_caches(struct restore *restore, struct repair *repair, struct wp
             r = add_archived(restore, repair, i, err);
     }
     choose_kinds(repair->layout);
-    return r;
+    return r < 0 ? r : restore_memory(repair, err);
 }

@@ -98,6 +98,8 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
 
     if ((set_time || set_mode) && restore->o->restamp == WP_RESTAMP_AUTO && is_shared(c, f, st))
         set_time = set_mode = false;
+    if ((set_time || set_mode) && restore_may_change(restore) < 0)
+        return -EAGAIN;
     if (restore->o->dry_run) {
         f->now = set_time ? f->facts->mtime : st->st_mtim;
     } else {
@@ -262,7 +264,9 @@ int restore_check_files(struct restore *restore, struct repair *repair, struct w
 
     if (r == 0)
         r = restore_hold(restore, repair, err);
-    return r < 0 ? r : look_at_files(restore, repair, true, err);
+    if (r == 0)
+        r = look_at_files(restore, repair, true, err);
+    return r < 0 ? r : restore_memory(repair, err);
 }
 
 /* A hard link has its target's facts already, as a symlink has where a copy stands in its place. */
@@ -289,8 +293,14 @@ struct restored *restore_file_of(const struct repair *repair, const char *archiv
 {
     struct restored *f;
 
-    (void)restore_find_file(repair, archived, &f);
+    if (restore_find_file(repair, archived, &f) < 0)
+        atomic_store(&((struct repair *)repair)->no_memory, true);
     return f;
+}
+
+int restore_memory(const struct repair *repair, struct wp_error *err)
+{
+    return atomic_load(&repair->no_memory) ? error_nomem(err) : 0;
 }
 
 /* What a file at the place of entry E, at PATH in the tree, should be; NULL: there is none. Where a
@@ -406,7 +416,7 @@ int restore_plan(struct restore *restore, struct repair *repair, struct wp_error
 
     if (r == 0)
         mark_sources(repair);
-    return r;
+    return r < 0 ? r : restore_memory(repair, err);
 }
 
 int restore_count_files(struct restore *restore, struct repair *repair, struct wp_error *err)
@@ -422,10 +432,10 @@ int restore_count_files(struct restore *restore, struct repair *repair, struct w
         restore->result->missing += f->status == RESTORED_MISSING;
         restore->result->changed += f->status == RESTORED_CHANGED;
     }
-    return 0;
+    return restore_memory(repair, err);
 }
 
-/* One file. Another name of it may have been here before. */
+/* One file. */
 static int set_now(struct restore *restore, struct restored *f, struct wp_error *err)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->now};
@@ -435,15 +445,18 @@ static int set_now(struct restore *restore, struct restored *f, struct wp_error 
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return error_set(err, fd < 0 ? -fd : errno, f->path, "cannot be opened");
-    f->is_set = true;
     f->mode_before = st.st_mode & 07777;
+    /* Another name of it may have been here before, or the layout has a use for the file, too. */
+    if (!time_is(st.st_mtim, f->before))
+        return 0;
+    f->is_set = true;
     if (f->sets_mode && (st.st_mode & 0777) != f->mode) {
         if (fchmod(fd, f->mode) == 0)
             restore->result->modes++;
         else if (errno != EPERM && errno != EROFS)
             return error_set(err, errno, f->path, "cannot set mode");
     }
-    if (time_is(f->now, f->before) || time_is(f->now, st.st_mtim))
+    if (time_is(f->now, f->before))
         return 0;
     if (futimens(fd, times) < 0)
         return error_set(err, errno, f->path, "cannot set time");

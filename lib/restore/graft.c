@@ -68,6 +68,11 @@ ptrdiff_t graft_source(const struct graft *g, const char *source)
     return f ? f - g->repair.files : -1;
 }
 
+int graft_check(const struct graft *g, struct wp_error *err)
+{
+    return restore_memory(&g->repair, err);
+}
+
 bool graft_is_same(const struct graft *g, size_t source)
 {
     return g->repair.files[source].status >= RESTORED_SAME;

@@ -27,6 +27,8 @@ int graft_begin(struct graft **out, const struct graft_options *o, struct wp_err
 void graft_free(struct graft *g); /* NULL is fine */
 /* The entry of the archive that SOURCE is, or leads to, as a number; -1: there is none. */
 ptrdiff_t graft_source(const struct graft *g, const char *source);
+/* Was there memory for all of these answers? */
+int graft_check(const struct graft *g, struct wp_error *err);
 /* Has it the same content in the tree? */
 bool graft_is_same(const struct graft *g, size_t source);
 /* And all that the code of its caches came from, too? */

@@ -2,7 +2,8 @@
 /* What the steps of repairing share. Private to lib/restore.
  *
  * The way of a tree: its manifests and their states (trees/) → links that are missing (links.c) →
- * which files are its own (share.c) → is each what was packed, and with its time and mode?
+ * which files are its own (share.c) → and then, at first without the lock, until something is to be
+ * changed (look.c, lock.c): is each what was packed, and with its time and mode?
  * (files.c) → is the state to be believed? (trees/trust.c) → where its caches lie now (caches.c) →
  * the layout, into staged trees → stamps of what could not be given its time (stamps.c) →
  * times and modes, which are taken back where the rest fails → commit → stamps of what stays where
@@ -10,6 +11,7 @@
  * the state says that it is: the next run of one that was killed sets the rest. Every step may be
  * repeated, so a run that was killed is finished by the next one. */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -59,6 +61,7 @@ struct repair {
     struct layout *layout;                /* OWN_LAYOUT, or in a graft the unpacking's */
     struct layout own_layout;
     struct staging *staging;
+    atomic_bool no_memory; /* for some look into the manifest */
 };
 
 /* The manifest that speaks for a file. */
@@ -74,6 +77,7 @@ struct restore {
     struct pool *pool;
     bool grafting;  /* only sources and caches are of interest */
     bool early;     /* nothing in the tree may change yet */
+    bool looking;   /* nothing may change at all: see look.c */
     char *dir_path; /* of the tree: absolute, lexical; owned */
     char **roots;   /* absolute paths that it will have for Python; NULL-ended; owned */
     int fd;         /* of it */
@@ -114,10 +118,22 @@ int restore_count_files(struct restore *restore, struct repair *repair, struct w
 int restore_set_times(struct restore *restore, struct repair *repair, struct wp_error *err);
 /* Gives those back that they had. */
 void restore_take_back_times(struct restore *restore, struct repair *repair);
-/* What became of the file that PATH of the archive is, through links in it; NULL: none. */
+/* What became of the file that PATH of the archive is, through links in it; NULL: none, or no
+ * memory to find it, which restore_memory says later. */
 struct restored *restore_file_of(const struct repair *repair, const char *archived);
 /* Likewise, into *OUT: 0 or -ENOMEM. */
 int restore_find_file(const struct repair *repair, const char *archived, struct restored **out);
+int restore_memory(const struct repair *repair, struct wp_error *err);
+
+/* ---- look.c */
+/* The steps of the repair of one tree, after its lock has been taken or not. */
+typedef int restore_steps(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* Takes STEPS as far as nothing changes by them. -EAGAIN, with no error set: something does, and
+ * they are to be taken under the lock. */
+int restore_look(struct restore *restore, struct repair *repair, restore_steps *steps,
+                 struct wp_error *err);
+/* Asked before anything is changed: 0, or -EAGAIN while that is only looked for. */
+int restore_may_change(const struct restore *restore);
 
 /* ---- lock.c: waits for another run that repairs T, and reads what that has noted. Only
  * while a tree is repaired: there may be more of them than a process has descriptors. */
@@ -150,6 +166,8 @@ int restore_add_caches(struct restore *restore, struct repair *repair, struct wp
 /* Of indexes that lie in staged trees until the commit, of those that stay, or of both. */
 enum { STAMPS_STAGED = 1, STAMPS_STAYING = 2 };
 int restore_stamps(struct restore *restore, struct repair *repair, int which, struct wp_error *err);
+/* Data files in staged trees are not older than their sources; after restore_set_times. */
+int restore_renew_staged(struct restore *restore, struct repair *repair, struct wp_error *err);
 int restore_pycs(struct restore *restore, struct repair *repair, struct wp_error *err);
 
 /* The source of PLACED, as the file of the archive that it is; NULL: not known. */
@@ -175,6 +193,8 @@ int restore_run(struct restore *restore, struct wp_error *err);
 /* Warns of indexes that were packed and are nowhere: nothing is wrong, but Numba will compile. */
 void restore_report_missing(struct restore *restore, const struct repair *repair);
 void repair_clear(struct repair *repair);
+/* Closes what a tree is repaired with, and unlocks it. */
+void repair_close(struct repair *repair);
 
 /* ---- places.c: where caches may lie */
 

@@ -141,10 +141,12 @@ int restore_record(struct restore *restore, struct repair *repair, struct wp_err
     /* Where the manifest itself is not in it, nothing of ours is anybody's to remove. */
     if (r == 0 && (r = list_file(&rec, manifest)) == 1) {
         r = list_all(&rec, restore, state);
+        if (r == 0 && rec.more.size && restore_may_change(restore) < 0)
+            r = -EAGAIN;
         if (r == 0 && rec.more.size)
             r = append(restore, path, &text, &rec.more, &st);
     }
     buf_free(&rec.more);
     free(rec.lines);
-    return r < 0 ? error_nomem(err) : 0;
+    return r == -EAGAIN ? r : r < 0 ? error_nomem(err) : 0;
 }

@@ -58,8 +58,7 @@ static int sweep(const struct restore *restore, const struct repair *repair, str
     return 0;
 }
 
-/* Closes what a tree is repaired with. */
-static void repair_close(struct repair *repair)
+void repair_close(struct repair *repair)
 {
     restore_unlock(repair);
     cleanup_close(&repair->old_fd);
@@ -142,6 +141,8 @@ static int change(struct restore *restore, struct repair *repair, struct wp_erro
     int r = restore_set_times(restore, repair, err);
 
     if (r == 0)
+        r = restore_renew_staged(restore, repair, err);
+    if (r == 0)
         r = restore_state_write(restore, repair, err);
     if (r == 0)
         r = commit(restore, repair, err);
@@ -176,14 +177,12 @@ static int verify(struct restore *restore, struct repair *repair, struct wp_erro
                          &result->lost, err);
 }
 
-static int repair_tree(struct restore *restore, struct repair *repair, struct wp_error *err)
+static int take_steps(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
     bool dry_run = restore->o->dry_run;
-    int r = restore_lock(restore, repair, err);
+    int r = recover(restore, restore->o->cache_dir, err);
 
     restore->early = !dry_run;
-    if (r == 0)
-        r = recover(restore, restore->o->cache_dir, err);
     if (r == 0)
         r = restore_check_files(restore, repair, err);
     if (r == 0)
@@ -202,6 +201,25 @@ static int repair_tree(struct restore *restore, struct repair *repair, struct wp
         r = restore_retarget(restore, repair, err);
     if (r == 0 && !dry_run)
         r = verify(restore, repair, err);
+    return r;
+}
+
+/* Keys and owners are not among what is looked at first. */
+static bool looks_first(const struct restore *restore, const struct repair *repair)
+{
+    return repair->t->home && restore_writes(restore) && !restore->retargets &&
+           !(restore->o->user && geteuid() == 0);
+}
+
+static int repair_tree(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    int r = looks_first(restore, repair) ? restore_look(restore, repair, take_steps, err) : -EAGAIN;
+
+    if (r == -EAGAIN) {
+        r = restore_lock(restore, repair, err);
+        if (r == 0)
+            r = take_steps(restore, repair, err);
+    }
     repair_close(repair);
     return r;
 }

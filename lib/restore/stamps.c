@@ -30,8 +30,9 @@ static int has_content(int fd, const char *path, const struct entry *e)
 
 /* A data file older than its source is the sign of a Numba that died while saving. This one is as
  * it was packed, beside a valid index, and only its source is newer now: it gets the same time. */
-static int renew(int fd, const char *path, const struct restamp_source *source,
-                 const struct entry *packed, struct wp_error *err)
+static int renew(const struct restore *restore, int fd, const char *path,
+                 const struct restamp_source *source, const struct entry *packed,
+                 struct wp_error *err)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, source->now};
     const char *name;
@@ -43,6 +44,8 @@ static int renew(int fd, const char *path, const struct restamp_source *source,
     if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
         !time_is_before(st.st_mtim, source->now) || !has_content(dir, name, packed))
         return 0;
+    if (restore_may_change(restore) < 0)
+        return -EAGAIN;
     if (st.st_nlink == 1 && utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0)
         return 0;
     /* Somebody else's, or of others, too: a copy of our own takes its place, where that is allowed.
@@ -55,9 +58,9 @@ static int renew(int fd, const char *path, const struct restamp_source *source,
                : 0;
 }
 
-static int renew_data(struct tree_manifest *t, const struct placed_index *placed,
-                      const struct manifest_index *line, const struct restamp_source *source,
-                      struct wp_error *err)
+static int renew_data(const struct restore *restore, struct tree_manifest *t,
+                      const struct placed_index *placed, const struct manifest_index *line,
+                      const struct restamp_source *source, struct wp_error *err)
 {
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf text = {0};
@@ -76,7 +79,7 @@ static int renew_data(struct tree_manifest *t, const struct placed_index *placed
         if (!path || !archived)
             return error_nomem(err);
         if (e && e->type == ENTRY_FILE && e->has_sha256)
-            r = renew(placed->fd, path, source, e, err);
+            r = renew(restore, placed->fd, path, source, e, err);
     }
     return r;
 }
@@ -157,14 +160,16 @@ static int fit_index(struct restore *restore, struct repair *repair,
     if (restore->o->restamp != WP_RESTAMP_NEVER)
         r = restamp_index(placed->fd, placed->path, &source, line,
                           line ? manifest_find(&repair->t->m, line->index) : NULL,
-                          restore->o->dry_run, err);
+                          restore->o->dry_run || restore->looking, err);
+    if (r > 0 && restore_may_change(restore) < 0)
+        return -EAGAIN;
     if (r > 0) {
         restore->result->restamped++;
         report(restore->context, restore_detail(restore), placed->shown,
                restore->o->dry_run ? "its stamp would be changed" : "its stamp is changed");
     }
     if (r >= 0 && line && line->valid && !restore->o->dry_run)
-        r = renew_data(repair->t, placed, line, &source, err);
+        r = renew_data(restore, repair->t, placed, line, &source, err);
     return r < 0 ? r : 0;
 }
 
@@ -173,11 +178,43 @@ static int fit_index(struct restore *restore, struct repair *repair,
 static int fit_pycs(struct restore *restore, const struct restored *f, struct wp_error *err)
 {
     struct restamp_source source = {.now = f->now, .before = f->before, .packed = f->facts};
+    const size_t before = restore->result->pycs;
+    int r;
 
     if (f->now.tv_sec == f->before.tv_sec && f->now.tv_sec == f->facts->mtime.tv_sec)
         return 0;
-    return restamp_pyc(restore->fd, f->path, &source, restore->o->dry_run, &restore->result->pycs,
-                       err);
+    r = restamp_pyc(restore->fd, f->path, &source, restore->o->dry_run || restore->looking,
+                    &restore->result->pycs, err);
+    return r == 0 && restore->result->pycs > before ? restore_may_change(restore) : r;
+}
+
+/* Data files that share an inode with what they are moved from had its time set with that. */
+static int renew_staged(struct restore *restore, struct repair *repair,
+                        const struct placed_index *placed, struct wp_error *err)
+{
+    const struct manifest_index *line = NULL;
+    struct restored *f;
+    struct restamp_source source;
+    int r = find_source(repair, placed, &f);
+
+    if (r == 0)
+        r = tree_find_index_line(repair->t, placed->tag, path_base(placed->path), &line);
+    if (r < 0)
+        return error_nomem(err);
+    if (!f || f->status != RESTORED_SAME || placed->fd < 0 || !line || !line->valid)
+        return 0;
+    source = (struct restamp_source){.now = f->now, .before = f->before, .packed = f->facts};
+    return renew_data(restore, repair->t, placed, line, &source, err);
+}
+
+int restore_renew_staged(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < repair->layout->placed_count && r == 0; i++)
+        if (repair->layout->placed[i].staged)
+            r = renew_staged(restore, repair, &repair->layout->placed[i], err);
+    return r;
 }
 
 int restore_stamps(struct restore *restore, struct repair *repair, int which, struct wp_error *err)

@@ -132,8 +132,10 @@ int restore_state_write(struct restore *restore, struct repair *repair, struct w
     if (!now.roots)
         return error_nomem(err);
     if (!says_the_same(t, &now)) {
-        if (buf_add(&text, t->state_text.data, t->state_text.size) < 0 ||
-            manifest_state_write(&now, &text) < 0)
+        if (restore_may_change(restore) < 0)
+            r = -EAGAIN;
+        else if (buf_add(&text, t->state_text.data, t->state_text.size) < 0 ||
+                 manifest_state_write(&now, &text) < 0)
             r = error_nomem(err);
         else
             r = put(restore, repair, &text, err);

@@ -34,19 +34,22 @@ static const char *archived_path(const struct unpacked *item)
     return item->archived ? item->archived : item->e.path;
 }
 
-/* The index that data file ITEM belongs to. */
-static struct unpacked *index_of(const struct unpack *u, const struct unpacked *item)
+/* *OUT is the index that data file ITEM belongs to, or NULL. 0 or -ENOMEM. */
+static int index_of(const struct unpack *u, const struct unpacked *item, struct unpacked **out)
 {
     const char *path = item->e.path, *name = path_base(path);
     _cleanup_free_ char *index = NULL;
     size_t stem;
 
-    if (!index_is_part_name(name, &stem) ||
-        asprintf(&index, "%.*s.nbi", (int)((size_t)(name - path) + stem), path) < 0) {
+    *out = NULL;
+    if (!index_is_part_name(name, &stem))
+        return 0;
+    if (asprintf(&index, "%.*s.nbi", (int)((size_t)(name - path) + stem), path) < 0) {
         index = NULL;
-        return NULL;
+        return -ENOMEM;
     }
-    return unpack_find(u, index);
+    *out = unpack_find(u, index);
+    return 0;
 }
 
 static int begin(struct unpack *u, struct wp_error *err)
@@ -83,6 +86,8 @@ int unpack_graft(struct unpack *u, struct wp_error *err)
             !(line && line->valid && fits(u, known, line)))
             r = unpack_remove(u, item, err);
     }
+    if (r == 0)
+        r = graft_check(u->graft, err);
     for (size_t i = 0; i < u->count && r == 0; i++) {
         struct unpacked *item = u->items[i], *index;
 
@@ -92,7 +97,8 @@ int unpack_graft(struct unpack *u, struct wp_error *err)
             item->skipped = true;
             continue;
         }
-        index = index_of(u, item);
+        if (index_of(u, item, &index) < 0)
+            return error_nomem(err);
         if (!index || index->skipped)
             r = unpack_remove(u, item, err);
     }
