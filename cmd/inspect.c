@@ -182,6 +182,11 @@ static void print_report(const struct args *a, const struct wp_verify_report *r)
             putchar('\n');
         print_index(&r->indexes[i], a->verbose);
     }
+    for (size_t i = 0; i < r->note_count && !a->json; i++) {
+        printf("%s%s  ", i ? "" : "\n", wp_note_name(r->notes[i].kind));
+        show_name(r->notes[i].path);
+        printf("  %s\n", r->notes[i].text);
+    }
     show_flush();
     count_status(corrupt, r, WP_CORRUPT);
     count_status(unreadable, r, WP_UNREADABLE);

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "judge/judge.h"
+#include "judge/notes.h"
 #include "judge/overloads.h"
 #include "numba/caches.h"
 #include "numba/code_names.h"
@@ -78,6 +79,8 @@ static int add_index(struct wp_verify_report *report, struct wp_index_status *s,
         r = judge_unread(s, &why);
     if (r == 0)
         r = judge_name(s, s->index);
+    if (r == 0)
+        r = note_marker(report, s, size_beside, beside);
     if (r == 0)
         r = judge_add(report, s);
     index_clear(&index);

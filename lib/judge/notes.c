@@ -33,6 +33,7 @@ const char *wp_note_name(enum wp_note_kind kind)
         [WP_NOTE_ABSENT] = "absent",
         [WP_NOTE_UNKNOWN_CPU] = "unknown-cpu",
         [WP_NOTE_CLOCK] = "clock",
+        [WP_NOTE_MARKER] = "marker",
     };
 
     return (unsigned)kind < WP_NOTE_COUNT ? names[kind] : "unknown";
@@ -194,6 +195,26 @@ int note_ahead(struct wp_verify_report *r, const struct wp_index_status *s)
     return note_add(r, WP_NOTE_CLOCK, s->index,
                     "its source has a later time than what was compiled of it: the clock that gave "
                     "it was ahead, or another time zone was meant");
+}
+
+int note_marker(struct wp_verify_report *r, const struct wp_index_status *s,
+                int (*size_of)(void *ctx, const char *name, uint64_t *size), void *ctx)
+{
+    _cleanup_free_ char *marker = NULL;
+    const char *name = path_base(s->index);
+    bool is_launched = false;
+    uint64_t size;
+
+    for (size_t i = 0; i < s->overload_count && !is_launched; i++)
+        is_launched = s->overloads[i].launch != NULL;
+    if (!is_launched)
+        return 0;
+    marker = index_marker_name(name);
+    if (!marker)
+        return -ENOMEM;
+    return size_of(ctx, marker, &size) == 1
+               ? 0
+               : note_add(r, WP_NOTE_MARKER, s->index, "%s", NO_MARKER);
 }
 
 int note_sticky(struct wp_verify_report *r, const char *dir, const char *shown, uid_t owner,

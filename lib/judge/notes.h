@@ -18,6 +18,14 @@ int note_index(struct wp_verify_report *r, const struct wp_index_status *s,
 int note_unknown(struct wp_verify_report *r, const struct wp_index_status *s);
 /* The source of S has a time that was in the future when S was made of it. */
 int note_ahead(struct wp_verify_report *r, const struct wp_index_status *s);
+/* Keys of S say how their kernel is launched. numba-cuda looks for such only where a marker lies
+ * beside the index: SIZE_OF gives the bytes of file NAME there, as for overloads_fill. */
+int note_marker(struct wp_verify_report *r, const struct wp_index_status *s,
+                int (*size_of)(void *ctx, const char *name, uint64_t *size), void *ctx);
+/* What it says. */
+#define NO_MARKER                                                                                  \
+    "its keys say how the kernel is launched, and the marker (.lcs) beside it is missing: "        \
+    "numba-cuda looks for shorter keys and compiles again"
 /* An index in DIR belongs to OWNER; U will run Python. 1 where a note was added. */
 int note_sticky(struct wp_verify_report *r, const char *dir, const char *shown, uid_t owner,
                 const struct places_user *u);

@@ -220,7 +220,8 @@ static int look_closer(struct verify *v, struct wp_index_status *s, const struct
         r = error_nomem(err);
     if (r == 0 &&
         (note_index(v->notes, s, &disk->facts, v->old_root) < 0 ||
-         (disk->ahead && note_ahead(v->notes, s) < 0) || look_at_directory(v, disk, owner) < 0))
+         (disk->ahead && note_ahead(v->notes, s) < 0) ||
+         note_marker(v->notes, s, size_on_disk, disk) < 0 || look_at_directory(v, disk, owner) < 0))
         r = error_nomem(err);
     return r;
 }

@@ -86,6 +86,16 @@ bool index_is_part_name(const char *name, size_t *stem)
     return true;
 }
 
+char *index_marker_name(const char *name)
+{
+    size_t n = strlen(name);
+    char *marker = strdup(name);
+
+    if (marker && ends_with(name, n, ".nbi"))
+        memcpy(marker + n - strlen(".nbi"), ".lcs", strlen(".lcs"));
+    return marker;
+}
+
 bool index_is_temporary(const char *name)
 {
     size_t n = strlen(name), at = n;

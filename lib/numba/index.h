@@ -21,6 +21,8 @@ bool index_is_data_name(const char *name, size_t *stem);
 /* Is NAME a file that belongs to an index, as its data files do, or the marker of numba-cuda
  * ("STEM.lcs"), without which it looks for shorter keys than the index has? */
 bool index_is_part_name(const char *name, size_t *stem);
+/* The marker's name for the index called NAME. Allocated; NULL on no memory. */
+char *index_marker_name(const char *name);
 /* "x.tmp.123ab": what Numba writes before it renames. */
 bool index_is_temporary(const char *name);
 

@@ -13,6 +13,7 @@
 #include "base/times.h"
 #include "job.h"
 #include "judge/judge.h"
+#include "judge/notes.h"
 #include "manifest/links.h"
 #include "numba/caches.h"
 #include "numba/features.h"
@@ -237,6 +238,31 @@ static int record_index(struct manifest *m, const struct wp_index_status *s,
     return index->valid ? record_cpus(m, index, read) : 0;
 }
 
+/* Warns where keys of INDEX, in DIR, have a launch configuration and the marker that says so to
+ * numba-cuda is not packed. 0 or -ENOMEM. */
+static int warn_of_marker(const struct pack *p, const char *path, const char *dir,
+                          const struct index *index)
+{
+    _cleanup_free_ char *name = index_marker_name(path_base(path));
+    _cleanup_free_ char *marker = name ? path_join(dir, name) : NULL;
+    bool is_launched = false;
+
+    for (size_t i = 0; i < index->count && i < MOST_OVERLOADS && !is_launched; i++) {
+        _cleanup_(key_clear) struct key key = {0};
+
+        if (key_is_for_cpu(index->overloads[i].key))
+            continue;
+        if (key_read(&key, index->overloads[i].key) < 0)
+            return -ENOMEM;
+        is_launched = key.launch != NULL;
+    }
+    if (!marker)
+        return -ENOMEM;
+    if (is_launched && !walk_find(&p->walk, marker))
+        report(p->context, WP_WARNING, path, "%s", NO_MARKER);
+    return 0;
+}
+
 static int judge_packed(struct pack *p, const struct packed_index *packed,
                         struct wp_verify_report *verify, struct wp_error *err)
 {
@@ -274,6 +300,7 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     if (r == 0 &&
         (judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0 ||
          record_index(&p->manifest, &s, &index, item->spooled ? pack_spooled(p, item) : NULL) < 0 ||
+         (parsed == 0 && warn_of_marker(p, item->entry.path, dir, &index) < 0) ||
          judge_add(verify, &s) < 0))
         r = error_nomem(err);
     judge_clear(&s);

@@ -262,7 +262,8 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
         r = error_nomem(err);
     if (r == 0)
         r = judge_keys(&s, parsed < 0 ? NULL : &index, v->expect, size_in_archive, &c, err);
-    if (r == 0 && (note_unknown(v->out, &s) < 0 || judge_add(v->out, &s) < 0))
+    if (r == 0 && (note_unknown(v->out, &s) < 0 ||
+                   note_marker(v->out, &s, size_in_archive, &c) < 0 || judge_add(v->out, &s) < 0))
         r = error_nomem(err);
     judge_clear(&s);
     index_clear(&index);

@@ -1,6 +1,9 @@
 """Code that is for no CPU, and code that needs a library: as Numba itself writes both."""
 
+import inspect
 import json
+import os
+import pickle
 import re
 import subprocess
 
@@ -180,6 +183,40 @@ def test_code_that_calls_svml_is_noted_with_the_symbol(here, me):
     assert "__svml_sin1 of Intel's SVML library" in done.out and "\nsvml" not in done.out
     # What the note warns of: without the library the process ends at the load.
     assert run().returncode < 0
+
+
+def give_launch_configurations(index):
+    """What numba-cuda's keys have where the code depends on how the kernel is launched."""
+    with index.open("rb") as file:
+        version, (stamp, overloads) = pickle.load(file), pickle.load(file)
+    keys = {(key[0], ((8, 6), (12, 4)), "0.30.4", key[2],
+             ("launch_config", ((1, 1, 1), (32, 1, 1), 0))): name
+            for key, name in overloads.items()}
+    index.write_bytes(pickle.dumps(version, 5) + pickle.dumps((stamp, keys), 4))
+
+
+def test_a_missing_marker_of_a_launch_configuration_is_told(here, me):
+    root = write_small(here / "app")
+    run_small(root, me.home)
+    index = next(root.rglob("k.add*.nbi"))
+    stat = index.stat()
+    subprocess.run([PYTHON, "-c", "import pickle, sys, pathlib\n" + inspect.getsource(
+        give_launch_configurations) + "give_launch_configurations(pathlib.Path(sys.argv[1]))",
+                    index], check=True)
+    os.utime(index, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    marker = index.with_suffix(".lcs")
+    wanted = "the marker (.lcs) beside it is missing"
+    for there in (False, True):
+        if there:
+            marker.touch()
+        archive = here / ("%d.tgz" % there)
+        made = warmpack("create", "-f", archive, "-C", here, "app", home=me.home)
+        for said in (made.err, warmpack("verify", root, home=me.home).out,
+                     warmpack("verify", "--json", "-f", archive, home=me.home).out,
+                     warmpack("inspect", root, home=me.home).out,
+                     warmpack("inspect", "-f", archive, home=me.home).out):
+            assert said.count(wanted) == (not there), said
+        assert warmpack("verify", root, home=me.home).counts == (3, 3)
 
 
 def test_the_marker_of_a_launch_configuration_travels_with_its_index(here, me):
