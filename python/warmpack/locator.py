@@ -42,7 +42,7 @@ __all__ = ["Warm", "consult", "install"]
 
 _log = logging.getLogger("warmpack")
 
-_FORMAT = 1  # of overlays: one of another format is left alone
+_FORMAT = 2  # of overlays: one of another format is left alone
 _LARGEST_MANIFEST = 1 << 30
 _TAIL = 4096  # the end of a manifest, with the digest of all of it
 _SETTLED = 2 * 10**9  # ns: a file that changed so recently may change again within one time stamp
@@ -53,6 +53,9 @@ _HOME = re.compile(r"(?:(.*)/)?(?:\.warmpack|EGG-INFO/warmpack|[^/]+\.dist-info/
                    r"[0-9a-f]{16}", re.S)
 _ID = re.compile(r"[0-9a-f]{16}")
 _INDEX = re.compile(r"(.+\.py(\d+[a-z]*))\.nbi", re.S)
+_MODULE = re.compile(r"[^./]+(\.py|\.pyc|(\.[^/]*)?\.(so|pyd))", re.S)
+# Imports of names that do not stand in the source.
+_DYNAMIC = re.compile(rb"importlib|__import__|pkgutil|runpy|__path__|exec\s*\(")
 _PYTHON = "%d%d%s" % (*sys.version_info[:2], getattr(sys, "abiflags", ""))
 
 
@@ -82,6 +85,37 @@ def _identity(status: os.stat_result) -> Tuple[int, ...]:
 
 def _is_beneath(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def _modules(directory: str) -> List[str]:
+    """What gives a module in there: files, and packages."""
+    found = []
+    with contextlib.suppress(OSError), os.scandir(directory) as items:
+        for item in items:
+            if _MODULE.fullmatch(item.name):
+                found.append(item.name)
+            elif "." not in item.name and os.path.exists(item.path + "/__init__.py"):
+                found.append(item.name)
+    return sorted(found)
+
+
+def _imports(text: bytes) -> Optional[Set[str]]:
+    """Parts of the names that a source may import, "" for its own package; None: any."""
+    if _DYNAMIC.search(text):
+        return None
+    ast = importlib.import_module("ast")
+    names: Set[str] = set()
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    for node in nodes:
+        if isinstance(node, ast.Attribute):
+            names.add(node.attr)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            for name in (getattr(node, "module", None) or "", *(each.name for each in node.names)):
+                names.update(name.split("."))
+    return names
 
 
 class _Digests:
@@ -225,6 +259,13 @@ class _Manifest:
             found, start, end = self._name_at(end)
             if start == end:
                 return
+
+    def children(self, prefix: str) -> Set[str]:
+        """Most names of entries right behind PREFIX, which ends in a slash, without it."""
+        raw = os.fsencode(prefix)
+        name = re.compile(rb'\{"path": "%s([^/"\\]+)"' % re.escape(raw))
+        found = name.finditer(self.text, self._find(raw), self._find(raw[:-1] + b"0"))
+        return {os.fsdecode(each[1]) for each in found}
 
     def ends(self) -> Tuple[str, str]:
         """The first entry and the last."""
@@ -520,7 +561,9 @@ class _Names:
 
     def __init__(self, home: str, prefix: str) -> None:
         self.prefix = prefix  # the directory of the archive that is the tree
+        info = os.path.basename(os.path.dirname(os.path.dirname(home)))
         self.is_wheel = os.path.dirname(home).endswith(".dist-info/warmpack")
+        self.data = info[:-len("dist-info")] + "data" if self.is_wheel else ""
 
     def of(self, name: str) -> Optional[str]:
         """None where it does not lie there."""
@@ -533,6 +576,15 @@ class _Names:
         return name[len(self.prefix) + 1:] if name.startswith(self.prefix + "/") else None
 
 
+    def has(self, manifest: _Manifest, at: str) -> bool:
+        """Does the manifest record what lies at AT in the tree?"""
+        names = [self.prefix + "/" + at if self.prefix else at]
+        if self.is_wheel:
+            names += ["%s/%s/%s" % (self.data, lib, at) for lib in ("purelib", "platlib")]
+        return any(manifest.entry(name) is not None
+                   or next(manifest.names(name + "/"), None) is not None for name in names)
+
+
 def _prefix(manifest: _Manifest) -> str:
     home = _member(manifest.header, "home")
     found = _HOME.fullmatch(home) if home else None
@@ -543,11 +595,21 @@ def _prefix(manifest: _Manifest) -> str:
     return top if last.startswith(top + "/") else ""
 
 
+def _directories(files: List[Tuple[str, str]]) -> Set[str]:
+    """The directories of files and those above them, the tree's own included."""
+    found: Set[str] = set()
+    for name, _ in files:
+        while name and os.path.dirname(name) not in found:
+            name = os.path.dirname(name)
+            found.add(name)
+    return found
+
+
 class _Survey:
     """Made from a manifest, for one CPU."""
 
-    def __init__(self, manifest: _Manifest, home: str, ours: _Cpu) -> None:
-        self.manifest = manifest
+    def __init__(self, manifest: _Manifest, tree: str, home: str, ours: _Cpu) -> None:
+        self.manifest, self.tree = manifest, tree
         self.names = _Names(home, _prefix(manifest))
         self.sources: Dict[str, Dict[str, Any]] = {}
         self.why: Dict[str, str] = {}  # why a source is left to Numba
@@ -606,9 +668,19 @@ class _Survey:
         numbers: Dict[FrozenSet[str], int] = {}
         for known in self.sources.values():
             known["depends"] = numbers.setdefault(frozenset(known["depends"]), len(numbers))
+        sets = [[self.needed(name) for name in sorted(names)] for names in numbers]
+        modules = {directory: self.recorded(directory)
+                   for directory in set().union(*map(_directories, sets))}
         return {"why": self.why, "prefix": self.names.prefix, "old": self.old,
-                "sources": self.sources,
-                "sets": [[self.needed(name) for name in sorted(names)] for names in numbers]}
+                "sources": self.sources, "sets": sets, "modules": modules}
+
+    def recorded(self, directory: str) -> List[str]:
+        """The modules in a directory of the tree that were packed."""
+        listed = _modules(os.path.join(self.tree, directory))
+        archived = os.path.join(self.names.prefix, directory, "")
+        known = self.manifest.children(archived) if archived and len(listed) > 16 else set()
+        return [name for name in listed if name in known
+                or self.names.has(self.manifest, os.path.join(directory, name))]
 
 
 # ---- Trees -------------------------------------------------------------------------------------
@@ -636,6 +708,7 @@ class _Tree:
         self.overlay: Optional[_Overlay] = None
         self.left = ""  # why, where all of it is left to Numba
         self.directories: Dict[str, str] = {}
+        self.listed: Dict[str, Tuple[float, List[str]]] = {}  # directory -> until when, newcomers
         self.right: Dict[int, Tuple[float, str]] = {}  # set of dependencies -> until when, why not
         self.originals: Optional[Dict[str, str]] = None  # index -> its bytes, in hexadecimal
 
@@ -704,9 +777,47 @@ class _Tree:
         if time.monotonic() >= until:
             files = self.known["sets"][number]
             why = next((name for name, digest in files if not self.has(name, digest)), "")
+            why = why or self.added(files)
             self.right[number] = time.monotonic() + _FRESH, why
         if why:
             raise _Left("it depends on %s, which is not what was packed" % why)
+
+    def newcomers(self, directory: str) -> List[str]:
+        """The modules in a directory that were not packed."""
+        assert self.known
+        until, names = self.listed.get(directory, (0.0, []))
+        if time.monotonic() >= until:
+            here = _Names(self.home, self.known["prefix"])
+            packed = set(self.known["modules"].get(directory, ()))
+            names = [name for name in _modules(os.path.join(self.real, directory))
+                     if name not in packed
+                     and not here.has(self.manifest(), os.path.join(directory, name))]
+            self.listed[directory] = time.monotonic() + _FRESH, names
+        return names
+
+    def added(self, files: List[Tuple[str, str]]) -> str:
+        """A module that was not packed and that one of the files imports now: it takes the place of
+        another, or was looked for in vain. As in a restore, newcomers at the top of the tree are
+        others' packages, unless they take the place of one."""
+        assert self.known
+        for directory in sorted(_directories(files)):
+            for name in self.newcomers(directory):
+                stem = name.partition(".")[0]
+                packed = self.known["modules"].get(directory, ())
+                if (any(stem == other.partition(".")[0] for other in packed) or directory and
+                        (stem == "__init__" or self.may_import(files, directory, stem))):
+                    return os.path.join(directory, name)
+        return ""
+
+    def may_import(self, files: List[Tuple[str, str]], directory: str, module: str) -> bool:
+        """May one of the files import the module of that directory?"""
+        for name, _ in files:
+            found = _imports(_read(self.place(name)[0])[0]) if name.endswith(".py") else set()
+            if found is None or module in found:
+                return True
+            if "*" in found and found & {"", os.path.basename(directory)}:
+                return True
+        return False
 
     # Where the caches of a source may have been put since they were packed, and what they were
     # before they were retargeted. It need not be true: digests say what is taken.
@@ -1036,7 +1147,7 @@ def _open_overlay(tree: _Tree, ours: _Cpu, writes: bool = True) -> None:
         try:
             overlay = _Overlay(tree.key(ours), base, writes)
             tree.known = overlay.survey(
-                lambda: _Survey(tree.manifest(), tree.home, ours).document())
+                lambda: _Survey(tree.manifest(), tree.real, tree.home, ours).document())
             tree.overlay = overlay
             break
         except OSError as error:

@@ -263,6 +263,65 @@ def test_a_changed_source_is_left_to_numba_until_it_is_back(tree):
     assert files(ask(tree))
 
 
+@pytest.mark.parametrize("source, added, why", [
+    ("import low\n", "low.so", "in the place of a packed one"),
+    ("import low\n", "low/__init__.py", "in the place of a packed one"),
+    ("from . import fast\n", "fast.py", "imported"),
+    ("import pkg.fast\n", "fast.cpython-311.so", "imported"),
+    ("import pkg\npkg.fast.f()\n", "fast/__init__.py", "imported"),
+    ("from .sub import *\n", "sub/fast.py", "imported"),
+    ("from . import *\n", "fast.py", "imported"),
+    ("import importlib\n", "fast.py", "may be imported"),
+    ("no Python\n", "fast.py", "may be imported"),
+    ("x = 1\n", "sub/__init__.py", "a package now"),
+    ("x = 1  # fast\n", "fast.py", ""), ("from numpy import *\n", "fast.py", ""),
+    ("import fast\n", "fast.txt", ""), ("import fast\n", "../fast.py", ""),
+    ("import data\n", "data/text", ""), ("import fast\n", "../other/fast.py", ""),
+    ("import pkg\n", "../pkg.py", "in the place of a packed one"),
+])
+def test_a_module_that_was_added_and_would_be_imported_now_leaves_it_to_numba(
+        tree, monkeypatch, source, added, why):
+    """Its code may be other code; what nothing imports does not matter."""
+    tree.source = tree.put("app/pkg/k.py", source.encode())
+    tree.put("app/pkg/low.py", b"1")
+    tree.put("app/pkg/sub/m.py", b"1")
+    tree.line["depends"] = ["app/pkg/k.py", "app/pkg/low.py", "app/pkg/sub/m.py"]
+    assert files(ask(tree.seal()))
+    again(monkeypatch)
+    path = tree.root / "pkg" / added
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"2")
+    shown = os.path.normpath(os.path.dirname("pkg/" + added) if "__init__" in added and
+                             "sub" not in added else "pkg/" + added)
+    said = ask(tree)
+    assert (said == "it depends on %s, which is not what was packed" % shown) if why else files(said)
+    path.unlink()
+    if path.name == "__init__.py" and "sub" not in added:
+        path.parent.rmdir()
+    assert files(ask(tree))
+
+
+def test_a_newcomer_among_many_modules_is_found(tree, monkeypatch):
+    tree.source = tree.put("app/pkg/k.py", b"from . import fast\n")
+    for number in range(30):
+        tree.put("app/pkg/m%d\u00e9.py" % number, b"")
+    assert files(ask(tree.seal()))
+    again(monkeypatch)
+    (tree.root / "pkg" / "fast.py").write_bytes(b"")
+    assert ask(tree) == "it depends on pkg/fast.py, which is not what was packed"
+
+
+def test_modules_that_were_packed_and_come_back_are_none_that_were_added(tree, monkeypatch):
+    tree.source = tree.put("app/pkg/k.py", b"import low\n")
+    low = tree.put("app/pkg/low.so", b"1")
+    tree.line["depends"] = ["app/pkg/k.py"]
+    low.unlink()
+    assert files(ask(tree.seal()))
+    again(monkeypatch)
+    low.write_bytes(b"1")
+    assert files(ask(tree))
+
+
 @pytest.mark.parametrize("how", ["changed", "gone", "not in the manifest", "out of the tree"])
 def test_what_an_index_depends_on_must_be_as_packed(tree, tmp_path, how):
     low = tree.put("app/low.py", b"1")
