@@ -134,7 +134,7 @@ void show_invalid(const struct wp_verify_report *r, bool lost)
     }
 }
 
-/* Of an early flush: stdio keeps only that there was one. 0: none. */
+/* The errno of an early flush, of which stdio keeps only that it failed; 0: none failed. */
 static int flush_error;
 
 void show_flush(void)

@@ -1,4 +1,4 @@
-/* Opening an archive for the jobs. */
+/* Opens an archive for the jobs. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* Which formats there are, and which of them an archive is. A new format is one line in `formats`
- * and its place among what `formats_open_reader` recognises. */
+/* Tells which formats there are, and which of them an archive is. A new format is one line in
+ * `formats` and its place among what `formats_open_reader` recognises. */
 
 #include <errno.h>
 #include <fcntl.h>

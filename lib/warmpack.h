@@ -592,8 +592,8 @@ struct wp_probe {
     struct wp_python python;
     WP_RESERVED(4);
 };
-/* Of this machine; PYTHON NULL: without asking an interpreter. *OUT is the caller's to clear; zeros
- * after an error. Errors: those of wp_python_ask. */
+/* Fills *OUT for this machine; PYTHON NULL: without asking an interpreter. *OUT is the caller's to
+ * clear; zeros after an error. Errors: those of wp_python_ask. */
 WP_API int wp_probe_here(const struct wp_context *context, const char *python, struct wp_probe *out,
                          struct wp_error *err);
 /* As JSON, on one line. Allocated; NULL: no memory. */

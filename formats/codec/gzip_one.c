@@ -1,5 +1,5 @@
-/* One gzip member for a whole archive, for readers that stop at the end of the first. Its blocks
- * are deflated independently and joined. */
+/* Writes one gzip member for a whole archive, for readers that stop at the end of the first. Its
+ * blocks are deflated independently and joined. */
 
 #include <errno.h>
 #include <libdeflate.h>
@@ -9,11 +9,11 @@
 #include "codec.h"
 #include "crc.h"
 #include "gzip.h"
-#include "joint.h"
+#include "open_deflate.h"
 
 /* A block's state, kept from block to block. */
 struct one_packer {
-    struct joint *joint;
+    struct open_deflate *deflate;
     int level;
     uint32_t crc;  /* of the block sealed last */
     uint64_t size; /* its plain bytes */
@@ -25,7 +25,7 @@ static void drop_packer(void *state)
 
     if (!p)
         return;
-    joint_free(p->joint);
+    open_deflate_free(p->deflate);
     free(p);
 }
 
@@ -37,12 +37,12 @@ static struct one_packer *packer_for(struct format_block *b, int level)
         p = b->codec = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
-    if (!p->joint || p->level != level) {
-        joint_free(p->joint);
-        p->joint = joint_new(level);
+    if (!p->deflate || p->level != level) {
+        open_deflate_free(p->deflate);
+        p->deflate = open_deflate_new(level);
         p->level = level;
     }
-    return p->joint ? p : NULL;
+    return p->deflate ? p : NULL;
 }
 
 static int one_pack(struct format_block *b, int level, struct wp_error *err)
@@ -57,7 +57,7 @@ static int one_pack(struct format_block *b, int level, struct wp_error *err)
     buf_clear(&b->packed);
     p->crc = crc_add(0, b->plain.data, b->plain.size);
     p->size = b->plain.size;
-    r = joint_deflate(p->joint, b->plain.data, b->plain.size, &b->packed);
+    r = open_deflate_add(p->deflate, b->plain.data, b->plain.size, &b->packed);
     if (r == -ENOMEM)
         return error_nomem(err);
     return r < 0 ? error_set(err, EIO, NULL, "cannot compress") : 0;
@@ -100,7 +100,7 @@ int gzip_one_tail(struct gzip_one *g, struct buf *out)
 
     put_le32(trailer, (uint32_t)g->crc);
     put_le32(trailer + 4, (uint32_t)g->size);
-    return joint_end(out) < 0 ? -ENOMEM : buf_add(out, trailer, sizeof(trailer));
+    return open_deflate_end(out) < 0 ? -ENOMEM : buf_add(out, trailer, sizeof(trailer));
 }
 
 void gzip_one_free(struct gzip_one *g)

@@ -1,5 +1,5 @@
-/* Gzip data that says nothing of its size. ISA-L 2.30 wants a gzip header in one run, so that the
- * inflater is given raw deflate alone; headers and trailers are read here.
+/* Reads gzip data that says nothing of its size. ISA-L 2.30 wants a gzip header in one run, so that
+ * the inflater is given raw deflate alone; headers and trailers are read here.
  *
  * Members follow one another; zeros behind the last one are padding. Anything else there is an
  * error, since a member whose first bytes are damaged would otherwise be left out in silence. */

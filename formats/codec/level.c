@@ -1,4 +1,4 @@
-/* The levels of compression that a codec has. */
+/* Tells which levels of compression a codec has. */
 
 #include "codec.h"
 

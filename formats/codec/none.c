@@ -1,6 +1,6 @@
-/* No compression: a plain tar. Nothing in it points at the manifest, which is found from the end.
- * Earlier archives have a block with a pointer behind the blocks of zeros; but readers that go on
- * behind these, such as "tar -i", take it for a damaged header. */
+/* Passes bytes on without compression, for a plain tar. Nothing in it points at the manifest, which
+ * is found from the end. Earlier archives have a block with a pointer behind the blocks of zeros;
+ * but readers that go on behind these, such as "tar -i", take it for a damaged header. */
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* A frame does not say how long it is, but each of its blocks does: walking them finds its end
- * without decoding, in pipes too, and in files of other programs that have several frames. */
+/* Reads zstd frames in parallel. A frame does not say how long it is, but each of its blocks does:
+ * walking them finds its end without decoding, in pipes too, and in files of other programs that
+ * have several frames. */
 
 #include <zstd.h>
 

@@ -1,4 +1,4 @@
-/* Zstandard data as a stream: frames that do not say how much is in them, and large ones. The
+/* Reads Zstandard data as a stream: frames that do not say how much is in them, and large ones. The
  * window is bounded as the zstd program bounds it: 128 MiB. */
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* bzip2 and xz, which we read but do not write: libarchive's filters, used for themselves alone. */
+/* Reads bzip2 and xz, which we do not write, with libarchive's filters, used for themselves alone.
+ */
 
 #include <stdlib.h>
 #include <string.h>

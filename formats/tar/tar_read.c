@@ -1,4 +1,4 @@
-/* Reading tar. The parser is our own because libarchive 3.6 takes the pax times "-0.500000000" and
+/* Reads tar. The parser is our own because libarchive 3.6 takes the pax times "-0.500000000" and
  * "0.500000000" for the same, converts names to the locale, and does not miss a truncated archive's
  * end. */
 

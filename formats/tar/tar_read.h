@@ -61,7 +61,7 @@ bool tar_manifest_says_its_place(const struct tar_reader *r);
 
 /* ---- tar_read_map.c */
 
-/* Of a sparse file, which others are not: reads its map and sets the size that it has with its
+/* Sparse files only: reads the map and sets the size that it has with its
  * holes. */
 int tar_read_map(struct tar_reader *r, struct wp_error *err);
 

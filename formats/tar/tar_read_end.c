@@ -1,4 +1,4 @@
-/* The end of a tar archive, and what stands behind it. */
+/* Reads the end of a tar archive, and what stands behind it. */
 
 #include "tar_read.h"
 

@@ -1,4 +1,4 @@
-/* The maps of sparse files, in all four of tar's formats. */
+/* Reads the maps of sparse files, in all four of tar's formats. */
 
 #include <errno.h>
 

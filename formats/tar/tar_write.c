@@ -1,4 +1,4 @@
-/* Writing tar: blocks of headers and content, each packed by the codec on its own. */
+/* Writes tar: blocks of headers and content, each packed by the codec on its own. */
 
 #include <stdatomic.h>
 #include <stdio.h>

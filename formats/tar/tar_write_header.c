@@ -1,4 +1,4 @@
-/* The headers of an entry: ustar, with pax records in front where it cannot say everything.
+/* Writes the headers of an entry: ustar, with pax records in front where it cannot say everything.
  *
  * Readers that know no pax, or not all of it, get what the header can hold as well: long names by
  * prefix, large and negative numbers in base 256 (busybox reads sizes over 8 GiB from there). */

@@ -1,4 +1,4 @@
-/* Reading small contents ahead, batch by batch. */
+/* Reads small contents ahead, batch by batch. */
 
 #include "zip_ahead.h"
 

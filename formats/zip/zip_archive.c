@@ -1,4 +1,4 @@
-/* The entries of a zip archive, as its directory has them. */
+/* Reads the entries of a zip archive, as its directory has them. */
 
 #include "zip_archive.h"
 

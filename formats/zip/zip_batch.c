@@ -1,4 +1,4 @@
-/* Small entries, read and inflated whole. */
+/* Reads and inflates small entries whole. */
 
 #include <errno.h>
 #include <libdeflate.h>

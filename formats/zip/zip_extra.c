@@ -1,4 +1,4 @@
-/* The extra fields of an entry's record: what did not fit, exact times, owners. */
+/* Reads the extra fields of an entry's record: what did not fit, exact times, owners. */
 
 #include "zip_extra.h"
 

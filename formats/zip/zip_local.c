@@ -1,4 +1,4 @@
-/* Local headers: they must say what the directory says. */
+/* Checks that local headers say what the directory says. */
 
 #include <errno.h>
 #include <string.h>

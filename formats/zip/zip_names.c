@@ -1,4 +1,4 @@
-/* Names that several entries of a zip have. */
+/* Finds names that several entries of a zip have. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* bzip2, LZMA, zstd and whatever else libarchive knows: it is shown an archive of one entry, whose
- * header we write. What comes out is checked like everything else. */
+/* Reads bzip2, LZMA, zstd and whatever else libarchive knows: it is shown an archive of one entry,
+ * whose header we write. What comes out is checked like everything else. */
 
 #include <errno.h>
 #include <stdlib.h>

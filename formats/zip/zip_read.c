@@ -1,4 +1,4 @@
-/* Reading zip, by its central directory: small contents come in batches (zip_ahead.c), large ones
+/* Reads zip, by its central directory: small contents come in batches (zip_ahead.c), large ones
  * as streams. */
 
 #include <errno.h>

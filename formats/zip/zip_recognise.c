@@ -1,4 +1,4 @@
-/* Is it a zip? */
+/* Tells whether a file is a zip. */
 
 #include <sys/stat.h>
 

@@ -19,12 +19,12 @@ static bool begins_entry(unsigned char last[MAGIC_SIZE - 1], const unsigned char
 {
     static const unsigned char magic[MAGIC_SIZE] = {'P', 'K', 3, 4};
     const size_t before = MAGIC_SIZE - 1, first = n < before ? n : before;
-    unsigned char joint[2 * (MAGIC_SIZE - 1)];
+    unsigned char seam[2 * (MAGIC_SIZE - 1)];
 
-    memcpy(joint, last, before);
-    memcpy(joint + before, data, first);
-    memcpy(last, n < before ? joint + n : data + n - before, before);
-    return memmem(joint, before + first, magic, sizeof magic) ||
+    memcpy(seam, last, before);
+    memcpy(seam + before, data, first);
+    memcpy(last, n < before ? seam + n : data + n - before, before);
+    return memmem(seam, before + first, magic, sizeof magic) ||
            memmem(data, n, magic, sizeof magic);
 }
 

@@ -1,4 +1,4 @@
-/* Entries of any size, in bounded memory. */
+/* Reads entries of any size in bounded memory. */
 
 #include <errno.h>
 #include <stdlib.h>

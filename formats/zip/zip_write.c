@@ -1,4 +1,4 @@
-/* Writing zip: blocks (zip_write_block.c) in their order, and the central directory after them. The
+/* Writes zip: blocks (zip_write_block.c) in their order, and the central directory after them. The
  * header of a file that is spread over several blocks is written anew when its end has come or, on
  * a pipe, a descriptor follows. */
 

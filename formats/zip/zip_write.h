@@ -10,8 +10,8 @@ struct libdeflate_compressor;
 /* What a block has in it, kept from block to block. */
 struct zip_block {
     struct libdeflate_compressor *compressor;
-    struct joint *joint;        /* for pieces */
-    struct zip_record *records; /* owned, as are their names */
+    struct open_deflate *deflate; /* for pieces */
+    struct zip_record *records;   /* owned, as are their names */
     size_t count, room;
     bool is_open;   /* the last record has no end in this block */
     size_t content; /* where in the plain bytes its content begins */

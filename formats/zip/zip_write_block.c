@@ -1,5 +1,6 @@
-/* Blocks of a zip archive. One holds whole entries, deflated as they end, so that their sizes stand
- * in the local header. A file that is spread over several blocks is deflated piece by piece. */
+/* Makes the blocks of a zip archive. One holds whole entries, deflated as they end, so that their
+ * sizes stand in the local header. A file that is spread over several blocks is deflated piece by
+ * piece. */
 
 #include <errno.h>
 #include <libdeflate.h>
@@ -10,7 +11,7 @@
 
 #include "base/cleanup.h"
 #include "codec/crc.h"
-#include "codec/joint.h"
+#include "codec/open_deflate.h"
 #include "zip_write.h"
 
 enum { LONGEST_NAME = 65534 }; /* and a directory's slash */
@@ -173,11 +174,11 @@ static int add_piece(const struct zip_writer *w, struct format_block *b, const v
     if (w->level == 0 && w->can_patch) {
         r = buf_add(&b->packed, data, n);
     } else {
-        if (!z->joint)
-            z->joint = joint_new(w->level);
-        r = z->joint ? joint_deflate(z->joint, data, n, &b->packed) : -ENOMEM;
+        if (!z->deflate)
+            z->deflate = open_deflate_new(w->level);
+        r = z->deflate ? open_deflate_add(z->deflate, data, n, &b->packed) : -ENOMEM;
         if (r == 0 && z->ends)
-            r = joint_end(&b->packed);
+            r = open_deflate_end(&b->packed);
     }
     if (r < 0)
         return r == -ENOMEM ? error_nomem(err) : error_set(err, -r, NULL, "cannot compress");
@@ -215,7 +216,7 @@ void zip_block_drop(struct format_block *b)
     drop_records(z, 0);
     free(z->records);
     libdeflate_free_compressor(z->compressor);
-    joint_free(z->joint);
+    open_deflate_free(z->deflate);
     free(z);
     b->codec = NULL;
 }

@@ -1,5 +1,5 @@
-/* The job of amending: the old archive into a spool, and from there, with what the tree has for
- * it, into a new one. */
+/* The job of amending: reads the old archive into a spool, and writes it from there, with what the
+ * tree has for it, as a new one. */
 
 #include "job.h"
 

@@ -1,5 +1,5 @@
-/* Amending: an index is of use where all files that its code came from are in the archive with the
- * content that they have in the tree. */
+/* Amending: leaves behind what is of no use. An index is of use where all files that its code came
+ * from are in the archive with the content that they have in the tree. */
 
 #include <fcntl.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Amending: which file of the tree a source of the archive was made from. The content must be the
- * same; of several, the one whose path has the longest common end, then the one with more valid
+/* Amending: finds which file of the tree a source of the archive was made from. The content must be
+ * the same; of several, the one whose path has the longest common end, then the one with more valid
  * caches (a copy that a build left behind has none). */
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Amending: the entries of the new archive. Those of the old one, its sources with the times of
- * the tree's, and the valid caches. */
+/* Amending: lists the entries of the new archive: those of the old one, its sources with the times
+ * of the tree's, and the valid caches. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* Amending: what the source tree and its cache directories hold, judged as packing judges it. */
+/* Amending: finds what the source tree and its cache directories hold, judged as packing judges it.
+ */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Amending: the times of the sources. The manifest, and a tar, have the exact ones. A zip's own
- * times must also suit the .pyc files in it, for those who import from it without unpacking. */
+/* Amending: gives the sources their times. The manifest, and a tar, have the exact ones. A zip's
+ * own times must also suit the .pyc files in it, for those who import from it without unpacking. */
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* The indexes of an archive, met while it is read from end to end. */
+/* Collects the indexes of an archive while it is read from end to end. */
 
 #include "indexes.h"
 
@@ -232,11 +232,11 @@ static int meet_all(struct archive_indexes *v, struct archive_reading *in,
 }
 
 /* A format that rounds times has the exact ones in its manifest. */
-static int take_exact_times(struct manifest *met, const struct manifest *recorded,
+static int take_exact_times(struct manifest *found, const struct manifest *recorded,
                             struct wp_error *err)
 {
-    for (size_t i = 0; i < met->entry_count; i++) {
-        struct entry *e = &met->entries[i];
+    for (size_t i = 0; i < found->entry_count; i++) {
+        struct entry *e = &found->entries[i];
         const struct entry *m = manifest_find(recorded, e->path);
 
         if (m && m->type == e->type && entry_take_attributes(e, m) < 0)
@@ -249,15 +249,15 @@ static int take_exact_times(struct manifest *met, const struct manifest *recorde
  * manifest knows; so it is with sources that are not in the archive. */
 static void take_records(struct manifest *m, struct manifest *recorded)
 {
-    struct manifest met = *m;
+    struct manifest own = *m;
 
     texts_free(&recorded->texts);
     free(recorded->entries);
     *m = *recorded;
     m->is_read = false;
-    m->texts = met.texts;
-    m->entries = met.entries;
-    m->entry_count = met.entry_count;
+    m->texts = own.texts;
+    m->entries = own.entries;
+    m->entry_count = own.entry_count;
     *recorded = (struct manifest){0};
 }
 

@@ -1,4 +1,4 @@
-/* The job of `env`: gathering caches and probes, and saying what their settings are. */
+/* The job of `env`: gathers caches and probes, and says what their settings are. */
 
 #include "env.h"
 

@@ -1,4 +1,4 @@
-/* What several machines have in common. */
+/* Finds what several machines have in common. */
 
 #include <errno.h>
 #include <stdlib.h>

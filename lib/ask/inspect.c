@@ -1,4 +1,4 @@
-/* The job of inspecting: what is in the indexes, without judging them. */
+/* The job of inspecting: tells what is in the indexes, without judging them. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -195,24 +195,24 @@ int wp_inspect_path(const struct wp_context *context, const char *path,
     return r;
 }
 
-static int inspect_met(const struct archive_indexes *found, const struct archive_index *met,
-                       struct wp_verify_report *report, struct wp_error *err)
+static int inspect_found(const struct archive_indexes *found, const struct archive_index *item,
+                         struct wp_verify_report *report, struct wp_error *err)
 {
-    _cleanup_free_ char *dir = path_dir(met->path);
+    _cleanup_free_ char *dir = path_dir(item->path);
     struct beside beside = {.dir = dir, .archive = found};
     struct wp_index_status s = {0};
     const char *misplaced;
     bool has_source;
 
-    s.index = strdup(met->path);
-    s.source = archive_indexes_source(found, met, &misplaced, &has_source);
+    s.index = strdup(item->path);
+    s.source = archive_indexes_source(found, item, &misplaced, &has_source);
     if (!dir || !s.index || !s.source) {
         judge_clear(&s);
         return error_nomem(err);
     }
     if (!has_source)
         free(take_ptr(s.source));
-    return add_index(report, &s, &met->text, met->unread, &beside, err);
+    return add_index(report, &s, &item->text, item->unread, &beside, err);
 }
 
 int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *result, struct wp_error *err)
@@ -222,7 +222,7 @@ int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *result, st
 
     *result = (struct wp_verify_report){0};
     for (size_t i = 0; i < found.count && r == 0; i++)
-        r = inspect_met(&found, &found.items[i], result, err);
+        r = inspect_found(&found, &found.items[i], result, err);
     judge_sort(result);
     archive_indexes_clear(&found);
     if (r < 0)

@@ -1,4 +1,5 @@
-/* The job of listing: from the manifest alone where it can be found at once, else entry by entry.
+/* The job of listing: tells the entries, from the manifest alone where it can be found at once,
+ * else entry by entry.
  */
 
 #include "archive/patterns.h"

@@ -1,4 +1,4 @@
-/* The job of `path`: where Numba looks for the cache of a source file. */
+/* The job of `path`: tells where Numba looks for the cache of a source file. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* passwd(5) and group(5), read line by line with glibc's parser, which asks nobody else. */
+/* Reads passwd(5) and group(5) line by line with glibc's parser, which asks nobody else. */
 
 #include <errno.h>
 #include <grp.h>

@@ -1,4 +1,4 @@
-/* A growable run of bytes. */
+/* Keeps a growable run of bytes. */
 
 #include "base/buf.h"
 

@@ -1,6 +1,7 @@
-/* The functions below are deprecated for what takes any algorithm of any provider, which allocates
- * memory for each digest that it begins, and crashes where it finds none the first time. These
- * cannot fail: a digest is in the midst of jobs that have no way to say so. */
+/* Takes SHA-1 and SHA-256 digests. The functions used here are deprecated for what takes any
+ * algorithm of any provider, which allocates memory for each digest that it begins, and crashes
+ * where it finds none the first time. These cannot fail: a digest is in the midst of jobs that have
+ * no way to say so. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "base/digest.h"
@@ -84,7 +85,7 @@ void hex_encode(const unsigned char *data, size_t n, char *out)
     *out = '\0';
 }
 
-/* Of each character its value as a digit and 1, or 0. */
+/* The value of each character as a digit, and 1; 0 where it is none. */
 static const unsigned char hex_digits[256] = {
     ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
     ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,

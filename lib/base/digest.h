@@ -13,7 +13,7 @@ void sha256_end(struct sha256 *s, unsigned char out[SHA256_SIZE]); /* and starts
 void sha256_free(struct sha256 *s);
 
 void sha256_of(const void *data, size_t n, unsigned char out[SHA256_SIZE]);
-/* Of what can be read from FD, to its end. 0 or negative errno. */
+/* The digest of what can be read from FD, to its end. 0 or negative errno. */
 int sha256_of_file(int fd, unsigned char out[SHA256_SIZE]);
 void sha1_of(const void *data, size_t n, unsigned char out[SHA1_SIZE]);
 

@@ -1,4 +1,4 @@
-/* Path arithmetic on bytes. */
+/* Does path arithmetic on bytes, and keeps lists of paths. */
 
 #include "base/path.h"
 

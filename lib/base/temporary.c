@@ -1,4 +1,4 @@
-/* Files under a temporary name, and removing those that a killed run has left. */
+/* Makes files under a temporary name, and removes those that a killed run has left. */
 
 #include "temporary.h"
 

@@ -20,5 +20,5 @@ bool temporary_is(const char *name, const char *prefix);
 /* Removes NAME in DIR, and the file that has TAIL (or NULL) behind that name, where a dead run of
  * this user has made it. */
 void temporary_remove_dead(int dir, const char *name, const char *tail);
-/* Likewise all such names in DIR. What cannot be looked at stays. */
+/* Likewise all such names in DIR. What cannot be opened stays. */
 void temporary_sweep(int dir, const char *prefix, const char *tail);

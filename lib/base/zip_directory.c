@@ -1,4 +1,4 @@
-/* The end record of a zip archive and the records of its entries. */
+/* Reads the end record of a zip archive and the records of its entries. */
 
 #include "zip_directory.h"
 

@@ -1,4 +1,4 @@
-/* The staging directory of an area, and its lock.
+/* Makes, opens and removes the staging directory of an area, and its lock.
  *
  * Making a staging directory races with another process that cleans up: between mkdir and flock a
  * fresh one looks dead. Both sides therefore follow one rule: who has the lock looks whether the

@@ -1,4 +1,4 @@
-/* What may be done to what is in a target: found out before anything is touched. */
+/* Finds out what may be done to what is in a target, before anything is touched. */
 
 #include <dirent.h>
 #include <errno.h>

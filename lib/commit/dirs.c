@@ -1,6 +1,6 @@
-/* Directories: what the caller set for them, a look for mount points in those that are to go, and
- * the group that those staged elsewhere would have got. Trees may be deep: no recursion, and few
- * descriptors. */
+/* Looks after directories: what the caller set for them, a look for mount points in those that are
+ * to go, and the group that those staged elsewhere would have got. Trees may be deep: no recursion,
+ * and few descriptors. */
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* Attributes of directories that are staged and will be renamed as a whole: set while nobody sees
- * them, from the bottom up, since one above may become impossible to enter.
+/* Sets the attributes of directories that are staged and will be renamed as a whole, while nobody
+ * sees them, from the bottom up, since one above may become impossible to enter.
  *
  * The caller has named most of them. Where the filesystem counts the links of a directory, the
  * count says whether there are others in it; only then, or where it does not count, the directory

@@ -1,4 +1,4 @@
-/* Writing the journal: what a commit does, as text that is whole or counts as not there.
+/* Writes the journal: what a commit does, as text that is whole or counts as not there.
  *
  *   warmpack-journal 1 merge            or "keep": files that exist stay
  *   area .warmpack-AbCdEf /srv/app      staging directory and physical path of each target

@@ -1,4 +1,4 @@
-/* Reading a journal, as journal.c writes it. Nothing is believed: the digest guards against a cut,
+/* Reads a journal, as journal.c writes it. Nothing is believed: the digest guards against a cut,
  * not against a forger. */
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* What dead runs left in a directory, for jobs that may have nothing to stage there. */
+/* Finds what dead runs left in a directory, for jobs that may have nothing to stage there. */
 
 #include <dirent.h>
 #include <errno.h>

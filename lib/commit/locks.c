@@ -1,4 +1,4 @@
-/* Locks, and waiting for the processes that hold them. */
+/* Takes locks, and waits for the processes that hold them. */
 
 #include <dirent.h>
 #include <errno.h>

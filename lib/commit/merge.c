@@ -1,4 +1,4 @@
-/* One name of a staged directory: what must be done so that it stands in the target.
+/* Plans, for one name of a staged directory, what must be done so that it stands in the target.
  *
  * A name that the target does not have is renamed as a whole; two directories are merged name by
  * name. Where two areas overlap, a directory that an earlier area brings counts as there already:

@@ -1,5 +1,5 @@
-/* The operations that move something, or open the way for it. Each finds out from the inodes
- * whether it is done. */
+/* Carries out the operations that move something, or open the way for it. Each finds out from the
+ * inodes whether it is done. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* What a commit will do: the staged trees compared with the targets, nothing touched.
+/* Plans what a commit will do: compares the staged trees with the targets, and touches nothing.
  *
  * Pairs of directories to be merged wait in a queue, which the merging of their names fills; the
  * operations that come of it are put into their order at the end. */

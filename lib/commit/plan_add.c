@@ -1,4 +1,5 @@
-/* What a plan is made of: its operations, and the pairs of directories that wait to be merged. */
+/* Adds to a plan what it is made of: its operations, and the pairs of directories that wait to be
+ * merged. */
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* What dead runs left in a target: their commit is completed where it had been decided, and what
- * they staged is removed.
+/* Clears up what dead runs left in a target: their commit is completed where it had been decided,
+ * and what they staged is removed.
  *
  * The staging directory of another user is none of our business, and neither is anything that
  * only has the right name. Whoever holds the lock of the first area's staging rules all areas of

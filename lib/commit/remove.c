@@ -1,4 +1,4 @@
-/* What a commit takes away from the targets, beside what it replaces. */
+/* Plans what a commit takes away from the targets, beside what it replaces. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Carrying out a list of operations, or taking them back.
+/* Carries out a list of operations, or takes them back.
  *
  * Nothing that was in a target is lost before the end: a staged thing and what it replaces change
  * places, so that an error can be answered by changing them back. Each operation finds out from
@@ -26,24 +26,24 @@ static bool holds_staging(const struct run *run, const struct stat *st)
     return false;
 }
 
-static int set_dir(const struct run *run, const struct staging_op *op, bool settle)
+static int set_dir(const struct run *run, const struct staging_op *op, bool is_final)
 {
     const struct staging_area *a = &run->areas[op->area];
     struct stat st;
     int flags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
 
     _cleanup_close_ int fd = beneath_open(a->target_fd, op->path, flags, 0);
-    if (fd == -EACCES && !settle && beneath_chmod(a->target_fd, op->path, op->mode | 0700) == 0)
+    if (fd == -EACCES && !is_final && beneath_chmod(a->target_fd, op->path, op->mode | 0700) == 0)
         fd = beneath_open(a->target_fd, op->path, flags, 0);
     /* The second time, its final mode or that of one above it may shut us out. */
     if (fd < 0)
-        return settle ? 0 : fd;
+        return is_final ? 0 : fd;
     if (fstat(fd, &st) < 0)
         return -errno;
     bool holds = holds_staging(run, &st);
-    if (settle && !holds)
+    if (is_final && !holds)
         return 0;
-    mode_t for_now = holds && !settle && geteuid() != 0 ? 0700 : 0;
+    mode_t for_now = holds && !is_final && geteuid() != 0 ? 0700 : 0;
     uid_t uid = op->uid == st.st_uid ? (uid_t)-1 : op->uid;
     gid_t gid = op->gid == st.st_gid ? (gid_t)-1 : op->gid;
     if ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0)
@@ -55,9 +55,9 @@ static int set_dir(const struct run *run, const struct staging_op *op, bool sett
 }
 
 /* As with tar, the others are done all the same. */
-static void set_dir_or_report(const struct run *run, const struct staging_op *op, bool settle)
+static void set_dir_or_report(const struct run *run, const struct staging_op *op, bool is_final)
 {
-    int r = set_dir(run, op, settle);
+    int r = set_dir(run, op, is_final);
     if (r >= 0)
         return;
     const char *target = run->areas[op->area].target;

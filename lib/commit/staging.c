@@ -1,4 +1,4 @@
-/* The caller's side of staging: areas, what is set for them, commit and clearing up. */
+/* Serves the callers of staging: areas, what is set for them, commit and clearing up. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* The target of an area: opened name by name, and made where it is missing. */
+/* Opens the target of an area name by name, and makes it where it is missing. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* The verdict on one index from facts about files, and the report that verdicts are collected in.
+/* Judges one index from facts about files, and collects the verdicts in a report.
  */
 
 #include "judge.h"
@@ -144,7 +144,7 @@ static int judge_data(struct wp_index_status *s, const struct index *index,
             return judge_set(
                 s, WP_SUSPECT,
                 "%s is older than the source: it may hold the code of an earlier version", name);
-        /* Of a stamp that is the content, times say nothing. */
+        /* Times say nothing of a stamp that is the content. */
         if (facts->ahead && s->stamp.kind != WP_STAMP_CONTENT)
             *facts->ahead = true;
     }

@@ -1,4 +1,4 @@
-/* Judging the keys of an index: versions, and the CPUs that its code is for. */
+/* Judges the keys of an index: versions, and the CPUs that its code is for. */
 
 #include "keys.h"
 

@@ -1,4 +1,4 @@
-/* Notes beside the verdicts: what may surprise though an index is valid. */
+/* Adds notes beside the verdicts: what may surprise though an index is valid. */
 
 #include "notes.h"
 

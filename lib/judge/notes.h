@@ -11,7 +11,7 @@
 int note_add(struct wp_verify_report *r, enum wp_note_kind kind, const char *path, const char *fmt,
              ...) __attribute__((format(printf, 4, 5)));
 
-/* Of one judged index and the object code of its data files. */
+/* Adds the notes on one judged index and the object code of its data files. */
 int note_index(struct wp_verify_report *r, const struct wp_index_status *s,
                const struct data_facts *facts, const char *old_root);
 /* Code of S for a CPU, or with a feature, that is not known here: nobody can say where it runs. */

@@ -1,4 +1,4 @@
-/* Judging one index on disk. */
+/* Judges one index on disk. */
 
 #include "on_disk.h"
 

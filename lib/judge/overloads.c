@@ -1,4 +1,4 @@
-/* The overloads of an index as texts, bounded. */
+/* Writes the overloads of an index as texts of bounded length. */
 
 #include "overloads.h"
 

@@ -1,4 +1,4 @@
-/* The layout, where to: the roots, and the destinations that each record has below them. */
+/* The layout, where to: finds the roots, and the destinations that each record has below them. */
 
 #include <errno.h>
 #include <stdlib.h>

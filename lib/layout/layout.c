@@ -1,4 +1,4 @@
-/* The layout, which index goes where. */
+/* The layout: decides which index goes where. */
 
 #include "layout.h"
 

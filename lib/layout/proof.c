@@ -1,4 +1,4 @@
-/* The layout, the proof: every index in its final place is judged like any other on disk, by the
+/* The layout, the proof: judges every index in its final place like any other on disk, by the
  * pool. */
 
 #include <stdlib.h>

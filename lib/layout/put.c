@@ -1,4 +1,4 @@
-/* The layout, how: cache files into the staged trees, and what is removed for them. */
+/* The layout, how: puts cache files into the staged trees, and removes what stands in their way. */
 
 #include <errno.h>
 #include <fcntl.h>

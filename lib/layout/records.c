@@ -1,5 +1,5 @@
-/* The layout, what there is: directories of cache files, and the destinations that are spoken for.
- * A tree may have thousands of either, so each is found without looking at all of them. */
+/* The layout, what there is: keeps the directories of cache files, and the destinations that are
+ * claimed. A tree may have thousands of either, so each is found without looking at all of them. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -125,7 +125,7 @@ struct layout_record **layout_records_at(const struct layout *l, const char *dir
     return l->by_dir + low;
 }
 
-/* ---- Destinations that are spoken for ---------------------------------------------------- */
+/* ---- Destinations that are claimed -------------------------------------------------------- */
 
 static char *claim_key(const struct layout_destination *d, const struct layout_file *f)
 {

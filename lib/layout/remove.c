@@ -1,4 +1,5 @@
-/* The layout, what goes: files that stand where others come, and what has gone elsewhere. */
+/* The layout, what goes: removes files that stand where others come, and what has gone elsewhere.
+ */
 
 #include <dirent.h>
 #include <errno.h>

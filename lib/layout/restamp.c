@@ -1,4 +1,4 @@
-/* Rewriting the stamps of indexes and .pyc files in place. */
+/* Rewrites the stamps of indexes and .pyc files in place. */
 
 #include "restamp.h"
 

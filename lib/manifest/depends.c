@@ -1,5 +1,5 @@
-/* Folds over the sets of a manifest: a set says what its own files and the sets that it uses say,
- * and those have smaller numbers. */
+/* Asks once about each file, and once about each set of a manifest: a set says what its own files
+ * and the sets that it uses say, and those have smaller numbers. */
 
 #include "manifest/depends.h"
 

@@ -1,4 +1,4 @@
-/* What manifests are made of: names of values, paths, memory, finding. */
+/* Holds what manifests are made of: names of values, paths, memory, finding. */
 
 #include "manifest/manifest.h"
 

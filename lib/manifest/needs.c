@@ -1,4 +1,4 @@
-/* The features that code for each CPU of a manifest needs. */
+/* Finds the features that code for each CPU of a manifest needs. */
 
 #include "manifest/needs.h"
 

@@ -1,4 +1,4 @@
-/* Indexes as they were before their keys were made another CPU's, in state.jsonl. */
+/* Keeps indexes as they were before their keys were made another CPU's, in state.jsonl. */
 
 #include "manifest/originals.h"
 

@@ -1,6 +1,6 @@
-/* The records of a manifest. They are independent of one another, so they are parsed in pieces, on
- * all threads. What has been parsed and digested is let go, so that text and records together take
- * hardly more memory than the larger of them. */
+/* Parses the records of a manifest. They are independent of one another, so they are parsed in
+ * pieces, on all threads. What has been parsed and digested is let go, so that text and records
+ * together take hardly more memory than the larger of them. */
 
 #include "manifest_private.h"
 

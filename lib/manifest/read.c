@@ -1,4 +1,4 @@
-/* A manifest from its text: the first line and the last ones. pieces.c reads the rest. */
+/* Reads a manifest from its text: the first line and the last ones. pieces.c reads the rest. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -145,7 +145,7 @@ static int read_entry(const struct json_line *l, struct entry *e)
 }
 
 /* *TEXT, which is malloc's, becomes one of T's. */
-static int settle(struct texts *t, char **text, char *like)
+static int share_text(struct texts *t, char **text, char *like)
 {
     _cleanup_free_ char *own = *text;
 
@@ -164,9 +164,9 @@ static int parse_entry(const struct json_line *l, struct entry *e, const struct 
         entry_clear(e);
         return r;
     }
-    r = settle(t, &e->path, NULL) | settle(t, &e->target, NULL) |
-        settle(t, &e->uname, before ? before->uname : NULL) |
-        settle(t, &e->gname, before ? before->gname : NULL);
+    r = share_text(t, &e->path, NULL) | share_text(t, &e->target, NULL) |
+        share_text(t, &e->uname, before ? before->uname : NULL) |
+        share_text(t, &e->gname, before ? before->gname : NULL);
     return r < 0 ? error_nomem(l->err) : 0;
 }
 

@@ -1,4 +1,4 @@
-/* state.jsonl: what was done with a manifest where it was unpacked. */
+/* Writes and reads state.jsonl: what was done with a manifest where it was unpacked. */
 
 #include <errno.h>
 #include <limits.h>

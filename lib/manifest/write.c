@@ -1,4 +1,4 @@
-/* The text of a manifest, from its records. */
+/* Writes the text of a manifest from its records. */
 
 #include <errno.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-/* The hashed names of directories in zips. */
+/* Finds the hashed names of directories in zips. */
 
 #include <errno.h>
 #include <stdlib.h>

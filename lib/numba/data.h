@@ -15,6 +15,6 @@ struct data_facts {
 };
 
 /* Reads the data file and looks into its object code; TEXT may be NULL. -EINVAL where Numba could
- * not unpickle it. Of one that no Numba wrote, nothing is found. */
+ * not unpickle it. Nothing is found of a file that no Numba wrote. */
 int data_read(const unsigned char *data, size_t size, const char *text, struct data_facts *out,
               struct wp_error *err);

@@ -1,4 +1,4 @@
-/* Sets of features: the tables behind them, what builds on what, and sets as texts. */
+/* Handles sets of features: the tables behind them, what builds on what, and sets as texts. */
 
 #include "numba/features.h"
 

@@ -19,9 +19,9 @@ enum features_arch {
     FEATURES_X86_64,
     FEATURES_AARCH64
 };
-/* Of a triple such as "x86_64-pc-linux-gnu". */
+/* The architecture of a triple such as "x86_64-pc-linux-gnu". */
 enum features_arch features_arch_of(const char *triple);
-/* Of this program. */
+/* That of this program. */
 enum features_arch features_arch_here(void);
 /* "x86_64", "aarch64", "other", "unknown": static. */
 const char *features_arch_name(enum features_arch arch);

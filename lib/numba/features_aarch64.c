@@ -1,4 +1,4 @@
-/* What aarch64 CPUs can have. */
+/* Lists what aarch64 CPUs can have. */
 
 #include "numba/features_table.h"
 

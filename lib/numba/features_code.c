@@ -1,4 +1,4 @@
-/* What code needs: what the name of its CPU implies, and the list of features. */
+/* Finds what code needs: what the name of its CPU implies, and the list of features. */
 
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* What the names of CPUs stand for.
+/* Lists what the names of CPUs stand for.
  * Source: LLVM 11 to 22, X86TargetParser.cpp. Where releases of LLVM differ, the larger set is
  * given: code may have been compiled with it. */
 

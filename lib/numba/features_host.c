@@ -1,4 +1,5 @@
-/* What this machine can do: from the CPUID instruction, or from what Linux tells on aarch64. */
+/* Finds what this machine can do: from the CPUID instruction, or from what Linux tells on aarch64.
+ */
 
 #include "numba/features_table.h"
 

@@ -1,4 +1,4 @@
-/* What x86-64 CPUs can have. */
+/* Lists what x86-64 CPUs can have. */
 
 #include "numba/features_table.h"
 

@@ -1,4 +1,4 @@
-/* Reading a cache index: two pickles, the version and (stamp, overloads).
+/* Reads a cache index: two pickles, the version and (stamp, overloads).
  * Source: numba/core/caching.py, IndexDataCacheFile and CacheImpl.get_filename_base. */
 
 #include "numba/index.h"

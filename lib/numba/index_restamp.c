@@ -1,4 +1,4 @@
-/* Rewriting the stamp of a cache index.
+/* Rewrites the stamp of a cache index.
  *
  * The stamp is the first thing in the index's second pickle: PROTO, FRAME, the time, the size,
  * TUPLE2. A float or a digest is replaced in its place. A whole number may need an opcode of

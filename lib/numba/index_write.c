@@ -1,4 +1,4 @@
-/* Writing a cache index from the overloads of others. */
+/* Writes a cache index from the overloads of others. */
 
 #include "numba/index_write.h"
 

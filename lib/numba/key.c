@@ -1,4 +1,4 @@
-/* Reading and comparing the keys of overloads. */
+/* Reads and compares the keys of overloads. */
 
 #include "numba/key.h"
 

@@ -1,4 +1,4 @@
-/* The pickle reader: framing, the memo, the table of opcodes, and the loop that follows it.
+/* Reads pickles: framing, the memo, the table of opcodes, and the loop that follows it.
  * Source of the rules: CPython, Lib/pickle.py and Lib/pickletools.py. */
 
 #include "pickle_machine.h"

@@ -1,4 +1,4 @@
-/* Writing a pickle from pieces of others, opcode by opcode. */
+/* Writes a pickle from pieces of others, opcode by opcode. */
 
 #include "numba/pickle_copy.h"
 

@@ -1,4 +1,4 @@
-/* Comparing what pickles say. */
+/* Compares what pickles say. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Values that a pickle holds as binary literals. */
+/* Reads the values that a pickle holds as binary literals. */
 
 #include "pickle_machine.h"
 

@@ -1,4 +1,4 @@
-/* The pickle reader's stack, memo and memory. */
+/* Keeps the pickle reader's stack, memo and memory. */
 
 #include "pickle_machine.h"
 

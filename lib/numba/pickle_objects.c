@@ -1,4 +1,4 @@
-/* The opcodes that make containers and objects of values that are already there. */
+/* Carries out the opcodes that make containers and objects of values that are already there. */
 
 #include "pickle_machine.h"
 

@@ -7,10 +7,10 @@
 
 #include "base/array.h"
 
-/* The values that were met: a hash table of pointers, half full at most, and those of them whose
- * members were not looked at yet. */
+/* The values that were visited: a hash table of pointers, half full at most, and those of them
+ * whose members were not looked at yet. */
 struct walk {
-    const struct pickle_value **met; /* owned; of a power of two slots */
+    const struct pickle_value **visited; /* owned; of a power of two slots */
     size_t slots, count;
     const struct pickle_value **waiting; /* owned */
     size_t waiting_count;
@@ -20,23 +20,23 @@ static const struct pickle_value **slot_of(const struct walk *w, const struct pi
 {
     size_t at = (size_t)((uintptr_t)v >> 4) * 0x9e3779b97f4a7c15U >> 7;
 
-    while (w->met[at & (w->slots - 1)] && w->met[at & (w->slots - 1)] != v)
+    while (w->visited[at & (w->slots - 1)] && w->visited[at & (w->slots - 1)] != v)
         at++;
-    return &w->met[at & (w->slots - 1)];
+    return &w->visited[at & (w->slots - 1)];
 }
 
 static int grow(struct walk *w)
 {
     struct walk larger = {.slots = w->slots ? 2 * w->slots : 256};
 
-    larger.met = calloc(larger.slots, sizeof *larger.met);
-    if (!larger.met)
+    larger.visited = calloc(larger.slots, sizeof *larger.visited);
+    if (!larger.visited)
         return -ENOMEM;
     for (size_t i = 0; i < w->slots; i++)
-        if (w->met[i])
-            *slot_of(&larger, w->met[i]) = w->met[i];
-    free(w->met);
-    w->met = larger.met;
+        if (w->visited[i])
+            *slot_of(&larger, w->visited[i]) = w->visited[i];
+    free(w->visited);
+    w->visited = larger.visited;
     w->slots = larger.slots;
     return 0;
 }
@@ -86,7 +86,7 @@ int pickle_walk(const struct pickle_value *root, int (*fn)(void *arg, const stru
         if (r == 0)
             r = meet_members(&w, v);
     }
-    free(w.met);
+    free(w.visited);
     free(w.waiting);
     return r;
 }

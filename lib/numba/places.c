@@ -1,4 +1,4 @@
-/* The names and roots of Numba's cache directories, and who looks there. */
+/* Tells the names and roots of Numba's cache directories, and who looks there. */
 
 #include "numba/places.h"
 

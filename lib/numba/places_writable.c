@@ -1,4 +1,4 @@
-/* Could a user make a file in a directory that may not be there yet? */
+/* Tells whether a user could make a file in a directory that may not be there yet. */
 
 #include <errno.h>
 #include <fcntl.h>

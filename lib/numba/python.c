@@ -1,4 +1,4 @@
-/* Asking a Python interpreter for what decides whether it loads from a cache. */
+/* Asks a Python interpreter for what decides whether it loads from a cache. */
 
 #include <jansson.h>
 #include <stdlib.h>

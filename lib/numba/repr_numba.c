@@ -1,4 +1,4 @@
-/* What Numba's own types and signatures print of themselves.
+/* Prints Numba's own types and signatures as they do themselves.
  * Source: Numba 0.52 to 0.67, core/types/abstract.py (Type.__repr__ is the name that the type was
  * given, _type_reconstructor makes it), core/types/function_type.py, core/typing/templates.py. */
 

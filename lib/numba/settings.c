@@ -1,4 +1,4 @@
-/* Which of Numba's settings change the code that it makes. */
+/* Tells which of Numba's settings change the code that it makes. */
 
 /* Tells which NUMBA_ variables change code. */
 

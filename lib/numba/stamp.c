@@ -1,4 +1,4 @@
-/* The stamp of a source file, as Numba takes it. */
+/* Takes the stamp of a source file as Numba does. */
 
 #include "numba/stamp.h"
 

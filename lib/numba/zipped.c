@@ -1,4 +1,4 @@
-/* Sources in a zip, found as Python finds them. */
+/* Finds sources in a zip as Python does. */
 
 #include "numba/zipped.h"
 

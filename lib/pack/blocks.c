@@ -1,4 +1,4 @@
-/* Packing, second step: one job of the pool makes one block. It reads the files, takes their
+/* Packing, second step: makes the blocks, one a job of the pool. A job reads the files, takes their
  * digests, lays them out in the format and compresses, all while the bytes are in the cache. */
 
 #include "blocks.h"

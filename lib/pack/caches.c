@@ -1,4 +1,4 @@
-/* Packing: which cache directories belong to the tree, inside it and outside. */
+/* Packing: finds which cache directories belong to the tree, inside it and outside. */
 
 #include <dirent.h>
 #include <errno.h>

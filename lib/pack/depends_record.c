@@ -1,5 +1,5 @@
-/* Packing, fourth step: what the code of each index can come from, into the manifest; and which
- * indexes are older than that, or name what is not there. */
+/* Packing, fourth step: records in the manifest what the code of each index can come from, and
+ * finds which indexes are older than that, or name what is not there. */
 
 #include <errno.h>
 #include <stdlib.h>

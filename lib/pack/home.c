@@ -1,4 +1,4 @@
-/* Packing: the directory of the manifest, and the ID that it is called by. */
+/* Packing: names the directory of the manifest, and the ID that it is called by. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Packing, third step: which indexes are valid, judged by what was really packed. Only a valid
+/* Packing, third step: judges which indexes are valid, by what was really packed. Only a valid
  * index may ever be restamped or grafted: the stamp of a stale one belongs to other code. */
 
 #include <errno.h>

@@ -1,6 +1,6 @@
-/* Packing, last step: files that are in no tree, and the manifest, which knows of all the others.
- * Its size stands before it, so it is written twice where it is too large to be kept: first only to
- * count, then into the archive as it is made. */
+/* Packing, last step: writes files that are in no tree, and the manifest, which knows of all the
+ * others. Its size stands before it, so it is written twice where it is too large to be kept: first
+ * only to count, then into the archive as it is made. */
 
 #include <stdlib.h>
 #include <string.h>

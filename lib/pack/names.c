@@ -1,4 +1,4 @@
-/* Packing: which hashed names Numba would give the source directories of the tree. */
+/* Packing: finds which hashed names Numba would give the source directories of the tree. */
 
 #include <errno.h>
 #include <fcntl.h>

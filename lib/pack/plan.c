@@ -1,4 +1,4 @@
-/* Packing, first step: what goes into the archive, and under which name. */
+/* Packing, first step: decides what goes into the archive, and under which name. */
 
 #include <stdlib.h>
 #include <string.h>

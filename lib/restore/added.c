@@ -1,5 +1,5 @@
-/* Repairing: files of the tree that the archive did not have and that its sources import now: a
- * module that shadows another, or one that was looked for in vain. */
+/* Repairing: finds files of the tree that the archive did not have and that its sources import now:
+ * a module that shadows another, or one that was looked for in vain. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* Repairing, third step: where the caches of each source directory lie now. In the tree; where the
- * archive had them; under the names that earlier paths of the tree gave them; where they belong. */
+/* Repairing, third step: finds where the caches of each source directory lie now: in the tree,
+ * where the archive had them, under the names that earlier paths of the tree gave them, or where
+ * they belong. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* Repairing, what was not packed: files in the directories of an archive that no manifest names.
- * They do not matter to caches, and are counted only. */
+/* Repairing, what was not packed: counts files in the directories of an archive that no manifest
+ * names. They do not matter to caches. */
 
 #include <dirent.h>
 #include <errno.h>

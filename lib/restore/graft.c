@@ -1,4 +1,4 @@
-/* The steps of repairing in the order in which an unpacking of caches alone takes them. */
+/* Takes the steps of repairing in the order in which an unpacking of caches alone takes them. */
 
 #include "graft.h"
 

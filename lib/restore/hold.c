@@ -1,6 +1,6 @@
-/* Repairing, between the second step and the third: sources whose caches hold code of files that
- * are not what was packed. Numba compares the source alone, so nothing is done that would let it
- * load them. */
+/* Repairing, between the second step and the third: holds back sources whose caches hold code of
+ * files that are not what was packed. Numba compares the source alone, so nothing is done that
+ * would let it load them. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ struct holding {
     const struct repair *repair;
 };
 
-/* Of a file that another manifest speaks for. */
+/* Has the file at PATH, which another manifest speaks for, the content of E? */
 static bool has_content(const struct restore *restore, const char *path, const struct entry *e)
 {
     _cleanup_close_ int fd = beneath_open(restore->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);

@@ -163,7 +163,7 @@ int restore_begin_layout(struct restore *restore, struct repair *repair, struct 
 int restore_add_caches(struct restore *restore, struct repair *repair, struct wp_error *err);
 
 /* ---- stamps.c */
-/* Of indexes that lie in staged trees until the commit, of those that stay, or of both. */
+/* Which indexes: those that lie in staged trees until the commit, those that stay, or both. */
 enum { STAMPS_STAGED = 1, STAMPS_STAYING = 2 };
 int restore_stamps(struct restore *restore, struct repair *repair, int which, struct wp_error *err);
 /* Data files in staged trees are not older than their sources; after restore_set_times. */

@@ -1,5 +1,5 @@
-/* Repairing, symbolic links: tools that cannot make them leave them out, or write their targets
- * into files. */
+/* Repairing: makes symbolic links again. Tools that cannot make them leave them out, or write their
+ * targets into files. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* Repairing, one directory of caches: which files in it are the tree's own, and what the manifest
- * says of them, as a record for the layout. */
+/* Repairing, one directory of caches: tells which files in it are the tree's own, and what the
+ * manifest says of them, as a record for the layout. */
 
 #include "job.h"
 

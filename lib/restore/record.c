@@ -1,5 +1,5 @@
-/* Repairing an installed wheel: installers remove what RECORD lists. The state beside the manifest,
- * and caches that lie beside their sources now, are listed like what was installed. */
+/* Repairing an installed wheel: adds to RECORD what installers are to remove. The state beside the
+ * manifest, and caches that lie beside their sources now, are listed like what was installed. */
 
 #include <errno.h>
 #include <stdlib.h>

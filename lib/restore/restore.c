@@ -1,4 +1,4 @@
-/* The job of repairing a tree that another tool unpacked, or that was moved. */
+/* Runs the job of repairing a tree that another tool unpacked, or that was moved. */
 
 #include "job.h"
 

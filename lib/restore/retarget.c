@@ -1,6 +1,6 @@
-/* Retargeting: which indexes of a tree may be, and where its state.jsonl is. For a tree that is
- * repaired, and for one that is to stay as it is in all else: that one is looked at as a dry run of
- * repairing does, and only what lies where Numba looks is changed. */
+/* Retargeting: finds which indexes of a tree may be, and where its state.jsonl is. For a tree that
+ * is repaired, and for one that is to stay as it is in all else: that one is looked at as a dry run
+ * of repairing does, and only what lies where Numba looks is changed. */
 
 #include "restore/retarget.h"
 

@@ -1,6 +1,6 @@
-/* Repairing, where several manifests lie in one tree (a site-packages directory, two archives in
- * one directory): which of them speaks for a file. Each looks after its own files alone, so that
- * no index is placed or counted twice and no two times are set in turn. */
+/* Repairing: finds, where several manifests lie in one tree (a site-packages directory, two
+ * archives in one directory), which of them speaks for a file. Each looks after its own files
+ * alone, so that no index is placed or counted twice and no two times are set in turn. */
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Repairing, fifth step: indexes and .pyc files whose source does not have the time that they
- * remember are changed to fit. Only where the source's content is what was packed. */
+/* Repairing, fifth step: changes indexes and .pyc files to fit whose source does not have the time
+ * that they remember, and only where the source's content is what was packed. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* Repairing, the record of it: a further line of state.jsonl where there is something new to say.
+/* Repairing, the record of it: adds a further line to state.jsonl where there is something new to
+ * say.
  */
 
 #include <errno.h>

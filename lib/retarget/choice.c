@@ -1,4 +1,4 @@
-/* Which CPUs the code of a tree was compiled for, and which of these builds to take. */
+/* Finds which CPUs the code of a tree was compiled for, and chooses among these builds. */
 
 #include <errno.h>
 #include <stdlib.h>

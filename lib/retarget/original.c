@@ -1,4 +1,4 @@
-/* An index as it was before it was retargeted, with what Numba has added since. */
+/* Restores an index as it was before it was retargeted, with what Numba has added since. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* The job of retargeting the indexes of one tree. */
+/* Runs the job of retargeting the indexes of one tree. */
 
 #include "retarget/retarget.h"
 
@@ -313,7 +313,8 @@ static char *copy(const char *text)
     return text ? strdup(text) : NULL;
 }
 
-static int tell(const struct retarget_job *job, const struct builds *builds, struct wp_error *err)
+static int fill_result(const struct retarget_job *job, const struct builds *builds,
+                       struct wp_error *err)
 {
     struct wp_retarget_result *result = job->result;
 
@@ -353,7 +354,7 @@ int retarget_run(struct retarget_job *job, struct wp_error *err)
     if (r == 0)
         r = plan(job, &originals, &builds, &lines, err);
     if (r >= 0)
-        r = tell(job, &builds, err);
+        r = fill_result(job, &builds, err);
     if (r == 0 && !job->dry_run)
         r = put_all(job, &lines, err);
     for (size_t i = 0; i < job->count; i++)

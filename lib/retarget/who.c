@@ -1,4 +1,4 @@
-/* Who will run the code: asks an interpreter, or reads a probe. */
+/* Finds who will run the code: asks an interpreter, or reads a probe. */
 
 #include <errno.h>
 #include <stdlib.h>

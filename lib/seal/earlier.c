@@ -1,4 +1,4 @@
-/* Sealing a tree that has a manifest already: the same one stays as it is, an older one is
+/* Sealing a tree that has a manifest already: leaves the same one as it is; an older one is
  * replaced, but one that knows how to make caches valid which are none now is kept. */
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Runs of bytes that several holders share. */
+/* Shares runs of bytes that several holders share. */
 
 #include "chunk.h"
 

@@ -1,4 +1,4 @@
-/* A ring of slots that are filled and taken in order, and worked on in any order. */
+/* Keeps a ring of slots that are filled and taken in order, and worked on in any order. */
 
 #include "pipeline.h"
 

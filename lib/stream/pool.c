@@ -1,4 +1,4 @@
-/* A fixed set of threads that run jobs. */
+/* Runs jobs on a fixed set of threads. */
 
 #include "pool.h"
 

@@ -1,4 +1,4 @@
-/* Removing a tree of any depth with a bounded number of descriptors and no recursion. */
+/* Removes a tree of any depth with a bounded number of descriptors and no recursion. */
 
 #include <dirent.h>
 #include <errno.h>

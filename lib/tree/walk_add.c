@@ -1,4 +1,4 @@
-/* Adding trees to a walk: what leads to a member, and its directories, listed on all threads. */
+/* Adds trees to a walk: what leads to a member, and its directories, listed on all threads. */
 
 #include <errno.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static int move_root(struct walk_run *r, int fd, const char *dir, struct wp_erro
 
 /* Sets the run's root and name_top (into CLEAN) for member PATH, whose clean form is CLEAN: beneath
  * the root given where no symlink leads there, else beneath a further one. */
-static int settle_root(struct walk_run *r, const char *path, char *clean, struct wp_error *err)
+static int resolve_root(struct walk_run *r, const char *path, char *clean, struct wp_error *err)
 {
     size_t n = strlen(path);
     bool as_dir = n > 0 && (path[n - 1] == '/' || (n > 1 && strcmp(path + n - 2, "/.") == 0));
@@ -289,7 +289,7 @@ int walk_add(struct walk *w, unsigned root, const char *path, const char *as,
     r.first = w->count;
     r.as_top = clean_as;
 
-    int e = settle_root(&r, path, clean, err);
+    int e = resolve_root(&r, path, clean, err);
     r.same = e == 0 && strcmp(r.name_top, r.as_top) == 0;
     if (e == 0)
         e = add_top(&r, err);

@@ -1,5 +1,5 @@
-/* --exclude, as GNU tar means it: a pattern matches where it matches any run of whole components;
- * its wildcards match slashes, too. */
+/* Matches patterns of --exclude as GNU tar does: a pattern matches where it matches any run of
+ * whole components; its wildcards match slashes, too. */
 
 #include <fnmatch.h>
 #include <string.h>

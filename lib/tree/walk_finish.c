@@ -1,4 +1,4 @@
-/* From items in the order in which they were found to a list without doubles, sorted bytewise. */
+/* Sorts items bytewise, in whatever order they were found, and drops doubles. */
 
 #include <stdlib.h>
 #include <string.h>

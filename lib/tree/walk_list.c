@@ -1,4 +1,4 @@
-/* Listing directories: each through its descriptor, nothing sorted yet. */
+/* Lists directories: each through its descriptor, nothing sorted yet. */
 
 #include "walk_list.h"
 

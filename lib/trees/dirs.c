@@ -1,5 +1,5 @@
-/* What a manifest says of caches: the directories of sources, the cache roots inside the tree, and
- * the lines of the indexes of a directory. */
+/* Tells what a manifest says of caches: the directories of sources, the cache roots inside the
+ * tree, and the lines of the indexes of a directory. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Finding the manifests of a tree: those in it, or the one that is named. */
+/* Finds the manifests of a tree: those in it, or the one that is named. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Reading one manifest: of the tree itself, or one that lies elsewhere. */
+/* Reads one manifest: of the tree itself, or one that lies elsewhere. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* What a manifest calls things: where manifests lie, and how names of the archive become paths of
- * the tree. */
+/* Tells what a manifest calls things: where manifests lie, and how names of the archive become
+ * paths of the tree. */
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Where the trees of manifests stood when they were packed. */
+/* Tells where the trees of manifests stood when they were packed. */
 
 #include <errno.h>
 #include <stdio.h>

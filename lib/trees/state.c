@@ -1,4 +1,4 @@
-/* state.jsonl beside a manifest: what was done with that in this tree. */
+/* Reads and stages state.jsonl beside a manifest: what was done with that in this tree. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* How far state.jsonl is to be believed. It lies in the tree, and a tree may have come from
+/* Tells how far state.jsonl is to be believed. It lies in the tree, and a tree may have come from
  * anybody: a tool that unpacks what it is given unpacks a state.jsonl, too. In the tree it may say
  * what it likes. Of a cache root outside of it, it is believed
  *

@@ -1,6 +1,6 @@
-/* Where the manifests of a tree are: one walk of its directories, as deep as they go. A virtual
- * environment has them in lib/python3.11/site-packages/NAME.dist-info, an executor's directory in
- * what it unpacked one or two levels down. No symbolic link is followed. */
+/* Finds where the manifests of a tree are, in one walk of its directories, as deep as they go. A
+ * virtual environment has them in lib/python3.11/site-packages/NAME.dist-info, an executor's
+ * directory in what it unpacked one or two levels down. No symbolic link is followed. */
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Unpacking, the check: is what lies in the staged tree what was packed? */
+/* Unpacking, the check: compares what lies in the staged tree with what was packed. */
 
 #include <errno.h>
 #include <stdlib.h>

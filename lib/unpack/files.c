@@ -1,4 +1,4 @@
-/* Unpacking, the files: small ones are written many to a job of the pool. */
+/* Unpacking, the files: writes them, many small ones to a job of the pool. */
 
 #include "files.h"
 

@@ -1,5 +1,5 @@
-/* Unpacking the caches alone, onto a tree that came another way: only those whose sources have the
- * content there that was compiled. */
+/* Unpacking the caches alone, onto a tree that came another way: keeps only those whose sources
+ * have the content there that was compiled. */
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* Unpacking only where it is needed, by one of the processes that ask for it at once. */
+/* Unpacks only where it is needed, by one of the processes that ask for it at once. */
 
 #include "job.h"
 

@@ -1,4 +1,5 @@
-/* Unpacking, the entries: their names here, which are wanted, and the table of them. */
+/* Unpacking, the entries: names them as they are here, tells which are wanted, and keeps the table
+ * of them. */
 
 #include "job.h"
 #include "numba/caches.h"

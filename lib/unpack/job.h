@@ -140,11 +140,12 @@ int unpack_check(struct unpack *u, struct wp_error *err);
 /* ---- layout.c: caches to their places in the staged trees */
 int unpack_layout(struct unpack *u, struct wp_error *err);
 
-/* ---- restamp.c: what does not have its time, before the commit */
+/* ---- restamp.c: restamps indexes whose source did not keep its recorded time; before the commit
+ */
 int unpack_restamp(struct unpack *u, struct wp_error *err);
 
 /* ---- graft.c: --caches-only */
-/* Takes out of the staged tree what does not fit the target's sources. */
+/* Removes from the staged tree the caches that do not fit the target's sources. */
 int unpack_graft(struct unpack *u, struct wp_error *err);
 
 /* ---- verify.c: judges the placed indexes, after the commit */

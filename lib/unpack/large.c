@@ -1,4 +1,4 @@
-/* Unpacking, a large file: written in pieces, in order, one at a time. */
+/* Unpacking, a large file: writes it in pieces, in order, one at a time. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* Unpacking, the layout: which directories of the staged tree hold caches, and what they serve. */
+/* Unpacking, the layout: finds which directories of the staged tree hold caches, and what they
+ * serve. */
 
 #include <errno.h>
 #include <stdlib.h>

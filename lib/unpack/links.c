@@ -1,4 +1,4 @@
-/* Unpacking, the links: they are made when all files are there, so that nothing is ever written
+/* Unpacking, the links: makes them when all files are there, so that nothing is ever written
  * through one. A hard link reaches only what this archive has unpacked, and what its target's name
  * meant when the archive told of the link: a later entry of that name does not change it. */
 

@@ -1,4 +1,5 @@
-/* Unpacking, the manifest: the last entry, or read first where the format holds less than it. */
+/* Unpacking, the manifest: takes it as the last entry, or reads it first where the format holds
+ * less than it. */
 
 #include <errno.h>
 #include <fcntl.h>

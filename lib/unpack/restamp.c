@@ -1,4 +1,4 @@
-/* Unpacking, where a filesystem cannot hold a time: indexes and .pyc files are changed to fit,
+/* Unpacking, where a filesystem cannot hold a time: changes indexes and .pyc files to fit,
  * while they are still staged. What is staged has been compared with the manifest. */
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Unpacking, the record of it: state.jsonl beside the manifest, from which --if-needed and later
- * repairs know what was done here. */
+/* Unpacking, the record of it: writes state.jsonl beside the manifest, from which --if-needed and
+ * later repairs know what was done here. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* Unpacking to standard output: contents of the selected files, one after the other. */
+/* Unpacking to standard output: writes the contents of the selected files, one after the other. */
 
 #include "job.h"
 

@@ -1,4 +1,4 @@
-/* Unpacking over what other archives have left: which of their manifests does this one supersede?
+/* Unpacking over what other archives have left: finds which of their manifests this one supersedes.
  *
  * A later release over an earlier one: the earlier manifest goes. Another archive beside the first,
  * though both bring a README or the __init__.py of a namespace: both stay, each for its own files.

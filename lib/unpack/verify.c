@@ -1,4 +1,4 @@
-/* Unpacking, the proof: every index in its final place is judged like any other on disk. */
+/* Unpacking, the proof: judges every index in its final place like any other on disk. */
 
 #include <stdlib.h>
 #include <string.h>

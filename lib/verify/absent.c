@@ -1,4 +1,4 @@
-/* The job of verifying a tree, last step: which indexes that were packed are not judged yet? Numba
+/* Verifying a tree, last step: judges the indexes that were packed and are not judged yet. Numba
  * does not find them either: their directory is still named for an earlier path of the tree, or
  * nobody has taken it out of warmpack's own. */
 

@@ -1,4 +1,4 @@
-/* The job of verifying an archive without unpacking it. With a manifest, by the times and stamps
+/* Verifies an archive without unpacking it: with a manifest, by the times and stamps
  * that it records; without one, by the times in the archive and the indexes themselves. */
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 static const char NOT_VALID_THEN[] = "was not valid when it was packed";
 
 struct verify_archive {
-    struct archive_indexes found;      /* .m: as recorded, or as met */
+    struct archive_indexes found;      /* .m: as recorded, or as read */
     const struct judge_expect *expect; /* what keys are held against */
     bool reads_keys;                   /* what the manifest says of keys is not enough */
     struct wp_verify_report *out;
@@ -165,7 +165,7 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
     enum wp_status status = WP_VALID;
     bool is_recorded = recorded_status(line, &status);
 
-    /* Of a source in a zip the digest is not recorded. */
+    /* The digest of a source in a zip is not recorded. */
     outside = r == -EXDEV;
     outside |= line->source && line->has_stamp && line->stamp.kind == WP_STAMP_CONTENT &&
                zipped_sources_lies_in(&v->found.m, line->source);
@@ -222,13 +222,13 @@ static int take_recorded(struct wp_index_status *s, const struct manifest_index 
     return !wp_status_loads(status) && !s->reason ? -ENOMEM : 0;
 }
 
-static int judge_met(struct verify_archive *v, const struct archive_index *met,
-                     struct wp_error *err)
+static int judge_found(struct verify_archive *v, const struct archive_index *item,
+                       struct wp_error *err)
 {
-    _cleanup_free_ char *dir = path_dir(met->path);
+    _cleanup_free_ char *dir = path_dir(item->path);
     const char *misplaced = NULL;
     struct context c = {.v = v, .dir = dir};
-    const struct entry *file = archive_indexes_file(&v->found, met->path, NULL);
+    const struct entry *file = archive_indexes_file(&v->found, item->path, NULL);
     struct judge_facts facts = {.source = source_fact,
                                 .data = data_fact,
                                 .ctx = &c,
@@ -240,8 +240,8 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
     bool found, outside = false, recorded;
     int parsed, r = 0;
 
-    s.index = strdup(met->path);
-    s.source = archive_indexes_source(&v->found, met, &misplaced, &found);
+    s.index = strdup(item->path);
+    s.source = archive_indexes_source(&v->found, item, &misplaced, &found);
     if (!dir || !s.index || !s.source || judge_name(&s, s.index) < 0) {
         judge_clear(&s);
         return error_nomem(err);
@@ -250,10 +250,10 @@ static int judge_met(struct verify_archive *v, const struct archive_index *met,
     outside = r == -EXDEV;
     r = r == -ENOMEM ? error_nomem(err) : 0;
     c.zipped = found && zipped_sources_lies_in(&v->found.m, s.source);
-    parsed = met->unread ? error_set(&why, 0, NULL, "%s", met->unread)
-                         : index_read(&index, met->text.data, met->text.size, &why);
+    parsed = item->unread ? error_set(&why, 0, NULL, "%s", item->unread)
+                          : index_read(&index, item->text.data, item->text.size, &why);
     recorded = outside || (c.zipped && parsed == 0 && index.stamp.kind == WP_STAMP_CONTENT);
-    line = recorded ? manifest_find_index(&v->found.m, met->path) : NULL;
+    line = recorded ? manifest_find_index(&v->found.m, item->path) : NULL;
     if (r == 0 && (parsed == -ENOMEM ||
                    judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0))
         r = error_nomem(err);
@@ -277,7 +277,7 @@ static int verify_stream(struct verify_archive *v, struct wp_archive *a, struct 
 
     v->out->keys = true;
     for (size_t i = 0; i < v->found.count && r == 0; i++)
-        r = judge_met(v, &v->found.items[i], err);
+        r = judge_found(v, &v->found.items[i], err);
     return r;
 }
 

@@ -1,5 +1,5 @@
-/* Verifying a tree: the names that Numba gives the cache directories of its sources, now and by
- * what manifests remember. */
+/* Verifying a tree: knows the names that Numba gives the cache directories of its sources, now and
+ * by what manifests remember. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* The job of verifying a tree: directories called __pycache__ that are symbolic links. Numba
+/* Verifying a tree: judges caches in directories called __pycache__ that are symbolic links. Numba
  * follows them, and finds caches by the path as Python has it, so their place is the link's. Each
  * may serve several source directories. */
 

@@ -10,12 +10,12 @@
 
 #include "base/buf.h"
 
-struct joint;
+struct open_deflate;
 
-struct joint *joint_new(int level); /* NULL: no memory */
+struct open_deflate *open_deflate_new(int level); /* NULL: no memory */
 /* Appends SIZE bytes of DATA to OUT, deflated and open at the end; nothing where SIZE is 0. 0,
  * -ENOMEM, or -EIO. */
-int joint_deflate(struct joint *j, const void *data, size_t size, struct buf *out);
+int open_deflate_add(struct open_deflate *j, const void *data, size_t size, struct buf *out);
 /* Appends the empty final block that ends such data. 0 or -ENOMEM. */
-int joint_end(struct buf *out);
-void joint_free(struct joint *j); /* NULL is fine */
+int open_deflate_end(struct buf *out);
+void open_deflate_free(struct open_deflate *j); /* NULL is fine */

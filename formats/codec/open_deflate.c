@@ -1,6 +1,6 @@
 /* Makes deflate data that other deflate data may follow. */
 
-#include "joint.h"
+#include "open_deflate.h"
 
 #include <errno.h>
 #include <libdeflate.h>
@@ -15,16 +15,16 @@ enum {
     SCRATCH_SIZE = 64 * 1024, /* what zlib inflates into; nobody looks at it */
 };
 
-struct joint {
+struct open_deflate {
     struct libdeflate_compressor *compressor;
     z_stream inflater;
     bool has_inflater;
     unsigned char scratch[SCRATCH_SIZE];
 };
 
-struct joint *joint_new(int level)
+struct open_deflate *open_deflate_new(int level)
 {
-    struct joint *j = calloc(1, sizeof(*j));
+    struct open_deflate *j = calloc(1, sizeof(*j));
 
     if (!j)
         return NULL;
@@ -32,11 +32,11 @@ struct joint *joint_new(int level)
     j->has_inflater = inflateInit2(&j->inflater, -MAX_WBITS) == Z_OK;
     if (j->compressor && j->has_inflater)
         return j;
-    joint_free(j);
+    open_deflate_free(j);
     return NULL;
 }
 
-void joint_free(struct joint *j)
+void open_deflate_free(struct open_deflate *j)
 {
     if (!j)
         return;
@@ -48,7 +48,7 @@ void joint_free(struct joint *j)
 
 /* Where in DATA, in bits, the last block of deflate begins, and where it ends. False: zlib finds
  * these N bytes wrong. */
-static bool find_last_block(struct joint *j, unsigned char *data, size_t n, size_t *begin,
+static bool find_last_block(struct open_deflate *j, unsigned char *data, size_t n, size_t *begin,
                             size_t *end)
 {
     z_stream *z = &j->inflater;
@@ -91,7 +91,7 @@ static size_t open_end(unsigned char *data, size_t begin, size_t end)
     return header_end + sizeof(empty_stored);
 }
 
-int joint_deflate(struct joint *j, const void *data, size_t size, struct buf *out)
+int open_deflate_add(struct open_deflate *j, const void *data, size_t size, struct buf *out)
 {
     size_t bound, n, begin, end;
 
@@ -109,7 +109,7 @@ int joint_deflate(struct joint *j, const void *data, size_t size, struct buf *ou
     return 0;
 }
 
-int joint_end(struct buf *out)
+int open_deflate_end(struct buf *out)
 {
     static const unsigned char final[2] = {3, 0};
 
