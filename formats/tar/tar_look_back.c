@@ -39,7 +39,7 @@ static int block_at(struct window *w, uint64_t at, const struct tar_header **blo
             return (int)got;
         w->end += (uint64_t)got;
         if (w->end < end)
-            return -EBADMSG; /* it has been cut meanwhile */
+            return -EBADMSG; /* it has been truncated meanwhile */
     }
     *block = (const struct tar_header *)(w->data + (at - w->at));
     return 0;

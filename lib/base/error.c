@@ -12,8 +12,8 @@
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
-/* "PATH: TEXT", or just "PATH" where there is no text; cut to fit. A path may take half of the
- * room, so that the cause is not pushed off the end. */
+/* "PATH: TEXT", or just "PATH" where there is no text; truncated to fit. A path may take half of
+ * the room, so that the cause is not pushed off the end. */
 static void compose(char *out, size_t room, const char *path, const char *fmt, va_list ap)
     __attribute__((format(printf, 4, 0)));
 static void compose(char *out, size_t room, const char *path, const char *fmt, va_list ap)

@@ -11,7 +11,7 @@
 struct data_facts {
     bool whole;    /* every object is an ELF file that lacks nothing */
     bool has_text; /* the text looked for is in it */
-    char svml[64]; /* the name of an undefined symbol of Intel's SVML library (cut), or "" */
+    char svml[64]; /* the name of an undefined symbol of Intel's SVML library (truncated), or "" */
 };
 
 /* Reads the data file and looks into its object code; TEXT may be NULL. -EINVAL where Numba could

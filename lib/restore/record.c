@@ -101,11 +101,11 @@ static int append(struct restore *restore, const char *path, const struct buf *t
                   const struct buf *more, const struct stat *like)
 {
     _cleanup_buf_ struct buf whole = {0};
-    bool cut = text->size && text->data[text->size - 1] != '\n';
+    bool truncated = text->size && text->data[text->size - 1] != '\n';
     int r;
 
-    if (buf_add(&whole, text->data, text->size) < 0 || (cut && buf_add_str(&whole, "\n") < 0) ||
-        buf_add(&whole, more->data, more->size) < 0)
+    if (buf_add(&whole, text->data, text->size) < 0 ||
+        (truncated && buf_add_str(&whole, "\n") < 0) || buf_add(&whole, more->data, more->size) < 0)
         return -ENOMEM;
     r = restamp_replace(restore->fd, path, whole.data, whole.size, like, NULL);
     /* What is repaired is repaired; only a later removal will leave something behind. */
