@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -56,7 +57,7 @@ static int pack(struct seal *s, struct wp_error *err)
     const struct wp_member member = {.dir = s->o->dir, .path = "."};
     struct wp_create_result *made = &s->result->made;
     struct output nowhere = {
-        .fd = open("/dev/null", O_WRONLY | O_CLOEXEC), .direct = true, .dir = -1};
+        .fd = memfd_create("warmpack", MFD_CLOEXEC), .direct = true, .dir = -1};
     struct pool *pool = pool_new(context_threads(s->context));
     struct seal_format format;
     int r;

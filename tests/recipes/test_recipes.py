@@ -186,6 +186,15 @@ def test_hpc_module_that_unpacks(place):
 
 # ---- Docker, by hand -------------------------------------------------------------------------
 
+def install_package(root):
+    """What pip installs of the package, into an image: modules, the .pth file and the program."""
+    modules = root / "usr" / "lib" / "python3" / "dist-packages"
+    shutil.copytree(ROOT / "python" / "warmpack", modules / "warmpack")
+    shutil.copy(ROOT / "python" / "warmpack-auto.pth", modules)
+    (root / "usr" / "local" / "bin").mkdir(parents=True)
+    shutil.copy2(BINARY, root / "usr" / "local" / "bin" / "warmpack")
+
+
 class Stage:
     """A stage of an image: an overlay over this machine's root."""
 
@@ -194,7 +203,9 @@ class Stage:
         self.user = None
         for name in ("upper", "work", "root"):
             (path / name).mkdir(parents=True)
-        assert image == "python-numba"
+        assert image in ("python-numba", "python-numba-warmpack")
+        if image == "python-numba-warmpack":
+            install_package(path / "upper")
         self.mount = (f"mount -t overlay overlay -o lowerdir=/,upperdir={path}/upper,"
                       f"workdir={path}/work {path}/root")
 
@@ -213,7 +224,8 @@ class Stage:
 
 
 def build(lines, context, path, variables):
-    """Runs a Dockerfile of FROM, COPY, RUN and USER; returns the last stage."""
+    """Runs a Dockerfile of FROM, COPY, RUN, ENV and USER; returns the last stage. VARIABLES are
+    those of its image in the end."""
     stages, last = {}, None
     for line in "\n".join(lines).replace("\\\n", "").splitlines():
         word, rest = line.split(None, 1)
@@ -230,25 +242,47 @@ def build(lines, context, path, variables):
         elif word == "RUN":
             bind = re.match(r"--mount=type=bind,from=(\w+),target=(\S+) (.*)", rest)
             last.run(variables, stages, bind.group(3) if bind else rest, bind and bind.group(1, 2))
+        elif word == "ENV":
+            variables.update([rest.split("=", 1)])
         else:
             assert word == "USER"
             last.user = rest
     return last
 
 
-def test_docker(place, static_program):
+def as_a_layer(image, root):
+    """ROOT of the image as it is once the image has been pushed and pulled."""
+    upper, layer = image.path / "upper" / root, image.path / "layer"
+    layer.mkdir()
+    subprocess.run(WHOLE_SECONDS % (upper, layer), shell=True, check=True)
+    shutil.rmtree(upper)
+    os.rename(layer, upper)
+
+
+def test_docker(place):
+    """The tree is root's, and its sources have the times of a checkout."""
+    context = place.path / "context"
+    write_sources(context / "app")
+    variables = environment("/nonexistent", NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="",
+                            PATH="/usr/bin:/bin:/usr/local/bin")
+    image = build(recipe("docker"), context, place.path, variables)
+    as_a_layer(image, "srv/app")
+    assert (image.user, variables["WARMPACK_AUTO"]) == ("www-data", "1")
+    python = f"cd /srv/app && NUMBA_DEBUG_CACHE=1 %s {PYTHON} -c '{CALL}'"
+    told = image.run(variables, {}, python % "")
+    assert "data loaded" in told and "data saved" not in told
+    without = image.run(variables, {}, python % "WARMPACK_AUTO= NUMBA_CACHE_DIR=/tmp/none")
+    assert "data loaded" not in without
+
+
+def test_docker_unpacked(place, static_program):
     context = place.path / "context"
     write_sources(context / "app")
     shutil.copy2(static_program, context / "warmpack")
     variables = environment("/nonexistent", NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="",
                             PATH="/usr/bin:/bin:/usr/local/bin")
-    image = build(recipe("docker"), context, place.path, variables)
-    upper = image.path / "upper" / "opt" / "app"
-    layer = image.path / "layer"
-    layer.mkdir()
-    subprocess.run(WHOLE_SECONDS % (upper, layer), shell=True, check=True)
-    shutil.rmtree(upper)
-    os.rename(layer, upper)
+    image = build(recipe("docker-unpacked"), context, place.path, variables)
+    as_a_layer(image, "opt/app")
     assert image.user == "www-data"
     python = f"cd /opt/app && NUMBA_DEBUG_CACHE=1 {PYTHON} -c '{CALL}'"
     told = image.run(variables, {}, python)
