@@ -70,6 +70,9 @@ int depends_files(const struct depends *d, size_t set, size_t **files, size_t *c
 /* Likewise the names that lead out of the tree; they belong to D. */
 int depends_outside(const struct depends *d, size_t set, const char ***names, size_t *count);
 
+/* Is PATH one that a module is loaded from, or a script? Of others no set holds any. */
+bool depends_is_module(const char *path);
+
 /* The length of the directory from which PATH is imported as MODULE: that of "lib" for
  * "lib/pkg/low.py" and "pkg.low". -1 where it cannot be. */
 ptrdiff_t depends_root_of(const char *path, const char *module);

@@ -39,6 +39,11 @@ static size_t key_size(const char *path)
     return 0;
 }
 
+bool depends_is_module(const char *path)
+{
+    return key_size(path) > 0 || path_has_suffix(path, ".py");
+}
+
 static int compare_keys(const char *a, size_t a_size, const char *b, size_t b_size)
 {
     int d = memcmp(a, b, a_size < b_size ? a_size : b_size);

@@ -160,6 +160,15 @@ static bool is_added(const struct restore *restore, const char *path)
             is_in_place_of_packed(restore, path));
 }
 
+/* Without such a file, nothing is to be found by reading what the sources import. */
+static bool has_added(const struct adding *a)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (depends_is_module(a->paths[i]) && is_added(a->restore, a->paths[i]))
+            return true;
+    return false;
+}
+
 static int find_added(struct adding *a, const struct depends *d, const char **of_source)
 {
     for (size_t i = 0; i < a->source_count; i++) {
@@ -216,7 +225,7 @@ int restore_added(const struct restore *restore, const struct repair *repair, ch
         r = 0;
     else if (list_sources(&a, repair) < 0)
         r = error_nomem(err);
-    if (r == 0 && a.source_count)
+    if (r == 0 && a.source_count && has_added(&a))
         r = resolve(&a, repair, out, err);
     walk_free(&a.walk);
     free(a.paths);
