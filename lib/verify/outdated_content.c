@@ -1,0 +1,148 @@
+/* Verifying a tree: whether the files that an index was compiled with have the content that a
+ * manifest records. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/path.h"
+#include "base/times.h"
+#include "manifest/depends.h"
+#include "manifest/links.h"
+#include "numba/index.h"
+#include "outdated.h"
+#include "tree/beneath.h"
+
+struct comparing {
+    const struct verify_tree *t;
+    const struct tree_manifest *m;
+    bool is_here; /* the manifest lies in its own tree, since PUT */
+    struct timespec put;
+};
+
+/* When the manifest came to where it is. One that lies elsewhere tells nothing of when files here
+ * were last changed. */
+static void find_when_put(struct comparing *c)
+{
+    _cleanup_free_ char *path =
+        c->m->home && c->m->foreign < 0 ? path_join(c->m->home, MANIFEST_NAME) : NULL;
+    struct stat st;
+
+    c->is_here = path && beneath_stat(c->t->trees.fd, path, &st) == 0;
+    if (c->is_here)
+        c->put = st.st_ctim;
+}
+
+/* Does the file HERE have the time, to the nanosecond, and the size of entry E, and has nobody
+ * changed it since before the manifest came, which is the last to come? Then it is not read: who
+ * sets the time of a file back cannot set back when that was done. */
+static bool is_untouched(const struct comparing *c, const char *here, const struct entry *e)
+{
+    const struct walk_item *item = c->is_here ? walk_find(&c->t->walk, here) : NULL;
+
+    return item && item->entry.type == ENTRY_FILE && item->entry.size == e->size &&
+           time_is(item->entry.mtime, e->mtime) && time_is_before(item->ctime, c->put);
+}
+
+static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
+{
+    (void)is_end;
+    return manifest_find(ctx, path);
+}
+
+/* Has PATH of the archive the content here that was packed? Of a link that leads out of the archive
+ * nobody has recorded any. 1, 0 or -ENOMEM. */
+static int is_same(void *ctx, const char *path)
+{
+    const struct comparing *c = ctx;
+    const struct entry *e;
+    int r = links_follow(look_up, (void *)&c->m->m, path, &e);
+    bool gone;
+    _cleanup_free_ char *here = tree_path(c->m, path, &gone);
+    _cleanup_free_ char *full = NULL;
+    _cleanup_close_ int fd = -1;
+    unsigned char digest[SHA256_SIZE];
+
+    if (r == -EXDEV || r == -ENOMEM)
+        return r == -EXDEV ? 1 : r;
+    if (!here)
+        return gone ? 0 : -ENOMEM;
+    if (!e || !e->has_sha256)
+        return 0;
+    if (is_untouched(c, here, e))
+        return 1;
+    full = path_join(c->t->dir, here);
+    if (!full)
+        return -ENOMEM;
+    fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return 0;
+    r = sha256_of_file(fd, digest);
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
+    return memcmp(digest, e->sha256, sizeof digest) == 0;
+}
+
+/* Is it, but for its stamp, byte for byte the index that was packed? */
+static bool is_as_packed(const struct buf *text, const struct manifest *m,
+                         const struct manifest_index *line)
+{
+    const struct entry *packed = manifest_find(m, line->index);
+    _cleanup_(index_clear) struct index index = {0};
+    _cleanup_buf_ struct buf back = {0};
+    unsigned char digest[SHA256_SIZE];
+
+    if (!packed || !packed->has_sha256 || !line->has_stamp ||
+        index_read(&index, text->data, text->size, NULL) < 0 ||
+        index_restamp(&index, text->data, text->size, &line->stamp, &back, NULL) < 0)
+        return false;
+    sha256_of(back.data, back.size, digest);
+    return memcmp(digest, packed->sha256, sizeof digest) == 0;
+}
+
+/* What manifest number K says of its index LINE. 0 or negative errno. */
+static int ask_manifest(struct looking *l, size_t k, const struct manifest_index *line,
+                        const char **changed, struct wp_error *err)
+{
+    struct tree_manifest *m = &l->t->trees.list[k];
+    struct comparing c = {.t = l->t, .m = m};
+    int r = 0;
+
+    if (!l->changed[k]) {
+        find_when_put(&c);
+        r = manifest_changed(&m->m, is_same, &c, &l->changed[k], err);
+    }
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    if (r == 0)
+        *changed = l->changed[k][line - m->m.indexes];
+    return r;
+}
+
+int outdated_by_content(struct looking *l, const struct wp_index_status *s, const char **changed,
+                        struct wp_error *err)
+{
+    _cleanup_free_ char *dir = path_dir(s->source), *path = outdated_index_path(l, s);
+    _cleanup_buf_ struct buf text = {0};
+    int r = dir && path ? outdated_read(path, &text, err) : error_nomem(err);
+
+    for (size_t k = 0; k < l->t->trees.count && r == 0; k++) {
+        struct tree_manifest *m = &l->t->trees.list[k];
+
+        for (size_t i = 0; i < m->dir_count; i++) {
+            const struct manifest_index *line = NULL;
+
+            if (strcmp(m->dirs[i].path, dir) == 0 &&
+                tree_find_index_line(m, i, path_base(s->index), &line) < 0)
+                return error_nomem(err);
+            if (!line || !line->valid || !is_as_packed(&text, &m->m, line))
+                continue;
+            r = ask_manifest(l, k, line, changed, err);
+            return r < 0 ? r : 1;
+        }
+    }
+    return r;
+}
