@@ -9,23 +9,12 @@
 
 #define BOM "\xef\xbb\xbf"
 
-uint32_t import_line(struct import_scan *s, size_t at)
-{
-    if (at < s->counted) { /* a word that stands before the last one */
-        s->counted = 0;
-        s->line = 1;
-    }
-    s->line += (uint32_t)source_text_count_lines(&s->text, s->counted, at);
-    s->counted = at;
-    return s->line;
-}
-
 void import_dynamic(struct import_scan *s, const char *what, size_t at)
 {
     if (s->out->dynamic)
         return;
     s->out->dynamic = what;
-    s->out->dynamic_line = import_line(s, at);
+    s->out->dynamic_at = (uint32_t)(at + s->skipped);
 }
 
 size_t import_skip_blanks(const struct source_text *s, size_t at, bool lines)
@@ -119,7 +108,7 @@ static void add_item(struct import_scan *s, struct import item, size_t at)
 {
     struct imports *out = s->out;
 
-    item.line = import_line(s, at);
+    item.at = (uint32_t)(at + s->skipped);
     if (s->r == 0)
         s->r = array_grow(out->items, out->count);
     if (s->r < 0)
@@ -295,22 +284,22 @@ static void restart(struct import_scan *s, const char *dynamic)
     s->out->count = 0;
     buf_clear(&s->out->text);
     s->out->dynamic = dynamic;
-    s->out->dynamic_line = 0;
-    s->floor = s->counted = 0;
-    s->line = 1;
+    s->out->dynamic_at = 0;
+    s->floor = 0;
     s->text.comment_end = SIZE_MAX;
 }
 
 int imports_scan(struct imports *out, const void *source, size_t size, struct wp_error *err)
 {
-    struct import_scan s = {.out = out, .line = 1};
+    struct import_scan s = {.out = out};
 
     *out = (struct imports){0};
     if (size > INT32_MAX)
         return error_set(err, EFBIG, NULL, "a Python source of 2 GiB or more");
     if (size >= strlen(BOM) && memcmp(source, BOM, strlen(BOM)) == 0) {
-        source = (const char *)source + strlen(BOM);
-        size -= strlen(BOM);
+        s.skipped = strlen(BOM);
+        source = (const char *)source + s.skipped;
+        size -= s.skipped;
     }
     source_text_start(&s.text, source, size);
     s.text.field_name = on_field_name;
@@ -339,6 +328,16 @@ int imports_add(struct imports *i, const char *module)
     if (r == 0)
         i->items[i->count++] = item;
     return r;
+}
+
+uint32_t imports_line(const void *source, size_t at)
+{
+    const unsigned char *data = source;
+    uint32_t line = 1;
+
+    for (size_t i = 0; i < at; i++)
+        line += data[i] == '\n' || (data[i] == '\r' && data[i + 1] != '\n');
+    return line;
 }
 
 void imports_clear(struct imports *i)

@@ -12,7 +12,7 @@
 /* One module of "import a.b, c", or one "from ..a import b, c". */
 struct import {
     uint32_t level;      /* dots before the module; 0: not relative */
-    uint32_t line;       /* of the statement's first word, from 1 */
+    uint32_t at;         /* offset of the statement's first word in the source */
     uint32_t module;     /* offset of its name in the text: "a.b"; "" in "from . import b" */
     uint32_t names;      /* offset of the first name behind "import" of a "from" */
     uint32_t name_count; /* each with a NUL behind it; 0: not a "from", or a star */
@@ -28,15 +28,18 @@ struct imports {
     /* What makes the source import, or run code, in a way that cannot be followed: a word of it
      * such as "importlib", or why it could not be read. NULL: nothing does. Static. */
     const char *dynamic;
-    uint32_t dynamic_line; /* of the first such word; 0 where the source could not be read */
+    uint32_t dynamic_at; /* offset of the first such word; 0 where the source could not be read */
 };
 
 /* Scans a source. What is not Python gives some imports or none, never an error. -ENOMEM, -EFBIG
  * (2 GiB and more). OUT is filled anew; clear it in any case. */
 int imports_scan(struct imports *out, const void *source, size_t size, struct wp_error *err);
 void imports_clear(struct imports *i);
-/* Adds "import MODULE", which stands in no line. 0 or -ENOMEM. */
+/* Adds "import MODULE", which stands nowhere in the source. 0 or -ENOMEM. */
 int imports_add(struct imports *i, const char *module);
+
+/* The line, from 1, of the byte at AT of a source. */
+uint32_t imports_line(const void *source, size_t at);
 
 /* Valid until the imports are cleared. */
 const char *imports_module(const struct imports *i, const struct import *s);

@@ -185,7 +185,8 @@ static bool tells_of_import(const void *name, size_t n)
 {
     const char *at = name, *end = at + n;
 
-    while ((at = memmem(at, (size_t)(end - at), "import", strlen("import")))) {
+    while ((size_t)(end - at) >= strlen("import") &&
+           (at = memmem(at, (size_t)(end - at), "import", strlen("import")))) {
         at += strlen("import");
         if (end - at < 2 || memcmp(at, "an", 2) != 0)
             return true;

@@ -8,14 +8,11 @@ struct import_scan {
     struct source_text text;
     struct imports *out; /* borrowed */
     size_t floor;        /* offset behind the last statement that was read */
-    size_t counted;      /* offset up to which lines are counted */
-    uint32_t line;       /* the line of that offset */
+    size_t skipped;      /* bytes of the source before the text */
     bool metadata;       /* importlib.metadata is used, which loads nothing but entry points */
     int r;               /* the first failure to store something */
 };
 
-/* The line of the byte at AT. */
-uint32_t import_line(struct import_scan *s, size_t at);
 /* Notes that WHAT, at AT, cannot be followed. */
 void import_dynamic(struct import_scan *s, const char *what, size_t at);
 

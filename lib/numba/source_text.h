@@ -1,6 +1,6 @@
 #pragma once
 /* Walks the code of a Python source and leaves out its strings and comments, near the speed of
- * memory: blocks of 64 bytes are looked at as bit masks.
+ * memory: code is looked at in blocks of 64 bytes, as bit masks, and of strings their ends alone.
  *
  * Source of the rules: CPython 3.14, Parser/lexer/lexer.c, and the language reference, "Lexical
  * analysis". What Python 3.11 and earlier take for a string of theirs ends at the same place. */
@@ -9,21 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum source_mask {
-    SOURCE_CODE,       /* quotes, '#', bytes above 127, and where a word of interest may be */
-    SOURCE_QUOTE,      /* '"' and backslash */
-    SOURCE_APOSTROPHE, /* '\'' and backslash */
-    SOURCE_LINE_END,   /* LF and CR */
-    SOURCE_MASKS
-};
-
 struct source_text {
     const unsigned char *data; /* borrowed */
     size_t size;
     size_t comment_end; /* offset of the line end behind the last comment; SIZE_MAX: none yet */
     bool broken;        /* a string has no end, or strings lie too deep in one another */
-    size_t block;       /* offset of the block that MASKS describes */
-    uint64_t masks[SOURCE_MASKS];
+    size_t block;       /* offset of the block that CODE describes */
+    uint64_t code;      /* by byte of the block: may it be of interest in code? */
     /* Called for each name within an f-string's fields; may be NULL. */
     void (*field_name)(void *arg, size_t begin, size_t end);
     /* Called for each string that source_text_next skips, quotes included; may be NULL. */
@@ -40,12 +32,9 @@ size_t source_text_next(struct source_text *s, size_t at);
 /* Offset behind the string whose opening quote stands at AT. */
 size_t source_text_skip_string(struct source_text *s, size_t at);
 /* Offset of the line end, or the end of the text, from AT on. */
-size_t source_text_line_end(struct source_text *s, size_t at);
+size_t source_text_line_end(const struct source_text *s, size_t at);
 /* Offset behind the line end that stands at AT: LF, CR or CRLF. */
 size_t source_text_skip_line_end(const struct source_text *s, size_t at);
-/* How many lines end from BEGIN up to END, where no CRLF is cut. */
-size_t source_text_count_lines(const struct source_text *s, size_t begin, size_t end);
-
 static inline bool source_is_line_end(unsigned char c)
 {
     return c == '\n' || c == '\r';

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             const struct import *s = found.items + i;
             const char *name = imports_names(&found, s);
 
-            if (strlen(imports_module(&found, s)) > 2 * size || s->line > size)
+            if (strlen(imports_module(&found, s)) > 2 * size || s->at >= size)
                 abort();
             for (size_t k = 0; k < s->name_count; k++, name = imports_next_name(name))
                 if (!*name || strlen(name) > size)

@@ -505,6 +505,21 @@ def test_fix_gives_sources_their_times_and_changes_no_index(tree, here, me):
     }
 
 
+def test_a_file_that_caches_depend_on_is_read_where_its_time_was_set_back(here, me):
+    root = write_small(here / "app")
+    (root / "pkg" / "__init__.py").write_text("ONE = 1\n")
+    assert run_small(root, me.home) == (0, 3)
+    root = unpacked(root, here, me)
+    init = root / "pkg" / "__init__.py"
+    was = init.stat()
+    init.write_text("ONE = 2\n")
+    os.utime(init, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert init.stat().st_size == was.st_size and init.stat().st_mtime_ns == was.st_mtime_ns
+    found = statuses(warmpack("verify", "--json", root, home=me.home, expect=1).out)
+    assert {i["status"] for i in found.values()} == {"outdated"}
+    assert all("__init__.py changed" in i["reason"] for i in found.values())
+
+
 def test_fix_gives_no_time_to_a_source_with_other_content(tree, here, me):
     root = unpacked(tree, here, me)
     source = root / "pkg" / "k.py"

@@ -12,8 +12,10 @@
 enum { LARGEST = 1 << 28 };
 
 /* [level, module, names or null, line]; a star is the name "*". */
-static json_t *statement(const struct imports *found, const struct import *i)
+static json_t *statement(const struct buf *source, const struct imports *found,
+                         const struct import *i)
 {
+    uint32_t line = imports_line(source->data, i->at);
     json_t *names = i->from ? json_array() : json_null();
     const char *name = imports_names(found, i);
 
@@ -21,7 +23,7 @@ static json_t *statement(const struct imports *found, const struct import *i)
         json_array_append_new(names, json_string("*"));
     for (size_t k = 0; k < i->name_count; k++, name = imports_next_name(name))
         json_array_append_new(names, json_string(name));
-    return json_pack("[i, s, o, i]", (int)i->level, imports_module(found, i), names, (int)i->line);
+    return json_pack("[i, s, o, i]", (int)i->level, imports_module(found, i), names, (int)line);
 }
 
 static int show(const char *path)
@@ -38,7 +40,7 @@ static int show(const char *path)
         return r;
     }
     for (size_t k = 0; k < found.count; k++)
-        json_array_append_new(statements, statement(&found, found.items + k));
+        json_array_append_new(statements, statement(&source, &found, found.items + k));
     line = json_pack("{s:o, s:s?}", "imports", statements, "dynamic", found.dynamic);
     r = json_dumpf(line, stdout, JSON_COMPACT);
     putchar('\n');

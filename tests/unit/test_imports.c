@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "numba/imports.h"
+#include "numba/source_text.h"
 
 /* A source, and what is found in it as "LINE:MODULE" or "LINE:..MODULE(NAME,NAME)", with spaces
  * between. */
@@ -32,13 +33,13 @@ static void scan(struct imports *out, const char *source)
     assert_int_equal(imports_scan(out, copy, size, NULL), 0);
 }
 
-static void describe(struct buf *out, const struct imports *found)
+static void describe(struct buf *out, const char *source, const struct imports *found)
 {
     for (size_t i = 0; i < found->count; i++) {
         const struct import *s = found->items + i;
         const char *name = imports_names(found, s);
 
-        buf_printf(out, "%s%u:", i ? " " : "", s->line);
+        buf_printf(out, "%s%u:", i ? " " : "", imports_line(source, s->at));
         for (unsigned k = 0; k < s->level; k++)
             buf_add_str(out, ".");
         buf_add_str(out, imports_module(found, s));
@@ -59,7 +60,7 @@ static void check(const struct example *e, size_t n)
         struct imports found;
 
         scan(&found, e[i].source);
-        describe(&text, &found);
+        describe(&text, e[i].source, &found);
         imports_clear(&found);
         if (strcmp((char *)text.data, e[i].found) != 0)
             fail_msg("in <%s> was found <%s>, not <%s>", e[i].source, text.data, e[i].found);
@@ -205,7 +206,7 @@ static void statements_are_found_at_every_offset(void **state)
         assert_int_equal(buf_terminate(&b), 0);
         scan(&found, (char *)b.data);
         assert_int_equal(found.count, 2);
-        assert_int_equal(found.items[1].line, 2);
+        assert_int_equal(imports_line(b.data, found.items[1].at), 2);
         assert_string_equal(imports_module(&found, found.items + 1), "e");
         assert_string_equal(found.dynamic, "exec");
         imports_clear(&found);
@@ -268,10 +269,13 @@ static void what_cannot_be_followed_is_dynamic(void **state)
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
         struct imports found;
 
+        uint32_t line;
+
         scan(&found, sources[i]);
-        if (!found.dynamic || found.dynamic_line < 2 || found.dynamic_line > 3)
+        line = imports_line(sources[i], found.dynamic_at);
+        if (!found.dynamic || line < 2 || line > 3)
             fail_msg("<%s> is dynamic by %s in line %u", sources[i],
-                     found.dynamic ? found.dynamic : "nothing", found.dynamic_line);
+                     found.dynamic ? found.dynamic : "nothing", line);
         imports_clear(&found);
     }
 }
@@ -353,9 +357,48 @@ static void entry_points_of_what_is_installed_are_dynamic(void **state)
     imports_clear(&found);
 }
 
+/* What source_text_next stops at, as its header says, in code of N blanks, two bytes and a blank.
+ */
+static bool is_of_interest(unsigned char a, unsigned char b)
+{
+    static const char *const pairs[] = {"mp", "xe", "ev", "ys", "__"};
+
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if ((unsigned char)pairs[i][0] == a && (unsigned char)pairs[i][1] == b)
+            return true;
+    return a >= 0x80;
+}
+
+static bool begins_text(unsigned char c)
+{
+    return c == '"' || c == '\'' || c == '#';
+}
+
+static void each_pair_of_interest_and_no_other_is_stopped_at(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 0x10000; i++) {
+        const unsigned char a = (unsigned char)(i >> 8), b = (unsigned char)i;
+        const size_t at = i % 190; /* in each block, at its end, and in the last, which is short */
+        unsigned char text[192];
+        struct source_text s;
+        size_t expected = is_of_interest(a, b) ? at : b >= 0x80 ? at + 1 : sizeof text;
+
+        if (begins_text(a) || begins_text(b))
+            continue;
+        memset(text, ' ', sizeof text);
+        text[at] = a;
+        text[at + 1] = b;
+        source_text_start(&s, text, sizeof text);
+        if (source_text_next(&s, 0) != expected)
+            fail_msg("%02x %02x at %zu", a, b, at);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_pair_of_interest_and_no_other_is_stopped_at),
         cmocka_unit_test(every_form_of_statement_is_read),
         cmocka_unit_test(statements_are_found_wherever_they_stand),
         cmocka_unit_test(strings_and_comments_hold_no_statements),
