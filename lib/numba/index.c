@@ -19,6 +19,9 @@ static bool ends_with(const char *s, size_t n, const char *end)
     return n >= m && memcmp(s + n - m, end, m) == 0;
 }
 
+/* A digest can have a word behind it: PyTensor's "string.add-DIGEST_fastmath1.py311". */
+enum { SHORTEST_DIGEST = 32 };
+
 /* Is NAME's first N bytes "MODULE.QUALNAME-LINE.pyXYABI"? Then *TAG is where "XYABI" begins. The
  * part behind the dash is a line number, or hex digits where the source has no file. */
 static bool is_stem(const char *name, size_t n, size_t *tag)
@@ -39,8 +42,13 @@ static bool is_stem(const char *name, size_t n, size_t *tag)
     const char *dash = memrchr(name, '-', at);
     if (digits < 2 || !dash || dash == name || dash + 1 == dot)
         return false;
-    for (const char *p = dash + 1; p < dot; p++)
-        if (!isxdigit((unsigned char)*p))
+    const char *p = dash + 1;
+    while (p < dot && isxdigit((unsigned char)*p))
+        p++;
+    if (p < dot && (p - dash <= SHORTEST_DIGEST || *p != '_'))
+        return false;
+    for (; p < dot; p++)
+        if (!isalnum((unsigned char)*p) && *p != '_')
             return false;
     return true;
 }

@@ -374,6 +374,12 @@ static const struct {
      "e-5.py311",
      "311"},
     {"cell.f-0f3b9a2c1d.py311.nbi", "cell.f-0f3b9a2c1d.py311", "311"},
+    /* PyTensor's */
+    {"string.add-774d324e6ba7f4a6b5f72d5dce2ad6655351f92dd6dee6739d809decfd5940d3_fastmath1"
+     ".py311.nbi",
+     "string.add-774d324e6ba7f4a6b5f72d5dce2ad6655351f92dd6dee6739d809decfd5940d3_fastmath1.py311",
+     "311"},
+    {"k.add-3_fastmath1.py311.nbi", NULL, NULL},
     {"k.add-3.py311.1.nbc", NULL, NULL},
     {"k.add-3.py311.nbi.tmp.1ab2", NULL, NULL},
     {"k.add-3.py.nbi", NULL, NULL},
