@@ -22,9 +22,11 @@ struct survey {
 
 /* A source of the archive and the file of the tree that it was made from. */
 struct match {
-    size_t spooled; /* number in the spool */
-    size_t source;  /* number in the survey's walk */
-    bool same_name; /* Python imports both by the same name: caches can be shared */
+    size_t spooled;    /* number in the spool */
+    size_t source;     /* number in the survey's walk */
+    bool same_name;    /* Python imports both by the same name: caches can be shared */
+    const char *added; /* a module that it imports in the archive, which the tree has not, or NULL;
+                          the spool's; after amend_find_added */
 };
 
 struct amend {
@@ -56,6 +58,10 @@ int amend_match(struct amend *a, struct wp_error *err);
  * archive has not as the tree has it; NULL: there is none. An array of the survey's paths, which
  * the caller frees. After amend_match. */
 int amend_changed(struct amend *a, const char ***changed, struct wp_error *err);
+
+/* ---- added.c */
+/* Fills ADDED of a->matches. After amend_match. */
+int amend_find_added(struct amend *a, struct wp_error *err);
 
 /* ---- times.c */
 /* Gives the matched sources of P, whose walk begins as the spool does, their times. */

@@ -244,11 +244,17 @@ static void leave_behind(struct amend *a, const struct wp_index_status *s)
     a->result->left_behind++;
 }
 
-/* A valid one, whose code came from CHANGED. */
-static void leave_outdated(struct amend *a, const struct wp_index_status *s, const char *changed)
+/* A valid one, whose code came from CHANGED, or would come from ADDED. */
+static void leave_outdated(struct amend *a, const struct wp_index_status *s, const char *changed,
+                           const char *added)
 {
-    report(a->context, WP_WARNING, s->index,
-           "its code came from %s, which is not so in the archive: left behind", changed);
+    if (changed)
+        report(a->context, WP_WARNING, s->index,
+               "its code came from %s, which is not so in the archive: left behind", changed);
+    else
+        report(a->context, WP_WARNING, s->index,
+               "its source imports %s in the archive, which the tree does not have: left behind",
+               added);
     a->result->left_behind++;
 }
 
@@ -280,9 +286,9 @@ static int add_index_for(struct pack *p, struct amend *a, struct destinations *d
             told = true;
             continue;
         }
-        if (changed) {
+        if (changed || m->added) {
             if (!told)
-                leave_outdated(a, s, changed);
+                leave_outdated(a, s, changed, m->added);
             told = true;
             continue;
         }
@@ -350,6 +356,8 @@ int amend_plan(struct pack *p, void *ctx, struct wp_error *err)
     r = amend_survey(a, err);
     if (r == 0)
         r = amend_match(a, err);
+    if (r == 0)
+        r = amend_find_added(a, err);
     if (r == 0)
         r = add_spooled(p, a, err);
     if (r == 0)

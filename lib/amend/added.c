@@ -1,0 +1,172 @@
+/* Amending: a module that the archive has and the tree has not, and that a source of the archive
+ * imports there: it may hide another one, or have been looked for in vain where caches were made.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/path.h"
+#include "job.h"
+#include "judge/came_from.h"
+#include "numba/caches.h"
+
+struct adding {
+    struct amend *a;
+    const struct spooled **items; /* of the archive, sorted by path, each once; owned */
+    const char **paths;           /* of these; owned */
+    size_t count;
+    size_t *sources; /* numbers in ITEMS, sorted; owned */
+    size_t source_count;
+};
+
+static int compare_items(const void *a, const void *b)
+{
+    const struct spooled *x = *(const struct spooled *const *)a;
+    const struct spooled *y = *(const struct spooled *const *)b;
+    int d = strcmp(x->entry.path, y->entry.path);
+
+    return d != 0 ? d : (x > y) - (x < y);
+}
+
+/* The archive's files; of several by one name the last one is what stays when it is unpacked. */
+static int list_items(struct adding *w)
+{
+    const struct spool *s = &w->a->spool;
+    size_t n = 0;
+
+    w->items = calloc(s->count + 1, sizeof *w->items);
+    w->paths = calloc(s->count + 1, sizeof *w->paths);
+    if (!w->items || !w->paths)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct entry *e = &s->items[i].entry;
+
+        if (e->type != ENTRY_DIR && !caches_is_index(e->path) && !caches_is_data(e->path))
+            w->items[n++] = &s->items[i];
+    }
+    if (n)
+        qsort(w->items, n, sizeof *w->items, compare_items);
+    for (size_t i = 0; i < n; i++) {
+        const char *path = w->items[i]->entry.path;
+
+        if (w->count && strcmp(w->paths[w->count - 1], path) == 0)
+            w->count--;
+        w->items[w->count] = w->items[i];
+        w->paths[w->count++] = path;
+    }
+    return 0;
+}
+
+static size_t number_of(const struct adding *w, const char *path)
+{
+    size_t at = array_first(i, w->count, strcmp(w->paths[i], path) < 0);
+
+    return at < w->count && strcmp(w->paths[at], path) == 0 ? at : SIZE_MAX;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The archive's sources to which valid indexes of the tree may go. */
+static int list_sources(struct adding *w)
+{
+    const struct amend *a = w->a;
+
+    for (size_t i = 0; i < a->match_count; i++) {
+        const struct match *m = &a->matches[i];
+        const struct entry *e = &a->spool.items[m->spooled].entry;
+        size_t number = m->same_name && a->survey.valid[m->source] && amend_is_source(e)
+                            ? number_of(w, e->path)
+                            : SIZE_MAX;
+
+        if (number == SIZE_MAX)
+            continue;
+        if (array_grow(w->sources, w->source_count) < 0)
+            return -ENOMEM;
+        w->sources[w->source_count++] = number;
+    }
+    if (w->source_count)
+        qsort(w->sources, w->source_count, sizeof *w->sources, compare_numbers);
+    return 0;
+}
+
+static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *err)
+{
+    const struct adding *w = ctx;
+    const struct spooled *item = w->items[file];
+    ssize_t got;
+
+    buf_clear(out);
+    if (item->entry.type != ENTRY_FILE)
+        return 0; /* what it leads to is looked at by its own name */
+    if (buf_reserve(out, item->entry.size) < 0)
+        return error_nomem(err);
+    got = file_read_at(w->a->spool.fd, out->data, item->entry.size, item->at);
+    if (got < 0 || (uint64_t)got < item->entry.size)
+        return error_set(err, got < 0 ? (int)-got : EIO, item->entry.path, "cannot read");
+    out->size = (size_t)got;
+    return 0;
+}
+
+/* Was no file of the tree found for the archive's source PATH? */
+static bool is_unmatched(const struct amend *a, const char *path)
+{
+    const struct wp_amend_result *r = a->result;
+    size_t at = array_first(i, r->unmatched_count, path_compare(&r->unmatched[i], &path) < 0);
+
+    return at < r->unmatched_count && strcmp(r->unmatched[at], path) == 0;
+}
+
+static int find_added(const struct adding *w, const struct depends *d)
+{
+    struct amend *a = w->a;
+
+    for (size_t i = 0; i < a->match_count; i++) {
+        struct match *m = &a->matches[i];
+        size_t number = number_of(w, a->spool.items[m->spooled].entry.path);
+        size_t at = array_first(k, w->source_count, w->sources[k] < number);
+        _cleanup_free_ size_t *files = NULL;
+        size_t count;
+
+        if (at >= w->source_count || w->sources[at] != number)
+            continue;
+        if (depends_files(d, d->of_source[at], &files, &count) < 0)
+            return -ENOMEM;
+        for (size_t k = 0; k < count && !m->added; k++)
+            if (is_unmatched(a, w->paths[files[k]]))
+                m->added = w->paths[files[k]];
+    }
+    return 0;
+}
+
+int amend_find_added(struct amend *a, struct wp_error *err)
+{
+    struct adding w = {.a = a};
+    struct came_from from = {.read = read_file, .ctx = &w};
+    struct depends *d = NULL;
+    int r = 0;
+
+    if (!a->result->unmatched_count)
+        return 0;
+    if (list_items(&w) < 0 || list_sources(&w) < 0)
+        r = error_nomem(err);
+    from.paths = w.paths;
+    from.count = w.count;
+    if (r == 0 && w.source_count)
+        r = came_from_resolve(&from, &d, w.sources, w.source_count, err);
+    if (r == 0 && d && find_added(&w, d) < 0)
+        r = error_nomem(err);
+    depends_free(d);
+    came_from_clear(&from);
+    free(w.items);
+    free(w.paths);
+    free(w.sources);
+    return r;
+}
