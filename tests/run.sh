@@ -40,9 +40,10 @@ if [ "$(id -u)" -eq 0 ] &&
 fi
 
 python=/usr/bin/python3 # Debian's Numba belongs to Debian's Python.
-longer_numba="edits_all restore verdicts env inspect amend amend_tools versions written" # tests/numba/test_NAME.py
+longer_numba="edits_all random_edits restore verdicts env inspect amend amend_tools versions written" # tests/numba/test_NAME.py
 every_numba="versions egg inspect zipped second_release in_place written code_names" # with each release of Numba
 retargeted_numba=" 0.60.0 0.62.1 0.65.1 0.68.1 " # the releases with which retargeting is tested, too
+edits_numba="0.62.1 0.65.1 0.68.1" # releases with which tests/numba/test_edits.py is run, too
 python_index="wheel types" # tests/python/test_NAME.py, with what a package index has
 results=$PWD/$build/reports # kept, for tests/numba/versions_table.py
 rm -rf "$results"
@@ -110,7 +111,11 @@ numba() {
 package_index() {
   set --
   for name in $every_numba; do set -- "$@" "tests/numba/test_$name.py"; done
+  every=$*
   for release in $("$python" tests/numba/versions.py list); do
+    # shellcheck disable=SC2086 # One word a test.
+    set -- $every
+    case " $edits_numba " in *" $release "*) set -- "$@" tests/numba/test_edits.py ;; esac
     report=$results/numba-$release.xml
     if WARMPACK_TEST_PYTHON=$("$python" tests/numba/versions.py python "$release" "$report"); then
       export WARMPACK_TEST_PYTHON

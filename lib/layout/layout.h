@@ -79,7 +79,8 @@ struct placed_index {
     size_t tag;       /* of the record */
     char *source_dir; /* absolute, as Python sees it here; owned */
     /* Where the file is until the commit: PATH beneath FD. */
-    bool staged; /* in a staged tree; else it stays where it is */
+    bool staged;  /* in a staged tree; else it stays where it is */
+    bool removed; /* it is no longer there, and not judged */
     int fd;
     char *path; /* owned */
 };

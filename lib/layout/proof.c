@@ -52,7 +52,8 @@ static void judge_run(struct pool_job *job)
     struct verify mine = {.user = run->l->o.verify->user, .is_caller = run->l->o.verify->is_caller};
 
     for (size_t i = 0; i < run->count && run->result == 0; i++)
-        run->result = judge_placed(&mine, &run->placed[i], &run->judged[i], &run->why);
+        if (!run->placed[i].removed)
+            run->result = judge_placed(&mine, &run->placed[i], &run->judged[i], &run->why);
     mine.user = (struct places_user){0}; /* is not this run's */
     verify_end(&mine);
 }
@@ -73,6 +74,8 @@ static int add_run(struct proof *p, struct run *run, struct wp_error *err)
     for (size_t i = 0; i < run->count; i++) {
         bool valid = wp_status_loads(run->judged[i].status);
 
+        if (run->placed[i].removed)
+            continue;
         if (judge_add(p->verify, &run->judged[i]) < 0)
             return error_nomem(err);
         *p->was_valid += run->placed[i].was_valid;

@@ -2,6 +2,7 @@
  * finds which indexes are older than that, or name what is not there. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "judge/outdated.h"
 #include "manifest/depends.h"
 #include "numba/index.h"
+#include "tree/beneath.h"
 
 enum {
     LONGEST_SET = 256 << 10
@@ -172,6 +174,24 @@ static int compiled_at(const struct pack *p, const struct packed_index *packed,
     return 0;
 }
 
+/* Has the source PATH had its time since before its code was compiled? */
+static bool is_time_kept(const struct pack *p, const char *path, struct timespec compiled)
+{
+    const struct walk_item *item = pack_source(p, path);
+    _cleanup_free_ char *dir = NULL;
+    _cleanup_close_ int fd = -1;
+    const char *name;
+    struct stat st;
+
+    if (!item || item->spooled || item->entry.type != ENTRY_FILE)
+        return false;
+    name = item->name ? item->name : item->entry.path;
+    dir = path_dir(name);
+    fd = dir ? beneath_open(p->walk.root_fds[item->root], dir, O_RDONLY | O_DIRECTORY, 0) : -1;
+    return fd >= 0 && fstatat(fd, path_base(name), &st, 0) == 0 &&
+           outdated_time_is_kept(fd, path_base(name), &st, compiled);
+}
+
 static int judge_time(struct pack *p, const struct packed_index *packed,
                       const struct manifest_index *line, const struct manifest_newest *newest,
                       struct wp_index_status *s)
@@ -182,7 +202,10 @@ static int judge_time(struct pack *p, const struct packed_index *packed,
         return 0;
     if (compiled_at(p, packed, &compiled) < 0)
         return -ENOMEM;
-    if (outdated_by_times(&s->stamp, compiled, source, newest->time) != OUTDATED)
+    if (!time_is_before(compiled, newest->time) ||
+        outdated_by_times(
+            &s->stamp, s->stamp.kind == WP_STAMP_CONTENT && is_time_kept(p, line->source, compiled),
+            compiled, source, newest->time) != OUTDATED)
         return 0;
     return outdated_set(s, newest->path);
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/digest.h"
@@ -100,22 +101,42 @@ static void warn_of_wrong_code(struct restore *restore, const struct placed_inde
            "remembers: Numba would not notice");
 }
 
-/* An index that fits its source, but not what else its code came from. */
-static void warn_of_old_code(struct restore *restore, const struct placed_index *placed,
-                             const struct restored *f, const struct manifest_index *line)
+static int remove_index(const struct placed_index *placed, struct wp_error *err)
+{
+    const char *name;
+    _cleanup_close_ int dir = beneath_parent(placed->fd, placed->path, &name);
+
+    if (dir < 0 || unlinkat(dir, name, 0) < 0)
+        return error_set(err, dir < 0 ? -dir : errno, placed->shown, "cannot be removed");
+    return 0;
+}
+
+/* An index that fits its source, but not what else its code came from: Numba would load it, and
+ * with stamps of content it does so whatever the times are. */
+static int remove_old_code(struct restore *restore, struct placed_index *placed,
+                           const struct restored *f, const struct manifest_index *line,
+                           struct wp_error *err)
 {
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf text = {0};
+    int r = 0;
 
     if (!line->valid || beneath_read(placed->fd, placed->path, LARGEST, &text, NULL) < 0 ||
         index_read(&index, text.data, text.size, NULL) < 0 ||
         stamp_matches(&index.stamp, f->before, f->facts->size, f->facts->sha256) != 1 ||
         !line->has_stamp || !stamp_equal(&line->stamp, &index.stamp))
-        return;
+        return 0;
+    if (!restore->o->dry_run && !placed->staged) {
+        r = remove_index(placed, err);
+        placed->removed = r == 0;
+    }
     restore->result->lost++;
-    report(restore->context, WP_WARNING, placed->shown,
-           "a file that its code came from has changed, and Numba would not notice: 'warmpack "
-           "verify --fix' removes it");
+    if (r == 0)
+        report(restore->context, WP_WARNING, placed->shown,
+               "a file that its code came from has changed, and Numba would not notice: it %s "
+               "removed",
+               placed->removed ? "is" : "would be");
+    return r;
 }
 
 static int find_source(const struct repair *repair, const struct placed_index *placed,
@@ -136,8 +157,8 @@ struct restored *restore_source_of(const struct repair *repair, const struct pla
     return f;
 }
 
-static int fit_index(struct restore *restore, struct repair *repair,
-                     const struct placed_index *placed, struct wp_error *err)
+static int fit_index(struct restore *restore, struct repair *repair, struct placed_index *placed,
+                     struct wp_error *err)
 {
     const struct manifest_index *line = NULL;
     struct restored *f;
@@ -153,9 +174,9 @@ static int fit_index(struct restore *restore, struct repair *repair,
     if (f->status == RESTORED_CHANGED && line)
         warn_of_wrong_code(restore, placed, f, line);
     if (f->status == RESTORED_HELD && line)
-        warn_of_old_code(restore, placed, f, line);
-    if (f->status != RESTORED_SAME)
-        return 0;
+        r = remove_old_code(restore, placed, f, line, err);
+    if (r < 0 || f->status != RESTORED_SAME)
+        return r;
     source = (struct restamp_source){.now = f->now, .before = f->before, .packed = f->facts};
     if (restore->o->restamp != WP_RESTAMP_NEVER)
         r = restamp_index(placed->fd, placed->path, &source, line,
@@ -222,7 +243,7 @@ int restore_stamps(struct restore *restore, struct repair *repair, int which, st
     int r = 0;
 
     for (size_t i = 0; i < repair->layout->placed_count && r == 0; i++) {
-        const struct placed_index *placed = &repair->layout->placed[i];
+        struct placed_index *placed = &repair->layout->placed[i];
 
         r = context_check(restore->context, err);
         if (r == 0 && which & (placed->staged ? STAMPS_STAGED : STAMPS_STAYING))

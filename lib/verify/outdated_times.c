@@ -2,6 +2,7 @@
  * followed only where a file of the tree is newer than one of its indexes. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -76,14 +77,29 @@ struct newest outdated_newest(const struct looking *l)
     return newest;
 }
 
+/* Has the source had its time since before its code was compiled? */
+static bool is_time_kept(const struct looking *l, size_t source, struct timespec compiled)
+{
+    _cleanup_free_ char *path = path_join(l->t->dir, l->paths[source]);
+    _cleanup_free_ char *dir = path ? path_dir(path) : NULL;
+    _cleanup_close_ int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    struct stat st;
+
+    return fd >= 0 && stat(path, &st) == 0 &&
+           outdated_time_is_kept(fd, path_base(path), &st, compiled);
+}
+
 bool outdated_is_older(const struct looking *l, size_t i, const struct newest *n)
 {
     const struct wp_index_status *s = &l->t->out->indexes[i];
     struct timespec compiled, own;
 
     return n->file != SIZE_MAX && compiled_at(l, s, &compiled) &&
-           time_of(l, l->source_of[i], &own) &&
-           outdated_by_times(&s->stamp, compiled, own, n->time) == OUTDATED;
+           time_of(l, l->source_of[i], &own) && time_is_before(compiled, n->time) &&
+           outdated_by_times(&s->stamp,
+                             s->stamp.kind == WP_STAMP_CONTENT &&
+                                 is_time_kept(l, l->source_of[i], compiled),
+                             compiled, own, n->time) == OUTDATED;
 }
 
 /* For each set the newest of its files and of those that it leads to. Allocated. */
