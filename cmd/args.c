@@ -95,8 +95,9 @@ static int parse_all(struct args *a, int argc, char **argv)
                                         : args_take_flag(a, code);
     }
     for (; !rc && optind < argc && !a->help && !a->version; optind++) /* behind "--" */
-        rc = args_add_operand(a, a->verb == VERB_EXPLAIN ? OPERAND_COMMAND : OPERAND_NAME,
-                              argv[optind]);
+        rc = args_add_operand(
+            a, a->verb == VERB_EXPLAIN || a->verb == VERB_WARM ? OPERAND_COMMAND : OPERAND_NAME,
+            argv[optind]);
     return rc;
 }
 
@@ -132,6 +133,8 @@ void args_clear(struct args *a)
     free(a->letters);
     string_list_clear(&a->exclude);
     string_list_clear(&a->exclude_files);
+    string_list_clear(&a->cpus);
+    string_list_clear(&a->record_env);
     string_list_clear(&a->cache_dirs);
     string_list_clear(&a->source_roots);
     string_list_clear(&a->runtime_roots);

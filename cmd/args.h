@@ -59,7 +59,8 @@ struct args {
     unsigned threads; /* 0: all CPUs */
     bool json, quiet, verbose;
     const char *json_lines;
-    bool fail_on_compile;
+    bool fail_on_compile, keep_going;
+    struct string_list cpus, record_env; /* --cpu, --record-env */
     enum progress_when progress;
     bool seen[OPT_CODES]; /* options given, by code */
     char **expanded;      /* owned: argv with tar's bundled letters written out */

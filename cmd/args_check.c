@@ -140,6 +140,23 @@ static int check_diff(const struct args *a)
     return check_cache_dirs(a);
 }
 
+static int check_warm(const struct args *a)
+{
+    if (!count(a, OPERAND_COMMAND))
+        return message_usage("warm", "give the COMMAND that warms the tree, behind --");
+    if (!count(a, OPERAND_NAME))
+        return message_usage("warm", "give the PATHs to pack, before --");
+    if (count(a, OPERAND_DIR) > 1)
+        return message_usage("warm", "-C is given twice");
+    if (a->archive && strcmp(a->archive, "-") == 0)
+        return message_usage("warm", "standard output is the command's: name an archive");
+    if (!a->archive && count(a, OPERAND_NAME) > 1)
+        return message_usage("warm", "without -f one PATH is sealed");
+    if (!a->archive && (a->format || a->level_set || a->keep_going))
+        return message_usage("warm", "--format, --level and --keep-going go with -f");
+    return 0;
+}
+
 static int check_env(const struct args *a, size_t names)
 {
     if (a->common + a->probe + a->check > 1)
@@ -237,6 +254,8 @@ int args_check(const struct args *a)
         if (a->dry_run && !a->fix)
             return message_usage(verb, "--dry-run goes with --fix");
         return 0;
+    case VERB_WARM:
+        return check_warm(a);
     case VERB_EXPLAIN:
         return count(a, OPERAND_COMMAND) ? 0 : message_usage(verb, "give a COMMAND to run");
     case VERB_ENV:

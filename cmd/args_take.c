@@ -100,6 +100,8 @@ static const struct {
     {OPT_EGG_INFO, offsetof(struct args, egg_info), .may_be_empty = true},
     {OPT_MANIFEST, offsetof(struct args, manifest)},
     {OPT_JSON_LINES, offsetof(struct args, json_lines)},
+    {OPT_CPU, offsetof(struct args, cpus), .is_list = true},
+    {OPT_RECORD_ENV, offsetof(struct args, record_env), .is_list = true},
 };
 
 static int set_name(struct args *a, int code, const char *text)
@@ -224,6 +226,7 @@ static const struct {
     {OPT_CHECK, offsetof(struct args, check)},
     {OPT_JSON, offsetof(struct args, json)},
     {OPT_FAIL_ON_COMPILE, offsetof(struct args, fail_on_compile)},
+    {OPT_KEEP_GOING, offsetof(struct args, keep_going)},
     {OPT_HELP, offsetof(struct args, help)},
     {OPT_VERSION, offsetof(struct args, version)},
 };

@@ -17,9 +17,13 @@ static void become(const struct child_options *o, int fd)
 {
     int why;
 
+    for (const char *const *name = o->unset; name && *name; name++)
+        unsetenv(*name);
     for (const char *const *s = o->set; s && *s; s++)
         if (putenv((char *)*s) != 0)
             goto failed;
+    if (o->dir && chdir(o->dir) < 0)
+        goto failed;
     if (o->stdout_to_stderr && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
         goto failed;
     execvp(o->command[0], (char *const *)o->command);

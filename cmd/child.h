@@ -6,6 +6,8 @@
 struct child_options {
     const char *const *command; /* looked up in $PATH; ends with NULL */
     const char *const *set;     /* "NAME=VALUE", to be set in its environment; ends with NULL */
+    const char *const *unset;   /* names, likewise; NULL: none */
+    const char *dir;            /* its working directory; NULL: this one */
     bool stdout_to_stderr;      /* standard output is kept for what is said at the end */
 };
 

@@ -196,6 +196,7 @@ int create_run(const struct wp_context *context, const struct args *a)
         .archive = a->archive,
         .source_roots = string_list_values(&a->source_roots),
         .follow = a->dereference,
+        .record_env = string_list_values(&a->record_env),
         .caches_only = a->caches_only,
         .with_locator = a->with_locator,
         .strict = a->strict,

@@ -5,99 +5,17 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "embedded.h"
 #include "explain_report.h"
 #include "json_document.h"
 #include "message.h"
-#include "scratch.h"
 #include "show.h"
 #include "signals.h"
 #include "text.h"
 #include "verbs.h"
-
-/* Python imports it before all else, and it gives way to the one that the user has. */
-static const char sitecustomize[] =
-    "import importlib.util, os, sys\n"
-    "_here = os.path.dirname(os.path.abspath(__file__))\n"
-    "_spec = importlib.util.spec_from_file_location(\n"
-    "    '_warmpack_explaining', os.path.join(_here, 'explaining.py'))\n"
-    "_module = importlib.util.module_from_spec(_spec)\n"
-    "sys.modules['_warmpack_explaining'] = _module\n"
-    "_spec.loader.exec_module(_module)\n"
-    "_module.install()\n"
-    "sys.path[:] = [p for p in sys.path if os.path.abspath(p) != _here]\n"
-    "sys.modules.pop('sitecustomize', None)\n"
-    "try:\n"
-    "    import sitecustomize\n"
-    "except ImportError as error:\n"
-    "    if error.name != 'sitecustomize':\n"
-    "        raise\n";
-
-/* The directory that the command's processes read from and tell in. */
-struct place {
-    char *dir;         /* owned; NULL: it was not made */
-    char *told;        /* its subdirectory for their files; owned */
-    char *python_path; /* "PYTHONPATH=..."; owned */
-    char *explain;     /* "WARMPACK_EXPLAIN=..."; owned */
-};
-
-static int failed(const char *path)
-{
-    message_error("%s: %s", path, strerror(errno));
-    return STATUS_FAILED;
-}
-
-static int write_file(const char *dir, const char *name, const char *text)
-{
-    _cleanup_free_ char *path = text_join(dir, name);
-    FILE *f = path ? fopen(path, "wxe") : NULL;
-    bool done;
-
-    if (!path)
-        return message_no_memory();
-    if (!f)
-        return failed(path);
-    done = fputs(text, f) >= 0;
-    return fclose(f) == 0 && done ? 0 : failed(path);
-}
-
-static int make_place(struct place *p)
-{
-    const char *path = getenv("PYTHONPATH");
-    int status = scratch_make(&p->dir);
-
-    if (status)
-        return status;
-    p->told = text_join(p->dir, "told");
-    if (!p->told)
-        return message_no_memory();
-    if (asprintf(&p->python_path, "PYTHONPATH=%s%s%s", p->dir, path && *path ? ":" : "",
-                 path ? path : "") < 0) {
-        p->python_path = NULL;
-        return message_no_memory();
-    }
-    if (asprintf(&p->explain, "WARMPACK_EXPLAIN=%s", p->told) < 0) {
-        p->explain = NULL;
-        return message_no_memory();
-    }
-    if (mkdir(p->told, 0700) < 0)
-        return failed(p->told);
-    status = write_file(p->dir, "explaining.py", (const char *)embedded_explaining);
-    return status ? status : write_file(p->dir, "sitecustomize.py", sitecustomize);
-}
-
-static void place_clear(struct place *p)
-{
-    scratch_remove(p->dir);
-    free(p->told);
-    free(p->python_path);
-    free(p->explain);
-}
+#include "watched.h"
 
 /* ---- Telling ------------------------------------------------------------------------------- */
 
@@ -170,6 +88,12 @@ static void print_json(const struct explain_report *r, int status)
     document_end();
 }
 
+static int failed(const char *path)
+{
+    message_error("%s: %s", path, strerror(errno));
+    return STATUS_FAILED;
+}
+
 /* One line a process, each in one write, so that those of a fleet do not mix. */
 static int append_lines(const struct explain_report *r, const char *file)
 {
@@ -197,58 +121,41 @@ static int append_lines(const struct explain_report *r, const char *file)
     return status;
 }
 
-static int tell(const struct args *a, const struct place *p, int child_status)
+static int tell(const struct args *a, const struct explain_report *report, int child_status)
 {
-    struct explain_report report;
-    int status = explain_report_read(&report, p->told);
+    int status = a->json_lines ? append_lines(report, a->json_lines) : 0;
 
-    if (!status && a->json_lines)
-        status = append_lines(&report, a->json_lines);
-    if (!status && a->json)
-        print_json(&report, child_status);
-    if (!status && !a->json)
-        print_text(&report);
+    if (status)
+        return status;
+    if (a->json)
+        print_json(report, child_status);
+    else
+        print_text(report);
     show_flush();
-    if (!status)
-        print_summary(&report);
-    if (!status && a->fail_on_compile &&
-        (report.compiled_count || report.disabled || !report.process_count))
-        status = STATUS_LOST;
-    explain_report_clear(&report);
-    return status;
-}
-
-static int explain(const struct args *a, const char *const *command, const struct place *p)
-{
-    const char *const set[] = {p->python_path, p->explain, NULL};
-    const struct child_options o = {.command = command, .set = set, .stdout_to_stderr = a->json};
-    int child_status = 0;
-    int r = child_run(&o, &child_status);
-    int status;
-
-    if (r < 0) {
-        message_error("%s: cannot be run: %s", command[0], strerror(-r));
-        return STATUS_FAILED;
-    }
-    status = tell(a, p, child_status);
-    return child_status ? child_status : status;
+    print_summary(report);
+    return a->fail_on_compile &&
+                   (report->compiled_count || report->disabled || !report->process_count)
+               ? STATUS_LOST
+               : 0;
 }
 
 int explain_run(const struct wp_context *context, const struct args *a)
 {
     _cleanup_free_ const char **command = calloc(a->operand_count + 1, sizeof *command);
-    struct place place = {0};
-    int status;
+    struct explain_report report;
+    int status, child_status = 0;
 
     (void)context;
     if (!command)
         return message_no_memory();
     for (size_t i = 0; i < a->operand_count; i++)
         command[i] = a->operands[i].text;
+    const struct watched w = {.child = {.command = command, .stdout_to_stderr = a->json}};
+
     signals_install();
-    status = make_place(&place);
+    status = watched_run(&w, &child_status, &report);
     if (!status)
-        status = explain(a, command, &place);
-    place_clear(&place);
-    return status;
+        status = tell(a, &report, child_status);
+    explain_report_clear(&report);
+    return child_status ? child_status : status;
 }

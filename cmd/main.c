@@ -15,7 +15,7 @@ static verb_run *const run[VERB_COUNT] = {
     [VERB_AMEND] = amend_run,       [VERB_RESTORE] = restore_run, [VERB_VERIFY] = verify_run,
     [VERB_INSPECT] = inspect_run,   [VERB_ENV] = env_run,         [VERB_PATH] = path_run,
     [VERB_RETARGET] = retarget_run, [VERB_SEAL] = seal_run,       [VERB_DIFF] = diff_run,
-    [VERB_EXPLAIN] = explain_run,   [VERB_MERGE] = merge_run,
+    [VERB_EXPLAIN] = explain_run,   [VERB_MERGE] = merge_run,     [VERB_WARM] = warm_run,
 };
 
 /* Where a standard descriptor is closed, a file of ours would get its number and what is meant for

@@ -225,6 +225,7 @@ void options_help(enum verb v)
            : v == VERB_VERIFY   ? "a cache index is not valid"
            : v == VERB_INSPECT  ? "a cache index cannot be read"
            : v == VERB_DIFF     ? "there are differences"
+           : v == VERB_WARM     ? "something is compiled elsewhere that is not in place"
            : v == VERB_EXPLAIN  ? "with --fail-on-compile, something was compiled; else the "
                                   "command's own"
            : v == VERB_ENV      ? "with --check, caches do not load or run somewhere"

@@ -267,7 +267,12 @@ struct wp_create_options {
     const char *const *exclude;      /* patterns as GNU tar has them */
     bool follow;                     /* pack what symlinks point to */
     bool caches_only;                /* caches and manifest without the sources */
-    bool strict;                     /* refuse if any index is stale */
+    bool fresh_caches;             /* leave out caches that lie in the tree or beside its manifest:
+                                      those of cache_dirs alone are packed */
+    const char *const *record_env; /* names of environment variables, as patterns of a shell, that
+                                      the manifest records beside NUMBA_* */
+    const char *command;           /* what warmed the caches, for the manifest; NULL: not said */
+    bool strict;                   /* refuse if any index is stale */
     bool numeric_owner;
     struct wp_owner owner, group;
     int level; /* 0: default; use level_set for level 0 */
@@ -610,6 +615,11 @@ struct wp_cpu {
 /* Frees what C owns and leaves zeros; C may be zeros already. */
 WP_API void wp_cpu_clear(struct wp_cpu *c);
 
+/* Can this machine run code that is compiled for C? *LACKS becomes what it has not, as "avx512f and
+ * 3 more", or NULL where it can; allocated. C->triple may be NULL: this machine's architecture.
+ * Errors: -ENOTSUP where the name or a feature is not known; -ENOMEM. */
+WP_API int wp_cpu_lacks(const struct wp_cpu *c, char **lacks, struct wp_error *err);
+
 struct wp_env; /* caches and probes, gathered from several places */
 
 /* An empty one, the caller's to free. CONTEXT must live as long. Errors: -ENOMEM. */
@@ -754,6 +764,8 @@ struct wp_seal_options {
     const char *const *cache_dirs;   /* as in create; so are the rest */
     const char *const *source_roots; /* other paths by which Python imported what is in DIR */
     const char *const *exclude;
+    const char *const *record_env;
+    const char *command;
     bool strict;
     bool numeric_owner;
     bool with_locator;

@@ -332,7 +332,7 @@ int note_settings(struct wp_verify_report *r, const struct manifest *m)
 
         if (!name)
             return -ENOMEM;
-        if (!settings_change_code(m->env[i]))
+        if (strncmp(name, "NUMBA_", strlen("NUMBA_")) == 0 && !settings_change_code(m->env[i]))
             continue;
         if (!now || strcmp(now, m->env[i] + n + (m->env[i][n] == '=')) != 0)
             e = note_add(r, WP_NOTE_SETTINGS, NULL, "it was packed with %.200s, and now %s%s%.200s",

@@ -74,6 +74,7 @@ void manifest_clear(struct manifest *m)
     free(m->home);
     free_strings(m->roots, m->root_count);
     free_strings(m->env, m->env_count);
+    free(m->command);
     if (m->needs)
         free_strings(m->needs, m->cpu_count);
     free_strings(m->cpus, m->cpu_count);

@@ -67,10 +67,11 @@ struct manifest {
     char **roots;  /* absolute directories of -C, in their order; at least one */
     size_t root_count;
     char *home; /* where the manifest lies in the archive: "app/.warmpack/ID"; NULL: not said */
-    char **env; /* NUMBA_* that change code: "NAME=VALUE" */
+    char **env; /* NUMBA_* that change code, and what was asked for: "NAME=VALUE" */
     size_t env_count;
-    char **cpus;  /* "TRIPLE NAME FEATURES", to which the indexes' bits refer */
-    char **needs; /* for each of them: the features that its code needs; NULL: not known */
+    char *command; /* that warmed the caches; NULL: not said */
+    char **cpus;   /* "TRIPLE NAME FEATURES", to which the indexes' bits refer */
+    char **needs;  /* for each of them: the features that its code needs; NULL: not known */
     size_t cpu_count;
     struct manifest_build *builds; /* that were merged; owned */
     size_t build_count;

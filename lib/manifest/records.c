@@ -425,6 +425,7 @@ int records_read_header(struct manifest *m, const struct json_line *l)
     r = r < 0 ? r : read_path(l, "home", JSON_OPTIONAL, false, &m->home);
     r = r < 0 ? r : json_line_pairs(l, "env", &m->env, &m->env_count);
     r = r < 0 ? r : builds_read(l, m);
+    r = r < 0 ? r : json_line_text(l, "command", JSON_OPTIONAL, &m->command);
     if (r < 0 || !(json_line_has(l, "cpu") || json_line_has(l, "cpus")))
         return r;
     r = json_line_texts(l, "cpu", "cpus", &m->cpus, &m->cpu_count);

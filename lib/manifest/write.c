@@ -75,6 +75,7 @@ static int write_header(const struct manifest *m, struct buf *out, struct wp_err
     r = write_env(m, &w, err);
     if (r < 0)
         return r;
+    json_write_text(&w, "command", m->command);
     json_write_one_or_many(&w, "cpu", "cpus", m->cpus, m->cpu_count);
     if (m->cpu_count && m->needs)
         needs_write(&w, m);

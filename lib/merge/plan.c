@@ -117,7 +117,7 @@ static int copy_texts(char ***out, size_t *count, char *const *from, size_t n)
     return 0;
 }
 
-/* What the manifest is to say of the whole: roots and settings are the first input's. */
+/* What the manifest is to say of the whole: roots, settings and command are the first input's. */
 static int record(struct pack *p, struct merge *m, struct wp_error *err)
 {
     const struct manifest *first = &m->inputs[0].m;
@@ -125,6 +125,8 @@ static int record(struct pack *p, struct merge *m, struct wp_error *err)
 
     if (copy_texts(&to->roots, &to->root_count, first->roots, first->root_count) < 0 ||
         copy_texts(&to->env, &to->env_count, first->env, first->env_count) < 0)
+        return error_nomem(err);
+    if (first->command && !(to->command = strdup(first->command)))
         return error_nomem(err);
     p->has_env = true;
     for (size_t i = 0; i < m->cpu_count; i++)

@@ -175,9 +175,9 @@ static int find_outside(struct pack *p, const struct pack_names *names, const ch
 
 int pack_find_caches(struct pack *p, const struct pack_names *names, struct wp_error *err)
 {
-    int r = pack_find_inside(p, names->dirs, err);
+    int r = p->o->fresh_caches ? 0 : pack_find_inside(p, names->dirs, err);
 
     for (const char *const *dir = p->o->cache_dirs; dir && *dir && r == 0; dir++)
         r = find_outside(p, names, *dir, err);
-    return r < 0 ? r : pack_find_sealed(p, err);
+    return r < 0 || p->o->fresh_caches ? r : pack_find_sealed(p, err);
 }

@@ -2,6 +2,7 @@
  * others. Its size stands before it, so it is written twice where it is too large to be kept: first
  * only to count, then into the archive as it is made. */
 
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,26 +16,46 @@
 
 extern char **environ;
 
-static int record_environment(struct manifest *m, struct wp_error *err)
+/* Does the manifest record VARIABLE, "NAME=VALUE"? 1, 0 or -ENOMEM. */
+static int is_recorded(const struct pack *p, const char *variable)
 {
-    size_t n = 0;
+    const char *equals = strchr(variable, '=');
+    _cleanup_free_ char *name = NULL;
 
-    for (char **e = environ; e && *e; e++)
-        n += settings_change_code(*e);
-    if (!n)
-        return 0;
-    m->env = calloc(n, sizeof *m->env);
-    if (!m->env)
-        return error_nomem(err);
-    for (char **e = environ; *e && m->env_count < n; e++) {
-        if (!settings_change_code(*e))
+    if (!equals || settings_change_code(variable))
+        return equals != NULL;
+    name = strndup(variable, (size_t)(equals - variable));
+    for (const char *const *pattern = p->o->record_env; name && pattern && *pattern; pattern++)
+        if (fnmatch(*pattern, name, 0) == 0)
+            return 1;
+    return name ? 0 : -ENOMEM;
+}
+
+static int record_environment(struct pack *p, struct wp_error *err)
+{
+    struct manifest *m = &p->manifest;
+
+    for (char **e = environ; e && *e; e++) {
+        int r = is_recorded(p, *e);
+
+        if (r == 0)
             continue;
-        m->env[m->env_count] = strdup(*e);
-        if (!m->env[m->env_count++])
+        if (r < 0 || array_grow(m->env, m->env_count) < 0 || !(m->env[m->env_count] = strdup(*e)))
             return error_nomem(err);
+        m->env_count++;
     }
-    qsort(m->env, m->env_count, sizeof *m->env, path_compare);
+    if (m->env_count)
+        qsort(m->env, m->env_count, sizeof *m->env, path_compare);
     return 0;
+}
+
+static int record_recipe(struct pack *p, struct wp_error *err)
+{
+    const char *command = p->o->command;
+
+    if (command && !(p->manifest.command = strdup(command)))
+        return error_nomem(err);
+    return p->has_env ? 0 : record_environment(p, err);
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -184,7 +205,7 @@ static int measure_manifest(struct pack *p, struct measure *all, struct wp_error
     m->home = strdup(p->home);
     if (!m->creator || !m->home)
         return error_nomem(err);
-    r = p->has_env ? 0 : record_environment(m, err);
+    r = record_recipe(p, err);
     r = r < 0 ? r : take_entries(p, err);
     for (size_t i = 0; i < p->made_count && r == 0; i++)
         if (!p->made[i].entry.has_sha256)

@@ -19,6 +19,12 @@ static bool is_temporary(const struct walk_item *item, void *ctx)
            (index_is_temporary(path_base(path)) || path_has_suffix(path, ".nbi.lock"));
 }
 
+static bool is_cache(const struct walk_item *item, void *ctx)
+{
+    (void)ctx;
+    return item->entry.type != ENTRY_DIR && caches_is_part(item->entry.path);
+}
+
 /* Numba follows a link at a cache directory's place; who unpacks gets the link alone. */
 static void warn_of_linked_caches(const struct pack *p)
 {
@@ -45,6 +51,8 @@ static int plan_members(struct pack *p, struct pack_names *names, struct wp_erro
     if (r < 0)
         return r; /* the walk may have ended among items that have no path yet */
     walk_drop(&p->walk, 0, is_temporary, NULL);
+    if (p->o->fresh_caches)
+        walk_drop(&p->walk, 0, is_cache, NULL);
     warn_of_linked_caches(p);
     return 0;
 }

@@ -72,6 +72,8 @@ static int pack(struct seal *s, struct wp_error *err)
                                               .exclude = s->o->exclude,
                                               .numeric_owner = s->o->numeric_owner,
                                               .strict = s->o->strict,
+                                              .record_env = s->o->record_env,
+                                              .command = s->o->command,
                                               .with_locator = s->o->with_locator};
     if (!pool || nowhere.fd < 0)
         r = error_set(err, errno, NULL, "cannot start packing");

@@ -70,7 +70,8 @@ def _tell(event: str, **facts: Any) -> None:
 def _tell_process() -> None:
     import numba
     config = numba.core.config
-    _tell("process", pid=os.getpid(), argv=list(getattr(sys, "argv", [])), numba=numba.__version__,
+    _tell("process", pid=os.getpid(), argv=list(getattr(sys, "argv", [])),
+          executable=sys.executable, numba=numba.__version__,
           python="%d.%d.%d" % sys.version_info[:3], disabled=bool(config.DISABLE_JIT))
 
 

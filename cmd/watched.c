@@ -1,0 +1,141 @@
+/* Runs a command whose Pythons tell what Numba does in them. */
+
+#include "watched.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "embedded.h"
+#include "message.h"
+#include "scratch.h"
+#include "text.h"
+
+/* Python imports it before all else, and it gives way to the one that the user has. */
+static const char sitecustomize[] =
+    "import importlib.util, os, sys\n"
+    "_here = os.path.dirname(os.path.abspath(__file__))\n"
+    "_spec = importlib.util.spec_from_file_location(\n"
+    "    '_warmpack_explaining', os.path.join(_here, 'explaining.py'))\n"
+    "_module = importlib.util.module_from_spec(_spec)\n"
+    "sys.modules['_warmpack_explaining'] = _module\n"
+    "_spec.loader.exec_module(_module)\n"
+    "_module.install()\n"
+    "sys.path[:] = [p for p in sys.path if os.path.abspath(p) != _here]\n"
+    "sys.modules.pop('sitecustomize', None)\n"
+    "try:\n"
+    "    import sitecustomize\n"
+    "except ImportError as error:\n"
+    "    if error.name != 'sitecustomize':\n"
+    "        raise\n";
+
+/* The directory that the command's processes read from and tell in. */
+struct place {
+    char *dir;         /* owned; NULL: it was not made */
+    char *told;        /* its subdirectory for their files; owned */
+    char *python_path; /* "PYTHONPATH=..."; owned */
+    char *explain;     /* "WARMPACK_EXPLAIN=..."; owned */
+};
+
+static int failed(const char *path)
+{
+    message_error("%s: %s", path, strerror(errno));
+    return STATUS_FAILED;
+}
+
+static int write_file(const char *dir, const char *name, const char *text)
+{
+    _cleanup_free_ char *path = text_join(dir, name);
+    FILE *f = path ? fopen(path, "wxe") : NULL;
+    bool done;
+
+    if (!path)
+        return message_no_memory();
+    if (!f)
+        return failed(path);
+    done = fputs(text, f) >= 0;
+    return fclose(f) == 0 && done ? 0 : failed(path);
+}
+
+static int make_place(struct place *p, const char *path)
+{
+    int status = scratch_make(&p->dir);
+
+    if (status)
+        return status;
+    p->told = text_join(p->dir, "told");
+    if (!p->told)
+        return message_no_memory();
+    if (asprintf(&p->python_path, "PYTHONPATH=%s%s%s", p->dir, path && *path ? ":" : "",
+                 path ? path : "") < 0) {
+        p->python_path = NULL;
+        return message_no_memory();
+    }
+    if (asprintf(&p->explain, "WARMPACK_EXPLAIN=%s", p->told) < 0) {
+        p->explain = NULL;
+        return message_no_memory();
+    }
+    if (mkdir(p->told, 0700) < 0)
+        return failed(p->told);
+    status = write_file(p->dir, "explaining.py", (const char *)embedded_explaining);
+    return status ? status : write_file(p->dir, "sitecustomize.py", sitecustomize);
+}
+
+static void place_clear(struct place *p)
+{
+    scratch_remove(p->dir);
+    free(p->told);
+    free(p->python_path);
+    free(p->explain);
+}
+
+/* "PYTHONPATH=..." of W, or of this process. */
+static const char *python_path(const struct watched *w)
+{
+    static const char name[] = "PYTHONPATH=";
+
+    for (const char *const *s = w->child.set; s && *s; s++)
+        if (strncmp(*s, name, sizeof name - 1) == 0)
+            return *s + sizeof name - 1;
+    return getenv("PYTHONPATH");
+}
+
+static int run(const struct watched *w, const struct place *p, int *status)
+{
+    struct child_options o = w->child;
+    _cleanup_free_ const char **set = NULL;
+    size_t n = 0;
+    int r;
+
+    while (w->child.set && w->child.set[n])
+        n++;
+    set = calloc(n + 3, sizeof *set);
+    if (!set)
+        return message_no_memory();
+    if (n)
+        memcpy(set, w->child.set, n * sizeof *set);
+    set[n] = p->python_path;
+    set[n + 1] = p->explain;
+    o.set = set;
+    r = child_run(&o, status);
+    if (r == 0)
+        return 0;
+    message_error("%s: cannot be run: %s", o.command[0], strerror(-r));
+    return STATUS_FAILED;
+}
+
+int watched_run(const struct watched *w, int *status, struct explain_report *out)
+{
+    struct place place = {0};
+    int r;
+
+    *out = (struct explain_report){0};
+    r = make_place(&place, python_path(w));
+    if (!r)
+        r = run(w, &place, status);
+    if (!r)
+        r = explain_report_read(out, place.told);
+    place_clear(&place);
+    return r;
+}
