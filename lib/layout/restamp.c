@@ -16,6 +16,7 @@
 #include "base/path.h"
 #include "base/temporary.h"
 #include "numba/index.h"
+#include "tree/behind.h"
 #include "tree/beneath.h"
 
 enum { LARGEST = 1 << 28 }; /* bytes of an index or .pyc that are looked at */
@@ -57,6 +58,17 @@ int restamp_replace(int fd, const char *path, const void *data, size_t n, const 
     close(out);
     (void)!unlinkat(dir, temporary, 0);
     return r;
+}
+
+/* Reads PATH; where a symbolic link stands there, what that leads to: the changed file then takes
+ * the link's place. */
+static int read_in_place(int fd, const char *path, struct buf *out, struct stat *st)
+{
+    const char *name;
+    int r = beneath_read(fd, path, LARGEST, out, st);
+    _cleanup_close_ int dir = r == -ELOOP ? beneath_parent(fd, path, &name) : -1;
+
+    return dir < 0 ? r : behind_read(dir, name, LARGEST, out, st);
 }
 
 /* ---- Indexes ----------------------------------------------------------------------------- */
@@ -131,7 +143,7 @@ int restamp_index(int fd, const char *path, const struct restamp_source *source,
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf text = {0};
     struct stat st;
-    int r = beneath_read(fd, path, LARGEST, &text, &st);
+    int r = read_in_place(fd, path, &text, &st);
 
     if (r < 0 && r != -EACCES && !file_is_unfit(r) && !beneath_is_absence(r))
         return error_set(err, -r, path, "cannot be read");
@@ -186,7 +198,7 @@ static int patch_pyc(int fd, const char *path, const struct restamp_source *sour
     uint32_t now = (uint32_t)source->now.tv_sec, size = (uint32_t)source->packed->size, held;
     _cleanup_buf_ struct buf text = {0};
     struct stat st;
-    int r = beneath_read(fd, path, LARGEST, &text, &st);
+    int r = read_in_place(fd, path, &text, &st);
 
     if (r == -ENOMEM)
         return error_nomem(err);

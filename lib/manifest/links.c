@@ -41,6 +41,52 @@ static int find_first(links_lookup *lookup, void *ctx, const char *path, bool *i
     return *out && (*out)->type != ENTRY_DIR ? 0 : -ENOENT;
 }
 
+/* *OUT, allocated, becomes PATH with the first directory above it that is a symbolic link replaced
+ * by what that leads to; NULL: there is none. 0 or -ENOMEM. */
+static int leave_directory(links_lookup *lookup, void *ctx, const char *path, char **out)
+{
+    _cleanup_free_ char *above = strdup(path);
+
+    *out = NULL;
+    if (!above)
+        return -ENOMEM;
+    for (char *slash = strchr(above, '/'); slash; slash = strchr(slash + 1, '/')) {
+        bool is_end = false;
+        const struct entry *e;
+
+        *slash = '\0';
+        e = lookup(ctx, above, &is_end);
+        if (e && !is_end && e->type == ENTRY_SYMLINK && e->target) {
+            _cleanup_free_ char *dir = target_of(e);
+            _cleanup_free_ char *joined = dir ? path_join(dir, slash + 1) : NULL;
+
+            *out = joined ? path_normalise(joined) : NULL;
+            return *out ? 0 : -ENOMEM;
+        }
+        *slash = '/';
+    }
+    return 0;
+}
+
+/* The entry of *PATH, which is owned, through links among the directories above it, each of which
+ * counts in *LINKS. */
+static int find_next(links_lookup *lookup, void *ctx, char **path, int *links, bool *is_end,
+                     const struct entry **out)
+{
+    while (!(*out = lookup(ctx, *path, is_end))) {
+        char *next;
+        int r = leave_directory(lookup, ctx, *path, &next);
+
+        if (r < 0 || !next)
+            return r < 0 ? r : -EXDEV;
+        free(*path);
+        *path = next;
+        if (++*links >= MOST_LINKS)
+            return -ELOOP;
+    }
+    return 0;
+}
+
 int links_follow(links_lookup *lookup, void *ctx, const char *path, const struct entry **out)
 {
     const struct entry *e = NULL;
@@ -51,10 +97,9 @@ int links_follow(links_lookup *lookup, void *ctx, const char *path, const struct
     for (int links = 0; r == 0 && !is_end && is_link(e); links++) {
         _cleanup_free_ char *next = target_of(e);
 
-        if (!next || links == MOST_LINKS)
+        if (!next || links >= MOST_LINKS)
             return next ? -ELOOP : -ENOMEM;
-        e = lookup(ctx, next, &is_end);
-        r = e ? 0 : -EXDEV;
+        r = find_next(lookup, ctx, &next, &links, &is_end, &e);
     }
     if (r == 0)
         *out = e;

@@ -39,6 +39,8 @@ struct pack {
     size_t index_count;
     struct made_file *made; /* written behind the walk, before the manifest; owned */
     size_t made_count;
+    size_t linked_count; /* sources of valid indexes that are links out of what is packed */
+    const char *linked;  /* the first of them: borrowed from the walk; NULL: none */
     uint64_t total; /* bytes of content, for progress */
 };
 

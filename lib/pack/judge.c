@@ -38,6 +38,25 @@ static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
     return item && !item->gone ? &item->entry : NULL;
 }
 
+/* For a look at what is packed alone. */
+static const struct entry *look_up_packed(void *ctx, const char *path, bool *is_end)
+{
+    const struct entry *e = look_up(ctx, path, is_end);
+
+    *is_end = false;
+    return e;
+}
+
+/* A source that is a link, and what it leads to is not packed: it will not be where the archive
+ * goes. */
+static bool leads_out(const struct pack *p, const struct walk_item *source)
+{
+    const struct entry *e;
+
+    return source->entry.type == ENTRY_SYMLINK && !source->spooled &&
+           links_follow(look_up_packed, (void *)p, source->entry.path, &e) < 0;
+}
+
 const struct walk_item *pack_source(const struct pack *p, const char *path)
 {
     const struct entry *e;
@@ -303,9 +322,26 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
          (parsed == 0 && warn_of_marker(p, item->entry.path, dir, &index) < 0) ||
          judge_add(verify, &s) < 0))
         r = error_nomem(err);
+    if (r == 0 && wp_status_loads(s.status) && c.source && leads_out(p, c.source)) {
+        p->linked = p->linked ? p->linked : c.source->entry.path;
+        p->linked_count++;
+    }
     judge_clear(&s);
     index_clear(&index);
     return r;
+}
+
+/* Says once that valid indexes will not be so elsewhere. */
+static void warn_of_linked(const struct pack *p)
+{
+    bool sealing = p->o->format->home == FORMAT_HOME_DIR;
+
+    if (p->linked_count)
+        report(p->context, WP_WARNING, p->linked,
+               "the source of %s is a symbolic link to what is not %s: elsewhere Numba compiles "
+               "again%s",
+               p->linked_count == 1 ? "a valid index" : "valid indexes",
+               sealing ? "in the tree" : "packed", sealing ? "" : "; -h packs what links lead to");
 }
 
 int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error *err)
@@ -322,5 +358,6 @@ int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error 
         if (r < 0)
             return r;
     }
+    warn_of_linked(p);
     return 0;
 }

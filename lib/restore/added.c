@@ -12,7 +12,7 @@
 #include "job.h"
 #include "judge/came_from.h"
 #include "numba/caches.h"
-#include "tree/beneath.h"
+#include "tree/behind.h"
 #include "tree/walk.h"
 
 enum { LARGEST = 1 << 30 };
@@ -67,7 +67,7 @@ static int compare_numbers(const void *a, const void *b)
 static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *err)
 {
     const struct adding *a = ctx;
-    int r = beneath_read(a->restore->fd, a->paths[file], LARGEST, out, NULL);
+    int r = behind_read(a->restore->fd, a->paths[file], LARGEST, out, NULL);
 
     if (r == -ENOMEM)
         return error_nomem(err);

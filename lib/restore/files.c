@@ -16,6 +16,7 @@
 #include "job.h"
 #include "manifest/links.h"
 #include "numba/caches.h"
+#include "tree/behind.h"
 #include "tree/beneath.h"
 
 enum { FILES_OF_A_JOB = 32 };
@@ -96,7 +97,8 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
     bool set_mode = wants_mode(restore, c->repair->t, f->facts, st, &mode);
     struct stat after;
 
-    if ((set_time || set_mode) && restore->o->restamp == WP_RESTAMP_AUTO && is_shared(c, f, st))
+    if (f->linked ||
+        ((set_time || set_mode) && restore->o->restamp == WP_RESTAMP_AUTO && is_shared(c, f, st)))
         set_time = set_mode = false;
     if ((set_time || set_mode) && restore_may_change(restore) < 0)
         return -EAGAIN;
@@ -134,6 +136,22 @@ static int set_attributes(struct checking *c, struct restored *f, int fd, const 
     return 0;
 }
 
+/* As beneath_look, but for files that a symbolic link leads to: they are looked at, too. */
+static int look(const struct restore *restore, struct restored *f, struct stat *st)
+{
+    int r = beneath_look(restore->fd, f->path, st);
+
+    f->behind = r == 0;
+    f->linked = r == 0 || (r > 0 && S_ISLNK(st->st_mode));
+    return f->linked ? behind_look(restore->fd, f->path, st) : r;
+}
+
+static int open_file(const struct restore *restore, const struct restored *f)
+{
+    return f->linked ? behind_open(restore->fd, f->path)
+                     : beneath_open(restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+}
+
 static int check_file(struct checking *c, struct restored *f, struct wp_error *err)
 {
     const struct entry *e = f->facts;
@@ -144,7 +162,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     int r;
 
     f->status = RESTORED_MISSING;
-    r = beneath_look(c->restore->fd, f->path, &st);
+    r = look(c->restore, f, &st);
     if (r < 0 && r != -EACCES)
         return error_set(err, -r, f->path, "cannot stat");
     if (r <= 0 || !S_ISREG(st.st_mode))
@@ -160,7 +178,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
         f->status = RESTORED_SAME;
         return 0;
     }
-    fd = beneath_open(c->restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    fd = open_file(c->restore, f);
     if (fd < 0 && fd != -EACCES && fd != -EPERM && !beneath_is_absence(fd))
         return error_set(err, -fd, f->path, "cannot be read");
     if (fd < 0 || fstat(fd, &st) < 0) {
@@ -177,7 +195,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     if (memcmp(digest, e->sha256, sizeof digest) != 0 || !time_is(st.st_ctim, after.st_ctim) ||
         st.st_size != after.st_size)
         return 0;
-    f->status = RESTORED_SAME;
+    f->status = f->behind && c->restore->grafting ? RESTORED_BEHIND : RESTORED_SAME;
     f->ctime = after.st_ctim;
     return f->waits ? 0 : set_attributes(c, f, fd, &after, err);
 }
@@ -190,7 +208,7 @@ static int finish_file(struct checking *c, struct restored *f, struct wp_error *
 
     if (f->status != RESTORED_SAME || !f->waits)
         return 0;
-    fd = beneath_open(c->restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    fd = open_file(c->restore, f);
     /* Another name of it may have been given its time meanwhile. */
     if (fd < 0 || fstat(fd, &st) < 0 || (st.st_nlink == 1 && !time_is(st.st_ctim, f->ctime))) {
         f->status = RESTORED_CHANGED;
@@ -258,6 +276,27 @@ static int look_at_files(struct restore *restore, struct repair *repair, bool se
     return c.status;
 }
 
+/* Says once why sources that are as they were packed get no caches. */
+static void warn_of_linked_directories(const struct restore *restore, const struct repair *repair)
+{
+    const struct restored *first = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < repair->t->m.entry_count; i++) {
+        const struct restored *f = &repair->files[i];
+
+        if (!f->waits || f->status != RESTORED_BEHIND)
+            continue;
+        first = first ? first : f;
+        count++;
+    }
+    if (first)
+        report(restore->context, WP_WARNING, first->path,
+               "a directory above it is a symbolic link, through which nothing is written: caches "
+               "of %zu %s there are left out",
+               count, count == 1 ? "source" : "sources");
+}
+
 int restore_check_files(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
     int r = look_at_files(restore, repair, false, err);
@@ -266,6 +305,8 @@ int restore_check_files(struct restore *restore, struct repair *repair, struct w
         r = restore_hold(restore, repair, err);
     if (r == 0)
         r = look_at_files(restore, repair, true, err);
+    if (r == 0)
+        warn_of_linked_directories(restore, repair);
     return r < 0 ? r : restore_memory(repair, err);
 }
 
@@ -396,7 +437,7 @@ static int count_sources(struct restore *restore, struct repair *repair)
             continue;
         seen[f - repair->files] = true;
         restore->result->sources++;
-        restore->result->matched += f->status == RESTORED_SAME || f->status == RESTORED_HELD;
+        restore->result->matched += f->status >= RESTORED_BEHIND;
         if (f->status == RESTORED_CHANGED)
             report(restore->context, WP_WARNING, f->path,
                    "is not what was packed: its caches are left as they are");
@@ -428,7 +469,7 @@ int restore_count_files(struct restore *restore, struct repair *repair, struct w
 
         if (is_ours(repair->t, repair->t->m.entries[i].path))
             continue;
-        restore->result->files += f->status == RESTORED_SAME || f->status == RESTORED_HELD;
+        restore->result->files += f->status >= RESTORED_BEHIND;
         restore->result->missing += f->status == RESTORED_MISSING;
         restore->result->changed += f->status == RESTORED_CHANGED;
     }

@@ -9,7 +9,7 @@
 #include "base/digest.h"
 #include "job.h"
 #include "manifest/depends.h"
-#include "tree/beneath.h"
+#include "tree/behind.h"
 
 struct holding {
     const struct restore *restore;
@@ -19,12 +19,11 @@ struct holding {
 /* Has the file at PATH, which another manifest speaks for, the content of E? */
 static bool has_content(const struct restore *restore, const char *path, const struct entry *e)
 {
-    _cleanup_close_ int fd = beneath_open(restore->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    _cleanup_close_ int fd = behind_open(restore->fd, path);
     unsigned char digest[SHA256_SIZE];
-    struct stat st;
 
-    return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-           sha256_of_file(fd, digest) == 0 && memcmp(digest, e->sha256, sizeof digest) == 0;
+    return fd >= 0 && sha256_of_file(fd, digest) == 0 &&
+           memcmp(digest, e->sha256, sizeof digest) == 0;
 }
 
 static int is_same(void *ctx, const char *path)
@@ -37,7 +36,7 @@ static int is_same(void *ctx, const char *path)
 
         return e->type == ENTRY_FILE && e->has_sha256 && has_content(h->restore, f->path, e);
     }
-    return f && f->status == RESTORED_SAME;
+    return f && (f->status == RESTORED_SAME || f->status == RESTORED_BEHIND);
 }
 
 static int compare_paths(const void *a, const void *b)

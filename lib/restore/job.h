@@ -27,6 +27,8 @@ enum restored_status {
     RESTORED_NONE,    /* nothing to look at: no file, or outside of what was unpacked */
     RESTORED_MISSING, /* or something else than a file stands there */
     RESTORED_CHANGED, /* other content than was packed */
+    RESTORED_BEHIND,  /* the same, but behind a directory that is a symbolic link, through which no
+                         caches are put onto a tree that came another way */
     RESTORED_SAME,
     RESTORED_HELD /* the same, but its caches hold code of a file that is not */
 };
@@ -40,6 +42,8 @@ struct restored {
     bool is_source;  /* of an index that was valid when packed, or may have others; or code of
                         such an index can come from it */
     bool has_links;  /* other entries are hard links of it, or it is one */
+    bool linked;     /* symbolic links lead to it: it is read, and stays as it is */
+    bool behind;     /* one of these is a directory above it */
     bool waits;      /* its time is set when it is known whether its caches are of use */
     bool sets_mode;  /* MODE is to be set with the time */
     mode_t mode, mode_before;

@@ -12,7 +12,7 @@
 #include "base/digest.h"
 #include "base/times.h"
 #include "job.h"
-#include "tree/beneath.h"
+#include "tree/behind.h"
 
 static int compare_owners(const void *a, const void *b)
 {
@@ -37,10 +37,10 @@ static bool same_content(const struct entry *a, const struct entry *b)
 /* What is there: its digest in OUT, with SIZE and TIME; false where there is none. */
 static bool look(const struct restore *restore, const char *path, struct entry *out)
 {
-    _cleanup_close_ int fd = beneath_open(restore->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    _cleanup_close_ int fd = behind_open(restore->fd, path);
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || sha256_of_file(fd, out->sha256) < 0)
+    if (fd < 0 || fstat(fd, &st) < 0 || sha256_of_file(fd, out->sha256) < 0)
         return false;
     out->size = (uint64_t)st.st_size;
     out->mtime = st.st_mtim;

@@ -14,6 +14,7 @@
 #include "job.h"
 #include "layout/restamp.h"
 #include "numba/index.h"
+#include "tree/behind.h"
 #include "tree/beneath.h"
 
 enum { LARGEST = 1 << 28 };
@@ -23,7 +24,7 @@ enum { LARGEST = 1 << 28 };
 static int has_content(int fd, const char *path, const struct entry *e)
 {
     unsigned char digest[32];
-    _cleanup_close_ int file = beneath_open(fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    _cleanup_close_ int file = behind_open(fd, path);
 
     return file >= 0 && sha256_of_file(file, digest) == 0 &&
            memcmp(digest, e->sha256, sizeof digest) == 0;
@@ -40,18 +41,22 @@ static int renew(const struct restore *restore, int fd, const char *path,
     _cleanup_close_ int dir = beneath_parent(fd, path, &name);
     _cleanup_buf_ struct buf text = {0};
     struct stat st;
+    bool is_own;
     int r;
 
-    if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
-        !time_is_before(st.st_mtim, source->now) || !has_content(dir, name, packed))
+    if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    is_own = S_ISREG(st.st_mode) && st.st_nlink == 1;
+    if (behind_look(dir, name, &st) <= 0 || !time_is_before(st.st_mtim, source->now) ||
+        !has_content(dir, name, packed))
         return 0;
     if (restore_may_change(restore) < 0)
         return -EAGAIN;
-    if (st.st_nlink == 1 && utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0)
+    if (is_own && utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) == 0)
         return 0;
     /* Somebody else's, or of others, too: a copy of our own takes its place, where that is allowed.
      */
-    r = beneath_read(dir, name, LARGEST, &text, &st);
+    r = behind_read(dir, name, LARGEST, &text, &st);
     if (r == 0)
         r = restamp_replace(dir, name, text.data, text.size, &st, &source->now);
     return r == -ENOMEM || r == -ENOSPC || r == -EIO
@@ -66,7 +71,7 @@ static int renew_data(const struct restore *restore, struct tree_manifest *t,
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf text = {0};
     _cleanup_free_ char *here = path_dir(placed->path), *there = path_dir(line->index);
-    int r = beneath_read(placed->fd, placed->path, LARGEST, &text, NULL);
+    int r = behind_read(placed->fd, placed->path, LARGEST, &text, NULL);
 
     if (!here || !there)
         return error_nomem(err);
@@ -121,7 +126,7 @@ static int remove_old_code(struct restore *restore, struct placed_index *placed,
     _cleanup_buf_ struct buf text = {0};
     int r = 0;
 
-    if (!line->valid || beneath_read(placed->fd, placed->path, LARGEST, &text, NULL) < 0 ||
+    if (!line->valid || behind_read(placed->fd, placed->path, LARGEST, &text, NULL) < 0 ||
         index_read(&index, text.data, text.size, NULL) < 0 ||
         stamp_matches(&index.stamp, f->before, f->facts->size, f->facts->sha256) != 1 ||
         !line->has_stamp || !stamp_equal(&line->stamp, &index.stamp))

@@ -17,6 +17,8 @@
 #include "manifest/zipped_sources.h"
 
 static const char NOT_VALID_THEN[] = "was not valid when it was packed";
+static const char LEADS_OUT[] =
+    "its source is a symbolic link, and what that leads to is not in the archive";
 
 struct verify_archive {
     struct archive_indexes found;      /* .m: as recorded, or as read */
@@ -156,9 +158,9 @@ static char *on_one_line(const char *text)
 static int judge_line(struct verify_archive *v, const struct manifest_index *line,
                       struct wp_error *err)
 {
-    bool outside = false;
     const struct entry *source = NULL;
     int r = line->source ? archive_indexes_find(&v->found, line->source, &source) : 0;
+    bool outside = r == -EXDEV, in_zip;
     struct wp_index_status s = {
         .status = WP_VALID, .stamp = line->stamp, .has_stamp = line->has_stamp};
     const char *reason = NULL;
@@ -166,9 +168,8 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
     bool is_recorded = recorded_status(line, &status);
 
     /* The digest of a source in a zip is not recorded. */
-    outside = r == -EXDEV;
-    outside |= line->source && line->has_stamp && line->stamp.kind == WP_STAMP_CONTENT &&
-               zipped_sources_lies_in(&v->found.m, line->source);
+    in_zip = line->source && line->has_stamp && line->stamp.kind == WP_STAMP_CONTENT &&
+             zipped_sources_lies_in(&v->found.m, line->source);
     s.index = strdup(line->index);
     s.source = line->source ? strdup(line->source) : NULL;
     s.numba = line->numba ? strdup(line->numba) : NULL;
@@ -184,9 +185,12 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
     } else if (!line->has_stamp) {
         s.status = WP_CORRUPT;
         reason = "could not be read when it was packed";
-    } else if (outside) { /* only who packed it could see the source */
+    } else if (in_zip) {
         s.status = line->valid ? WP_VALID : WP_STALE;
         reason = line->valid ? NULL : NOT_VALID_THEN;
+    } else if (outside) {
+        s.status = WP_SOURCE_MISSING;
+        reason = line->valid ? LEADS_OUT : NOT_VALID_THEN;
     } else if (!source) {
         s.status = WP_SOURCE_MISSING;
         reason = "its source is not in the archive";
@@ -208,7 +212,7 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
     return 0;
 }
 
-/* Only who packed an index could see its source. */
+/* Only who packed an index could see into its zip. */
 static int take_recorded(struct wp_index_status *s, const struct manifest_index *line)
 {
     enum wp_status status;
@@ -237,7 +241,7 @@ static int judge_found(struct verify_archive *v, const struct archive_index *ite
     struct wp_error why = {0};
     struct index index = {0};
     const struct manifest_index *line;
-    bool found, outside = false, recorded;
+    bool found, outside = false;
     int parsed, r = 0;
 
     s.index = strdup(item->path);
@@ -252,13 +256,16 @@ static int judge_found(struct verify_archive *v, const struct archive_index *ite
     c.zipped = found && zipped_sources_lies_in(&v->found.m, s.source);
     parsed = item->unread ? error_set(&why, 0, NULL, "%s", item->unread)
                           : index_read(&index, item->text.data, item->text.size, &why);
-    recorded = outside || (c.zipped && parsed == 0 && index.stamp.kind == WP_STAMP_CONTENT);
-    line = recorded ? manifest_find_index(&v->found.m, item->path) : NULL;
+    line = c.zipped && parsed == 0 && index.stamp.kind == WP_STAMP_CONTENT
+               ? manifest_find_index(&v->found.m, item->path)
+               : NULL;
     if (r == 0 && (parsed == -ENOMEM ||
                    judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0))
         r = error_nomem(err);
-    if (r == 0 && line && (s.status == WP_SOURCE_MISSING || c.zipped) && s.status != WP_VALID &&
-        take_recorded(&s, line) < 0)
+    if (r == 0 && line && s.status != WP_VALID && take_recorded(&s, line) < 0)
+        r = error_nomem(err);
+    if (r == 0 && outside && s.status == WP_SOURCE_MISSING &&
+        judge_set(&s, WP_SOURCE_MISSING, "%s", LEADS_OUT) < 0)
         r = error_nomem(err);
     if (r == 0)
         r = judge_keys(&s, parsed < 0 ? NULL : &index, v->expect, size_in_archive, &c, err);

@@ -119,6 +119,23 @@ static void links_out_of_the_archive_are_told_from_missing_entries(void **state)
     assert_fails(&a, "hard", -EXDEV);
 }
 
+static void a_link_leads_through_directories_that_are_links(void **state)
+{
+    struct archive a = {.entries = {link_to(ENTRY_SYMLINK, "a/k.py", "now/k.py"),
+                                    link_to(ENTRY_SYMLINK, "a/now", "../v2"), file("v2/k.py"),
+                                    link_to(ENTRY_SYMLINK, "a/out", "/v2"),
+                                    link_to(ENTRY_SYMLINK, "a/l.py", "out/k.py"),
+                                    link_to(ENTRY_SYMLINK, "a/m.py", "deep/k.py"),
+                                    link_to(ENTRY_SYMLINK, "a/deep", "deep/er")}};
+
+    (void)state;
+    assert_leads_to(&a, "a/k.py", "v2/k.py");
+    a.steps = 0;
+    assert_fails(&a, "a/l.py", -EXDEV);
+    a.steps = 0;
+    assert_fails(&a, "a/m.py", -ELOOP);
+}
+
 static void circles_end(void **state)
 {
     struct archive a = {.entries = {link_to(ENTRY_SYMLINK, "a", "b"),
@@ -161,6 +178,7 @@ int main(void)
         cmocka_unit_test(a_symlink_leads_on_from_its_own_directory),
         cmocka_unit_test(a_hard_link_leads_on_from_the_top),
         cmocka_unit_test(links_out_of_the_archive_are_told_from_missing_entries),
+        cmocka_unit_test(a_link_leads_through_directories_that_are_links),
         cmocka_unit_test(circles_end),
         cmocka_unit_test(a_source_in_a_zip_leads_to_the_zip),
         cmocka_unit_test(the_way_ends_where_the_caller_says_so),

@@ -1,0 +1,16 @@
+#pragma once
+/* Looking at the file that a path beneath a directory leads to through symbolic links, wherever it
+ * lies, as Python does: to read it, never to change it. Only regular files are there: nothing else
+ * is opened. */
+
+#include <stddef.h>
+#include <sys/stat.h>
+
+struct buf;
+
+/* As stat(2). 1; 0: no regular file is there; negative errno. */
+int behind_look(int dirfd, const char *path, struct stat *st);
+/* Opens it for reading; -ENOENT where no regular file is there, other negative errnos. */
+int behind_open(int dirfd, const char *path);
+/* As beneath_read. */
+int behind_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st);
