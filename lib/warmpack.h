@@ -444,8 +444,8 @@ struct wp_extract_result {
     size_t lost;             /* of those, not valid now */
     size_t restamped;        /* indexes changed to fit times that could not be set */
     size_t sources, matched; /* with caches_only: sources of indexes; those that are the same */
-    size_t left_out; /* with caches_only: indexes of such sources, whose code came from a file that
-                        is not the same */
+    size_t left_out; /* indexes that were not taken, as a file that their code came from is not the
+                        same in the tree; with caches_only of sources that are the same */
     struct wp_verify_report verify;     /* each index where it lies now */
     struct wp_retarget_result retarget; /* with that: as from wp_retarget */
     WP_RESERVED(4);

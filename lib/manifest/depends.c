@@ -190,6 +190,34 @@ int manifest_changed(const struct manifest *m, int (*same)(void *ctx, const char
     return r;
 }
 
+/* ---- What is left out --------------------------------------------------------------------- */
+
+static int compare_paths(const void *a, const void *b)
+{
+    const char *const *x = a, *const *y = b;
+
+    return strcmp(*x, *y);
+}
+
+void manifest_tell_left_out(const struct wp_context *context, const char **changed, size_t count,
+                            size_t all)
+{
+    size_t others = 0;
+
+    if (!count)
+        return;
+    qsort(changed, count, sizeof *changed, compare_paths);
+    for (size_t i = 1; i < count; i++)
+        others += strcmp(changed[i], changed[i - 1]) != 0;
+    if (others)
+        report(context, WP_WARNING, NULL,
+               "%zu of %zu indexes left out: %s and %zu other %s changed", count, all, changed[0],
+               others, others == 1 ? "file" : "files");
+    else
+        report(context, WP_WARNING, NULL, "%zu of %zu indexes left out: %s changed", count, all,
+               changed[0]);
+}
+
 /* ---- What was modified last --------------------------------------------------------------- */
 
 static bool is_later(const struct manifest_newest *a, const struct manifest_newest *b)

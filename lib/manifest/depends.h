@@ -14,6 +14,11 @@
 int manifest_changed(const struct manifest *m, int (*same)(void *ctx, const char *path), void *ctx,
                      const char ***out, struct wp_error *err);
 
+/* Warns that COUNT indexes of ALL are left out: CHANGED, which is sorted, are the files, one for
+ * each. */
+void manifest_tell_left_out(const struct wp_context *context, const char **changed, size_t count,
+                            size_t all);
+
 struct manifest_newest {
     const char *path; /* M's own; NULL: no file is there */
     struct timespec time;

@@ -39,33 +39,6 @@ static int is_same(void *ctx, const char *path)
     return f && (f->status == RESTORED_SAME || f->status == RESTORED_BEHIND);
 }
 
-static int compare_paths(const void *a, const void *b)
-{
-    const char *const *x = a, *const *y = b;
-
-    return strcmp(*x, *y);
-}
-
-/* What is told of COUNT indexes of ALL that are left out: CHANGED are the files, one for each. */
-static void report_left_out(const struct restore *restore, const char **changed, size_t count,
-                            size_t all)
-{
-    size_t others = 0;
-
-    if (!count)
-        return;
-    qsort(changed, count, sizeof *changed, compare_paths);
-    for (size_t i = 1; i < count; i++)
-        others += strcmp(changed[i], changed[i - 1]) != 0;
-    if (others)
-        report(restore->context, WP_WARNING, NULL,
-               "%zu of %zu indexes left out: %s and %zu other %s changed", count, all, changed[0],
-               others, others == 1 ? "file" : "files");
-    else
-        report(restore->context, WP_WARNING, NULL, "%zu of %zu indexes left out: %s changed", count,
-               all, changed[0]);
-}
-
 /* The source of valid index LINE, where its content is as packed; else NULL. */
 static struct restored *source_of(const struct repair *repair, const struct manifest_index *line)
 {
@@ -105,7 +78,7 @@ static int hold(struct restore *restore, struct repair *repair, const char *cons
                "is left out: %s changed", why);
     }
     restore->result->left_out += count;
-    report_left_out(restore, told, count, all);
+    manifest_tell_left_out(restore->context, told, count, all);
     return 0;
 }
 

@@ -34,24 +34,6 @@ static const char *archived_path(const struct unpacked *item)
     return item->archived ? item->archived : item->e.path;
 }
 
-/* *OUT is the index that data file ITEM belongs to, or NULL. 0 or -ENOMEM. */
-static int index_of(const struct unpack *u, const struct unpacked *item, struct unpacked **out)
-{
-    const char *path = item->e.path, *name = path_base(path);
-    _cleanup_free_ char *index = NULL;
-    size_t stem;
-
-    *out = NULL;
-    if (!index_is_part_name(name, &stem))
-        return 0;
-    if (asprintf(&index, "%.*s.nbi", (int)((size_t)(name - path) + stem), path) < 0) {
-        index = NULL;
-        return -ENOMEM;
-    }
-    *out = unpack_find(u, index);
-    return 0;
-}
-
 static int begin(struct unpack *u, struct wp_error *err)
 {
     struct graft_options g = {.context = u->a->context,
@@ -97,7 +79,7 @@ int unpack_graft(struct unpack *u, struct wp_error *err)
             item->skipped = true;
             continue;
         }
-        if (index_of(u, item, &index) < 0)
+        if (unpack_index_of(u, item, &index) < 0)
             return error_nomem(err);
         if (!index || index->skipped)
             r = unpack_remove(u, item, err);

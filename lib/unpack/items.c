@@ -274,3 +274,26 @@ int unpack_remove(struct unpack *u, struct unpacked *item, struct wp_error *err)
     }
     return 0;
 }
+
+int unpack_index_of(const struct unpack *u, const struct unpacked *item, struct unpacked **out)
+{
+    const char *path = item->e.path, *name = path_base(path);
+    _cleanup_free_ char *index = NULL;
+    size_t stem;
+
+    *out = NULL;
+    if (!index_is_part_name(name, &stem))
+        return 0;
+    if (asprintf(&index, "%.*s.nbi", (int)((size_t)(name - path) + stem), path) < 0) {
+        index = NULL;
+        return -ENOMEM;
+    }
+    *out = unpack_find(u, index);
+    return 0;
+}
+
+bool unpack_is_selection(const struct unpack *u)
+{
+    return !u->grafts && ((u->o->patterns && *u->o->patterns) ||
+                          (u->o->exclude && *u->o->exclude) || u->o->strip_components);
+}

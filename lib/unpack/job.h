@@ -86,6 +86,12 @@ void unpack_item_free(struct unpacked *item);
 int unpack_add_item(struct unpack *u, struct unpacked *item);
 /* Removes a file from the staged tree, and directories that are empty then. */
 int unpack_remove(struct unpack *u, struct unpacked *item, struct wp_error *err);
+/* *OUT is the index that data file ITEM belongs to; NULL: it is none, or that is not there. 0 or
+ * -ENOMEM. */
+int unpack_index_of(const struct unpack *u, const struct unpacked *item, struct unpacked **out);
+/* Is there a selection, so that caches may have come without their sources? Those beside the
+ * manifest always come. */
+bool unpack_is_selection(const struct unpack *u);
 
 /* ---- stdout.c */
 int unpack_to_stdout(struct unpack *u, struct wp_error *err);
@@ -136,6 +142,10 @@ void unpack_links_free(struct unpack_links *l);
 
 /* ---- check.c: is it what was packed? */
 int unpack_check(struct unpack *u, struct wp_error *err);
+
+/* ---- merged.c: takes out of the staged tree the indexes whose code came from what the tree will
+ * not have as it was packed */
+int unpack_leave_out(struct unpack *u, struct wp_error *err);
 
 /* ---- layout.c: caches to their places in the staged trees */
 int unpack_layout(struct unpack *u, struct wp_error *err);

@@ -123,14 +123,6 @@ static bool is_source(void *ctx, const char *path)
     return item && !item->skipped && item->e.type != ENTRY_DIR;
 }
 
-/* Is there a selection, so that caches may have come without their sources? Those beside the
- * manifest always come. */
-static bool is_selection(const struct unpack *u)
-{
-    return !u->grafts && ((u->o->patterns && *u->o->patterns) ||
-                          (u->o->exclude && *u->o->exclude) || u->o->strip_components);
-}
-
 /* Takes out what lies in directory DIR for sources in SOURCE (NULL: nowhere) that have not come. */
 static int drop_unselected(struct unpack *u, const struct cache_files *files, const char *dir,
                            const char *source, struct wp_error *err)
@@ -317,7 +309,7 @@ static int set_result(struct unpack *u, struct wp_error *err)
 
 int unpack_layout(struct unpack *u, struct wp_error *err)
 {
-    int r = is_selection(u) ? drop_all_unselected(u, err) : 0;
+    int r = unpack_is_selection(u) ? drop_all_unselected(u, err) : 0;
 
     if (r == 0)
         r = begin(u, err);

@@ -170,8 +170,8 @@ static int follow_manifest(struct unpack *u, struct wp_error *err)
     int r = unpack_check(u, err);
 
     u->grafts = u->o->caches_only || has_absent(&u->manifest);
-    if (r == 0 && u->grafts)
-        r = unpack_graft(u, err);
+    if (r == 0)
+        r = u->grafts ? unpack_graft(u, err) : unpack_leave_out(u, err);
     if (r == 0)
         r = unpack_layout(u, err);
     if (r == 0)

@@ -1,0 +1,177 @@
+/* Unpacking a part of an archive, or with files that stay (-k), onto a tree that is there already:
+ * an index is taken only where its source, and all that its code came from, will have the content
+ * that was packed. Numba compares the source alone, by time and size. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/path.h"
+#include "job.h"
+#include "manifest/depends.h"
+#include "manifest/links.h"
+#include "numba/caches.h"
+#include "tree/behind.h"
+#include "tree/beneath.h"
+
+/* ---- What will be there ------------------------------------------------------------------ */
+
+/* Will PATH be what the archive has of that name? */
+static bool is_taken(const struct unpack *u, const char *path)
+{
+    const struct unpacked *item = unpack_find(u, path);
+    struct stat st;
+
+    return item && !item->skipped &&
+           !(u->o->keep_old && beneath_stat(staging_target(u->staging, 0), path, &st) == 0);
+}
+
+static int has_content(const struct unpack *u, const char *path, const struct entry *e)
+{
+    _cleanup_close_ int fd = behind_open(staging_target(u->staging, 0), path);
+    unsigned char digest[SHA256_SIZE];
+    int r = fd < 0 ? fd : sha256_of_file(fd, digest);
+
+    if (r < 0)
+        return r == -ENOMEM ? r : 0; /* what cannot be read is not known to be the same */
+    return e->has_sha256 && memcmp(digest, e->sha256, sizeof digest) == 0;
+}
+
+static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
+{
+    (void)is_end;
+    return manifest_find(ctx, path);
+}
+
+/* Will what ARCHIVED leads to have the content of entry E? */
+static int will_be(const struct unpack *u, const char *archived, const struct entry *e)
+{
+    bool gone;
+    _cleanup_free_ char *path = unpack_name(u, archived, &gone);
+
+    if (!path)
+        return gone ? 0 : -ENOMEM;
+    if (is_taken(u, path))
+        return unpack_find(u, path)->e.type != ENTRY_SYMLINK || strcmp(archived, e->path) == 0
+                   ? 1
+                   : will_be(u, e->path, e);
+    return has_content(u, path, e);
+}
+
+/* Of a link that leads out of the archive no content was recorded; what Numba finds there is its
+ * own business, as for other packages. */
+static int is_same(void *ctx, const char *archived)
+{
+    const struct unpack *u = ctx;
+    const struct entry *e;
+    int r = links_follow(look_up, (void *)&u->manifest, archived, &e);
+
+    if (r < 0)
+        return r == -EXDEV ? 1 : r == -ENOMEM ? r : 0;
+    return will_be(u, manifest_find(&u->manifest, archived) ? archived : e->path, e);
+}
+
+/* ---- What is left out -------------------------------------------------------------------- */
+
+static const char *archived_path(const struct unpacked *item)
+{
+    return item->archived ? item->archived : item->e.path;
+}
+
+struct leaving {
+    struct unpack *u;
+    const char **why; /* by number of the manifest's indexes: what has changed, or NULL */
+    bool *out;        /* those that are taken out */
+};
+
+static int judge_line(struct leaving *l, size_t i)
+{
+    const struct manifest_index *line = &l->u->manifest.indexes[i];
+    int r = !l->why[i] && line->source ? is_same(l->u, line->source) : 1;
+
+    if (r == 0)
+        l->why[i] = line->source;
+    return r < 0 ? r : 0;
+}
+
+/* Takes out the indexes; *COUNT and *ALL of those that would have come and were valid. */
+static int leave_indexes(struct leaving *l, const char **told, size_t *count, size_t *all,
+                         struct wp_error *err)
+{
+    struct unpack *u = l->u;
+    int r = 0;
+
+    for (size_t i = 0; i < u->count && r == 0; i++) {
+        struct unpacked *item = u->items[i];
+        const struct manifest_index *line =
+            item->skipped || !caches_is_index(item->e.path)
+                ? NULL
+                : manifest_find_index(&u->manifest, archived_path(item));
+        size_t number = line ? (size_t)(line - u->manifest.indexes) : 0;
+
+        if (!line || !line->valid)
+            continue;
+        ++*all;
+        if (judge_line(l, number) < 0)
+            return error_nomem(err);
+        if (!l->why[number])
+            continue;
+        l->out[number] = true;
+        told[(*count)++] = l->why[number];
+        report(u->a->context, WP_DETAIL, item->e.path, "is left out: %s changed", l->why[number]);
+        r = unpack_remove(u, item, err);
+    }
+    return r;
+}
+
+/* Data files go with their index. */
+static int leave_data(const struct leaving *l, struct wp_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < l->u->count && r == 0; i++) {
+        struct unpacked *item = l->u->items[i];
+        struct unpacked *index = NULL;
+        const struct manifest_index *line;
+
+        if (!item->skipped && !caches_is_index(item->e.path) &&
+            unpack_index_of(l->u, item, &index) < 0)
+            return error_nomem(err);
+        line = index ? manifest_find_index(&l->u->manifest, archived_path(index)) : NULL;
+
+        if (line && l->out[line - l->u->manifest.indexes])
+            r = unpack_remove(l->u, item, err);
+    }
+    return r;
+}
+
+int unpack_leave_out(struct unpack *u, struct wp_error *err)
+{
+    size_t indexes = u->manifest.index_count, count = 0, all = 0;
+    _cleanup_free_ const char **why = NULL, **told = NULL;
+    _cleanup_free_ bool *out = NULL;
+    struct leaving l = {.u = u};
+    int r;
+
+    if (!u->o->keep_old && !unpack_is_selection(u))
+        return 0; /* all of it comes, and is what was packed */
+    r = manifest_changed(&u->manifest, is_same, u, &why, err);
+    if (r < 0)
+        return r;
+    told = calloc(indexes + 1, sizeof *told);
+    out = calloc(indexes + 1, sizeof *out);
+    if (!told || !out)
+        return error_nomem(err);
+    l.why = why;
+    l.out = out;
+    r = leave_indexes(&l, told, &count, &all, err);
+    if (r == 0 && count)
+        r = leave_data(&l, err);
+    if (r == 0)
+        manifest_tell_left_out(u->a->context, told, count, all);
+    u->result->left_out += count;
+    return r;
+}
