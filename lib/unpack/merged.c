@@ -81,6 +81,22 @@ static const char *archived_path(const struct unpacked *item)
     return item->archived ? item->archived : item->e.path;
 }
 
+/* Will there be a source of index LINE? Without one nothing can load it, and it stays as with tar.
+ * 1, 0 or -ENOMEM. */
+static int has_source(const struct unpack *u, const struct manifest_index *line)
+{
+    const struct entry *e;
+    int r = line->source ? links_follow(look_up, (void *)&u->manifest, line->source, &e) : -ENOENT;
+    bool gone;
+    _cleanup_free_ char *path = r == 0 ? unpack_name(u, e->path, &gone) : NULL;
+    struct stat st;
+
+    if (r == -ENOMEM || (r == 0 && !path && !gone))
+        return -ENOMEM;
+    return path &&
+           (is_taken(u, path) || behind_look(staging_target(u->staging, 0), path, &st) != 0);
+}
+
 struct leaving {
     struct unpack *u;
     const char **why; /* by number of the manifest's indexes: what has changed, or NULL */
@@ -90,9 +106,11 @@ struct leaving {
 static int judge_line(struct leaving *l, size_t i)
 {
     const struct manifest_index *line = &l->u->manifest.indexes[i];
-    int r = !l->why[i] && line->source ? is_same(l->u, line->source) : 1;
+    int r = has_source(l->u, line);
 
     if (r == 0)
+        l->why[i] = NULL;
+    else if (r > 0 && !l->why[i] && (r = is_same(l->u, line->source)) == 0)
         l->why[i] = line->source;
     return r < 0 ? r : 0;
 }

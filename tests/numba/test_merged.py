@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from harness import PYTHON, SAVED, LOADED, environment, warmpack
+from harness import LOADED, PYTHON, SAVED, environment, warmpack
 
 FILES = {
     "__init__.py": "",
