@@ -10,5 +10,6 @@ typedef const struct entry *links_lookup(void *ctx, const char *path, bool *is_e
 
 /* *OUT becomes the entry that PATH leads to, which is no link but where LOOKUP ends the way; of
  * PATH in a zip, "lib.zip/k.py", that of the zip. 0; -ENOENT: there is no entry of PATH; -EXDEV: a
- * link leads to where there is none, directories that are links followed; -ELOOP; -ENOMEM. Then *OUT is NULL. */
+ * link leads to where there is none, directories that are links followed; -ELOOP; -ENOMEM. Then
+ * *OUT is NULL. */
 int links_follow(links_lookup *lookup, void *ctx, const char *path, const struct entry **out);

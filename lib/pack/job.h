@@ -41,7 +41,7 @@ struct pack {
     size_t made_count;
     size_t linked_count; /* sources of valid indexes that are links out of what is packed */
     const char *linked;  /* the first of them: borrowed from the walk; NULL: none */
-    uint64_t total; /* bytes of content, for progress */
+    uint64_t total;      /* bytes of content, for progress */
 };
 
 /* What ITEM, a spooled one, is in the spool. */
