@@ -159,7 +159,6 @@ static int leave_data(const struct leaving *l, struct wp_error *err)
             unpack_index_of(l->u, item, &index) < 0)
             return error_nomem(err);
         line = index ? manifest_find_index(&l->u->manifest, archived_path(index)) : NULL;
-
         if (line && l->out[line - l->u->manifest.indexes])
             r = unpack_remove(l->u, item, err);
     }
