@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "json_document.h"
+#include "matrix.h"
 #include "message.h"
 #include "operands.h"
 #include "show.h"
@@ -136,8 +137,12 @@ static void print_overload(const struct wp_overload *o, bool whole)
     printf(", %s\n", o->has_size ? size : "gone");
 }
 
+/* Of several CPUs: what there is for which, and one by one only where WHOLE. */
 static void print_index(const struct wp_index_status *s, bool whole)
 {
+    struct matrix matrix;
+    int by_cpu;
+
     show_name(s->index);
     putchar('\n');
     if (s->status != WP_VALID) {
@@ -149,8 +154,15 @@ static void print_index(const struct wp_index_status *s, bool whole)
     print_member("numba", s->numba);
     print_member("python", s->python);
     print_stamp(&s->stamp);
+    by_cpu = matrix_make(&matrix, s);
+    if (by_cpu < 0)
+        message_no_memory();
+    if (by_cpu > 0)
+        matrix_print(&matrix, whole);
+    matrix_clear(&matrix);
     for (size_t i = 0; i < s->overload_count; i++)
-        print_overload(&s->overloads[i], whole);
+        if (by_cpu <= 0 || whole || !s->overloads[i].cpu)
+            print_overload(&s->overloads[i], whole);
 }
 
 enum { COUNT_SIZE = 64 };

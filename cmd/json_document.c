@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "matrix.h"
 #include "message.h"
 #include "text.h"
 
@@ -330,6 +331,18 @@ void document_verify(const struct wp_verify_report *r)
     document_member("summary", summary);
 }
 
+static json_t *inspected_object(const struct wp_index_status *s)
+{
+    json_t *object = index_object(s, false, true);
+    struct matrix matrix;
+    int r = matrix_make(&matrix, s);
+
+    if (r > 0)
+        json_object_set_new(object, "matrix", matrix_object(&matrix));
+    matrix_clear(&matrix);
+    return r < 0 ? NULL : object;
+}
+
 void document_inspect(const struct wp_verify_report *r)
 {
     json_t *summary = json_object();
@@ -338,7 +351,7 @@ void document_inspect(const struct wp_verify_report *r)
     document_array("indexes");
     for (size_t i = 0; i < r->count; i++) {
         overloads += r->indexes[i].overload_count;
-        document_item(index_object(r->indexes + i, false, true));
+        document_item(inspected_object(r->indexes + i));
     }
     document_array_end();
 

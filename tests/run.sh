@@ -40,8 +40,8 @@ if [ "$(id -u)" -eq 0 ] &&
 fi
 
 python=/usr/bin/python3 # Debian's Numba belongs to Debian's Python.
-longer_numba="edits_all random_edits restore verdicts env inspect amend amend_tools versions written" # tests/numba/test_NAME.py
-every_numba="versions egg inspect zipped second_release in_place written code_names" # with each release of Numba
+longer_numba="edits_all random_edits merge restore verdicts env inspect amend amend_tools versions written" # tests/numba/test_NAME.py
+every_numba="versions merge_releases egg inspect zipped second_release in_place written code_names" # with each release of Numba
 retargeted_numba=" 0.60.0 0.62.1 0.65.1 0.68.1 " # the releases with which retargeting is tested, too
 edits_numba="0.62.1 0.65.1 0.68.1" # releases with which tests/numba/test_edits.py is run, too
 python_index="wheel types" # tests/python/test_NAME.py, with what a package index has

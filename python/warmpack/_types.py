@@ -59,11 +59,35 @@ class VerifiedIndex(Index):
     overloads: List[Overload]
 
 
-class InspectedIndex(_AnyIndex):
-    """What inspect() says of an index, without judging it."""
+class _Cpu(TypedDict):
+    triple: str
+    cpu: str
+    features: str
 
+
+class _Cell(TypedDict):
+    data: Optional[str]  # the file's name; None: there is none for that CPU
+
+
+class _Row(TypedDict):
+    signature: Optional[str]
+    cells: List[_Cell]  # one for each CPU
+
+
+class Matrix(TypedDict):
+    cpus: List[_Cpu]
+    signatures: List[_Row]
+
+
+class _Inspected(_AnyIndex):
     error: Optional[str]  # why it cannot be read
     overloads: List[Overload]
+
+
+class InspectedIndex(_Inspected, total=False):
+    """What inspect() says of an index, without judging it."""
+
+    matrix: Matrix  # where it has code for several CPUs
 
 
 class Note(TypedDict):

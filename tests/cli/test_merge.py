@@ -135,6 +135,29 @@ def test_the_result_does_not_depend_on_threads_and_is_the_same_again(pack, warmp
     assert (tmp_path / "1.tgz").read_bytes() == (tmp_path / "2.tgz").read_bytes()
 
 
+def test_inspect_shows_what_there_is_for_which_cpu(pack, warmpack):
+    a = pack("a.tgz", "v1", extra=[(key("v1", "(float64,)"), b"f")])
+    b = pack("b.tgz", "v2", extra=[(key("v2", "(float32,)"), b"more of it")])
+    warmpack.ok("merge", "-o", "fat.tgz", a, b)
+    shown = warmpack.ok("inspect", "-f", "fat.tgz").stdout.decode()
+    rows = [line.split() for line in shown.splitlines() if " byte" in line and "(" in line]
+    rows = [row for row in rows if row[0] != "stamp"]
+    assert re.findall(r"cpu (\d) +\S+ (v\d)", shown) == [("1", "v1"), ("2", "v2")]
+    assert [(row[0], row[1:].count("-")) for row in rows] == [
+        ("(int64,)", 0), ("(float64,)", 1), ("(float32,)", 1)]
+    (index,) = json.loads(warmpack.ok("inspect", "--json", "-f", "fat.tgz").stdout)["indexes"]
+    assert [c["cpu"] for c in index["matrix"]["cpus"]] == ["v1", "v2"]
+    assert [(r["signature"], [c["data"] for c in r["cells"]])
+            for r in index["matrix"]["signatures"]] == [
+        ("(int64,)", ["k.add-3.py311.1.nbc", "k.add-3.py311.3.nbc"]),
+        ("(float64,)", ["k.add-3.py311.2.nbc", None]),
+        ("(float32,)", [None, "k.add-3.py311.4.nbc"])]
+    (index,) = json.loads(warmpack.ok("inspect", "--json", "-f", a).stdout)["indexes"]
+    assert "matrix" not in index
+    whole = warmpack.ok("inspect", "-v", "-f", "fat.tgz").stdout.decode()
+    assert whole.count("  overload  ") == 4
+
+
 def test_trees_are_merged_as_their_archives_are(pack, warmpack, tmp_path):
     a, b = pack("a.tgz", "v1"), pack("b.tgz", "v2")
     warmpack.ok("merge", "-o", "of-archives.tgz", a, b)
