@@ -52,7 +52,7 @@ struct args {
     const char *manifest;
     bool caches_only, with_locator, dry_run;
     const char *retarget; /* --for, --retarget */
-    bool undo;
+    bool undo, prune;
     const char *user;
     const char *python;
     bool common, probe, check, fix;

@@ -75,6 +75,8 @@ static int check_create(const struct args *a)
 
 static int check_layout(const struct args *a)
 {
+    if (a->prune && !a->retarget)
+        return message_usage(options_verb_name(a->verb), "--prune goes with --retarget");
     if (a->layout == WP_LAYOUT_CACHE_DIR && !args_cache_dir(a))
         return message_usage(options_verb_name(a->verb),
                              "--layout cache-dir needs --cache-dir or NUMBA_CACHE_DIR");
@@ -119,6 +121,8 @@ static int check_retarget(const struct args *a)
 {
     if (count(a, OPERAND_NAME) != 1)
         return message_usage("retarget", "give one DIR");
+    if (a->prune && a->undo)
+        return message_usage("retarget", "--prune and --undo exclude one another");
     if (!a->retarget == !a->undo)
         return message_usage("retarget", a->undo ? "--for and --undo exclude one another"
                                                  : "say who will run the code: give --for WHO");

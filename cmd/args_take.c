@@ -216,6 +216,7 @@ static const struct {
     {OPT_CACHES_ONLY, offsetof(struct args, caches_only)},
     {OPT_DRY_RUN, offsetof(struct args, dry_run)},
     {OPT_UNDO, offsetof(struct args, undo)},
+    {OPT_PRUNE, offsetof(struct args, prune)},
     {OPT_NO_CACHE_DIR, offsetof(struct args, no_cache_dir)},
     {OPT_IF_NEEDED, offsetof(struct args, if_needed)},
     {OPT_REPLACE, offsetof(struct args, replace)},

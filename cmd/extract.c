@@ -114,6 +114,7 @@ int extract_run(const struct wp_context *context, const struct args *a)
         .caches_only = a->caches_only,
         .restamp = a->restamp,
         .retarget = a->retarget,
+        .prune = a->prune,
     };
     int rc = operands_read(a, &given);
 

@@ -47,6 +47,7 @@ enum {
     OPT_DRY_RUN,
     OPT_FOR,
     OPT_UNDO,
+    OPT_PRUNE,
     OPT_RETARGET,
     OPT_COMMON,
     OPT_PROBE,

@@ -76,6 +76,7 @@ int restore_run(const struct wp_context *context, const struct args *a)
         .runtime_roots = string_list_values(&a->runtime_roots),
         .restamp = a->restamp,
         .retarget = a->retarget,
+        .prune = a->prune,
         .dry_run = a->dry_run,
     };
     struct wp_restore_result result = {0};

@@ -35,6 +35,7 @@ int retarget_run(const struct wp_context *context, const struct args *a)
         .dir = a->operands[0].text,
         .who = a->retarget,
         .undo = a->undo,
+        .prune = a->prune,
         .cache_dir = args_cache_dir(a),
         .user = a->user,
         .runtime_roots = string_list_values(&a->runtime_roots),

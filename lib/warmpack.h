@@ -395,6 +395,8 @@ struct wp_retarget_options {
     const char *user;                 /* name or UID of who runs Python; NULL: who calls */
     const char *const *runtime_roots; /* NULL: where DIR is */
     bool dry_run;                     /* say what would be done, as WP_NOTE */
+    bool prune; /* overloads for other CPUs than WHO's are removed, with their data files, where one
+                   of the builds can run there: `undo` does not bring them back */
     WP_RESERVED(4);
 };
 /* Makes code that was compiled for another CPU load for who will run it: of each overload whose
@@ -429,6 +431,7 @@ struct wp_extract_options {
     bool caches_only; /* onto a tree that came another way */
     enum wp_restamp restamp;
     const char *retarget; /* as WHO of wp_retarget, for what was unpacked; NULL: keys stay */
+    bool prune;           /* with that, as in wp_retarget */
     WP_RESERVED(4);
 };
 
@@ -474,6 +477,7 @@ struct wp_restore_options {
     const char *const *runtime_roots; /* NULL: where DIR is */
     enum wp_restamp restamp;
     const char *retarget; /* as WHO of wp_retarget; NULL: keys stay */
+    bool prune;           /* with that, as in wp_retarget */
     bool keep_modes;      /* set no modes */
     bool dry_run; /* say what would be done, as WP_NOTE; the verdict is on what is there now */
     WP_RESERVED(4);

@@ -92,7 +92,7 @@ struct restore {
     struct restore_owner *owners; /* sorted by path; owned */
     size_t owner_count;
     /* Keys are to become another CPU's. That may be all: then O has a dry run. */
-    bool retargets, retarget_dry_run, keys_alone;
+    bool retargets, retarget_dry_run, retarget_prune, keys_alone;
     const struct retarget_who *who; /* NULL: they become what they were */
     const struct wp_context *retarget_context;
     struct wp_retarget_result *retargeted;

@@ -129,6 +129,7 @@ int restore_retarget(struct restore *restore, struct repair *repair, struct wp_e
                                .indexes = indexes,
                                .state = &text,
                                .dry_run = restore->retarget_dry_run,
+                               .prune = restore->retarget_prune,
                                .result = restore->retargeted,
                                .put_state = put_state,
                                .ctx = &state};
@@ -178,6 +179,7 @@ int restore_retarget_begin(struct restore *restore, const struct retarget_who *w
     restore->retargeted = result;
     restore->retarget_context = restore->context;
     restore->retarget_dry_run = restore->o->dry_run;
+    restore->retarget_prune = restore->o->prune;
     return who ? set_who(result, who, err) : 0;
 }
 
@@ -204,6 +206,7 @@ int restore_retarget_tree(const struct wp_context *context, const struct wp_reta
     r = restore_retarget_begin(&restore, who, result, err);
     restore.retarget_context = context;
     restore.retarget_dry_run = o->dry_run;
+    restore.retarget_prune = o->prune;
     restore.keys_alone = true;
     if (r == 0)
         r = restore_run(&restore, err);

@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "job.h"
 #include "layout/restamp.h"
 #include "numba/index_write.h"
@@ -140,9 +141,95 @@ static int count(struct wp_retarget_result *result, const struct index *index,
     return 0;
 }
 
+/* ---- Without what does not load ---------------------------------------------------------- */
+
+static bool is_kept(const struct index *index, const struct choice *c, size_t which)
+{
+    return c->loads[which] || !key_is_for_cpu(index->overloads[which].key);
+}
+
+/* Appends to OUT the index without the overloads that do not load there. */
+static int prune(const struct index *index, const struct choice *c, const struct index_cpu *cpu,
+                 struct buf *out, struct wp_error *err)
+{
+    struct index_writer *w;
+    int r = index_writer_new(&w, index, err);
+
+    for (size_t i = 0; i < index->count && r == 0; i++)
+        if (is_kept(index, c, i))
+            r = index_writer_add(w, index, i, c->chosen[i] ? cpu : NULL, NULL, err);
+    if (r == 0)
+        r = index_writer_finish(w, out, err);
+    index_writer_free(w);
+    return r;
+}
+
+/* Does an overload that stays have data file NAME? */
+static bool is_needed(const struct index *index, const struct choice *c, const char *name)
+{
+    for (size_t i = 0; i < index->count; i++)
+        if (is_kept(index, c, i) && strcmp(index->overloads[i].data, name) == 0)
+            return true;
+    return false;
+}
+
+/* Notes the data files that nothing names then; only such as are called after the index. */
+static int note_gone(struct retarget_index *item, const struct index *index, const struct choice *c)
+{
+    const char *base = path_base(item->path);
+    struct index_name name;
+
+    if (index_name_parse(base, &name) < 0)
+        return 0;
+    for (size_t i = 0; i < index->count; i++) {
+        const char *data = index->overloads[i].data;
+        size_t stem;
+
+        if (is_needed(index, c, data) || !index_is_data_name(data, &stem) || stem != name.stem ||
+            strncmp(data, base, stem) != 0)
+            continue;
+        if (array_grow(item->gone, item->gone_count) < 0 ||
+            asprintf(&item->gone[item->gone_count], "%.*s%s", (int)(base - item->path), item->path,
+                     data) < 0)
+            return -ENOMEM;
+        item->gone_count++;
+    }
+    return 0;
+}
+
+static int remove_gone(const struct retarget_index *item, struct wp_error *err)
+{
+    for (size_t i = 0; i < item->gone_count; i++) {
+        int r = beneath_remove(item->fd, item->gone[i]);
+
+        if (r < 0)
+            return error_set(err, -r, item->gone[i], "cannot be removed");
+    }
+    return 0;
+}
+
+static void item_clear(struct retarget_index *item)
+{
+    buf_free(&item->text);
+    for (size_t i = 0; i < item->gone_count; i++)
+        free(item->gone[i]);
+    free(item->gone);
+}
+
+/* Does anything go? */
+static bool drops(const struct retarget_job *job, const struct builds *builds,
+                  const struct index *index, const struct choice *c)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < index->count && c->loads; i++)
+        all &= is_kept(index, c, i);
+    return job->prune && builds->chosen && !all;
+}
+
 /* Appends to OUT what ITEM is to become. */
 static int make(const struct retarget_job *job, const struct builds *builds,
-                const struct retarget_index *item, const struct loaded *l, struct buf *out,
+                struct retarget_index *item, const struct loaded *l, struct buf *out,
                 struct wp_error *err)
 {
     const struct wp_python *python = job->who ? &job->who->probe.python : NULL;
@@ -152,7 +239,13 @@ static int make(const struct retarget_job *job, const struct builds *builds,
 
     if (r == 0 && c.loads)
         r = count(job->result, &l->was, &c);
-    if (r == 0 && c.any) {
+    if (r == 0 && drops(job, builds, &l->was, &c)) {
+        const struct index_cpu cpu = {.name = python->cpu, .features = python->features};
+
+        r = prune(&l->was, &c, &cpu, out, &why);
+        if (r == 0)
+            r = note_gone(item, &l->was, &c);
+    } else if (r == 0 && c.any) {
         const struct index_cpu cpu = {.name = python->cpu, .features = python->features};
 
         r = index_retarget(&l->was, c.chosen, &cpu, out, &why);
@@ -303,7 +396,11 @@ static int put_all(const struct retarget_job *job, const struct lines *lines, st
         if (r == 0 && job->indexes[i].text.size)
             r = put_index(&job->indexes[i], err);
     }
-    return r < 0 ? r : put_state(job, &lines->after, &before, err);
+    if (r == 0)
+        r = put_state(job, &lines->after, &before, err);
+    for (size_t i = 0; i < job->count && r == 0; i++)
+        r = remove_gone(&job->indexes[i], err);
+    return r;
 }
 
 /* ---- The result -------------------------------------------------------------------------- */
@@ -358,7 +455,7 @@ int retarget_run(struct retarget_job *job, struct wp_error *err)
     if (r == 0 && !job->dry_run)
         r = put_all(job, &lines, err);
     for (size_t i = 0; i < job->count; i++)
-        buf_free(&job->indexes[i].text);
+        item_clear(&job->indexes[i]);
     return r;
 }
 

@@ -31,6 +31,8 @@ struct retarget_index {
     uint64_t size;
     const unsigned char *sha256; /* or NULL */
     struct buf text;             /* what it becomes; empty: it stays as it is; owned */
+    char **gone;                 /* paths of data files that it names no longer; owned */
+    size_t gone_count;
 };
 
 struct retarget_job {
@@ -42,6 +44,7 @@ struct retarget_job {
     size_t count;
     const struct buf *state; /* state.jsonl as it is */
     bool dry_run;
+    bool prune; /* overloads that do not load there go, with their data files */
     struct wp_retarget_result *result;
     /* Replaces state.jsonl by TEXT. */
     int (*put_state)(void *ctx, const struct buf *text, struct wp_error *err);

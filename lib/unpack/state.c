@@ -66,6 +66,8 @@ char *unpack_state_options(const struct unpack *u)
         add_text(sha, o->retarget ? u->who.probe.python.triple : NULL);
         add_text(sha, o->retarget ? u->who.probe.python.cpu : NULL);
         add_text(sha, o->retarget ? u->who.probe.python.features : NULL);
+        if (o->prune)
+            add_text(sha, "prune");
         sha256_end(sha, digest);
         hex_encode(digest, sizeof digest, hex);
     }

@@ -250,7 +250,8 @@ static int retarget(struct unpack *u, struct wp_error *err)
                                           .manifest = manifest,
                                           .cache_dir = u->o->cache_dir,
                                           .user = u->o->user,
-                                          .runtime_roots = u->o->runtime_roots};
+                                          .runtime_roots = u->o->runtime_roots,
+                                          .prune = u->o->prune};
     int r;
 
     if (!manifest)

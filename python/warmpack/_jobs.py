@@ -55,7 +55,7 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
             strip_components: Optional[int] = None, layout: Optional[str] = None,
             cache_dir: Optional[PathLike] = None, user: Union[str, int, None] = None,
             runtime_root: PathOrPaths = None, restamp: Optional[str] = None,
-            retarget: Optional[PathLike] = None,
+            retarget: Optional[PathLike] = None, prune: bool = False,
             exclude: Union[str, Sequence[str], None] = None, if_needed: bool = False,
             replace: bool = False, keep_old_files: bool = False, caches_only: bool = False,
             preserve_permissions: bool = False, no_same_owner: bool = False,
@@ -65,10 +65,10 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
     index stays valid; "lost" of the result counts those that did not."""
     words = options(strip_components=strip_components, layout=layout, cache_dir=cache_dir,
                     user=user, runtime_root=runtime_root, restamp=restamp, retarget=retarget,
-                    exclude=exclude,
-                    if_needed=if_needed, replace=replace, keep_old_files=keep_old_files,
-                    caches_only=caches_only, preserve_permissions=preserve_permissions,
-                    no_same_owner=no_same_owner, numeric_owner=numeric_owner, threads=threads,
+                    prune=prune, exclude=exclude, if_needed=if_needed, replace=replace,
+                    keep_old_files=keep_old_files, caches_only=caches_only,
+                    preserve_permissions=preserve_permissions, no_same_owner=no_same_owner,
+                    numeric_owner=numeric_owner, threads=threads,
                     directory=directory)
     with _url.local(archive) as file:
         return cast(ExtractResult, run(["extract", *words, *options(file=file), "--", *patterns],
@@ -79,27 +79,27 @@ def restore(directory: PathLike, *, manifest: Optional[PathLike] = None,
             layout: Optional[str] = None, cache_dir: Optional[PathLike] = None,
             user: Union[str, int, None] = None, runtime_root: PathOrPaths = None,
             restamp: Optional[str] = None, retarget: Optional[PathLike] = None,
-            dry_run: bool = False,
-            threads: Optional[int] = None,
+            prune: bool = False, dry_run: bool = False, threads: Optional[int] = None,
             env: Optional[Mapping[str, str]] = None) -> RestoreResult:
     """Repairs a tree that another tool unpacked, or that was moved."""
     words = options(layout=layout, cache_dir=cache_dir, user=user, runtime_root=runtime_root,
-                    restamp=restamp, retarget=retarget, dry_run=dry_run, threads=threads)
+                    restamp=restamp, retarget=retarget, prune=prune, dry_run=dry_run,
+                    threads=threads)
     with _url.local(manifest) as file:
         return cast(RestoreResult, run(["restore", *words, *options(manifest=file), "--",
                                         os.fspath(directory)], env))
 
 
 def retarget(directory: PathLike, who: Optional[PathLike] = None, *, undo: bool = False,
-             cache_dir: Optional[PathLike] = None, user: Union[str, int, None] = None,
-             runtime_root: PathOrPaths = None, dry_run: bool = False,
-             threads: Optional[int] = None,
+             prune: bool = False, cache_dir: Optional[PathLike] = None,
+             user: Union[str, int, None] = None, runtime_root: PathOrPaths = None,
+             dry_run: bool = False, threads: Optional[int] = None,
              env: Optional[Mapping[str, str]] = None) -> RetargetResult:
     """Makes code in a tree that was compiled for another CPU load for WHO, a Python interpreter or
     the file of a probe, with no setting; "here" is the python3 in $PATH. With undo the keys become
     what they were when packed."""
     words = options(cache_dir=cache_dir, user=user, runtime_root=runtime_root, dry_run=dry_run,
-                    threads=threads, undo=undo, **{"for": who})
+                    threads=threads, undo=undo, prune=prune, **{"for": who})
     return cast(RetargetResult, run(["retarget", *words, "--", os.fspath(directory)], env))
 
 

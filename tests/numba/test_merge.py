@@ -203,6 +203,49 @@ def test_retargeted_the_best_build_alone_is_taken(fat, built, here, me):
         assert ran.opened and ran.opened <= of[cpu] and not ran.saves
 
 
+def test_pruned_nothing_is_left_but_the_best(fat, built, here, me):
+    """Nor is it brought back: the rest of the life of such a tree."""
+    loads, results = built(CPUS[-1])[1].loads, built(CPUS[-1])[1].results
+    words = ("--retarget", PYTHON, "--prune")
+    warmpack("extract", "-f", fat, "-C", here / "extracted", *words, home=me.home)
+    warmpack("extract", "-f", fat, "-C", here / "restored", home=me.home)
+    warmpack("restore", here / "restored", *words, home=me.home)
+    warmpack("extract", "-f", fat, "-C", here / "later", home=me.home)
+    before = builds_of(here / "later", me.home)
+    warmpack("retarget", here / "later", "--for", PYTHON, home=me.home)
+    warmpack("retarget", here / "later", "--for", PYTHON, "--prune", "--dry-run", home=me.home)
+    assert builds_of(here / "later", me.home).keys() >= set(CPUS[:-1])
+    warmpack("retarget", here / "later", "--for", PYTHON, "--prune", home=me.home)
+    for name in ("extracted", "restored", "later"):
+        (cpu, data), = builds_of(here / name, me.home).items()
+        assert cpu not in CPUS and {p.name for p in (here / name).rglob("*.nbc")} == data
+        ran = Ran(here / name / "app", me.home)
+        assert (ran.loads, ran.saves, ran.results) == (loads, 0, results)
+        warmpack("verify", here / name, "--python", PYTHON, home=me.home)
+        # Again, nothing is to be done; moved, it stays what it is.
+        done = warmpack("retarget", here / name, "--for", PYTHON, "--prune", "--json", home=me.home)
+        assert json.loads(done.out)["retarget"]["changed"] == 0
+        moved = here / ("moved-" + name)
+        (here / name).rename(moved)
+        warmpack("restore", moved, home=me.home)
+        ran = Ran(moved / "app", me.home)
+        assert (ran.loads, ran.saves) == (loads, 0)
+        # Put back are the keys of what is there still.
+        warmpack("retarget", moved, "--undo", home=me.home)
+        assert builds_of(moved, me.home) == {CPUS[-1]: before[CPUS[-1]]}
+
+
+def test_where_nothing_can_run_nothing_is_pruned(fat, here, me):
+    said = json.loads(warmpack("env", "--probe", "--python", PYTHON, home=me.home).out)
+    said.update(triple="aarch64-unknown-linux-gnu", cpu="cortex-a72", features="+neon")
+    (here / "probe.json").write_text(json.dumps(said))
+    warmpack("extract", "-f", fat, "-C", here / "to", home=me.home)
+    before = builds_of(here / "to", me.home)
+    warmpack("retarget", here / "to", "--for", here / "probe.json", "--prune", home=me.home,
+             expect=1)
+    assert builds_of(here / "to", me.home) == before
+
+
 V2 = "+64bit,+cmov,+crc32,+cx16,+cx8,+fxsr,+mmx,+popcnt,+sahf,+sse,+sse2,+sse3,+sse4.1,+sse4.2,+ssse3,+x87"
 
 
