@@ -168,7 +168,7 @@ def test_trees_are_merged_as_their_archives_are(pack, warmpack, tmp_path):
 
 
 def test_caches_alone_join_a_tree_that_has_the_sources(pack, warmpack, tmp_path):
-    bare = tree(tmp_path / "bare", None, ns=10**18 + 5)
+    bare = tree(tmp_path / "bare", None, ns=10**18 + 5 * 10**9)
     caches = [pack("c%d.tgz" % n, "v%d" % n, options=["--caches-only"]) for n in (1, 2)]
     warmpack.ok("merge", "-o", "fat.tgz", bare, *caches)
     files, _ = read("fat.tgz")
