@@ -52,7 +52,7 @@ static void hand_on(pid_t pid)
     int caught = signals_caught();
 
     if (caught && caught != SIGPIPE && getpgid(pid) >= 0)
-        kill(pid, caught == SIGINT && isatty(STDIN_FILENO) ? 0 : caught);
+        kill(pid, (caught == SIGINT || caught == SIGQUIT) && isatty(STDIN_FILENO) ? 0 : caught);
 }
 
 static int wait_for(pid_t pid, int *status)

@@ -5,7 +5,8 @@
 #include <stddef.h>
 
 static volatile sig_atomic_t caught;
-static const int handled[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE};
+/* SIGXCPU and SIGUSR1 are what batch systems send before they kill. */
+static const int handled[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU, SIGUSR1, SIGPIPE};
 
 static void handle(int number)
 {
@@ -21,6 +22,11 @@ static void handle(int number)
         signal(handled[i], SIG_DFL);
 }
 
+static void pass_over(int number)
+{
+    (void)number;
+}
+
 void signals_install(void)
 {
     struct sigaction action = {.sa_handler = handle}, before;
@@ -34,6 +40,11 @@ void signals_install(void)
         if (sigaction(handled[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaction(handled[i], &action, NULL);
     }
+    /* A file that would grow beyond the limit is an error of the write, which names it. Unlike
+     * ignoring, this is not inherited by a command that is run. */
+    action.sa_handler = pass_over;
+    if (sigaction(SIGXFSZ, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(SIGXFSZ, &action, NULL);
 }
 
 const volatile sig_atomic_t *signals_flag(void)

@@ -1,6 +1,7 @@
 #pragma once
-/* SIGHUP, SIGINT and SIGTERM ask the job to stop; a second one kills. So does SIGPIPE: who wrote
- * into the pipe of a reader that is gone clears up first. */
+/* SIGHUP, SIGINT, SIGQUIT, SIGTERM, and SIGXCPU and SIGUSR1 of batch systems, ask the job to stop;
+ * a second one kills. So does SIGPIPE: who wrote into the pipe of a reader that is gone clears up
+ * first. SIGXFSZ ends nothing: what was too large is said by an error. */
 
 #include <signal.h>
 

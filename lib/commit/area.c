@@ -109,12 +109,12 @@ static void forget_stage(struct staging_area *a, bool remove)
 {
     if (remove && a->stage_fd >= 0 && a->lock_fd >= 0)
         (void)!unlinkat(a->stage_fd, "lock", 0);
-    if (remove && a->name[0])
-        (void)!unlinkat(a->target_fd, a->name, AT_REMOVEDIR);
     close_and_forget(&a->new_fd);
     close_and_forget(&a->old_fd);
-    close_and_forget(&a->stage_fd);
     close_and_forget(&a->lock_fd);
+    if (remove && a->name[0])
+        (void)!unlinkat(a->target_fd, a->name, AT_REMOVEDIR);
+    close_and_forget(&a->stage_fd);
     a->name[0] = '\0';
 }
 
@@ -285,6 +285,10 @@ int staging_area_remove(struct staging_area *a)
         return -errno;
     if (staging_step("remove lock") < 0)
         return -EIO;
+    /* NFS and FUSE keep an unlinked file under another name, in here, while it is open. */
+    close_and_forget(&a->new_fd);
+    close_and_forget(&a->old_fd);
+    close_and_forget(&a->lock_fd);
     if (unlinkat(a->target_fd, a->name, AT_REMOVEDIR) < 0 && !error_is_no_entry(errno))
         return -errno;
     forget_stage(a, false);

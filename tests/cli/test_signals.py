@@ -84,6 +84,28 @@ def test_a_signal_ends_extract_while_its_pipe_stalls(packed, tmp_path, suffix, t
     assert not (tmp_path / "out").exists() or not [*(tmp_path / "out").rglob("*.bin")]
 
 
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGXCPU, signal.SIGUSR1])
+def test_signals_of_batch_systems_end_a_job_as_others_do(packed, tmp_path, number):
+    with started("extract", "-C", "out", "-f", "-", cwd=tmp_path, stdin=subprocess.PIPE) as child:
+        feed(child, packed(".tar")[:6 << 20])
+        assert_ends_soon(child, number, 128 + number)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_beyond_the_size_limit_is_named_and_nothing_stays(packed, tmp_path):
+    (tmp_path / "a.tar").write_bytes(packed(".tar"))
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "k").write_bytes(os.urandom(200000))
+    for words, name in ((["extract", "-f", "a.tar", "-C", "out"], b".bin"),
+                        (["create", "-f", "b.tar", "s"], b"b.tar")):
+        done = subprocess.run(
+            [BINARY, *words], cwd=tmp_path, stderr=subprocess.PIPE, check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000)))
+        assert done.returncode == 2
+        assert name in done.stderr and b"File too large" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["a.tar", "s"]
+
+
 @pytest.mark.parametrize("at", [0, 100, 3 << 20])
 @pytest.mark.parametrize("verb", READERS)
 def test_a_signal_ends_every_reader_while_its_pipe_stalls(packed, tmp_path, verb, at):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 
 import pytest
@@ -177,3 +178,23 @@ def test_a_cache_root_on_another_filesystem_is_filled(warmpack, tmp_path, mount)
     assert b"1 of 1 cache indexes valid" in result.stderr
     assert len(os.listdir(disk / "root")) == 1
     assert not leftovers(disk, tmp_path / "out")
+
+
+def test_no_staging_stays_where_unlinked_files_keep_a_name_while_they_are_open(warmpack, tmp_path):
+    """FUSE and NFS rename them in their directory, which then is not empty."""
+    if not shutil.which("bindfs"):
+        pytest.skip("bindfs is not installed")
+    write(tmp_path / "app" / "k.py", "x = 1\n")
+    warmpack.ok("create", "-qf", "a.tar", "app")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "mnt").mkdir()
+    if subprocess.run(["bindfs", "real", "mnt"], cwd=tmp_path, check=False).returncode != 0:
+        pytest.skip("cannot mount by FUSE here")
+    try:
+        for words in ("-C", "mnt/out"), ("-C", "mnt/out"), ("--if-needed", "-C", "mnt/other"):
+            warmpack.ok("extract", "-qf", "a.tar", *words)
+        assert warmpack("extract", "-qf", "none.tar", "-C", "mnt/out").returncode == 2
+        assert os.listdir(tmp_path / "mnt" / "out") == ["app"]
+        assert os.listdir(tmp_path / "mnt" / "other") == ["app"]
+    finally:
+        subprocess.run(["umount", tmp_path / "mnt"], check=True)
