@@ -103,6 +103,7 @@ int amend_run(const struct wp_context *context, const struct args *a)
         .source = a->source,
         .source_roots = string_list_values(&a->source_roots),
         .strict = a->strict,
+        .sync = a->sync,
         .level = a->level,
         .level_set = a->level_set,
     };

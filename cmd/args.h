@@ -45,7 +45,9 @@ struct args {
     const char *source, *output; /* amend, merge */
     const char *owner, *group;
     bool numeric_owner, same_owner, no_same_owner, same_permissions;
+    bool sync;
     bool keep_old, replace, if_needed, to_stdout;
+    uint64_t max_size; /* bytes; 0: not given */
     unsigned strip_components;
     enum wp_layout layout;
     enum wp_restamp restamp;

@@ -161,6 +161,10 @@ static int take_number(struct args *a, int code, const char *text)
         rc = parse_number(a, code, text, 0, STRIP_MAX, &number);
         a->strip_components = (unsigned)number;
         break;
+    case OPT_MAX_SIZE:
+        rc = parse_number(a, code, text, 1, LONG_MAX, &number);
+        a->max_size = (uint64_t)number;
+        break;
     case OPT_THREADS:
         rc = parse_number(a, code, text, 0, THREADS_MAX, &number);
         a->threads = (unsigned)number;
@@ -193,6 +197,7 @@ int args_take_argument(struct args *a, int code, const char *text)
         return take_word(a, code, text);
     case OPT_LEVEL:
     case OPT_STRIP:
+    case OPT_MAX_SIZE:
     case OPT_THREADS:
         return take_number(a, code, text);
     }
@@ -212,6 +217,7 @@ static const struct {
     {'q', offsetof(struct args, quiet)},
     {'v', offsetof(struct args, verbose)},
     {OPT_STRICT, offsetof(struct args, strict)},
+    {OPT_SYNC, offsetof(struct args, sync)},
     {OPT_WITH_LOCATOR, offsetof(struct args, with_locator)},
     {OPT_CACHES_ONLY, offsetof(struct args, caches_only)},
     {OPT_DRY_RUN, offsetof(struct args, dry_run)},

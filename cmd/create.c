@@ -200,6 +200,7 @@ int create_run(const struct wp_context *context, const struct args *a)
         .caches_only = a->caches_only,
         .with_locator = a->with_locator,
         .strict = a->strict,
+        .sync = a->sync,
         .numeric_owner = a->numeric_owner,
         .level = a->level,
         .level_set = a->level_set,

@@ -110,6 +110,8 @@ int extract_run(const struct wp_context *context, const struct args *a)
         .numeric_owner = a->numeric_owner,
         .replace = a->replace,
         .if_needed = a->if_needed,
+        .sync = a->sync,
+        .max_size = a->max_size,
         .to_stdout = a->to_stdout,
         .caches_only = a->caches_only,
         .restamp = a->restamp,

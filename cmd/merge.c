@@ -158,6 +158,7 @@ int merge_run(const struct wp_context *context, const struct args *a)
         .output = a->output,
         .caches_only = a->caches_only,
         .strict = a->strict,
+        .sync = a->sync,
         .numeric_owner = a->numeric_owner,
         .level = a->level,
         .level_set = a->level_set,

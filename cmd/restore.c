@@ -78,6 +78,7 @@ int restore_run(const struct wp_context *context, const struct args *a)
         .retarget = a->retarget,
         .prune = a->prune,
         .dry_run = a->dry_run,
+        .sync = a->sync,
     };
     struct wp_restore_result result = {0};
     struct wp_error err = {0};

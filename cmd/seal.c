@@ -68,6 +68,7 @@ int seal_run(const struct wp_context *context, const struct args *a)
         .source_roots = string_list_values(&a->source_roots),
         .record_env = string_list_values(&a->record_env),
         .strict = a->strict,
+        .sync = a->sync,
         .with_locator = a->with_locator,
         .numeric_owner = a->numeric_owner,
     };

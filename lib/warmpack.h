@@ -273,6 +273,7 @@ struct wp_create_options {
                                       the manifest records beside NUMBA_* */
     const char *command;           /* what warmed the caches, for the manifest; NULL: not said */
     bool strict;                   /* refuse if any index is stale */
+    bool sync; /* the archive is on the disk before it has its name, and then that */
     bool numeric_owner;
     struct wp_owner owner, group;
     int level; /* 0: default; use level_set for level 0 */
@@ -427,11 +428,13 @@ struct wp_extract_options {
     bool numeric_owner;               /* take owners by number, not by name */
     bool replace;     /* swap each top-level directory for the new one in one step */
     bool if_needed;   /* nothing is done where DIR holds this archive already */
+    bool sync;        /* all is on the disk before the commit, and after it */
     bool to_stdout;   /* write contents to standard output, and nothing to disk */
     bool caches_only; /* onto a tree that came another way */
     enum wp_restamp restamp;
     const char *retarget; /* as WHO of wp_retarget, for what was unpacked; NULL: keys stay */
     bool prune;           /* with that, as in wp_retarget */
+    uint64_t max_size;    /* bytes: more than that in files is refused; 0: any size */
     WP_RESERVED(4);
 };
 
@@ -479,6 +482,7 @@ struct wp_restore_options {
     const char *retarget; /* as WHO of wp_retarget; NULL: keys stay */
     bool prune;           /* with that, as in wp_retarget */
     bool keep_modes;      /* set no modes */
+    bool sync;            /* as in extract */
     bool dry_run; /* say what would be done, as WP_NOTE; the verdict is on what is there now */
     WP_RESERVED(4);
 };
@@ -673,6 +677,7 @@ struct wp_amend_options {
     const char *const *cache_dirs;  /* as in create; so are the rest */
     const char *const *source_roots;
     bool strict;
+    bool sync; /* as in create */
     int level;
     bool level_set;
     WP_RESERVED(4);
@@ -720,6 +725,7 @@ struct wp_merge_options {
     const char *const *cache_dirs; /* of trees, as in create; so are the rest */
     bool caches_only;
     bool strict; /* refuse if any index is left out */
+    bool sync;   /* as in create */
     bool numeric_owner;
     struct wp_owner owner, group;
     int level;
@@ -771,6 +777,7 @@ struct wp_seal_options {
     const char *const *record_env;
     const char *command;
     bool strict;
+    bool sync; /* as in extract */
     bool numeric_owner;
     bool with_locator;
     WP_RESERVED(4);

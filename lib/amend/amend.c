@@ -64,6 +64,7 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
                                            .cache_dirs = o->cache_dirs,
                                            .source_roots = o->source_roots,
                                            .strict = o->strict,
+                                           .sync = o->sync,
                                            .level = o->level,
                                            .level_set = o->level_set};
     r = options_check(archive->context, o, err);

@@ -139,10 +139,30 @@ static int link_temporary(struct output *o, struct wp_error *err)
     return r < 0 ? error_set(err, -r, o->name, "cannot give the archive its name") : 0;
 }
 
+/* EINVAL: there is nothing that could be on a disk. */
+static int sync_fd(const struct output *o, int fd, struct wp_error *err)
+{
+    if (!o->sync || fsync(fd) == 0 || errno == EINVAL)
+        return 0;
+    return error_set(err, errno, o->name, "cannot be written to the disk");
+}
+
+static int sync_dir(const struct output *o, struct wp_error *err)
+{
+    _cleanup_close_ int dir =
+        o->sync ? openat(o->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    if (o->sync && dir < 0)
+        return error_set(err, errno, o->name, "its name cannot be written to the disk");
+    return sync_fd(o, dir, err);
+}
+
 int output_commit(struct output *o, struct wp_error *err)
 {
-    int r;
+    int r = sync_fd(o, o->fd, err);
 
+    if (r < 0)
+        return r;
     if (o->direct) {
         int fd = take_fd(&o->fd);
 
@@ -153,7 +173,9 @@ int output_commit(struct output *o, struct wp_error *err)
         return r;
     r = temporary_rename(o->dir, o->temporary, &o->fd, o->base);
     free(take_ptr(o->temporary));
-    return r < 0 ? error_set(err, -r, o->name, "cannot give the archive its name") : 0;
+    if (r < 0)
+        return error_set(err, -r, o->name, "cannot give the archive its name");
+    return sync_dir(o, err);
 }
 
 void output_close(struct output *o)

@@ -16,6 +16,7 @@ struct output {
     char *base;       /* its last component; TARGET's */
     int dir;          /* the directory of TARGET; -1: DIRECT */
     char *temporary;  /* name in DIR; NULL: not linked into a directory yet; owned */
+    bool sync;        /* on the disk, content and name, when the commit returns */
     uint64_t written; /* bytes */
     const volatile sig_atomic_t *interrupted;
 };

@@ -99,6 +99,7 @@ static int run(struct merge *m, struct output *out, struct wp_error *err)
                                             .format = o->format,
                                             .caches_only = o->caches_only,
                                             .strict = o->strict,
+                                            .sync = o->sync,
                                             .numeric_owner = o->numeric_owner,
                                             .owner = o->owner,
                                             .group = o->group,

@@ -77,6 +77,7 @@ static int open_output(const struct pack *p, struct output *out, struct format_w
     r = out->fd < 0 ? output_open(out, o->archive, p->context, err) : 0;
     if (r < 0)
         return r;
+    out->sync = o->sync;
     options.mark = (const char *)mark.data;
     options.can_patch = !out->direct;
     return o->format->open_writer(w, o->format, &options, err);

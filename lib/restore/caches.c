@@ -291,21 +291,22 @@ static void choose_kinds(struct layout *l)
 
 int restore_begin_layout(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    struct layout_options o = {.context = restore->context,
-                               .give = restore->o->user && geteuid() == 0,
-                               .verify = &restore->verify,
-                               .roots = restore->roots,
-                               .dir = restore->o->dir,
-                               .dir_path = restore->dir_path,
-                               .tree_fd = restore->fd,
-                               .target_fd = restore->fd,
-                               .dry_run = restore->o->dry_run,
-                               .looking = restore->looking,
-                               .umask = restore->umask,
-                               .is_source = restore_is_source,
-                               .ctx = restore,
-                               .staging_options = {.context = restore->context},
-                               .staging = &repair->staging};
+    struct layout_options o = {
+        .context = restore->context,
+        .give = restore->o->user && geteuid() == 0,
+        .verify = &restore->verify,
+        .roots = restore->roots,
+        .dir = restore->o->dir,
+        .dir_path = restore->dir_path,
+        .tree_fd = restore->fd,
+        .target_fd = restore->fd,
+        .dry_run = restore->o->dry_run,
+        .looking = restore->looking,
+        .umask = restore->umask,
+        .is_source = restore_is_source,
+        .ctx = restore,
+        .staging_options = {.sync = restore->o->sync, .context = restore->context},
+        .staging = &repair->staging};
     int r = choose_layout(restore, repair, &o, err);
 
     return r < 0 ? r : layout_begin(repair->layout, &o, err);

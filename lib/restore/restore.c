@@ -316,6 +316,8 @@ static int run(struct restore *restore, struct wp_error *err)
         r = restore_extra(restore, err);
     if (r == 0)
         report_damaged(restore);
+    if (r == 0 && restore->o->sync && restore_writes(restore) && syncfs(restore->fd) < 0)
+        r = error_set(err, errno, restore->o->dir, "cannot be written to the disk");
     return r;
 }
 

@@ -37,7 +37,8 @@ static int wait_for_others(struct seal *s, struct wp_error *err)
 
 static int begin(struct seal *s, struct wp_error *err)
 {
-    const struct staging_options options = {.opens_own = true, .context = s->context};
+    const struct staging_options options = {
+        .opens_own = true, .sync = s->o->sync, .context = s->context};
     struct stat st;
     int r;
 

@@ -40,6 +40,8 @@ struct unpack {
     mode_t umask;    /* of the process; the policy's is 0 for root, as in tar */
     const char *dir; /* -C */
     char *dir_path;  /* absolute, lexical; owned */
+    uint64_t size;   /* of the files so far, in bytes */
+    bool told_size;  /* that they are many times the archive's */
     struct staging *staging;
     int tree;                /* descriptor of the staged tree of DIR: area 0 */
     struct texts texts;      /* of the items */
@@ -71,6 +73,9 @@ char *unpack_name(const struct unpack *u, const char *archived, bool *gone);
 char *unpack_dir_name(const struct unpack *u, const char *archived, bool *gone);
 /* The item unpacked as PATH, or NULL. */
 struct unpacked *unpack_find(const struct unpack *u, const char *path);
+
+/* ---- size.c: counts file E; -EINVAL where it is one too many of the bytes allowed */
+int unpack_add_size(struct unpack *u, const struct entry *e, struct wp_error *err);
 
 /* ---- items.c: the entries */
 /* Is the entry of that archive name wanted? */

@@ -77,6 +77,8 @@ static int take_entry(struct unpack *u, const struct entry *e, struct sha256 *sh
     struct unpacked *item = NULL;
     int r = unpack_make_item(u, e, &item, err);
 
+    if (r == 0 && !item->skipped)
+        r = unpack_add_size(u, e, err);
     if (r == 0 && !item->skipped && e->type == ENTRY_FILE)
         r = print_entry(u, item, sha, err);
     if (r == 0 && unpack_add_item(u, item) < 0)

@@ -80,6 +80,8 @@ static int take_entry(struct unpack *u, struct unpack_files *files, const struct
     struct unpacked *item = NULL;
     int r = unpack_make_item(u, e, &item, err);
 
+    if (r == 0 && !item->skipped)
+        r = unpack_add_size(u, e, err);
     if (r == 0 && !item->skipped) {
         r = stage_entry(u, files, item, err);
         if (r == 0)
@@ -197,6 +199,7 @@ static int begin_staging(struct unpack *u, struct wp_error *err)
 {
     struct staging_options options = {.keep_old = u->o->keep_old,
                                       .replace = u->o->replace,
+                                      .sync = u->o->sync,
                                       .opens_own = u->policy.permissions || u->policy.superuser,
                                       .context = u->a->context};
     int r = staging_new(&u->staging, &options, err);
@@ -260,6 +263,15 @@ static int retarget(struct unpack *u, struct wp_error *err)
     return r < 0 ? r : unpack_state_end(u, err);
 }
 
+/* What is set after the commit: times of sources that came another way, keys. */
+static int sync_dir(const struct unpack *u, struct wp_error *err)
+{
+    _cleanup_close_ int fd = open(u->dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 || syncfs(fd) < 0 ? error_set(err, errno, u->dir, "cannot be written to the disk")
+                                    : 0;
+}
+
 static int extract(struct unpack *u, struct wp_error *err)
 {
     int r = begin_staging(u, err);
@@ -284,7 +296,9 @@ static int extract(struct unpack *u, struct wp_error *err)
     u->result->has_manifest = u->has_manifest;
     if (u->o->retarget && u->has_manifest)
         r = retarget(u, err);
-    return r < 0 ? r : judge_unpacked(u, err);
+    if (r == 0)
+        r = judge_unpacked(u, err);
+    return r == 0 && u->o->sync ? sync_dir(u, err) : r;
 }
 
 /* By one of the processes that ask for it at once. */

@@ -1,0 +1,58 @@
+"""--sync: content and names are on the disk, in that order, when the program ends."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from conftest import BINARY
+from indexes import make_index
+
+CALLS = "fsync,syncfs,rename,renameat,renameat2,linkat"
+
+
+@pytest.fixture
+def packed(tmp_path):
+    (tmp_path / "s" / "app").mkdir(parents=True)
+    source = tmp_path / "s" / "app" / "k.py"
+    source.write_text("x = 1\n")
+    make_index(source)
+    subprocess.run([BINARY, "create", "-qf", "a.tgz", "-C", "s", "app"], cwd=tmp_path, check=True)
+    subprocess.run(["tar", "czf", "plain.tgz", "-C", "s", "app/k.py"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def calls(directory, *words):
+    """The calls that write to the disk and that name, in their order."""
+    trace = directory / "trace"
+    subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", "trace=" + CALLS, BINARY, *words],
+                   cwd=directory, check=True)
+    return [m[1] for m in re.finditer(r"^\d+ +(\w+)\(", trace.read_text(), re.M)]
+
+
+@pytest.mark.parametrize("words", [
+    ["create", "-qf", "b.tgz", "-C", "s", "app"],
+    ["amend", "-qf", "plain.tgz", "-o", "b.tgz", "--source", "s"],
+])
+def test_an_archive_is_on_the_disk_before_it_has_its_name_and_then_that(packed, words):
+    got = calls(packed, *words, "--sync")
+    name = max(i for i, call in enumerate(got) if call.startswith("rename"))
+    assert "fsync" in got[:name] and "fsync" in got[name:]
+    assert "fsync" not in calls(packed, *words)
+
+
+@pytest.mark.parametrize("words", [
+    ["extract", "-qf", "a.tgz", "-C", "out"], ["seal", "-q", "s"],
+])
+def test_a_tree_is_on_the_disk_before_the_commit_and_after_it(packed, words):
+    got = calls(packed, *words, "--sync")
+    renames = [i for i, call in enumerate(got) if call.startswith("rename")]
+    # The first names the journal; what is put in place follows.
+    assert "syncfs" in got[:renames[0]] and "syncfs" in got[renames[-1]:]
+    assert "syncfs" not in calls(packed, *words)
+
+
+def test_what_restore_sets_is_on_the_disk(packed):
+    subprocess.run([BINARY, "extract", "-qf", "a.tgz"], cwd=packed, check=True)
+    os.utime(packed / "app" / "k.py", (1, 1))
+    assert calls(packed, "restore", "-q", "app", "--sync")[-1] == "syncfs"
