@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from conftest import BINARY
-from indexes import make_index
+from trees import index
 
 CALLS = "fsync,syncfs,rename,renameat,renameat2,linkat"
 
@@ -16,7 +16,7 @@ def packed(tmp_path):
     (tmp_path / "s" / "app").mkdir(parents=True)
     source = tmp_path / "s" / "app" / "k.py"
     source.write_text("x = 1\n")
-    make_index(source)
+    index(source)
     subprocess.run([BINARY, "create", "-qf", "a.tgz", "-C", "s", "app"], cwd=tmp_path, check=True)
     subprocess.run(["tar", "czf", "plain.tgz", "-C", "s", "app/k.py"], cwd=tmp_path, check=True)
     return tmp_path
