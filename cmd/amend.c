@@ -44,8 +44,9 @@ static void print_summary(const struct wp_amend_options *o, const struct wp_amen
     char size[SHOW_SIZE];
 
     if (!r->written) {
-        message_lost("%s: nothing in %s belongs to its sources (%llu of %llu matched): not written",
-                     o->output, o->source, matched, (unsigned long long)r->sources);
+        message_lost(
+            "%s: nothing valid in %s belongs to its sources (%llu of %llu matched): not written",
+            o->output, o->source, matched, (unsigned long long)r->sources);
         return;
     }
     show_size(size, r->made.bytes_written);

@@ -393,7 +393,7 @@ struct wp_retarget_options {
     bool undo;                        /* the keys become what they were when packed */
     const char *manifest;             /* one in DIR; NULL: all */
     const char *cache_dir;            /* where hashed caches lie; NULL: where they were put */
-    const char *user;                 /* name or UID of who runs Python; NULL: who calls */
+    const char *user;                 /* who runs Python, NAME|UID[:GROUP]; NULL: who calls */
     const char *const *runtime_roots; /* NULL: where DIR is */
     bool dry_run;                     /* say what would be done, as WP_NOTE */
     bool prune; /* overloads for other CPUs than WHO's are removed, with their data files, where one
@@ -419,7 +419,7 @@ struct wp_extract_options {
     unsigned strip_components;   /* leading parts of names that are left out */
     enum wp_layout layout;
     const char *cache_dir;            /* NULL: none given */
-    const char *user;                 /* name or UID of who runs Python; NULL: who calls */
+    const char *user;                 /* who runs Python, NAME|UID[:GROUP]; NULL: who calls */
     const char *const *runtime_roots; /* NULL: where DIR is */
     bool keep_old;                    /* leave files that exist, and fail for them alone */
     bool same_permissions;            /* modes as packed: setuid bits too, and no umask */
@@ -476,7 +476,7 @@ struct wp_restore_options {
     const char *manifest; /* NULL: those in DIR */
     enum wp_layout layout;
     const char *cache_dir;            /* NULL: none given */
-    const char *user;                 /* name or UID of who runs Python; NULL: who calls */
+    const char *user;                 /* who runs Python, NAME|UID[:GROUP]; NULL: who calls */
     const char *const *runtime_roots; /* NULL: where DIR is */
     enum wp_restamp restamp;
     const char *retarget; /* as WHO of wp_retarget; NULL: keys stay */
@@ -543,7 +543,7 @@ WP_API void wp_python_clear(struct wp_python *p);
 struct wp_verify_options {
     const char *manifest;  /* of a tree; NULL: those in it */
     const char *cache_dir; /* where NUMBA_CACHE_DIR points for the consumer; NULL: not set */
-    const char *user;      /* name or UID of who runs Python; NULL: who calls */
+    const char *user;      /* who runs Python, NAME|UID[:GROUP]; NULL: who calls */
     const char *const *runtime_roots; /* paths that DIR has then; NULL: where it is */
     const char *python; /* interpreter that will load the caches: it is asked; NULL: not known */
     /* NUMBA_CPU_NAME and NUMBA_CPU_FEATURES for the consumer; NULL: not set, or PYTHON says it. */

@@ -14,6 +14,9 @@ static void report_result(const struct amend *a)
         report(a->context, WP_CHANGED, r->unmatched[i],
                "no file below %s has this content: its time is as it was, and it gets no caches",
                a->o->source);
+    if (r->written && a->no_caches)
+        report(a->context, WP_WARNING, a->o->output,
+               "holds no Numba caches: only the exact times of its sources were added");
     if (!r->written || !r->pyc)
         return;
     report(a->context, WP_NOTE, NULL,
@@ -22,12 +25,13 @@ static void report_result(const struct amend *a)
            (unsigned long long)r->pyc_in_zip, (unsigned long long)r->pyc);
 }
 
-/* Gives the new archive its name, if it is any better than the old one. */
+/* Gives the new archive its name, if it is any better than the old one: with caches of which none
+ * is valid it is not. */
 static int finish(struct amend *a, struct output *out, struct wp_error *err)
 {
     int r;
 
-    if (a->result->made.valid == 0)
+    if (a->result->made.valid == 0 && !a->no_caches)
         return 0;
     r = output_commit(out, err);
     a->result->written = r == 0;

@@ -37,6 +37,7 @@ struct amend {
     struct survey survey;
     struct match *matches; /* owned */
     size_t match_count;
+    bool no_caches; /* neither the archive nor the tree has any: times are all there is to add */
     struct wp_amend_result *result;
 };
 

@@ -370,8 +370,9 @@ int amend_plan(struct pack *p, void *ctx, struct wp_error *err)
         r = find_own_caches(p, a, err);
     if (r == 0)
         r = add_caches(p, a, err);
-    if (r == 0 && !a->result->added && !(a->match_count && has_indexes(a)))
+    if (r == 0 && !a->match_count)
         return -ECANCELED;
+    a->no_caches = !a->result->added && !has_indexes(a);
     if (r == 0)
         r = pack_metadata(p, err);
     take_roots(p, &a->survey);

@@ -212,7 +212,10 @@ int layout_give_own(struct layout *l, const struct layout_record *record,
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return error_set(err, fd < 0 ? -fd : errno, record->dir, "cannot stat");
-    if (st.st_uid != l->o.verify->user.uid && fchown(fd, l->o.verify->user.uid, (gid_t)-1) < 0)
+    const struct places_user *user = &l->o.verify->user;
+    const gid_t gid = user->has_group ? user->gid : st.st_gid;
+
+    if ((st.st_uid != user->uid || st.st_gid != gid) && fchown(fd, user->uid, gid) < 0)
         return error_set(err, errno, record->dir, "cannot give the directory to its user");
     return 0;
 }

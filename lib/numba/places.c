@@ -48,8 +48,8 @@ bool places_is_hash_name(const char *name, size_t *base)
 
 /* ---- Users ------------------------------------------------------------------------------- */
 
-/* A user's number in decimal: 0 or -EINVAL. (uid_t)-1 is none. */
-static int parse_uid(const char *text, uid_t *uid)
+/* A user's or group's number in decimal: 0 or -EINVAL. (uid_t)-1 is none. */
+static int parse_id(const char *text, id_t *id)
 {
     uint64_t n = 0;
     if (!*text)
@@ -58,10 +58,10 @@ static int parse_uid(const char *text, uid_t *uid)
         if (*text < '0' || *text > '9')
             return -EINVAL;
         n = n * 10 + (uint64_t)(*text - '0');
-        if (n >= (uid_t)-1)
+        if (n >= (id_t)-1)
             return -EINVAL;
     }
-    *uid = (uid_t)n;
+    *id = (id_t)n;
     return 0;
 }
 
@@ -105,23 +105,51 @@ static int fill_caller(struct places_user *u)
     return r < 0 ? r : set_groups_of_caller(u);
 }
 
-static int fill_other(struct places_user *u, const char *name_or_uid)
+/* By name or number, in their groups. 1; 0 where there is no such number: containers run those too,
+ * with group 0 and home "/". */
+static int fill_named(struct places_user *u, const char *name_or_uid)
 {
     _cleanup_(account_clear) struct account a = {0};
     int found = account_user(&a, name_or_uid, 0);
     if (found == 0) {
-        if (parse_uid(name_or_uid, &u->uid) < 0)
+        if (parse_id(name_or_uid, &u->uid) < 0)
             return -ENOENT;
         found = account_user(&a, NULL, u->uid);
     }
     if (found < 0)
         return found;
-    if (found == 0) /* As containers run a number that has no entry: group 0 and home "/". */
+    if (found == 0)
         return set_names(u, "/", NULL);
     u->uid = a.id;
     u->gid = a.gid;
     int r = set_names(u, a.home, &a);
     return r < 0 ? r : account_groups(u->name, u->gid, &u->groups, &u->group_count);
+}
+
+/* "USER:GROUP", as chown(1) and what runs containers take it: in that group alone, as there.
+ * -ESRCH: there is no such group. */
+static int fill_other(struct places_user *u, const char *text)
+{
+    const char *group = strchr(text, ':');
+    if (!group)
+        return fill_named(u, text);
+    _cleanup_free_ char *user = strndup(text, (size_t)(group++ - text));
+    _cleanup_(account_clear) struct account a = {0};
+    int r = user ? fill_named(u, user) : -ENOMEM;
+    if (r < 0 || !*group) /* "USER:": with the groups of a login */
+        return r;
+    r = account_group(&a, group, 0);
+    if (r < 0)
+        return r;
+    if (r == 0 && parse_id(group, &u->gid) < 0)
+        return -ESRCH;
+    if (r > 0)
+        u->gid = (gid_t)a.id;
+    free(u->groups);
+    u->groups = NULL;
+    u->group_count = 0;
+    u->has_group = true;
+    return 0;
 }
 
 int places_user(struct places_user *out, const char *name_or_uid, struct wp_error *err)
@@ -130,6 +158,10 @@ int places_user(struct places_user *out, const char *name_or_uid, struct wp_erro
     int r = name_or_uid ? fill_other(out, name_or_uid) : fill_caller(out);
     if (r < 0) {
         places_user_clear(out);
+        if (r == -ESRCH) {
+            error_set(err, 0, strchr(name_or_uid, ':') + 1, "no such group");
+            return -ENOENT;
+        }
         if (error_is_absence(r)) {
             error_set(err, 0, name_or_uid, "no such user");
             return -ENOENT;

@@ -18,13 +18,15 @@ bool places_is_hash_name(const char *name, size_t *base);
 struct places_user {
     uid_t uid;
     gid_t gid;
-    gid_t *groups; /* owned */
+    bool has_group; /* the group was named, and is the only one */
+    gid_t *groups;  /* owned */
     size_t group_count;
     char *home; /* owned */
     char *name; /* owned; NULL where the UID has no name */
 };
-/* NAME_OR_UID NULL: the caller (HOME from the environment first, as expanduser does).
- * -ENOENT where there is no such user. A numeric UID without an entry is taken, home "/". */
+/* NAME_OR_UID NULL: the caller (HOME from the environment first, as expanduser does). Behind it may
+ * stand ":GROUP", a name or number. -ENOENT where there is no such user or group. A numeric UID
+ * without an entry is taken, home "/". */
 int places_user(struct places_user *out, const char *name_or_uid, struct wp_error *err);
 void places_user_clear(struct places_user *u);
 

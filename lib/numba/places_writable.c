@@ -171,7 +171,8 @@ static int walk_route(struct route *r)
 
 int places_writable(const char *dir, const struct places_user *u)
 {
-    _cleanup_(route_clear) struct route r = {.user = u, .is_caller = u->uid == geteuid()};
+    _cleanup_(route_clear) struct route r = {.user = u,
+                                             .is_caller = u->uid == geteuid() && !u->has_group};
     _cleanup_free_ char *cwd = NULL;
     size_t n = strlen(dir);
     int e;

@@ -220,7 +220,8 @@ def test_hashed_caches_are_found_in_every_place(warmpack, tmp_path, source, plac
 def test_no_cache_dir_takes_none_from_outside(warmpack, tmp_path, source):
     archive = make(tmp_path, source, ".zip")
     move_caches(source, tmp_path / "home/.cache/numba")
-    warmpack.ok("amend", "-f", archive, "--source", source, "--no-cache-dir", status=1)
+    done = warmpack.ok("amend", "-f", archive, "--source", source, "--no-cache-dir")
+    assert b"holds no Numba caches" in done.stderr and b" 0 cache files added" in done.stderr
 
 
 def test_source_root_names_the_path_that_python_saw(warmpack, tmp_path, source):
@@ -229,7 +230,7 @@ def test_source_root_names_the_path_that_python_saw(warmpack, tmp_path, source):
     move_caches(source, root)
     source.rename(tmp_path / "moved")
     words = ("amend", "-f", archive, "--source", "moved", "--cache-dir", root)
-    warmpack.ok(*words, status=1)
+    assert b" 0 cache files added" in warmpack.ok(*words).stderr
     warmpack.ok(*words, "--source-root", source)
     assert b"2 of 2" in warmpack.ok("verify", "-f", archive).stderr
 
@@ -314,22 +315,49 @@ def test_json_tells_what_was_done(warmpack, tmp_path, source):
 
 # ---- What is not added -------------------------------------------------------------------------
 
-@pytest.mark.parametrize("why", ["no caches", "no source", "all stale"])
-def test_where_nothing_can_be_added_the_archive_stays_as_it_was(warmpack, tmp_path, source, why):
+def test_where_nothing_is_matched_the_archive_stays_as_it_was(warmpack, tmp_path, source):
     archive = make(tmp_path, source, ".zip")
-    if why == "no caches":
-        run("sh", "-c", 'rm -r "$1"/pkg/__pycache__ "$1"/pkg/deep/__pycache__', "sh", source)
-    elif why == "no source":
-        run("sh", "-c", 'rm -r "$1"/pkg', "sh", source)
-    else:
-        for file in source.rglob("*.py"):
-            os.utime(file)
+    remove_tree(source / "pkg")
     before, inode = archive.read_bytes(), archive.stat().st_ino
     done = warmpack.ok("amend", "-f", archive, "--source", source, status=1)
     assert b"not written" in done.stderr
     assert (archive.read_bytes(), archive.stat().st_ino) == (before, inode)
     warmpack.ok("amend", "-f", archive, "--source", source, "-o", "new.zip", status=1)
     assert not (tmp_path / "new.zip").exists()
+
+
+@pytest.mark.parametrize("why", ["no caches", "all stale"])
+@pytest.mark.parametrize("suffix", [".egg", ".whl", ".tgz"])
+def test_without_caches_a_warning_says_so_and_the_times_are_recorded(warmpack, tmp_path, source,
+                                                                     why, suffix):
+    """A build of a package that has nothing to compile must not stop."""
+    archive = make(tmp_path, source, suffix)
+    for file in sorted(source.rglob("*.py")):
+        if why == "all stale":
+            os.utime(file, ns=(TIME + SECOND + 1, TIME + SECOND + 1))
+        else:
+            remove_tree(file.parent / "__pycache__")
+    done = warmpack.ok("amend", "-f", archive, "--source", source)
+    assert done.stderr.count(b"holds no Numba caches: only the exact times of its sources") == 1
+    assert b"5 of 5 sources matched, 0 cache files added" in done.stderr
+    assert (b"left behind" in done.stderr) == (why == "all stale")
+    first = archive.read_bytes()
+    warmpack.ok("extract", "-f", archive, "-C", "out")
+    for file in source.rglob("*.py"):
+        out = tmp_path / "out" / file.relative_to(source)
+        assert out.stat().st_mtime_ns == file.stat().st_mtime_ns
+    warmpack.ok("amend", "-f", archive, "--source", source)
+    assert archive.read_bytes() == first
+
+
+def test_a_format_can_be_named_where_the_suffix_is_none(warmpack, tmp_path, source):
+    make(tmp_path, source, ".zip").rename(tmp_path / "a.pyz")
+    refused(warmpack("amend", "-f", "a.pyz", "--source", source), "--format")
+    done = warmpack.ok("amend", "-f", "a.pyz", "--format", "zip", "--source", source)
+    assert b"4 cache files added; 2 of 2" in done.stderr
+    with zipfile.ZipFile(tmp_path / "a.pyz") as archive:
+        assert archive.testzip() is None and "pkg/k.py" in archive.namelist()
+    assert b"2 of 2" in warmpack.ok("extract", "-f", "a.pyz", "-C", "out").stderr
 
 
 def test_an_archive_that_would_hold_stale_indexes_alone_stays_as_it_was(warmpack, tmp_path, source):
@@ -464,6 +492,8 @@ def test_a_full_disk_for_the_temporary_file_leaves_the_archive(warmpack, tmp_pat
     (["-f", "a.zip", "--source", "missing"], "missing"),
     (["-f", "missing.zip", "--source", "src"], "missing.zip"),
     (["-f", "a.zip", "--source", "src", "--level", "99"], "--level"),
+    (["-f", "a.zip", "--source", "src", "--format", "rar"], "'rar' is not known"),
+    (["-f", "a.zip", "--source", "src", "--format", "tgz", "--level", "99"], "--level"),
     (["-f", "a.zip", "--source", "src", "--cache-dir", "missing"], "missing"),
     (["-f", "a.zip", "--source", "src", "--cache-dir", ".", "--no-cache-dir"], "exclude")])
 def test_bad_usage_is_one_clear_matter(warmpack, tmp_path, source, words, said):

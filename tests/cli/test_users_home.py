@@ -91,3 +91,22 @@ def test_a_link_of_the_users_is_not_followed(warmpack, place, name):
     os.chown(link.parent, NOBODY, NOBODY)
     trees.refused(warmpack(*WORDS), "symbolic link of the user's")
     assert not list(victim.iterdir())
+
+
+@pytest.mark.parametrize("user, owner", [
+    ("4000000:4000001", (4000000, 4000001)), (f"{NOBODY}:0", (NOBODY, 0)),
+    (f"nobody:{NOBODY}", (NOBODY, NOBODY)), ("nobody:", (NOBODY, NOBODY))])
+def test_caches_are_given_to_the_user_and_the_group_that_are_named(warmpack, place, user, owner):
+    """As chown, podman's --user and Dockerfiles' USER take them; also what lies there already."""
+    caches = place / "caches"
+    words = ("-xf", "a.tgz", "-C", "out", "--cache-dir", caches, "--user", user)
+    warmpack.ok(*words)
+    found = owners(caches)
+    assert len(found) == 60 * 3 and set(found.values()) == {owner}
+    warmpack.ok("restore", "out", "--cache-dir", caches, "--user", "4000002:4000003")
+    assert {owners(caches)[p] for p in found if "." not in p} == {(4000002, 4000003)}
+
+
+def test_a_group_that_is_not_there_is_named(warmpack):
+    trees.refused(warmpack("-xf", "a.tgz", "-C", "out", "--user", "nobody:nogroups"),
+                  "nogroups", "no such group")

@@ -151,11 +151,49 @@ static void a_number_without_an_entry_is_a_user(void **state)
     places_user_clear(&u);
 }
 
+static void a_group_behind_a_colon_is_the_only_one(void **state)
+{
+    (void)state;
+    struct places_user u;
+    const struct group *gr = getgrnam("daemon");
+    assert_non_null(gr);
+    assert_int_equal(places_user(&u, "nobody:daemon", NULL), 0);
+    assert_string_equal(u.name, "nobody");
+    assert_int_equal(u.gid, gr->gr_gid);
+    assert_int_equal(u.group_count, 0);
+    assert_true(u.has_group);
+    places_user_clear(&u);
+    assert_int_equal(places_user(&u, "3987654321:4000000001", NULL), 0);
+    assert_int_equal(u.uid, 3987654321);
+    assert_int_equal(u.gid, 4000000001);
+    assert_string_equal(u.home, "/");
+    places_user_clear(&u);
+    assert_int_equal(places_user(&u, "nobody:", NULL), 0); /* those of a login, as in chown */
+    assert_true(u.group_count >= 1);
+    assert_false(u.has_group);
+    places_user_clear(&u);
+}
+
+static void refuses_groups_that_are_not_there(void **state)
+{
+    (void)state;
+    static const char *const none[] = {"nobody:no-such-group-here", "nobody:-1",
+                                       "nobody:4294967295", "nobody:0:0", "3987654321:1x"};
+    for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) {
+        struct places_user u;
+        struct wp_error err = {0};
+        assert_int_equal(places_user(&u, none[i], &err), -ENOENT);
+        assert_non_null(strstr(err.message, "no such group"));
+        assert_null(u.home);
+    }
+}
+
 static void refuses_users_that_are_not_there(void **state)
 {
     (void)state;
-    static const char *const none[] = {
-        "no-such-user-here", "", "-1", "4294967295", "4294967296", "1x", "18446744073709551616"};
+    static const char *const none[] = {"no-such-user-here",    "",           "-1",
+                                       "4294967295",           "4294967296", "1x",
+                                       "18446744073709551616", ":0",         "no-such-user-here:0"};
     for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) {
         struct places_user u;
         struct wp_error err = {0};
@@ -484,6 +522,8 @@ int main(void)
         cmocka_unit_test(tells_hashed_names_apart),
         cmocka_unit_test(finds_users_by_name_and_number),
         cmocka_unit_test(a_number_without_an_entry_is_a_user),
+        cmocka_unit_test(a_group_behind_a_colon_is_the_only_one),
+        cmocka_unit_test(refuses_groups_that_are_not_there),
         cmocka_unit_test(refuses_users_that_are_not_there),
         cmocka_unit_test(the_caller_s_user_wide_root_is_numba_s),
         cmocka_unit_test(another_user_s_root_is_in_their_home),
