@@ -15,7 +15,7 @@ import subprocess
 
 import pytest
 
-from trees import BINARY, ROOT, environment, needs_root
+from trees import BINARY, ROOT, environment, needs_root, public_directory, remove_tree
 
 PYTHON = "/usr/bin/python3"  # to which Debian's Numba belongs
 SOURCE = "from numba import njit\n\n\n@njit(cache=True)\ndef add(a, b):\n    return a + b\n"
@@ -58,9 +58,6 @@ class Place:
         (programs / "warmpack").symlink_to(os.path.abspath(BINARY))
         for name in ("srv", "opt", "home"):
             (path / name).mkdir()
-        for directory in (path, *path.parents):  # www-data shall get to its home
-            if os.stat(directory).st_uid == os.getuid():
-                directory.chmod(directory.stat().st_mode | 0o111)
         self.variables = environment(path / "home", PATH=f"{programs}:{os.environ['PATH']}",
                                      NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
 
@@ -81,8 +78,11 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path):
-    return Place(tmp_path)
+def place():
+    """Not in tmp_path: each pytest that begins closes the directory of all of them to others."""
+    path = public_directory()
+    yield Place(path)
+    remove_tree(path)
 
 
 def as_www_data(place):
