@@ -183,8 +183,11 @@ int restore_retarget_begin(struct restore *restore, const struct retarget_who *w
                            struct wp_retarget_result *result, struct wp_error *err);
 int restore_retarget(struct restore *restore, struct repair *repair, struct wp_error *err);
 
-/* ---- record.c: RECORD of an installed wheel, after the commit */
+/* ---- record.c: RECORD of what was installed, after the commit */
 int restore_record(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* ---- installed.c: likewise, where the manifest lies in no distribution's metadata. 0, -EAGAIN as
+ * restore_may_change or -ENOMEM. */
+int restore_installed(struct restore *restore, struct repair *repair);
 
 /* ---- state.c: state.jsonl, where it says something else now */
 int restore_state_write(struct restore *restore, struct repair *repair, struct wp_error *err);

@@ -1,27 +1,20 @@
-/* Repairing an installed wheel: adds to RECORD what installers are to remove. The state beside the
- * manifest, and caches that lie beside their sources now, are listed like what was installed. */
+/* Repairing what was installed: adds to RECORD what installers are to remove. A distribution whose
+ * metadata hold the manifest is known by that; else each is looked for whose RECORD lists the
+ * sources that the caches belong to (installed.c). */
+
+#include "record.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "base/path.h"
-#include "job.h"
 #include "layout/restamp.h"
 #include "manifest/wheel_record.h"
 #include "tree/beneath.h"
 
 enum { LARGEST_RECORD = 256 << 20 };
-
-struct record {
-    const struct repair *repair;
-    char **lines; /* sorted, into the text; owned */
-    size_t count;
-    struct buf more;
-};
 
 /* TEXT ends in NUL, and is cut up into lines. */
 static int split(struct record *rec, char *text)
@@ -47,14 +40,13 @@ static bool is_listed(const struct record *rec, const char *line, size_t n)
            bsearch(&start, rec->lines, rec->count, sizeof *rec->lines, path_compare_start) != NULL;
 }
 
-/* Lists PATH of the tree, which is known to be there. 1: it is listed already. */
-static int list_file(struct record *rec, const char *path)
+int record_add(struct record *rec, const char *path)
 {
-    size_t above = strlen(rec->repair->t->base), before = rec->more.size;
+    size_t above = strlen(rec->base), before = rec->more.size;
     const char *relative = path;
 
     if (above) {
-        if (!path_is_under(path, rec->repair->t->base) || !path[above])
+        if (!path_is_under(path, rec->base) || !path[above])
             return 0; /* of the tree, but not where the distribution is */
         relative = path + above + 1;
     }
@@ -67,7 +59,16 @@ static int list_file(struct record *rec, const char *path)
     return 1;
 }
 
-static int list_index(struct record *rec, const struct placed_index *placed)
+int record_has(struct record *rec, const char *path)
+{
+    size_t before = rec->more.size;
+    int r = record_add(rec, path);
+
+    rec->more.size = before;
+    return r;
+}
+
+int record_add_index(struct record *rec, const struct placed_index *placed)
 {
     _cleanup_free_ char *dir = path_dir(placed->path);
     size_t count;
@@ -78,75 +79,108 @@ static int list_index(struct record *rec, const struct placed_index *placed)
     for (size_t i = 0; i < count; i++) {
         _cleanup_free_ char *path = path_join(dir, files[i].name);
 
-        if (!path || list_file(rec, path) < 0)
+        if (!path || record_add(rec, path) < 0)
             return -ENOMEM;
     }
     return 0;
 }
 
-static int list_all(struct record *rec, struct restore *restore, const char *state)
+int record_add_home(struct record *rec, int fd, const char *home)
 {
-    const struct layout *l = rec->repair->layout;
-    struct stat st;
+    static const char *const names[] = {MANIFEST_NAME, STATE_NAME};
 
-    if (beneath_stat(restore->fd, state, &st) == 0 && list_file(rec, state) < 0)
-        return -ENOMEM;
-    for (size_t i = 0; i < l->placed_count; i++)
-        if (l->placed[i].root == LAYOUT_TREE && list_index(rec, &l->placed[i]) < 0)
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        _cleanup_free_ char *path = path_join(home, names[i]);
+        struct stat st;
+
+        if (!path || (beneath_stat(fd, path, &st) == 0 && record_add(rec, path) < 0))
             return -ENOMEM;
+    }
     return 0;
 }
 
-static int append(struct restore *restore, const char *path, const struct buf *text,
-                  const struct buf *more, const struct stat *like)
+int record_read(struct record *rec, int fd, const char *info, const char *base)
 {
-    _cleanup_buf_ struct buf whole = {0};
-    bool truncated = text->size && text->data[text->size - 1] != '\n';
+    _cleanup_buf_ struct buf text = {0};
     int r;
 
-    if (buf_add(&whole, text->data, text->size) < 0 ||
-        (truncated && buf_add_str(&whole, "\n") < 0) || buf_add(&whole, more->data, more->size) < 0)
+    *rec = (struct record){.path = path_join(info, WHEEL_RECORD), .base = strdup(base)};
+    if (!rec->path || !rec->base)
         return -ENOMEM;
-    r = restamp_replace(restore->fd, path, whole.data, whole.size, like, NULL);
+    r = beneath_read(fd, rec->path, LARGEST_RECORD, &rec->text, &rec->like);
+    if (r == -ENOMEM)
+        return r;
+    if (r < 0 || !rec->text.size)
+        return 0; /* an egg, or no installer was here */
+    if (memchr(rec->text.data, '\0', rec->text.size))
+        return 0; /* no RECORD that any installer reads */
+    rec->lines_text = (struct buf){0};
+    if (buf_add(&rec->lines_text, rec->text.data, rec->text.size) < 0 ||
+        buf_terminate(&rec->lines_text) < 0)
+        return -ENOMEM;
+    return split(rec, (char *)rec->lines_text.data) < 0 ? -ENOMEM : 1;
+}
+
+void record_clear(struct record *rec)
+{
+    buf_free(&rec->text);
+    buf_free(&rec->lines_text);
+    buf_free(&rec->more);
+    free(rec->lines);
+    free(rec->path);
+    free(rec->base);
+    *rec = (struct record){0};
+}
+
+int record_write(struct restore *restore, struct record *rec)
+{
+    bool truncated = rec->text.size && rec->text.data[rec->text.size - 1] != '\n';
+    _cleanup_free_ char *info = path_dir(rec->path);
+    _cleanup_buf_ struct buf whole = {0};
+    int r;
+
+    if (!rec->more.size)
+        return 0;
+    r = restore_may_change(restore);
+    if (r < 0)
+        return r;
+    if (!info || buf_add(&whole, rec->text.data, rec->text.size) < 0 ||
+        (truncated && buf_add_str(&whole, "\n") < 0) ||
+        buf_add(&whole, rec->more.data, rec->more.size) < 0)
+        return -ENOMEM;
+    beneath_sweep(restore->fd, info);
+    r = restamp_replace(restore->fd, rec->path, whole.data, whole.size, &rec->like, NULL);
     /* What is repaired is repaired; only a later removal will leave something behind. */
     if (r < 0 && r != -ENOMEM)
-        report(restore->context, WP_WARNING, path, "cannot be written: %s", strerror(-r));
+        report(restore->context, WP_WARNING, rec->path, "cannot be written: %s", strerror(-r));
     return r == -ENOMEM ? r : 0;
+}
+
+/* Of the distribution whose metadata hold the manifest. */
+static int in_metadata(struct restore *restore, struct repair *repair)
+{
+    _cleanup_free_ char *place = path_dir(repair->t->home);
+    _cleanup_free_ char *info = place ? path_dir(place) : NULL;
+    _cleanup_free_ char *manifest = path_join(repair->t->home, MANIFEST_NAME);
+    _cleanup_(record_clear) struct record rec = {0};
+    const struct layout *l = repair->layout;
+    int r = info && manifest ? record_read(&rec, restore->fd, info, repair->t->base) : -ENOMEM;
+
+    /* Where the manifest itself is not in it, nothing of ours is anybody's to remove. */
+    if (r > 0)
+        r = record_has(&rec, manifest);
+    if (r <= 0)
+        return r;
+    r = record_add_home(&rec, restore->fd, repair->t->home);
+    for (size_t i = 0; i < l->placed_count && r == 0; i++)
+        if (l->placed[i].root == LAYOUT_TREE)
+            r = record_add_index(&rec, &l->placed[i]);
+    return r < 0 ? r : record_write(restore, &rec);
 }
 
 int restore_record(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    _cleanup_free_ char *place = repair->t->info ? path_dir(repair->t->home) : NULL;
-    _cleanup_free_ char *info = place ? path_dir(place) : NULL;
-    _cleanup_free_ char *path = info ? path_join(info, WHEEL_RECORD) : NULL;
-    _cleanup_free_ char *state = info ? path_join(repair->t->home, STATE_NAME) : NULL;
-    _cleanup_free_ char *manifest = info ? path_join(repair->t->home, MANIFEST_NAME) : NULL;
-    _cleanup_buf_ struct buf text = {0}, lines = {0};
-    struct record rec = {.repair = repair};
-    struct stat st;
-    int r;
+    int r = repair->t->info ? in_metadata(restore, repair) : restore_installed(restore, repair);
 
-    if (!repair->t->info)
-        return 0;
-    if (!path || !state || !manifest)
-        return error_nomem(err);
-    if (beneath_read(restore->fd, path, LARGEST_RECORD, &text, &st) < 0 || !text.size)
-        return 0; /* an egg, or no installer was here */
-    if (memchr(text.data, '\0', text.size))
-        return 0; /* no RECORD that any installer reads */
-    beneath_sweep(restore->fd, info);
-    r = buf_add(&lines, text.data, text.size) < 0 || buf_terminate(&lines) < 0
-            ? -ENOMEM
-            : split(&rec, (char *)lines.data);
-    /* Where the manifest itself is not in it, nothing of ours is anybody's to remove. */
-    if (r == 0 && (r = list_file(&rec, manifest)) == 1) {
-        r = list_all(&rec, restore, state);
-        if (r == 0 && rec.more.size && restore_may_change(restore) < 0)
-            r = -EAGAIN;
-        if (r == 0 && rec.more.size)
-            r = append(restore, path, &text, &rec.more, &st);
-    }
-    buf_free(&rec.more);
-    free(rec.lines);
-    return r == -EAGAIN ? r : r < 0 ? error_nomem(err) : 0;
+    return r == -ENOMEM ? error_nomem(err) : r;
 }
