@@ -202,11 +202,11 @@ static char *variable(const char *name, const char *value)
 static int run_in_place(const struct warm *w, struct build *b, double *seconds,
                         struct explain_report *out)
 {
-    static const char *const native[] = {"NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", NULL};
     const struct wp_cpu *cpu = &b->cpu->cpu;
     _cleanup_free_ char *caches = b->caches ? variable("NUMBA_CACHE_DIR", b->caches) : NULL;
-    _cleanup_free_ char *name = cpu->name ? variable(native[0], cpu->name) : NULL;
-    _cleanup_free_ char *features = cpu->name ? variable(native[1], cpu->features) : NULL;
+    _cleanup_free_ char *name = cpu->name ? variable("NUMBA_CPU_NAME", cpu->name) : NULL;
+    _cleanup_free_ char *features =
+        cpu->name ? variable("NUMBA_CPU_FEATURES", cpu->features) : NULL;
     const char *set[4] = {NULL};
     size_t n = 0;
 
@@ -219,8 +219,7 @@ static int run_in_place(const struct warm *w, struct build *b, double *seconds,
         set[n++] = features;
     }
     const struct watched watched = {
-        .child = {
-            .command = w->command, .set = set, .unset = native, .stdout_to_stderr = w->a->json}};
+        .child = {.command = w->command, .set = set, .stdout_to_stderr = w->a->json}};
     return run(w, &watched, "in place", seconds, out);
 }
 
@@ -358,16 +357,43 @@ static const char *python_of(const struct warm *w)
 {
     const char *python = explain_text(w->builds[0].first.processes[0].facts, "executable");
 
-    if (w->cpus.count == 1 && !w->builds[0].cpu->cpu.name)
-        return NULL;
+    if (w->cpus.count == 1 && !w->builds[0].cpu->cpu.name && !getenv("NUMBA_CPU_NAME") &&
+        !getenv("NUMBA_CPU_FEATURES"))
+        return NULL; /* nothing but this machine's own */
     return *python ? python : "here";
+}
+
+/* The Python is asked without them, as it will run. */
+static int extract_without_settings(struct wp_archive *archive, const struct wp_extract_options *o,
+                                    struct wp_error *err)
+{
+    static const char *const names[] = {"NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"};
+    struct wp_extract_result result = {0};
+    char *values[2] = {NULL};
+    int r = 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *value = getenv(names[i]);
+
+        if (value && !(values[i] = strdup(value)))
+            r = -ENOMEM;
+        unsetenv(names[i]);
+    }
+    if (r == 0)
+        r = wp_extract(archive, o, &result, err);
+    for (size_t i = 0; i < 2; i++) {
+        if (values[i] && setenv(names[i], values[i], 1) < 0)
+            r = r < 0 ? r : -ENOMEM;
+        free(values[i]);
+    }
+    wp_extract_result_clear(&result);
+    return r;
 }
 
 static int unpack(struct warm *w)
 {
     const char *path = w->merged ? w->merged : w->builds[0].archive;
     struct wp_extract_options o = {.retarget = python_of(w)};
-    struct wp_extract_result result = {0};
     struct wp_archive *archive = NULL;
     struct wp_error err = {0};
     int r;
@@ -378,9 +404,8 @@ static int unpack(struct warm *w)
     o.dir = w->copy;
     r = wp_archive_open(w->context, path, &archive, &err);
     if (r == 0)
-        r = wp_extract(archive, &o, &result, &err);
+        r = extract_without_settings(archive, &o, &err);
     wp_archive_close(archive);
-    wp_extract_result_clear(&result);
     return r < 0 ? message_failure(r, &err) : 0;
 }
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     )
     from ._process import Activation
     from ._program import Error, find_program
+    from .metrics import instrument, stats
+    from .metrics import instrument, stats
     from ._types import (
         AmendResult,
         CreateResult,
@@ -94,14 +96,16 @@ __all__ = [
     "extract",
     "find_program",
     "inspect",
+    "instrument",
     "merge",
     "restore",
     "retarget",
     "seal",
+    "stats",
     "verify",
 ]
 
-_MODULES = ("_activate", "_jobs", "_process", "_program", "_types")
+_MODULES = ("_activate", "_jobs", "_process", "_program", "_types", "metrics")
 
 
 # Read when they are asked for: a program that has only warmpack.locator loaded starts sooner.

@@ -37,10 +37,10 @@ def _bare(signature: Optional[inspect.Signature]) -> Optional[inspect.Signature]
     ])
 
 
-def _unpickled(app: Any, name: str, signature: Optional[inspect.Signature],
-               payload: bytes) -> "Wrapped":
+def _unpickled(app: Any, name: str, signature: Optional[inspect.Signature], payload: bytes,
+               counts: Any) -> "Wrapped":
     made = Wrapped.__new__(Wrapped)
-    made._app, made._function, made._payload = app, None, payload
+    made._app, made._function, made._payload, made._counts = app, None, payload, counts
     made._name, made._shape = name, signature
     return made
 
@@ -53,12 +53,13 @@ class Wrapped:
     functools.wraps would take the function.
     """
 
-    __slots__ = ("_app", "_function", "_payload", "_name", "_shape")
+    __slots__ = ("_app", "_function", "_payload", "_name", "_shape", "_counts")
 
-    def __init__(self, app: Any, function: Callable[..., Any]) -> None:
+    def __init__(self, app: Any, function: Callable[..., Any], counts: Any = None) -> None:
         if not callable(function):
             raise TypeError("wrap() takes a function")
         self._app = app
+        self._counts = counts
         self._function: Optional[Callable[..., Any]] = function
         self._payload: Optional[bytes] = None
         self._name = getattr(function, "__name__", type(function).__name__)
@@ -69,11 +70,14 @@ class Wrapped:
         if self._function is None:
             assert self._payload is not None
             self._function = pickle.loads(self._payload)
+        if self._counts is not None:
+            from . import metrics  # which begins to count
+            return metrics.add_to(self._counts, self._function, *args, **kwargs)
         return self._function(*args, **kwargs)
 
     def __reduce__(self) -> Any:
         payload = self._payload if self._payload is not None else _dumps(self._function)
-        return _unpickled, (self._app, self._name, _bare(self._shape), payload)
+        return _unpickled, (self._app, self._name, _bare(self._shape), payload, self._counts)
 
     # Spark asks for these: parameters decide what a function of pandas is called with, and hints of
     # which kind it is.

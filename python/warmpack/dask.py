@@ -125,3 +125,6 @@ class Warm(WorkerPlugin):  # type: ignore[misc,unused-ignore]
         where Numba was imported with other settings, and where modules cannot be replaced."""
         directory = self.directory_for(worker.local_directory)
         await _in_thread(functools.partial(self.activate, directory))
+        # The scheduler is told with each heartbeat: client.scheduler_info()["workers"].
+        from . import metrics  # which begins to count
+        worker.metrics["warmpack"] = lambda worker: metrics.stats()

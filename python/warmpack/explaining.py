@@ -17,7 +17,7 @@ import re
 import sys
 import threading
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 _DIRECTORY = "WARMPACK_EXPLAIN"  # the variable that names where processes leave what they saw
 
@@ -42,6 +42,7 @@ class _State:
     installed = False
 
 
+_listeners: List[Callable[[], None]] = []
 _thread = threading.local()
 _first: Dict[str, Any] = {}  # by index: what it was before this process saved anything there
 
@@ -68,7 +69,7 @@ def _tell(event: str, **facts: Any) -> None:
 
 
 def _tell_process() -> None:
-    import numba
+    numba = sys.modules["numba"]
     config = numba.core.config
     _tell("process", pid=os.getpid(), argv=list(getattr(sys, "argv", [])),
           executable=sys.executable, numba=numba.__version__,
@@ -81,6 +82,11 @@ def _function(py_func: Any) -> Dict[str, Any]:
                       getattr(py_func, "__qualname__", repr(py_func)))
     return {"function": name, "source": getattr(code, "co_filename", None),
             "line": getattr(code, "co_firstlineno", None)}
+
+
+def _changed() -> None:
+    for call in _listeners:
+        call()
 
 
 # ---- Causes --------------------------------------------------------------------------------------
@@ -344,6 +350,7 @@ def _on_load(cache: Any, py_func: Any, signature: Any, context: Any, found: Any,
              since: float) -> None:
     if found is not None:
         _State.hits += 1
+        _changed()
         _tell("load", signature=str(signature), seconds=round(time.perf_counter() - since, 6),
               **_function(py_func))
         return
@@ -375,6 +382,7 @@ def _on_save(cache: Any, signature: Any, saved: bool, error: Optional[Exception]
     if cause is None:
         cause = Cause("not-cached", "it has no cache", "decorate it with cache=True")
     _State.misses += 1
+    _changed()
     if error is not None:
         cause = Cause("unwritable", "it cannot be saved: %s" % error,
                       "let this user write there; WARMPACK_AUTO=1 (see warmpack-locator(7))")
@@ -468,19 +476,41 @@ class _Finder:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name != _CACHING:
             return None
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader)
         return spec
 
 
-def install() -> None:
-    """Begins to count, and with WARMPACK_EXPLAIN set to tell; again it does nothing."""
+def counts() -> Tuple[int, int, float]:
+    """Hits, misses, and seconds of compiling, of this process."""
+    return _State.hits, _State.misses, _State.seconds
+
+
+def add(hits: int, misses: int) -> None:
+    """Counts what was counted otherwise."""
+    _State.hits += hits
+    _State.misses += misses
+
+
+def on_change(call: Callable[[], None]) -> None:
+    """CALL is called, on any thread, whenever one of the counts has changed."""
+    _listeners.append(call)
+
+
+def install() -> bool:
+    """Begins to count, and with WARMPACK_EXPLAIN set to tell. False: it has begun already."""
+    watching = sys.modules.get("_warmpack_explaining")
+    if watching is not None and watching is not sys.modules.get(__name__):
+        # The program watches this process by its own copy: both read one state.
+        globals().update(_State=watching._State, _listeners=watching._listeners)
+        return False
     if _State.installed:
-        return
+        return False
     _State.installed = True
     if _CACHING in sys.modules:
         _watch(sys.modules[_CACHING])
     else:
-        sys.meta_path.insert(0, _Finder())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _Finder())
+    return True

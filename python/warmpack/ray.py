@@ -17,6 +17,7 @@ environment, which Ray brings. Nodes need this package and the program.
 import asyncio
 import functools
 import hashlib
+import importlib
 import logging
 import os
 import shutil
@@ -172,6 +173,21 @@ class Plugin(RuntimeEnvPlugin):  # type: ignore[misc,unused-ignore]
         return float(size)
 
 
+def _export() -> None:
+    """Keeps gauges of Ray, which its nodes export for Prometheus, at what is counted."""
+    from . import explaining, metrics  # which begin to count
+
+    gauge = importlib.import_module("ray.util.metrics").Gauge
+    gauges = {name: gauge("warmpack_" + name, "of Numba in this process: see warmpack.stats()")
+              for name in metrics.stats()}
+
+    def tell() -> None:
+        for name, value in metrics.stats().items():
+            gauges[name].set(value)
+
+    explaining.on_change(tell)
+
+
 def hook(archive: PathLike, *, paths: Sequence[str] = ("",), cpu: bool = True,
          retarget: bool = True, directory: Optional[PathLike] = None) -> Callable[[], None]:
     """A worker_process_setup_hook that activates ARCHIVE in each process before its first task.
@@ -188,5 +204,6 @@ def hook(archive: PathLike, *, paths: Sequence[str] = ("",), cpu: bool = True,
         place = _place(source, _digest(source), _directory(where))
         activate(_source(source, None), place, paths=path_list, cpu=cpu, retarget=retarget,
                  replace_modules=True)
+        _export()
 
     return activate_archive

@@ -27,7 +27,7 @@ from ._transport import Classic, Connect, Handed, transport_of
 from ._url import is_url
 from ._wrapped import Wrapped
 
-__all__ = ["Activation", "Adopted", "App", "add_app", "adopt", "conf"]
+__all__ = ["Activation", "Adopted", "App", "accumulator", "add_app", "adopt", "conf"]
 
 
 class _Session:
@@ -82,9 +82,11 @@ class _Handle:
             self._tree = _in_use.front()
         return self._done
 
-    def wrap(self, function: Callable[..., Any]) -> Wrapped:
-        """FUNCTION with activate() before it: for map, mapPartitions, UDFs of pandas."""
-        return Wrapped(self, function)
+    def wrap(self, function: Callable[..., Any], counts: Any = None) -> Wrapped:
+        """FUNCTION with activate() before it: for map, mapPartitions, UDFs of pandas.
+
+        COUNTS is an accumulator(): what Numba loads and compiles in each call is added to it."""
+        return Wrapped(self, function, counts)
 
 
 class App(_Handle):
@@ -130,6 +132,23 @@ class Adopted(_Handle):
         os.makedirs(os.path.dirname(state), exist_ok=True)
         return activate_unpacked(tree, state, paths=self._paths, cpu=self._cpu,
                                  retarget=self._retarget, replace_modules=True, program=program)
+
+
+class _Sums:
+    """How Spark adds dictionaries of counts."""
+
+    def zero(self, value: Dict[str, float]) -> Dict[str, float]:
+        return {name: 0 for name in value}
+
+    def addInPlace(self, value: Dict[str, float], more: Dict[str, float]) -> Dict[str, float]:
+        return {name: value[name] + more[name] for name in value}
+
+
+def accumulator(spark: Any) -> Any:
+    """An accumulator for wrap(), whose value is a dictionary as of warmpack.stats(), of all tasks.
+    SPARK is a SparkContext or a SparkSession; Spark Connect has no accumulators."""
+    context = getattr(spark, "sparkContext", spark)
+    return context.accumulator({"hits": 0, "misses": 0, "seconds": 0.0}, _Sums())
 
 
 def _spark_file(name: str) -> str:

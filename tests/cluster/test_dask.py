@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import cloudpickle
 import pytest
@@ -197,3 +198,20 @@ def test_a_directory_that_others_may_write_to_is_refused(tmp_path):
     place.chmod(0o777)
     with pytest.raises(warmpack.Error, match="only this user may write to"):
         _places.own_directory(str(tmp_path))
+
+
+def test_the_scheduler_is_told_what_workers_loaded_and_compiled(archives, local):
+    cluster, client = local
+    plugin = warmpack.dask.Warm(archives[0])
+    client.register_plugin(plugin)
+    on_each(client)
+
+    def told():
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        return [worker["metrics"].get("warmpack", {}) for worker in workers]
+
+    for _ in range(600):  # a heartbeat comes in seconds
+        if all(counts.get("hits") == 3 for counts in told()):
+            break
+        time.sleep(0.1)
+    assert [(c["hits"], c["misses"]) for c in told()] == [(3, 0), (3, 0)]

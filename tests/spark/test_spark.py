@@ -252,3 +252,10 @@ def test_settings_for_executors_are_those_that_the_caches_need(small, warm):
     # The same arguments as add_app, where caches lie outside of the tree.
     del settings["spark.executorEnv.NUMBA_CACHE_DIR"]
     assert warmpack.spark.conf(warm["tree"], cache_dir=warm["caches"], paths=("",)) == settings
+
+
+def test_an_accumulator_sums_what_all_tasks_loaded_and_compiled(sc, tiny):
+    counts = warmpack.spark.accumulator(sc)
+    reports = on_executors(sc, tiny.wrap(jobs.reporting(jobs.run_small()), counts))
+    assert counts.value["hits"] == sum(report["loads"] for report in reports)
+    assert counts.value["misses"] == sum(report["saves"] for report in reports)
