@@ -35,6 +35,7 @@ import stat
 import struct
 import sys
 import tempfile
+import threading
 import time
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
@@ -575,7 +576,6 @@ class _Names:
             return name
         return name[len(self.prefix) + 1:] if name.startswith(self.prefix + "/") else None
 
-
     def has(self, manifest: _Manifest, at: str) -> bool:
         """Does the manifest record what lies at AT in the tree?"""
         names = [self.prefix + "/" + at if self.prefix else at]
@@ -972,6 +972,15 @@ def _check_mine(path: str) -> None:
         raise PermissionError("%s is not a directory of this user's own" % path)
 
 
+def _check_overlay(path: str) -> None:
+    """Refuses a directory that has taken an overlay's place since: who cleans up /tmp removes what
+    was not used for long, and then any user can make another of that name."""
+    while not os.path.basename(path).startswith("warmpack-overlay-"):
+        _check_mine(path)
+        path = os.path.dirname(path)
+    _check_mine(path)
+
+
 def _check_parents(path: str) -> None:
     """Refuses a directory that others could exchange."""
     parent = os.path.dirname(path)
@@ -1169,6 +1178,16 @@ _held: Dict[str, Dict[str, bytes]] = {}  # directory that does not exist -> its 
 _ours: Set[str] = set()  # the directories that Numba was given
 _full: Set[str] = set()  # bases in which an overlay could not be filled
 _warned: Set[str] = set()
+_lock = threading.RLock()  # threads may import modules at once
+
+
+def _renew_lock() -> None:
+    """In a child, where the thread that held it does not run."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _warn(what: str, message: str) -> None:
@@ -1206,6 +1225,8 @@ def _locked(directory: str) -> Iterator[None]:
             fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile has FD, too
         os.close(fd)
 
 
@@ -1224,6 +1245,7 @@ def _soften() -> None:
         try:
             held = _held.get(self._cache_path)
             if held is None:
+                _check_overlay(self._cache_path)
                 return load_index(self)
             stream = io.BytesIO(held.get(os.path.basename(self._index_path), b""))
             if pickle.load(stream) != self._version:
@@ -1240,6 +1262,7 @@ def _soften() -> None:
         try:
             held = _held.get(self._cache_path)
             if held is None:
+                _check_overlay(self._cache_path)
                 return load_data(self, name)
             data = pickle.loads(held.get(name, b""))
             caching._cache_log("[cache] data loaded from %r", self._data_path(name))
@@ -1252,6 +1275,7 @@ def _soften() -> None:
             save(self, key, data)
         elif self._cache_path not in _held:
             try:
+                _check_overlay(self._cache_path)
                 with _locked(self._cache_path):
                     save(self, key, data)
             except OSError as error:
@@ -1260,11 +1284,21 @@ def _soften() -> None:
     def soft_flush(self: Any) -> None:
         if self._cache_path in _held:
             _held[self._cache_path] = {}
+        elif self._cache_path in _ours:
+            with contextlib.suppress(OSError):
+                _check_overlay(self._cache_path)
+                flush(self)
         else:
             flush(self)
 
     file._load_index, file._load_data = soft_load_index, soft_load_data
     file.save, file.flush, file._warmpack = soft_save, soft_flush, True
+
+
+def _reason(error: Exception) -> str:
+    """Why a source is left to Numba. What is hostile can make any function raise anything."""
+    is_told = isinstance(error, (_Left, OSError))
+    return str(error) if is_told else "its manifest is damaged: %r" % error
 
 
 def _source(tree: _Tree, rel: str) -> Optional[Dict[str, Any]]:
@@ -1285,9 +1319,8 @@ def _open(tree: _Tree, ours: _Cpu, writes: bool) -> None:
             or (is_private and overlay.process != os.getpid())):
         try:
             _open_overlay(tree, ours, writes)
-        except Exception as error:  # a manifest that lies: whatever it makes us stumble over
-            is_told = isinstance(error, _Left)
-            tree.left = str(error) if is_told else "its manifest is damaged: %r" % error
+        except Exception as error:
+            tree.left = _reason(error)
             raise _Left(tree.left) from error
 
 
@@ -1304,6 +1337,8 @@ def _judge(tree: _Tree, rel: str, ours: _Cpu, writes: bool = True) -> Optional[D
 
 def _use(tree: _Tree, rel: str, known: Dict[str, Any], ours: _Cpu) -> str:
     """The directory for a source. Where a place turns out to be full, the next one is taken."""
+    if tree.overlay and not tree.overlay.is_held and not os.path.isdir(tree.overlay.path):
+        _open_overlay(tree, ours)  # it was removed under the program
     while True:
         assert tree.overlay
         try:
@@ -1324,8 +1359,8 @@ def _locate(py_file: str) -> Tuple[Optional[str], Any, str]:
                 continue
             path, stamp = _use(tree, rel, known, ours), known["stamp"]
             return path, tuple(stamp) if len(stamp) == 2 else bytes.fromhex(stamp[0]), ""
-        except (_Left, OSError) as why:
-            reason = str(why)
+        except Exception as why:  # a manifest that lies: whatever it makes us stumble over
+            reason = _reason(why)
             _warn(tree.path, "%s: its caches are not used: %s (manifest: %s)"
                   % (os.path.join(tree.base, rel), reason, tree.path))
     return None, None, reason
@@ -1340,10 +1375,12 @@ class Warm:
         self._path, self._stamp = path, stamp
 
     def ensure_cache_path(self) -> None:
-        """Called before each save. A directory that cannot be made is told by the save itself."""
-        if self._path not in _held:
-            with contextlib.suppress(OSError):
-                os.makedirs(self._path, 0o700, exist_ok=True)
+        """Called before each save. Where the directory was removed it is filled again: with the new
+        overload alone, it would keep all others from the next process. One that cannot be made is
+        told by the save itself."""
+        if self._path not in _held and not os.path.isdir(self._path):
+            with _lock:
+                _locate(self._py_file)
 
     def get_cache_path(self) -> str:
         return self._path
@@ -1356,14 +1393,16 @@ class Warm:
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> Any:
-        path, stamp, reason = _locate(py_file)
+        with _lock:
+            path, stamp, reason = _locate(py_file)
+            if path is not None:
+                _ours.add(path)
+                _soften()
         if os.environ.get("WARMPACK_DEBUG") == "1":
             print("warmpack: %s in %s: %s" % (getattr(py_func, "__qualname__", py_func), py_file,
                                               path or reason or "in no tree with its caches"),
                   file=sys.stderr)
         if path is not None:
-            _ours.add(path)
-            _soften()
             return cls(py_func, py_file, path, stamp)
         if not _is_alone():
             return None  # Numba asks the next
@@ -1446,8 +1485,8 @@ def consult(py_file: str) -> Dict[str, Any]:
                               indexes=[name for name in known["indexes"]
                                        if os.path.basename(name) in files])
                 break
-        except (_Left, OSError) as why:
-            answer.update(manifest=tree.path, reason=str(why))
+        except Exception as why:
+            answer.update(manifest=tree.path, reason=_reason(why))
     return answer
 
 

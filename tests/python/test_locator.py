@@ -5,6 +5,7 @@ import os
 import pickle
 import runpy
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -554,6 +555,20 @@ def test_a_manifest_that_lies_is_refused_whole(tree, change):
     assert "its manifest" in ask(tree.seal())
 
 
+@pytest.mark.parametrize("change", [
+    lambda text: text.replace(b'.nbi", "type": "file",', b'.nbi", "type": "file"'),
+    lambda text: text.replace(b"app/pkg/__init__.py", b"app/pkg/\\u0000nit__.py"),
+    lambda text: text.replace(b"app/pkg/__init__.py", b"app/pkg/\\ud800nit__.py"),
+])
+def test_a_manifest_that_proves_to_lie_later_raises_nothing(tree, change, caplog):
+    """Its lines are read when they are needed."""
+    body = change(tree.text().rpartition(b'{"end"')[0])
+    end = {"end": True, "entries": len(tree.entries), "sha256": digest(body)}
+    found = ask(tree.seal(body + json.dumps(end).encode() + b"\n"))
+    assert isinstance(found, (str, locator.Warm))
+    assert "Error" in str(locator.consult(str(tree.source))["reason"]) or found
+
+
 def test_links_that_go_round_are_no_file(tree):
     for name in "ab":
         tree.entries["app/" + name] = {"path": "app/" + name, "type": "symlink", "target": "ab"[
@@ -843,6 +858,83 @@ def test_what_is_damaged_in_the_overlay_is_compiled_again(tree):
     assert cache.load(key_) == "new"
     cache.flush()
     assert cache.load(key_) is None
+
+
+def test_an_overlay_that_was_removed_is_whole_again_before_anything_is_saved(tree):
+    tree, key_ = loadable(tree)
+    found = locate(tree)
+    before = files(found)
+    for removed in (found.get_cache_path(), os.path.dirname(found.get_cache_path())):
+        shutil.rmtree(removed)
+        assert cache_file(found).load(key_) is None
+        found.ensure_cache_path()
+        assert files(found) == before
+
+
+@pytest.mark.parametrize("planted", ["directory", "link", "writable"])
+def test_what_has_taken_the_place_of_an_overlay_is_not_read_or_written(tree, planted, caplog):
+    """As where /tmp is cleaned up under a program that goes on."""
+    tree, key_ = loadable(tree)
+    found = locate(tree)
+    assert cache_file(found).load(key_) == "code"
+    top = os.path.dirname(os.path.dirname(found.get_cache_path()))
+    if planted == "link":
+        os.rename(top, top + "-another")
+        os.symlink(top + "-another", top)
+    elif planted == "writable":
+        os.chmod(found.get_cache_path(), 0o777)
+    elif os.geteuid() == 0:
+        os.chown(top, 65534, 65534)
+    else:
+        pytest.skip("needs root")
+    before = files(found)
+    assert cache_file(found).load(key_) is None and cache_file(found)._load_index() == {}
+    cache_file(found).save(("other",), "new")
+    cache_file(found).flush()
+    assert files(found) == before and "is not saved" in caplog.text
+
+
+def test_a_child_that_was_forked_while_another_thread_asked_can_ask(tree):
+    tree.seal()
+    reads, writes = os.pipe()
+    with locator._lock:
+        thread = locator.threading.Thread(target=fork_and_ask, args=(tree, writes))
+        thread.start()
+        thread.join()
+    assert os.read(reads, 9) == b"found"
+
+
+def fork_and_ask(tree, to):
+    child = os.fork()
+    if not child:
+        signal.alarm(60)  # where it waits for a lock that nobody will give back
+        os.write(to, b"found" if locator.Warm.from_function(function, str(tree.source)) else b"no")
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(to)
+
+
+def test_the_lock_is_renewed_in_a_child(monkeypatch):
+    monkeypatch.setattr(locator, "_lock", locator.threading.RLock())
+    before = locator._lock
+    locator._renew_lock()
+    assert locator._lock is not before
+
+
+def test_a_lock_ends_with_the_save_though_a_child_was_forked_meanwhile(tree):
+    found = locate(tree.seal())
+    with locator._locked(found.get_cache_path()):
+        reads, writes = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(writes)
+            os.read(reads, 1)  # until its parent has ended
+            os._exit(0)
+        os.close(reads)
+    with open(os.path.join(found.get_cache_path(), ".lock"), "w") as lock:
+        locator.fcntl.flock(lock, locator.fcntl.LOCK_EX | locator.fcntl.LOCK_NB)
+    os.close(writes)
+    os.waitpid(child, 0)
 
 
 def test_two_processes_cannot_give_one_number_to_two_overloads(tree, monkeypatch):
