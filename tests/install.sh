@@ -15,8 +15,8 @@ if [ "${1-}" = bench ]; then
     libarchive-tools openssl pigz unzip zip zstd"
 elif [ "${1-}" != demo ]; then
   # The last line: other readers and writers of archives, which must understand ours.
-  packages="$packages python3-pytest python3-setuptools python3-venv libnss-wrapper util-linux
-    e2fsprogs clang-format mandoc clang libclang-rt-dev
+  packages="$packages python3-pytest python3-pytest-xdist python3-setuptools python3-venv
+    libnss-wrapper util-linux e2fsprogs clang-format mandoc clang libclang-rt-dev
     busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd
     acl bindfs git python3-coverage python3-pip python3-wheel squashfs-tools strace unzip zip"
   # For the static program, shells that complete, and a recipe.

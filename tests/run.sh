@@ -42,7 +42,7 @@ fi
 python=/usr/bin/python3 # Debian's Numba belongs to Debian's Python.
 longer_numba="edits_all random_edits merge restore verdicts env inspect amend amend_tools versions written" # tests/numba/test_NAME.py
 every_numba="versions merge_releases egg inspect zipped second_release in_place written code_names" # with each release of Numba
-retargeted_numba=" 0.60.0 0.62.1 0.65.1 0.68.1 " # the releases with which retargeting is tested, too
+more_numba=" 0.60.0 0.62.1 0.65.1 0.68.1 " # also with retargeting and all of running in place
 edits_numba="0.62.1 0.65.1 0.68.1" # releases with which tests/numba/test_edits.py is run, too
 python_index="wheel types" # tests/python/test_NAME.py, with what a package index has
 results=$PWD/$build/reports # kept, for tests/numba/versions_table.py
@@ -119,16 +119,17 @@ package_index() {
     report=$results/numba-$release.xml
     if WARMPACK_TEST_PYTHON=$("$python" tests/numba/versions.py python "$release" "$report"); then
       export WARMPACK_TEST_PYTHON
-      retarget=
-      case $retargeted_numba in
+      more=
+      case $more_numba in
         *" $release "*)
           tests=tests/numba/test_retarget.py
-          retarget="$tests::test_a_retargeted_tree_loads_as_in_place_with_no_setting
-            $tests::test_what_cannot_run_stays_and_is_told"
+          more="$tests::test_a_retargeted_tree_loads_as_in_place_with_no_setting
+            $tests::test_what_cannot_run_stays_and_is_told tests/numba/test_located.py
+            tests/numba/test_in_place_many.py tests/numba/test_in_place_odd.py"
           ;;
       esac
       # shellcheck disable=SC2086 # Words without spaces.
-      pytest_part "numba-$release" "$@" $retarget
+      pytest_part "numba-$release" "$@" $more
     else
       parts="$parts numba-$release" # without a report it counts as failed
     fi

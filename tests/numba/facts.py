@@ -41,4 +41,4 @@ def facts():
         stdout=subprocess.PIPE,
         check=True,
     ).stdout
-    return SimpleNamespace(**json.loads(said))
+    return SimpleNamespace(debian=PYTHON == "/usr/bin/python3", **json.loads(said))

@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 from harness import PYTHON, environment, warmpack
-from in_place import PACKAGE, RESULTS, reader, run_in_place
+from in_place import PACKAGE, RESULTS, locator_variables, reader, run_in_place
 from small import run_small, write_small
+from test_in_place import by_owner, by_touch
 
 # Everything is imported once, then forked, so that all ask at the same instant. "spawned" are
 # whole processes. Each also compiles what is new, and all save it at once.
@@ -101,6 +102,75 @@ def test_workers_of_multiprocessing_load_too(tree, here, method):
         code = "import subprocess, sys; subprocess.run([sys.executable, '-B', %r, 'spawn'], "
         code = code % str(here / "job.py") + "check=True)"
     assert run_in_place(tree, reader(here), code).results == [[1]]
+
+
+XDIST = """\
+import numpy as np, pytest
+import pkg.k as k
+
+@pytest.mark.parametrize("number", range(16))
+def test_of_an_application(number):
+    assert k.add(number, 1) == number + 1 and k.total(np.arange(9.0)) == 204.0
+    hits = sum(sum(f.stats.cache_hits.values()) for f in (k.add, k.total, k.where))
+    misses = sum(sum(f.stats.cache_misses.values()) for f in (k.add, k.total, k.where))
+    assert (hits, misses) == (3, 0)
+"""
+
+
+@pytest.mark.numba_with("debian")
+def test_workers_of_xdist_load_from_a_venv_that_they_may_not_write_to(tree, here):
+    """pytest -n 4, each worker a process of its own."""
+    venv = here / "venv"
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", "--system-site-packages", venv],
+                   check=True, env=environment(here))
+    (site,) = venv.glob("lib/*/site-packages")
+    shutil.copytree(tree, site, dirs_exist_ok=True)
+    person = reader(here)
+    for path in [venv, *venv.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & ~0o222)
+    (person.home / "test_app.py").write_text(XDIST)
+    (person.home / "test_app.py").chmod(0o644)
+    env = environment(person.home, **locator_variables(person.home))
+    for _ in range(2):
+        done = subprocess.run(
+            person.command([venv / "bin" / "python", "-B", "-m", "pytest", "-q", "-n", "4", "-p",
+                            "no:cacheprovider", "test_app.py"]), cwd=person.home, env=env,
+            stdout=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 0 and "16 passed" in done.stdout, done.stdout
+    assert not list(venv.rglob(".new-*"))
+
+
+def free_threaded():
+    """A Python without the lock of its interpreter, and with a Numba."""
+    code = "import sys, numba; sys.exit(sys._is_gil_enabled())"
+    for name in (PYTHON, "python3.14t", "python3.13t"):
+        path = shutil.which(name)
+        if path and not subprocess.run([path, "-c", code], stderr=subprocess.DEVNULL,
+                                       check=False).returncode:
+            return path
+    return None
+
+
+@pytest.mark.numba_with("debian")  # looks for another itself
+def test_threads_of_a_free_threaded_python_load_too(here):
+    python = free_threaded()
+    if python is None:
+        pytest.skip("no free-threaded Python with a Numba")
+    build = write_small(here / "app")
+    person = reader(here)
+    code = ("import threading, json, sys, importlib\nimport numba\n"
+            "go = threading.Barrier(8)\nsaid = []\n"
+            "def work(n):\n    go.wait()\n    import pkg.k as k\n"
+            "    said.append(k.add(1, n) == n + 1)\n"
+            "threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]\n"
+            "[t.start() for t in threads]; [t.join() for t in threads]\n"
+            "print('RESULTS', json.dumps([len(said), all(said), sys._is_gil_enabled()]))\n")
+    env = environment(here, PYTHONPATH=build)
+    subprocess.run([python, "-B", "-c", "import pkg.k"], check=True, env=env, cwd=here)
+    warmpack("seal", "--strict", build, home=here)
+    run = run_in_place(by_owner(by_touch(build, here), here), person, code, python=python)
+    assert (run.loads, run.saves, run.results) == (3, 0, [[8, True, False]]), run.said
 
 
 def test_the_kernel_sees_no_write_beneath_the_tree(tree, here, me):
