@@ -2,8 +2,9 @@
 # Installs what is needed, builds, runs every test and ends with one line:
 # "N passed, N failed, N skipped".
 # Usage: sh tests/run.sh [--all] [--asan]
-#   --all   also the longer tests with Numba, other releases of Numba, Spark, Dask, Ray, object stores
-#           and the newest setuptools from the Python package index, and two minutes of fuzzing
+#   --all   also the longer tests with Numba, other releases of Numba, of umap, stumpy and librosa,
+#           Spark, Dask, Ray, object stores and the newest setuptools from the Python package index,
+#           and two minutes of fuzzing
 #   --asan  with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan
 set -eu
 umask 022 # other users, whom some tests become, read what is made here
@@ -180,6 +181,11 @@ spark4() {
   spark_part spark4 tests/spark \
     -k "test_connect or test_uris or every_executor or updated_archive or two_applications or pandas"
 }
+# umap, stumpy and librosa, two releases of each.
+neighbours() {
+  python=$WARMPACK_TEST_PYTHON pytest_part neighbours tests/neighbours
+  python=/usr/bin/python3
+}
 # Dask, Ray, and a server of S3's protocol.
 cluster() {
   python=$WARMPACK_TEST_PYTHON pytest_part cluster tests/cluster
@@ -214,6 +220,7 @@ if [ "$all" = yes ]; then
   unsigned_char
   package_index
   environment_part newest
+  environment_part neighbours
   environment_part spark
   environment_part spark4
   environment_part cluster

@@ -5,9 +5,21 @@
 #include <endian.h>
 #include <string.h>
 
+/* 2: AVX2 where the processor has it, and SSE2; 1: SSE2; 0: neither. Tests set it, so that they run
+ * what other processors do. */
+#ifndef SOURCE_TEXT_LEVEL
 #ifdef __x86_64__
-#include <immintrin.h>
+#define SOURCE_TEXT_LEVEL 2
 #elif defined(__SSE2__)
+#define SOURCE_TEXT_LEVEL 1
+#else
+#define SOURCE_TEXT_LEVEL 0
+#endif
+#endif
+
+#if SOURCE_TEXT_LEVEL == 2
+#include <immintrin.h>
+#elif SOURCE_TEXT_LEVEL == 1
 #include <emmintrin.h>
 #endif
 
@@ -22,7 +34,7 @@ typedef uint64_t halves __attribute__((vector_size(16)));
 /* Bit I of the result: is byte I of V, which is all ones or all zeros, ones? */
 static inline uint64_t bits(lanes v)
 {
-#ifdef __SSE2__
+#if SOURCE_TEXT_LEVEL > 0
     return (unsigned)_mm_movemask_epi8((__m128i)v);
 #else
     halves h = (halves)v & htole64(0x8040201008040201);
@@ -51,7 +63,7 @@ static inline lanes of_interest(lanes v, lanes n)
            ((lanes)(v == '_') & (lanes)(n == '_'));
 }
 
-#ifdef __x86_64__
+#if SOURCE_TEXT_LEVEL == 2
 /* The same for 64 bytes, by their halves: a quote or '#' is bit 0, each first byte of a pair a bit
  * that its second byte has, too. Bit I of the result is byte I's. */
 __attribute__((target("avx2"))) static uint64_t look_at_wide(const unsigned char *data)
@@ -99,7 +111,7 @@ static inline uint64_t look_at(const unsigned char *data)
 {
     uint64_t code = 0;
 
-#ifdef __x86_64__
+#if SOURCE_TEXT_LEVEL == 2
     if (__builtin_cpu_supports("avx2"))
         return look_at_wide(data);
 #endif

@@ -26,12 +26,18 @@ add_test(NAME imports_by_ast COMMAND /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_
 add_test(NAME depends_by_ast COMMAND /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/depends_by_ast.py
                                      $<TARGET_FILE:show_depends> $<TARGET_FILE:show_imports>)
 
-# The same tests where there is no SSE2.
+# The same tests as they run on other processors: see lib/numba/source_text.c.
 set(imports_sources imports imports_dynamic imports_encoding source_text)
 list(TRANSFORM imports_sources REPLACE "(.+)" "${CMAKE_SOURCE_DIR}/lib/numba/\\1.c")
-add_executable(test_imports_portable EXCLUDE_FROM_ALL test_imports.c ${imports_sources}
-               ${base_OBJECTS})
-target_link_libraries(test_imports_portable PRIVATE warmpack_flags PkgConfig::cmocka)
-target_compile_options(test_imports_portable PRIVATE -U__SSE2__)
-add_test(NAME imports_portable COMMAND test_imports_portable)
-set_property(GLOBAL APPEND PROPERTY warmpack_unit_tests test_imports_portable)
+set(levels 0)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(APPEND levels 1)
+endif()
+foreach(level ${levels})
+  set(name imports_portable_${level})
+  add_executable(test_${name} EXCLUDE_FROM_ALL test_imports.c ${imports_sources} ${base_OBJECTS})
+  target_link_libraries(test_${name} PRIVATE warmpack_flags PkgConfig::cmocka)
+  target_compile_definitions(test_${name} PRIVATE SOURCE_TEXT_LEVEL=${level})
+  add_test(NAME ${name} COMMAND test_${name})
+  set_property(GLOBAL APPEND PROPERTY warmpack_unit_tests test_${name})
+endforeach()
