@@ -107,6 +107,7 @@ int amend_run(const struct wp_context *context, const struct args *a)
         .sync = a->sync,
         .level = a->level,
         .level_set = a->level_set,
+        .sign = a->sign,
     };
     int rc = check_output(o.output);
 

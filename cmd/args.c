@@ -101,6 +101,31 @@ static int parse_all(struct args *a, int argc, char **argv)
     return rc;
 }
 
+/* Keys that $WARMPACK_TRUST names, parted by colons, where --trust names none. */
+static int take_trust(struct args *a)
+{
+    const char *set = getenv("WARMPACK_TRUST");
+
+    if (!set || !*set || a->trust.count || !options_taken(OPT_TRUST, a->verb))
+        return 0;
+    for (size_t n; *set; set += n + (set[n] == ':')) {
+        char *name;
+        int r;
+
+        n = strcspn(set, ":");
+        if (!n)
+            continue;
+        name = strndup(set, n);
+        r = name ? string_list_add(&a->trust, name) : -1;
+        free(name);
+        if (r)
+            return message_no_memory();
+    }
+    return a->trust.count
+               ? 0
+               : message_usage(options_verb_name(a->verb), "WARMPACK_TRUST names no key");
+}
+
 int args_parse(struct args *a, int argc, char **argv)
 {
     int rc;
@@ -123,7 +148,7 @@ int args_parse(struct args *a, int argc, char **argv)
     if (a->verb == VERB_NONE)
         return message_usage(NULL, "no verb: one of create (-c), extract (-x), list (-t), amend, "
                                    "restore, verify, inspect, env, path");
-    return 0;
+    return take_trust(a);
 }
 
 void args_clear(struct args *a)
@@ -138,4 +163,5 @@ void args_clear(struct args *a)
     string_list_clear(&a->cache_dirs);
     string_list_clear(&a->source_roots);
     string_list_clear(&a->runtime_roots);
+    string_list_clear(&a->trust);
 }

@@ -63,6 +63,8 @@ struct args {
     const char *json_lines;
     bool fail_on_compile, keep_going;
     struct string_list cpus, record_env; /* --cpu, --record-env */
+    const char *sign;
+    struct string_list trust; /* --trust, or what $WARMPACK_TRUST names */
     enum progress_when progress;
     bool seen[OPT_CODES]; /* options given, by code */
     char **expanded;      /* owned: argv with tar's bundled letters written out */

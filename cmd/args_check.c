@@ -105,6 +105,9 @@ static int check_extract(const struct args *a)
         return message_usage("extract", "--replace takes whole archives: no PATTERN, no --exclude");
     if (a->to_stdout && a->retarget)
         return message_usage("extract", "--retarget changes caches on disk: not with -O");
+    if (a->trust.count && a->to_stdout)
+        return message_usage("extract", "-O writes before all is checked: it excludes %s",
+                             a->seen[OPT_TRUST] ? "--trust" : "WARMPACK_TRUST");
     if (a->caches_only && (a->to_stdout || a->replace || a->if_needed || a->keep_old))
         return message_usage("extract", "--caches-only excludes -O, -k, --replace and --if-needed");
     return check_layout(a);

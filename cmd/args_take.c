@@ -102,6 +102,8 @@ static const struct {
     {OPT_JSON_LINES, offsetof(struct args, json_lines)},
     {OPT_CPU, offsetof(struct args, cpus), .is_list = true},
     {OPT_RECORD_ENV, offsetof(struct args, record_env), .is_list = true},
+    {OPT_SIGN, offsetof(struct args, sign)},
+    {OPT_TRUST, offsetof(struct args, trust), .is_list = true},
 };
 
 static int set_name(struct args *a, int code, const char *text)

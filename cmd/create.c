@@ -206,6 +206,7 @@ int create_run(const struct wp_context *context, const struct args *a)
         .level_set = a->level_set,
         .gzip_one_member = a->gzip_one_member,
         .egg_info = a->egg_info,
+        .sign = a->sign,
     };
     int rc = prepare(a, &in, &o);
 

@@ -117,6 +117,7 @@ int extract_run(const struct wp_context *context, const struct args *a)
         .restamp = a->restamp,
         .retarget = a->retarget,
         .prune = a->prune,
+        .trust = string_list_values(&a->trust),
     };
     int rc = operands_read(a, &given);
 

@@ -163,6 +163,7 @@ int merge_run(const struct wp_context *context, const struct args *a)
         .level = a->level,
         .level_set = a->level_set,
         .gzip_one_member = a->gzip_one_member,
+        .sign = a->sign,
     };
     int rc = prepare(a, &in, &o);
 

@@ -65,6 +65,8 @@ enum {
     OPT_RECORD_ENV,
     OPT_KEEP_GOING,
     OPT_PROGRESS,
+    OPT_SIGN,
+    OPT_TRUST,
     OPT_HELP,
     OPT_VERSION,
     OPT_CODES /* one more than the last */

@@ -77,6 +77,7 @@ int restore_run(const struct wp_context *context, const struct args *a)
         .restamp = a->restamp,
         .retarget = a->retarget,
         .prune = a->prune,
+        .trust = string_list_values(&a->trust),
         .dry_run = a->dry_run,
         .sync = a->sync,
     };

@@ -71,6 +71,7 @@ int seal_run(const struct wp_context *context, const struct args *a)
         .sync = a->sync,
         .with_locator = a->with_locator,
         .numeric_owner = a->numeric_owner,
+        .sign = a->sign,
     };
     int rc = args_exclude(a, &exclude);
 

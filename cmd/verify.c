@@ -125,6 +125,7 @@ int verify_run(const struct wp_context *context, const struct args *a)
         .cpu_name = a->python ? NULL : getenv("NUMBA_CPU_NAME"),
         .cpu_features = a->python ? NULL : getenv("NUMBA_CPU_FEATURES"),
         .keys = a->json,
+        .trust = string_list_values(&a->trust),
     };
     struct wp_verify_report report = {0};
     struct wp_fix_result fixed = {0};

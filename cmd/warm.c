@@ -281,7 +281,9 @@ static int pack(const struct warm *w, const struct build *b, const char *archive
                                         .fresh_caches = true,
                                         .strict = w->a->strict,
                                         .level = w->a->level,
-                                        .level_set = w->a->level_set && format == w->format};
+                                        .level_set = w->a->level_set && format == w->format,
+                                        /* What is merged is signed then. */
+                                        .sign = w->cpus.count > 1 ? NULL : w->a->sign};
     struct wp_error err = {0};
     int r = wp_create(w->context, &o, made, &err);
 
@@ -298,7 +300,8 @@ static int merge(const struct warm *w, const char *archive, const struct wp_form
                                  .input_count = w->cpus.count,
                                  .strict = w->a->strict,
                                  .level = w->a->level,
-                                 .level_set = w->a->level_set && format == w->format};
+                                 .level_set = w->a->level_set && format == w->format,
+                                 .sign = w->a->sign};
     struct wp_merge_result result = {0};
     struct wp_error err = {0};
     int r = inputs ? 0 : -ENOMEM;
@@ -609,7 +612,8 @@ static int warm_tree(struct warm *w)
                                       .exclude = string_list_values(&w->exclude),
                                       .record_env = string_list_values(&w->a->record_env),
                                       .command = w->command_text,
-                                      .strict = w->a->strict};
+                                      .strict = w->a->strict,
+                                      .sign = w->a->sign};
     struct wp_seal_result sealed = {0};
     struct wp_error err = {0};
     int r = tree ? wp_seal(w->context, &o, &sealed, &err) : -ENOMEM;

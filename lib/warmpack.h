@@ -281,6 +281,8 @@ struct wp_create_options {
     bool gzip_one_member;
     const char *egg_info; /* egg: the NAME.egg-info directory; NULL: found near the tree */
     bool with_locator;    /* pack the Python module warmpack.locator, too, beside the manifest */
+    const char *sign;     /* a private key's file, Ed25519 in PEM, to sign the manifest with; NULL:
+                             it is not signed */
     WP_RESERVED(4);
 };
 
@@ -301,7 +303,8 @@ WP_API void wp_create_result_clear(struct wp_create_result *r);
  * existing archive is replaced in one step at the end, and stays as it is after an error. RESULT is
  * overwritten and the caller's to clear; zeros after an error. Errors: -ENOENT, -EACCES and the
  * like where a member cannot be read; -EINVAL where options do not go together, names cannot be
- * packed, or with `strict` an index is stale; what writing gave (-ENOSPC, -EPIPE). A file that
+ * packed, `sign` is no such key, or with `strict` an index is stale; what writing gave (-ENOSPC,
+ * -EPIPE). A file that
  * changes meanwhile is no error: see `changed`. */
 WP_API int wp_create(const struct wp_context *context, const struct wp_create_options *o,
                      struct wp_create_result *result, struct wp_error *err);
@@ -435,6 +438,10 @@ struct wp_extract_options {
     const char *retarget; /* as WHO of wp_retarget, for what was unpacked; NULL: keys stay */
     bool prune;           /* with that, as in wp_retarget */
     uint64_t max_size;    /* bytes: more than that in files is refused; 0: any size */
+    /* Public keys, Ed25519 in PEM: files, or directories whose NAME.pem count. An archive that was
+     * signed with none of them is refused, and so is one that differs from its manifest. NULL:
+     * signatures say nothing. */
+    const char *const *trust;
     WP_RESERVED(4);
 };
 
@@ -484,6 +491,7 @@ struct wp_restore_options {
     bool keep_modes;      /* set no modes */
     bool sync;            /* as in extract */
     bool dry_run; /* say what would be done, as WP_NOTE; the verdict is on what is there now */
+    const char *const *trust; /* as in extract, for every manifest in DIR and for the caches */
     WP_RESERVED(4);
 };
 
@@ -549,6 +557,7 @@ struct wp_verify_options {
     /* NUMBA_CPU_NAME and NUMBA_CPU_FEATURES for the consumer; NULL: not set, or PYTHON says it. */
     const char *cpu_name, *cpu_features;
     bool keys; /* archives: read what is in the indexes, though the manifest says if they fit */
+    const char *const *trust; /* as in extract; of a tree, as in restore */
     WP_RESERVED(4);
 };
 /* Judges each index of the tree DIR, in it and where caches for it lie outside, and takes notes.
@@ -680,6 +689,7 @@ struct wp_amend_options {
     bool sync; /* as in create */
     int level;
     bool level_set;
+    const char *sign; /* as in create */
     WP_RESERVED(4);
 };
 
@@ -731,6 +741,7 @@ struct wp_merge_options {
     int level;
     bool level_set;
     bool gzip_one_member;
+    const char *sign; /* as in create */
     WP_RESERVED(4);
 };
 
@@ -780,6 +791,7 @@ struct wp_seal_options {
     bool sync; /* as in extract */
     bool numeric_owner;
     bool with_locator;
+    const char *sign;
     WP_RESERVED(4);
 };
 

@@ -17,6 +17,12 @@ static void report_result(const struct amend *a)
     if (r->written && a->no_caches)
         report(a->context, WP_WARNING, a->o->output,
                "holds no Numba caches: only the exact times of its sources were added");
+    if (r->written && a->spool.was_signed)
+        report(a->context, WP_WARNING, a->o->output, "%s",
+               a->o->sign
+                   ? "the signature that the archive had gives way to the new one"
+                   : "the signature that the archive had is left out, and there is no new one "
+                     "(--sign)");
     if (!r->written || !r->pyc)
         return;
     report(a->context, WP_NOTE, NULL,
@@ -70,7 +76,8 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
                                            .strict = o->strict,
                                            .sync = o->sync,
                                            .level = o->level,
-                                           .level_set = o->level_set};
+                                           .level_set = o->level_set,
+                                           .sign = o->sign};
     r = options_check(archive->context, o, err);
     if (r == 0)
         r = check_archive(archive, err);
@@ -83,6 +90,9 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
         r = finish(&a, &out, err);
     if (r == -ECANCELED)
         r = 0;
+    if (r == 0 && o->sign && !result->written)
+        r = error_set(err, 0, o->output,
+                      "not signed: there is nothing to add, and the archive stays as it was");
     if (r == 0)
         report_result(&a);
     output_close(&out);

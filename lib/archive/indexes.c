@@ -14,6 +14,7 @@
 #include "numba/caches.h"
 #include "numba/index.h"
 #include "reading.h"
+#include "signed.h"
 
 /* All are held until the last entry has been met. */
 enum { LARGEST_SUM = 256 << 20 };
@@ -215,20 +216,48 @@ static int meet_entry(struct archive_indexes *v, struct archive_reading *in,
     return digest_content(in, &v->m.entries[v->m.entry_count - 1], err);
 }
 
-static int meet_all(struct archive_indexes *v, struct archive_reading *in,
-                    struct manifest *recorded, enum archive_digests digests, struct wp_error *err)
+static int meet_manifest(struct archive_reading *in, struct manifest *recorded,
+                         struct archive_signed *s, struct wp_error *err)
 {
+    _cleanup_buf_ struct buf text = {0};
+    int r;
+
+    if (!s->trust)
+        return archive_read_manifest(in, recorded, err);
+    r = archive_content(in, &text, err);
+    if (r == 0)
+        r = manifest_read(recorded, text.data, text.size, in->e->path, in->a->pool, err);
+    return r < 0 ? r : archive_signed_meet(s, recorded, in->e->path, &text, err);
+}
+
+/* No name stands in an archive of ours twice. */
+static int refuse_twice(const struct archive_signed *s, const struct archive_reading *in,
+                        size_t before, size_t now, struct wp_error *err)
+{
+    return s->trust && now < before
+               ? error_set(err, EBADMSG, in->a->name, "has entries of one name twice")
+               : 0;
+}
+
+static int meet_all(struct archive_indexes *v, struct archive_reading *in,
+                    struct manifest *recorded, enum archive_digests digests,
+                    struct archive_signed *s, struct wp_error *err)
+{
+    size_t count;
     int r;
 
     while ((r = archive_next(in, err)) > 0) {
         if (r == ARCHIVE_MANIFEST)
-            r = archive_read_manifest(in, recorded, err);
+            r = meet_manifest(in, recorded, s, err);
         else if (r == ARCHIVE_ENTRY)
             r = meet_entry(v, in, digests, err);
         if (r < 0)
             return r;
     }
-    return r < 0 ? r : resolve_names(v, err);
+    count = v->m.entry_count;
+    if (r == 0)
+        r = resolve_names(v, err);
+    return r < 0 ? r : refuse_twice(s, in, count, v->m.entry_count, err);
 }
 
 /* A format that rounds times has the exact ones in its manifest. */
@@ -261,17 +290,20 @@ static void take_records(struct manifest *m, struct manifest *recorded)
     *recorded = (struct manifest){0};
 }
 
-int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a,
-                         enum archive_digests digests, struct wp_error *err)
+static int read_all(struct archive_indexes *out, struct wp_archive *a, enum archive_digests digests,
+                    const struct trust *trust, struct wp_error *err)
 {
+    _cleanup_(archive_signed_clear) struct archive_signed s = {.trust = trust};
     struct archive_reading in = {.a = a};
     struct manifest recorded = {0};
     int r;
 
     *out = (struct archive_indexes){0};
-    r = meet_all(out, &in, &recorded, digests, err);
+    r = meet_all(out, &in, &recorded, digests, &s, err);
     if (r == 0 && a->reader->is_rounded)
         r = take_exact_times(&out->m, &recorded, err);
+    if (r == 0)
+        r = archive_signed_check(&s, &recorded, out->m.entries, out->m.entry_count, a->name, err);
     out->has_manifest = r == 0 && in.has_manifest;
     for (size_t i = 0; i < recorded.entry_count; i++)
         out->caches_only |= recorded.entries[i].absent;
@@ -279,6 +311,18 @@ int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a,
         take_records(&out->m, &recorded);
     manifest_clear(&recorded);
     return r;
+}
+
+int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a,
+                         enum archive_digests digests, struct wp_error *err)
+{
+    return read_all(out, a, digests, NULL, err);
+}
+
+int archive_indexes_read_signed(struct archive_indexes *out, struct wp_archive *a,
+                                const struct trust *trust, struct wp_error *err)
+{
+    return read_all(out, a, ARCHIVE_ALL_DIGESTS, trust, err);
 }
 
 char *archive_indexes_source(const struct archive_indexes *v, const struct archive_index *i,

@@ -254,6 +254,7 @@ int spool_read(struct spool *s, struct wp_archive *a, struct manifest *recorded,
         r = take_recorded(&f, &s->items[i], err);
     if (r == 0)
         r = spool_resolve_links(s, err);
+    s->was_signed = f.recorded.signature_count > 0;
     if (r == 0 && recorded)
         *recorded = f.recorded;
     else

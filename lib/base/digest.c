@@ -35,6 +35,13 @@ void sha256_end(struct sha256 *s, unsigned char out[SHA256_SIZE])
     SHA256_Init(&s->ctx);
 }
 
+void sha256_peek(const struct sha256 *s, unsigned char out[SHA256_SIZE])
+{
+    SHA256_CTX ctx = s->ctx;
+
+    SHA256_Final(out, &ctx);
+}
+
 void sha256_free(struct sha256 *s)
 {
     free(s);

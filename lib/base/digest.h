@@ -10,6 +10,8 @@ struct sha256; /* opaque running digest */
 struct sha256 *sha256_new(void); /* NULL on no memory */
 void sha256_add(struct sha256 *s, const void *data, size_t n);
 void sha256_end(struct sha256 *s, unsigned char out[SHA256_SIZE]); /* and starts anew */
+/* The digest of what has been added so far; more may be added. */
+void sha256_peek(const struct sha256 *s, unsigned char out[SHA256_SIZE]);
 void sha256_free(struct sha256 *s);
 
 void sha256_of(const void *data, size_t n, unsigned char out[SHA256_SIZE]);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/times.h"
+
 void entry_clear(struct entry *e)
 {
     free(e->path);
@@ -45,4 +47,31 @@ int entry_take_attributes(struct entry *to, const struct entry *from)
     return copy_string(&to->uname, from->uname) < 0 || copy_string(&to->gname, from->gname) < 0
                ? -ENOMEM
                : 0;
+}
+
+const char *entry_difference(const struct entry *got, const struct entry *want)
+{
+    if (got->type != want->type)
+        return "is of another type than the manifest says";
+    if (got->mode != want->mode || got->uid != want->uid || got->gid != want->gid)
+        return "has another mode or owner than the manifest says";
+    if (!time_is(got->mtime, want->mtime))
+        return "has another time than the manifest says";
+    if (got->type == ENTRY_SYMLINK && strcmp(got->target, want->target) != 0)
+        return "points elsewhere than the manifest says";
+    if (got->type == ENTRY_FILE && got->size != want->size)
+        return "has another size than the manifest says";
+    return NULL;
+}
+
+static bool is_name(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+const char *entry_owner_difference(const struct entry *got, const struct entry *want)
+{
+    return is_name(got->uname, want->uname) && is_name(got->gname, want->gname)
+               ? NULL
+               : "has an owner of another name than the manifest says";
 }

@@ -34,3 +34,8 @@ int entry_copy(struct entry *to, const struct entry *from); /* deep; 0 or -ENOME
 /* Gives TO what FROM says of time, mode and owner, such as a manifest of an entry whose format
  * cannot hold that. 0 or -ENOMEM. */
 int entry_take_attributes(struct entry *to, const struct entry *from);
+/* What tells GOT from what a manifest says of it, WANT, apart from content and hard links: "is of
+ * another type than the manifest says"; NULL: nothing. Static. */
+const char *entry_difference(const struct entry *got, const struct entry *want);
+/* Likewise of the names of user and group. */
+const char *entry_owner_difference(const struct entry *got, const struct entry *want);

@@ -46,7 +46,7 @@ int error_fill(struct wp_error *err, int errnum, const char *path, const char *f
         compose(err->message, sizeof err->message, path, fmt, ap);
         va_end(ap);
         used = strlen(err->message);
-        if (errnum > 0 && errnum != EBADMSG)
+        if (errnum > 0 && errnum != EBADMSG && errnum != EKEYREJECTED)
             snprintf(err->message + used, sizeof err->message - used, "%s%s",
                      used && err->message[used - 1] != ' ' ? ": " : "", strerror(errnum));
     }

@@ -71,6 +71,7 @@ void manifest_set_clear(struct manifest_set *s)
 void manifest_clear(struct manifest *m)
 {
     free(m->creator);
+    free(m->signatures);
     free(m->home);
     free_strings(m->roots, m->root_count);
     free_strings(m->env, m->env_count);

@@ -14,6 +14,9 @@
 /* Bytes that are read of either: more is no manifest, and no state. */
 enum { MANIFEST_LARGEST = 1 << 30, STATE_LARGEST = 16 << 20 };
 
+struct ed25519_key;
+struct manifest_signature;
+
 enum manifest_cache_kind { MANIFEST_CACHE_DIR, MANIFEST_CACHE_USER_WIDE, MANIFEST_CACHE_INSIDE };
 
 struct manifest_cache { /* a hashed cache directory */
@@ -85,7 +88,10 @@ struct manifest {
     size_t set_count;
     struct manifest_index *indexes; /* sorted by index */
     size_t index_count;
-    unsigned char digest[32]; /* of the text before the last line (reading) */
+    unsigned char digest[32];              /* of the text before the end line (reading) */
+    struct manifest_signature *signatures; /* that stand behind that; owned (reading) */
+    size_t signature_count;
+    const struct ed25519_key *signer; /* NULL: it is not signed; borrowed (writing) */
 };
 void manifest_clear(struct manifest *m);
 void manifest_set_clear(struct manifest_set *s);

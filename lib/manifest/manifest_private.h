@@ -114,5 +114,12 @@ void reading_clear(struct reading *r);
 /* All between the header and the end line, and the digest of what stands before the end line, into
  * M. What is wrong with the records is told by pieces_join, after the digest has been compared. */
 int pieces_read(struct manifest *m, struct reading *r, struct pool *pool, struct wp_error *err);
+/* ---- signatures.c */
+/* Adds what stands behind the records to SHA, which has all before, and keeps the signatures. */
+struct sha256;
+int signatures_read(struct manifest *m, struct reading *r, struct sha256 *sha,
+                    struct wp_error *err);
+
+/* ---- pieces.c again */
 /* Moves the records into M. */
 int pieces_join(struct manifest *m, struct reading *r, struct wp_error *err);

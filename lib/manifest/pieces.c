@@ -365,8 +365,10 @@ int pieces_read(struct manifest *m, struct reading *r, struct pool *pool, struct
     } else if (sha) {
         reading_cannot_load(r, e, err);
     }
-    if (e == 0)
-        sha256_end(sha, m->digest);
+    if (e == 0) {
+        sha256_peek(sha, m->digest);
+        e = signatures_read(m, r, sha, err);
+    }
     sha256_free(sha);
     return e;
 }

@@ -13,6 +13,7 @@
 #include "manifest.h"
 #include "manifest_private.h"
 #include "needs.h"
+#include "signature.h"
 #include "stream/pipeline.h"
 
 enum { LINES = 256 }; /* that are written by one thread and given away at once */
@@ -347,14 +348,25 @@ static int give_end(const struct manifest *m, struct writing *w, struct wp_error
     char hex[2 * SHA256_SIZE + 1];
     int r;
 
-    sha256_end(w->sha, digest);
+    sha256_peek(w->sha, digest);
     hex_encode(digest, sizeof digest, hex);
     json_write_open(&j);
     json_write_raw(&j, "end", "true");
     json_write_uint(&j, "entries", m->entry_count);
     json_write_plain(&j, "sha256", hex);
     r = end_line(&j, 0, NULL, err);
-    return r < 0 ? r : w->take(w->ctx, text.data, text.size, err);
+    return r < 0 ? r : give(w, &text, err);
+}
+
+static int give_signature(const struct manifest *m, struct writing *w, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf text = {0};
+    unsigned char before[SHA256_SIZE];
+
+    if (!m->signer)
+        return 0;
+    sha256_peek(w->sha, before);
+    return signature_write(m->signer, before, &text) < 0 ? error_nomem(err) : give(w, &text, err);
 }
 
 int manifest_write(const struct manifest *m, struct pool *pool, manifest_taker *take, void *ctx,
@@ -367,5 +379,6 @@ int manifest_write(const struct manifest *m, struct pool *pool, manifest_taker *
     w.line = pipeline_new(pool, slots, sizeof(struct lines), write_lines, drop_lines, NULL);
     r = w.line && w.sha ? give_header(m, &w, err) : error_nomem(err);
     r = r < 0 ? r : give_records(m, &w, err);
-    return r < 0 ? r : give_end(m, &w, err);
+    r = r < 0 ? r : give_end(m, &w, err);
+    return r < 0 ? r : give_signature(m, &w, err);
 }

@@ -44,6 +44,16 @@ static void compare_settings(struct merge *m)
     }
 }
 
+/* No signature of an input is one of what is made of it. */
+static void tell_unsigned(struct merge *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (m->inputs[i].m.signature_count)
+            report(m->context, WP_WARNING, m->inputs[i].name, "%s",
+                   m->o->sign ? "its signature gives way to the new one"
+                              : "its signature is left out, and there is no new one (--sign)");
+}
+
 static int read_all(struct merge *m, struct wp_error *err)
 {
     int r = 0;
@@ -105,7 +115,8 @@ static int run(struct merge *m, struct output *out, struct wp_error *err)
                                             .group = o->group,
                                             .level = o->level,
                                             .level_set = o->level_set,
-                                            .gzip_one_member = o->gzip_one_member};
+                                            .gzip_one_member = o->gzip_one_member,
+                                            .sign = o->sign};
     m->pool = pool_new(context_threads(m->context));
     m->inputs = calloc(o->input_count, sizeof *m->inputs);
     if (!m->inputs)
@@ -119,6 +130,7 @@ static int run(struct merge *m, struct output *out, struct wp_error *err)
     if (r < 0)
         return r;
     compare_settings(m);
+    tell_unsigned(m);
     r = pack_run(m->context, &m->options, merge_plan, m, m->pool, out, &m->result->made, err);
     return r < 0 ? r : tell(m, err);
 }

@@ -27,6 +27,7 @@ struct pack {
     const struct wp_context *context;
     const struct wp_create_options *o;
     struct pool *pool;
+    const struct ed25519_key *key; /* that signs the manifest; NULL: none */
     struct walk walk;              /* sorted; entries take on what was really read */
     const struct spool *spool;     /* that the content of spooled items is read from, or NULL */
     struct timespec *header_times; /* by number in there: what headers say in place of the

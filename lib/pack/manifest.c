@@ -203,6 +203,7 @@ static int measure_manifest(struct pack *p, struct measure *all, struct wp_error
 
     m->creator = strdup("warmpack " WP_VERSION);
     m->home = strdup(p->home);
+    m->signer = p->key;
     if (!m->creator || !m->home)
         return error_nomem(err);
     r = record_recipe(p, err);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/ed25519.h"
 #include "base/path.h"
 #include "numba/caches.h"
 
@@ -116,15 +117,25 @@ static int pack_once(struct pack *p, pack_planner *plan, void *ctx, struct outpu
     return r;
 }
 
+static void free_key(struct ed25519_key **key)
+{
+    ed25519_key_free(*key);
+}
+
 int pack_run(const struct wp_context *context, const struct wp_create_options *o,
              pack_planner *plan, void *ctx, struct pool *pool, struct output *out,
              struct wp_create_result *result, struct wp_error *err)
 {
-    for (int attempt = 0;; attempt++) {
-        struct pack p = {.context = context, .o = o, .pool = pool};
-        struct wp_error why = {0};
-        int r = pack_once(&p, plan, ctx, out, result, &why);
+    _cleanup_(free_key) struct ed25519_key *key = NULL;
+    int r = o->sign ? ed25519_key_read(&key, o->sign, err) : 0;
 
+    if (r < 0)
+        return r;
+    for (int attempt = 0;; attempt++) {
+        struct pack p = {.context = context, .o = o, .pool = pool, .key = key};
+        struct wp_error why = {0};
+
+        r = pack_once(&p, plan, ctx, out, result, &why);
         pack_clear(&p);
 
         /* A source or cache that changed under the reader: once more from the start, where what

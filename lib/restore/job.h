@@ -20,6 +20,7 @@
 #include "layout/layout.h"
 #include "retarget/retarget.h"
 #include "stream/pool.h"
+#include "trees/signed.h"
 #include "trees/trees.h"
 #include "warmpack.h"
 
@@ -79,12 +80,14 @@ struct restore {
     const struct wp_restore_options *o;
     struct wp_restore_result *result;
     struct pool *pool;
-    bool grafting;  /* only sources and caches are of interest */
-    bool early;     /* nothing in the tree may change yet */
-    bool looking;   /* nothing may change at all: see look.c */
-    char *dir_path; /* of the tree: absolute, lexical; owned */
-    char **roots;   /* absolute paths that it will have for Python; NULL-ended; owned */
-    int fd;         /* of it */
+    bool grafting;      /* only sources and caches are of interest */
+    bool early;         /* nothing in the tree may change yet */
+    bool looking;       /* nothing may change at all: see look.c */
+    char *dir_path;     /* of the tree: absolute, lexical; owned */
+    char **roots;       /* absolute paths that it will have for Python; NULL-ended; owned */
+    int fd;             /* of it */
+    struct trust trust; /* whose manifests are taken */
+    struct trees_signed is_signed; /* with keys: what was signed */
     struct verify verify;
     mode_t umask;
     struct trees trees;
@@ -188,6 +191,13 @@ int restore_record(struct restore *restore, struct repair *repair, struct wp_err
 /* ---- installed.c: likewise, where the manifest lies in no distribution's metadata. 0, -EAGAIN as
  * restore_may_change or -ENOMEM. */
 int restore_installed(struct restore *restore, struct repair *repair);
+
+/* ---- signed.c: with keys that are trusted, before anything is changed */
+/* Refuses a tree whose files are not what was signed. */
+int restore_signed_begin(struct restore *restore, struct wp_error *err);
+/* Refuses caches that are not. When they are laid out. */
+int restore_signed_caches(struct restore *restore, const struct repair *repair,
+                          struct wp_error *err);
 
 /* ---- state.c: state.jsonl, where it says something else now */
 int restore_state_write(struct restore *restore, struct repair *repair, struct wp_error *err);

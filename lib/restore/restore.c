@@ -157,6 +157,8 @@ static int put_all(struct restore *restore, struct repair *repair, struct wp_err
     int r = lay_caches(restore, repair, err);
 
     if (r == 0)
+        r = restore_signed_caches(restore, repair, err);
+    if (r == 0)
         r = sweep(restore, repair, err);
     if (r == 0)
         r = restore_stamps(restore, repair, STAMPS_STAGED, err);
@@ -255,7 +257,8 @@ static int find_manifests(struct restore *restore, struct wp_error *err)
                             .dir_path = restore->dir_path,
                             .fd = restore->fd,
                             .pool = restore->pool,
-                            .context = restore->context};
+                            .context = restore->context,
+                            .trust = &restore->trust};
     r = trees_find(trees, restore->o->manifest, err);
     if (r < 0)
         return r;
@@ -303,11 +306,15 @@ static int run(struct restore *restore, struct wp_error *err)
     int r = verify_begin(&restore->verify, restore->o->user, err);
 
     if (r == 0)
+        r = trust_read(&restore->trust, restore->o->trust, err);
+    if (r == 0)
         r = open_tree(restore, err);
     if (r == 0)
         r = recover(restore, restore->o->dir, err);
     if (r == 0)
         r = find_manifests(restore, err);
+    if (r == 0)
+        r = restore_signed_begin(restore, err);
     if (r == 0)
         r = plan(restore, err);
     for (size_t i = 0; i < restore->trees.count && r == 0; i++)
@@ -326,6 +333,8 @@ static void clear(struct restore *restore)
     for (size_t i = 0; restore->repairs && i < restore->trees.count; i++)
         repair_clear(&restore->repairs[i]);
     free(restore->repairs);
+    trees_signed_clear(&restore->is_signed);
+    trust_clear(&restore->trust);
     trees_clear(&restore->trees);
     pool_free(restore->pool);
     cleanup_close(&restore->fd);

@@ -75,7 +75,8 @@ static int pack(struct seal *s, struct wp_error *err)
                                               .strict = s->o->strict,
                                               .record_env = s->o->record_env,
                                               .command = s->o->command,
-                                              .with_locator = s->o->with_locator};
+                                              .with_locator = s->o->with_locator,
+                                              .sign = s->o->sign};
     if (!pool || nowhere.fd < 0)
         r = error_set(err, errno, NULL, "cannot start packing");
     else

@@ -12,7 +12,8 @@
 /* Is it this manifest that is to blame, and not the machine or the user? */
 static bool is_damage(int r)
 {
-    return r < 0 && r != -ENOMEM && r != -EINTR && r != -EMFILE && r != -ENFILE;
+    return r < 0 && r != -EKEYREJECTED && r != -ENOMEM && r != -EINTR && r != -EMFILE &&
+           r != -ENFILE;
 }
 
 /* Takes over T. */

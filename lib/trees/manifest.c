@@ -36,6 +36,8 @@ static int read_text(const struct trees *trees, struct tree_manifest *t, int fd,
     if (r < 0)
         return error_set(err, -r, t->name, "cannot be read");
     r = manifest_read_file(&t->m, file, (size_t)st.st_size, t->name, trees->pool, err);
+    if (r == 0 && trees->trust)
+        r = trust_check(trees->trust, &t->m, t->name, err);
     if (r < 0)
         return r;
     t->device = st.st_dev;

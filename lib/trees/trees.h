@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/path.h"
 #include "manifest/manifest.h"
+#include "manifest/signature.h"
 
 enum { TREES_MOST_STRIP = 32 };
 
@@ -56,6 +57,7 @@ struct trees {
     int fd;               /* of it */
     struct pool *pool;    /* or NULL */
     const struct wp_context *context;
+    const struct trust *trust; /* whose manifests are taken; NULL: everybody's */
     /* Found. */
     struct tree_manifest *list; /* owned */
     size_t count;

@@ -88,20 +88,16 @@ static const char *difference(const struct unpack *u, const struct unpacked *ite
     const unsigned char *sha256 = wanted_digest(want, record);
     const struct entry *got = &item->e;
 
-    if (got->type != want->type)
-        return "is of another type than the manifest says";
-    if (got->mode != want->mode || got->uid != want->uid || got->gid != want->gid)
-        return "has another mode or owner than the manifest says";
-    if (!time_is(got->mtime, want->mtime))
-        return "has another time than the manifest says";
-    if (got->type == ENTRY_SYMLINK && strcmp(got->target, want->target) != 0)
-        return "points elsewhere than the manifest says";
+    const char *why = entry_difference(got, want);
+
+    if (!why && u->trust.count)
+        why = entry_owner_difference(got, want);
+    if (why)
+        return why;
     if (got->type == ENTRY_HARDLINK && !leads_to(u, item, want))
         return "is a hard link to another file than the manifest says";
     if (got->type != ENTRY_FILE)
         return NULL;
-    if (got->size != want->size)
-        return "has another size than the manifest says";
     if (!item->skipped &&
         (!got->has_sha256 || !sha256 || memcmp(got->sha256, sha256, sizeof got->sha256) != 0))
         return "does not have the content that the manifest says (SHA-256)";

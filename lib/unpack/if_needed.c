@@ -14,6 +14,18 @@
 #include "base/path.h"
 #include "base/times.h"
 
+/* 1, where the archive whose manifest is TEXT is of somebody who is trusted. */
+static int check_trust(struct unpack *u, const struct buf *text, const char *path,
+                       struct wp_error *err)
+{
+    _cleanup_(manifest_clear) struct manifest m = {0};
+    int r = manifest_read(&m, text->data, text->size, path, u->a->pool, err);
+
+    if (r == 0)
+        r = trust_check(&u->trust, &m, path, err);
+    return r < 0 ? r : 1;
+}
+
 /* Is DIR as this archive and these options would leave it? Finds out without inflating, where the
  * archive says where its manifest lies. */
 static int is_current(struct unpack *u, struct wp_error *err)
@@ -37,7 +49,9 @@ static int is_current(struct unpack *u, struct wp_error *err)
     if (access(u->dir, F_OK) < 0 && error_is_absence(errno))
         return 0;
     r = unpack_plan_roots(u, err);
-    return r < 0 ? r : unpack_state_current(u, home, text.data, text.size);
+    if (r == 0)
+        r = unpack_state_current(u, home, text.data, text.size);
+    return r > 0 && u->trust.count ? check_trust(u, &text, (const char *)path.data, err) : r;
 }
 
 /* mkdir -p; how many directories had to be made, or -1 with errno. */

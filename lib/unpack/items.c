@@ -184,7 +184,8 @@ static int copy_entry(struct unpack *u, struct entry *to, const struct entry *e)
 /* What the format cannot hold the manifest does, which lives as long as the item. */
 static void take_recorded(const struct unpack *u, struct entry *e)
 {
-    const struct entry *m = u->is_recorded ? manifest_find(&u->manifest, e->path) : NULL;
+    const struct entry *m =
+        u->is_recorded && u->a->reader->is_rounded ? manifest_find(&u->manifest, e->path) : NULL;
 
     if (!m || m->type != e->type)
         return;

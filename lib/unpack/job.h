@@ -16,6 +16,7 @@
 #include "judge/on_disk.h"
 #include "layout/layout.h"
 #include "manifest/manifest.h"
+#include "manifest/signature.h"
 #include "restore/graft.h"
 #include "retarget/retarget.h"
 #include "tree/create.h"
@@ -64,6 +65,7 @@ struct unpack {
     struct layout layout;
     struct retarget_who who; /* with --retarget */
     char *state;             /* digest of the options, for state.jsonl; owned */
+    struct trust trust;      /* whose archives are taken */
 };
 
 /* Path of an archive name after --strip-components; NULL with *GONE where nothing is left. Names
@@ -131,7 +133,8 @@ int unpack_take_manifest(struct unpack *u, struct archive_reading *in, struct bu
                          struct wp_error *err);
 /* Takes it into the staged tree. */
 int unpack_stage_manifest(struct unpack *u, const struct entry *e, struct wp_error *err);
-/* Where the format holds less than the manifest, reads that first. */
+/* Where the format holds less than the manifest, or the archive is to be of somebody who is
+ * trusted, reads that first. */
 int unpack_read_recorded(struct unpack *u, struct wp_error *err);
 
 /* ---- links.c: hard links and symlinks */

@@ -25,12 +25,25 @@ static int note_text(struct unpack *u, const struct entry *e,
     return 0;
 }
 
-/* A format that rounds times has its manifest where it can be read first. */
+/* Is the manifest, which lies at PATH in the archive, one that may be followed? It must also lie
+ * where it says: its place names what is warmpack's own. */
+static int check_trust(const struct unpack *u, const char *path, struct wp_error *err)
+{
+    _cleanup_free_ char *home = path_dir(path);
+    int r = home ? trust_check(&u->trust, &u->manifest, path, err) : error_nomem(err);
+
+    if (r == 0 && u->trust.count && u->manifest.home && strcmp(u->manifest.home, home) != 0)
+        r = error_set(err, EKEYREJECTED, path, "does not lie where it says");
+    return r;
+}
+
 int unpack_read_recorded(struct unpack *u, struct wp_error *err)
 {
     _cleanup_buf_ struct buf path = {0}, text = {0};
-    int r =
-        u->a->reader->is_rounded ? u->a->reader->ops->manifest(u->a->reader, &path, &text, err) : 0;
+    /* With keys, too, nothing is to be unpacked that is refused in the end. */
+    int r = u->a->reader->is_rounded || u->trust.count
+                ? u->a->reader->ops->manifest(u->a->reader, &path, &text, err)
+                : 0;
 
     if (r <= 0)
         return r;
@@ -39,7 +52,8 @@ int unpack_read_recorded(struct unpack *u, struct wp_error *err)
     sha256_of(text.data, text.size, u->text_sha256);
     u->text_size = text.size;
     u->is_recorded = true;
-    return manifest_read_once(&u->manifest, &text, (const char *)path.data, u->a->pool, err);
+    r = manifest_read_once(&u->manifest, &text, (const char *)path.data, u->a->pool, err);
+    return r < 0 ? r : check_trust(u, (const char *)path.data, err);
 }
 
 static int find_home(struct unpack *u, const struct entry *e, struct wp_error *err)
@@ -124,8 +138,15 @@ int unpack_stage_manifest(struct unpack *u, const struct entry *e, struct wp_err
         return error_set(err, -text, name, "cannot be read");
     if (!u->is_recorded)
         r = manifest_read_file(&u->manifest, text, u->text_size, e->path, u->a->pool, err);
+    if (r == 0)
+        r = check_trust(u, e->path, err);
     u->has_manifest = r == 0;
     file.size = u->text_size;
     policy.owner &= policy.superuser;
+    /* No signature covers what the archive says of this one entry. */
+    if (u->trust.count) {
+        file.mode = 0644;
+        policy.owner = false;
+    }
     return r < 0 ? r : create_close(take_fd(&fd), &policy, &file, err);
 }

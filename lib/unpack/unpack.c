@@ -230,6 +230,8 @@ static int stage_all(struct unpack *u, struct wp_error *err)
         r = unpack_links_make(u, err);
     if (r == 0)
         r = set_directories(u, err);
+    if (r == 0 && !u->has_manifest)
+        r = trust_check_none(&u->trust, u->a->name, err);
     if (r == 0 && !u->has_manifest && u->o->caches_only)
         return error_set(err, 0, u->a->name, "has no manifest that would say whose caches it has");
     return r;
@@ -332,17 +334,23 @@ static void clear(struct unpack *u)
     free(u->dir_path);
     retarget_who_clear(&u->who);
     free(u->state);
+    trust_clear(&u->trust);
 }
 
 static int begin(struct unpack *u, struct wp_error *err)
 {
+    int r = trust_read(&u->trust, u->o->trust, err);
+
+    if (r < 0)
+        return r;
+    if (u->trust.count && u->o->to_stdout)
+        return error_set(err, 0, u->a->name, "cannot be checked before it is written out");
     u->dir = u->o->dir ? u->o->dir : ".";
     u->dir_path = path_absolute(u->dir);
     if (!u->dir_path)
         return error_set(err, errno, u->dir, "cannot be found");
     if (u->o->retarget) {
-        int r = retarget_who_ask(&u->who, u->a->context, u->o->retarget, err);
-
+        r = retarget_who_ask(&u->who, u->a->context, u->o->retarget, err);
         if (r < 0)
             return r;
     }

@@ -24,6 +24,7 @@ struct verify_archive {
     struct archive_indexes found;      /* .m: as recorded, or as read */
     const struct judge_expect *expect; /* what keys are held against */
     bool reads_keys;                   /* what the manifest says of keys is not enough */
+    struct trust trust;                /* whose archives are taken */
     struct wp_verify_report *out;
 };
 
@@ -280,7 +281,8 @@ static int judge_found(struct verify_archive *v, const struct archive_index *ite
 /* Reads the whole archive and judges the indexes themselves. */
 static int verify_stream(struct verify_archive *v, struct wp_archive *a, struct wp_error *err)
 {
-    int r = archive_indexes_read(&v->found, a, ARCHIVE_SOURCE_DIGESTS, err);
+    int r = v->trust.count ? archive_indexes_read_signed(&v->found, a, &v->trust, err)
+                           : archive_indexes_read(&v->found, a, ARCHIVE_SOURCE_DIGESTS, err);
 
     v->out->keys = true;
     for (size_t i = 0; i < v->found.count && r == 0; i++)
@@ -322,8 +324,11 @@ int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
     if (r < 0)
         return r;
     r = judge_expect_begin(&expect, a->context, o, err);
-    /* The manifest has no more of keys than the CPUs in them. */
-    if (r == 0 && !o->keys && !judge_expect_knows(&expect))
+    if (r == 0)
+        r = trust_read(&v.trust, o->trust, err);
+    /* The manifest has no more of keys than the CPUs in them; who trusts a key wants all checked.
+     */
+    if (r == 0 && !o->keys && !judge_expect_knows(&expect) && !v.trust.count)
         r = judge_recorded(&v, a, err);
     if (r == 0)
         r = verify_stream(&v, a, err);
@@ -333,6 +338,7 @@ int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
         r = verify_compiled(result, &expect, NULL, err);
     judge_sort(result);
     archive_indexes_clear(&v.found);
+    trust_clear(&v.trust);
     judge_expect_end(&expect);
     if (r < 0)
         wp_verify_report_clear(result);

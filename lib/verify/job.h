@@ -30,6 +30,7 @@ struct verify_tree {
     struct path_list leftovers; /* other files of caches */
     char *dir_path;             /* of the tree: absolute; owned */
     struct trees trees;         /* what its manifests say */
+    struct trust trust;         /* whose manifests are taken */
     struct cache_link *links;   /* owned */
     size_t link_count;
     struct wp_verify_report *out;
@@ -80,6 +81,10 @@ int verify_outdated(struct verify_tree *t, struct wp_error *err);
 /* Judges the indexes that the manifests record as valid and that were not found where Numba looks;
  * takes a note of those that are nowhere. */
 int verify_absent(struct verify_tree *t, struct wp_error *err);
+
+/* ---- signed.c */
+/* With keys that are trusted: refuses a tree whose files and caches are not what was signed. */
+int verify_signed(struct verify_tree *t, struct wp_error *err);
 
 /* ---- compiled.c */
 /* Fills OUT's builds, where E knows what an interpreter compiles for. TREES: the manifests that may

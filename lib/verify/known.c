@@ -13,6 +13,7 @@
 static int find_manifests(struct verify_tree *t, struct wp_error *err)
 {
     t->trees.context = t->context;
+    t->trees.trust = &t->trust;
     t->trees.dir = t->dir;
     t->trees.dir_path = t->dir_path = path_absolute(t->dir);
     if (!t->dir_path)
@@ -33,14 +34,16 @@ static int remember(struct verify_tree *t, struct wp_error *err)
         r = trees_find_packed_roots(&t->trees, t->bases);
     if (r == -ENOMEM)
         return error_nomem(err);
-    if (r < 0 && t->o->manifest) { /* somebody has asked for it */
+    /* Somebody has asked for it, or takes nothing without. */
+    if (r < 0 && (t->o->manifest || (t->trust.count && !error_is_absence(r)))) {
         if (err)
             *err = why;
         return r;
     }
     if (r < 0 && !error_is_absence(r))
         report(t->context, WP_WARNING, NULL, "%s", why.message);
-    for (size_t i = 0; r == 0 && i < t->trees.damaged_count; i++)
+    /* To who trusts a key they are an error, told with it. */
+    for (size_t i = 0; r == 0 && i < t->trees.damaged_count && !t->trust.count; i++)
         report(t->context, WP_WARNING, NULL, "%s", t->trees.damaged[i].message);
     return 0;
 }

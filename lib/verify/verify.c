@@ -64,6 +64,8 @@ static int begin(struct verify_tree *t, struct judge_expect *expect, struct wp_e
     int r = verify_begin(&t->v, t->o->user, err);
 
     if (r == 0)
+        r = trust_read(&t->trust, t->o->trust, err);
+    if (r == 0)
         r = judge_expect_begin(expect, t->context, t->o, err);
     t->v.expect = expect;
     t->v.notes = t->out;
@@ -100,6 +102,8 @@ static int run(struct verify_tree *t, struct judge_expect *expect, struct wp_err
     if (r == 0)
         r = judge_roots(t, err);
     if (r == 0)
+        r = verify_signed(t, err);
+    if (r == 0)
         r = verify_outdated(t, err);
     if (r == 0)
         r = verify_absent(t, err);
@@ -117,6 +121,7 @@ static int run(struct verify_tree *t, struct judge_expect *expect, struct wp_err
 static void clear(struct verify_tree *t)
 {
     verify_end(&t->v);
+    trust_clear(&t->trust);
     path_list_clear(&t->leftovers);
     trees_clear(&t->trees);
     cleanup_close(&t->trees.fd);

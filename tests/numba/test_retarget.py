@@ -333,3 +333,29 @@ def test_usage(here, me):
     assert "/bin/false" in done.err
     done = warmpack("retarget", here, "--for", PYTHON, home=me.home, expect=2)
     assert "no manifest" in done.err
+
+
+@pytest.mark.parametrize("more", [[], ["--restamp", "always"], ["--prune"]], ids=" ".join)
+def test_what_was_retargeted_is_known_for_what_was_signed(more, shipped, here, me):
+    """Keys and stamps are others than those that were signed; whoever altered them otherwise is
+    found out."""
+    place = shipped("x86-64-v2")[0].parent
+    key, pub = me.home / "key.pem", me.home / "pub.pem"
+    for words in (["genpkey", "-algorithm", "ed25519", "-out", key],
+                  ["pkey", "-in", key, "-pubout", "-out", pub]):
+        subprocess.run(["openssl", *words], check=True, capture_output=True)
+    warmpack("create", "-f", me.home / "s.tgz", "-C", place, "--sign", key, "app", home=me.home)
+    warmpack("extract", "-f", me.home / "s.tgz", "-C", here, "--trust", pub, home=me.home)
+    packed = indexes(here)
+    if "--restamp" in more:
+        os.utime(here / "app/pkg/k.py", ns=(10**18, 10**18))
+        warmpack("restore", here, *more, home=me.home)
+        assert all(indexes(here)[path] != packed[path] for path in packed)
+    warmpack("retarget", here, "--for", PYTHON, *[m for m in more if m == "--prune"], home=me.home)
+    assert indexes(here) != packed
+    warmpack("verify", here, "--trust", pub, home=me.home)
+    warmpack("restore", here, "--trust", pub, *([] if "--prune" in more else more), home=me.home)
+    path, text = next(item for item in indexes(here).items() if b"float64" in item[1])
+    path.write_bytes(text.replace(b"float64", b"float32", 1))
+    done = warmpack("verify", here, "--trust", pub, home=me.home, expect=2)
+    assert "is not a cache that was packed and signed" in done.err

@@ -1,0 +1,175 @@
+/* Reads Ed25519 keys, signs, and verifies signatures. */
+
+#include "base/ed25519.h"
+
+#include <errno.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+
+enum { KEY_LARGEST = 64 << 10 }; /* bytes of a key's file */
+
+struct ed25519_key {
+    EVP_PKEY *pkey;
+    unsigned char public[ED25519_PUBLIC_SIZE];
+};
+
+/* A password is never asked for. */
+static int no_password(char *out, int size, int writes, void *arg)
+{
+    (void)out, (void)size, (void)writes, (void)arg;
+    return -1;
+}
+
+static bool has(const struct buf *text, const char *word)
+{
+    return memmem(text->data, text->size, word, strlen(word)) != NULL;
+}
+
+static int read_text(const char *path, struct buf *text, struct wp_error *err)
+{
+    int r = file_read(path, KEY_LARGEST, text, NULL);
+
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    return r < 0 ? error_set(err, -r, path, "cannot read the key") : 0;
+}
+
+/* A text that held a private key is overwritten. */
+static void forget(struct buf *text)
+{
+    if (text->data)
+        explicit_bzero(text->data, text->size);
+    buf_free(text);
+}
+
+typedef EVP_PKEY *pem_reader(BIO *, EVP_PKEY **, pem_password_cb *, void *);
+
+/* NULL: it is none, or no memory. */
+static EVP_PKEY *parse(const struct buf *text, pem_reader *read)
+{
+    BIO *in = BIO_new_mem_buf(text->data, (int)text->size);
+    EVP_PKEY *pkey = in ? read(in, NULL, no_password, NULL) : NULL;
+
+    BIO_free(in);
+    ERR_clear_error();
+    return pkey;
+}
+
+/* Fills OUT where PKEY, which PATH holds, is a key of this kind. */
+static int take_public(const EVP_PKEY *pkey, const char *path,
+                       unsigned char out[ED25519_PUBLIC_SIZE], struct wp_error *err)
+{
+    const char *kind = EVP_PKEY_get0_type_name(pkey);
+    size_t n = ED25519_PUBLIC_SIZE;
+
+    if (!EVP_PKEY_is_a(pkey, "ED25519"))
+        return error_set(err, 0, path, "is a key of kind %s, not Ed25519", kind ? kind : "unknown");
+    if (EVP_PKEY_get_raw_public_key(pkey, out, &n) != 1 || n != ED25519_PUBLIC_SIZE) {
+        ERR_clear_error();
+        return error_set(err, 0, path, "has no public key");
+    }
+    return 0;
+}
+
+void ed25519_key_free(struct ed25519_key *k)
+{
+    if (k)
+        EVP_PKEY_free(k->pkey);
+    free(k);
+}
+
+static int key_of_text(struct ed25519_key **out, const struct buf *text, const char *path,
+                       struct wp_error *err)
+{
+    struct ed25519_key *k;
+    int r;
+
+    if (has(text, "ENCRYPTED"))
+        return error_set(err, 0, path,
+                         "is encrypted with a password: warmpack takes keys without one");
+    if (has(text, "BEGIN PUBLIC KEY"))
+        return error_set(err, 0, path, "is a public key: signing takes the private one");
+    k = calloc(1, sizeof *k);
+    if (!k)
+        return error_nomem(err);
+    k->pkey = parse(text, PEM_read_bio_PrivateKey);
+    r = k->pkey ? take_public(k->pkey, path, k->public, err)
+                : error_set(err, 0, path, "is no private key in PEM, as openssl genpkey writes it");
+    if (r < 0)
+        ed25519_key_free(k);
+    else
+        *out = k;
+    return r;
+}
+
+int ed25519_key_read(struct ed25519_key **out, const char *path, struct wp_error *err)
+{
+    struct buf text = {0};
+    int r = read_text(path, &text, err);
+
+    if (r == 0)
+        r = key_of_text(out, &text, path, err);
+    forget(&text);
+    return r;
+}
+
+void ed25519_key_public(const struct ed25519_key *k, unsigned char out[ED25519_PUBLIC_SIZE])
+{
+    memcpy(out, k->public, ED25519_PUBLIC_SIZE);
+}
+
+int ed25519_public_read(const char *path, unsigned char out[ED25519_PUBLIC_SIZE],
+                        struct wp_error *err)
+{
+    struct buf text = {0};
+    int r = read_text(path, &text, err);
+    EVP_PKEY *pkey = NULL;
+
+    if (r == 0 && has(&text, "PRIVATE KEY"))
+        r = error_set(err, 0, path, "is a private key: give the public one");
+    if (r == 0) {
+        pkey = parse(&text, PEM_read_bio_PUBKEY);
+        r = pkey ? take_public(pkey, path, out, err)
+                 : error_set(err, 0, path, "is no public key in PEM");
+    }
+    EVP_PKEY_free(pkey);
+    forget(&text);
+    return r;
+}
+
+int ed25519_sign(const struct ed25519_key *k, const void *data, size_t n,
+                 unsigned char out[ED25519_SIGNATURE_SIZE])
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    size_t size = ED25519_SIGNATURE_SIZE;
+    bool signs = ctx && EVP_DigestSignInit(ctx, NULL, NULL, NULL, k->pkey) == 1 &&
+                 EVP_DigestSign(ctx, out, &size, data, n) == 1 && size == ED25519_SIGNATURE_SIZE;
+
+    EVP_MD_CTX_free(ctx);
+    ERR_clear_error();
+    return signs ? 0 : -ENOMEM;
+}
+
+int ed25519_verify(const unsigned char public[ED25519_PUBLIC_SIZE], const void *data, size_t n,
+                   const unsigned char signature[ED25519_SIGNATURE_SIZE])
+{
+    EVP_PKEY *pkey =
+        EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public, ED25519_PUBLIC_SIZE);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    int r = -ENOMEM;
+
+    if (pkey && ctx && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, pkey) == 1)
+        r = EVP_DigestVerify(ctx, signature, ED25519_SIGNATURE_SIZE, data, n) == 1;
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(pkey);
+    ERR_clear_error();
+    return r;
+}

@@ -1,0 +1,46 @@
+/* Restoring only what was signed: refuses files and caches that are not what was packed. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "job.h"
+#include "tree/beneath.h"
+
+int restore_signed_begin(struct restore *restore, struct wp_error *err)
+{
+    int r =
+        restore->trust.count ? trees_signed_begin(&restore->is_signed, &restore->trees, err) : 0;
+
+    return r == 0 && restore->trust.count ? trees_signed_files(&restore->is_signed, err) : r;
+}
+
+static int check(struct restore *restore, const struct placed_index *placed, struct wp_error *err)
+{
+    _cleanup_free_ char *dir = path_dir(placed->path);
+    _cleanup_close_ int fd = -1;
+
+    if (!dir)
+        return error_nomem(err);
+    fd = beneath_open(placed->fd, *dir ? dir : ".", O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return error_set(err, -fd, placed->shown, "cannot be read");
+    return trees_signed_index(&restore->is_signed, placed->source_shown, fd,
+                              path_base(placed->path), placed->shown, err);
+}
+
+int restore_signed_caches(struct restore *restore, const struct repair *repair,
+                          struct wp_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < repair->layout->placed_count && r == 0 && restore->trust.count; i++) {
+        const struct placed_index *placed = &repair->layout->placed[i];
+
+        if (!placed->removed && placed->fd >= 0)
+            r = check(restore, placed, err);
+    }
+    return r;
+}

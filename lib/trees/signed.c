@@ -1,0 +1,284 @@
+/* Compares the files and caches of a tree with its signed manifests. */
+
+#include "signed.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/path.h"
+#include "manifest/wheel_record.h"
+#include "numba/caches.h"
+#include "numba/index_write.h"
+#include "numba/key.h"
+#include "tree/beneath.h"
+
+int trees_signed_begin(struct trees_signed *s, const struct trees *trees, struct wp_error *err)
+{
+    int r = 0;
+
+    *s = (struct trees_signed){.trees = trees};
+    if (trees->damaged_count)
+        return error_set(err, EKEYREJECTED, NULL, "%s", trees->damaged[0].message);
+    if (!trees->count)
+        return error_set(err, EKEYREJECTED, trees->dir,
+                         "has no manifest, and so nothing says who packed it");
+    s->originals = calloc(trees->count, sizeof *s->originals);
+    if (!s->originals)
+        return error_nomem(err);
+    for (size_t i = 0; i < trees->count && r == 0; i++) {
+        const struct tree_manifest *t = &trees->list[i];
+
+        if (t->has_state)
+            r = originals_read(&s->originals[i], t->state_text.data, t->state_text.size, t->name,
+                               err);
+    }
+    return r;
+}
+
+void trees_signed_clear(struct trees_signed *s)
+{
+    for (size_t i = 0; s->originals && i < s->trees->count; i++)
+        originals_clear(&s->originals[i]);
+    free(s->originals);
+    *s = (struct trees_signed){0};
+}
+
+/* ---- Files ------------------------------------------------------------------------------- */
+
+/* Has file PATH beneath FD the digest of E? 1; 0: it has not; -ENOENT: it is not there. */
+static int has_content(int fd, const char *path, const struct entry *e)
+{
+    _cleanup_close_ int file = beneath_open(fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    unsigned char digest[SHA256_SIZE];
+    struct stat st;
+    int r;
+
+    if (file < 0)
+        return error_is_absence(file) ? -ENOENT : file;
+    if (fstat(file, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || !e->has_sha256)
+        return 0;
+    r = sha256_of_file(file, digest);
+    return r < 0 ? r : memcmp(digest, e->sha256, SHA256_SIZE) == 0;
+}
+
+/* A wheel's RECORD, which has no digest, is no code, and installers write it anew. */
+static bool is_checked(const struct entry *e)
+{
+    return e->type == ENTRY_FILE && !e->absent && e->has_sha256 && !caches_is_part(e->path) &&
+           own_home_at(e->path) < 0;
+}
+
+static int check_file(const struct trees_signed *s, const struct tree_manifest *t,
+                      const struct entry *e, struct wp_error *err)
+{
+    bool gone = false;
+    _cleanup_free_ char *path = tree_path(t, e->path, &gone);
+    int r = path ? has_content(s->trees->fd, path, e) : gone ? 1 : -ENOMEM;
+
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    if (r == -ENOENT || r > 0)
+        return 0;
+    return r < 0 ? error_set(err, -r, path, "cannot be read")
+                 : error_set(err, EKEYREJECTED, path, "is not what was packed and signed");
+}
+
+int trees_signed_files(const struct trees_signed *s, struct wp_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < s->trees->count; i++) {
+        const struct tree_manifest *t = &s->trees->list[i];
+
+        for (size_t k = 0; k < t->m.entry_count && r == 0; k++) {
+            r = context_check(s->trees->context, err);
+            if (r == 0 && is_checked(&t->m.entries[k]))
+                r = check_file(s, t, &t->m.entries[k], err);
+        }
+    }
+    return r;
+}
+
+/* ---- Indexes ----------------------------------------------------------------------------- */
+
+static bool is_packed(const void *text, size_t size, const struct entry *e)
+{
+    unsigned char digest[SHA256_SIZE];
+
+    sha256_of(text, size, digest);
+    return memcmp(digest, e->sha256, SHA256_SIZE) == 0;
+}
+
+/* Is index I the one that was packed as E, with STAMP, but for its stamp? 1, 0 or -ENOMEM. */
+static int is_restamped(const struct index *i, const struct entry *e, const struct wp_stamp *stamp)
+{
+    _cleanup_buf_ struct buf text = {0};
+    int r;
+
+    if (is_packed(i->text, i->size, e))
+        return 1;
+    if (i->stamp.kind != stamp->kind)
+        return 0;
+    r = index_restamp(i, i->text, i->size, stamp, &text, NULL);
+    return r == -ENOMEM ? r : r == 0 && is_packed(text.data, text.size, e);
+}
+
+/* The number in WAS of the overload with data file DATA; WAS->count: none. */
+static size_t find_data(const struct index *was, const char *data)
+{
+    size_t i = 0;
+
+    while (i < was->count && strcmp(was->overloads[i].data, data) != 0)
+        i++;
+    return i;
+}
+
+/* Adds to W overload O as it was in WAS, with the CPU that its key says now. */
+static int add_as_now(struct index_writer *w, const struct index *was,
+                      const struct index_overload *o)
+{
+    const size_t which = find_data(was, o->data);
+    _cleanup_(key_clear) struct key key = {0};
+    struct index_cpu cpu;
+    int r;
+
+    if (which == was->count)
+        return -ENOTSUP;
+    if (pickle_equal(was->overloads[which].key, o->key) == 1)
+        return index_writer_add(w, was, which, NULL, NULL, NULL);
+    r = key_read_cpu(&key, o->key);
+    if (r < 0 || !key.cpu || !key.features)
+        return r < 0 ? r : -ENOTSUP;
+    cpu = (struct index_cpu){.name = key.cpu, .features = key.features};
+    return index_writer_add(w, was, which, &cpu, NULL, NULL);
+}
+
+/* Is NOW what retargeting makes of TEXT, an index as it was, maybe without some overloads? 1, 0 or
+ * -ENOMEM. */
+static int is_made_of(const struct index *now, const struct buf *text)
+{
+    _cleanup_(index_clear) struct index was = {0};
+    _cleanup_buf_ struct buf made = {0};
+    struct index_writer *w = NULL;
+    int r = index_read(&was, text->data, text->size, NULL);
+
+    if (r == 0)
+        r = index_writer_new(&w, &was, NULL);
+    for (size_t i = 0; i < now->count && r == 0; i++)
+        r = add_as_now(w, &was, &now->overloads[i]);
+    if (r == 0)
+        r = index_writer_finish(w, &made, NULL);
+    index_writer_free(w);
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
+    return made.size == now->size && memcmp(made.data, now->text, now->size) == 0;
+}
+
+/* Is NOW the index of LINE, packed as E, with keys of another CPU? It is made again from what the
+ * state keeps, which must be what was packed, and compared to the byte. 1, 0 or -ENOMEM. */
+static int is_retargeted(const struct index *now, const struct manifest_original *original,
+                         const struct manifest_index *line, const struct entry *e)
+{
+    _cleanup_(index_clear) struct index was = {0};
+    _cleanup_buf_ struct buf stamped = {0};
+    int r = original ? index_read(&was, original->text.data, original->text.size, NULL) : -EINVAL;
+
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
+    r = is_restamped(&was, e, &line->stamp);
+    if (r <= 0)
+        return r;
+    if (was.stamp.kind != now->stamp.kind)
+        return 0;
+    r = is_made_of(now, &original->text);
+    if (r != 0) /* to the byte, with its stamp */
+        return r;
+    r = index_restamp(&was, original->text.data, original->text.size, &now->stamp, &stamped, NULL);
+    return r == -ENOMEM ? r : r < 0 ? 0 : is_made_of(now, &stamped);
+}
+
+/* Have the data files of NOW, in directory FD, the content that was packed beside LINE's index? */
+static int has_data(const struct tree_manifest *t, const struct manifest_index *line,
+                    const struct index *now, int fd)
+{
+    _cleanup_free_ char *dir = path_dir(line->index);
+
+    for (size_t i = 0; dir && i < now->count; i++) {
+        _cleanup_free_ char *path = path_join(dir, now->overloads[i].data);
+        const struct entry *e = path ? manifest_find(&t->m, path) : NULL;
+        int r = !path ? -ENOMEM : e ? has_content(fd, now->overloads[i].data, e) : 0;
+
+        if (r <= 0 && r != -ENOENT) /* what is not there is not loaded */
+            return r;
+    }
+    return dir ? 1 : -ENOMEM;
+}
+
+/* Is NOW the index of LINE? 1, 0 or negative errno. */
+static int is_of_line(const struct trees_signed *s, size_t tree, const struct manifest_index *line,
+                      const struct index *now, int fd)
+{
+    const struct tree_manifest *t = &s->trees->list[tree];
+    const struct entry *e = manifest_find(&t->m, line->index);
+    int r;
+
+    if (!e || e->type != ENTRY_FILE || !e->has_sha256 || !line->has_stamp)
+        return 0;
+    r = is_restamped(now, e, &line->stamp);
+    if (r == 0)
+        r = is_retargeted(now, originals_find(&s->originals[tree], line->index), line, e);
+    return r > 0 ? has_data(t, line, now, fd) : r;
+}
+
+/* Is NOW, called NAME, of SOURCE, one that a manifest has? 1, 0 or negative errno. */
+static int is_known(const struct trees_signed *s, const char *source, const char *name,
+                    const struct index *now, int fd)
+{
+    for (size_t i = 0; i < s->trees->count; i++) {
+        const struct tree_manifest *t = &s->trees->list[i];
+
+        for (size_t k = 0; k < t->m.index_count; k++) {
+            const struct manifest_index *line = &t->m.indexes[k];
+            _cleanup_free_ char *path = NULL;
+            bool gone = false;
+            int r;
+
+            if (!line->source || strcmp(path_base(line->index), name) != 0)
+                continue;
+            path = tree_path(t, line->source, &gone);
+            if (!path && !gone)
+                return -ENOMEM;
+            r = path && strcmp(path, source) == 0 ? is_of_line(s, i, line, now, fd) : 0;
+            if (r != 0)
+                return r;
+        }
+    }
+    return 0;
+}
+
+int trees_signed_index(const struct trees_signed *s, const char *source, int fd, const char *name,
+                       const char *shown, struct wp_error *err)
+{
+    _cleanup_(index_clear) struct index now = {0};
+    _cleanup_buf_ struct buf text = {0};
+    int r = beneath_read(fd, name, INDEX_LARGEST, &text, NULL);
+
+    if (r == 0)
+        r = index_read(&now, text.data, text.size, NULL);
+    if (r == 0)
+        r = source ? is_known(s, source, name, &now, fd) : 0;
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    if (r < 0 && r != -EINVAL && r != -ENOTSUP)
+        return error_set(err, -r, shown, "cannot be compared with what was signed");
+    return r > 0 ? 0
+                 : error_set(err, EKEYREJECTED, shown,
+                             "is not a cache that was packed and signed, with its code");
+}

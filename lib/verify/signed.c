@@ -1,0 +1,50 @@
+/* Verifies that a tree and the caches that Numba would load for it are what was signed. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "job.h"
+#include "trees/signed.h"
+
+static int check_index(const struct verify_tree *t, const struct trees_signed *s,
+                       const struct wp_index_status *found, struct wp_error *err)
+{
+    _cleanup_free_ char *path = path_append(t->dir, found->index);
+    _cleanup_free_ char *dir = NULL;
+    _cleanup_close_ int fd = -1;
+
+    if (found->index[0] == '/') {
+        free(path);
+        path = strdup(found->index);
+    }
+    dir = path ? path_dir(path) : NULL;
+    if (!dir)
+        return error_nomem(err);
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(err, errno, dir, "cannot open directory");
+    return trees_signed_index(s, found->source, fd, path_base(path), found->index, err);
+}
+
+int verify_signed(struct verify_tree *t, struct wp_error *err)
+{
+    _cleanup_(trees_signed_clear) struct trees_signed s = {0};
+    int r;
+
+    if (!t->trust.count)
+        return 0;
+    r = trees_signed_begin(&s, &t->trees, err);
+    if (r == 0)
+        r = trees_signed_files(&s, err);
+    for (size_t i = 0; i < t->out->count && r == 0; i++) {
+        r = context_check(t->context, err);
+        if (r == 0)
+            r = check_index(t, &s, &t->out->indexes[i], err);
+    }
+    return r;
+}
