@@ -161,7 +161,7 @@ def test_a_signal_ends_what_is_busy_with_a_hole(tmp_path, size, verb):
         # Whatever comes before the hole takes no time to speak of.
         wait_for(lambda: cpu_seconds_of(child) > 0.3, child)
         assert_ends(child, signal.SIGTERM, 143)
-        assert child.stderr.read() == b"warmpack: interrupted\n"
+        assert child.stderr.read().endswith(b"warmpack: interrupted\n")
     assert not (tmp_path / "out.tar").exists()
 
 
@@ -185,7 +185,7 @@ def test_a_signal_ends_what_is_busy_with_a_large_entry_of_a_zip(tmp_path, verb, 
     with started(*verb, "--threads", threads, "-f", "a.zip", cwd=tmp_path) as child:
         wait_for(lambda: cpu_seconds_of(child) > 0.3, child)
         assert_ends(child, signal.SIGTERM, 143)
-        assert child.stderr.read() == b"warmpack: interrupted\n"
+        assert child.stderr.read().endswith(b"warmpack: interrupted\n")
     assert not list((tmp_path / "out").iterdir())
 
 
