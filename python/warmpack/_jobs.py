@@ -34,7 +34,7 @@ def create(archive: PathLike, *paths: PathLike, directory: Optional[PathLike] = 
            caches_only: bool = False, strict: bool = False,
            gzip_members: Optional[str] = None, numeric_owner: bool = False,
            owner: Optional[str] = None, group: Optional[str] = None,
-           threads: Optional[int] = None,
+           sign: Optional[PathLike] = None, threads: Optional[int] = None,
            env: Optional[Mapping[str, str]] = None) -> CreateResult:
     """Packs PATHS, relative to DIRECTORY, with their Numba caches into ARCHIVE, whose suffix
     chooses the format. ENV, here and below, is the program's environment instead of this one."""
@@ -42,7 +42,7 @@ def create(archive: PathLike, *paths: PathLike, directory: Optional[PathLike] = 
                     source_root=source_root, egg_info=egg_info, exclude=exclude,
                     dereference=dereference, caches_only=caches_only, strict=strict,
                     gzip_members=gzip_members, numeric_owner=numeric_owner, owner=owner,
-                    group=group, threads=threads, directory=directory)
+                    group=group, sign=sign, threads=threads, directory=directory)
     names = [os.fspath(path) for path in paths]
     with _url.written(archive) as file:
         result = run(["create", *words, *options(file=file), "--", *names], env)
@@ -59,7 +59,8 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
             exclude: Union[str, Sequence[str], None] = None, if_needed: bool = False,
             replace: bool = False, keep_old_files: bool = False, caches_only: bool = False,
             preserve_permissions: bool = False, no_same_owner: bool = False,
-            numeric_owner: bool = False, threads: Optional[int] = None,
+            numeric_owner: bool = False,
+            trust: PathOrPaths = None, threads: Optional[int] = None,
             env: Optional[Mapping[str, str]] = None) -> ExtractResult:
     """Unpacks ARCHIVE, or the members that match PATTERNS, into DIRECTORY so that every cache
     index stays valid; "lost" of the result counts those that did not."""
@@ -68,7 +69,7 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
                     prune=prune, exclude=exclude, if_needed=if_needed, replace=replace,
                     keep_old_files=keep_old_files, caches_only=caches_only,
                     preserve_permissions=preserve_permissions, no_same_owner=no_same_owner,
-                    numeric_owner=numeric_owner, threads=threads,
+                    numeric_owner=numeric_owner, trust=trust, threads=threads,
                     directory=directory)
     with _url.local(archive) as file:
         return cast(ExtractResult, run(["extract", *words, *options(file=file), "--", *patterns],
@@ -79,12 +80,13 @@ def restore(directory: PathLike, *, manifest: Optional[PathLike] = None,
             layout: Optional[str] = None, cache_dir: Optional[PathLike] = None,
             user: Union[str, int, None] = None, runtime_root: PathOrPaths = None,
             restamp: Optional[str] = None, retarget: Optional[PathLike] = None,
-            prune: bool = False, dry_run: bool = False, threads: Optional[int] = None,
+            prune: bool = False, dry_run: bool = False,
+            trust: PathOrPaths = None, threads: Optional[int] = None,
             env: Optional[Mapping[str, str]] = None) -> RestoreResult:
     """Repairs a tree that another tool unpacked, or that was moved."""
     words = options(layout=layout, cache_dir=cache_dir, user=user, runtime_root=runtime_root,
                     restamp=restamp, retarget=retarget, prune=prune, dry_run=dry_run,
-                    threads=threads)
+                    trust=trust, threads=threads)
     with _url.local(manifest) as file:
         return cast(RestoreResult, run(["restore", *words, *options(manifest=file), "--",
                                         os.fspath(directory)], env))
@@ -106,12 +108,13 @@ def retarget(directory: PathLike, who: Optional[PathLike] = None, *, undo: bool 
 def amend(archive: PathLike, *, source: PathLike, output: Optional[PathLike] = None,
           source_root: PathOrPaths = None, cache_dir: PathOrPaths = None,
           no_cache_dir: bool = False, strict: bool = False, format: Optional[str] = None,
-          level: Optional[int] = None, threads: Optional[int] = None,
+          level: Optional[int] = None,
+          sign: Optional[PathLike] = None, threads: Optional[int] = None,
           env: Optional[Mapping[str, str]] = None) -> AmendResult:
     """Adds a manifest, and the caches of the tree SOURCE, to an archive that another tool made."""
     words = options(source=source, source_root=source_root, cache_dir=cache_dir,
                     no_cache_dir=no_cache_dir, strict=strict, format=format, level=level,
-                    threads=threads)
+                    sign=sign, threads=threads)
     target = archive if output is None else output
     urls = [name for name in (archive, target) if _url.is_url(name)]
     with _url.local(archive) as file, _url.written(target) as made:
@@ -126,13 +129,15 @@ def merge(output: PathLike, *inputs: PathLike, cache_dir: PathOrPaths = None,
           no_cache_dir: bool = False, caches_only: bool = False, strict: bool = False,
           numeric_owner: bool = False, owner: Optional[str] = None, group: Optional[str] = None,
           format: Optional[str] = None, level: Optional[int] = None,
-          gzip_members: Optional[str] = None, threads: Optional[int] = None,
+          gzip_members: Optional[str] = None,
+          sign: Optional[PathLike] = None, threads: Optional[int] = None,
           env: Optional[Mapping[str, str]] = None) -> MergeResult:
     """Makes one archive of several archives and trees of the same sources, which were warmed for
     different CPUs."""
     words = options(cache_dir=cache_dir, no_cache_dir=no_cache_dir, caches_only=caches_only,
                     strict=strict, numeric_owner=numeric_owner, owner=owner, group=group,
-                    format=format, level=level, gzip_members=gzip_members, threads=threads)
+                    format=format, level=level, gzip_members=gzip_members, sign=sign,
+                    threads=threads)
     with contextlib.ExitStack() as stack:
         files = [os.fspath(stack.enter_context(_url.local(path)) or "") for path in inputs]
         made = stack.enter_context(_url.written(output))
@@ -144,12 +149,14 @@ def merge(output: PathLike, *inputs: PathLike, cache_dir: PathOrPaths = None,
 
 def seal(directory: PathLike, *, cache_dir: PathOrPaths = None, no_cache_dir: bool = False,
          source_root: PathOrPaths = None, exclude: Union[str, Sequence[str], None] = None,
-         strict: bool = False, numeric_owner: bool = False, threads: Optional[int] = None,
+         strict: bool = False, numeric_owner: bool = False,
+         sign: Optional[PathLike] = None, threads: Optional[int] = None,
          env: Optional[Mapping[str, str]] = None) -> SealResult:
     """Writes the manifest of a warm tree into it, so that warmpack.locator finds its caches however
     the tree is copied."""
     words = options(cache_dir=cache_dir, no_cache_dir=no_cache_dir, source_root=source_root,
-                    exclude=exclude, strict=strict, numeric_owner=numeric_owner, threads=threads)
+                    exclude=exclude, strict=strict, numeric_owner=numeric_owner, sign=sign,
+                    threads=threads)
     return cast(SealResult, run(["seal", *words, "--", os.fspath(directory)], env))
 
 
@@ -162,11 +169,12 @@ def _one_of(directory: Optional[PathLike], archive: Optional[PathLike]) -> Seque
 def verify(directory: Optional[PathLike] = None, *, archive: Optional[PathLike] = None,
            cache_dir: Optional[PathLike] = None, user: Union[str, int, None] = None,
            runtime_root: PathOrPaths = None, python: Optional[PathLike] = None,
-           fix: bool = False, dry_run: bool = False, threads: Optional[int] = None,
+           fix: bool = False, dry_run: bool = False,
+           trust: PathOrPaths = None, threads: Optional[int] = None,
            env: Optional[Mapping[str, str]] = None) -> VerifyResult:
     """Judges every index of a tree, or of an archive: valid, or why not."""
     words = options(cache_dir=cache_dir, user=user, runtime_root=runtime_root, python=python,
-                    fix=fix, dry_run=dry_run, threads=threads)
+                    fix=fix, dry_run=dry_run, trust=trust, threads=threads)
     with _url.local(archive) as file:
         return cast(VerifyResult, run(["verify", *words, *_one_of(directory, file)], env))
 

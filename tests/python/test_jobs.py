@@ -101,6 +101,23 @@ def test_a_refusal_is_an_error_with_the_programs_line(tmp_path):
     assert caught.value.status == said.returncode == 2
 
 
+def test_only_what_a_trusted_key_has_signed_is_taken(warm_tree, tmp_path):
+    for who in ("mine", "other"):
+        for words in (["genpkey", "-algorithm", "ed25519", "-out", who],
+                      ["pkey", "-in", who, "-pubout", "-out", who + ".pem"]):
+            subprocess.run(["openssl", *words], cwd=tmp_path, check=True, capture_output=True)
+    made = tmp_path / "signed.tgz"
+    warmpack.create(made, warm_tree.name, directory=warm_tree.parent, sign=tmp_path / "mine")
+    with pytest.raises(warmpack.Error, match="no key that is trusted"):
+        warmpack.extract(made, tmp_path / "no", trust=tmp_path / "other.pem")
+    assert not (tmp_path / "no").exists()
+    both = [tmp_path / "other.pem", tmp_path / "mine.pem"]
+    warmpack.extract(made, tmp_path / "o", trust=both)
+    warmpack.restore(tmp_path / "o", trust=both)
+    warmpack.verify(tmp_path / "o", trust=both)
+    warmpack.verify(archive=made, trust=both)
+
+
 def test_names_that_look_like_options_are_names(tmp_path):
     (tmp_path / "-q").mkdir()
     warmpack.create(tmp_path / "odd.tgz", "-q", directory=tmp_path)
