@@ -202,6 +202,7 @@ enum wp_note_kind {
     WP_NOTE_UNKNOWN_CPU, /* code for a CPU or with a feature of which nothing is known */
     WP_NOTE_CLOCK,       /* a source whose time was in the future when it was compiled */
     WP_NOTE_MARKER,      /* keys with a launch configuration, of which numba-cuda is not told */
+    WP_NOTE_TIMES,       /* indexes of which times do not tell whether they are outdated */
     WP_NOTE_COUNT
 };
 /* "grows", "old-root", ...: static; "unknown" where KIND is none. */

@@ -34,6 +34,7 @@ const char *wp_note_name(enum wp_note_kind kind)
         [WP_NOTE_UNKNOWN_CPU] = "unknown-cpu",
         [WP_NOTE_CLOCK] = "clock",
         [WP_NOTE_MARKER] = "marker",
+        [WP_NOTE_TIMES] = "times",
     };
 
     return (unsigned)kind < WP_NOTE_COUNT ? names[kind] : "unknown";

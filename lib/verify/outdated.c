@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "judge/judge.h"
 #include "judge/named.h"
+#include "judge/notes.h"
 #include "judge/outdated.h"
 #include "outdated.h"
 
@@ -137,6 +138,7 @@ static int judge_one(struct looking *l, size_t i, const struct newest *newest, s
 
     if (r < 0 || (r == 0 && outdated_is_older(l, i, newest)))
         return r < 0 ? r : 0;
+    l->untold += r == 0 && outdated_times_are_new(l, i);
     l->source_of[i] = SIZE_MAX;
     if (changed)
         return outdated_say(l, i, changed) < 0 ? error_nomem(err) : 0;
@@ -165,6 +167,19 @@ static int judge_all(struct looking *l, struct wp_error *err)
     return r == 0 ? outdated_by_imports(l, err) : r;
 }
 
+/* Once for all: in a checkout there can be thousands. */
+static int note_untold(const struct looking *l, struct wp_error *err)
+{
+    if (l->untold &&
+        note_add(l->t->out, WP_NOTE_TIMES, NULL,
+                 "%zu %s by content and older than %s: whether other files that the code came from "
+                 "have changed cannot be told",
+                 l->untold, l->untold == 1 ? "index is valid" : "indexes are valid",
+                 l->untold == 1 ? "its source" : "their sources") < 0)
+        return error_nomem(err);
+    return 0;
+}
+
 static void clear(struct looking *l)
 {
     for (size_t k = 0; l->changed && k < l->t->trees.count; k++)
@@ -187,6 +202,8 @@ int verify_outdated(struct verify_tree *t, struct wp_error *err)
         r = look_into_indexes(&l, err);
     if (r == 0 && l.any)
         r = judge_all(&l, err);
+    if (r == 0)
+        r = note_untold(&l, err);
     clear(&l);
     return r;
 }

@@ -12,6 +12,7 @@ struct looking {
     size_t *source_of; /* by number in the report: of its source in PATHS, or SIZE_MAX where it is
                           judged, or not to be; owned */
     bool any;          /* of them */
+    size_t untold;     /* how many are valid by their content and older than their source */
     size_t *sources;   /* each once, sorted; owned */
     size_t source_count;
     struct came_from from;
@@ -42,5 +43,7 @@ struct newest {
 struct newest outdated_newest(const struct looking *l);
 /* Is index number I older than N, and do times tell? */
 bool outdated_is_older(const struct looking *l, size_t i, const struct newest *n);
+/* Has index number I, whose stamp is of content, a source that was given its time later? */
+bool outdated_times_are_new(const struct looking *l, size_t i);
 /* Judges the indexes that have a source still by the files that they can come from. */
 int outdated_by_imports(struct looking *l, struct wp_error *err);

@@ -102,6 +102,15 @@ bool outdated_is_older(const struct looking *l, size_t i, const struct newest *n
                              compiled, own, n->time) == OUTDATED;
 }
 
+bool outdated_times_are_new(const struct looking *l, size_t i)
+{
+    const struct wp_index_status *s = &l->t->out->indexes[i];
+    struct timespec compiled, own;
+
+    return s->stamp.kind == WP_STAMP_CONTENT && compiled_at(l, s, &compiled) &&
+           time_of(l, l->source_of[i], &own) && time_is_before(compiled, own);
+}
+
 /* For each set the newest of its files and of those that it leads to. Allocated. */
 static struct newest *newest_of_sets(const struct looking *l, const struct depends *d)
 {

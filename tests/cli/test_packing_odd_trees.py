@@ -100,6 +100,18 @@ def test_a_lock_of_an_earlier_extraction_is_not_packed(runner, tmp_path):
     assert "app/.warmpack.locked" in names
 
 
+def test_locks_beside_indexes_are_not_packed(runner, tmp_path):
+    """As numba-cache-lock makes them."""
+    cache = tmp_path / "app" / "__pycache__"
+    trees.write(cache / "k.f-1.py311.nbi.lock")
+    trees.write(cache / "k.f-1.py311.nbi.locked", b"not one")
+    trees.write(tmp_path / "app" / "poetry.lock", b"not one")
+    runner.ok("create", "-f", "a.tar", "app")
+    names = members(runner, "a.tar")
+    assert "app/__pycache__/k.f-1.py311.nbi.lock" not in names
+    assert {"app/__pycache__/k.f-1.py311.nbi.locked", "app/poetry.lock"} < set(names)
+
+
 def pack_while(runner, tmp_path, change, *options):
     """Packs tree/ and calls CHANGE after the walk, before any z file is read: what -v prints has
     nowhere to go by then. Returns status and what was said."""

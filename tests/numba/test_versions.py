@@ -157,6 +157,10 @@ def test_content_alone_decides_where_numba_looks_at_content_alone(here, me):
     root = write_small(here / "app")
     assert run_small(root, me.home) == (0, 3)
     assert kinds_of_stamps(root, me.home) == {"content"}
+    assert "times  " not in warmpack("verify", root, home=me.home).out
+    os.utime(root / "pkg" / "k.py")
+    done = warmpack("verify", root, home=me.home)
+    assert done.counts == (3, 3) and done.out.count("times  3 indexes are valid by content") == 1
     give_new_times(root)
     assert warmpack("verify", root, home=me.home).counts == (3, 3)
     assert run_small(root, me.home) == (3, 0)
