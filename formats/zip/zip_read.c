@@ -272,6 +272,14 @@ static void reader_expect_all(struct format_reader *base)
 
 /* ---- The manifest ------------------------------------------------------------------------ */
 
+/* Does one of the first N entries have the name of the manifest, too? */
+static bool has_second(const struct zip_archive *a, size_t n)
+{
+    while (n > 0 && strcmp(zip_name(a, &a->entries[n - 1]), a->mark) != 0)
+        n--;
+    return n > 0;
+}
+
 static int reader_manifest(struct format_reader *base, struct buf *path, struct buf *text,
                            struct wp_error *err)
 {
@@ -284,6 +292,8 @@ static int reader_manifest(struct format_reader *base, struct buf *path, struct 
             continue;
         if (e->size > MANIFEST_LARGEST)
             return error_set(err, EFBIG, r->a.mark, "the manifest is too large");
+        if (has_second(&r->a, i))
+            return error_set(err, EBADMSG, r->a.mark, "the archive has a second manifest");
         if (buf_add_str(path, r->a.mark) < 0)
             return error_nomem(err);
         int rc = read_whole(r, e, text, manifest_may_grow, err);

@@ -1,6 +1,7 @@
 /* Packing: walks the members that are to be packed, and drops what is not. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,9 +42,20 @@ static int root_of(struct pack *p, const char *dir, struct wp_error *err)
     return walk_add_root(&p->walk, dir, err);
 }
 
+/* Is PATH, as named, the archive that is written? */
+static bool is_output(const struct walk *w, unsigned root, const char *path,
+                      const struct walk_options *o)
+{
+    struct stat st;
+
+    return o->skip_ino && fstatat(w->root_fds[root], path, &st, 0) == 0 &&
+           st.st_dev == o->skip_dev && st.st_ino == o->skip_ino;
+}
+
 int pack_walk_members(struct pack *p, size_t *ends, struct wp_error *err)
 {
     struct walk_options options;
+    bool is_named = false;
 
     pack_walk_options(p, &options);
     for (size_t i = 0; i < p->o->member_count; i++) {
@@ -72,8 +84,12 @@ int pack_walk_members(struct pack *p, size_t *ends, struct wp_error *err)
         if (r < 0)
             return r;
         ends[i] = p->walk.count;
+        is_named |= is_output(&p->walk, (unsigned)root, path, &options);
     }
-    return 0;
+    /* An archive of nothing would take the place of what is there. */
+    return p->walk.count || !is_named
+               ? 0
+               : error_set(err, 0, p->o->archive, "not made: there is nothing to pack but itself");
 }
 
 struct walk_item *pack_add_item(struct pack *p, struct wp_error *err)

@@ -219,6 +219,18 @@ def test_an_archive_inside_the_tree_does_not_change_the_next_one(warmpack, tmp_p
     assert set(first) == set(members(app / "a.tgz"))
 
 
+def test_an_archive_of_nothing_but_itself_is_not_made(warmpack, tmp_path, app):
+    """GNU tar leaves an archive without files in its place, exit status 0."""
+    old = write(tmp_path / "a.tar", "old")
+    result = warmpack("-cf", "a.tar", "a.tar")
+    assert b"a.tar: is the archive being written; not packed" in result.stderr
+    assert result.returncode == 2
+    assert b"a.tar: not made: there is nothing to pack but itself" in result.stderr
+    assert old.read_text() == "old"
+    warmpack.ok("-cf", "a.tar", "a.tar", "app")
+    assert "app/k.py" in members(old) and "a.tar" not in members(old)
+
+
 def test_an_archive_through_a_symlink_is_written_where_it_points(warmpack, tmp_path, app):
     (tmp_path / "real").mkdir()
     write(tmp_path / "real/a.tgz", "old")

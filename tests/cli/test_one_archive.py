@@ -116,3 +116,58 @@ def test_an_archive_without_the_manifest_that_it_names_is_truncated(warmpack, pa
     reorder = reorder_zip if zipfile.is_zipfile(archive) else reorder_tar
     reorder(archive, other, without=manifest)
     trees.refused(warmpack(*words, "-f", archive), "its manifest is missing")
+
+
+def second_in_tar(path, name, text):
+    """Puts an entry between the first header and the rest, and leads the pointer to the manifest
+    behind it."""
+    old = path.read_bytes()
+    with tarfile.open(path) as archive:
+        (first, *_, manifest) = archive.getmembers()
+        at = first.offset
+        pointer = manifest.pax_headers["comment"]
+    offset = int(pointer.split("=")[1])
+    entry = tarfile.TarInfo(name)
+    entry.size = len(text)
+    added = entry.tobuf(tarfile.USTAR_FORMAT) + text.encode().ljust(512, b"\0")
+    new = f"warmpack-manifest-offset={offset + len(added)}"
+    assert len(new) == len(pointer) and len(text) <= 512
+    path.write_bytes(old[:at] + added + old[at:].replace(pointer.encode(), new.encode()))
+
+
+def second_in_zip(path, name, text):
+    with zipfile.ZipFile(path) as old:
+        members = [(m, old.read(m)) for m in old.infolist()]
+        mark = old.comment
+    with zipfile.ZipFile(path, "w") as new:
+        new.comment = mark
+        new.writestr(name, text)
+        for member, content in members:
+            if member.filename == name:
+                member.filename = "x" + name[1:]
+            new.writestr(member, content)
+    path.write_bytes(path.read_bytes().replace(b"x" + name[1:].encode(), name.encode()))
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_a_second_manifest_is_refused_by_all_that_read_more_than_the_first(warmpack, tmp_path,
+                                                                          kind):
+    """list and verify of a tar read the manifest alone, as their manual pages say; a zip's
+    directory is read in any case."""
+    archive = tmp_path / f"a.{kind}"
+    write(tmp_path / "tree/app/k.py", "x = 1\n" * 2000, ns=OLD)
+    index(tmp_path / "tree/app/k.py")
+    warmpack.ok("create", "-qf", archive, "-C", "tree", "app")
+    (manifest,) = [n for n in names(archive) if n.endswith("/manifest.jsonl")]
+    {"tar": second_in_tar, "zip": second_in_zip}[kind](archive, manifest, TEXT)
+    assert names(archive).count(manifest) == 2
+    for words in [["list"], ["verify"]]:
+        if kind == "tar":
+            warmpack.ok(*words, "-f", archive)
+        else:
+            trees.refused(warmpack(*words, "-f", archive), "the archive has a second manifest")
+    for words in [["verify", "--json"], ["inspect"], ["extract", "-C", "out"],
+                  ["amend", "--source", "tree"]]:
+        said = warmpack(*words, "-f", archive)
+        trees.refused(said, manifest)
+    assert not (tmp_path / "out").exists()
