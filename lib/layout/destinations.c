@@ -1,9 +1,11 @@
 /* The layout, where to: finds the roots, and the destinations that each record has below them. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -40,6 +42,27 @@ int layout_begin(struct layout *l, const struct layout_options *o, struct wp_err
     return find_cache_below(l, err);
 }
 
+int layout_refuse_unwritable(int errnum, const char *dir, struct wp_error *err)
+{
+    return error_set(
+        err, errnum, dir,
+        "cannot be written to: name a place for its caches with --cache-dir, or seal it "
+        "where it can be, and Numba reads it as it is: see warmpack-locator(7)");
+}
+
+int layout_is_apart(int fd, const char *dir_path, enum wp_layout kind, const char *cache_dir,
+                    struct wp_error *err)
+{
+    _cleanup_free_ char *path = NULL;
+
+    if (!cache_dir || (kind != WP_LAYOUT_AUTO && kind != WP_LAYOUT_CACHE_DIR) ||
+        faccessat(fd, ".", W_OK, AT_EACCESS) == 0 || (errno != EROFS && errno != EACCES))
+        return 0;
+    path = path_absolute(cache_dir);
+    return path ? !path_is_under(path, dir_path)
+                : error_set(err, errno, cache_dir, "cannot be found");
+}
+
 const char *layout_user_root(struct layout *l)
 {
     if (!l->user_root)
@@ -67,10 +90,13 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
         return error_set(err, 0, NULL, "the user has no name, and so no home directory for caches");
     if (!path)
         return error_nomem(err);
+    if (root == LAYOUT_TREE && faccessat(l->o.target_fd, ".", W_OK, AT_EACCESS) < 0 &&
+        (errno == EROFS || errno == EACCES))
+        return layout_refuse_unwritable(errno, path, err);
     if (!*l->o.staging)
         r = staging_new(l->o.staging, &l->o.staging_options, err);
-    /* The tree is always the first. */
-    if (r == 0 && root != LAYOUT_TREE)
+    /* The tree is always the first, where anything is written to it. */
+    if (r == 0 && root != LAYOUT_TREE && !l->o.apart)
         r = layout_area(l, LAYOUT_TREE, err);
     if (r >= 0)
         r = staging_add_area_for(*l->o.staging, path, given ? &owner : NULL, err);

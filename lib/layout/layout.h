@@ -104,6 +104,7 @@ struct layout_options {
     const char *dir_path;  /* absolute */
     int tree_fd;           /* the tree as it is now: the staged one, or the target */
     int target_fd;         /* what the tree is merged into */
+    bool apart;            /* nothing is written to the tree: see layout_is_apart */
     bool dry_run;
     bool looking; /* stops with -EAGAIN, and no error set, before anything is staged */
     mode_t umask;
@@ -113,7 +114,8 @@ struct layout_options {
     bool (*is_source)(void *ctx, const char *path);
     void *ctx;
     struct staging_options staging_options;
-    struct staging **staging; /* *STAGING NULL: made when it is needed; else area 0 is the tree */
+    struct staging **staging; /* *STAGING NULL: made when it is needed; else area 0 is the tree, or
+                                 the staged one of a tree that is only read */
 };
 
 /* Which kinds of places have caches. */
@@ -146,6 +148,13 @@ struct layout {
     char *where_root;     /* the cache root as the consumer sees it, or NULL; owned */
 };
 
+/* May nobody write to the tree at DIR_PATH, directory FD, while KIND and CACHE_DIR, NULL for none,
+ * send all caches to a place outside it? Then the tree is only read, and the layout is CACHE_DIR.
+ * 1, 0, or negative errno. */
+int layout_is_apart(int fd, const char *dir_path, enum wp_layout kind, const char *cache_dir,
+                    struct wp_error *err);
+/* Says what works where the tree at DIR cannot be written to. */
+int layout_refuse_unwritable(int errnum, const char *dir, struct wp_error *err);
 /* Fills L with O, whose members live as long as L. Clear it in any case. */
 int layout_begin(struct layout *l, const struct layout_options *o, struct wp_error *err);
 /* Adds a record (taken over, also on failure). */

@@ -31,6 +31,12 @@ static char *cache_path(const struct tree_manifest *t, const struct manifest_cac
     return strdup(left ? left : "");
 }
 
+/* Where caches in the tree lie; what is only read is copied from there. */
+static enum layout_root tree_root(const struct restore *restore)
+{
+    return restore->apart ? LAYOUT_FOREIGN : LAYOUT_TREE;
+}
+
 /* Caches as the archive had them: in the tree's own home, and inside the tree. */
 static int add_archived(struct restore *restore, struct repair *repair, size_t dir,
                         struct wp_error *err)
@@ -47,7 +53,7 @@ static int add_archived(struct restore *restore, struct repair *repair, size_t d
         const struct manifest_cache *c = &repair->t->m.caches[i];
         _cleanup_free_ char *path = NULL, *below = NULL;
         struct restore_place p = {.kind = kinds[c->kind],
-                                  .root = elsewhere ? LAYOUT_FOREIGN : LAYOUT_TREE,
+                                  .root = elsewhere ? LAYOUT_FOREIGN : tree_root(restore),
                                   .fd = elsewhere ? repair->t->foreign : restore->fd};
 
         if (strcmp(c->source, repair->t->dirs[dir].archived) != 0)
@@ -65,7 +71,7 @@ static int add_archived(struct restore *restore, struct repair *repair, size_t d
         if (!below)
             return error_nomem(err);
         /* A root inside the other tree becomes a cache directory like others. */
-        if (elsewhere && p.kind == LAYOUT_INSIDE)
+        if (p.root == LAYOUT_FOREIGN && p.kind == LAYOUT_INSIDE)
             p.kind = LAYOUT_HASHED;
         p.below = below;
         if (!path_is_safe(path))
@@ -81,8 +87,8 @@ static int add_inside(struct restore *restore, struct repair *repair, size_t dir
                       struct wp_error *err)
 {
     for (size_t i = 0; i < repair->t->insides.count; i++) {
-        struct restore_place p = {.kind = LAYOUT_INSIDE,
-                                  .root = LAYOUT_TREE,
+        struct restore_place p = {.kind = restore->apart ? LAYOUT_HASHED : LAYOUT_INSIDE,
+                                  .root = tree_root(restore),
                                   .fd = restore->fd,
                                   .below = repair->t->insides.v[i]};
 
@@ -101,7 +107,8 @@ static int add_inside(struct restore *restore, struct repair *repair, size_t dir
 static int add_in_tree(struct restore *restore, struct repair *repair, size_t dir,
                        struct wp_error *err)
 {
-    struct restore_place own = {.kind = LAYOUT_IN_TREE, .root = LAYOUT_TREE, .fd = restore->fd};
+    struct restore_place own = {
+        .kind = LAYOUT_IN_TREE, .root = tree_root(restore), .fd = restore->fd};
     struct restore_place other = {
         .kind = LAYOUT_IN_TREE, .root = LAYOUT_FOREIGN, .fd = repair->t->foreign};
     const char *archived = repair->t->dirs[dir].archived;
@@ -134,7 +141,7 @@ static int open_root(struct restore *restore, struct repair *repair, const char 
 {
     p->below = "";
     if (path_is_under(path, restore->dir_path)) {
-        p->root = LAYOUT_TREE;
+        p->root = tree_root(restore);
         p->fd = restore->fd;
         p->below = path_from(path, restore->dir_path);
         return 1;
@@ -300,6 +307,7 @@ int restore_begin_layout(struct restore *restore, struct repair *repair, struct 
         .dir_path = restore->dir_path,
         .tree_fd = restore->fd,
         .target_fd = restore->fd,
+        .apart = restore->apart,
         .dry_run = restore->o->dry_run,
         .looking = restore->looking,
         .umask = restore->umask,
@@ -309,6 +317,8 @@ int restore_begin_layout(struct restore *restore, struct repair *repair, struct 
         .staging = &repair->staging};
     int r = choose_layout(restore, repair, &o, err);
 
+    if (restore->apart) /* a cache root inside the tree, too, goes there */
+        o.kind = WP_LAYOUT_CACHE_DIR;
     return r < 0 ? r : layout_begin(repair->layout, &o, err);
 }
 

@@ -35,6 +35,7 @@ int graft_begin(struct graft **out, const struct graft_options *o, struct wp_err
                                 .roots = o->roots,
                                 .fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 0),
                                 .repairs = &g->repair};
+    restore->apart = o->apart;
     restore->trees = (struct trees){
         .dir = o->o->dir, .dir_path = o->dir_path, .fd = restore->fd, .list = &g->t, .count = 1};
     g->repair = (struct repair){
@@ -124,7 +125,7 @@ int graft_finish(struct graft *g, size_t *restamped, size_t *lost, struct wp_err
         r = restore_stamps(restore, &g->repair, STAMPS_STAYING, err);
     if (r == 0)
         r = restore_pycs(restore, &g->repair, err);
-    if (r == 0)
+    if (r == 0 && !restore->apart)
         r = restore_record(restore, &g->repair, err);
     if (r == 0)
         restore_report_missing(restore, &g->repair);

@@ -18,7 +18,8 @@ struct graft_options {
     unsigned strip;   /* --strip-components */
     const char *dir_path;
     char **roots;
-    int fd; /* of the tree */
+    int fd;     /* of the tree */
+    bool apart; /* which is only read */
     struct pool *pool;
 };
 

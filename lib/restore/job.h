@@ -81,6 +81,7 @@ struct restore {
     struct wp_restore_result *result;
     struct pool *pool;
     bool grafting;      /* only sources and caches are of interest */
+    bool apart;         /* the tree is only read, and its caches go elsewhere */
     bool early;         /* nothing in the tree may change yet */
     bool looking;       /* nothing may change at all: see look.c */
     char *dir_path;     /* of the tree: absolute, lexical; owned */

@@ -130,7 +130,7 @@ static int commit(struct restore *restore, struct repair *repair, struct wp_erro
     if (r < 0)
         return r;
     layout_finish(repair->layout);
-    if (cache)
+    if (cache && !restore->apart)
         (void)beneath_rmdir(restore->fd, cache); /* where nothing lies in it any more */
     return 0;
 }
@@ -168,7 +168,7 @@ static int put_all(struct restore *restore, struct repair *repair, struct wp_err
         r = restore_stamps(restore, repair, STAMPS_STAYING, err);
     if (r == 0)
         r = restore_pycs(restore, repair, err);
-    return r == 0 && !dry_run ? restore_record(restore, repair, err) : r;
+    return r == 0 && !dry_run && !restore->apart ? restore_record(restore, repair, err) : r;
 }
 
 static int verify(struct restore *restore, struct repair *repair, struct wp_error *err)
@@ -241,6 +241,15 @@ static int open_tree(struct restore *restore, struct wp_error *err)
     restore->fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (restore->fd < 0)
         return error_set(err, errno, dir, "cannot open directory");
+    r = layout_is_apart(restore->fd, restore->dir_path, restore->o->layout, restore->o->cache_dir,
+                        err);
+    if (r < 0)
+        return r;
+    restore->apart = r > 0;
+    if (restore->apart)
+        report(restore->context, WP_NOTE, dir,
+               "cannot be written to: caches are put into %s, and nothing in it changes",
+               restore->o->cache_dir);
     restore->pool = pool_new(context_threads(restore->context));
     if (!restore->pool)
         return error_set(err, errno, NULL, "cannot start threads");

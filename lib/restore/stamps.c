@@ -261,7 +261,7 @@ int restore_pycs(struct restore *restore, struct repair *repair, struct wp_error
 {
     int r = 0;
 
-    for (size_t i = 0; i < repair->t->m.entry_count && r == 0; i++)
+    for (size_t i = 0; i < repair->t->m.entry_count && r == 0 && !restore->apart; i++)
         if (repair->files[i].status == RESTORED_SAME && restore->o->restamp != WP_RESTAMP_NEVER)
             r = fit_pycs(restore, &repair->files[i], err);
     return r;

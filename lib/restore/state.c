@@ -118,7 +118,7 @@ int restore_state_write(struct restore *restore, struct repair *repair, struct w
     _cleanup_buf_ struct buf text = {0};
     int r;
 
-    if (!t->home)
+    if (!t->home || restore->apart)
         return 0;
     if (repair->root_away && !lies_in_root(repair->layout)) {
         report(restore->context, WP_WARNING, t->state.cache_root,

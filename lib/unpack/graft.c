@@ -43,7 +43,8 @@ static int begin(struct unpack *u, struct wp_error *err)
                               .strip = u->o->strip_components,
                               .dir_path = u->dir_path,
                               .roots = u->roots,
-                              .fd = staging_target(u->staging, 0),
+                              .fd = u->target,
+                              .apart = u->apart,
                               .pool = u->a->pool};
 
     u->graft_options = (struct wp_restore_options){.dir = u->dir,

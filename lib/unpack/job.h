@@ -45,6 +45,9 @@ struct unpack {
     bool told_size;  /* that they are many times the archive's */
     struct staging *staging;
     int tree;                /* descriptor of the staged tree of DIR: area 0 */
+    int target;              /* of DIR itself; the staging's, unless APART */
+    int own_target;          /* DIR, where that is open apart from the staging; -1: it is not */
+    bool apart;              /* DIR is only read: area 0 is made in the cache root, and emptied */
     struct texts texts;      /* of the items */
     struct unpacked **items; /* owned, as are the structs */
     size_t count, room;
@@ -165,6 +168,13 @@ int unpack_restamp(struct unpack *u, struct wp_error *err);
 /* ---- graft.c: --caches-only */
 /* Removes from the staged tree the caches that do not fit the target's sources. */
 int unpack_graft(struct unpack *u, struct wp_error *err);
+
+/* ---- apart.c */
+/* Adds area 0 and fills TARGET. Where caches alone go to a cache root, and DIR is only read, that
+ * is made in the cache root. */
+int unpack_begin_areas(struct unpack *u, struct wp_error *err);
+/* Then: when caches are in their places, nothing else is committed. */
+int unpack_drop_apart(struct unpack *u, struct wp_error *err);
 
 /* ---- verify.c: judges the placed indexes, after the commit */
 int unpack_verify(struct unpack *u, struct wp_error *err);

@@ -117,7 +117,7 @@ static bool is_source(void *ctx, const char *path)
     _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
 
     if (u->grafts)
-        return zipped_sources_exist(staging_target(u->staging, 0), path);
+        return zipped_sources_exist(u->target, path);
     if (zip)
         item = unpack_find(u, zip);
     return item && !item->skipped && item->e.type != ENTRY_DIR;
@@ -262,7 +262,7 @@ static void remove_empty_cache(const struct unpack *u)
 static int begin(struct unpack *u, struct wp_error *err)
 {
     struct layout_options o = {.context = u->a->context,
-                               .kind = u->o->layout,
+                               .kind = u->apart ? WP_LAYOUT_CACHE_DIR : u->o->layout,
                                .cache_dir = u->o->cache_dir,
                                .give = u->o->user && geteuid() == 0,
                                .verify = &u->verify,
@@ -270,7 +270,7 @@ static int begin(struct unpack *u, struct wp_error *err)
                                .dir = u->dir,
                                .dir_path = u->dir_path,
                                .tree_fd = u->tree,
-                               .target_fd = staging_target(u->staging, 0),
+                               .target_fd = u->target,
                                .umask = u->umask,
                                .policy = &u->policy,
                                .dir_entry = dir_entry,

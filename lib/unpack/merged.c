@@ -25,13 +25,12 @@ static bool is_taken(const struct unpack *u, const char *path)
     const struct unpacked *item = unpack_find(u, path);
     struct stat st;
 
-    return item && !item->skipped &&
-           !(u->o->keep_old && beneath_stat(staging_target(u->staging, 0), path, &st) == 0);
+    return item && !item->skipped && !(u->o->keep_old && beneath_stat(u->target, path, &st) == 0);
 }
 
 static int has_content(const struct unpack *u, const char *path, const struct entry *e)
 {
-    _cleanup_close_ int fd = behind_open(staging_target(u->staging, 0), path);
+    _cleanup_close_ int fd = behind_open(u->target, path);
     unsigned char digest[SHA256_SIZE];
     int r = fd < 0 ? fd : sha256_of_file(fd, digest);
 
@@ -93,8 +92,7 @@ static int has_source(const struct unpack *u, const struct manifest_index *line)
 
     if (r == -ENOMEM || (r == 0 && !path && !gone))
         return -ENOMEM;
-    return path &&
-           (is_taken(u, path) || behind_look(staging_target(u->staging, 0), path, &st) != 0);
+    return path && (is_taken(u, path) || behind_look(u->target, path, &st) != 0);
 }
 
 struct leaving {

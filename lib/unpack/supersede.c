@@ -74,7 +74,7 @@ static bool stays(const struct unpack *u, const char *path)
 
     if (u->o->replace && top && path[strlen(top)] && beneath_stat(u->tree, top, &st) == 0)
         return false;
-    return beneath_stat(staging_target(u->staging, 0), path, &st) == 0;
+    return beneath_stat(u->target, path, &st) == 0;
 }
 
 /* Stops at the file that decides. */
@@ -175,9 +175,8 @@ static int remove_names(struct unpack *u, const struct manifest_state *state, co
         if (!path && !(whole && !name && errno == EILSEQ))
             return -ENOMEM;
         if (path && !names_stay(u, root) && path_is_safe(path) &&
-            beneath_stat(u->tree, path, &st) < 0 &&
-            beneath_stat(staging_target(u->staging, 0), path, &st) == 0 && S_ISDIR(st.st_mode) &&
-            staging_set_remove(u->staging, 0, path) < 0)
+            beneath_stat(u->tree, path, &st) < 0 && beneath_stat(u->target, path, &st) == 0 &&
+            S_ISDIR(st.st_mode) && staging_set_remove(u->staging, 0, path) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -245,7 +244,7 @@ static int supersede_in(struct unpack *u, const char *top, struct wp_error *err)
     _cleanup_free_ char *place = path_join(top, MANIFEST_DIR);
     struct trees trees = {.dir = u->dir,
                           .dir_path = u->dir_path,
-                          .fd = staging_target(u->staging, 0),
+                          .fd = u->target,
                           .pool = u->a->pool,
                           .context = u->a->context};
     struct path_list homes = {0};

@@ -180,6 +180,8 @@ static int follow_manifest(struct unpack *u, struct wp_error *err)
         r = u->grafts                           ? graft_fit_staged(u->graft, err)
             : u->o->restamp != WP_RESTAMP_NEVER ? unpack_restamp(u, err)
                                                 : 0;
+    if (r == 0 && u->apart)
+        return unpack_drop_apart(u, err);
     if (r == 0)
         r = unpack_state_write(u, err);
     return r < 0 ? r : commit_manifest_last(u, err);
@@ -205,7 +207,7 @@ static int begin_staging(struct unpack *u, struct wp_error *err)
     int r = staging_new(&u->staging, &options, err);
 
     if (r == 0)
-        r = staging_add_area(u->staging, u->dir, err);
+        r = unpack_begin_areas(u, err);
     if (r < 0)
         return r;
     u->tree = staging_tree(u->staging, 0);
@@ -228,7 +230,7 @@ static int stage_all(struct unpack *u, struct wp_error *err)
         r = stage_entries(u, err);
     if (r == 0)
         r = unpack_links_make(u, err);
-    if (r == 0)
+    if (r == 0 && !u->apart)
         r = set_directories(u, err);
     if (r == 0 && !u->has_manifest)
         r = trust_check_none(&u->trust, u->a->name, err);
@@ -284,7 +286,7 @@ static int extract(struct unpack *u, struct wp_error *err)
         r = stage_all(u, err);
     if (r == 0 && u->has_manifest)
         r = follow_manifest(u, err);
-    if (r == 0)
+    if (r == 0 && !u->apart)
         r = unpack_supersede(u, err);
     if (r == 0)
         r = staging_commit(u->staging, err);
@@ -332,6 +334,7 @@ static void clear(struct unpack *u)
     unpack_links_free(u->links);
     free(u->home);
     free(u->dir_path);
+    cleanup_close(&u->own_target);
     retarget_who_clear(&u->who);
     free(u->state);
     trust_clear(&u->trust);
@@ -361,7 +364,7 @@ static int begin(struct unpack *u, struct wp_error *err)
 int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                struct wp_extract_result *result, struct wp_error *err)
 {
-    struct unpack u = {.o = o, .a = a, .result = result};
+    struct unpack u = {.o = o, .a = a, .result = result, .own_target = -1};
     int r;
 
     *result = (struct wp_extract_result){0};
