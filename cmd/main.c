@@ -6,6 +6,7 @@
 
 #include "args.h"
 #include "message.h"
+#include "settings.h"
 #include "show.h"
 #include "signals.h"
 #include "verbs.h"
@@ -43,10 +44,12 @@ static int dispatch(const struct args *a)
         options_help(a->verb);
         return STATUS_DONE;
     }
-    rc = args_check(a);
+    message_set_level(a->quiet, a->verbose);
+    rc = settings_take(&context, a); /* first: options are checked by them, too */
+    if (rc == 0)
+        rc = args_check(a);
     if (rc)
         return rc;
-    message_set_level(a->quiet, a->verbose);
     progress_set(a->progress, a->quiet);
     context.progress = progress_shown() ? progress_update : NULL;
     rc = run[a->verb](&context, a);

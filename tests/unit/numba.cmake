@@ -12,6 +12,7 @@ unit_test(zipped base numba)
 unit_test(imports base numba)
 unit_test(code_names base numba)
 unit_test(depends base numba)
+unit_test(config_file base numba)
 
 # Programs that write what the library finds, for tests in Python.
 foreach(program show_imports show_code_names show_depends)
