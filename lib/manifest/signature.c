@@ -95,7 +95,7 @@ static int add(struct trust *t, const char *path, struct wp_error *err)
     _cleanup_closedir_ DIR *d = NULL;
     int r = file_list_path(path, &d);
 
-    if (r == 0 || r == -ENOTDIR)
+    if (r == 0 || error_is_no_directory(r))
         return add_key(t, path, err);
     return r < 0 ? error_set(err, -r, path, "cannot list the keys")
                  : add_directory(t, d, path, err);

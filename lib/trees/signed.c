@@ -84,7 +84,7 @@ static int check_file(const struct trees_signed *s, const struct tree_manifest *
 
     if (r == -ENOMEM)
         return error_nomem(err);
-    if (r == -ENOENT || r > 0)
+    if (error_is_absence(r) || r > 0)
         return 0;
     return r < 0 ? error_set(err, -r, path, "cannot be read")
                  : error_set(err, EKEYREJECTED, path, "is not what was packed and signed");
@@ -215,7 +215,7 @@ static int has_data(const struct tree_manifest *t, const struct manifest_index *
         const struct entry *e = path ? manifest_find(&t->m, path) : NULL;
         int r = !path ? -ENOMEM : e ? has_content(fd, now->overloads[i].data, e) : 0;
 
-        if (r <= 0 && r != -ENOENT) /* what is not there is not loaded */
+        if (r <= 0 && !error_is_absence(r)) /* what is not there is not loaded */
             return r;
     }
     return dir ? 1 : -ENOMEM;

@@ -81,6 +81,8 @@ struct unpacked *unpack_find(const struct unpack *u, const char *path);
 
 /* ---- size.c: counts file E; -EINVAL where it is one too many of the bytes allowed */
 int unpack_add_size(struct unpack *u, const struct entry *e, struct wp_error *err);
+/* Warns once where that is suspiciously much. When the content has been there: a header may lie. */
+void unpack_tell_size(struct unpack *u);
 
 /* ---- items.c: the entries */
 /* Is the entry of that archive name wanted? */

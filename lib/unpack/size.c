@@ -24,11 +24,14 @@ int unpack_add_size(struct unpack *u, const struct entry *e, struct wp_error *er
         return error_set(err, 0, e->path,
                          "with this file more than %" PRIu64 " bytes would be unpacked: refused",
                          most);
-    if (!most && !u->told_size && is_suspicious(u)) {
-        u->told_size = true;
-        report(u->a->context, WP_WARNING, u->a->name,
-               "unpacks to more than %d times its size: a limit can be set (--max-size)",
-               SUSPICIOUS);
-    }
     return 0;
+}
+
+void unpack_tell_size(struct unpack *u)
+{
+    if (u->o->max_size || u->told_size || !is_suspicious(u))
+        return;
+    u->told_size = true;
+    report(u->a->context, WP_WARNING, u->a->name,
+           "unpacks to more than %d times its size: a limit can be set (--max-size)", SUSPICIOUS);
 }

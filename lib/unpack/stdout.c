@@ -81,6 +81,8 @@ static int take_entry(struct unpack *u, const struct entry *e, struct sha256 *sh
         r = unpack_add_size(u, e, err);
     if (r == 0 && !item->skipped && e->type == ENTRY_FILE)
         r = print_entry(u, item, sha, err);
+    if (r == 0)
+        unpack_tell_size(u);
     if (r == 0 && unpack_add_item(u, item) < 0)
         r = error_nomem(err);
     if (r < 0)

@@ -86,6 +86,8 @@ static int take_entry(struct unpack *u, struct unpack_files *files, const struct
         r = stage_entry(u, files, item, err);
         if (r == 0)
             report(u->a->context, WP_DETAIL, item->e.path, NULL);
+        if (r == 0)
+            unpack_tell_size(u);
     }
     if (r == 0 && unpack_add_item(u, item) < 0)
         r = error_nomem(err);
