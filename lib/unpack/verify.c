@@ -9,14 +9,6 @@
 #include "judge/judge.h"
 #include "numba/caches.h"
 
-int unpack_verify(struct unpack *u, struct wp_error *err)
-{
-    struct wp_extract_result *result = u->result;
-
-    return layout_verify(&u->layout, u->a->pool, &result->verify, &result->was_valid, &result->lost,
-                         err);
-}
-
 static bool is_unpacked(void *ctx, const char *path)
 {
     const struct unpacked *item = unpack_find(ctx, path);
@@ -52,6 +44,52 @@ static int judge_foreign(struct unpack *u, const struct unpacked *item, struct w
     if (r == 0 && judge_add(&u->result->verify, &s) < 0)
         r = error_nomem(err);
     judge_clear(&s);
+    return r;
+}
+
+/* An index of no source file, as PyTensor's, stays where the archive has it. */
+static int judge_self_keyed(struct unpack *u, const struct unpacked *item, struct wp_error *err)
+{
+    const char *archived = item->archived ? item->archived : item->e.path;
+    const struct manifest_index *line = manifest_find_index(&u->manifest, archived);
+    struct wp_extract_result *result = u->result;
+    _cleanup_free_ char *dir = NULL, *sources = NULL, *index = NULL;
+    const char *misplaced;
+    struct wp_index_status s = {0};
+    int r;
+
+    if (!line || line->source || !line->status ||
+        strcmp(line->status, wp_status_name(WP_SELF_KEYED)) != 0)
+        return 0;
+    dir = path_dir(archived);
+    sources = dir ? manifest_source_dir(&u->manifest, dir, &misplaced) : NULL;
+    index = path_join(u->dir_path, item->e.path);
+    if (!sources || !index)
+        return error_nomem(err);
+    if (!misplaced) /* the layout put it into its place, where it was judged */
+        return 0;
+    r = verify_place(&u->verify,
+                     &(struct verify_place){.index = index, .index_shown = item->e.path}, &s, err);
+    if (r == 0 && judge_add(&result->verify, &s) < 0)
+        r = error_nomem(err);
+    if (r == 0) {
+        result->was_valid++;
+        result->lost += !wp_status_loads(s.status);
+    }
+    judge_clear(&s);
+    return r;
+}
+
+int unpack_verify(struct unpack *u, struct wp_error *err)
+{
+    struct wp_extract_result *result = u->result;
+    int r = layout_verify(&u->layout, u->a->pool, &result->verify, &result->was_valid,
+                          &result->lost, err);
+
+    for (size_t i = 0; i < u->count && r == 0; i++)
+        if (!u->items[i]->skipped && caches_is_index(u->items[i]->e.path))
+            r = judge_self_keyed(u, u->items[i], err);
+    judge_sort(&result->verify);
     return r;
 }
 

@@ -467,7 +467,8 @@ def test_caches_of_no_source_file_are_valid_at_any_path(here, me):
         done = warmpack("verify", *words, "-f", here / "a.tgz", home=me.home)
         assert done.out.count('self-keyed') == 2 + (words == ["--json"])
     assert warmpack("inspect", root, home=me.home).out.count("it has no source file") == 2
-    warmpack("extract", "-f", here / "a.tgz", "-C", here / "new", home=me.home)
+    done = warmpack("extract", "-f", here / "a.tgz", "-C", here / "new", home=me.home)
+    assert done.counts == (2, 2) and "2 self-keyed" in done.err
     cells = here / "new" / "home" / ".ipython"
     assert len([*cells.rglob("*.nbi")]) == 1
     warmpack("verify", here / "new" / "home", home=me.home)

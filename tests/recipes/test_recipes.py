@@ -141,6 +141,19 @@ def test_read_only(place, mount):
     assert "data loaded" in told and "data saved" not in told
 
 
+def test_read_only_with_the_module_that_the_tree_carries(place):
+    """By Debian's Numba, which may be older than the variable, so the program installs it, too."""
+    build = write_sources(place.path / "srv" / "build" / "app")
+    place.run(f"cd /srv/build/app && python3 -c '{CALL}'")
+    pack, unpack, *settings = recipe("read-only-carried")
+    place.run(pack, unpack)
+    remove_tree(build)
+    call = f"import warmpack.locator; warmpack.locator.install(); {CALL}"
+    told = place.run("mount -o bind,ro /opt/app /opt/app", *settings, "cd /",
+                     f"{as_www_data(place)} NUMBA_DEBUG_CACHE=1 python3 -c '{call}'")
+    assert "data loaded" in told and "data saved" not in told
+
+
 def test_continuous_integration(place):
     """Twice: what the first run cached is loaded in the second one's new checkout."""
     steps = [line.split("- run: ", 1)[1] for line in recipe("ci") if "- run: " in line]
