@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from ._process import Activation
     from ._program import Error, find_program
     from .metrics import instrument, stats
-    from .metrics import instrument, stats
     from ._types import (
         AmendResult,
         CreateResult,
