@@ -51,6 +51,7 @@ struct args {
     unsigned strip_components;
     enum wp_layout layout;
     enum wp_restamp restamp;
+    enum wp_relocate relocate;
     const char *manifest;
     bool caches_only, with_locator, dry_run;
     const char *retarget; /* --for, --retarget */

@@ -272,6 +272,12 @@ int args_take_flag(struct args *a, int code)
         a->same_owner = code == OPT_SAME_OWNER;
         a->no_same_owner = code == OPT_NO_SAME_OWNER;
         return 0;
+    case OPT_RELOCATE:
+        a->relocate = WP_RELOCATE_ALWAYS;
+        return 0;
+    case OPT_NO_RELOCATE:
+        a->relocate = WP_RELOCATE_NEVER;
+        return 0;
     }
     return set_flag(a, code);
 }

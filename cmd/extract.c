@@ -19,6 +19,7 @@ static void print_json(const struct wp_extract_result *r)
     document_name("cache_dir", r->cache_dir);
     document_member("set_cache_dir", json_boolean(r->set_cache_dir));
     document_member("renamed", document_count(r->renamed));
+    document_member("relocated", document_count(r->relocated));
     document_member("restamped", document_count(r->restamped));
     document_member("sources", document_count(r->sources));
     document_member("matched", document_count(r->matched));
@@ -47,6 +48,7 @@ static void print_summary(const struct wp_extract_result *r)
     }
     if (r->sources)
         show_add(&line, "; %zu of %zu sources are the same", r->matched, r->sources);
+    show_add_count(&line, r->relocated, "file", "files", "rewritten for their new place");
     show_add_count(&line, r->restamped, "index", "indexes", "restamped");
     show_add_count(&line, r->renamed, "cache directory", "cache directories", "renamed");
     if (r->retarget.cpu)
@@ -115,6 +117,7 @@ int extract_run(const struct wp_context *context, const struct args *a)
         .to_stdout = a->to_stdout,
         .caches_only = a->caches_only,
         .restamp = a->restamp,
+        .relocate = a->relocate,
         .retarget = a->retarget,
         .prune = a->prune,
         .trust = string_list_values(&a->trust),

@@ -22,6 +22,7 @@ static void print_json(const struct args *a, const struct wp_restore_result *r)
     document_member("times", document_count(r->times));
     document_member("modes", document_count(r->modes));
     document_member("links", document_count(r->links));
+    document_member("relocated", document_count(r->relocated));
     document_member("restamped", document_count(r->restamped));
     document_member("pycs", document_count(r->pycs));
     document_member("layout", json_string(wp_layout_name(r->layout)));
@@ -51,6 +52,8 @@ static void print_summary(const struct args *a, const struct wp_restore_result *
     show_add_count(&line, r->times, "time", "times", set);
     show_add_count(&line, r->modes, "mode", "modes", set);
     show_add_count(&line, r->links, "link", "links", a->dry_run ? "to make" : "made");
+    show_add_count(&line, r->relocated, "file", "files",
+                   a->dry_run ? "to rewrite for their new place" : "rewritten for their new place");
     show_add_count(&line, r->restamped, "index", "indexes", restamped);
     show_add_count(&line, r->pycs, ".pyc file", ".pyc files", restamped);
     show_add_count(&line, r->renamed, "cache directory", "cache directories",
@@ -75,6 +78,7 @@ int restore_run(const struct wp_context *context, const struct args *a)
         .user = a->user,
         .runtime_roots = string_list_values(&a->runtime_roots),
         .restamp = a->restamp,
+        .relocate = a->relocate,
         .retarget = a->retarget,
         .prune = a->prune,
         .trust = string_list_values(&a->trust),

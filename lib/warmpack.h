@@ -324,6 +324,13 @@ WP_API const char *wp_layout_name(enum wp_layout l);
 
 /* Sources get the times that their indexes remember; where they cannot have them, the indexes are
  * changed instead. */
+/* Paths of the old place in a virtual environment: those of the interpreter in scripts, and those
+ * in pyvenv.cfg, .pth files and what activates it. */
+enum wp_relocate {
+    WP_RELOCATE_AUTO,  /* are rewritten where pyvenv.cfg says that it is one */
+    WP_RELOCATE_NEVER, /* stay */
+    WP_RELOCATE_ALWAYS /* are rewritten in bin of any tree, too */
+};
 enum wp_restamp {
     WP_RESTAMP_AUTO,  /* where a filesystem or an owner does not let a time be set */
     WP_RESTAMP_NEVER, /* set times, change no index */
@@ -436,6 +443,7 @@ struct wp_extract_options {
     bool to_stdout;   /* write contents to standard output, and nothing to disk */
     bool caches_only; /* onto a tree that came another way */
     enum wp_restamp restamp;
+    enum wp_relocate relocate;
     const char *retarget; /* as WHO of wp_retarget, for what was unpacked; NULL: keys stay */
     bool prune;           /* with that, as in wp_retarget */
     uint64_t max_size;    /* bytes: more than that in files is refused; 0: any size */
@@ -456,6 +464,7 @@ struct wp_extract_result {
     bool set_cache_dir;      /* the consumer must set NUMBA_CACHE_DIR to cache_dir */
     size_t was_valid;        /* indexes that were valid when packed */
     size_t lost;             /* of those, not valid now */
+    size_t relocated;        /* files rewritten for a new path of their environment */
     size_t restamped;        /* indexes changed to fit times that could not be set */
     size_t sources, matched; /* with caches_only: sources of indexes; those that are the same */
     size_t left_out; /* indexes that were not taken, as a file that their code came from is not the
@@ -487,6 +496,7 @@ struct wp_restore_options {
     const char *user;                 /* who runs Python, NAME|UID[:GROUP]; NULL: who calls */
     const char *const *runtime_roots; /* NULL: where DIR is */
     enum wp_restamp restamp;
+    enum wp_relocate relocate;
     const char *retarget; /* as WHO of wp_retarget; NULL: keys stay */
     bool prune;           /* with that, as in wp_retarget */
     bool keep_modes;      /* set no modes */
@@ -503,6 +513,7 @@ struct wp_restore_result {
     uint64_t extra;          /* beside them in their directories, and not packed; caches apart */
     size_t sources, matched; /* of indexes that were valid when packed; there and same */
     uint64_t times, modes, links; /* set; symbolic links made again */
+    size_t relocated;             /* as in wp_extract_result */
     size_t restamped, pycs;       /* indexes and .pyc files changed instead */
     size_t renamed;               /* cache directories that got another name or place */
     enum wp_layout layout;        /* where caches are: never AUTO */

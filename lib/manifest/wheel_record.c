@@ -66,6 +66,12 @@ int wheel_record_add(struct buf *out, const char *path)
     return add_line(out, path, NULL, 0);
 }
 
+int wheel_record_add_file(struct buf *out, const char *path,
+                          const unsigned char sha256[SHA256_SIZE], uint64_t size)
+{
+    return add_line(out, path, sha256, size);
+}
+
 int wheel_record_write(const struct manifest *m, const char *home,
                        const unsigned char digest[SHA256_SIZE], uint64_t size, struct buf *out)
 {

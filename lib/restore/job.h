@@ -187,6 +187,12 @@ int restore_retarget_begin(struct restore *restore, const struct retarget_who *w
                            struct wp_retarget_result *result, struct wp_error *err);
 int restore_retarget(struct restore *restore, struct repair *repair, struct wp_error *err);
 
+/* ---- relocate.c: files of a virtual environment that hold its path */
+/* Those that differ from what was packed by that alone count as the same. */
+int restore_relocated(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* Rewrites those that hold an old one. -EAGAIN as restore_may_change. */
+int restore_relocate(struct restore *restore, struct repair *repair, struct wp_error *err);
+
 /* ---- record.c: RECORD of what was installed, after the commit */
 int restore_record(struct restore *restore, struct repair *repair, struct wp_error *err);
 /* ---- installed.c: likewise, where the manifest lies in no distribution's metadata. 0, -EAGAIN as

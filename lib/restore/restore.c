@@ -168,6 +168,8 @@ static int put_all(struct restore *restore, struct repair *repair, struct wp_err
         r = restore_stamps(restore, repair, STAMPS_STAYING, err);
     if (r == 0)
         r = restore_pycs(restore, repair, err);
+    if (r == 0 && !restore->apart)
+        r = restore_relocate(restore, repair, err);
     return r == 0 && !dry_run && !restore->apart ? restore_record(restore, repair, err) : r;
 }
 
@@ -187,6 +189,8 @@ static int take_steps(struct restore *restore, struct repair *repair, struct wp_
     restore->early = !dry_run;
     if (r == 0)
         r = restore_check_files(restore, repair, err);
+    if (r == 0)
+        r = restore_relocated(restore, repair, err);
     if (r == 0)
         r = restore_count_files(restore, repair, err);
     if (r == 0)

@@ -53,6 +53,7 @@ char *unpack_state_options(const struct unpack *u)
                              o->caches_only,
                              o->keep_old,
                              (unsigned char)o->restamp,
+                             (unsigned char)o->relocate,
                              (unsigned char)(o->strip_components & 255),
                              (unsigned char)(o->strip_components >> 8 & 255)};
 

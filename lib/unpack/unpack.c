@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "numba/caches.h"
+#include "restore/relocate.h"
 #include "restore/retarget.h"
 #include "tree/beneath.h"
 #include "tree/walk.h"
@@ -168,6 +169,29 @@ static int commit_manifest_last(struct unpack *u, struct wp_error *err)
                : error_nomem(err);
 }
 
+/* Environments in what is staged get the paths that they will have. */
+static int relocate(struct unpack *u, struct wp_error *err)
+{
+    const struct trees trees = {.dir = u->dir, .dir_path = u->dir_path, .fd = u->tree};
+    struct tree_manifest t = {.foreign = -1};
+    struct relocation relocation = {.context = u->a->context,
+                                    .fd = u->tree,
+                                    .t = &t,
+                                    .now = u->roots[0],
+                                    .always = u->o->relocate == WP_RELOCATE_ALWAYS};
+    int r;
+
+    if (u->o->relocate == WP_RELOCATE_NEVER || u->grafts)
+        return 0;
+    r = tree_manifest_borrow(&trees, &t, &u->manifest, u->home, u->o->strip_components, err);
+    if (r == 0)
+        r = relocation_run(&relocation, err);
+    u->result->relocated = relocation.count;
+    t.m = (struct manifest){0};
+    tree_manifest_clear(&t);
+    return r;
+}
+
 /* What is staged is compared with the manifest, and its caches go to their places. */
 static int follow_manifest(struct unpack *u, struct wp_error *err)
 {
@@ -184,6 +208,8 @@ static int follow_manifest(struct unpack *u, struct wp_error *err)
                                                 : 0;
     if (r == 0 && u->apart)
         return unpack_drop_apart(u, err);
+    if (r == 0)
+        r = relocate(u, err);
     if (r == 0)
         r = unpack_state_write(u, err);
     return r < 0 ? r : commit_manifest_last(u, err);

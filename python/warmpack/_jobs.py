@@ -55,6 +55,7 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
             strip_components: Optional[int] = None, layout: Optional[str] = None,
             cache_dir: Optional[PathLike] = None, user: Union[str, int, None] = None,
             runtime_root: PathOrPaths = None, restamp: Optional[str] = None,
+            relocate: bool = False, no_relocate: bool = False,
             retarget: Optional[PathLike] = None, prune: bool = False,
             exclude: Union[str, Sequence[str], None] = None, if_needed: bool = False,
             replace: bool = False, keep_old_files: bool = False, caches_only: bool = False,
@@ -65,8 +66,9 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
     """Unpacks ARCHIVE, or the members that match PATTERNS, into DIRECTORY so that every cache
     index stays valid; "lost" of the result counts those that did not."""
     words = options(strip_components=strip_components, layout=layout, cache_dir=cache_dir,
-                    user=user, runtime_root=runtime_root, restamp=restamp, retarget=retarget,
-                    prune=prune, exclude=exclude, if_needed=if_needed, replace=replace,
+                    user=user, runtime_root=runtime_root, restamp=restamp, relocate=relocate,
+                    no_relocate=no_relocate, retarget=retarget, prune=prune, exclude=exclude,
+                    if_needed=if_needed, replace=replace,
                     keep_old_files=keep_old_files, caches_only=caches_only,
                     preserve_permissions=preserve_permissions, no_same_owner=no_same_owner,
                     numeric_owner=numeric_owner, trust=trust, threads=threads,
@@ -79,14 +81,15 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
 def restore(directory: PathLike, *, manifest: Optional[PathLike] = None,
             layout: Optional[str] = None, cache_dir: Optional[PathLike] = None,
             user: Union[str, int, None] = None, runtime_root: PathOrPaths = None,
-            restamp: Optional[str] = None, retarget: Optional[PathLike] = None,
-            prune: bool = False, dry_run: bool = False,
+            restamp: Optional[str] = None, relocate: bool = False, no_relocate: bool = False,
+            retarget: Optional[PathLike] = None, prune: bool = False, dry_run: bool = False,
             trust: PathOrPaths = None, threads: Optional[int] = None,
             env: Optional[Mapping[str, str]] = None) -> RestoreResult:
     """Repairs a tree that another tool unpacked, or that was moved."""
     words = options(layout=layout, cache_dir=cache_dir, user=user, runtime_root=runtime_root,
-                    restamp=restamp, retarget=retarget, prune=prune, dry_run=dry_run,
-                    trust=trust, threads=threads)
+                    restamp=restamp, relocate=relocate, no_relocate=no_relocate,
+                    retarget=retarget, prune=prune, dry_run=dry_run, trust=trust,
+                    threads=threads)
     with _url.local(manifest) as file:
         return cast(RestoreResult, run(["restore", *words, *options(manifest=file), "--",
                                         os.fspath(directory)], env))

@@ -240,6 +240,7 @@ class _Placed(_Retargetable):
     cache_dir: Optional[str]  # None: in the tree
     set_cache_dir: bool  # NUMBA_CACHE_DIR must be set to cache_dir
     renamed: int  # cache directories
+    relocated: int  # files
     restamped: int  # indexes
     sources: int
     matched: int

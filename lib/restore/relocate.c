@@ -1,0 +1,523 @@
+/* Lets a virtual environment run where it is now: the interpreter's path in scripts, and the paths
+ * in pyvenv.cfg, .pth files and what activates it, become those of the new place. RECORD, which has
+ * digests of some of them, is mended first, so that the next run completes one that was killed. */
+
+#include "relocate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/own_names.h"
+#include "base/path.h"
+#include "job.h"
+#include "layout/restamp.h"
+#include "manifest/wheel_record.h"
+#include "relocate_text.h"
+#include "tree/beneath.h"
+
+enum { LARGEST = 4 << 20, LARGEST_RECORD = 64 << 20 };
+
+enum kind { KIND_NONE, KIND_TEXT, KIND_SHELL, KIND_SCRIPT };
+
+/* A file of the environment whose text is another now. */
+struct rewritten {
+    const struct entry *e; /* borrowed */
+    char *path;            /* in the tree; owned */
+    struct buf text;
+    struct stat like;
+    unsigned char sha256[SHA256_SIZE];
+    int status; /* of the rewriting */
+};
+
+struct environment {
+    const struct relocation *r;
+    const char *dir; /* in the archive */
+    struct relocate_paths *paths;
+    size_t path_count;
+    struct path_list kept; /* what PATHS points to */
+    struct rewritten *files;
+    size_t count;
+};
+
+static void environment_clear(struct environment *env)
+{
+    for (size_t i = 0; i < env->count; i++) {
+        free(env->files[i].path);
+        buf_free(&env->files[i].text);
+    }
+    free(env->files);
+    free(env->paths);
+    path_list_clear(&env->kept);
+}
+
+/* ---- Old and new paths ------------------------------------------------------------------- */
+
+/* Takes FROM and TO over. */
+static int add_paths(struct environment *env, char *from, char *to)
+{
+    int r = path_list_add(&env->kept, from);
+
+    if (path_list_add(&env->kept, to) < 0 || r < 0)
+        return -ENOMEM;
+    if (strcmp(from, to) == 0 || strcmp(from, "/") == 0)
+        return 0;
+    for (size_t i = 0; i < env->path_count; i++)
+        if (strcmp(env->paths[i].from, from) == 0)
+            return 0;
+    if (array_grow(env->paths, env->path_count) < 0)
+        return -ENOMEM;
+    env->paths[env->path_count++] = (struct relocate_paths){.from = from, .to = to};
+    return 0;
+}
+
+/* The first components of DIR, as many as are stripped, or one: all below moved as one. Allocated.
+ */
+static char *top_of(const struct environment *env)
+{
+    unsigned left = env->r->t->strip ? env->r->t->strip : 1;
+    size_t n = 0;
+
+    while (env->dir[n] && (env->dir[n] != '/' || --left))
+        n++;
+    return strndup(env->dir, n);
+}
+
+/* Where it was when packed, and where repairs and unpackings have had it since. */
+static int find_paths(struct environment *env)
+{
+    const struct relocation *r = env->r;
+    _cleanup_free_ char *top = top_of(env);
+    bool gone = false;
+    _cleanup_free_ char *here = top ? tree_path(r->t, top, &gone) : NULL;
+    const char *below;
+
+    if (gone)
+        return 0;
+    if (!here)
+        return -ENOMEM;
+    for (size_t i = 0; i < r->t->m.root_count; i++)
+        if (add_paths(env, path_append(r->t->m.roots[i], top), path_append(r->now, here)) < 0)
+            return -ENOMEM;
+    below = path_from(here, r->t->base);
+    for (char **old = r->t->old_bases; old && *old; old++)
+        if (add_paths(env, path_append(*old, below), path_append(r->now, here)) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+/* ---- Files ------------------------------------------------------------------------------- */
+
+static bool is_directly_in(const char *path, const char *dir)
+{
+    const size_t n = strlen(dir);
+
+    return strncmp(path, dir, n) == 0 && path[n] == '/' && !strchr(path + n + 1, '/');
+}
+
+/* "lib/python3.11/site-packages/NAME" */
+static bool is_in_site(const char *path)
+{
+    _cleanup_free_ char *site = path_dir(path), *python = site ? path_dir(site) : NULL;
+
+    return python && strcmp(path_base(site), "site-packages") == 0 &&
+           strncmp(path, "lib", 3) == 0 && strncmp(path_base(python), "python", 6) == 0;
+}
+
+static enum kind kind_of(const struct environment *env, const struct entry *e)
+{
+    const char *path, *name = path_base(e->path);
+
+    if ((e->type != ENTRY_FILE && e->type != ENTRY_HARDLINK) || e->absent ||
+        !path_is_under(e->path, env->dir))
+        return KIND_NONE;
+    path = path_from(e->path, env->dir);
+    if (strcmp(path, "pyvenv.cfg") == 0)
+        return KIND_TEXT;
+    if (is_directly_in(path, "bin"))
+        return strncmp(name, "activate", 8) == 0   ? KIND_SHELL
+               : strncmp(name, "Activate", 8) == 0 ? KIND_TEXT
+                                                   : KIND_SCRIPT;
+    return path_has_suffix(path, ".pth") && is_in_site(path) ? KIND_TEXT : KIND_NONE;
+}
+
+/* TEXT as it is for PATHS, all of them one after the other. The number replaced. */
+static int rewrite(const struct relocate_paths *paths, size_t count, enum kind kind, bool back,
+                   const struct buf *text, struct buf *out)
+{
+    int (*const change)(const struct relocate_paths *, const char *, size_t, struct buf *) =
+        kind == KIND_TEXT    ? relocate_all
+        : kind == KIND_SHELL ? relocate_shell
+                             : relocate_script;
+    int sum = 0;
+
+    buf_clear(out);
+    if (buf_add(out, text->data, text->size) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        const struct relocate_paths p = {.from = back ? paths[i].to : paths[i].from,
+                                         .to = back ? paths[i].from : paths[i].to};
+        struct buf next = {0};
+        int r = change(&p, (char *)out->data, out->size, &next);
+
+        if (r < 0) {
+            buf_free(&next);
+            return r;
+        }
+        buf_free(out);
+        *out = next;
+        sum += r;
+    }
+    return sum;
+}
+
+/* Does TEXT, of any content, hold one of the old paths? */
+static bool holds_old(const struct environment *env, const struct buf *text)
+{
+    for (size_t i = 0; i < env->path_count; i++)
+        if (memmem(text->data, text->size, env->paths[i].from, strlen(env->paths[i].from)) &&
+            !memmem(text->data, text->size, env->paths[i].to, strlen(env->paths[i].to)))
+            return true;
+    return false;
+}
+
+/* Names what keeps its old path. */
+static void tell(const struct environment *env, const char *path, const char *why)
+{
+    report(env->r->context, WP_WARNING, path,
+           "holds a path of where the environment was, and %s: it stays as it is", why);
+}
+
+/* 1: read; 0: it is not there, or no file; -ENOMEM. */
+static int read_file(const struct relocation *r, const char *path, size_t most, struct buf *text,
+                     struct stat *st)
+{
+    int e = beneath_read(r->fd, path, most, text, st);
+
+    return e == -ENOMEM ? e : e == 0;
+}
+
+static int check_link(const struct environment *env, const struct entry *e)
+{
+    if (e->type != ENTRY_SYMLINK || !path_is_under(e->path, env->dir))
+        return 0;
+    for (size_t i = 0; i < env->path_count; i++)
+        if (path_is_under(e->target, env->paths[i].from)) {
+            tell(env, e->path, "is a symbolic link");
+            return 0;
+        }
+    return 0;
+}
+
+/* Takes E into the environment's files, if its text is to be another. */
+static int look_at(struct environment *env, const struct entry *e)
+{
+    const enum kind kind = kind_of(env, e);
+    struct rewritten f = {.e = e};
+    _cleanup_buf_ struct buf text = {0};
+    bool gone = false;
+    int r;
+
+    if (kind == KIND_NONE)
+        return check_link(env, e);
+    f.path = tree_path(env->r->t, e->path, &gone);
+    if (!f.path)
+        return gone ? 0 : -ENOMEM;
+    r = read_file(env->r, f.path, LARGEST, &text, &f.like);
+    if (r > 0 && memchr(text.data ? (char *)text.data : "", '\0', text.size)) {
+        if (holds_old(env, &text))
+            tell(env, f.path, "is no text");
+        r = 0;
+    }
+    if (r > 0)
+        r = rewrite(env->paths, env->path_count, kind, false, &text, &f.text);
+    if (r == -EINVAL) {
+        tell(env, f.path, "no script can name the new one");
+        r = 0;
+    }
+    if (r > 0 && array_grow(env->files, env->count) < 0)
+        r = -ENOMEM;
+    if (r > 0) {
+        sha256_of(f.text.data, f.text.size, f.sha256);
+        env->files[env->count++] = f;
+        return 0;
+    }
+    free(f.path);
+    buf_free(&f.text);
+    return r;
+}
+
+/* ---- RECORD ------------------------------------------------------------------------------ */
+
+/* Tells the digest and size that RECORD is to have for PATH of the archive. */
+typedef bool record_facts(const struct environment *env, const char *path,
+                          const unsigned char **sha256, uint64_t *size);
+
+static bool new_facts(const struct environment *env, const char *path, const unsigned char **sha256,
+                      uint64_t *size)
+{
+    for (size_t i = 0; i < env->count; i++)
+        if (strcmp(env->files[i].e->path, path) == 0) {
+            *sha256 = env->files[i].sha256;
+            *size = env->files[i].text.size;
+            return true;
+        }
+    return false;
+}
+
+static bool packed_facts(const struct environment *env, const char *path,
+                         const unsigned char **sha256, uint64_t *size)
+{
+    const struct entry *e = manifest_find(&env->r->t->m, path);
+
+    if (!e || !e->has_sha256 || kind_of(env, e) == KIND_NONE)
+        return false;
+    *sha256 = e->sha256;
+    *size = e->size;
+    return true;
+}
+
+/* Appends TEXT of the RECORD at PATH of the archive, with FACTS in its lines that have a digest.
+ * The number of lines that are others now, or -ENOMEM. */
+static int mend(const struct environment *env, const char *path, const struct buf *text,
+                record_facts *facts, struct buf *out)
+{
+    _cleanup_free_ char *info = path_dir(path), *site = info ? path_dir(info) : NULL;
+    int count = 0;
+
+    if (!site)
+        return -ENOMEM;
+    for (size_t at = 0, n; at < text->size; at += n) {
+        const char *line = (char *)text->data + at, *comma;
+        const char *end = memchr(line, '\n', text->size - at);
+        const unsigned char *sha256;
+        uint64_t size;
+        size_t before = out->size;
+
+        n = end ? (size_t)(end - line) + 1 : text->size - at;
+        comma = *line == '"' ? NULL : memchr(line, ',', n);
+        if (comma && n > (size_t)(comma - line) + 8 && memcmp(comma, ",sha256=", 8) == 0) {
+            _cleanup_free_ char *name = strndup(line, (size_t)(comma - line));
+            _cleanup_free_ char *joined = name ? path_join(site, name) : NULL;
+            _cleanup_free_ char *archived = joined ? path_normalise(joined) : NULL;
+
+            if (!archived)
+                return -ENOMEM;
+            if (facts(env, archived, &sha256, &size)) {
+                bool cr = end && end > line && end[-1] == '\r';
+
+                if (wheel_record_add_file(out, name, sha256, size) < 0)
+                    return -ENOMEM;
+                if (cr) {
+                    out->size--;
+                    if (buf_add_str(out, "\r\n") < 0)
+                        return -ENOMEM;
+                }
+                count += out->size - before != n || memcmp(out->data + before, line, n) != 0;
+                continue;
+            }
+        }
+        if (buf_add(out, line, n) < 0)
+            return -ENOMEM;
+    }
+    return count;
+}
+
+static bool is_record(const struct environment *env, const struct entry *e)
+{
+    return e->type == ENTRY_FILE && path_is_under(e->path, env->dir) &&
+           path_has_suffix(e->path, WHEEL_DIR_SUFFIX "/" WHEEL_RECORD);
+}
+
+static int mend_record(struct environment *env, const struct entry *e)
+{
+    bool gone = false;
+    _cleanup_free_ char *path = tree_path(env->r->t, e->path, &gone);
+    _cleanup_buf_ struct buf text = {0}, out = {0};
+    struct stat like;
+    int r;
+
+    if (!path)
+        return gone ? 0 : -ENOMEM;
+    r = read_file(env->r, path, LARGEST_RECORD, &text, &like);
+    if (r > 0)
+        r = mend(env, e->path, &text, new_facts, &out);
+    if (r <= 0)
+        return r;
+    return restamp_replace(env->r->fd, path, out.data, out.size, &like, &like.st_mtim);
+}
+
+/* ---- The environment --------------------------------------------------------------------- */
+
+static int write_all(struct environment *env, struct wp_error *err)
+{
+    const struct manifest *m = &env->r->t->m;
+
+    for (size_t i = 0; i < m->entry_count; i++) {
+        int r = is_record(env, &m->entries[i]) ? mend_record(env, &m->entries[i]) : 0;
+
+        if (r < 0)
+            return error_set(err, -r, m->entries[i].path, "cannot be mended");
+    }
+    for (size_t i = 0; i < env->count; i++) {
+        const struct rewritten *f = &env->files[i];
+        int r = restamp_replace(env->r->fd, f->path, f->text.data, f->text.size, &f->like,
+                                &f->like.st_mtim);
+
+        if (r < 0)
+            return error_set(err, -r, f->path, "cannot be rewritten for its new place");
+        report(env->r->context, WP_DETAIL, f->path, "is rewritten for its new place");
+    }
+    return 0;
+}
+
+static bool is_digest(const struct buf *text, const struct entry *e)
+{
+    unsigned char digest[SHA256_SIZE];
+
+    sha256_of(text->data, text->size, digest);
+    return e->has_sha256 && memcmp(digest, e->sha256, sizeof digest) == 0;
+}
+
+/* Is NOW, which holds the new paths alone, what E was with its old one? */
+static int was_packed(const struct environment *env, const struct entry *e, enum kind kind,
+                      const struct buf *now)
+{
+    _cleanup_buf_ struct buf out = {0};
+
+    for (size_t i = 0; i < env->path_count; i++) {
+        int r = rewrite(&env->paths[i], 1, kind, true, now, &out);
+
+        if (r == -ENOMEM)
+            return r;
+        if (r >= 0 && is_digest(&out, e))
+            return 1;
+    }
+    return 0;
+}
+
+/* Is the file that E became as it was packed, but for its paths? 1, 0 or -ENOMEM. */
+static int is_same(const struct environment *env, const struct entry *e, const char *path)
+{
+    const bool record = is_record(env, e);
+    const enum kind kind = kind_of(env, e);
+    _cleanup_buf_ struct buf text = {0}, now = {0}, plain = {0};
+    int r = record || kind != KIND_NONE
+                ? read_file(env->r, path, record ? LARGEST_RECORD : LARGEST, &text, NULL)
+                : 0;
+
+    if (r <= 0)
+        return r;
+    if (record) {
+        r = mend(env, e->path, &text, packed_facts, &now);
+        return r < 0 ? r : is_digest(&now, e);
+    }
+    r = rewrite(env->paths, env->path_count, kind, false, &text, &now);
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
+    r = was_packed(env, e, kind, &now);
+    if (r == 0 && kind == KIND_SCRIPT)
+        r = relocate_shorten((char *)now.data, now.size, &plain);
+    return r > 0 && plain.size ? was_packed(env, e, KIND_TEXT, &plain) : r;
+}
+
+static int relocate(struct environment *env, struct relocation *r, struct wp_error *err)
+{
+    for (size_t i = 0; i < r->t->m.entry_count; i++)
+        if (look_at(env, &r->t->m.entries[i]) < 0)
+            return error_nomem(err);
+    r->count += env->count;
+    for (size_t i = 0; i < env->count && r->dry_run; i++)
+        report(r->context, WP_NOTE, env->files[i].path, "would be rewritten for its new place");
+    if (!env->count || r->dry_run)
+        return 0;
+    if (r->restore && restore_may_change(r->restore) < 0)
+        return -EAGAIN;
+    return write_all(env, err);
+}
+
+/* Calls WHAT with each environment that has moved. */
+static int each(struct relocation *r, struct wp_error *err,
+                int (*what)(struct environment *env, struct relocation *r, struct wp_error *err))
+{
+    const struct manifest *m = &r->t->m;
+    int e = 0;
+
+    for (size_t i = 0; i <= m->entry_count && e == 0; i++) {
+        const bool last = i == m->entry_count;
+        const char *path = last ? "" : m->entries[i].path;
+        _cleanup_free_ char *dir = last ? strdup(r->t->prefix) : path_dir(path);
+        _cleanup_(environment_clear) struct environment env = {.r = r, .dir = dir};
+
+        if (!dir)
+            return error_nomem(err);
+        if (last ? !r->always : strcmp(path_base(path), "pyvenv.cfg") != 0)
+            continue;
+        if (find_paths(&env) < 0)
+            return error_nomem(err);
+        if (env.path_count)
+            e = what(&env, r, err);
+    }
+    return e;
+}
+
+int relocation_run(struct relocation *r, struct wp_error *err)
+{
+    return each(r, err, relocate);
+}
+
+/* ---- Repairing --------------------------------------------------------------------------- */
+
+static int mark(struct environment *env, struct relocation *r, struct wp_error *err)
+{
+    for (size_t i = 0; i < r->t->m.entry_count; i++) {
+        struct restored *f = &r->repair->files[i];
+        int same = f->status == RESTORED_CHANGED && f->path
+                       ? is_same(env, &r->t->m.entries[i], f->path)
+                       : 0;
+
+        if (same < 0)
+            return error_nomem(err);
+        if (same)
+            f->status = RESTORED_SAME;
+    }
+    return 0;
+}
+
+static struct relocation of(struct restore *restore, struct repair *repair)
+{
+    return (struct relocation){.context = restore->context,
+                               .fd = restore->fd,
+                               .t = repair->t,
+                               .now = restore->roots[0],
+                               .always = restore->o->relocate == WP_RELOCATE_ALWAYS,
+                               .dry_run = restore->o->dry_run,
+                               .restore = restore,
+                               .repair = repair};
+}
+
+static bool wants(const struct restore *restore, const struct repair *repair)
+{
+    return restore->o->relocate != WP_RELOCATE_NEVER && !restore->grafting && repair->t->home &&
+           !repair->t->info;
+}
+
+int restore_relocated(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    struct relocation r = of(restore, repair);
+
+    return wants(restore, repair) ? each(&r, err, mark) : 0;
+}
+
+int restore_relocate(struct restore *restore, struct repair *repair, struct wp_error *err)
+{
+    struct relocation r = of(restore, repair);
+    int e = wants(restore, repair) ? relocation_run(&r, err) : 0;
+
+    restore->result->relocated += r.count;
+    return e;
+}
