@@ -73,18 +73,28 @@ void texts_free(struct texts *t)
 
 /* ---- Numbers by text --------------------------------------------------------------------- */
 
-static size_t hash(const char *text, size_t size)
+/* Eight bytes at a time: paths are long, and are asked for by the million. */
+uint64_t text_hash(const char *text, size_t size)
 {
-    uint64_t h = 0xcbf29ce484222325;
+    const uint64_t odd = 0x9e3779b97f4a7c15;
+    uint64_t h = size * odd, word = 0;
+    size_t at = 0;
 
-    for (size_t i = 0; i < size; i++)
-        h = (h ^ (unsigned char)text[i]) * 0x100000001b3;
-    return (size_t)(h ^ h >> 29);
+    for (; size - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, text + at, sizeof word);
+        h = (h ^ word) * odd;
+        h ^= h >> 32;
+    }
+    word = 0;
+    for (; at < size; at++)
+        word = word << 8 | (unsigned char)text[at];
+    h = (h ^ word) * odd;
+    return h ^ h >> 32;
 }
 
 static struct text_slot *slot_of(const struct text_table *t, const char *text, size_t size)
 {
-    size_t at = hash(text, size);
+    size_t at = (size_t)text_hash(text, size);
 
     for (;; at++) {
         struct text_slot *s = t->slots + (at & (t->room - 1));

@@ -19,6 +19,10 @@ char *texts_share(struct texts *t, const char *text, size_t n, char *like);
 void texts_join(struct texts *t, struct texts *from);
 void texts_free(struct texts *t);
 
+/* A hash of the SIZE bytes of TEXT: any of its bits may be taken alone. The same in one run of the
+ * program only. */
+uint64_t text_hash(const char *text, size_t size);
+
 /* Numbers by text. The texts are borrowed. Zero-initialise. */
 enum { TEXT_TABLE_NONE = UINT32_MAX };
 struct text_table {

@@ -196,6 +196,32 @@ static int add_entries(struct depends_index *x)
     return 0;
 }
 
+static void add_name(struct depends_index *x, const char *path, size_t size)
+{
+    const char *base = base_of(path, size);
+    size_t bit = (size_t)text_hash(base, size - (size_t)(base - path)) & (x->name_bits - 1);
+
+    x->names[bit / 64] |= (uint64_t)1 << bit % 64;
+}
+
+/* Eight bits and more for each, so that few are set. */
+static int add_last_parts(struct depends_index *x)
+{
+    size_t bits = 64;
+
+    while (bits / 8 < x->module_count + x->dir_count)
+        bits *= 2;
+    x->names = calloc(bits / 64, sizeof *x->names);
+    if (!x->names)
+        return -ENOMEM;
+    x->name_bits = bits;
+    for (size_t i = 0; i < x->module_count; i++)
+        add_name(x, x->modules[i].key, x->modules[i].size);
+    for (size_t i = 0; i < x->dir_count; i++)
+        add_name(x, x->dirs[i].path, x->dirs[i].size);
+    return 0;
+}
+
 int depends_index_make(struct depends_index *x, const struct depends_tree *tree)
 {
     int r;
@@ -206,6 +232,8 @@ int depends_index_make(struct depends_index *x, const struct depends_tree *tree)
         r = add_dirs(x);
     if (r == 0)
         r = add_entries(x);
+    if (r == 0)
+        r = add_last_parts(x);
     return r;
 }
 
@@ -214,6 +242,7 @@ void depends_index_clear(struct depends_index *x)
     free(x->modules);
     free(x->dirs);
     free(x->entries);
+    free(x->names);
     text_table_free(&x->by_key);
     text_table_free(&x->by_dir);
     *x = (struct depends_index){0};
@@ -229,10 +258,19 @@ uint32_t depends_index_dir(const struct depends_index *x, const char *path, size
     return text_table_get(&x->by_dir, path, size);
 }
 
+bool depends_index_has_name(const struct depends_index *x, const char *name, size_t size)
+{
+    size_t bit = (size_t)text_hash(name, size) & (x->name_bits - 1);
+
+    return x->names[bit / 64] >> bit % 64 & 1;
+}
+
 size_t depends_index_entry(const struct depends_index *x, const char *name, size_t size)
 {
     size_t first = 0, end = x->entry_count;
 
+    if (!depends_index_has_name(x, name, size))
+        return x->entry_count;
     while (first < end) {
         size_t middle = first + (end - first) / 2;
         const struct depends_entry *e = x->entries + middle;

@@ -84,7 +84,7 @@ static const char *place_path(const struct depends_place *p)
 
 void depends_enter(struct depends_linker *l, struct depends_place *p, const char *name, size_t n)
 {
-    bool module, init;
+    bool module, there, init;
 
     if (!p->there || !set_key(l, place_path(p), p->path.size, name, n)) {
         p->there = false;
@@ -95,9 +95,10 @@ void depends_enter(struct depends_linker *l, struct depends_place *p, const char
     if (l->r < 0)
         return;
     module = add_key(l, place_path(p), p->path.size);
-    init = add_init(l, place_path(p), p->path.size);
+    there = depends_index_dir(l->index, place_path(p), p->path.size) != NONE;
+    init = there && add_init(l, place_path(p), p->path.size);
     p->any |= module || init;
-    p->there = depends_index_dir(l->index, place_path(p), p->path.size) != NONE;
+    p->there = there;
 }
 
 /* Goes into each part of a dotted name. */
@@ -139,6 +140,8 @@ static void enter_names(struct depends_linker *l, struct depends_place *p,
         depends_add_node(
             l, depends_star_node(l->index, depends_index_dir(l->index, place_path(p), size)));
     for (size_t i = 0; i < s->name_count; i++, name = imports_next_name(name)) {
+        if (!depends_index_has_name(l->index, name, strlen(name)))
+            continue; /* a function, or whatever else is no module */
         depends_enter(l, p, name, strlen(name));
         bind(l, p);
         p->path.size = size;

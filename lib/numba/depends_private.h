@@ -44,6 +44,9 @@ struct depends_index {
     struct depends_entry *entries; /* sorted by name, then key */
     size_t entry_count;
     struct text_table by_key, by_dir; /* the first module of a key; a directory */
+    uint64_t *names;                  /* a bit for each last part of a key or directory, by its
+                                         hash: most names are no module's; owned */
+    size_t name_bits;                 /* a power of two */
 };
 
 int depends_index_make(struct depends_index *x, const struct depends_tree *tree);
@@ -52,6 +55,8 @@ void depends_index_clear(struct depends_index *x);
 /* The first module with KEY, or NONE; others with it follow. */
 uint32_t depends_index_module(const struct depends_index *x, const char *key, size_t size);
 uint32_t depends_index_dir(const struct depends_index *x, const char *path, size_t size);
+/* May NAME, without a slash, be the last part of a module's key or of a directory's path? */
+bool depends_index_has_name(const struct depends_index *x, const char *name, size_t size);
 /* The first entry whose name is NAME; others with it follow. */
 size_t depends_index_entry(const struct depends_index *x, const char *name, size_t size);
 /* The modules beneath a directory are those from *FIRST up to *END. */

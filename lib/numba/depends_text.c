@@ -29,19 +29,24 @@ static size_t skip_space(const unsigned char *data, size_t at, size_t size)
     return at;
 }
 
-/* Follows ".a.b.c", whose first dot stands at AT, as far as it leads to modules beneath DIR. */
+/* Follows ".a.b.c", whose first dot stands at AT, as far as it leads to modules beneath DIR. Nearly
+ * all that stands behind a dot is no module's name. */
 static void follow(struct depends_linker *l, struct depends_place *p, const struct depends_dir *dir,
                    const struct buf *text, size_t at)
 {
     const unsigned char *data = text->data;
+    bool started = false;
 
-    depends_start_place(l, p, dir->path, dir->size);
-    while (p->there && at < text->size && data[at] == '.') {
+    while ((!started || p->there) && at < text->size && data[at] == '.') {
         size_t begin = skip_space(data, at + 1, text->size);
         size_t end = name_end(data, begin, text->size);
 
-        if (begin == end || !begins_name(data[begin]))
+        if (begin == end || !begins_name(data[begin]) ||
+            !depends_index_has_name(l->index, (const char *)data + begin, end - begin))
             return;
+        if (!started)
+            depends_start_place(l, p, dir->path, dir->size);
+        started = true;
         depends_enter(l, p, (const char *)data + begin, end - begin);
         at = skip_space(data, end, text->size);
     }
