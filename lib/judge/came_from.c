@@ -129,15 +129,32 @@ static int compare_names(const void *a, const void *b)
     return (x->source > y->source) - (x->source < y->source);
 }
 
+static int read_text(struct came_from *c, size_t file, struct wp_error *err)
+{
+    buf_clear(&c->text);
+    c->has_text = true;
+    return c->read(c->ctx, file, &c->text, err);
+}
+
+static int read_imports(struct came_from *c, size_t file, struct imports *out, struct wp_error *err)
+{
+    int r = read_text(c, file, err);
+
+    if (r == 0)
+        r = imports_scan(out, c->text.data, c->text.size, err);
+    if (r == 0 && c->keep && c->keep(c->ctx, file, out) < 0)
+        r = error_nomem(err);
+    return r;
+}
+
 static int imports_of(void *arg, size_t file, struct imports *out, struct wp_error *err)
 {
     struct came_from *c = arg;
-    int r;
+    int r = 0;
 
-    buf_clear(&c->text);
-    r = c->read(c->ctx, file, &c->text, err);
-    if (r == 0)
-        r = imports_scan(out, c->text.data, c->text.size, err);
+    c->has_text = false;
+    if (!c->known || !c->known(c->ctx, file, out))
+        r = read_imports(c, file, out, err);
     for (size_t i = array_first(k, c->name_count, c->names[k].source < file);
          r == 0 && i < c->name_count && c->names[i].source == file; i++) {
         if (!c->names[i].module)
@@ -148,11 +165,12 @@ static int imports_of(void *arg, size_t file, struct imports *out, struct wp_err
     return r;
 }
 
-static const struct buf *text_of(void *arg)
+static int text_of(void *arg, size_t file, const struct buf **out, struct wp_error *err)
 {
-    const struct came_from *c = arg;
+    struct came_from *c = arg;
 
-    return &c->text;
+    *out = &c->text;
+    return c->has_text ? 0 : read_text(c, file, err);
 }
 
 int came_from_resolve(struct came_from *c, struct depends **out, const size_t *sources,

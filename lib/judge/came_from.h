@@ -2,6 +2,8 @@
 /* Which files of a tree the code of its indexes can come from: by the imports of their sources, and
  * by what their keys and data files name. */
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/texts.h"
 #include "numba/depends.h"
@@ -19,6 +21,11 @@ struct came_from {
     /* Puts the content of file number FILE in place of what OUT holds; nothing where there is none.
      * 0 or negative errno. */
     int (*read)(void *ctx, size_t file, struct buf *out, struct wp_error *err);
+    /* Of imports that are known without reading, or that are kept for later; may be NULL.
+     * Fills OUT, which is empty, and returns true; false: they are not known. */
+    bool (*known)(void *ctx, size_t file, struct imports *out);
+    /* Is told FOUND, those that were read. 0 or -ENOMEM. */
+    int (*keep)(void *ctx, size_t file, const struct imports *found);
     void *ctx;
     /* Found. */
     struct came_from_name *names; /* owned */
@@ -31,6 +38,7 @@ struct came_from {
     size_t wrong_count;
     struct texts texts;
     struct buf text; /* of the file that is read */
+    bool has_text;   /* TEXT is that of the source whose imports were asked for last */
 };
 
 /* Looks into an index of source number SOURCE, whose bytes are TEXT, and into its data files: DATA

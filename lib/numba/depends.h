@@ -35,9 +35,10 @@ struct depends_tree {
     /* Fills OUT with the imports of the source paths[FILE], whose name ends in ".py"; it may add
      * others with imports_add. Called once for each at most. 0 or negative errno. */
     int (*imports)(void *arg, size_t file, struct imports *out, struct wp_error *err);
-    /* The text of the source that `imports` was last called for; it stays as it is until the next
-     * call. NULL: no text is looked into. */
-    const struct buf *(*text)(void *arg);
+    /* Points *OUT to the text of the source paths[FILE], for which `imports` was called last; it
+     * stays as it is until the next call of either. Few are asked for. NULL: no text is looked
+     * into. 0 or negative errno. */
+    int (*text)(void *arg, size_t file, const struct buf **out, struct wp_error *err);
     void *arg;
 };
 

@@ -112,17 +112,31 @@ static void enter_all(struct depends_linker *l, struct depends_place *p, const c
     }
 }
 
+/* The text of the file that is looked at, or NULL. */
+static const struct buf *text_of(struct depends_linker *l)
+{
+    const struct depends_tree *tree = l->index->tree;
+
+    if (l->r == 0 && !l->text && tree->text)
+        l->r = tree->text(tree->arg, l->file, &l->text, l->err);
+    return l->r == 0 ? l->text : NULL;
+}
+
 /* The source has a name for what P is: whoever loads modules of a package makes them attributes of
  * it. */
 static void bind(struct depends_linker *l, const struct depends_place *p)
 {
     const struct depends_index *x = l->index;
     uint32_t dir = p->there ? depends_index_dir(x, place_path(p), p->path.size) : NONE;
+    const struct buf *text;
 
-    if (dir != NONE && l->text && l->r == 0 &&
-        !x->dirs[depends_index_dir(x, place_path(p), depends_parent(place_path(p), p->path.size))]
-             .installed)
-        depends_link_attributes(l, dir, l->text);
+    if (dir == NONE ||
+        x->dirs[depends_index_dir(x, place_path(p), depends_parent(place_path(p), p->path.size))]
+            .installed)
+        return;
+    text = text_of(l);
+    if (text)
+        depends_link_attributes(l, dir, text);
 }
 
 /* The names behind "import", which may be modules; a star is all of them. */
@@ -302,6 +316,7 @@ static void link_dynamic(struct depends_linker *l, const char *file)
     const struct depends_index *x = l->index;
     size_t size = depends_parent(file, strlen(file)), below = size;
     uint32_t package = NONE, dir;
+    const struct buf *text;
 
     for (;; size = depends_parent(file, size)) {
         dir = depends_index_dir(x, file, size);
@@ -327,8 +342,9 @@ static void link_dynamic(struct depends_linker *l, const char *file)
     depends_add_node(l, depends_all_node(x, package));
     if (is_init(file))
         link_namesakes(l, x->dirs + package);
-    if (l->text)
-        depends_link_mentions(l, l->text);
+    text = text_of(l);
+    if (text)
+        depends_link_mentions(l, text);
 }
 
 static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *err)
@@ -344,7 +360,9 @@ static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *e
     if (n < 3 || strcmp(path + n - 3, ".py") != 0)
         return l->r < 0 ? error_nomem(err) : 0;
     r = tree->imports(tree->arg, file, &found, err);
-    l->text = r == 0 && tree->text ? tree->text(tree->arg) : NULL;
+    l->file = file;
+    l->text = NULL;
+    l->err = err;
     for (size_t i = 0; r == 0 && i < found.count; i++) {
         if (found.items[i].level > 0)
             link_relative(l, &place, path, &found, found.items + i);
@@ -355,8 +373,8 @@ static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *e
         link_dynamic(l, path);
     imports_clear(&found);
     buf_free(&place.path);
-    if (r == 0 && l->r < 0)
-        r = error_nomem(err);
+    if (r == 0)
+        r = l->r == -ENOMEM ? error_nomem(err) : l->r;
     return r;
 }
 

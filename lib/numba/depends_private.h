@@ -98,7 +98,9 @@ struct depends_linker {
     uint32_t node;
     struct depends_edges *edges; /* of NODE */
     struct buf key;              /* scratch */
-    const struct buf *text;      /* of the source that is looked at, or NULL */
+    uint32_t file;               /* that is looked at */
+    const struct buf *text;      /* of it; NULL: not asked for yet */
+    struct wp_error *err;        /* borrowed */
     int r;                       /* the first failure */
 };
 

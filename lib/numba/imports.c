@@ -2,6 +2,7 @@
 
 #include "numba/imports.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/array.h"
@@ -328,6 +329,18 @@ int imports_add(struct imports *i, const char *module)
     if (r == 0)
         i->items[i->count++] = item;
     return r;
+}
+
+int imports_copy(struct imports *out, const struct imports *from)
+{
+    out->dynamic = from->dynamic;
+    out->dynamic_at = from->dynamic_at;
+    for (; out->count < from->count; out->count++) {
+        if (array_grow(out->items, out->count) < 0)
+            return -ENOMEM;
+        out->items[out->count] = from->items[out->count];
+    }
+    return from->text.size ? buf_add(&out->text, from->text.data, from->text.size) : 0;
 }
 
 uint32_t imports_line(const void *source, size_t at)

@@ -38,6 +38,9 @@ void imports_clear(struct imports *i);
 /* Adds "import MODULE", which stands nowhere in the source. 0 or -ENOMEM. */
 int imports_add(struct imports *i, const char *module);
 
+/* Makes OUT, which is empty, a copy of FROM. 0 or -ENOMEM; clear OUT in any case. */
+int imports_copy(struct imports *out, const struct imports *from);
+
 /* The line, from 1, of the byte at AT of a source. */
 uint32_t imports_line(const void *source, size_t at);
 

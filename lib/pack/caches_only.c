@@ -15,7 +15,7 @@
 enum { DROPPED, KEPT, ABSENT };
 
 struct fates {
-    const struct pack *p;
+    struct pack *p;
     unsigned char *of; /* by number in the walk */
 };
 
@@ -91,7 +91,7 @@ static int decide(struct fates *f)
 static int decide_depends(struct fates *f, struct wp_error *err)
 {
     _cleanup_(pack_depends_clear) struct pack_depends found = {0};
-    int r = pack_depends_find(&found, f->p, err);
+    int r = pack_depends_find_first(&found, f->p, err);
 
     for (size_t i = 0; r == 0 && found.sets && i < found.sets->count; i++)
         for (size_t k = 0; k < found.sets->sets[i].file_count && r == 0; k++) {
@@ -114,12 +114,14 @@ int pack_keep_caches(struct pack *p, struct wp_error *err)
     _cleanup_free_ unsigned char *fates = calloc(p->walk.count + 1, 1);
     struct fates f = {.p = p, .of = fates};
 
-    int r = fates && decide(&f) == 0 ? decide_depends(&f, err) : error_nomem(err);
+    int r = fates && decide(&f) == 0 && pack_imports_begin(p) == 0 ? decide_depends(&f, err)
+                                                                   : error_nomem(err);
 
     if (r < 0)
         return r;
     for (size_t i = 0; i < p->walk.count; i++)
         p->walk.items[i].entry.absent = fates[i] == ABSENT;
+    pack_imports_drop(p, is_dropped, &f);
     walk_drop(&p->walk, 0, is_dropped, &f);
     return p->walk.count
                ? 0

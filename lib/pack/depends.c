@@ -23,6 +23,7 @@ enum { LARGEST = 1 << 30 };
 
 struct finding {
     const struct pack *p;
+    struct pack *keep; /* P again, which keeps what sources import; or NULL */
     struct pack_depends *out;
     const char *dir; /* of the index that is looked into */
 };
@@ -226,6 +227,20 @@ static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *e
     return read_item(f, &f->p->walk.items[f->out->items[file]], out, err);
 }
 
+static bool known_imports(void *ctx, size_t file, struct imports *out)
+{
+    const struct finding *f = ctx;
+
+    return pack_imports_take(f->p, f->out->items[file], out);
+}
+
+static int keep_imports(void *ctx, size_t file, const struct imports *found)
+{
+    const struct finding *f = ctx;
+
+    return f->keep ? pack_imports_keep(f->keep, f->out->items[file], found) : 0;
+}
+
 /* The name by which the directory that is packed is imported, where it is a package itself.
  * Allocated, or NULL. 0 or -ENOMEM. */
 static int name_top(const struct pack *p, char **out)
@@ -265,16 +280,21 @@ static int name_top(const struct pack *p, char **out)
     return 0;
 }
 
-int pack_depends_find(struct pack_depends *out, const struct pack *p, struct wp_error *err)
+static int find(struct finding *f, struct wp_error *err)
 {
-    struct finding f = {.p = p, .out = out};
+    struct pack_depends *out = f->out;
     _cleanup_free_ char *package = NULL;
-    int r = list_files(&f) < 0 || name_top(p, &package) < 0 ? error_nomem(err) : 0;
+    int r = list_files(f) < 0 || name_top(f->p, &package) < 0 ? error_nomem(err) : 0;
 
-    out->from = (struct came_from){
-        .paths = out->paths, .count = out->count, .package = package, .read = read_file, .ctx = &f};
+    out->from = (struct came_from){.paths = out->paths,
+                                   .count = out->count,
+                                   .package = package,
+                                   .read = read_file,
+                                   .known = known_imports,
+                                   .keep = keep_imports,
+                                   .ctx = f};
     if (r == 0)
-        r = look_into_caches(&f, err);
+        r = look_into_caches(f, err);
     if (r == 0)
         r = named_find(&out->from, err);
     if (r == 0 && out->source_count)
@@ -282,6 +302,20 @@ int pack_depends_find(struct pack_depends *out, const struct pack *p, struct wp_
     out->from.package = NULL;
     out->from.ctx = NULL; /* nothing is read any more */
     return r;
+}
+
+int pack_depends_find(struct pack_depends *out, const struct pack *p, struct wp_error *err)
+{
+    struct finding f = {.p = p, .out = out};
+
+    return find(&f, err);
+}
+
+int pack_depends_find_first(struct pack_depends *out, struct pack *p, struct wp_error *err)
+{
+    struct finding f = {.p = p, .keep = p, .out = out};
+
+    return find(&f, err);
 }
 
 void pack_depends_clear(struct pack_depends *d)

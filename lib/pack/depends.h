@@ -18,9 +18,12 @@ struct pack_depends {
     struct came_from from; /* what is wrong with the names in indexes, by numbers in the walk */
 };
 
-/* Reads the caches of P's walk, which is sorted, and the sources that they lead to. -EAGAIN where
- * one of them is not what the walk knows: it changed since. */
+/* Reads the caches of P's walk, which is sorted, and the sources that they lead to, but for those
+ * whose imports P has kept: these are taken from it. -EAGAIN where one of them is not what the walk
+ * knows: it changed since. */
 int pack_depends_find(struct pack_depends *out, const struct pack *p, struct wp_error *err);
+/* Likewise before packing: P keeps what the sources import. After pack_imports_begin. */
+int pack_depends_find_first(struct pack_depends *out, struct pack *p, struct wp_error *err);
 void pack_depends_clear(struct pack_depends *d);
 
 /* The set of the source that is number ITEM in the walk; SIZE_MAX: no index has it. */

@@ -1,6 +1,8 @@
 #pragma once
 /* What the steps of packing share: plan, blocks, records. Private to lib/pack. */
 
+#include <stdatomic.h>
+
 #include "archive/format.h"
 #include "archive/output.h"
 #include "archive/spool.h"
@@ -43,6 +45,11 @@ struct pack {
     size_t linked_count; /* sources of valid indexes that are links out of what is packed */
     const char *linked;  /* the first of them: borrowed from the walk; NULL: none */
     uint64_t total;      /* bytes of content, for progress */
+    /* By number in the walk, of sources that were read; NULL: not kept. NULL where the walk has no
+     * caches; owned */
+    struct pack_imports **imports;
+    size_t imports_count;        /* items when it was made; the walk may lose some, or all */
+    atomic_size_t imports_bytes; /* that are kept */
 };
 
 /* What ITEM, a spooled one, is in the spool. */
@@ -159,6 +166,24 @@ const struct walk_item *pack_source(const struct pack *p, const char *path);
 /* Judges the packed indexes by what was packed, into VERIFY and the manifest's index lines.
  * -EAGAIN where an index or its data files changed since they were read. */
 int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error *err);
+
+/* ---- imports.c */
+struct imports;
+/* From here on the imports of sources are kept, as long as they take little memory. 0 or -ENOMEM.
+ */
+int pack_imports_begin(struct pack *p);
+/* Keeps those of item NUMBER, if that is a source, whose content is TEXT. On any thread. 0 or
+ * -ENOMEM. */
+int pack_imports_scan(struct pack *p, size_t number, const void *text);
+/* Keeps a copy of FOUND, those of item NUMBER. 0 or -ENOMEM. */
+int pack_imports_keep(struct pack *p, size_t number, const struct imports *found);
+/* Hands over those of the content that the item had when it was read last, which are not kept any
+ * more then. False: they are not there. */
+bool pack_imports_take(const struct pack *p, size_t number, struct imports *out);
+/* Before walk_drop with the same arguments. */
+void pack_imports_drop(struct pack *p, bool (*goes)(const struct walk_item *item, void *ctx),
+                       void *ctx);
+void pack_imports_clear(struct pack *p);
 
 /* Finds what the code of each index can come from, for the manifest; those that are older than that
  * are `outdated`. After pack_judge. -EAGAIN where a file changed since it was read. */

@@ -162,6 +162,7 @@ int pack_plan(struct pack *p, void *ctx, struct wp_error *err)
 
 void pack_clear(struct pack *p)
 {
+    pack_imports_clear(p);
     for (size_t i = 0; i < p->index_count; i++)
         buf_free(&p->indexes[i].text);
     for (size_t i = 0; i < p->made_count; i++) {

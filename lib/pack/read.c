@@ -199,6 +199,8 @@ int pack_add_whole(struct blocks *b, struct slot *s, const struct segment *g, st
         return r < 0 ? r : 0;
     sha256_of(s->block.plain.data + content, item->entry.size, item->entry.sha256);
     item->entry.has_sha256 = true;
+    if (pack_imports_scan(b->p, g->item, s->block.plain.data + content) < 0)
+        return error_nomem(err);
     if (caches_is_data(item->entry.path)) {
         r = index_check_data(s->block.plain.data + content, item->entry.size, NULL);
         if (r == -ENOMEM)

@@ -23,6 +23,8 @@ struct tree {
     struct buf text;   /* of the source that was scanned last; borrowed */
     const char *added; /* a module that each source is said to import too */
     unsigned scans[64];
+    unsigned texts[64]; /* how often each text was asked for */
+    int refusal;        /* what asking for one returns */
 };
 
 static int scan(void *arg, size_t file, struct imports *out, struct wp_error *err)
@@ -38,11 +40,14 @@ static int scan(void *arg, size_t file, struct imports *out, struct wp_error *er
     return r;
 }
 
-static const struct buf *text_of(void *arg)
+static int text_of(void *arg, size_t file, const struct buf **out, struct wp_error *err)
 {
-    const struct tree *t = arg;
+    struct tree *t = arg;
 
-    return &t->text;
+    (void)err;
+    t->texts[file]++;
+    *out = &t->text;
+    return t->refusal;
 }
 
 static void make_tree(struct tree *t, const char *text)
@@ -446,6 +451,42 @@ static void a_source_that_cannot_be_read_is_an_error(void **state)
     clear_tree(&t);
 }
 
+static void texts_are_asked_for_where_imports_do_not_tell_alone(void **state)
+{
+    (void)state;
+    struct tree t;
+    struct depends *d = NULL;
+    size_t file = 0;
+
+    make_tree(&t, "a.py: import b, p, os|from p import low|low.x\n"
+                  "b.py: import importlib|importlib.import_module('p')\n"
+                  "p/__init__.py: x = y.low\n"
+                  "p/low.py: import np|np.x\n"
+                  "site-packages/np.py\n");
+    assert_int_equal(depends_resolve(&d, &t.tree, &file, 1, NULL), 0);
+    depends_free(d);
+    for (size_t i = 0; i < t.tree.count; i++) {
+        assert_int_equal(t.scans[i], 1);
+        assert_int_equal(t.texts[i], i < 2);
+    }
+    clear_tree(&t);
+}
+
+static void a_text_that_cannot_be_read_is_an_error(void **state)
+{
+    (void)state;
+    struct tree t;
+    struct depends *d = NULL;
+    size_t file = 0;
+
+    make_tree(&t, "a.py: import p|p.low\n"
+                  "p/low.py\n");
+    t.refusal = -EAGAIN;
+    assert_int_equal(depends_resolve(&d, &t.tree, &file, 1, NULL), -EAGAIN);
+    assert_null(d);
+    clear_tree(&t);
+}
+
 static void a_module_name_tells_where_it_was_imported_from(void **state)
 {
     (void)state;
@@ -482,6 +523,8 @@ int main(void)
         cmocka_unit_test(what_several_lead_to_is_a_set_of_its_own),
         cmocka_unit_test(many_that_all_import_each_other_are_one_set),
         cmocka_unit_test(a_source_that_cannot_be_read_is_an_error),
+        cmocka_unit_test(texts_are_asked_for_where_imports_do_not_tell_alone),
+        cmocka_unit_test(a_text_that_cannot_be_read_is_an_error),
         cmocka_unit_test(a_module_name_tells_where_it_was_imported_from),
     };
 
