@@ -78,16 +78,25 @@ uint64_t text_hash(const char *text, size_t size)
 {
     const uint64_t odd = 0x9e3779b97f4a7c15;
     uint64_t h = size * odd, word = 0;
+    uint32_t first, last;
     size_t at = 0;
 
-    for (; size - at >= sizeof word; at += sizeof word) {
+    for (; size - at > sizeof word; at += sizeof word) {
         memcpy(&word, text + at, sizeof word);
         h = (h ^ word) * odd;
         h ^= h >> 32;
     }
-    word = 0;
-    for (; at < size; at++)
-        word = word << 8 | (unsigned char)text[at];
+    /* The last bytes; some may count twice. */
+    if (size >= sizeof word) {
+        memcpy(&word, text + size - sizeof word, sizeof word);
+    } else if (size >= sizeof last) {
+        memcpy(&first, text, sizeof first);
+        memcpy(&last, text + size - sizeof last, sizeof last);
+        word = (uint64_t)last << 32 | first;
+    } else {
+        for (; at < size; at++)
+            word = word << 8 | (unsigned char)text[at];
+    }
     h = (h ^ word) * odd;
     return h ^ h >> 32;
 }

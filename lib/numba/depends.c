@@ -138,6 +138,7 @@ static void search_clear(struct search *s)
     free(s->linker.met);
     text_table_free(&s->linker.names);
     free(s->linker.name_list);
+    free(s->linker.dots);
     buf_free(&s->linker.key);
 }
 

@@ -362,6 +362,7 @@ static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *e
     r = tree->imports(tree->arg, file, &found, err);
     l->file = file;
     l->text = NULL;
+    l->has_dots = false;
     l->err = err;
     for (size_t i = 0; r == 0 && i < found.count; i++) {
         if (found.items[i].level > 0)

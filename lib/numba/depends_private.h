@@ -100,8 +100,11 @@ struct depends_linker {
     struct buf key;              /* scratch */
     uint32_t file;               /* that is looked at */
     const struct buf *text;      /* of it; NULL: not asked for yet */
-    struct wp_error *err;        /* borrowed */
-    int r;                       /* the first failure */
+    uint32_t *dots;              /* offsets in it, of dots that a module's name may follow; owned */
+    size_t dot_count;
+    bool has_dots;        /* they have been looked for */
+    struct wp_error *err; /* borrowed */
+    int r;                /* the first failure */
 };
 
 /* Adds an edge. */

@@ -29,24 +29,44 @@ static size_t skip_space(const unsigned char *data, size_t at, size_t size)
     return at;
 }
 
-/* Follows ".a.b.c", whose first dot stands at AT, as far as it leads to modules beneath DIR. Nearly
- * all that stands behind a dot is no module's name. */
+/* The name behind the dot at AT, from *BEGIN to *END. False where it is no module's. */
+static bool may_lead_on(const struct depends_linker *l, const struct buf *text, size_t at,
+                        size_t *begin, size_t *end)
+{
+    const unsigned char *data = text->data;
+
+    *begin = skip_space(data, at + 1, text->size);
+    *end = name_end(data, *begin, text->size);
+    return *begin < *end && begins_name(data[*begin]) &&
+           depends_index_has_name(l->index, (const char *)data + *begin, *end - *begin);
+}
+
+/* Nearly all that stands behind a dot is no module's name. The others are asked for once for each
+ * package that the source has a name for. */
+static void find_dots(struct depends_linker *l, const struct buf *text)
+{
+    const unsigned char *data = text->data, *dot = data;
+    size_t begin, end;
+
+    l->has_dots = true;
+    l->dot_count = 0;
+    while (l->r == 0 && text->size && (dot = memchr(dot, '.', text->size - (size_t)(dot - data)))) {
+        if (may_lead_on(l, text, (size_t)(dot - data), &begin, &end))
+            l->r = depends_add(l->dots, l->dot_count, (uint32_t)(dot - data));
+        dot++;
+    }
+}
+
+/* Follows ".a.b.c", whose first dot stands at AT, as far as it leads to modules beneath DIR. */
 static void follow(struct depends_linker *l, struct depends_place *p, const struct depends_dir *dir,
                    const struct buf *text, size_t at)
 {
     const unsigned char *data = text->data;
-    bool started = false;
+    size_t begin, end;
 
-    while ((!started || p->there) && at < text->size && data[at] == '.') {
-        size_t begin = skip_space(data, at + 1, text->size);
-        size_t end = name_end(data, begin, text->size);
-
-        if (begin == end || !begins_name(data[begin]) ||
-            !depends_index_has_name(l->index, (const char *)data + begin, end - begin))
-            return;
-        if (!started)
-            depends_start_place(l, p, dir->path, dir->size);
-        started = true;
+    depends_start_place(l, p, dir->path, dir->size);
+    while (p->there && at < text->size && data[at] == '.' &&
+           may_lead_on(l, text, at, &begin, &end)) {
         depends_enter(l, p, (const char *)data + begin, end - begin);
         at = skip_space(data, end, text->size);
     }
@@ -55,12 +75,11 @@ static void follow(struct depends_linker *l, struct depends_place *p, const stru
 void depends_link_attributes(struct depends_linker *l, uint32_t dir, const struct buf *text)
 {
     struct depends_place place = {0};
-    const unsigned char *data = text->data, *dot = data;
 
-    while (l->r == 0 && text->size && (dot = memchr(dot, '.', text->size - (size_t)(dot - data)))) {
-        follow(l, &place, l->index->dirs + dir, text, (size_t)(dot - data));
-        dot++;
-    }
+    if (!l->has_dots)
+        find_dots(l, text);
+    for (size_t i = 0; i < l->dot_count && l->r == 0; i++)
+        follow(l, &place, l->index->dirs + dir, text, l->dots[i]);
     buf_free(&place.path);
 }
 

@@ -16,6 +16,7 @@ JOBS = {
     "create": ("create", "-qf", "x.tgz", "-C", "s", "app", *ONE),
     "create a zip": ("create", "-qf", "x.zip", "-C", "s", "app", *ONE),
     "create a tar.zst": ("create", "-qf", "x.tar.zst", "-C", "s", "app", *ONE),
+    "create --caches-only": ("create", "--caches-only", "-qf", "x.tgz", "-C", "s", "app", *ONE),
     "extract": ("extract", "-qf", "a.tgz", "-C", "out", *ONE),
     "extract a zip": ("extract", "-qf", "a.zip", "-C", "out", *ONE),
     "extract with a cache root": ("extract", "-qf", "a.tgz", "-C", "out", "--cache-dir", "cd", *ONE),
