@@ -57,16 +57,17 @@ static void hand_on(pid_t pid)
 
 static int wait_for(pid_t pid, int *status)
 {
-    int raw, told = 0;
+    int raw, told = 0, r;
 
-    while (waitpid(pid, &raw, 0) < 0) {
-        if (errno != EINTR)
-            return -errno;
-        if (signals_caught() && told != signals_caught()) {
+    do {
+        if (signals_caught() && told != signals_caught()) { /* perhaps while it was started */
             told = signals_caught();
             hand_on(pid);
         }
-    }
+        r = waitpid(pid, &raw, 0);
+        if (r < 0 && errno != EINTR)
+            return -errno;
+    } while (r < 0);
     *status = WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw);
     return 0;
 }

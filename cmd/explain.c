@@ -43,7 +43,8 @@ static void print_text(const struct explain_report *r)
 static void print_summary(const struct explain_report *r)
 {
     if (!r->process_count)
-        message_summary("no Python process of the command imported Numba, so nothing is known");
+        message_summary("no Python process of the command that obeys PYTHONPATH imported Numba, so "
+                        "nothing is known");
     else
         message_summary("%zu %s: %zu loaded, %zu compiled in %.2f s", r->process_count,
                         show_plural(r->process_count, "process", "processes"), r->loaded,

@@ -90,7 +90,7 @@ static int read_file(struct explain_report *r, const char *path)
         return STATUS_FAILED;
     p = &r->processes[r->process_count++];
     while (getline(&line, &room, f) > 0) {
-        json_t *value = json_loads(line, 0, NULL);
+        json_t *value = json_loads(line, JSON_ALLOW_NUL, NULL);
         int status = value ? take_line(r, p, value) : 0;
 
         json_decref(value);
@@ -109,6 +109,19 @@ static int by_seconds(const void *a, const void *b)
     return strcmp(explain_text(x->facts, "function"), explain_text(y->facts, "function"));
 }
 
+static bool has_suffix(const char *name, const char *suffix)
+{
+    const size_t n = strlen(name), tail = strlen(suffix);
+
+    return n > tail && strcmp(name + n - tail, suffix) == 0;
+}
+
+static int lost(void)
+{
+    message_error("a process of the command could not write what it saw: is there room in TMPDIR?");
+    return STATUS_FAILED;
+}
+
 int explain_report_read(struct explain_report *out, const char *dir)
 {
     DIR *d = opendir(dir);
@@ -125,6 +138,8 @@ int explain_report_read(struct explain_report *out, const char *dir)
 
         if (!path)
             status = message_no_memory();
+        else if (has_suffix(item->d_name, ".lost"))
+            status = lost();
         else if (item->d_name[0] != '.')
             status = read_file(out, path);
     }

@@ -9,16 +9,20 @@
 #include <sys/stat.h>
 
 #include "message.h"
+#include "text.h"
 
 enum { OPEN_DIRS = 16 };
 
 int scratch_make(char **out)
 {
-    const char *tmp = getenv("TMPDIR");
+    const char *given = getenv("TMPDIR");
+    const char *tmp = given && *given ? given : "/tmp";
+    /* A command may change its directory, and is to find it still. */
+    _cleanup_free_ char *full = realpath(tmp, NULL);
     char *dir;
 
     *out = NULL;
-    if (asprintf(&dir, "%s/warmpack-XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0)
+    if (asprintf(&dir, "%s/warmpack-XXXXXX", full ? full : tmp) < 0)
         return message_no_memory();
     if (!mkdtemp(dir)) {
         message_error("%s: cannot be made: %s", dir, strerror(errno));

@@ -180,7 +180,8 @@ static int run(const struct warm *w, const struct watched *watched, const char *
         return STATUS_FAILED;
     }
     if (!out->process_count) {
-        message_error("%s: no Python process of it imported Numba, %s: nothing is warmed",
+        message_error("%s: no Python process of it that obeys PYTHONPATH imported Numba, %s: "
+                      "nothing is warmed",
                       w->command_text, where);
         return STATUS_FAILED;
     }

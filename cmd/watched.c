@@ -64,6 +64,10 @@ static int make_place(struct place *p, const char *path)
 
     if (status)
         return status;
+    if (strchr(p->dir, ':')) {
+        message_error("%s: TMPDIR has a colon in it, and PYTHONPATH takes none", p->dir);
+        return STATUS_FAILED;
+    }
     p->told = text_join(p->dir, "told");
     if (!p->told)
         return message_no_memory();

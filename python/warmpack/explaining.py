@@ -8,6 +8,7 @@ compiles, and hands it what it compiled. Both questions are watched here; an ind
 has just read it, only where nothing was loaded.
 """
 
+import errno
 import importlib.abc
 import importlib.util
 import json
@@ -20,6 +21,8 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 _DIRECTORY = "WARMPACK_EXPLAIN"  # the variable that names where processes leave what they saw
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # what a byte of such a name is to Python
+_ADDRESS = re.compile(r"#[0-9a-f]+(?=<)| at 0x[0-9a-f]+")
 
 
 class Cause(NamedTuple):
@@ -39,6 +42,8 @@ class _State:
     seconds = 0.0
     pid = os.getpid()
     file = -1
+    inode: Tuple[int, ...] = ()  # of FILE, with its mode and device
+    directory: Optional[str] = None  # a program may clear its environment
     installed = False
 
 
@@ -52,20 +57,43 @@ _first: Dict[str, Any] = {}  # by index: what it was before this process saved a
 
 def _tell(event: str, **facts: Any) -> None:
     """Appends a line to this process's file: at once, since a process may end in any way."""
-    directory = os.environ.get(_DIRECTORY)
+    directory = _State.directory
     if not directory:
         return
     try:
-        if _State.file < 0 or _State.pid != os.getpid():
+        if not _is_own_file():
             _State.pid = os.getpid()
-            _State.file = -1  # a child's lines are its own; the descriptor is its parent's
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            _State.file = os.open(os.path.join(directory, "%d.jsonl" % _State.pid), flags, 0o600)
+            path = os.path.join(directory, "%d.jsonl" % _State.pid)
+            _State.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            _State.inode = os.fstat(_State.file)[:3]
             _tell_process()
-        line = json.dumps(dict(event=event, **facts)) + "\n"
-        os.write(_State.file, line.encode("ascii"))
+        text = json.dumps(dict(event=event, **facts), ensure_ascii=False)
+        # A name that is not UTF-8 has no form in JSON.
+        line = _NOT_UTF8.sub("\ufffd", text).encode() + b"\n"
+        if os.write(_State.file, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError:
-        pass  # the program is not to notice
+        _tell_loss(directory)  # the program is not to notice
+
+
+def _is_own_file() -> bool:
+    """Whether this process still has its file open: a child's lines are its own, and a program may
+    close what it did not open, and get the same number for a file of its own."""
+    if _State.file < 0 or _State.pid != os.getpid():
+        return False
+    try:
+        return os.fstat(_State.file)[:3] == _State.inode
+    except OSError:
+        return False
+
+
+def _tell_loss(directory: str) -> None:
+    """An empty file needs no room."""
+    try:
+        os.close(os.open(os.path.join(directory, "%d.lost" % os.getpid()), os.O_WRONLY | os.O_CREAT,
+                         0o600))
+    except OSError:
+        pass
 
 
 def _tell_process() -> None:
@@ -78,10 +106,17 @@ def _tell_process() -> None:
 
 def _function(py_func: Any) -> Dict[str, Any]:
     code = getattr(py_func, "__code__", None)
-    name = "%s.%s" % (getattr(py_func, "__module__", "?"),
-                      getattr(py_func, "__qualname__", repr(py_func)))
+    module = getattr(py_func, "__module__", "?")
+    name = getattr(py_func, "__qualname__", repr(py_func))
+    if module:  # what Numba makes of a text is in none
+        name = "%s.%s" % (module, name)
     return {"function": name, "source": getattr(code, "co_filename", None),
             "line": getattr(code, "co_firstlineno", None)}
+
+
+def _text(signature: Any) -> str:
+    """Without addresses of jitclasses and functions, which are others in each process."""
+    return _ADDRESS.sub("", str(signature))
 
 
 def _changed() -> None:
@@ -319,6 +354,13 @@ def _why(cache: Any, signature: Any, context: Any) -> Cause:
     return Cause("unknown", "%s was not taken" % data, "warmpack verify --python the tree")
 
 
+def _no_cache(py_func: Any) -> Cause:
+    if getattr(py_func, "__module__", "") is None:
+        return Cause("not-cached", "Numba made it, as it makes methods of a jitclass, and it has no "
+                     "cache", "call it in a function with cache=True")
+    return Cause("not-cached", "it has no cache", "decorate it with cache=True")
+
+
 # ---- Watching ------------------------------------------------------------------------------------
 
 
@@ -351,11 +393,11 @@ def _on_load(cache: Any, py_func: Any, signature: Any, context: Any, found: Any,
     if found is not None:
         _State.hits += 1
         _changed()
-        _tell("load", signature=str(signature), seconds=round(time.perf_counter() - since, 6),
+        _tell("load", signature=_text(signature), seconds=round(time.perf_counter() - since, 6),
               **_function(py_func))
         return
     cause = None
-    if os.environ.get(_DIRECTORY) and context is not None:
+    if _State.directory and context is not None:
         try:
             cause = _why(cache, signature, context)
         except Exception as error:  # of what looks at a private part of Numba
@@ -380,7 +422,7 @@ def _on_save(cache: Any, signature: Any, saved: bool, error: Optional[Exception]
     seconds -= miss.within
     _State.seconds += seconds
     if cause is None:
-        cause = Cause("not-cached", "it has no cache", "decorate it with cache=True")
+        cause = _no_cache(miss.py_func)
     _State.misses += 1
     _changed()
     if error is not None:
@@ -389,7 +431,7 @@ def _on_save(cache: Any, signature: Any, saved: bool, error: Optional[Exception]
     elif miss.cause is not None and not saved:
         cause = Cause("not-cachable", "Numba does not save it: it warns why",
                       "see Numba's warning")
-    _tell("compile", signature=str(signature), seconds=round(seconds, 6), cause=cause.word,
+    _tell("compile", signature=_text(signature), seconds=round(seconds, 6), cause=cause.word,
           detail=cause.detail, cure=cause.cure, saved=saved, **_function(miss.py_func))
 
 
@@ -414,7 +456,7 @@ def _watch(caching: Any) -> None:
         try:
             found = load(self, sig, target_context)
         except Exception as error:
-            _tell("compile", signature=str(sig), seconds=0, cause="unreadable", saved=False,
+            _tell("compile", signature=_text(sig), seconds=0, cause="unreadable", saved=False,
                   detail="Numba raises %s: %s" % (type(error).__name__, error),
                   cure="warmpack verify --fix the tree, and warm it again",
                   **_function(self._py_func))
@@ -509,6 +551,7 @@ def install() -> bool:
     if _State.installed:
         return False
     _State.installed = True
+    _State.directory = os.environ.get(_DIRECTORY)
     if _CACHING in sys.modules:
         _watch(sys.modules[_CACHING])
     else:

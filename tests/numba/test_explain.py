@@ -317,3 +317,88 @@ def test_an_interrupted_command_leaves_nothing(app):
     child.send_signal(signal.SIGTERM)
     assert child.wait() == 128 + signal.SIGTERM
     assert os.listdir(app.base / "tmp") == []
+
+
+@pytest.mark.parametrize("before", ["os.environ.clear()", "os.closerange(3, 100)"])
+def test_what_a_program_does_to_its_process_hides_nothing(app, before):
+    file = app.base / "own"
+    told = app.run("import os; k.f(1.5); %s; o = open(%r, 'w'); k.f(1); o.write('own')"
+                   % (before, str(file)))
+    assert [c["signature"] for c in told["compiled"]].count("(int64,)") == 1
+    assert [p["compiled"] for p in told["processes"]] == [2]
+    assert file.read_text() == "own"
+
+
+def test_a_command_may_change_its_directory_under_a_relative_tmpdir(app):
+    (app.base / "tmp").mkdir()
+    done = subprocess.run(
+        [WARMPACK, "explain", "--json", "sh", "-c",
+         "cd app && PYTHONPATH=$PYTHONPATH:. exec \"$0\" -c 'from pkg import k; k.f(1)'", PYTHON],
+        cwd=app.base, env=environment(app.base, TMPDIR="tmp"), check=True, stdout=subprocess.PIPE)
+    assert [c["cause"] for c in json.loads(done.stdout)["compiled"]] == ["never-warmed"]
+
+
+def test_a_jitclass_is_called_alike_in_all_processes(app):
+    (app.tree / "pkg/k.py").write_text(textwrap.dedent("""\
+        from numba import njit, types
+        from numba.experimental import jitclass
+
+        @jitclass([("x", types.int64)])
+        class Box:
+            def __init__(self, x):
+                self.x = x
+
+            def get(self):
+                return self.x
+
+        @njit(cache=True)
+        def made(x):
+            return Box(x).get()
+
+        @njit(cache=True)
+        def takes(function, x):
+            return function(x)
+
+        @njit
+        def given(x):
+            return x
+        """))
+    app.run("k.made(1)")
+    assert app.run("k.made(1)")["compiled"] == []
+    told = app.run("k.Box(1).get(); k.takes(k.given, 1)")
+    again = app.run("k.Box(1).get(); k.takes(k.given, 1)")
+    named = {(c["function"], c["signature"]): c for c in told["compiled"]}
+    assert named.keys() == {(c["function"], c["signature"]) for c in again["compiled"]}
+    assert {"ctor", "pkg.k.takes"} <= {function for function, _ in named}
+    assert "jitclass" in next(c["detail"] for c in named.values() if c["function"] == "ctor")
+
+
+def test_names_that_are_not_utf8_hide_nothing(app):
+    tree = os.fsencode(app.base) + b"/t\xff"
+    shutil.copytree(os.fsencode(app.tree), tree)
+    (app.base / "run.py").write_text("import sys\nsys.path.insert(0, '')\nfrom pkg import k\nk.f(1)\n")
+    done = subprocess.run([WARMPACK, "explain", "--json", PYTHON, app.base / "run.py", b"\xfe"],
+                          cwd=tree, env=environment(app.base), check=True, stdout=subprocess.PIPE)
+    told = json.loads(done.stdout)
+    assert told["processes"][0]["argv"][1] == "\ufffd"
+    assert [c["cause"] for c in told["compiled"]] == ["never-warmed"]
+    assert told["compiled"][0]["source"].endswith("/t\ufffd/pkg/k.py")
+
+
+def test_a_report_that_a_process_could_not_write_is_an_error(app):
+    # As where the disk of TMPDIR is full: nothing but an empty file can be written.
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); k.plain(1)"
+    done = subprocess.run([WARMPACK, "explain", "--fail-on-compile", PYTHON, "-c",
+                           "from pkg import k; " + code], cwd=app.tree,
+                          env=environment(app.base, PYTHONDONTWRITEBYTECODE="1"),
+                          stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "could not write what it saw" in done.stderr
+
+
+def test_a_directory_that_pythonpath_cannot_hold_is_refused(app):
+    (app.base / "a:b").mkdir()
+    done = subprocess.run([WARMPACK, "explain", PYTHON, "-c", "1"], stderr=subprocess.PIPE, text=True,
+                          env=environment(app.base, TMPDIR=app.base / "a:b"), check=False)
+    assert done.returncode == 2 and "colon" in done.stderr
+    assert os.listdir(app.base / "a:b") == []

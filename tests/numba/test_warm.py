@@ -270,3 +270,24 @@ def test_without_an_archive_the_tree_is_warmed_in_place_and_sealed(builder):
 ])
 def test_what_makes_no_sense_is_refused(builder, words, said):
     assert said in builder.run("warm", *words, expect=2).stderr
+
+
+def test_a_jitclass_that_every_process_compiles_is_named_and_no_failure(builder):
+    builder.write("box.py", """\
+        from numba import types
+        from numba.experimental import jitclass
+
+
+        @jitclass([("x", types.int64)])
+        class Box:
+            def __init__(self, x):
+                self.x = x
+
+            def get(self):
+                return self.x
+        """)
+    builder.write("smoke.py", "from app import box, k\nassert k.f(box.Box(1).get()) == 2\n")
+    done = builder.warm()
+    assert done["written"] and done["failed"] == 0
+    assert {c["function"] for c in done["compiled"]} >= {"ctor"}
+    assert {c["cause"] for c in done["compiled"]} == {"not-cached"}
