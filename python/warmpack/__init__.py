@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         create,
         diff,
         env,
+        explain,
         extract,
         inspect,
         merge,
@@ -33,15 +34,18 @@ if TYPE_CHECKING:
         retarget,
         seal,
         verify,
+        warm,
     )
     from ._process import Activation
     from ._program import Error, find_program
     from .metrics import instrument, stats
     from ._types import (
         AmendResult,
+        Compiled,
         CreateResult,
         Difference,
         DiffResult,
+        ExplainResult,
         ExtractResult,
         Fixed,
         Index,
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
         MergeResult,
         Note,
         Overload,
+        Process,
         RestoreResult,
         RetargetResult,
         SealResult,
@@ -59,6 +64,8 @@ if TYPE_CHECKING:
         Unmatched,
         VerifiedIndex,
         VerifyResult,
+        WarmBuild,
+        WarmResult,
     )
 
 __version__ = "0.1.0"
@@ -66,10 +73,12 @@ __version__ = "0.1.0"
 __all__ = [
     "Activation",
     "AmendResult",
+    "Compiled",
     "CreateResult",
     "DiffResult",
     "Difference",
     "Error",
+    "ExplainResult",
     "ExtractResult",
     "Fixed",
     "Index",
@@ -80,6 +89,7 @@ __all__ = [
     "MergedBuild",
     "Note",
     "Overload",
+    "Process",
     "RestoreResult",
     "RetargetResult",
     "SealResult",
@@ -87,11 +97,14 @@ __all__ = [
     "Unmatched",
     "VerifiedIndex",
     "VerifyResult",
+    "WarmBuild",
+    "WarmResult",
     "activate",
     "amend",
     "create",
     "diff",
     "env",
+    "explain",
     "extract",
     "find_program",
     "inspect",
@@ -102,6 +115,7 @@ __all__ = [
     "seal",
     "stats",
     "verify",
+    "warm",
 ]
 
 _MODULES = ("_activate", "_jobs", "_process", "_program", "_types", "metrics")

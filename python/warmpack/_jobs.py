@@ -14,6 +14,7 @@ from ._types import (
     AmendResult,
     CreateResult,
     DiffResult,
+    ExplainResult,
     ExtractResult,
     InspectResult,
     MergeResult,
@@ -21,6 +22,7 @@ from ._types import (
     RetargetResult,
     SealResult,
     VerifyResult,
+    WarmResult,
 )
 
 PathOrPaths = Union[PathLike, Sequence[PathLike], None]
@@ -200,6 +202,43 @@ def diff(a: PathLike, b: PathLike, *, cache_dir: PathOrPaths = None, no_cache_di
     with _url.local(a) as first, _url.local(b) as second:
         names = [os.fspath(cast(PathLike, name)) for name in (first, second)]
         return cast(DiffResult, run(["diff", *words, "--", *names], env))
+
+
+def _command(words: Sequence[PathLike]) -> Sequence[str]:
+    if isinstance(words, (str, bytes, os.PathLike)):
+        raise TypeError("command is a program and its arguments, as a list")
+    return [os.fsdecode(word) for word in words]
+
+
+def warm(archive: Optional[PathLike], *paths: PathLike, command: Sequence[PathLike],
+         directory: Optional[PathLike] = None, cpu: Union[str, Sequence[str], None] = None,
+         keep_going: bool = False, record_env: Union[str, Sequence[str], None] = None,
+         source_root: PathOrPaths = None, exclude: Union[str, Sequence[str], None] = None,
+         strict: bool = False, format: Optional[str] = None, level: Optional[int] = None,
+         threads: Optional[int] = None, env: Optional[Mapping[str, str]] = None) -> WarmResult:
+    """Warms PATHS, relative to DIRECTORY, by COMMAND, a program and its arguments, and packs them
+    into ARCHIVE once a copy elsewhere is proved warm: "written" of the result says whether. With
+    None for ARCHIVE, one path is warmed in place. What COMMAND prints is kept from this process,
+    and stands in the Error where it fails."""
+    words = options(directory=directory, cpu=cpu, keep_going=keep_going, record_env=record_env,
+                    source_root=source_root, exclude=exclude, strict=strict, format=format,
+                    level=level, threads=threads)
+    tail = [*[os.fspath(path) for path in paths], "--", *_command(command)]
+    if archive is None:
+        return cast(WarmResult, run(["warm", *words, *tail], env))
+    with _url.written(archive) as file:
+        result = run(["warm", *words, *options(file=file), *tail], env)
+    if _url.is_url(archive):
+        result["archive"] = os.fsdecode(archive)
+    return cast(WarmResult, result)
+
+
+def explain(command: Sequence[PathLike], *, json_lines: Optional[PathLike] = None,
+            env: Optional[Mapping[str, str]] = None) -> ExplainResult:
+    """Runs COMMAND, a program and its arguments, and says what Numba compiled in it, and why;
+    "status" of the result is how it ended. What it prints is kept from this process."""
+    return cast(ExplainResult, run(["explain", *options(json_lines=json_lines), "--",
+                                    *_command(command)], env, any_status=True))
 
 
 def env(*paths: PathLike, env: Optional[Mapping[str, str]] = None) -> Dict[str, Any]:

@@ -164,10 +164,12 @@ def _with_names(document: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def run(words: Sequence[str], env: Optional[Mapping[str, str]] = None,
-        cwd: Optional[PathLike] = None, program: Optional[str] = None) -> Dict[str, Any]:
+        cwd: Optional[PathLike] = None, program: Optional[str] = None,
+        any_status: bool = False) -> Dict[str, Any]:
     """Runs the program with WORDS and --json, and returns its document.
 
-    Statuses 0 and 1 are answers; any other raises Error. What it warned of goes to the logger
+    Statuses 0 and 1 are answers; any other raises Error, but with ANY_STATUS where there is a
+    document: then it is that of a command. What it warned of goes to the logger
     "warmpack".
     """
     program = program or find_program()
@@ -177,7 +179,7 @@ def run(words: Sequence[str], env: Optional[Mapping[str, str]] = None,
     except OSError as error:
         raise Error("%s: cannot be run: %s" % (program, error.strerror)) from error
     said = _lines(done.stderr)
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1) and not (any_status and done.stdout):
         raise Error(_without_prefix(said) or "%s ended with status %d" % (program, done.returncode),
                     done.returncode)
     document: Dict[str, Any]

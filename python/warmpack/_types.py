@@ -151,6 +151,69 @@ class DiffResult(TypedDict):
     summary: Dict[str, int]  # by change; "gained" and "lost": overloads
 
 
+class _Compiled(TypedDict):
+    function: str
+    source: Optional[str]
+    line: Optional[int]
+    signature: Optional[str]  # None: Numba stopped before there was one
+    cause: str  # see warmpack-explain(1)
+    detail: str
+    cure: str
+    saved: bool
+    seconds: float
+
+
+class Compiled(_Compiled, total=False):
+    count: int  # how often, in the result of explain
+
+
+class _Process(TypedDict):
+    loaded: int
+    compiled: int
+    seconds: float
+
+
+class Process(_Process, total=False):
+    pid: int
+    argv: List[str]
+    executable: str
+    numba: str
+    python: str
+    disabled: bool
+
+
+class ExplainResult(TypedDict):
+    status: int  # of the command
+    processes: List[Process]
+    compiled: List[Compiled]
+    loaded: int
+    seconds: float
+
+
+class WarmBuild(TypedDict):
+    cpu: str
+    functions: int
+    overloads: int
+    seconds: float
+    never: List[Compiled]  # compiled in every process
+
+
+class _Warm(TypedDict):
+    command: str
+    written: bool
+    builds: List[WarmBuild]
+
+
+class WarmResult(_Warm, total=False):
+    archive: str  # this and the next four: with an archive
+    seconds: float
+    loaded: int
+    compiled: List[Compiled]
+    failed: int
+    indexes: List[Index]  # where it was written
+    summary: Dict[str, int]
+
+
 class CreateResult(_Judged):
     archive: str
     id: str  # 16 hex digits

@@ -286,7 +286,7 @@ def test_every_python_from_3_8_on_that_is_here_can_use_it(archive, tmp_path):
     code = """
 import typing, warmpack, warmpack._activate, warmpack._wrapped, warmpack.spark
 for name in ("create", "extract", "restore", "verify", "inspect", "amend", "merge", "seal",
-             "diff", "activate"):
+             "diff", "warm", "explain", "activate"):
     typing.get_type_hints(getattr(warmpack, name))
 typing.get_type_hints(warmpack.spark.add_app)
 done = warmpack.activate(%r, %r)
@@ -317,12 +317,13 @@ def keys_of(kind):
     return kind.__required_keys__, kind.__required_keys__ | kind.__optional_keys__
 
 
+def holds(document, kind):
+    always, known = keys_of(kind)
+    assert always <= set(document) <= known
+
+
 def test_results_have_the_keys_that_their_types_call_required_and_no_others(warm_tree, tmp_path):
     from warmpack import _types
-
-    def holds(document, kind):
-        always, known = keys_of(kind)
-        assert always <= set(document) <= known
 
     build, caches = warm_tree / "build", warm_tree / "caches"
     archive = tmp_path / "app.zip"
@@ -363,6 +364,47 @@ def test_results_have_the_keys_that_their_types_call_required_and_no_others(warm
         holds(difference, _types.Difference)
     assert found["summary"]["removed"] == 1 and found["summary"]["lost"] >= 1
     assert {"change": "added", "path": "app/new.py", "cache": False} in found["differences"]
+
+
+def test_warm_and_explain_give_what_their_types_say(tmp_path):
+    from warmpack import _types
+
+    package = tmp_path / "srv" / "app"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "import numba\n@numba.njit(cache=True)\ndef f(x):\n    return x + 1\n"
+        "@numba.njit\ndef g(x):\n    return x\n")
+    code = "import sys, app; app.f(1); app.g(1); print('said'); sys.exit(len(sys.argv) - 1)"
+    settings = environment(tmp_path / "home", PYTHONDONTWRITEBYTECODE="1",
+                           PYTHONPATH=tmp_path / "srv")
+    done = warmpack.warm(tmp_path / "app.tgz", "app", directory=tmp_path / "srv",
+                         command=[PYTHON, "-c", code], env=settings)
+    holds(done, _types.WarmResult)
+    assert (done["written"], done["loaded"], done["failed"]) == (True, 1, 0)
+    assert done["summary"]["valid"] == done["summary"]["total"] == 1
+    (build,) = done["builds"]
+    holds(build, _types.WarmBuild)
+    assert [c["function"] for c in build["never"]] == ["app.g"]
+    with pytest.raises(warmpack.Error, match="it ended with status 1"):
+        warmpack.warm(tmp_path / "no.tgz", "app", directory=tmp_path / "srv",
+                      command=[PYTHON, "-c", code, "more"], env=settings)
+    assert not (tmp_path / "no.tgz").exists()
+    seen = warmpack.explain([PYTHON, "-c", code, "1", "2", "3"], env=settings)
+    holds(seen, _types.ExplainResult)
+    assert (seen["status"], len(seen["processes"])) == (3, 1)
+    holds(seen["processes"][0], _types.Process)
+    for compiled in [*seen["compiled"], *build["never"], *done["compiled"]]:
+        holds(compiled, _types.Compiled)
+    assert {c["function"]: c["cause"] for c in seen["compiled"]} == {
+        "app.f": "never-warmed", "app.g": "not-cached"}
+    sealed = warmpack.warm(None, "app", directory=tmp_path / "srv",
+                           command=[PYTHON, "-c", code], env=settings)
+    holds(sealed, _types.WarmResult)
+    assert sealed["written"] and (tmp_path / "srv" / "app" / ".warmpack").is_dir()
+    with pytest.raises(warmpack.Error, match="cannot be run"):
+        warmpack.explain(["/nosuch"], env=settings)
+    with pytest.raises(TypeError):
+        warmpack.explain("python3 -m app")
 
 
 def test_names_that_are_no_utf8_are_what_os_fsdecode_gives(tmp_path):
