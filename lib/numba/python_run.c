@@ -96,26 +96,41 @@ static int take(int *fd, struct buf *to, size_t longest)
     return buf_add(to, block, (size_t)n);
 }
 
+/* Has it ended? It stays to be waited for. */
+static bool has_ended(const struct python_run *run)
+{
+    siginfo_t how = {0};
+
+    return waitid(P_PID, (id_t)run->pid, &how, WEXITED | WNOHANG | WNOWAIT) == 0 && how.si_pid != 0;
+}
+
+/* Until both of its outputs are closed. A process that it has started may hold them open for ever:
+ * once it has ended itself, only what was already said counts. */
 static int listen_to(struct python_run *run, const volatile sig_atomic_t *interrupted)
 {
     enum { STEP = 500 /* ms: how soon a signal is noticed that came just before poll */ };
     struct timespec begin, now;
+    bool ended = false;
     int r = 0;
 
     clock_gettime(CLOCK_MONOTONIC, &begin);
     while (r == 0 && (run->out >= 0 || run->err >= 0)) {
         struct pollfd fds[] = {{run->out, POLLIN, 0}, {run->err, POLLIN, 0}};
+        int ready;
 
         if (interrupted && *interrupted)
             return -EINTR;
         clock_gettime(CLOCK_MONOTONIC, &now);
         if (now.tv_sec - begin.tv_sec > PATIENCE)
             return -ETIMEDOUT;
-        if (poll(fds, 2, STEP) < 0) {
-            if (errno != EINTR)
-                return -errno;
+        ready = poll(fds, 2, ended ? 0 : STEP);
+        if (ready < 0 && errno != EINTR)
+            return -errno;
+        if (ready < 0)
             continue;
-        }
+        if (ready == 0 && ended)
+            return 0;
+        ended = ready == 0 ? has_ended(run) : ended;
         if (fds[0].revents)
             r = take(&run->out, &run->answer, run->longest);
         if (r == 0 && fds[1].revents)
@@ -140,13 +155,13 @@ static const char *last_line(struct buf *text)
 
 /* Waits for the end of what has closed its outputs, which comes at once where it has died, and ends
  * it where that does not come. What it may have left behind goes with it. */
-static void end(struct python_run *run)
+static void end(struct python_run *run, bool listened)
 {
     enum { STEPS = 100 /* of 10 ms */ };
     const struct timespec step = {.tv_nsec = 10000000};
     siginfo_t how = {0};
 
-    for (int i = 0; i < STEPS && run->out < 0 && run->err < 0 && how.si_pid == 0; i++) {
+    for (int i = 0; i < STEPS && listened && how.si_pid == 0; i++) {
         if (i)
             nanosleep(&step, NULL);
         if (waitid(P_PID, (id_t)run->pid, &how, WEXITED | WNOHANG | WNOWAIT) < 0 && errno != EINTR)
@@ -179,7 +194,7 @@ int python_run(struct python_run *run, const struct wp_context *context, struct 
     if (r > 0)
         return error_set(err, r, run->python, "cannot be run");
     r = listen_to(run, context_interrupted(context));
-    end(run);
+    end(run, r == 0);
     if (r == -EINTR)
         return error_set(err, EINTR, NULL, "interrupted");
     if (r == -EFBIG)

@@ -4,6 +4,7 @@ code, and says what else is not as it should be."""
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -86,6 +87,22 @@ def test_an_interpreter_that_cannot_answer_is_an_error_with_its_last_words(
     done = warmpack("verify", "--python", python, tree, home=me.home, expect=2)
     assert said in done.err and str(python) in done.err
     assert done.out == ""
+
+
+def test_a_python_that_has_answered_is_not_waited_for_while_its_child_holds_the_pipe(
+    tree, me, here
+):
+    python = here / "python"
+    python.write_text(
+        "#!/bin/sh\nsetsid sleep 1000 &\necho $! > %s\n%s \"$@\"\n" % (here / "pid", PYTHON)
+    )
+    python.chmod(0o755)
+    try:
+        done = warmpack("verify", "--json", "--python", python, tree, home=me.home)
+        os.kill(int((here / "pid").read_text()), 0)  # it holds it still
+        assert {i["status"] for i in json.loads(done.out)["indexes"]} == {"valid"}
+    finally:
+        os.kill(int((here / "pid").read_text()), signal.SIGKILL)
 
 
 def test_a_module_in_the_working_directory_is_not_imported(tree, here, me):
