@@ -36,6 +36,9 @@ static int add_put(struct planner *p, struct pair *d, const char *path, const st
     if (*d->w->path && !d->w->staged && geteuid() != 0 && (d->other.st_mode & S_ISGID) &&
         d->other.st_gid != st->st_gid)
         staging_dirs_inherit(d->new_fd, path_base(path), d->other.st_gid);
+    if (*d->w->path && !d->w->staged &&
+        staging_acl_inherit(d->new_fd, path_base(path), d->other_fd) < 0)
+        return error_nomem(p->err);
     struct staging_op *op = staging_plan_add(p->plan, OP_PUT, d->w->area, path);
     if (!op)
         return error_nomem(p->err);

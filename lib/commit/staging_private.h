@@ -10,6 +10,7 @@
  *   remove.c        and what is to go
  *   check.c         finds what forbids them, with nothing touched
  *   dirs.c          what is set for directories, and walks through them
+ *   acl.c           the default ACLs of directories that are there
  *   fresh.c         owners, modes and times of directories, before the renames
  *   journal.c       the list as text, whole or not there at all
  *   journal_read.c  and that text as a list again
@@ -186,6 +187,10 @@ int staging_find_mounts(int at, const char *name);
 /* Gives NAME of AT, staged elsewhere, the group that it would have got where it goes, in a setgid
  * directory of group GID. As far as that is allowed. */
 void staging_dirs_inherit(int at, const char *name, gid_t gid);
+
+/* ---- acl.c: gives NAME of AT, staged elsewhere, the default ACL of the directory TARGET, if that
+ * has one, as far as that is allowed. 0 or -ENOMEM. */
+int staging_acl_inherit(int at, const char *name, int target);
 
 /* Adds the directories in FD, which is PATH and taken over. MOUNTS: looks at every name, and
  * refuses mount points. */

@@ -60,3 +60,24 @@ def test_what_a_user_unpacks_belongs_to_the_group_as_with_tar(place, make):
         run(*member, *command, "-xzf", "a.tgz", "-C", name, cwd=place,
             env=warmpack.variables())
     assert rights(place / "by tar") == rights(place / "by us")
+
+
+@needs_root
+def test_what_comes_into_an_existing_directory_gets_its_default_acl_as_with_tar(place):
+    if shutil.which("setfacl") is None:
+        pytest.skip("setfacl is not installed")
+    write(place / "src/app/sub/file.py", "x = 1\n", mode=0o664)
+    write(place / "src/app/sub/deep/tool", "x", mode=0o775)
+    (place / "src/app/sub/link").symlink_to("file.py")
+    warmpack = trees.Runner(place)
+    run("tar", "-czf", "a.tgz", "-C", "src", "app", cwd=place)
+    for name, command in (("by tar", "tar"), ("by us", f"{trees.BINARY} -q")):
+        for path in place / name, place / name / "app":
+            path.mkdir()
+            os.chown(path, NOBODY, NOBODY)
+        run("setfacl", "-d", "-m", "u:daemon:rwx,g::rwx", place / name / "app")
+        run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "sh", "-c",
+            f"umask 002; exec {command} -xzf a.tgz -C '{name}'", cwd=place,
+            env=warmpack.variables())
+    assert b"daemon" in run("getfacl", "-cp", place / "by us/app/sub/deep/tool")
+    assert rights(place / "by tar") == rights(place / "by us")
