@@ -17,6 +17,7 @@
 #include "base/path.h"
 #include "staging_private.h"
 #include "tree/beneath.h"
+#include "tree/create.h"
 
 /* A directory below the top that is named, or above one. */
 struct fresh {
@@ -154,7 +155,7 @@ static int set_attributes(const struct fresh_tree *t, int at, const char *name, 
     bool gives = named && ((named->uid != (uid_t)-1 && named->uid != st->st_uid) ||
                            (named->gid != (gid_t)-1 && named->gid != st->st_gid));
     if (gives && fchownat(at, name, named->uid, named->gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return staging_error(t->err, errno, a, path, "cannot change the owner");
+        return staging_error(t->err, errno, a, path, create_owner_error(errno));
     /* In a setgid directory, what is made inherits the bit, and tar leaves it; but for root, who
      * sets modes as they were packed. */
     mode_t inherited = geteuid() != 0 ? st->st_mode & S_ISGID : 0;

@@ -51,6 +51,13 @@ void create_owner(const struct create_policy *p, const struct entry *e, uid_t *u
         look_up_owner(e, uid, gid);
 }
 
+const char *create_owner_error(int e)
+{
+    return e == EINVAL && geteuid() == 0
+               ? "cannot set owner, whom this user namespace does not have (--no-same-owner)"
+               : "cannot set owner";
+}
+
 mode_t create_mode(const struct create_policy *p, const struct entry *e)
 {
     mode_t keep = 0777;
@@ -97,7 +104,7 @@ static int set_attributes(int fd, const struct create_policy *p, const struct en
     gid_t gid;
     create_owner(p, e, &uid, &gid);
     if (is_others(p, uid, gid) && fchown(fd, uid, gid) < 0)
-        return error_set(err, errno, e->path, "cannot set owner");
+        return error_set(err, errno, e->path, "%s", create_owner_error(errno));
     if (!has_mode && fchmod(fd, create_mode(p, e)) < 0)
         return error_set(err, errno, e->path, "cannot set mode");
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, e->mtime};
@@ -160,7 +167,7 @@ int create_symlink(int tree, const struct create_policy *p, const struct entry *
     create_owner(p, e, &uid, &gid);
     if ((uid != (uid_t)-1 || gid != (gid_t)-1) &&
         fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return error_set(err, errno, e->path, "cannot set owner");
+        return error_set(err, errno, e->path, "%s", create_owner_error(errno));
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, e->mtime};
     /* Not every filesystem keeps times of symlinks, and nothing rests on them. */
     if (utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0 && errno != EOPNOTSUPP &&

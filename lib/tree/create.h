@@ -20,6 +20,8 @@ struct create_policy {
 
 /* Owner for E under the policy; (uid_t)-1 where it is not to be set. Caches lookups; any thread. */
 void create_owner(const struct create_policy *p, const struct entry *e, uid_t *uid, gid_t *gid);
+/* What to say of chown(2) that failed with E. */
+const char *create_owner_error(int e);
 mode_t create_mode(const struct create_policy *p, const struct entry *e);
 
 /* Opens a new file E->path for writing (parents exist). */

@@ -586,3 +586,18 @@ def test_a_user_can_ask_for_what_is_his_own(shared):
     Runner(shared).ok("-czqf", "a.tgz", "app")
     Runner(shared).ok("-xf", "a.tgz", "-C", "out", "--same-owner", user=NOBODY)
     assert (shared / "out" / "app" / "k.py").stat().st_uid == NOBODY
+
+
+@needs_root
+def test_an_owner_whom_a_user_namespace_lacks_is_named_with_the_option_that_helps(tmp_path):
+    warmpack = Runner(tmp_path)
+    write(tmp_path / "src/app/k.py", "x = 1\n")
+    os.chown(tmp_path / "src/app/k.py", 4242, 4242)
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "app")
+    inside = ["unshare", "--user", "--map-root-user", BINARY, "extract", "-qf", "a.tgz", "-C"]
+    done = subprocess.run([*inside, "out"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 2 and not (tmp_path / "out").exists()
+    assert done.stderr.count(b"\n") == 1 and b"k.py" in done.stderr
+    assert b"--no-same-owner" in done.stderr
+    subprocess.run([*inside, "out", "--no-same-owner"], cwd=tmp_path, check=True)
+    assert (tmp_path / "out/app/k.py").read_text() == "x = 1\n"
