@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/digest.h"
@@ -85,54 +86,77 @@ static bool is_shared(const struct checking *c, const struct restored *f, const 
     return own < st->st_nlink;
 }
 
-/* Sets what is wrong and may be set; F->now is what came of it. 0 or negative errno. */
-static int set_attributes(struct checking *c, struct restored *f, int fd, const struct stat *st,
-                          struct wp_error *err)
+/* Has the owner of the tree linked somebody else's file into it? Root would set what he may not. */
+static bool is_planted(const struct checking *c, const struct restored *f, const struct stat *st)
+{
+    struct stat tree;
+
+    return geteuid() == 0 && st->st_nlink > 1 &&
+           (fstat(c->restore->fd, &tree) < 0 || tree.st_uid != st->st_uid) && is_shared(c, f, st);
+}
+
+/* Setting the time that a file has asks for the right to set any, and changes nothing that would
+ * be left behind by a process that is killed. 1, 0 or negative errno. */
+static int may_set_time(int fd, const struct stat *st)
+{
+    const struct timespec own[2] = {{.tv_nsec = UTIME_OMIT}, st->st_mtim};
+
+    if (futimens(fd, own) == 0)
+        return 1;
+    return restore_is_refused(errno) ? 0 : -errno;
+}
+
+/* What a file of ST's filesystem will have for *TIME; the file that is asked lies in staging. */
+static int ask_precision(struct checking *c, const struct stat *st, struct timespec *time)
+{
+    const struct time_probe *probe = c->restore->probe;
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *time};
+    struct stat kept;
+    int r;
+
+    if (!probe || st->st_dev != probe->dev)
+        return 0;
+    pthread_mutex_lock(&c->lock);
+    r = futimens(probe->fd, times) < 0 || fstat(probe->fd, &kept) < 0 ? -errno : 0;
+    pthread_mutex_unlock(&c->lock);
+    if (r == 0)
+        *time = kept.st_mtim;
+    return restore_is_refused(-r) ? 0 : r;
+}
+
+/* Finds out what is wrong and may be set, which restore_set_times does: F->now is what its time
+ * will be, unless the filesystem keeps less of it. 0 or negative errno. */
+static int plan_attributes(struct checking *c, struct restored *f, int fd, const struct stat *st,
+                           struct wp_error *err)
 {
     const struct restore *restore = c->restore;
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->facts->mtime};
-    const struct timespec back[2] = {{.tv_nsec = UTIME_OMIT}, st->st_mtim};
-    mode_t mode;
     bool set_time = wants_time(restore, f) && !time_is(st->st_mtim, f->facts->mtime);
-    bool set_mode = wants_mode(restore, c->repair->t, f->facts, st, &mode);
-    struct stat after;
+    bool set_mode = wants_mode(restore, c->repair->t, f->facts, st, &f->mode);
+    int r;
 
     if (f->linked ||
-        ((set_time || set_mode) && restore->o->restamp == WP_RESTAMP_AUTO && is_shared(c, f, st)))
+        ((set_time || set_mode) &&
+         (restore->o->restamp == WP_RESTAMP_AUTO ? is_shared(c, f, st) : is_planted(c, f, st))))
         set_time = set_mode = false;
     if ((set_time || set_mode) && restore_may_change(restore) < 0)
         return -EAGAIN;
-    if (restore->o->dry_run) {
-        f->now = set_time ? f->facts->mtime : st->st_mtim;
-    } else {
-        f->sets_mode = set_mode && restore->early;
-        f->mode = mode;
-        if (set_mode && !restore->early && fchmod(fd, mode) < 0) {
-            if (errno != EPERM && errno != EROFS)
-                return error_set(err, errno, f->path, "cannot set mode");
-            set_mode = false;
-        }
-        /* Somebody else's file, or one on a filesystem that is only read: its index is changed
-         * instead. */
-        if (set_time && futimens(fd, times) < 0 && errno != EPERM && errno != EACCES &&
-            errno != EROFS && errno != EINVAL)
-            return error_set(err, errno, f->path, "cannot set time");
-        if (fstat(fd, &after) < 0)
-            return error_set(err, errno, f->path, "cannot stat");
-        f->now = after.st_mtim;
-        set_time &= !time_is(f->before, f->now);
-        if (set_time && restore->early && futimens(fd, back) < 0)
-            return error_set(err, errno, f->path, "cannot set time");
+    if (!restore->o->dry_run) {
+        r = set_time ? may_set_time(fd, st) : 0;
+        if (r < 0)
+            return error_set(err, -r, f->path, "cannot set time");
+        f->now = r > 0 ? f->facts->mtime : st->st_mtim;
+        f->sets_mode = set_mode;
+        /* Counted when they are set. */
+        r = r > 0 ? ask_precision(c, st, &f->now) : 0;
+        return r < 0 ? error_set(err, -r, f->path, "cannot set time") : 0;
     }
-    if (restore->early)
-        return 0; /* counted when they are set */
+    f->now = set_time ? f->facts->mtime : st->st_mtim;
     pthread_mutex_lock(&c->lock);
     c->times += set_time;
     c->modes += set_mode;
     pthread_mutex_unlock(&c->lock);
-    if (set_time && (f->is_source || !restore->o->dry_run))
-        report(restore->context, restore_detail(restore), f->path,
-               restore->o->dry_run ? "its time would be set" : "its time is set");
+    if (set_time && f->is_source)
+        report(restore->context, restore_detail(restore), f->path, "its time would be set");
     return 0;
 }
 
@@ -197,7 +221,9 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
         return 0;
     f->status = f->behind && c->restore->grafting ? RESTORED_BEHIND : RESTORED_SAME;
     f->ctime = after.st_ctim;
-    return f->waits ? 0 : set_attributes(c, f, fd, &after, err);
+    f->dev = after.st_dev;
+    f->ino = after.st_ino;
+    return f->waits ? 0 : plan_attributes(c, f, fd, &after, err);
 }
 
 /* A file that was the same when it was looked at, and whose caches are of use. */
@@ -210,11 +236,12 @@ static int finish_file(struct checking *c, struct restored *f, struct wp_error *
         return 0;
     fd = open_file(c->restore, f);
     /* Another name of it may have been given its time meanwhile. */
-    if (fd < 0 || fstat(fd, &st) < 0 || (st.st_nlink == 1 && !time_is(st.st_ctim, f->ctime))) {
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != f->dev || st.st_ino != f->ino ||
+        (st.st_nlink == 1 && !time_is(st.st_ctim, f->ctime))) {
         f->status = RESTORED_CHANGED;
         return 0;
     }
-    return set_attributes(c, f, fd, &st, err);
+    return plan_attributes(c, f, fd, &st, err);
 }
 
 static void run_job(struct pool_job *job)
@@ -474,65 +501,4 @@ int restore_count_files(struct restore *restore, struct repair *repair, struct w
         restore->result->changed += f->status == RESTORED_CHANGED;
     }
     return restore_memory(repair, err);
-}
-
-/* One file. */
-static int set_now(struct restore *restore, struct restored *f, struct wp_error *err)
-{
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->now};
-    _cleanup_close_ int fd =
-        beneath_open(restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-    struct stat st;
-
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return error_set(err, fd < 0 ? -fd : errno, f->path, "cannot be opened");
-    f->mode_before = st.st_mode & 07777;
-    /* Another name of it may have been here before, or the layout has a use for the file, too. */
-    if (!time_is(st.st_mtim, f->before))
-        return 0;
-    f->is_set = true;
-    if (f->sets_mode && (st.st_mode & 0777) != f->mode) {
-        if (fchmod(fd, f->mode) == 0)
-            restore->result->modes++;
-        else if (errno != EPERM && errno != EROFS)
-            return error_set(err, errno, f->path, "cannot set mode");
-    }
-    if (time_is(f->now, f->before))
-        return 0;
-    if (futimens(fd, times) < 0)
-        return error_set(err, errno, f->path, "cannot set time");
-    restore->result->times++;
-    report(restore->context, restore_detail(restore), f->path, "its time is set");
-    return 0;
-}
-
-int restore_set_times(struct restore *restore, struct repair *repair, struct wp_error *err)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < repair->t->m.entry_count && r == 0; i++) {
-        struct restored *f = &repair->files[i];
-
-        if (f->status == RESTORED_SAME && (f->sets_mode || !time_is(f->now, f->before)))
-            r = set_now(restore, f, err);
-    }
-    return r;
-}
-
-void restore_take_back_times(struct restore *restore, struct repair *repair)
-{
-    for (size_t i = repair->t->m.entry_count; i-- > 0;) {
-        const struct restored *f = &repair->files[i];
-        const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->before};
-        _cleanup_close_ int fd = -1;
-
-        if (!f->is_set)
-            continue;
-        fd = beneath_open(restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-        if (fd < 0)
-            continue;
-        if (f->sets_mode)
-            (void)!fchmod(fd, f->mode_before);
-        (void)!futimens(fd, times);
-    }
 }

@@ -6,8 +6,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/own_names.h"
+#include "base/temporary.h"
 #include "job.h"
 
 struct graft {
@@ -16,6 +20,33 @@ struct graft {
     struct tree_manifest t; /* whose manifest is borrowed */
     struct wp_restore_result result;
 };
+
+/* Stamps of what is staged cannot be changed after the commit, when times are set: which these will
+ * be is asked before, of a file in staging that is gone again then. */
+static int check_files(struct graft *g, int staged_fd, struct wp_error *err)
+{
+    _cleanup_free_ char *name = NULL;
+    struct time_probe probe = {.fd = -1};
+    struct stat st;
+    int r;
+
+    if (staged_fd < 0)
+        return restore_check_files(&g->restore, &g->repair, err);
+    probe.fd = temporary_make(staged_fd, OWN_REPLACING, 0600, &name);
+    if (probe.fd < 0 || fstat(probe.fd, &st) < 0) {
+        r = probe.fd < 0 ? probe.fd : -errno;
+        cleanup_close(&probe.fd);
+        return error_set(err, -r, g->restore.o->dir, "cannot make a file in staging");
+    }
+    probe.dev = st.st_dev;
+    g->restore.probe = &probe;
+    r = restore_check_files(&g->restore, &g->repair, err);
+    g->restore.probe = NULL;
+    close(probe.fd);
+    if (unlinkat(staged_fd, name, 0) < 0 && r == 0)
+        r = error_set(err, errno, g->restore.o->dir, "cannot remove a file in staging");
+    return r;
+}
 
 int graft_begin(struct graft **out, const struct graft_options *o, struct wp_error *err)
 {
@@ -30,7 +61,6 @@ int graft_begin(struct graft **out, const struct graft_options *o, struct wp_err
                                 .result = &g->result,
                                 .pool = o->pool,
                                 .grafting = true,
-                                .early = true,
                                 .dir_path = (char *)o->dir_path,
                                 .roots = o->roots,
                                 .fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 0),
@@ -47,7 +77,7 @@ int graft_begin(struct graft **out, const struct graft_options *o, struct wp_err
         r = restore_plan(restore, &g->repair, err);
     if (r == 0)
         r = restore_share(restore, err);
-    return r < 0 ? r : restore_check_files(restore, &g->repair, err);
+    return r < 0 ? r : check_files(g, o->staged_fd, err);
 }
 
 void graft_free(struct graft *g)
@@ -117,7 +147,6 @@ int graft_finish(struct graft *g, size_t *restamped, size_t *lost, struct wp_err
     struct restore *restore = &g->restore;
     int r;
 
-    restore->early = false;
     r = restore_set_times(restore, &g->repair, err);
     if (r == 0)
         r = restore_count_files(restore, &g->repair, err);

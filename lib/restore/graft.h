@@ -18,8 +18,9 @@ struct graft_options {
     unsigned strip;   /* --strip-components */
     const char *dir_path;
     char **roots;
-    int fd;     /* of the tree */
-    bool apart; /* which is only read */
+    int fd;        /* of the tree */
+    bool apart;    /* which is only read */
+    int staged_fd; /* of what is staged for it; -1: it is apart */
     struct pool *pool;
 };
 

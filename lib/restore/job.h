@@ -51,6 +51,8 @@ struct restored {
     bool is_set; /* it has them now, and had MODE_BEFORE and BEFORE */
     struct timespec before, now;
     struct timespec ctime; /* when its content was looked at */
+    dev_t dev;             /* of what was looked at */
+    ino_t ino;
 };
 
 /* The repair of what one manifest speaks of. */
@@ -66,6 +68,7 @@ struct repair {
     struct layout *layout;                /* OWN_LAYOUT, or in a graft the unpacking's */
     struct layout own_layout;
     struct staging *staging;
+    bool rounded;          /* a filesystem has kept less of a time than was to be set */
     atomic_bool no_memory; /* for some look into the manifest */
 };
 
@@ -75,16 +78,22 @@ struct restore_owner {
     size_t tree, file;
 };
 
+/* A file beside those that will be set, which shows how much of a time its filesystem keeps. */
+struct time_probe {
+    int fd;
+    dev_t dev;
+};
+
 struct restore {
     const struct wp_context *context;
     const struct wp_restore_options *o;
     struct wp_restore_result *result;
     struct pool *pool;
-    bool grafting;      /* only sources and caches are of interest */
-    bool apart;         /* the tree is only read, and its caches go elsewhere */
-    bool early;         /* nothing in the tree may change yet */
-    bool looking;       /* nothing may change at all: see look.c */
-    char *dir_path;     /* of the tree: absolute, lexical; owned */
+    bool grafting;                  /* only sources and caches are of interest */
+    bool apart;                     /* the tree is only read, and its caches go elsewhere */
+    const struct time_probe *probe; /* NULL: stamps are fitted again where less is kept */
+    bool looking;                   /* nothing may change at all: see look.c */
+    char *dir_path;                 /* of the tree: absolute, lexical; owned */
     char **roots;       /* absolute paths that it will have for Python; NULL-ended; owned */
     int fd;             /* of it */
     struct trust trust; /* whose manifests are taken */
@@ -108,8 +117,7 @@ enum wp_severity restore_detail(const struct restore *restore);
 /* ---- files.c */
 /* Which files there should be, and where. */
 int restore_plan(struct restore *restore, struct repair *repair, struct wp_error *err);
-/* Compares them, and sets what may be set; where it is too early for that, finds out what may be.
- */
+/* Compares them, and finds out what may be set. Nothing is changed. */
 int restore_check_files(struct restore *restore, struct repair *repair, struct wp_error *err);
 /* ---- hold.c: which sources are held back, as their caches hold code of what has changed */
 int restore_hold(struct restore *restore, struct repair *repair, struct wp_error *err);
@@ -122,16 +130,21 @@ int restore_added(const struct restore *restore, const struct repair *repair, ch
 
 /* Counts what came of it, and warns of sources that have changed. */
 int restore_count_files(struct restore *restore, struct repair *repair, struct wp_error *err);
-/* Sets the times and modes that may be set, where it was too early for that. */
-int restore_set_times(struct restore *restore, struct repair *repair, struct wp_error *err);
-/* Gives those back that they had. */
-void restore_take_back_times(struct restore *restore, struct repair *repair);
 /* What became of the file that PATH of the archive is, through links in it; NULL: none, or no
  * memory to find it, which restore_memory says later. */
 struct restored *restore_file_of(const struct repair *repair, const char *archived);
 /* Likewise, into *OUT: 0 or -ENOMEM. */
 int restore_find_file(const struct repair *repair, const char *archived, struct restored **out);
 int restore_memory(const struct repair *repair, struct wp_error *err);
+
+/* ---- set.c */
+/* Sets the times and modes that may be set, as a part of the commit. */
+int restore_set_times(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* Gives those back that they had. */
+void restore_take_back_times(struct restore *restore, struct repair *repair);
+/* Does E say that the file is somebody else's, or on a filesystem that is only read? Then its index
+ * is changed in place of its time. */
+bool restore_is_refused(int e);
 
 /* ---- look.c */
 /* The steps of the repair of one tree, after its lock has been taken or not. */

@@ -140,6 +140,9 @@ static int change(struct restore *restore, struct repair *repair, struct wp_erro
 {
     int r = restore_set_times(restore, repair, err);
 
+    /* Some were made for times that could not be set to the nanosecond. */
+    if (r == 0 && repair->rounded)
+        r = restore_stamps(restore, repair, STAMPS_STAGED, err);
     if (r == 0)
         r = restore_renew_staged(restore, repair, err);
     if (r == 0)
@@ -186,7 +189,6 @@ static int take_steps(struct restore *restore, struct repair *repair, struct wp_
     bool dry_run = restore->o->dry_run;
     int r = recover(restore, restore->o->cache_dir, err);
 
-    restore->early = !dry_run;
     if (r == 0)
         r = restore_check_files(restore, repair, err);
     if (r == 0)

@@ -45,6 +45,7 @@ static int begin(struct unpack *u, struct wp_error *err)
                               .roots = u->roots,
                               .fd = u->target,
                               .apart = u->apart,
+                              .staged_fd = u->apart ? -1 : staging_tree(u->staging, 0),
                               .pool = u->a->pool};
 
     u->graft_options = (struct wp_restore_options){.dir = u->dir,

@@ -58,6 +58,22 @@ def test_whole_seconds_lose_an_index_aloud_or_not_at_all(warmpack, tmp_path, mou
     assert not leftovers(disk)
 
 
+@pytest.mark.parametrize("words", [("restore",),
+                                   ("extract", "--caches-only", "-f", "a.tgz", "-C")])
+def test_whole_seconds_are_what_repaired_caches_are_fitted_to(warmpack, tmp_path, mount, words):
+    disk = second_filesystem(tmp_path, mount)
+    fill(tmp_path / "src")
+    index(tmp_path / "src/app/k.py")
+    warmpack.ok("-czqf", "a.tgz", "-C", tmp_path / "src", "app")
+    (disk / "out").mkdir()
+    without = ["--exclude=.warmpack", "--exclude=__pycache__"] if "extract" in words else []
+    run("tar", "xzmf", tmp_path / "a.tgz", "-C", disk / "out", *without)
+    result = warmpack.ok(*words, disk / "out")
+    assert b"1 of 1 cache indexes valid" in result.stderr
+    assert stamp_is_true(disk / "out/app/__pycache__/k.add-3.py311.nbi", disk / "out/app/k.py")
+    assert (disk / "out/app/k.py").stat().st_mtime_ns == FRACTION // 10**9 * 10**9
+
+
 def test_whole_seconds_keep_what_is_of_whole_seconds(warmpack, tmp_path, mount):
     disk = second_filesystem(tmp_path, mount)
     index(write(disk / "src/app/k.py", "x = 1\n"))
