@@ -225,7 +225,7 @@ int args_check(const struct args *a)
     if (takes_archive && !a->archive)
         return message_usage(verb, "no archive named: give -f ARCHIVE");
     for (size_t i = 0; i < a->operand_count; i++) {
-        if (!*a->operands[i].text)
+        if (!*a->operands[i].text && a->operands[i].kind != OPERAND_COMMAND)
             return message_usage(verb, "an empty name is given");
     }
     rc = check_stdin(a);

@@ -23,12 +23,14 @@ static const char sitecustomize[] =
     "_spec.loader.exec_module(_module)\n"
     "_module.install()\n"
     "sys.path[:] = [p for p in sys.path if os.path.abspath(p) != _here]\n"
-    "sys.modules.pop('sitecustomize', None)\n"
+    "_self = sys.modules.pop('sitecustomize')\n"
     "try:\n"
     "    import sitecustomize\n"
     "except ImportError as error:\n"
     "    if error.name != 'sitecustomize':\n"
-    "        raise\n";
+    "        raise\n"
+    "finally: # whoever imports this module expects one of its name\n"
+    "    sys.modules.setdefault('sitecustomize', _self)\n";
 
 /* The directory that the command's processes read from and tell in. */
 struct place {

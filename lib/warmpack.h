@@ -929,10 +929,10 @@ WP_API void wp_located_free(struct wp_located *located, size_t count);
 WP_API char *wp_user_wide_cache_dir(const char *user, struct wp_error *err);
 
 /* Calls EACH with the settings of the file .numba_config.yaml in the working directory, the last
- * first, of which each counts but once, as variables: NUMBA_CACHE_DIR and its value. Numba, where its Python has PyYAML, takes them
- * where the environment has no variable of that name. What is no simple "name: value", or belongs to
- * somebody else than who calls and root, is told of and not taken. 0, EACH's negative value, or that
- * of an error. Source: Numba, config.py, _EnvReloader. */
+ * first, of which each counts but once, as variables: NUMBA_CACHE_DIR and its value. Numba, where
+ * its Python has PyYAML, takes them where the environment has no variable of that name. What is no
+ * simple "name: value", or belongs to somebody else than who calls and root, is told of and not
+ * taken. 0, EACH's negative value, or that of an error. Source: Numba, config.py, _EnvReloader. */
 WP_API int wp_numba_config(const struct wp_context *context,
                            int (*each)(void *ctx, const char *name, const char *value), void *ctx,
                            struct wp_error *err);
