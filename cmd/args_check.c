@@ -153,6 +153,10 @@ static int check_warm(const struct args *a)
         return message_usage("warm", "give the COMMAND that warms the tree, behind --");
     if (!count(a, OPERAND_NAME))
         return message_usage("warm", "give the PATHs to pack, before --");
+    for (size_t i = 0; i < a->operand_count; i++)
+        if (a->operands[i].kind == OPERAND_NAME && a->operands[i].text[0] == '/')
+            return message_usage("warm", "%s: PATHs are relative to a directory: give that with -C",
+                                 a->operands[i].text);
     if (count(a, OPERAND_DIR) > 1)
         return message_usage("warm", "-C is given twice");
     if (a->archive && strcmp(a->archive, "-") == 0)

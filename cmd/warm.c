@@ -36,6 +36,7 @@ struct warm {
     const struct args *a;
     const char **command;      /* owned, the words are not */
     char *command_text;        /* as a shell would take it; owned */
+    char *real;                /* DIR without symlinks; owned */
     char *dir;                 /* that the members are relative to, absolute; owned */
     char *cwd;                 /* owned */
     struct wp_member *members; /* owned */
@@ -92,11 +93,17 @@ static int find_dir(struct warm *w, const char *given)
         message_error("the working directory cannot be found: %s", strerror(errno));
         return STATUS_FAILED;
     }
-    w->dir = realpath(given ? given : ".", NULL);
-    if (!w->dir || stat(w->dir, &st) < 0 || !S_ISDIR(st.st_mode)) {
-        message_error("%s: %s", given ? given : ".", w->dir ? strerror(ENOTDIR) : strerror(errno));
+    /* As it was given, too: Numba names caches by the path that Python knows. */
+    w->real = realpath(given ? given : ".", NULL);
+    if (!w->real || stat(w->real, &st) < 0 || !S_ISDIR(st.st_mode)) {
+        message_error("%s: %s", given ? given : ".", w->real ? strerror(ENOTDIR) : strerror(errno));
         return STATUS_FAILED;
     }
+    w->dir = given ? text_join(w->cwd, given) : strdup(w->cwd);
+    if (!w->dir)
+        return message_no_memory();
+    for (size_t n = strlen(w->dir); n > 1 && w->dir[n - 1] == '/'; n--)
+        w->dir[n - 1] = '\0';
     return 0;
 }
 
@@ -124,6 +131,21 @@ static int take_operands(struct warm *w)
     return w->command_text ? find_dir(w, dir) : message_no_memory();
 }
 
+/* Found after minutes, this would be found too late. */
+static int check_output(const char *archive)
+{
+    const char *slash = strrchr(archive, '/');
+    _cleanup_free_ char *dir =
+        slash ? strndup(archive, slash == archive ? 1 : (size_t)(slash - archive)) : strdup(".");
+
+    if (!dir)
+        return message_no_memory();
+    if (access(dir, W_OK | X_OK) == 0)
+        return 0;
+    message_error("%s: cannot be made in %s: %s", archive, dir, strerror(errno));
+    return STATUS_FAILED;
+}
+
 static int prepare(struct warm *w)
 {
     const struct args *a = w->a;
@@ -135,6 +157,8 @@ static int prepare(struct warm *w)
         status = format_choose(a, a->archive, &w->format);
     if (!status && a->archive)
         status = format_check_level(a, w->format);
+    if (!status && a->archive)
+        status = check_output(a->archive);
     if (!status)
         status = args_exclude(a, &w->exclude);
     if (!status && !a->archive)
@@ -416,7 +440,8 @@ static int unpack(struct warm *w)
 /* Where the command is run: here, or at this place in the copy. */
 static char *new_cwd(const struct warm *w)
 {
-    char *placed = warm_place(w->cwd, w->dir, w->copy);
+    const char *const dirs[] = {w->dir, w->real, NULL};
+    char *placed = warm_place(w->cwd, dirs, w->copy);
     struct stat st;
 
     if (placed && stat(placed, &st) == 0)
@@ -429,9 +454,10 @@ static int run_elsewhere(struct warm *w)
 {
     static const char *const unset[] = {"NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_CACHE_DIR",
                                         NULL};
+    const char *const dirs[] = {w->dir, w->real, NULL};
     _cleanup_free_ char *cwd = new_cwd(w);
-    _cleanup_free_ char *python_path = warm_python_path(w->dir, w->copy, w->cwd);
-    char **command = cwd ? warm_command(w->command, w->dir, w->copy, w->cwd, cwd) : NULL;
+    _cleanup_free_ char *python_path = warm_python_path(dirs, w->copy, w->cwd);
+    char **command = cwd ? warm_command(w->command, dirs, w->copy, w->cwd, cwd) : NULL;
     const char *const set[] = {python_path, NULL};
     const struct watched watched = {.child = {.command = (const char *const *)command,
                                               .set = set,
@@ -646,6 +672,7 @@ static void warm_clear(struct warm *w)
     free(w->command);
     free(w->command_text);
     free(w->dir);
+    free(w->real);
     free(w->cwd);
     free(w->members);
     free(w->copy);

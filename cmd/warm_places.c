@@ -10,20 +10,24 @@
 
 #include "text.h"
 
-char *warm_place(const char *path, const char *dir, const char *copy)
+char *warm_place(const char *path, const char *const *dirs, const char *copy)
 {
-    const size_t n = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
     char *out = NULL;
 
     errno = 0;
-    if (strncmp(path, dir, n) != 0 || (path[n] && path[n] != '/'))
-        return NULL;
-    if (asprintf(&out, "%s%s", copy, path + n) < 0) {
-        errno = ENOMEM;
-        return NULL;
+    for (; *dirs; dirs++) {
+        const size_t n = strcmp(*dirs, "/") == 0 ? 0 : strlen(*dirs);
+
+        if (strncmp(path, *dirs, n) != 0 || (path[n] && path[n] != '/'))
+            continue;
+        if (asprintf(&out, "%s%s", copy, path + n) < 0) {
+            errno = ENOMEM;
+            return NULL;
+        }
+        errno = 0;
+        return out;
     }
-    errno = 0;
-    return out;
+    return NULL;
 }
 
 static bool exists(const char *dir, const char *path)
@@ -35,8 +39,8 @@ static bool exists(const char *dir, const char *path)
 }
 
 /* Allocated; NULL: no memory. */
-static char *place_word(const char *word, const char *dir, const char *copy, const char *cwd,
-                        const char *new_cwd)
+static char *place_word(const char *word, const char *const *dirs, const char *copy,
+                        const char *cwd, const char *new_cwd)
 {
     char *placed;
 
@@ -44,7 +48,7 @@ static char *place_word(const char *word, const char *dir, const char *copy, con
         return *word && word[0] != '-' && exists(cwd, word) && !exists(new_cwd, word)
                    ? text_join(cwd, word)
                    : strdup(word);
-    placed = warm_place(word, dir, copy);
+    placed = warm_place(word, dirs, copy);
     if (placed && exists(copy, placed))
         return placed;
     if (!placed && errno)
@@ -60,8 +64,8 @@ void warm_command_free(char **command)
     free(command);
 }
 
-char **warm_command(const char *const *command, const char *dir, const char *copy, const char *cwd,
-                    const char *new_cwd)
+char **warm_command(const char *const *command, const char *const *dirs, const char *copy,
+                    const char *cwd, const char *new_cwd)
 {
     size_t n = 0;
     char **out;
@@ -73,7 +77,7 @@ char **warm_command(const char *const *command, const char *dir, const char *cop
         /* The program itself is looked up in $PATH where it has no slash. */
         out[i] = i == 0 && !strchr(command[i], '/')
                      ? strdup(command[i])
-                     : place_word(command[i], dir, copy, cwd, new_cwd);
+                     : place_word(command[i], dirs, copy, cwd, new_cwd);
         if (!out[i]) {
             warm_command_free(out);
             return NULL;
@@ -82,7 +86,7 @@ char **warm_command(const char *const *command, const char *dir, const char *cop
     return out;
 }
 
-char *warm_python_path(const char *dir, const char *copy, const char *cwd)
+char *warm_python_path(const char *const *dirs, const char *copy, const char *cwd)
 {
     const char *given = getenv("PYTHONPATH");
     char *text = NULL;
@@ -98,7 +102,7 @@ char *warm_python_path(const char *dir, const char *copy, const char *cwd)
         _cleanup_free_ char *entry = strndup(at, n), *full = NULL, *placed = NULL;
 
         full = entry ? text_join(cwd, entry) : NULL;
-        placed = full && *entry ? warm_place(full, dir, copy) : NULL;
+        placed = full && *entry ? warm_place(full, dirs, copy) : NULL;
         fprintf(f, "%s%s", before, placed ? placed : entry && *entry && full ? full : "");
         before = ":";
         at += n + (at[n] == ':');

@@ -236,6 +236,14 @@ def test_an_interrupted_run_leaves_nothing(builder):
     assert os.listdir(builder.base / "tmp") == [] and not (builder.base / "app.tgz").exists()
 
 
+def test_a_directory_that_is_a_symbolic_link_may_be_named_by_it(builder):
+    (builder.base / "link").symlink_to("srv")
+    done = builder.run("warm", "--json", "-f", builder.base / "app.tgz", "-C", builder.base / "link",
+                       "app", "--", *SMOKE, cwd="/", PYTHONPATH=builder.base / "link")
+    document = json.loads(done.stdout)
+    assert document["compiled"] == [] and document["loaded"] == 2
+
+
 def test_recorded_variables_are_compared_by_verify(builder):
     builder.warm("--record-env", "APP_*", APP_MODE="fast", OTHER="x")
     assert header(builder.base / "app.tgz")["env"] == {"APP_MODE": "fast"}
@@ -265,6 +273,8 @@ def test_without_an_archive_the_tree_is_warmed_in_place_and_sealed(builder):
     (("-f", "-", "app", "--", "true"), "name an archive"),
     (("--keep-going", "app", "--", "true"), "go with -f"),
     (("-f", "x.tgz", "--cpu", "here,here", "app", "--", "true"), "named twice"),
+    (("-f", "nowhere/x.tgz", "app", "--", "true"), "cannot be made in nowhere"),
+    (("-f", "x.tgz", "/srv/app", "--", "true"), "relative to a directory"),
     (("-f", "x.unknown", "app", "--", "true"), "x.unknown"),
     (("-f", "x.tgz", "-C", "nowhere", "app", "--", "true"), "nowhere"),
 ])
