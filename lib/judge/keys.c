@@ -125,7 +125,8 @@ static int judge_overload(struct wp_index_status *s, size_t which, const struct 
     s->other_arch = !features_arch_can_run(e->host.arch, features_arch_of(o->triple));
     if (s->other_arch)
         return judge_set(s, WP_WRONG_CPU, "it is for %s, and %s is %s", o->triple, e->machine,
-                         features_arch_name(e->host.arch));
+                         features_is_of_other_system(o->triple) ? "a Linux"
+                                                                : features_arch_name(e->host.arch));
     return judge_set(s, WP_UNSAFE_CPU, "needs %s, which %s lacks", (char *)why.data, e->machine);
 }
 

@@ -51,6 +51,17 @@ const char *features_name(unsigned id)
 
 /* ---- Architectures ----------------------------------------------------------------------- */
 
+bool features_is_of_other_system(const char *triple)
+{
+    static const char *const systems[] = {"-windows", "-mingw",   "-cygwin", "-apple-", "-darwin",
+                                          "-macos",   "-freebsd", "-netbsd", "-openbsd"};
+
+    for (size_t i = 0; i < sizeof systems / sizeof *systems; i++)
+        if (strstr(triple, systems[i]))
+            return true;
+    return false;
+}
+
 enum features_arch features_arch_of(const char *triple)
 {
     static const struct {
@@ -67,6 +78,8 @@ enum features_arch features_arch_of(const char *triple)
                  {"i686", FEATURES_UNKNOWN}};
     size_t n = strcspn(triple, "-");
 
+    if (features_is_of_other_system(triple))
+        return FEATURES_OTHER;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strlen(names[i].name) == n && memcmp(names[i].name, triple, n) == 0)
             return names[i].arch;

@@ -19,6 +19,8 @@ enum features_arch {
     FEATURES_X86_64,
     FEATURES_AARCH64
 };
+/* Is TRIPLE of a system that is not Linux, whose object code nothing here loads? */
+bool features_is_of_other_system(const char *triple);
 /* The architecture of a triple such as "x86_64-pc-linux-gnu". */
 enum features_arch features_arch_of(const char *triple);
 /* That of this program. */

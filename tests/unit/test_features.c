@@ -374,7 +374,10 @@ static void another_architecture_is_another_machine(void **state)
     _cleanup_buf_ struct buf why = {0};
 
     assert_int_equal(features_arch_of(INTEL), FEATURES_X86_64);
-    assert_int_equal(features_arch_of("arm64-apple-darwin23.1.0"), FEATURES_AARCH64);
+    assert_int_equal(features_arch_of("arm64-unknown-linux-gnu"), FEATURES_AARCH64);
+    assert_int_equal(features_arch_of("arm64-apple-darwin23.1.0"), FEATURES_OTHER);
+    assert_int_equal(features_arch_of("x86_64-pc-windows-msvc"), FEATURES_OTHER);
+    assert_int_equal(features_arch_of("x86_64-unknown-linux-musl"), FEATURES_X86_64);
     assert_int_equal(features_arch_of("i686-pc-linux-gnu"), FEATURES_UNKNOWN);
     assert_int_equal(features_arch_of("armv7l-linux-gnueabihf"), FEATURES_UNKNOWN);
     assert_int_equal(features_arch_of(""), FEATURES_UNKNOWN);
