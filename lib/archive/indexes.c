@@ -18,6 +18,8 @@
 
 /* All are held until the last entry has been met. */
 enum { LARGEST_SUM = 256 << 20 };
+/* Bytes of holes in one file. */
+static const uint64_t LARGEST_HOLES = (uint64_t)64 << 30;
 
 static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
 {
@@ -63,14 +65,30 @@ static int keep_entry(struct archive_indexes *v, const struct entry *e, struct w
     return 0;
 }
 
-/* The digest of the current entry: of a source, what a stamp may hold. Of one with holes it stays
- * unknown. */
+/* Adds the N zeros of a hole. */
+static int digest_hole(struct archive_reading *in, struct sha256 *sha, uint64_t n,
+                       struct wp_error *err)
+{
+    static const unsigned char zeros[64 << 10];
+    int r = 0;
+
+    while (n && r == 0) {
+        const size_t some = n < sizeof zeros ? (size_t)n : sizeof zeros;
+
+        sha256_add(sha, zeros, some);
+        n -= some;
+        r = context_check(in->a->context, err);
+    }
+    return r;
+}
+
+/* The digest of the current entry: of a source, what a stamp may hold. It stays unknown where the
+ * holes are larger than any file that is looked at for its content. */
 static int digest_content(struct archive_reading *in, struct entry *e, struct wp_error *err)
 {
     struct format_reader *reader = in->a->reader;
     struct sha256 *sha = sha256_new();
-    uint64_t offset, end = 0;
-    bool whole = true;
+    uint64_t offset, end = 0, holes = 0;
     const void *data;
     size_t n;
     int r;
@@ -78,13 +96,25 @@ static int digest_content(struct archive_reading *in, struct entry *e, struct wp
     if (!sha)
         return error_nomem(err);
     while ((r = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
-        whole &= offset == end;
+        if (offset < end) {
+            r = error_set(err, EBADMSG, e->path, "its parts overlap");
+            break;
+        }
+        holes += offset - end;
+        r = holes <= LARGEST_HOLES ? digest_hole(in, sha, offset - end, err) : 0;
+        if (r < 0)
+            break;
         sha256_add(sha, data, n);
         end = offset + n;
     }
+    if (r == 0 && end < e->size) {
+        holes += e->size - end;
+        r = holes <= LARGEST_HOLES ? digest_hole(in, sha, e->size - end, err) : 0;
+        end = e->size;
+    }
     sha256_end(sha, e->sha256);
     sha256_free(sha);
-    e->has_sha256 = r == 0 && whole && end == e->size;
+    e->has_sha256 = r == 0 && holes <= LARGEST_HOLES && end == e->size;
     return r;
 }
 

@@ -113,6 +113,17 @@ def test_archives_of_other_tools_are_compared_by_their_content(warmpack, app, tm
     assert differences(warmpack, "b.tar", "c.tar") == [("changed", "app/data.bin")]
 
 
+def test_holes_are_zeros(warmpack, app, tmp_path):
+    with open(app / "data.bin", "wb") as file:
+        file.seek(5_000_000)
+        file.write(b"x")
+        file.truncate(9_000_000)
+    os.utime(app / "data.bin", ns=(0, 10**18))
+    run("tar", "--format=posix", "--sparse", "-cf", tmp_path / "b.tar", "-C", tmp_path, "app")
+    assert (tmp_path / "b.tar").stat().st_size < 1_000_000
+    assert differences(warmpack, "b.tar", "b.tar") == differences(warmpack, "b.tar", "app") == []
+
+
 def test_where_one_has_caches_only_these_are_compared(warmpack, app):
     warmpack.ok("create", "-q", "--caches-only", "-f", "c.tgz", "app")
     assert differences(warmpack, "c.tgz", "app") == differences(warmpack, "app", "c.tgz") == []
