@@ -126,7 +126,11 @@ package_index() {
           tests=tests/numba/test_retarget.py
           more="$tests::test_a_retargeted_tree_loads_as_in_place_with_no_setting
             $tests::test_what_cannot_run_stays_and_is_told tests/numba/test_located.py
-            tests/numba/test_in_place_many.py tests/numba/test_in_place_odd.py"
+            tests/numba/test_in_place_many.py tests/numba/test_in_place_odd.py
+            tests/numba/test_explain.py::test_what_was_never_warmed_is_named_and_loads_once_it_is
+            tests/numba/test_explain.py::test_code_for_another_cpu_is_named_and_retargeting_cures_it
+            tests/numba/test_explain.py::test_a_signature_that_was_not_warmed_is_shown_beside_those_that_were
+            tests/numba/test_warm.py::test_a_tree_is_warmed_packed_and_proved"
           ;;
       esac
       # shellcheck disable=SC2086 # Words without spaces.

@@ -107,6 +107,11 @@ def test_a_time_that_was_lost_is_stale_and_restore_cures_it(app):
     os.utime(there / "pkg/k.py", ns=(0, 10**18))
     kept = app.base / "kept"
     shutil.copytree(there, kept, copy_function=shutil.copy)
+    (index,) = indexes_in(kept)
+    stamp = json.loads(subprocess.check_output([WARMPACK, "inspect", "--json", index]))["indexes"][0]
+    if stamp["stamp"]["kind"] == "content":  # Numba from 0.68 on does not ask for the time
+        assert is_warm(app.run(tree=kept))
+        return
     told = app.run(tree=kept)["compiled"][0]
     assert told["cause"] == "stale" and "time" in told["detail"] and "restore" in told["cure"]
     shutil.rmtree(kept)
