@@ -20,7 +20,7 @@ def wheel(tmp_path_factory):
     place = tmp_path_factory.mktemp("wheel")
     source = place / "source"
     # Nothing that was built before.
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns("build*", ".git", "__pycache__"))
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns("build", "build-*", ".git", "__pycache__"))
     environ = {**os.environ, "PATH": "/usr/bin:/bin", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     environ.pop("WARMPACK", None)
     done = subprocess.run([BUILDER, "-m", "pip", "wheel", "-q", "--no-deps", "--no-index",
