@@ -100,29 +100,29 @@ static int data_on_disk(void *ctx, const char *name, struct judge_file *f, bool 
     return 1;
 }
 
-static int remember_writable(struct verify *v, const char *dir)
+static int remember_writable(struct verify *verify, const char *dir)
 {
     int why;
 
-    if (v->dir && strcmp(v->dir, dir) == 0)
+    if (verify->dir && strcmp(verify->dir, dir) == 0)
         return 0;
-    free(v->dir);
-    free(take_ptr(v->unwritable));
-    v->dir = strdup(dir);
-    if (!v->dir)
+    free(verify->dir);
+    free(take_ptr(verify->unwritable));
+    verify->dir = strdup(dir);
+    if (!verify->dir)
         return -ENOMEM;
-    why = places_writable(dir, &v->user);
+    why = places_writable(dir, &verify->user);
     if (why == ENOMEM) {
-        free(take_ptr(v->dir));
+        free(take_ptr(verify->dir));
         return -ENOMEM;
     }
     if (why) {
         struct wp_error text = {0};
 
         error_set(&text, why, NULL, "%s cannot write to the directory, so Numba ignores it",
-                  v->user.name ? v->user.name : "the user");
-        v->unwritable = strdup(text.message);
-        if (!v->unwritable)
+                  verify->user.name ? verify->user.name : "the user");
+        verify->unwritable = strdup(text.message);
+        if (!verify->unwritable)
             return -ENOMEM;
     }
     return 0;
@@ -130,9 +130,9 @@ static int remember_writable(struct verify *v, const char *dir)
 
 /* The place of the index cannot be written to: can any other that Numba would try for its source?
  * 1, 0 or -ENOMEM. */
-static int has_other_place(const struct verify *v, const struct verify_place *place)
+static int has_other_place(const struct verify *verify, const struct verify_place *place)
 {
-    _cleanup_free_ char *user_wide = places_user_wide(&v->user, v->is_caller);
+    _cleanup_free_ char *user_wide = places_user_wide(&verify->user, verify->is_caller);
     _cleanup_free_ char *sources = place->source ? path_dir(place->source) : NULL;
     _cleanup_free_ char *in_tree = sources ? path_join(sources, "__pycache__") : NULL;
     int why;
@@ -141,24 +141,24 @@ static int has_other_place(const struct verify *v, const struct verify_place *pl
         return -ENOMEM;
     if (!in_tree || !user_wide)
         return 1;
-    why = places_writable(in_tree, &v->user);
+    why = places_writable(in_tree, &verify->user);
     if (why && why != ENOMEM)
-        why = places_writable(user_wide, &v->user);
+        why = places_writable(user_wide, &verify->user);
     return why == ENOMEM ? -ENOMEM : !why;
 }
 
 /* That Numba refuses to begin is told in place of why. 0 or -ENOMEM. */
-static int judge_other_places(const struct verify *v, struct wp_index_status *s,
+static int judge_other_places(const struct verify *verify, struct wp_index_status *s,
                               const struct verify_place *place)
 {
-    int r = s->status == WP_UNWRITABLE ? has_other_place(v, place) : 1;
+    int r = s->status == WP_UNWRITABLE ? has_other_place(verify, place) : 1;
 
     return r ? r < 0 ? r : 0
              : judge_set(
                    s, WP_UNWRITABLE,
                    "%s can write neither there nor to any other place of Numba's: the program "
                    "stops with \"no locator available\"",
-                   v->user.name ? v->user.name : "the user");
+                   verify->user.name ? verify->user.name : "the user");
 }
 
 static int size_on_disk(void *ctx, const char *name, uint64_t *size)
@@ -174,21 +174,21 @@ static int size_on_disk(void *ctx, const char *name, uint64_t *size)
 }
 
 /* Takes a note of a sticky directory once. */
-static int look_at_directory(struct verify *v, const struct disk *disk, uid_t owner)
+static int look_at_directory(struct verify *verify, const struct disk *disk, uid_t owner)
 {
     _cleanup_free_ char *shown = path_dir(disk->place->index_shown);
     int told;
 
     if (!shown)
         return -ENOMEM;
-    if (v->sticky && strcmp(v->sticky, disk->dir) == 0)
+    if (verify->sticky && strcmp(verify->sticky, disk->dir) == 0)
         return 0;
-    told = note_sticky(v->notes, disk->dir, shown, owner, &v->user);
+    told = note_sticky(verify->notes, disk->dir, shown, owner, &verify->user);
     if (told <= 0)
         return told;
-    free(v->sticky);
-    v->sticky = strdup(disk->dir);
-    return v->sticky ? 0 : -ENOMEM;
+    free(verify->sticky);
+    verify->sticky = strdup(disk->dir);
+    return verify->sticky ? 0 : -ENOMEM;
 }
 
 /* Judges what the interpreter that was asked lacks. 0 or -ENOMEM. */
@@ -211,27 +211,27 @@ static int judge_lacking(const struct judge_expect *e, struct wp_index_status *s
 }
 
 /* Judges the keys of an index and takes notes. */
-static int look_closer(struct verify *v, struct wp_index_status *s, const struct index *index,
+static int look_closer(struct verify *verify, struct wp_index_status *s, const struct index *index,
                        struct disk *disk, uid_t owner, struct wp_error *err)
 {
-    int r = judge_keys(s, index, v->expect, size_on_disk, disk, err);
+    int r = judge_keys(s, index, verify->expect, size_on_disk, disk, err);
 
-    if (r == 0 && judge_lacking(v->expect, s, disk) < 0)
+    if (r == 0 && judge_lacking(verify->expect, s, disk) < 0)
         r = error_nomem(err);
-    if (r == 0 &&
-        (note_index(v->notes, s, &disk->facts, v->old_root) < 0 ||
-         (disk->ahead && note_ahead(v->notes, s) < 0) ||
-         note_marker(v->notes, s, size_on_disk, disk) < 0 || look_at_directory(v, disk, owner) < 0))
+    if (r == 0 && (note_index(verify->notes, s, &disk->facts, verify->old_root) < 0 ||
+                   (disk->ahead && note_ahead(verify->notes, s) < 0) ||
+                   note_marker(verify->notes, s, size_on_disk, disk) < 0 ||
+                   look_at_directory(verify, disk, owner) < 0))
         r = error_nomem(err);
     return r;
 }
 
-int verify_place(struct verify *v, const struct verify_place *place, struct wp_index_status *s,
+int verify_place(struct verify *verify, const struct verify_place *place, struct wp_index_status *s,
                  struct wp_error *err)
 {
     _cleanup_free_ char *dir = path_dir(place->index);
     _cleanup_buf_ struct buf text = {0};
-    struct disk disk = {.place = place, .verify = v, .dir = dir};
+    struct disk disk = {.place = place, .verify = verify, .dir = dir};
     struct judge_facts facts = {.source = source_on_disk,
                                 .digest = digest_on_disk,
                                 .data = data_on_disk,
@@ -240,13 +240,13 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
                                 .ahead = &disk.ahead};
     struct wp_error why = {0};
     struct index index = {0};
-    struct stat st = {.st_uid = v->user.uid};
+    struct stat st = {.st_uid = verify->user.uid};
     int r;
 
     s->index = strdup(place->index_shown);
     s->source = place->source_shown ? strdup(place->source_shown) : NULL;
     if (!dir || !s->index || (place->source_shown && !s->source) ||
-        judge_name(s, place->index) < 0 || remember_writable(v, dir) < 0)
+        judge_name(s, place->index) < 0 || remember_writable(verify, dir) < 0)
         return error_nomem(err);
     r = file_read(place->index, INDEX_LARGEST, &text, &st);
     if (r == -ENOMEM)
@@ -262,39 +262,40 @@ int verify_place(struct verify *v, const struct verify_place *place, struct wp_i
     disk.mtime = st.st_mtim;
     if (r == -ENOMEM)
         r = error_nomem(err);
-    else if (judge_index(s, r < 0 ? NULL : &index, &why, place->misplaced, v->unwritable, &facts) <
-                 0 ||
-             judge_other_places(v, s, place) < 0)
+    else if (judge_index(s, r < 0 ? NULL : &index, &why, place->misplaced, verify->unwritable,
+                         &facts) < 0 ||
+             judge_other_places(verify, s, place) < 0)
         r = error_nomem(err);
     else
-        r = v->expect ? look_closer(v, s, r < 0 ? NULL : &index, &disk, st.st_uid, err) : 0;
+        r = verify->expect ? look_closer(verify, s, r < 0 ? NULL : &index, &disk, st.st_uid, err)
+                           : 0;
     index_clear(&index);
     return r;
 }
 
-char *verify_shadowed(struct verify *v, const char *source_dir)
+char *verify_shadowed(struct verify *verify, const char *source_dir)
 {
     _cleanup_free_ char *in_tree = path_join(source_dir, "__pycache__");
     char *why = NULL;
 
-    if (!in_tree || places_writable(in_tree, &v->user) != 0)
+    if (!in_tree || places_writable(in_tree, &verify->user) != 0)
         return NULL;
     if (asprintf(&why, "Numba looks in %s first, which is usable", in_tree) < 0)
         return NULL;
     return why;
 }
 
-int verify_begin(struct verify *v, const char *user, struct wp_error *err)
+int verify_begin(struct verify *verify, const char *user, struct wp_error *err)
 {
-    *v = (struct verify){.is_caller = user == NULL};
-    return places_user(&v->user, user, err);
+    *verify = (struct verify){.is_caller = user == NULL};
+    return places_user(&verify->user, user, err);
 }
 
-void verify_end(struct verify *v)
+void verify_end(struct verify *verify)
 {
-    places_user_clear(&v->user);
-    free(v->dir);
-    free(v->unwritable);
-    free(v->sticky);
-    *v = (struct verify){0};
+    places_user_clear(&verify->user);
+    free(verify->dir);
+    free(verify->unwritable);
+    free(verify->sticky);
+    *verify = (struct verify){0};
 }

@@ -25,14 +25,14 @@ struct verify {
     const char *old_root;           /* looked for in object code, or NULL */
 };
 
-int verify_begin(struct verify *v, const char *user, struct wp_error *err);
-void verify_end(struct verify *v);
+int verify_begin(struct verify *verify, const char *user, struct wp_error *err);
+void verify_end(struct verify *verify);
 
 /* Reads and judges the index; *S is the caller's to add or clear. 0, or a negative errno where not
  * even a judgement can be made (no memory). */
-int verify_place(struct verify *v, const struct verify_place *place, struct wp_index_status *s,
+int verify_place(struct verify *verify, const struct verify_place *place, struct wp_index_status *s,
                  struct wp_error *err);
 
 /* Why Numba, run by the user, does not come to look in the user-wide place for sources of DIR:
  * it finds DIR/__pycache__ usable first. NULL where it does come. Allocated. */
-char *verify_shadowed(struct verify *v, const char *source_dir);
+char *verify_shadowed(struct verify *verify, const char *source_dir);

@@ -14,55 +14,58 @@
 #include "tree/beneath.h"
 
 /* Is DIR there, and only read, and what of? Fills u->apart and u->target. */
-static int look(struct unpack *u, struct wp_error *err)
+static int look(struct unpack *unpack, struct wp_error *err)
 {
     int r;
 
-    u->own_target = open(u->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (u->own_target < 0)
+    unpack->own_target = open(unpack->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (unpack->own_target < 0)
         return 0; /* staging says what is wrong with it, or makes it */
-    r = layout_is_apart(u->own_target, u->dir_path, u->o->layout, u->o->cache_dir, err);
+    r = layout_is_apart(unpack->own_target, unpack->dir_path, unpack->o->layout,
+                        unpack->o->cache_dir, err);
     if (r < 0)
         return r;
-    if (r == 0 && !u->o->cache_dir && faccessat(u->own_target, ".", W_OK, AT_EACCESS) < 0 &&
+    if (r == 0 && !unpack->o->cache_dir &&
+        faccessat(unpack->own_target, ".", W_OK, AT_EACCESS) < 0 &&
         (errno == EROFS || errno == EACCES))
-        return layout_refuse_unwritable(errno, u->dir, err);
-    if (r > 0 && u->o->retarget)
-        return error_set(err, EROFS, u->dir,
+        return layout_refuse_unwritable(errno, unpack->dir, err);
+    if (r > 0 && unpack->o->retarget)
+        return error_set(err, EROFS, unpack->dir,
                          "cannot be written to, and --retarget needs a manifest there");
-    u->apart = r > 0;
+    unpack->apart = r > 0;
     return 0;
 }
 
-int unpack_begin_areas(struct unpack *u, struct wp_error *err)
+int unpack_begin_areas(struct unpack *unpack, struct wp_error *err)
 {
-    const struct staging_owner owner = {.uid = u->verify.user.uid, .gid = u->verify.user.gid};
-    const bool give = u->o->user && geteuid() == 0;
-    int r = u->o->caches_only ? look(u, err) : 0;
+    const struct staging_owner owner = {.uid = unpack->verify.user.uid,
+                                        .gid = unpack->verify.user.gid};
+    const bool give = unpack->o->user && geteuid() == 0;
+    int r = unpack->o->caches_only ? look(unpack, err) : 0;
 
-    if (r == 0 && u->apart) {
-        report(u->a->context, WP_NOTE, u->dir,
+    if (r == 0 && unpack->apart) {
+        report(unpack->a->context, WP_NOTE, unpack->dir,
                "cannot be written to: caches alone are put into %s, and no manifest is left",
-               u->o->cache_dir);
-        r = staging_add_area_for(u->staging, u->o->cache_dir, give ? &owner : NULL, err);
+               unpack->o->cache_dir);
+        r = staging_add_area_for(unpack->staging, unpack->o->cache_dir, give ? &owner : NULL, err);
     } else if (r == 0) {
-        r = staging_add_area(u->staging, u->dir, err);
+        r = staging_add_area(unpack->staging, unpack->dir, err);
     }
     if (r < 0)
         return r;
-    u->target = u->apart ? u->own_target : staging_target(u->staging, 0);
+    unpack->target = unpack->apart ? unpack->own_target : staging_target(unpack->staging, 0);
     return 0;
 }
 
-int unpack_drop_apart(struct unpack *u, struct wp_error *err)
+int unpack_drop_apart(struct unpack *unpack, struct wp_error *err)
 {
     _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
-    int r = beneath_list(u->tree, "", &d);
+    int r = beneath_list(unpack->tree, "", &d);
 
     while (r > 0 && (r = file_next(d, &item)) > 0) {
-        r = beneath_remove(u->tree, item->d_name);
+        r = beneath_remove(unpack->tree, item->d_name);
         r = r < 0 ? r : 1;
     }
-    return r < 0 ? error_set(err, -r, u->o->cache_dir, "cannot remove what was staged") : 0;
+    return r < 0 ? error_set(err, -r, unpack->o->cache_dir, "cannot remove what was staged") : 0;
 }

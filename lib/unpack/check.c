@@ -22,19 +22,19 @@ static int compare_archived(const void *a, const void *b)
 }
 
 /* The items by their paths in the archive, owned by the caller. Mostly they are in that order. */
-static struct unpacked **sort_items(const struct unpack *u)
+static struct unpacked **sort_items(const struct unpack *unpack)
 {
-    struct unpacked **sorted = malloc((u->count ? u->count : 1) * sizeof *sorted);
+    struct unpacked **sorted = malloc((unpack->count ? unpack->count : 1) * sizeof *sorted);
     bool is_sorted = true;
 
     if (!sorted)
         return NULL;
-    for (size_t i = 0; i < u->count; i++) {
-        sorted[i] = u->items[i];
+    for (size_t i = 0; i < unpack->count; i++) {
+        sorted[i] = unpack->items[i];
         is_sorted = is_sorted && (i == 0 || compare_archived(&sorted[i - 1], &sorted[i]) <= 0);
     }
     if (!is_sorted)
-        qsort(sorted, u->count, sizeof *sorted, compare_archived);
+        qsort(sorted, unpack->count, sizeof *sorted, compare_archived);
     return sorted;
 }
 
@@ -49,14 +49,15 @@ static void record_clear(struct record *record)
     free(record->path);
 }
 
-static int make_record(const struct unpack *u, struct record *record, struct wp_error *err)
+static int make_record(const struct unpack *unpack, struct record *record, struct wp_error *err)
 {
     _cleanup_buf_ struct buf text = {0};
 
-    record->path = wheel_record_path(u->home);
+    record->path = wheel_record_path(unpack->home);
     if (!record->path)
         return errno ? error_nomem(err) : 0;
-    if (wheel_record_write(&u->manifest, u->home, u->text_sha256, u->text_size, &text) < 0)
+    if (wheel_record_write(&unpack->manifest, unpack->home, unpack->text_sha256, unpack->text_size,
+                           &text) < 0)
         return error_nomem(err);
     sha256_of(text.data, text.size, record->sha256);
     return 0;
@@ -71,18 +72,19 @@ static const unsigned char *wanted_digest(const struct entry *want, const struct
 }
 
 /* Does hard link ITEM lead to what WANT says? Its target may have been stripped, as its path. */
-static bool leads_to(const struct unpack *u, const struct unpacked *item, const struct entry *want)
+static bool leads_to(const struct unpack *unpack, const struct unpacked *item,
+                     const struct entry *want)
 {
     _cleanup_free_ char *stripped = NULL;
     bool gone;
 
     if (strcmp(item->e.target, want->target) == 0)
         return true;
-    stripped = unpack_name(u, want->target, &gone);
+    stripped = unpack_name(unpack, want->target, &gone);
     return stripped && !item->skipped && strcmp(item->e.target, stripped) == 0;
 }
 
-static const char *difference(const struct unpack *u, const struct unpacked *item,
+static const char *difference(const struct unpack *unpack, const struct unpacked *item,
                               const struct entry *want, const struct record *record)
 {
     const unsigned char *sha256 = wanted_digest(want, record);
@@ -90,11 +92,11 @@ static const char *difference(const struct unpack *u, const struct unpacked *ite
 
     const char *why = entry_difference(got, want);
 
-    if (!why && u->trust.count)
+    if (!why && unpack->trust.count)
         why = entry_owner_difference(got, want);
     if (why)
         return why;
-    if (got->type == ENTRY_HARDLINK && !leads_to(u, item, want))
+    if (got->type == ENTRY_HARDLINK && !leads_to(unpack, item, want))
         return "is a hard link to another file than the manifest says";
     if (got->type != ENTRY_FILE)
         return NULL;
@@ -104,21 +106,21 @@ static const char *difference(const struct unpack *u, const struct unpacked *ite
     return NULL;
 }
 
-int unpack_check(struct unpack *u, struct wp_error *err)
+int unpack_check(struct unpack *unpack, struct wp_error *err)
 {
-    _cleanup_free_ struct unpacked **sorted = sort_items(u);
+    _cleanup_free_ struct unpacked **sorted = sort_items(unpack);
     _cleanup_(record_clear) struct record record = {0};
-    const struct manifest *m = &u->manifest;
+    const struct manifest *m = &unpack->manifest;
     size_t i = 0;
-    int r = sorted ? make_record(u, &record, err) : error_nomem(err);
+    int r = sorted ? make_record(unpack, &record, err) : error_nomem(err);
 
     if (r < 0)
         return r;
-    for (size_t k = 0; k < m->entry_count || i < u->count; k++, i++) {
+    for (size_t k = 0; k < m->entry_count || i < unpack->count; k++, i++) {
         const char *text;
-        int order = k == m->entry_count ? -1
-                    : i == u->count     ? 1
-                                        : strcmp(archived_path(sorted[i]), m->entries[k].path);
+        int order = k == m->entry_count  ? -1
+                    : i == unpack->count ? 1
+                                         : strcmp(archived_path(sorted[i]), m->entries[k].path);
 
         if (order > 0 && m->entries[k].absent) { /* only told of */
             i--;
@@ -132,7 +134,7 @@ int unpack_check(struct unpack *u, struct wp_error *err)
         if (order > 0)
             return error_set(err, EBADMSG, m->entries[k].path,
                              "is in the manifest, but not in the archive");
-        text = difference(u, sorted[i], &m->entries[k], &record);
+        text = difference(unpack, sorted[i], &m->entries[k], &record);
         if (text)
             return error_set(err, EBADMSG, archived_path(sorted[i]), "%s", text);
     }

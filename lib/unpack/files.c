@@ -117,7 +117,7 @@ static void write_small(struct work *w)
         const unsigned char *data = s->shared ? s->shared : w->copied.data + s->at;
         struct entry *e = &s->item->e;
         struct wp_error why = {0};
-        int r = create_file(f->u->tree, &f->u->policy, e, data, e->size, &why);
+        int r = create_file(f->unpack->tree, &f->unpack->policy, e, data, e->size, &why);
 
         if (r < 0) {
             unpack_files_fail(f, r, &why);
@@ -181,7 +181,7 @@ static int too_much(const struct unpacked *item, struct wp_error *err)
 static int copy_small(struct unpack_files *f, struct work *w, const struct unpacked *item, int r,
                       const void *data, size_t n, uint64_t offset, struct wp_error *err)
 {
-    struct format_reader *reader = f->u->a->reader;
+    struct format_reader *reader = f->unpack->a->reader;
     const size_t size = item->e.size;
     unsigned char *to;
     uint64_t at = 0;
@@ -205,7 +205,7 @@ static int copy_small(struct unpack_files *f, struct work *w, const struct unpac
 
 static int add_small(struct unpack_files *f, struct unpacked *item, struct wp_error *err)
 {
-    struct format_reader *reader = f->u->a->reader;
+    struct format_reader *reader = f->unpack->a->reader;
     const size_t size = item->e.size;
     struct chunk *chunk = NULL;
     const void *data;
@@ -237,14 +237,14 @@ static int add_small(struct unpack_files *f, struct unpacked *item, struct wp_er
 
 /* ---- All --------------------------------------------------------------------------------- */
 
-int unpack_files_new(struct unpack_files **out, struct unpack *u, struct wp_error *err)
+int unpack_files_new(struct unpack_files **out, struct unpack *unpack, struct wp_error *err)
 {
     struct unpack_files *f = calloc(1, sizeof *f);
 
     if (!f)
         return error_nomem(err);
-    f->u = u;
-    f->pool = u->a->pool;
+    f->unpack = unpack;
+    f->pool = unpack->a->pool;
     f->work_count = 2 * pool_threads(f->pool) + 2;
     f->works = calloc(f->work_count, sizeof *f->works);
     pthread_mutex_init(&f->lock, NULL);
@@ -271,7 +271,7 @@ int unpack_files_add(struct unpack_files *f, struct unpacked *item, struct wp_er
     if (r < 0)
         return r;
     /* Whether a manifest follows is known with the first entry. */
-    if (!f->digests && f->u->a->reader->mark && !(f->digests = sha256_many_new()))
+    if (!f->digests && f->unpack->a->reader->mark && !(f->digests = sha256_many_new()))
         return error_nomem(err);
     return item->e.size <= SMALL ? add_small(f, item, err) : unpack_large_add(f, item, err);
 }

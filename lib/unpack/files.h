@@ -47,7 +47,7 @@ struct work {
 };
 
 struct unpack_files {
-    struct unpack *u;
+    struct unpack *unpack;
     struct pool *pool;
     struct sha256_many *digests; /* of small files; owned; NULL: no digests are wanted */
     struct work *works;          /* owned */

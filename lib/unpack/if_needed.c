@@ -15,22 +15,22 @@
 #include "base/times.h"
 
 /* 1, where the archive whose manifest is TEXT is of somebody who is trusted. */
-static int check_trust(struct unpack *u, const struct buf *text, const char *path,
+static int check_trust(struct unpack *unpack, const struct buf *text, const char *path,
                        struct wp_error *err)
 {
     _cleanup_(manifest_clear) struct manifest m = {0};
-    int r = manifest_read(&m, text->data, text->size, path, u->a->pool, err);
+    int r = manifest_read(&m, text->data, text->size, path, unpack->a->pool, err);
 
     if (r == 0)
-        r = trust_check(&u->trust, &m, path, err);
+        r = trust_check(&unpack->trust, &m, path, err);
     return r < 0 ? r : 1;
 }
 
 /* Is DIR as this archive and these options would leave it? Finds out without inflating, where the
  * archive says where its manifest lies. */
-static int is_current(struct unpack *u, struct wp_error *err)
+static int is_current(struct unpack *unpack, struct wp_error *err)
 {
-    struct format_reader *reader = u->a->reader;
+    struct format_reader *reader = unpack->a->reader;
     _cleanup_buf_ struct buf path = {0}, text = {0};
     _cleanup_free_ char *name = NULL, *home = NULL;
     bool gone;
@@ -40,18 +40,19 @@ static int is_current(struct unpack *u, struct wp_error *err)
         return r;
     if (buf_terminate(&path) < 0)
         return error_nomem(err);
-    name = unpack_name(u, (const char *)path.data, &gone);
+    name = unpack_name(unpack, (const char *)path.data, &gone);
     home = name ? path_dir(name) : NULL;
     if (!home)
         return error_nomem(err);
     if (!path_is_safe(home))
         return error_set(err, 0, home, "would lead outside the directory: refused");
-    if (access(u->dir, F_OK) < 0 && error_is_absence(errno))
+    if (access(unpack->dir, F_OK) < 0 && error_is_absence(errno))
         return 0;
-    r = unpack_plan_roots(u, err);
+    r = unpack_plan_roots(unpack, err);
     if (r == 0)
-        r = unpack_state_current(u, home, text.data, text.size);
-    return r > 0 && u->trust.count ? check_trust(u, &text, (const char *)path.data, err) : r;
+        r = unpack_state_current(unpack, home, text.data, text.size);
+    return r > 0 && unpack->trust.count ? check_trust(unpack, &text, (const char *)path.data, err)
+                                        : r;
 }
 
 /* mkdir -p; how many directories had to be made, or -1 with errno. */
@@ -80,41 +81,41 @@ static void unmake_directories(const char *path, int made)
         unmake_directories(above, made - 1);
 }
 
-static int open_dir(const struct unpack *u, struct unpack_lock *lock, struct wp_error *err)
+static int open_dir(const struct unpack *unpack, struct unpack_lock *lock, struct wp_error *err)
 {
     for (;;) {
         int made;
 
         cleanup_close(&lock->dir);
-        lock->dir = open(u->dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        lock->dir = open(unpack->dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (lock->dir < 0 && errno == EACCES)
-            lock->dir = open(u->dir_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+            lock->dir = open(unpack->dir_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (lock->dir >= 0)
             return 0;
         if (!error_is_no_entry(errno))
-            return error_set(err, errno, u->dir_path, "cannot open directory");
-        made = make_directories(u->dir_path);
+            return error_set(err, errno, unpack->dir_path, "cannot open directory");
+        made = make_directories(unpack->dir_path);
         if (made < 0)
-            return error_set(err, errno, u->dir_path, "cannot be made");
+            return error_set(err, errno, unpack->dir_path, "cannot be made");
         lock->made += made;
     }
 }
 
 /* Waits for a lock that processes unpacking into DIR at once share. */
-static int lock_dir(const struct unpack *u, struct unpack_lock *lock, struct wp_error *err)
+static int lock_dir(const struct unpack *unpack, struct unpack_lock *lock, struct wp_error *err)
 {
-    _cleanup_free_ char *path = path_join(u->dir_path, OWN_LOCK);
+    _cleanup_free_ char *path = path_join(unpack->dir_path, OWN_LOCK);
     struct stat dir = {0};
     int r = path ? -ENOENT : error_nomem(err);
 
     /* Where another one made the directory for nothing, it may be gone again. */
     while (error_is_no_entry(r)) {
-        r = open_dir(u, lock, err);
+        r = open_dir(unpack, lock, err);
         if (r < 0)
             return r;
         if (fstat(lock->dir, &dir) == 0)
             lock->before = dir.st_mtim;
-        r = lock_file_take(&lock->file, lock->dir, OWN_LOCK, path, u->a->context, err);
+        r = lock_file_take(&lock->file, lock->dir, OWN_LOCK, path, unpack->a->context, err);
     }
     if (r == 0 && fstat(lock->dir, &dir) == 0)
         lock->since = dir.st_mtim;
@@ -122,7 +123,7 @@ static int lock_dir(const struct unpack *u, struct unpack_lock *lock, struct wp_
 }
 
 /* Takes the lock's file away. Where nothing was unpacked, DIR is as it was. */
-void unpack_needed_end(const struct unpack *u, struct unpack_lock *lock, bool failed)
+void unpack_needed_end(const struct unpack *unpack, struct unpack_lock *lock, bool failed)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, lock->before};
     struct stat dir;
@@ -136,42 +137,42 @@ void unpack_needed_end(const struct unpack *u, struct unpack_lock *lock, bool fa
             (void)futimens(lock->dir, times); /* only its owner can */
     }
     if (failed)
-        unmake_directories(u->dir_path, lock->made);
+        unmake_directories(unpack->dir_path, lock->made);
     cleanup_close(&lock->dir);
 }
 
 /* Has a run that was killed, or is at work, left the directories in between? */
-static int is_disturbed(const struct unpack *u, struct wp_error *err)
+static int is_disturbed(const struct unpack *unpack, struct wp_error *err)
 {
-    int r = staging_has_leftovers(u->dir_path);
+    int r = staging_has_leftovers(unpack->dir_path);
 
-    if (r == 0 && u->o->cache_dir)
-        r = staging_has_leftovers(u->o->cache_dir);
-    return r < 0 ? error_set(err, -r, u->dir, "cannot look for earlier runs") : r;
+    if (r == 0 && unpack->o->cache_dir)
+        r = staging_has_leftovers(unpack->o->cache_dir);
+    return r < 0 ? error_set(err, -r, unpack->dir, "cannot look for earlier runs") : r;
 }
 
-static int recover(const struct unpack *u, struct wp_error *err)
+static int recover(const struct unpack *unpack, struct wp_error *err)
 {
-    int r = staging_recover_in(u->dir_path, u->a->context, err);
+    int r = staging_recover_in(unpack->dir_path, unpack->a->context, err);
 
-    if (r >= 0 && u->o->cache_dir)
-        r = staging_recover_in(u->o->cache_dir, u->a->context, err);
+    if (r >= 0 && unpack->o->cache_dir)
+        r = staging_recover_in(unpack->o->cache_dir, unpack->a->context, err);
     return r < 0 ? r : 0;
 }
 
-int unpack_needed_begin(struct unpack *u, struct unpack_lock *lock, struct wp_error *err)
+int unpack_needed_begin(struct unpack *unpack, struct unpack_lock *lock, struct wp_error *err)
 {
-    int r = is_current(u, err);
+    int r = is_current(unpack, err);
 
     if (r > 0) {
-        r = is_disturbed(u, err);
+        r = is_disturbed(unpack, err);
         r = r < 0 ? r : !r;
     }
     if (r == 0)
-        r = lock_dir(u, lock, err);
+        r = lock_dir(unpack, lock, err);
     if (r == 0)
-        r = recover(u, err);
+        r = recover(unpack, err);
     if (r == 0)
-        r = is_current(u, err); /* another process may have done it meanwhile */
+        r = is_current(unpack, err); /* another process may have done it meanwhile */
     return r;
 }

@@ -22,27 +22,27 @@ enum {
 /* ---- Names ------------------------------------------------------------------------------- */
 
 /* How many components to take off PATH. warmpack's own directory is never cut into. */
-static unsigned strip_count(const struct unpack *u, const char *path)
+static unsigned strip_count(const struct unpack *unpack, const char *path)
 {
     int home = own_home_at(path);
     unsigned above = home > 0 ? 1 : 0;
 
-    if (home >= 0 && u->o->strip_components > above)
+    if (home >= 0 && unpack->o->strip_components > above)
         return above;
-    return u->o->strip_components;
+    return unpack->o->strip_components;
 }
 
-char *unpack_name(const struct unpack *u, const char *archived, bool *gone)
+char *unpack_name(const struct unpack *unpack, const char *archived, bool *gone)
 {
-    const char *left = path_strip(archived, strip_count(u, archived));
+    const char *left = path_strip(archived, strip_count(unpack, archived));
 
     *gone = left == NULL;
     return left ? strdup(left) : NULL;
 }
 
-char *unpack_dir_name(const struct unpack *u, const char *archived, bool *gone)
+char *unpack_dir_name(const struct unpack *unpack, const char *archived, bool *gone)
 {
-    unsigned n = strip_count(u, archived), depth = *archived ? 1 : 0;
+    unsigned n = strip_count(unpack, archived), depth = *archived ? 1 : 0;
 
     for (const char *p = archived; *p; p++)
         depth += *p == '/';
@@ -61,57 +61,57 @@ static uint64_t hash_path(const char *path)
     return h ^ h >> 32;
 }
 
-static size_t *slot_of(const struct unpack *u, const char *path)
+static size_t *slot_of(const struct unpack *unpack, const char *path)
 {
-    size_t i = hash_path(path) & (u->slot_count - 1);
+    size_t i = hash_path(path) & (unpack->slot_count - 1);
 
-    while (u->slots[i] && strcmp(u->items[u->slots[i] - 1]->e.path, path) != 0)
-        i = (i + 1) & (u->slot_count - 1);
-    return &u->slots[i];
+    while (unpack->slots[i] && strcmp(unpack->items[unpack->slots[i] - 1]->e.path, path) != 0)
+        i = (i + 1) & (unpack->slot_count - 1);
+    return &unpack->slots[i];
 }
 
-struct unpacked *unpack_find(const struct unpack *u, const char *path)
+struct unpacked *unpack_find(const struct unpack *unpack, const char *path)
 {
-    size_t *slot = u->slot_count ? slot_of(u, path) : NULL;
+    size_t *slot = unpack->slot_count ? slot_of(unpack, path) : NULL;
 
-    return slot && *slot ? u->items[*slot - 1] : NULL;
+    return slot && *slot ? unpack->items[*slot - 1] : NULL;
 }
 
-static int grow_slots(struct unpack *u)
+static int grow_slots(struct unpack *unpack)
 {
-    size_t count = u->slot_count ? 2 * u->slot_count : 1024;
-    size_t *old = u->slots;
+    size_t count = unpack->slot_count ? 2 * unpack->slot_count : 1024;
+    size_t *old = unpack->slots;
 
-    u->slots = calloc(count, sizeof *u->slots);
-    if (!u->slots) {
-        u->slots = old;
+    unpack->slots = calloc(count, sizeof *unpack->slots);
+    if (!unpack->slots) {
+        unpack->slots = old;
         return -ENOMEM;
     }
     free(old);
-    u->slot_count = count;
-    for (size_t i = 0; i < u->count; i++)
-        if (!u->items[i]->skipped)
-            *slot_of(u, u->items[i]->e.path) = i + 1;
+    unpack->slot_count = count;
+    for (size_t i = 0; i < unpack->count; i++)
+        if (!unpack->items[i]->skipped)
+            *slot_of(unpack, unpack->items[i]->e.path) = i + 1;
     return 0;
 }
 
 /* Appends ITEM, which becomes the one that its path finds. */
-int unpack_add_item(struct unpack *u, struct unpacked *item)
+int unpack_add_item(struct unpack *unpack, struct unpacked *item)
 {
-    if (2 * (u->count + 1) > u->slot_count && grow_slots(u) < 0)
+    if (2 * (unpack->count + 1) > unpack->slot_count && grow_slots(unpack) < 0)
         return -ENOMEM;
-    if (u->count == u->room) {
-        size_t room = u->room ? 2 * u->room : 256;
-        struct unpacked **items = realloc(u->items, room * sizeof *items);
+    if (unpack->count == unpack->room) {
+        size_t room = unpack->room ? 2 * unpack->room : 256;
+        struct unpacked **items = realloc(unpack->items, room * sizeof *items);
 
         if (!items)
             return -ENOMEM;
-        u->items = items;
-        u->room = room;
+        unpack->items = items;
+        unpack->room = room;
     }
-    u->items[u->count++] = item;
+    unpack->items[unpack->count++] = item;
     if (!item->skipped)
-        *slot_of(u, item->e.path) = u->count;
+        *slot_of(unpack, item->e.path) = unpack->count;
     return 0;
 }
 
@@ -122,14 +122,14 @@ void unpack_item_free(struct unpacked *item)
 
 /* ---- Selection --------------------------------------------------------------------------- */
 
-bool unpack_selected(const struct unpack *u, const char *path)
+bool unpack_selected(const struct unpack *unpack, const char *path)
 {
-    bool yes = patterns_match(&u->patterns, path);
+    bool yes = patterns_match(&unpack->patterns, path);
 
-    if (u->a->reader->mark &&
+    if (unpack->a->reader->mark &&
         own_home_at(path) >= 0) /* the manifest, caches of what was selected */
-        return !u->o->to_stdout || (yes && u->o->patterns);
-    return yes && !(u->o->exclude && walk_excluded(path, u->o->exclude));
+        return !unpack->o->to_stdout || (yes && unpack->o->patterns);
+    return yes && !(unpack->o->exclude && walk_excluded(path, unpack->o->exclude));
 }
 
 static bool is_too_deep(const char *path)
@@ -160,21 +160,21 @@ int unpack_check_safe(const struct entry *e, struct wp_error *err)
     return 0;
 }
 
-static char *keep(struct unpack *u, const char *text, char *like)
+static char *keep(struct unpack *unpack, const char *text, char *like)
 {
-    return texts_share(&u->texts, text, strlen(text), like);
+    return texts_share(&unpack->texts, text, strlen(text), like);
 }
 
-/* E with texts that live as long as U. The owners are mostly those of the entry before. */
-static int copy_entry(struct unpack *u, struct entry *to, const struct entry *e)
+/* E with texts that live as long as UNPACK. The owners are mostly those of the entry before. */
+static int copy_entry(struct unpack *unpack, struct entry *to, const struct entry *e)
 {
-    const struct entry *before = u->count ? &u->items[u->count - 1]->e : NULL;
+    const struct entry *before = unpack->count ? &unpack->items[unpack->count - 1]->e : NULL;
 
     *to = *e;
-    to->path = keep(u, e->path, NULL);
-    to->target = e->target ? keep(u, e->target, NULL) : NULL;
-    to->uname = e->uname ? keep(u, e->uname, before ? before->uname : NULL) : NULL;
-    to->gname = e->gname ? keep(u, e->gname, before ? before->gname : NULL) : NULL;
+    to->path = keep(unpack, e->path, NULL);
+    to->target = e->target ? keep(unpack, e->target, NULL) : NULL;
+    to->uname = e->uname ? keep(unpack, e->uname, before ? before->uname : NULL) : NULL;
+    to->gname = e->gname ? keep(unpack, e->gname, before ? before->gname : NULL) : NULL;
     return !to->path || !to->target != !e->target || !to->uname != !e->uname ||
                    !to->gname != !e->gname
                ? -ENOMEM
@@ -182,10 +182,11 @@ static int copy_entry(struct unpack *u, struct entry *to, const struct entry *e)
 }
 
 /* What the format cannot hold the manifest does, which lives as long as the item. */
-static void take_recorded(const struct unpack *u, struct entry *e)
+static void take_recorded(const struct unpack *unpack, struct entry *e)
 {
-    const struct entry *m =
-        u->is_recorded && u->a->reader->is_rounded ? manifest_find(&u->manifest, e->path) : NULL;
+    const struct entry *m = unpack->is_recorded && unpack->a->reader->is_rounded
+                                ? manifest_find(&unpack->manifest, e->path)
+                                : NULL;
 
     if (!m || m->type != e->type)
         return;
@@ -198,21 +199,21 @@ static void take_recorded(const struct unpack *u, struct entry *e)
 }
 
 /* TEXT of the item as unpacked: *TEXT NULL and *GONE where nothing is left. */
-static int strip(struct unpack *u, const char *archived, char **text, bool *gone)
+static int strip(struct unpack *unpack, const char *archived, char **text, bool *gone)
 {
-    _cleanup_free_ char *name = unpack_name(u, archived, gone);
+    _cleanup_free_ char *name = unpack_name(unpack, archived, gone);
 
-    *text = name ? keep(u, name, NULL) : NULL;
+    *text = name ? keep(unpack, name, NULL) : NULL;
     return *text || (!name && *gone) ? 0 : -ENOMEM;
 }
 
-static int strip_item(struct unpack *u, struct unpacked *item, struct wp_error *err)
+static int strip_item(struct unpack *unpack, struct unpacked *item, struct wp_error *err)
 {
     struct entry *e = &item->e;
     bool gone;
     char *name;
 
-    if (strip(u, e->path, &name, &gone) < 0)
+    if (strip(unpack, e->path, &name, &gone) < 0)
         return error_nomem(err);
     item->skipped |= gone;
     if (name) {
@@ -221,10 +222,10 @@ static int strip_item(struct unpack *u, struct unpacked *item, struct wp_error *
     }
     if (e->type != ENTRY_HARDLINK || item->skipped)
         return 0;
-    if (strip(u, e->target, &name, &gone) < 0)
+    if (strip(unpack, e->target, &name, &gone) < 0)
         return error_nomem(err);
     if (gone) {
-        report(u->a->context, WP_FAILED, item->archived,
+        report(unpack->a->context, WP_FAILED, item->archived,
                "is a hard link to a name that --strip-components takes away: left out");
         item->skipped = true;
         return 0;
@@ -238,28 +239,28 @@ static bool is_cache(const struct entry *e)
     return (e->type == ENTRY_FILE || e->type == ENTRY_HARDLINK) && caches_is_part(e->path);
 }
 
-int unpack_make_item(struct unpack *u, const struct entry *e, struct unpacked **out,
+int unpack_make_item(struct unpack *unpack, const struct entry *e, struct unpacked **out,
                      struct wp_error *err)
 {
     struct unpacked *item = calloc(1, sizeof *item);
 
     *out = item;
-    if (!item || copy_entry(u, &item->e, e) < 0)
+    if (!item || copy_entry(unpack, &item->e, e) < 0)
         return error_nomem(err);
-    take_recorded(u, &item->e);
-    item->skipped = !unpack_selected(u, e->path) || (u->o->caches_only && !is_cache(e));
+    take_recorded(unpack, &item->e);
+    item->skipped = !unpack_selected(unpack, e->path) || (unpack->o->caches_only && !is_cache(e));
     if (e->type == ENTRY_OTHER) {
         if (!item->skipped)
-            report(u->a->context, WP_WARNING, e->path, "is a device or FIFO: skipped");
+            report(unpack->a->context, WP_WARNING, e->path, "is a device or FIFO: skipped");
         item->skipped = true;
     }
-    return u->o->strip_components ? strip_item(u, item, err) : 0;
+    return unpack->o->strip_components ? strip_item(unpack, item, err) : 0;
 }
 
-int unpack_remove(struct unpack *u, struct unpacked *item, struct wp_error *err)
+int unpack_remove(struct unpack *unpack, struct unpacked *item, struct wp_error *err)
 {
     _cleanup_free_ char *path = strdup(item->e.path);
-    int r = path ? beneath_remove(u->tree, path) : -ENOMEM;
+    int r = path ? beneath_remove(unpack->tree, path) : -ENOMEM;
 
     if (r < 0)
         return error_set(err, -r, item->e.path, "cannot be removed");
@@ -269,14 +270,14 @@ int unpack_remove(struct unpack *u, struct unpacked *item, struct wp_error *err)
         _cleanup_close_ int parent = -1;
 
         *slash = '\0';
-        parent = beneath_parent(u->tree, path, &name);
+        parent = beneath_parent(unpack->tree, path, &name);
         if (parent < 0 || unlinkat(parent, name, AT_REMOVEDIR) < 0)
             break;
     }
     return 0;
 }
 
-int unpack_index_of(const struct unpack *u, const struct unpacked *item, struct unpacked **out)
+int unpack_index_of(const struct unpack *unpack, const struct unpacked *item, struct unpacked **out)
 {
     const char *path = item->e.path, *name = path_base(path);
     _cleanup_free_ char *index = NULL;
@@ -289,12 +290,13 @@ int unpack_index_of(const struct unpack *u, const struct unpacked *item, struct 
         index = NULL;
         return -ENOMEM;
     }
-    *out = unpack_find(u, index);
+    *out = unpack_find(unpack, index);
     return 0;
 }
 
-bool unpack_is_selection(const struct unpack *u)
+bool unpack_is_selection(const struct unpack *unpack)
 {
-    return !u->grafts && ((u->o->patterns && *u->o->patterns) ||
-                          (u->o->exclude && *u->o->exclude) || u->o->strip_components);
+    return !unpack->grafts &&
+           ((unpack->o->patterns && *unpack->o->patterns) ||
+            (unpack->o->exclude && *unpack->o->exclude) || unpack->o->strip_components);
 }

@@ -73,40 +73,41 @@ struct unpack {
 
 /* Path of an archive name after --strip-components; NULL with *GONE where nothing is left. Names
  * of warmpack's own directory keep it whole. Allocated. */
-char *unpack_name(const struct unpack *u, const char *archived, bool *gone);
+char *unpack_name(const struct unpack *unpack, const char *archived, bool *gone);
 /* Likewise for a directory whose contents count: "" is DIR itself. */
-char *unpack_dir_name(const struct unpack *u, const char *archived, bool *gone);
+char *unpack_dir_name(const struct unpack *unpack, const char *archived, bool *gone);
 /* The item unpacked as PATH, or NULL. */
-struct unpacked *unpack_find(const struct unpack *u, const char *path);
+struct unpacked *unpack_find(const struct unpack *unpack, const char *path);
 
 /* ---- size.c: counts file E; -EINVAL where it is one too many of the bytes allowed */
-int unpack_add_size(struct unpack *u, const struct entry *e, struct wp_error *err);
+int unpack_add_size(struct unpack *unpack, const struct entry *e, struct wp_error *err);
 /* Warns once where that is suspiciously much. When the content has been there: a header may lie. */
-void unpack_tell_size(struct unpack *u);
+void unpack_tell_size(struct unpack *unpack);
 
 /* ---- items.c: the entries */
 /* Is the entry of that archive name wanted? */
-bool unpack_selected(const struct unpack *u, const char *path);
+bool unpack_selected(const struct unpack *unpack, const char *path);
 /* A copy of the archive's entry with its name as unpacked, not in the table yet; *OUT is the
  * caller's also on failure. */
-int unpack_make_item(struct unpack *u, const struct entry *e, struct unpacked **out,
+int unpack_make_item(struct unpack *unpack, const struct entry *e, struct unpacked **out,
                      struct wp_error *err);
 /* Refuses names that would lead out of DIR. */
 int unpack_check_safe(const struct entry *e, struct wp_error *err);
 void unpack_item_free(struct unpacked *item);
 /* Appends ITEM (taken over on success), which becomes the one that its path finds. 0 or -ENOMEM. */
-int unpack_add_item(struct unpack *u, struct unpacked *item);
+int unpack_add_item(struct unpack *unpack, struct unpacked *item);
 /* Removes a file from the staged tree, and directories that are empty then. */
-int unpack_remove(struct unpack *u, struct unpacked *item, struct wp_error *err);
+int unpack_remove(struct unpack *unpack, struct unpacked *item, struct wp_error *err);
 /* *OUT is the index that data file ITEM belongs to; NULL: it is none, or that is not there. 0 or
  * -ENOMEM. */
-int unpack_index_of(const struct unpack *u, const struct unpacked *item, struct unpacked **out);
+int unpack_index_of(const struct unpack *unpack, const struct unpacked *item,
+                    struct unpacked **out);
 /* Is there a selection, so that caches may have come without their sources? Those beside the
  * manifest always come. */
-bool unpack_is_selection(const struct unpack *u);
+bool unpack_is_selection(const struct unpack *unpack);
 
 /* ---- stdout.c */
-int unpack_to_stdout(struct unpack *u, struct wp_error *err);
+int unpack_to_stdout(struct unpack *unpack, struct wp_error *err);
 
 /* ---- if_needed.c */
 /* Held while unpacking. Its file goes away with it: whoever gets the lock looks whether the file is
@@ -120,12 +121,12 @@ struct unpack_lock {
 };
 /* Is DIR as this archive and these options would leave it: 1; 0: it is not, and LOCK is held;
  * negative errno. End it in any case. */
-int unpack_needed_begin(struct unpack *u, struct unpack_lock *lock, struct wp_error *err);
-void unpack_needed_end(const struct unpack *u, struct unpack_lock *lock, bool failed);
+int unpack_needed_begin(struct unpack *unpack, struct unpack_lock *lock, struct wp_error *err);
+void unpack_needed_end(const struct unpack *unpack, struct unpack_lock *lock, bool failed);
 
 /* ---- files.c: writes files with the pool */
 struct unpack_files;
-int unpack_files_new(struct unpack_files **out, struct unpack *u, struct wp_error *err);
+int unpack_files_new(struct unpack_files **out, struct unpack *unpack, struct wp_error *err);
 /* Content of regular file ITEM is pulled from the reader and written. ITEM lives until the end. */
 int unpack_files_add(struct unpack_files *f, struct unpacked *item, struct wp_error *err);
 /* Waits until all is written. */
@@ -134,67 +135,68 @@ void unpack_files_free(struct unpack_files *f); /* waits; NULL is fine */
 
 /* ---- manifest.c: the last entry */
 /* Takes the current entry, the manifest, and leaves its bytes in TEXT, which is empty. */
-int unpack_take_manifest(struct unpack *u, struct archive_reading *in, struct buf *text,
+int unpack_take_manifest(struct unpack *unpack, struct archive_reading *in, struct buf *text,
                          struct wp_error *err);
 /* Takes it into the staged tree. */
-int unpack_stage_manifest(struct unpack *u, const struct entry *e, struct wp_error *err);
+int unpack_stage_manifest(struct unpack *unpack, const struct entry *e, struct wp_error *err);
 /* Where the format holds less than the manifest, or the archive is to be of somebody who is
  * trusted, reads that first. */
-int unpack_read_recorded(struct unpack *u, struct wp_error *err);
+int unpack_read_recorded(struct unpack *unpack, struct wp_error *err);
 
 /* ---- links.c: hard links and symlinks */
 /* Notes hard link ITEM, whose target is what has that name now. Where EARLIER, which has ITEM's own
  * name, is that very file, ITEM is skipped. */
-int unpack_links_add(struct unpack *u, struct unpacked *item, const struct unpacked *earlier,
+int unpack_links_add(struct unpack *unpack, struct unpacked *item, const struct unpacked *earlier,
                      struct wp_error *err);
 /* EARLIER is about to be replaced: makes the links to it while it is there. */
-int unpack_links_resolve(struct unpack *u, const struct unpacked *earlier, struct wp_error *err);
+int unpack_links_resolve(struct unpack *unpack, const struct unpacked *earlier,
+                         struct wp_error *err);
 /* All files are there: makes the other hard links, then the symlinks, then links to those. */
-int unpack_links_make(struct unpack *u, struct wp_error *err);
+int unpack_links_make(struct unpack *unpack, struct wp_error *err);
 void unpack_links_free(struct unpack_links *l);
 
 /* ---- check.c: is it what was packed? */
-int unpack_check(struct unpack *u, struct wp_error *err);
+int unpack_check(struct unpack *unpack, struct wp_error *err);
 
 /* ---- merged.c: takes out of the staged tree the indexes whose code came from what the tree will
  * not have as it was packed */
-int unpack_leave_out(struct unpack *u, struct wp_error *err);
+int unpack_leave_out(struct unpack *unpack, struct wp_error *err);
 
 /* ---- layout.c: caches to their places in the staged trees */
-int unpack_layout(struct unpack *u, struct wp_error *err);
+int unpack_layout(struct unpack *unpack, struct wp_error *err);
 
 /* ---- restamp.c: restamps indexes whose source did not keep its recorded time; before the commit
  */
-int unpack_restamp(struct unpack *u, struct wp_error *err);
+int unpack_restamp(struct unpack *unpack, struct wp_error *err);
 
 /* ---- graft.c: --caches-only */
 /* Removes from the staged tree the caches that do not fit the target's sources. */
-int unpack_graft(struct unpack *u, struct wp_error *err);
+int unpack_graft(struct unpack *unpack, struct wp_error *err);
 
 /* ---- apart.c */
 /* Adds area 0 and fills TARGET. Where caches alone go to a cache root, and DIR is only read, that
  * is made in the cache root. */
-int unpack_begin_areas(struct unpack *u, struct wp_error *err);
+int unpack_begin_areas(struct unpack *unpack, struct wp_error *err);
 /* Then: when caches are in their places, nothing else is committed. */
-int unpack_drop_apart(struct unpack *u, struct wp_error *err);
+int unpack_drop_apart(struct unpack *unpack, struct wp_error *err);
 
 /* ---- verify.c: judges the placed indexes, after the commit */
-int unpack_verify(struct unpack *u, struct wp_error *err);
+int unpack_verify(struct unpack *unpack, struct wp_error *err);
 /* Without a manifest: warns where indexes among the unpacked files are stale. */
-int unpack_warn_stale(struct unpack *u, struct wp_error *err);
+int unpack_warn_stale(struct unpack *unpack, struct wp_error *err);
 
 /* ---- supersede.c: removes, at the commit, manifests of archives that this one replaces;
  * those that lose some files only no longer say that their archive is here. */
-int unpack_supersede(struct unpack *u, struct wp_error *err);
+int unpack_supersede(struct unpack *unpack, struct wp_error *err);
 
 /* ---- state.c: state.jsonl, and --if-needed */
-int unpack_state_write(struct unpack *u, struct wp_error *err);
+int unpack_state_write(struct unpack *unpack, struct wp_error *err);
 /* The keys are WHO's now, so that all is done which the options ask for. */
-int unpack_state_end(struct unpack *u, struct wp_error *err);
+int unpack_state_end(struct unpack *unpack, struct wp_error *err);
 /* The paths that DIR, which must be there, will have for Python. */
-int unpack_plan_roots(struct unpack *u, struct wp_error *err);
+int unpack_plan_roots(struct unpack *unpack, struct wp_error *err);
 /* Digest of all options that change what is unpacked. Allocated. */
-char *unpack_state_options(const struct unpack *u);
+char *unpack_state_options(const struct unpack *unpack);
 /* Does DIR hold the archive whose manifest is TEXT already, unpacked with the same options? 1, with
  * the result told, or 0. HOME as unpacked. */
-int unpack_state_current(struct unpack *u, const char *home, const void *text, size_t size);
+int unpack_state_current(struct unpack *unpack, const char *home, const void *text, size_t size);

@@ -56,7 +56,7 @@ static int write_piece(const struct work *w, struct large *l, struct wp_error *w
     int r;
 
     if (l->fd < 0) {
-        l->fd = create_open(w->f->u->tree, e, why);
+        l->fd = create_open(w->f->unpack->tree, e, why);
         if (l->fd < 0)
             return l->fd;
     }
@@ -71,7 +71,7 @@ static int write_piece(const struct work *w, struct large *l, struct wp_error *w
         sha256_end(l->sha, e->sha256);
         e->has_sha256 = true;
     }
-    return create_close(take_fd(&l->fd), &w->f->u->policy, e, why);
+    return create_close(take_fd(&l->fd), &w->f->unpack->policy, e, why);
 }
 
 void unpack_large_run(struct work *w)
@@ -154,7 +154,7 @@ static void share_run(struct unpack_files *f, struct large *l, struct work **w, 
 
 static int take_runs(struct unpack_files *f, struct large *l, struct work **w, struct wp_error *err)
 {
-    struct format_reader *reader = f->u->a->reader;
+    struct format_reader *reader = f->unpack->a->reader;
     const struct entry *e = &l->item->e;
     const void *data;
     struct run run;
@@ -164,7 +164,7 @@ static int take_runs(struct unpack_files *f, struct large *l, struct work **w, s
     while ((r = reader->ops->data(reader, &data, &run.n, &run.offset, err)) > 0) {
         struct chunk *chunk = NULL;
 
-        if ((r = context_check(f->u->a->context, err)) < 0)
+        if ((r = context_check(f->unpack->a->context, err)) < 0)
             return r;
         run.data = data;
         end = (*w)->offset + size_of(*w);

@@ -27,10 +27,10 @@ static int compare_items(const void *a, const void *b)
     return strcmp((*(struct unpacked *const *)a)->e.path, (*(struct unpacked *const *)b)->e.path);
 }
 
-static int find_files(struct unpack *u, struct cache_files *files)
+static int find_files(struct unpack *unpack, struct cache_files *files)
 {
-    for (size_t i = 0; i < u->count; i++) {
-        struct unpacked *item = u->items[i];
+    for (size_t i = 0; i < unpack->count; i++) {
+        struct unpacked *item = unpack->items[i];
 
         if (item->skipped || (item->e.type != ENTRY_FILE && item->e.type != ENTRY_HARDLINK) ||
             !caches_is_part(item->e.path))
@@ -44,10 +44,10 @@ static int find_files(struct unpack *u, struct cache_files *files)
     return 0;
 }
 
-static bool is_valid(const struct unpack *u, const struct unpacked *item)
+static bool is_valid(const struct unpack *unpack, const struct unpacked *item)
 {
     const struct manifest_index *line =
-        manifest_find_index(&u->manifest, item->archived ? item->archived : item->e.path);
+        manifest_find_index(&unpack->manifest, item->archived ? item->archived : item->e.path);
 
     return line && line->valid;
 }
@@ -80,11 +80,12 @@ static size_t first_below(const struct cache_files *files, const char *dir)
 }
 
 /* Adds record R, whose strings it takes over, with the files of its directory. */
-static int add_record(struct unpack *u, const struct cache_files *files, struct layout_record *r)
+static int add_record(struct unpack *unpack, const struct cache_files *files,
+                      struct layout_record *r)
 {
     size_t n = r->dir ? strlen(r->dir) : 0;
 
-    r->fd = u->tree;
+    r->fd = unpack->tree;
     r->root = LAYOUT_TREE;
     r->staged = true;
     for (size_t i = n ? first_below(files, r->dir) : 0; i < files->count && n; i++) {
@@ -93,38 +94,38 @@ static int add_record(struct unpack *u, const struct cache_files *files, struct 
         if (!is_below(item->e.path, r->dir, n))
             break;
         if (is_in_dir(item->e.path, r->dir) &&
-            layout_add_file(r, path_base(item->e.path), is_valid(u, item)) < 0) {
+            layout_add_file(r, path_base(item->e.path), is_valid(unpack, item)) < 0) {
             layout_record_clear(r);
             return -ENOMEM;
         }
     }
-    return layout_add_record(&u->layout, r);
+    return layout_add_record(&unpack->layout, r);
 }
 
 /* 1, 0 or negative errno. */
-static int is_staged_dir(const struct unpack *u, const char *path)
+static int is_staged_dir(const struct unpack *unpack, const char *path)
 {
     struct stat st;
-    int r = *path ? beneath_look(u->tree, path, &st) : 1;
+    int r = *path ? beneath_look(unpack->tree, path, &st) : 1;
 
     return r > 0 && *path ? S_ISDIR(st.st_mode) : r;
 }
 
 static bool is_source(void *ctx, const char *path)
 {
-    struct unpack *u = ctx;
-    const struct unpacked *item = unpack_find(u, path);
+    struct unpack *unpack = ctx;
+    const struct unpacked *item = unpack_find(unpack, path);
     _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
 
-    if (u->grafts)
-        return zipped_sources_exist(u->target, path);
+    if (unpack->grafts)
+        return zipped_sources_exist(unpack->target, path);
     if (zip)
-        item = unpack_find(u, zip);
+        item = unpack_find(unpack, zip);
     return item && !item->skipped && item->e.type != ENTRY_DIR;
 }
 
 /* Takes out what lies in directory DIR for sources in SOURCE (NULL: nowhere) that have not come. */
-static int drop_unselected(struct unpack *u, const struct cache_files *files, const char *dir,
+static int drop_unselected(struct unpack *unpack, const struct cache_files *files, const char *dir,
                            const char *source, struct wp_error *err)
 {
     size_t n = strlen(dir);
@@ -137,31 +138,31 @@ static int drop_unselected(struct unpack *u, const struct cache_files *files, co
 
         if (!is_below(item->e.path, dir, n))
             break;
-        path =
-            source ? caches_source_of(path_base(item->e.path), source, is_source, u, &found) : NULL;
+        path = source ? caches_source_of(path_base(item->e.path), source, is_source, unpack, &found)
+                      : NULL;
         if (source && !path)
             return error_nomem(err);
         if (!found)
-            r = unpack_remove(u, item, err);
+            r = unpack_remove(unpack, item, err);
     }
     return r;
 }
 
-static int drop_all_unselected(struct unpack *u, struct wp_error *err)
+static int drop_all_unselected(struct unpack *unpack, struct wp_error *err)
 {
     struct cache_files files = {0};
-    int r = find_files(u, &files) < 0 ? error_nomem(err) : 0;
+    int r = find_files(unpack, &files) < 0 ? error_nomem(err) : 0;
 
-    for (size_t i = 0; i < u->manifest.cache_count && r == 0; i++) {
-        const struct manifest_cache *c = &u->manifest.caches[i];
+    for (size_t i = 0; i < unpack->manifest.cache_count && r == 0; i++) {
+        const struct manifest_cache *c = &unpack->manifest.caches[i];
         bool gone_dir, gone_source;
-        _cleanup_free_ char *dir = unpack_dir_name(u, c->cache, &gone_dir);
-        _cleanup_free_ char *source = unpack_dir_name(u, c->source, &gone_source);
+        _cleanup_free_ char *dir = unpack_dir_name(unpack, c->cache, &gone_dir);
+        _cleanup_free_ char *source = unpack_dir_name(unpack, c->source, &gone_source);
 
         if ((!dir && !gone_dir) || (!source && !gone_source))
             r = error_nomem(err);
-        else if (dir && path_is_under(dir, u->home))
-            r = drop_unselected(u, &files, dir, source, err);
+        else if (dir && path_is_under(dir, unpack->home))
+            r = drop_unselected(unpack, &files, dir, source, err);
     }
     free(files.items);
     return r;
@@ -169,16 +170,17 @@ static int drop_all_unselected(struct unpack *u, struct wp_error *err)
 
 /* Is source directory ARCHIVED, which is SOURCE here, in the staged tree, or in a zip there? 1, 0
  * or negative errno. */
-static int is_staged_source(const struct unpack *u, const char *archived, const char *source,
+static int is_staged_source(const struct unpack *unpack, const char *archived, const char *source,
                             bool *zipped)
 {
     _cleanup_free_ char *below = path_join(source, "x");
 
-    *zipped = zipped_sources_dir(&u->manifest, archived);
-    return *zipped ? below && zipped_sources_exist(u->tree, below) : is_staged_dir(u, source);
+    *zipped = zipped_sources_dir(&unpack->manifest, archived);
+    return *zipped ? below && zipped_sources_exist(unpack->tree, below)
+                   : is_staged_dir(unpack, source);
 }
 
-static int find_hashed(struct unpack *u, const struct cache_files *files)
+static int find_hashed(struct unpack *unpack, const struct cache_files *files)
 {
     static const enum layout_kind kinds[] = {
         [MANIFEST_CACHE_DIR] = LAYOUT_HASHED,
@@ -186,11 +188,11 @@ static int find_hashed(struct unpack *u, const struct cache_files *files)
         [MANIFEST_CACHE_INSIDE] = LAYOUT_INSIDE,
     };
 
-    for (size_t i = 0; i < u->manifest.cache_count; i++) {
-        const struct manifest_cache *c = &u->manifest.caches[i];
+    for (size_t i = 0; i < unpack->manifest.cache_count; i++) {
+        const struct manifest_cache *c = &unpack->manifest.caches[i];
         bool gone_dir, gone_source;
-        _cleanup_free_ char *dir = unpack_dir_name(u, c->cache, &gone_dir);
-        _cleanup_free_ char *source = unpack_dir_name(u, c->source, &gone_source);
+        _cleanup_free_ char *dir = unpack_dir_name(unpack, c->cache, &gone_dir);
+        _cleanup_free_ char *source = unpack_dir_name(unpack, c->source, &gone_source);
         struct layout_record r = {.kind = kinds[c->kind]};
         int here;
 
@@ -199,10 +201,10 @@ static int find_hashed(struct unpack *u, const struct cache_files *files)
         /* What was not selected has no sources here, and its caches no use. */
         if (gone_dir || gone_source)
             continue;
-        here = is_staged_dir(u, dir);
+        here = is_staged_dir(unpack, dir);
         if (here > 0) {
-            here = is_staged_source(u, c->source, source, &r.zipped);
-            here = here == 0 ? u->grafts : here;
+            here = is_staged_source(unpack, c->source, source, &r.zipped);
+            here = here == 0 ? unpack->grafts : here;
         }
         if (here < 0)
             return here;
@@ -215,13 +217,13 @@ static int find_hashed(struct unpack *u, const struct cache_files *files)
             layout_record_clear(&r);
             return -ENOMEM;
         }
-        if (add_record(u, files, &r) < 0)
+        if (add_record(unpack, files, &r) < 0)
             return -ENOMEM;
     }
     return 0;
 }
 
-static int find_in_tree(struct unpack *u, const struct cache_files *files)
+static int find_in_tree(struct unpack *unpack, const struct cache_files *files)
 {
     const char *last = NULL;
 
@@ -237,7 +239,7 @@ static int find_in_tree(struct unpack *u, const struct cache_files *files)
         }
         last = path;
         r.source = path_dir(r.dir);
-        if (add_record(u, files, &r) < 0)
+        if (add_record(unpack, files, &r) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -251,76 +253,76 @@ static const struct entry *dir_entry(void *ctx, const char *path)
 }
 
 /* The cache directory that holds nothing of ours any more. */
-static void remove_empty_cache(const struct unpack *u)
+static void remove_empty_cache(const struct unpack *unpack)
 {
-    _cleanup_free_ char *cache = u->home ? path_join(u->home, "cache") : NULL;
+    _cleanup_free_ char *cache = unpack->home ? path_join(unpack->home, "cache") : NULL;
 
     if (cache)
-        (void)beneath_rmdir(u->tree, cache);
+        (void)beneath_rmdir(unpack->tree, cache);
 }
 
-static int begin(struct unpack *u, struct wp_error *err)
+static int begin(struct unpack *unpack, struct wp_error *err)
 {
-    struct layout_options o = {.context = u->a->context,
-                               .kind = u->apart ? WP_LAYOUT_CACHE_DIR : u->o->layout,
-                               .cache_dir = u->o->cache_dir,
-                               .give = u->o->user && geteuid() == 0,
-                               .verify = &u->verify,
-                               .roots = u->roots,
-                               .dir = u->dir,
-                               .dir_path = u->dir_path,
-                               .tree_fd = u->tree,
-                               .target_fd = u->target,
-                               .umask = u->umask,
-                               .policy = &u->policy,
+    struct layout_options o = {.context = unpack->a->context,
+                               .kind = unpack->apart ? WP_LAYOUT_CACHE_DIR : unpack->o->layout,
+                               .cache_dir = unpack->o->cache_dir,
+                               .give = unpack->o->user && geteuid() == 0,
+                               .verify = &unpack->verify,
+                               .roots = unpack->roots,
+                               .dir = unpack->dir,
+                               .dir_path = unpack->dir_path,
+                               .tree_fd = unpack->tree,
+                               .target_fd = unpack->target,
+                               .umask = unpack->umask,
+                               .policy = &unpack->policy,
                                .dir_entry = dir_entry,
                                .is_source = is_source,
-                               .ctx = u,
-                               .staging = &u->staging};
+                               .ctx = unpack,
+                               .staging = &unpack->staging};
 
-    return layout_begin(&u->layout, &o, err);
+    return layout_begin(&unpack->layout, &o, err);
 }
 
-static int find_records(struct unpack *u, struct wp_error *err)
+static int find_records(struct unpack *unpack, struct wp_error *err)
 {
     struct cache_files files = {0};
-    int r = find_files(u, &files);
+    int r = find_files(unpack, &files);
 
     if (r == 0)
-        r = find_in_tree(u, &files);
+        r = find_in_tree(unpack, &files);
     if (r == 0)
-        r = find_hashed(u, &files);
+        r = find_hashed(unpack, &files);
     free(files.items);
     return r < 0 ? error_set(err, -r, NULL, "cannot find what was unpacked") : 0;
 }
 
 /* What is told of where the caches are. */
-static int set_result(struct unpack *u, struct wp_error *err)
+static int set_result(struct unpack *unpack, struct wp_error *err)
 {
-    const struct layout *l = &u->layout;
+    const struct layout *l = &unpack->layout;
 
     for (size_t i = 0; i < l->record_count; i++)
-        u->result->renamed += l->records[i].staged && l->records[i].moved;
-    u->result->layout = l->where;
-    u->result->set_cache_dir = l->where == WP_LAYOUT_CACHE_DIR;
-    u->result->cache_dir = l->where_root ? strdup(l->where_root) : NULL;
-    return l->where_root && !u->result->cache_dir ? error_nomem(err) : 0;
+        unpack->result->renamed += l->records[i].staged && l->records[i].moved;
+    unpack->result->layout = l->where;
+    unpack->result->set_cache_dir = l->where == WP_LAYOUT_CACHE_DIR;
+    unpack->result->cache_dir = l->where_root ? strdup(l->where_root) : NULL;
+    return l->where_root && !unpack->result->cache_dir ? error_nomem(err) : 0;
 }
 
-int unpack_layout(struct unpack *u, struct wp_error *err)
+int unpack_layout(struct unpack *unpack, struct wp_error *err)
 {
-    int r = unpack_is_selection(u) ? drop_all_unselected(u, err) : 0;
+    int r = unpack_is_selection(unpack) ? drop_all_unselected(unpack, err) : 0;
 
     if (r == 0)
-        r = begin(u, err);
+        r = begin(unpack, err);
     if (r == 0)
-        r = find_records(u, err);
-    if (r == 0 && u->grafts)
-        r = graft_add_caches(u->graft, &u->layout, err);
+        r = find_records(unpack, err);
+    if (r == 0 && unpack->grafts)
+        r = graft_add_caches(unpack->graft, &unpack->layout, err);
     if (r == 0)
-        r = layout_run(&u->layout, err);
+        r = layout_run(&unpack->layout, err);
     if (r < 0)
         return r;
-    remove_empty_cache(u);
-    return set_result(u, err);
+    remove_empty_cache(unpack);
+    return set_result(unpack, err);
 }

@@ -31,10 +31,10 @@ struct unpack_links {
 };
 
 /* What the name of ITEM's target means now, or NULL. */
-static struct inode *find_inode(struct unpack *u, const struct unpacked *item, int *r)
+static struct inode *find_inode(struct unpack *unpack, const struct unpacked *item, int *r)
 {
-    struct unpacked *target = unpack_find(u, item->e.target);
-    struct unpack_links *l = u->links;
+    struct unpacked *target = unpack_find(unpack, item->e.target);
+    struct unpack_links *l = unpack->links;
 
     *r = 0;
     if (!target || target->e.type == ENTRY_DIR ||
@@ -61,10 +61,10 @@ static void join(struct unpack_links *l, size_t number, struct inode *inode)
     inode->links = (uint32_t)number + 1;
 }
 
-int unpack_links_add(struct unpack *u, struct unpacked *item, const struct unpacked *earlier,
+int unpack_links_add(struct unpack *unpack, struct unpacked *item, const struct unpacked *earlier,
                      struct wp_error *err)
 {
-    struct unpack_links *l = u->links ? u->links : (u->links = calloc(1, sizeof *l));
+    struct unpack_links *l = unpack->links ? unpack->links : (unpack->links = calloc(1, sizeof *l));
     struct inode *inode;
     int r;
 
@@ -72,7 +72,7 @@ int unpack_links_add(struct unpack *u, struct unpacked *item, const struct unpac
         return error_nomem(err);
     if (l->count == UINT32_MAX - 1 || array_grow(l->links, l->count) < 0)
         return error_nomem(err);
-    inode = find_inode(u, item, &r);
+    inode = find_inode(unpack, item, &r);
     if (r < 0)
         return error_nomem(err);
     if (inode && earlier && earlier->inode && inode == &l->inodes[earlier->inode - 1]) {
@@ -87,16 +87,16 @@ int unpack_links_add(struct unpack *u, struct unpacked *item, const struct unpac
 }
 
 /* A link to a symlink that another entry has replaced is one like it. */
-static int make_symlink(struct unpack *u, const struct link *link, const struct unpacked *like,
+static int make_symlink(struct unpack *unpack, const struct link *link, const struct unpacked *like,
                         struct wp_error *err)
 {
     struct entry e = like->e;
 
     e.path = link->item->e.path;
-    return create_symlink(u->tree, &u->policy, &e, err);
+    return create_symlink(unpack->tree, &unpack->policy, &e, err);
 }
 
-static int make_link(struct unpack *u, struct link *link, const struct inode *inode,
+static int make_link(struct unpack *unpack, struct link *link, const struct inode *inode,
                      struct wp_error *err)
 {
     struct entry e = link->item->e;
@@ -105,15 +105,16 @@ static int make_link(struct unpack *u, struct link *link, const struct inode *in
         return 0;
     link->made = true;
     if (inode->is_symlink && inode->item->skipped)
-        return make_symlink(u, link, inode->item, err);
+        return make_symlink(unpack, link, inode->item, err);
     e.target = inode->item->e.path;
-    return create_hardlink(u->tree, &e, err);
+    return create_hardlink(unpack->tree, &e, err);
 }
 
 /* Links are told of last first: the others are not looked at again once they are made. */
-int unpack_links_resolve(struct unpack *u, const struct unpacked *earlier, struct wp_error *err)
+int unpack_links_resolve(struct unpack *unpack, const struct unpacked *earlier,
+                         struct wp_error *err)
 {
-    struct unpack_links *l = u->links;
+    struct unpack_links *l = unpack->links;
     struct inode *inode = earlier->inode ? &l->inodes[earlier->inode - 1] : NULL;
     int r = 0;
 
@@ -121,7 +122,7 @@ int unpack_links_resolve(struct unpack *u, const struct unpacked *earlier, struc
         return 0;
     for (uint32_t at = inode->links; at && !l->links[at - 1].made && r == 0;
          at = l->links[at - 1].next)
-        r = make_link(u, &l->links[at - 1], inode, err);
+        r = make_link(unpack, &l->links[at - 1], inode, err);
     while (inode->links &&
            (l->links[inode->links - 1].item->skipped || l->links[inode->links - 1].item == earlier))
         inode->links = l->links[inode->links - 1].next;
@@ -131,14 +132,14 @@ int unpack_links_resolve(struct unpack *u, const struct unpacked *earlier, struc
 }
 
 /* The names of what was left out, sorted. */
-static const char **left_out(const struct unpack *u, size_t *count)
+static const char **left_out(const struct unpack *unpack, size_t *count)
 {
-    const char **names = malloc((u->count ? u->count : 1) * sizeof *names);
+    const char **names = malloc((unpack->count ? unpack->count : 1) * sizeof *names);
 
     *count = 0;
-    for (size_t i = 0; i < u->count && names; i++)
-        if (u->items[i]->skipped)
-            names[(*count)++] = u->items[i]->e.path;
+    for (size_t i = 0; i < unpack->count && names; i++)
+        if (unpack->items[i]->skipped)
+            names[(*count)++] = unpack->items[i]->e.path;
     if (names)
         qsort(names, *count, sizeof *names, path_compare);
     return names;
@@ -146,10 +147,10 @@ static const char **left_out(const struct unpack *u, size_t *count)
 
 /* Links whose targets had not been met: they may have come later. Where the user has left the
  * target out, the link alone fails, as in tar. */
-static int find_late_targets(struct unpack *u, struct wp_error *err)
+static int find_late_targets(struct unpack *unpack, struct wp_error *err)
 {
     _cleanup_free_ const char **names = NULL;
-    struct unpack_links *l = u->links;
+    struct unpack_links *l = unpack->links;
     size_t count = 0;
 
     for (size_t i = 0; i < l->count; i++) {
@@ -160,28 +161,28 @@ static int find_late_targets(struct unpack *u, struct wp_error *err)
 
         if (item->inode || item->skipped)
             continue;
-        inode = find_inode(u, item, &r);
-        if (r < 0 || (!names && !(names = left_out(u, &count))))
+        inode = find_inode(unpack, item, &r);
+        if (r < 0 || (!names && !(names = left_out(unpack, &count))))
             return error_nomem(err);
         if (inode) {
             join(l, i, inode);
             continue;
         }
-        target = unpack_find(u, item->e.target);
+        target = unpack_find(unpack, item->e.target);
         if (!(target && target->skipped) &&
             !bsearch(&item->e.target, names, count, sizeof *names, path_compare))
             return error_set(err, ENOENT, item->e.path,
                              "is a hard link to %s, which is not unpacked", item->e.target);
         item->skipped = true;
-        report(u->a->context, WP_FAILED, item->e.path,
+        report(unpack->a->context, WP_FAILED, item->e.path,
                "is a hard link to %s, which is not unpacked: left out", item->e.target);
     }
     return 0;
 }
 
-static int make_links(struct unpack *u, bool to_symlinks, struct wp_error *err)
+static int make_links(struct unpack *unpack, bool to_symlinks, struct wp_error *err)
 {
-    struct unpack_links *l = u->links;
+    struct unpack_links *l = unpack->links;
     int r = 0;
 
     for (size_t i = 0; l && i < l->count && r == 0; i++) {
@@ -189,21 +190,21 @@ static int make_links(struct unpack *u, bool to_symlinks, struct wp_error *err)
         const struct inode *inode = item->inode ? &l->inodes[item->inode - 1] : NULL;
 
         if (inode && inode->is_symlink == to_symlinks)
-            r = make_link(u, &l->links[i], inode, err);
+            r = make_link(unpack, &l->links[i], inode, err);
     }
     return r;
 }
 
-int unpack_links_make(struct unpack *u, struct wp_error *err)
+int unpack_links_make(struct unpack *unpack, struct wp_error *err)
 {
-    int r = u->links ? find_late_targets(u, err) : 0;
+    int r = unpack->links ? find_late_targets(unpack, err) : 0;
 
     if (r == 0)
-        r = make_links(u, false, err);
-    for (size_t i = 0; i < u->count && r == 0; i++)
-        if (!u->items[i]->skipped && u->items[i]->e.type == ENTRY_SYMLINK)
-            r = create_symlink(u->tree, &u->policy, &u->items[i]->e, err);
-    return r < 0 ? r : make_links(u, true, err);
+        r = make_links(unpack, false, err);
+    for (size_t i = 0; i < unpack->count && r == 0; i++)
+        if (!unpack->items[i]->skipped && unpack->items[i]->e.type == ENTRY_SYMLINK)
+            r = create_symlink(unpack->tree, &unpack->policy, &unpack->items[i]->e, err);
+    return r < 0 ? r : make_links(unpack, true, err);
 }
 
 void unpack_links_free(struct unpack_links *l)

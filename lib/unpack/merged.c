@@ -20,17 +20,18 @@
 /* ---- What will be there ------------------------------------------------------------------ */
 
 /* Will PATH be what the archive has of that name? */
-static bool is_taken(const struct unpack *u, const char *path)
+static bool is_taken(const struct unpack *unpack, const char *path)
 {
-    const struct unpacked *item = unpack_find(u, path);
+    const struct unpacked *item = unpack_find(unpack, path);
     struct stat st;
 
-    return item && !item->skipped && !(u->o->keep_old && beneath_stat(u->target, path, &st) == 0);
+    return item && !item->skipped &&
+           !(unpack->o->keep_old && beneath_stat(unpack->target, path, &st) == 0);
 }
 
-static int has_content(const struct unpack *u, const char *path, const struct entry *e)
+static int has_content(const struct unpack *unpack, const char *path, const struct entry *e)
 {
-    _cleanup_close_ int fd = behind_open(u->target, path);
+    _cleanup_close_ int fd = behind_open(unpack->target, path);
     unsigned char digest[SHA256_SIZE];
     int r = fd < 0 ? fd : sha256_of_file(fd, digest);
 
@@ -46,31 +47,31 @@ static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
 }
 
 /* Will what ARCHIVED leads to have the content of entry E? */
-static int will_be(const struct unpack *u, const char *archived, const struct entry *e)
+static int will_be(const struct unpack *unpack, const char *archived, const struct entry *e)
 {
     bool gone;
-    _cleanup_free_ char *path = unpack_name(u, archived, &gone);
+    _cleanup_free_ char *path = unpack_name(unpack, archived, &gone);
 
     if (!path)
         return gone ? 0 : -ENOMEM;
-    if (is_taken(u, path))
-        return unpack_find(u, path)->e.type != ENTRY_SYMLINK || strcmp(archived, e->path) == 0
+    if (is_taken(unpack, path))
+        return unpack_find(unpack, path)->e.type != ENTRY_SYMLINK || strcmp(archived, e->path) == 0
                    ? 1
-                   : will_be(u, e->path, e);
-    return has_content(u, path, e);
+                   : will_be(unpack, e->path, e);
+    return has_content(unpack, path, e);
 }
 
 /* Of a link that leads out of the archive no content was recorded; what Numba finds there is its
  * own business, as for other packages. */
 static int is_same(void *ctx, const char *archived)
 {
-    const struct unpack *u = ctx;
+    const struct unpack *unpack = ctx;
     const struct entry *e;
-    int r = links_follow(look_up, (void *)&u->manifest, archived, &e);
+    int r = links_follow(look_up, (void *)&unpack->manifest, archived, &e);
 
     if (r < 0)
         return r == -EXDEV ? 1 : r == -ENOMEM ? r : 0;
-    return will_be(u, manifest_find(&u->manifest, archived) ? archived : e->path, e);
+    return will_be(unpack, manifest_find(&unpack->manifest, archived) ? archived : e->path, e);
 }
 
 /* ---- What is left out -------------------------------------------------------------------- */
@@ -82,33 +83,34 @@ static const char *archived_path(const struct unpacked *item)
 
 /* Will there be a source of index LINE? Without one nothing can load it, and it stays as with tar.
  * 1, 0 or -ENOMEM. */
-static int has_source(const struct unpack *u, const struct manifest_index *line)
+static int has_source(const struct unpack *unpack, const struct manifest_index *line)
 {
     const struct entry *e;
-    int r = line->source ? links_follow(look_up, (void *)&u->manifest, line->source, &e) : -ENOENT;
+    int r =
+        line->source ? links_follow(look_up, (void *)&unpack->manifest, line->source, &e) : -ENOENT;
     bool gone;
-    _cleanup_free_ char *path = r == 0 ? unpack_name(u, e->path, &gone) : NULL;
+    _cleanup_free_ char *path = r == 0 ? unpack_name(unpack, e->path, &gone) : NULL;
     struct stat st;
 
     if (r == -ENOMEM || (r == 0 && !path && !gone))
         return -ENOMEM;
-    return path && (is_taken(u, path) || behind_look(u->target, path, &st) != 0);
+    return path && (is_taken(unpack, path) || behind_look(unpack->target, path, &st) != 0);
 }
 
 struct leaving {
-    struct unpack *u;
+    struct unpack *unpack;
     const char **why; /* by number of the manifest's indexes: what has changed, or NULL */
     bool *out;        /* those that are taken out */
 };
 
 static int judge_line(struct leaving *l, size_t i)
 {
-    const struct manifest_index *line = &l->u->manifest.indexes[i];
-    int r = has_source(l->u, line);
+    const struct manifest_index *line = &l->unpack->manifest.indexes[i];
+    int r = has_source(l->unpack, line);
 
     if (r == 0)
         l->why[i] = NULL;
-    else if (r > 0 && !l->why[i] && (r = is_same(l->u, line->source)) == 0)
+    else if (r > 0 && !l->why[i] && (r = is_same(l->unpack, line->source)) == 0)
         l->why[i] = line->source;
     return r < 0 ? r : 0;
 }
@@ -117,16 +119,16 @@ static int judge_line(struct leaving *l, size_t i)
 static int leave_indexes(struct leaving *l, const char **told, size_t *count, size_t *all,
                          struct wp_error *err)
 {
-    struct unpack *u = l->u;
+    struct unpack *unpack = l->unpack;
     int r = 0;
 
-    for (size_t i = 0; i < u->count && r == 0; i++) {
-        struct unpacked *item = u->items[i];
+    for (size_t i = 0; i < unpack->count && r == 0; i++) {
+        struct unpacked *item = unpack->items[i];
         const struct manifest_index *line =
             item->skipped || !caches_is_index(item->e.path)
                 ? NULL
-                : manifest_find_index(&u->manifest, archived_path(item));
-        size_t number = line ? (size_t)(line - u->manifest.indexes) : 0;
+                : manifest_find_index(&unpack->manifest, archived_path(item));
+        size_t number = line ? (size_t)(line - unpack->manifest.indexes) : 0;
 
         if (!line || !line->valid)
             continue;
@@ -137,8 +139,9 @@ static int leave_indexes(struct leaving *l, const char **told, size_t *count, si
             continue;
         l->out[number] = true;
         told[(*count)++] = l->why[number];
-        report(u->a->context, WP_DETAIL, item->e.path, "is left out: %s changed", l->why[number]);
-        r = unpack_remove(u, item, err);
+        report(unpack->a->context, WP_DETAIL, item->e.path, "is left out: %s changed",
+               l->why[number]);
+        r = unpack_remove(unpack, item, err);
     }
     return r;
 }
@@ -148,32 +151,32 @@ static int leave_data(const struct leaving *l, struct wp_error *err)
 {
     int r = 0;
 
-    for (size_t i = 0; i < l->u->count && r == 0; i++) {
-        struct unpacked *item = l->u->items[i];
+    for (size_t i = 0; i < l->unpack->count && r == 0; i++) {
+        struct unpacked *item = l->unpack->items[i];
         struct unpacked *index = NULL;
         const struct manifest_index *line;
 
         if (!item->skipped && !caches_is_index(item->e.path) &&
-            unpack_index_of(l->u, item, &index) < 0)
+            unpack_index_of(l->unpack, item, &index) < 0)
             return error_nomem(err);
-        line = index ? manifest_find_index(&l->u->manifest, archived_path(index)) : NULL;
-        if (line && l->out[line - l->u->manifest.indexes])
-            r = unpack_remove(l->u, item, err);
+        line = index ? manifest_find_index(&l->unpack->manifest, archived_path(index)) : NULL;
+        if (line && l->out[line - l->unpack->manifest.indexes])
+            r = unpack_remove(l->unpack, item, err);
     }
     return r;
 }
 
-int unpack_leave_out(struct unpack *u, struct wp_error *err)
+int unpack_leave_out(struct unpack *unpack, struct wp_error *err)
 {
-    size_t indexes = u->manifest.index_count, count = 0, all = 0;
+    size_t indexes = unpack->manifest.index_count, count = 0, all = 0;
     _cleanup_free_ const char **why = NULL, **told = NULL;
     _cleanup_free_ bool *out = NULL;
-    struct leaving l = {.u = u};
+    struct leaving l = {.unpack = unpack};
     int r;
 
-    if (!u->o->keep_old && !unpack_is_selection(u))
+    if (!unpack->o->keep_old && !unpack_is_selection(unpack))
         return 0; /* all of it comes, and is what was packed */
-    r = manifest_changed(&u->manifest, is_same, u, &why, err);
+    r = manifest_changed(&unpack->manifest, is_same, unpack, &why, err);
     if (r < 0)
         return r;
     told = calloc(indexes + 1, sizeof *told);
@@ -186,7 +189,7 @@ int unpack_leave_out(struct unpack *u, struct wp_error *err)
     if (r == 0 && count)
         r = leave_data(&l, err);
     if (r == 0)
-        manifest_tell_left_out(u->a->context, told, count, all);
-    u->result->left_out += count;
+        manifest_tell_left_out(unpack->a->context, told, count, all);
+    unpack->result->left_out += count;
     return r;
 }

@@ -13,11 +13,12 @@
 #include "tree/beneath.h"
 
 /* What there is to know of source E; false where its time is as packed, or cannot be told. */
-static bool lost_time(const struct unpack *u, const struct entry *e, struct restamp_source *source)
+static bool lost_time(const struct unpack *unpack, const struct entry *e,
+                      struct restamp_source *source)
 {
     struct stat st;
 
-    if (e->type != ENTRY_FILE || !e->has_sha256 || beneath_stat(u->tree, e->path, &st) < 0)
+    if (e->type != ENTRY_FILE || !e->has_sha256 || beneath_stat(unpack->tree, e->path, &st) < 0)
         return false;
     *source = (struct restamp_source){.now = st.st_mtim, .before = e->mtime, .packed = e};
     return !time_is(st.st_mtim, e->mtime);
@@ -31,7 +32,7 @@ static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
     return item && !item->skipped ? &item->e : NULL;
 }
 
-static int fit_index(struct unpack *u, const struct placed_index *placed, struct wp_error *err)
+static int fit_index(struct unpack *unpack, const struct placed_index *placed, struct wp_error *err)
 {
     const struct entry *e;
     /* A valid index is placed once; which line it has does not matter, since its stamp fitted. */
@@ -39,27 +40,27 @@ static int fit_index(struct unpack *u, const struct placed_index *placed, struct
     struct restamp_source source;
     int r;
 
-    if (!placed->was_valid || links_follow(look_up, u, placed->source_shown, &e) < 0 ||
-        !lost_time(u, e, &source))
+    if (!placed->was_valid || links_follow(look_up, unpack, placed->source_shown, &e) < 0 ||
+        !lost_time(unpack, e, &source))
         return 0;
     r = restamp_index(placed->fd, placed->path, &source, &line, NULL, false, err);
-    u->result->restamped += r > 0;
+    unpack->result->restamped += r > 0;
     return r < 0 ? r : 0;
 }
 
-int unpack_restamp(struct unpack *u, struct wp_error *err)
+int unpack_restamp(struct unpack *unpack, struct wp_error *err)
 {
     size_t pycs = 0;
     int r = 0;
 
-    for (size_t i = 0; i < u->layout.placed_count && r == 0; i++)
-        r = fit_index(u, &u->layout.placed[i], err);
-    for (size_t i = 0; i < u->count && r == 0 && u->result->restamped; i++) {
+    for (size_t i = 0; i < unpack->layout.placed_count && r == 0; i++)
+        r = fit_index(unpack, &unpack->layout.placed[i], err);
+    for (size_t i = 0; i < unpack->count && r == 0 && unpack->result->restamped; i++) {
         struct restamp_source source;
 
-        if (!u->items[i]->skipped && lost_time(u, &u->items[i]->e, &source) &&
+        if (!unpack->items[i]->skipped && lost_time(unpack, &unpack->items[i]->e, &source) &&
             source.now.tv_sec != source.before.tv_sec)
-            r = restamp_pyc(u->tree, u->items[i]->e.path, &source, false, &pycs, err);
+            r = restamp_pyc(unpack->tree, unpack->items[i]->e.path, &source, false, &pycs, err);
     }
     return r;
 }

@@ -20,10 +20,10 @@
 enum { RUN = 64 << 10 }; /* bytes that are compared at once */
 
 /* Where DIR is reached through a symlink, Python may see either path. DIR must be there. */
-int unpack_plan_roots(struct unpack *u, struct wp_error *err)
+int unpack_plan_roots(struct unpack *unpack, struct wp_error *err)
 {
-    caches_free_bases(take_ptr(u->roots));
-    return caches_roots(&u->roots, u->dir, u->o->runtime_roots, err);
+    caches_free_bases(take_ptr(unpack->roots));
+    return caches_roots(&unpack->roots, unpack->dir, unpack->o->runtime_roots, err);
 }
 
 static void add_text(struct sha256 *sha, const char *text)
@@ -39,9 +39,9 @@ static void add_list(struct sha256 *sha, const char *const *list)
     sha256_add(sha, "\1", 1);
 }
 
-char *unpack_state_options(const struct unpack *u)
+char *unpack_state_options(const struct unpack *unpack)
 {
-    const struct wp_extract_options *o = u->o;
+    const struct wp_extract_options *o = unpack->o;
     struct sha256 *sha = sha256_new();
     unsigned char digest[SHA256_SIZE];
     char *hex = malloc(2 * SHA256_SIZE + 1);
@@ -64,9 +64,9 @@ char *unpack_state_options(const struct unpack *u)
         add_list(sha, o->runtime_roots);
         add_text(sha, o->cache_dir);
         add_text(sha, o->user);
-        add_text(sha, o->retarget ? u->who.probe.python.triple : NULL);
-        add_text(sha, o->retarget ? u->who.probe.python.cpu : NULL);
-        add_text(sha, o->retarget ? u->who.probe.python.features : NULL);
+        add_text(sha, o->retarget ? unpack->who.probe.python.triple : NULL);
+        add_text(sha, o->retarget ? unpack->who.probe.python.cpu : NULL);
+        add_text(sha, o->retarget ? unpack->who.probe.python.features : NULL);
         if (o->prune)
             add_text(sha, "prune");
         sha256_end(sha, digest);
@@ -79,36 +79,36 @@ char *unpack_state_options(const struct unpack *u)
 }
 
 /* OPTIONS: their digest; NULL: not all is done that they ask for. */
-static int write_line(const struct unpack *u, const char *options, struct buf *line,
+static int write_line(const struct unpack *unpack, const char *options, struct buf *line,
                       struct wp_error *err)
 {
     char archive[2 * SHA256_SIZE + 1];
     struct manifest_state state = {.action = (char *)"extract",
-                                   .roots = u->roots,
-                                   .strip = u->o->strip_components,
-                                   .layout = (char *)wp_layout_name(u->result->layout),
-                                   .cache_root = u->result->cache_dir,
+                                   .roots = unpack->roots,
+                                   .strip = unpack->o->strip_components,
+                                   .layout = (char *)wp_layout_name(unpack->result->layout),
+                                   .cache_root = unpack->result->cache_dir,
                                    .options = (char *)options,
                                    .archive = archive};
 
-    while (u->roots[state.root_count])
+    while (unpack->roots[state.root_count])
         state.root_count++;
-    hex_encode(u->text_sha256, SHA256_SIZE, archive);
+    hex_encode(unpack->text_sha256, SHA256_SIZE, archive);
     return manifest_state_write(&state, line) < 0 ? error_nomem(err) : 0;
 }
 
-int unpack_state_write(struct unpack *u, struct wp_error *err)
+int unpack_state_write(struct unpack *unpack, struct wp_error *err)
 {
     _cleanup_buf_ struct buf line = {0};
-    int r = write_line(u, u->o->retarget ? NULL : u->state, &line, err);
+    int r = write_line(unpack, unpack->o->retarget ? NULL : unpack->state, &line, err);
 
-    return r < 0 ? r : trees_state_stage(u->staging, u->home, &line, err);
+    return r < 0 ? r : trees_state_stage(unpack->staging, unpack->home, &line, err);
 }
 
-int unpack_state_end(struct unpack *u, struct wp_error *err)
+int unpack_state_end(struct unpack *unpack, struct wp_error *err)
 {
-    _cleanup_close_ int dir = open(u->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_free_ char *path = path_join(u->home, STATE_NAME);
+    _cleanup_close_ int dir = open(unpack->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_free_ char *path = path_join(unpack->home, STATE_NAME);
     _cleanup_buf_ struct buf text = {0};
     struct timespec now;
     struct stat like;
@@ -119,7 +119,7 @@ int unpack_state_end(struct unpack *u, struct wp_error *err)
     r = dir < 0 ? -errno : beneath_read(dir, path, STATE_LARGEST, &text, &like);
     if (r < 0)
         return error_set(err, -r, path, "cannot be read");
-    r = write_line(u, u->state, &text, err);
+    r = write_line(unpack, unpack->state, &text, err);
     if (r < 0)
         return r;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -163,20 +163,20 @@ static bool is_text(int fd, const char *home, const char *name, const char *text
 }
 
 /* Is it what this run would do now, to the archive with that digest? */
-static bool is_of_run(const struct unpack *u, const struct manifest_state *state,
+static bool is_of_run(const struct unpack *unpack, const struct manifest_state *state,
                       const char *archive)
 {
     bool same = state->archive && strcmp(state->archive, archive) == 0 && state->options &&
-                strcmp(state->options, u->state) == 0 && state->root_count > 0;
+                strcmp(state->options, unpack->state) == 0 && state->root_count > 0;
 
     for (size_t i = 0; i < state->root_count && same; i++)
-        same = u->roots[i] && strcmp(state->roots[i], u->roots[i]) == 0;
+        same = unpack->roots[i] && strcmp(state->roots[i], unpack->roots[i]) == 0;
     return same;
 }
 
-int unpack_state_current(struct unpack *u, const char *home, const void *text, size_t size)
+int unpack_state_current(struct unpack *unpack, const char *home, const void *text, size_t size)
 {
-    _cleanup_close_ int dir = open(u->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int dir = open(unpack->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_buf_ struct buf state_text = {0};
     unsigned char digest[SHA256_SIZE];
     char archive[2 * SHA256_SIZE + 1];
@@ -189,10 +189,10 @@ int unpack_state_current(struct unpack *u, const char *home, const void *text, s
     if (current) {
         sha256_of(text, size, digest);
         hex_encode(digest, sizeof digest, archive);
-        current = is_of_run(u, &state, archive);
+        current = is_of_run(unpack, &state, archive);
     }
     if (current)
-        set_result(u->result, &state);
+        set_result(unpack->result, &state);
     manifest_state_clear(&state);
     return current;
 }

@@ -17,7 +17,7 @@ static int print_bytes(const char *data, size_t n, struct wp_error *err)
 
 /* HOLE zero bytes, of which a few bytes of an archive can tell more than are ever written, then
  * DATA. */
-static int print_run(const struct unpack *u, uint64_t hole, const void *data, size_t n,
+static int print_run(const struct unpack *unpack, uint64_t hole, const void *data, size_t n,
                      struct wp_error *err)
 {
     static const char zeros[65536];
@@ -26,7 +26,7 @@ static int print_run(const struct unpack *u, uint64_t hole, const void *data, si
     while (hole && r == 0) {
         size_t part = hole < sizeof zeros ? (size_t)hole : sizeof zeros;
 
-        r = context_check(u->a->context, err);
+        r = context_check(unpack->a->context, err);
         if (r == 0)
             r = print_bytes(zeros, part, err);
         hole -= part;
@@ -35,85 +35,85 @@ static int print_run(const struct unpack *u, uint64_t hole, const void *data, si
 }
 
 /* Prints the entry's content and takes its digest. */
-static int print_entry(struct unpack *u, struct unpacked *item, struct sha256 *sha,
+static int print_entry(struct unpack *unpack, struct unpacked *item, struct sha256 *sha,
                        struct wp_error *err)
 {
-    struct format_reader *reader = u->a->reader;
+    struct format_reader *reader = unpack->a->reader;
     const void *data;
     uint64_t offset, at = 0;
     size_t n;
     int r;
 
     while ((r = reader->ops->data(reader, &data, &n, &offset, err)) > 0) {
-        r = context_check(u->a->context, err);
+        r = context_check(unpack->a->context, err);
         if (r == 0)
-            r = print_run(u, offset - at, data, n, err);
+            r = print_run(unpack, offset - at, data, n, err);
         if (r < 0)
             return r;
         sha256_add(sha, data, n);
         at = offset + n;
     }
     if (r == 0 && at < item->e.size)
-        r = print_run(u, item->e.size - at, NULL, 0, err);
+        r = print_run(unpack, item->e.size - at, NULL, 0, err);
     sha256_end(sha, item->e.sha256);
     item->e.has_sha256 = true;
-    u->result->files++;
+    unpack->result->files++;
     return r;
 }
 
-static int print_manifest(struct unpack *u, struct archive_reading *in, struct wp_error *err)
+static int print_manifest(struct unpack *unpack, struct archive_reading *in, struct wp_error *err)
 {
     _cleanup_buf_ struct buf text = {0};
-    int r = unpack_take_manifest(u, in, &text, err);
+    int r = unpack_take_manifest(unpack, in, &text, err);
 
-    if (r == 0 && unpack_selected(u, in->e->path))
+    if (r == 0 && unpack_selected(unpack, in->e->path))
         r = print_bytes((const char *)text.data, text.size, err);
     return r;
 }
 
-static int take_entry(struct unpack *u, const struct entry *e, struct sha256 *sha,
+static int take_entry(struct unpack *unpack, const struct entry *e, struct sha256 *sha,
                       struct wp_error *err)
 {
     struct unpacked *item = NULL;
-    int r = unpack_make_item(u, e, &item, err);
+    int r = unpack_make_item(unpack, e, &item, err);
 
     if (r == 0 && !item->skipped)
-        r = unpack_add_size(u, e, err);
+        r = unpack_add_size(unpack, e, err);
     if (r == 0 && !item->skipped && e->type == ENTRY_FILE)
-        r = print_entry(u, item, sha, err);
+        r = print_entry(unpack, item, sha, err);
     if (r == 0)
-        unpack_tell_size(u);
-    if (r == 0 && unpack_add_item(u, item) < 0)
+        unpack_tell_size(unpack);
+    if (r == 0 && unpack_add_item(unpack, item) < 0)
         r = error_nomem(err);
     if (r < 0)
         unpack_item_free(item);
     return r;
 }
 
-static int print_entries(struct unpack *u, struct wp_error *err)
+static int print_entries(struct unpack *unpack, struct wp_error *err)
 {
-    struct archive_reading in = {.a = u->a};
+    struct archive_reading in = {.a = unpack->a};
     struct sha256 *sha = sha256_new();
     int r = sha ? 0 : error_nomem(err);
 
     while (r == 0 && (r = archive_next(&in, err)) > 0)
         r = r == ARCHIVE_TOP        ? 0
-            : r == ARCHIVE_MANIFEST ? print_manifest(u, &in, err)
-                                    : take_entry(u, in.e, sha, err);
+            : r == ARCHIVE_MANIFEST ? print_manifest(unpack, &in, err)
+                                    : take_entry(unpack, in.e, sha, err);
     sha256_free(sha);
     return r;
 }
 
 /* What has been printed cannot be taken back, but the exit status tells whether it was right. */
-int unpack_to_stdout(struct unpack *u, struct wp_error *err)
+int unpack_to_stdout(struct unpack *unpack, struct wp_error *err)
 {
-    int r = unpack_read_recorded(u, err);
+    int r = unpack_read_recorded(unpack, err);
 
     if (r == 0)
-        r = print_entries(u, err);
-    if (r == 0 && u->has_manifest)
-        r = unpack_check(u, err);
+        r = print_entries(unpack, err);
+    if (r == 0 && unpack->has_manifest)
+        r = unpack_check(unpack, err);
     if (r == 0)
-        patterns_tell_unused(&u->patterns, u->a->context);
+        patterns_tell_unused(&unpack->patterns, unpack->a->context);
     return r;
 }

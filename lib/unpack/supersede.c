@@ -27,7 +27,7 @@ enum { LEAST_SHARE = 9 /* of ten */ };
 
 /* An earlier manifest in the tree. */
 struct earlier {
-    struct tree_manifest t;
+    struct tree_manifest tree;
     size_t taken, left; /* files that this archive brings, and others that stay */
     bool has_gone;      /* some are neither */
     bool has_changed;   /* one of those taken is not the same */
@@ -35,7 +35,7 @@ struct earlier {
 
 static void earlier_clear(struct earlier *old)
 {
-    tree_manifest_clear(&old->t);
+    tree_manifest_clear(&old->tree);
 }
 
 /* ---- What is left of it ------------------------------------------------------------------ */
@@ -56,48 +56,48 @@ static const char *file_path(const struct earlier *old, const struct entry *e)
 {
     if (e->type == ENTRY_DIR || own_home_at(e->path) >= 0)
         return NULL;
-    return path_strip(e->path, old->t.state.strip);
+    return path_strip(e->path, old->tree.state.strip);
 }
 
-static const struct unpacked *find_taker(const struct unpack *u, const char *path)
+static const struct unpacked *find_taker(const struct unpack *unpack, const char *path)
 {
-    const struct unpacked *item = unpack_find(u, path);
+    const struct unpacked *item = unpack_find(unpack, path);
 
     return item && !item->skipped ? item : NULL;
 }
 
 /* Will the file PATH, which this archive does not bring, be there afterwards? */
-static bool stays(const struct unpack *u, const char *path)
+static bool stays(const struct unpack *unpack, const char *path)
 {
     _cleanup_free_ char *top = strndup(path, strcspn(path, "/"));
     struct stat st;
 
-    if (u->o->replace && top && path[strlen(top)] && beneath_stat(u->tree, top, &st) == 0)
+    if (unpack->o->replace && top && path[strlen(top)] && beneath_stat(unpack->tree, top, &st) == 0)
         return false;
-    return beneath_stat(u->target, path, &st) == 0;
+    return beneath_stat(unpack->target, path, &st) == 0;
 }
 
 /* Stops at the file that decides. */
-static void count_left(const struct unpack *u, struct earlier *old, size_t most)
+static void count_left(const struct unpack *unpack, struct earlier *old, size_t most)
 {
-    for (size_t i = 0; i < old->t.m.entry_count && old->left <= most; i++) {
-        const char *path = file_path(old, &old->t.m.entries[i]);
+    for (size_t i = 0; i < old->tree.m.entry_count && old->left <= most; i++) {
+        const char *path = file_path(old, &old->tree.m.entries[i]);
 
-        if (!path || find_taker(u, path))
+        if (!path || find_taker(unpack, path))
             continue;
-        if (stays(u, path))
+        if (stays(unpack, path))
             old->left++;
         else
             old->has_gone = true;
     }
 }
 
-static void count_taken(const struct unpack *u, struct earlier *old)
+static void count_taken(const struct unpack *unpack, struct earlier *old)
 {
-    for (size_t i = 0; i < old->t.m.entry_count; i++) {
-        const struct entry *e = &old->t.m.entries[i];
+    for (size_t i = 0; i < old->tree.m.entry_count; i++) {
+        const struct entry *e = &old->tree.m.entries[i];
         const char *path = file_path(old, e);
-        const struct unpacked *taker = path ? find_taker(u, path) : NULL;
+        const struct unpacked *taker = path ? find_taker(unpack, path) : NULL;
 
         old->taken += taker != NULL;
         old->has_changed |= taker && !is_same(e, &taker->e);
@@ -106,26 +106,26 @@ static void count_taken(const struct unpack *u, struct earlier *old)
 
 /* Is nothing, or next to nothing, left for OLD to speak for? An archive without a manifest
  * describes nothing, and supersedes none. */
-static bool is_superseded(const struct unpack *u, struct earlier *old)
+static bool is_superseded(const struct unpack *unpack, struct earlier *old)
 {
     size_t most = old->taken / LEAST_SHARE * (10 - LEAST_SHARE);
 
     /* Without a record it is not known what its files are called here. */
-    if (!u->has_manifest || (!old->taken && !old->t.has_state))
+    if (!unpack->has_manifest || (!old->taken && !old->tree.has_state))
         return false;
-    count_left(u, old, most);
+    count_left(unpack, old, most);
     return old->left <= most && (old->taken || old->has_gone);
 }
 
 /* Where it stays: its record no longer says that DIR holds that very archive. */
-static int forget_archive(struct unpack *u, struct earlier *old, struct wp_error *err)
+static int forget_archive(struct unpack *unpack, struct earlier *old, struct wp_error *err)
 {
-    struct manifest_state now = old->t.state;
+    struct manifest_state now = old->tree.state;
 
     now.options = now.archive = NULL;
-    if (manifest_state_write(&now, &old->t.state_text) < 0)
+    if (manifest_state_write(&now, &old->tree.state_text) < 0)
         return error_nomem(err);
-    return trees_state_stage(u->staging, old->t.home, &old->t.state_text, err);
+    return trees_state_stage(unpack->staging, old->tree.home, &old->tree.state_text, err);
 }
 
 /* ---- Caches named for earlier paths ------------------------------------------------------ */
@@ -152,18 +152,18 @@ static int inside_roots(const struct manifest *m, const struct manifest_state *s
 }
 
 /* Is it a path that the tree has now, where caches of a cache root stay? */
-static bool names_stay(const struct unpack *u, const char *root)
+static bool names_stay(const struct unpack *unpack, const char *root)
 {
-    for (char **now = u->roots; *now; now++)
+    for (char **now = unpack->roots; *now; now++)
         if (strcmp(*now, root) == 0)
-            return u->o->layout == WP_LAYOUT_AUTO || u->o->layout == WP_LAYOUT_KEEP;
+            return unpack->o->layout == WP_LAYOUT_AUTO || unpack->o->layout == WP_LAYOUT_KEEP;
     return false;
 }
 
 /* Removes what lies in cache root INSIDE under the names that STATE's paths give to directory
  * SOURCE, unless this archive brings it. */
-static int remove_names(struct unpack *u, const struct manifest_state *state, const char *inside,
-                        const char *source)
+static int remove_names(struct unpack *unpack, const struct manifest_state *state,
+                        const char *inside, const char *source)
 {
     for (size_t i = 0; i < state->root_count; i++) {
         const char *root = state->roots[i];
@@ -174,9 +174,10 @@ static int remove_names(struct unpack *u, const struct manifest_state *state, co
 
         if (!path && !(whole && !name && errno == EILSEQ))
             return -ENOMEM;
-        if (path && !names_stay(u, root) && path_is_safe(path) &&
-            beneath_stat(u->tree, path, &st) < 0 && beneath_stat(u->target, path, &st) == 0 &&
-            S_ISDIR(st.st_mode) && staging_set_remove(u->staging, 0, path) < 0)
+        if (path && !names_stay(unpack, root) && path_is_safe(path) &&
+            beneath_stat(unpack->tree, path, &st) < 0 &&
+            beneath_stat(unpack->target, path, &st) == 0 && S_ISDIR(st.st_mode) &&
+            staging_set_remove(unpack->staging, 0, path) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -184,7 +185,7 @@ static int remove_names(struct unpack *u, const struct manifest_state *state, co
 
 /* The tree was unpacked before, and moved, or its caches go elsewhere now: what was named for then
  * would never be found. */
-static int remove_old_names(struct unpack *u, const struct manifest *m,
+static int remove_old_names(struct unpack *unpack, const struct manifest *m,
                             const struct manifest_state *state)
 {
     _cleanup_(path_list_clear) struct path_list insides = {0};
@@ -198,7 +199,7 @@ static int remove_old_names(struct unpack *u, const struct manifest *m,
         if (!dir || (last && strcmp(last, dir) == 0))
             continue;
         for (size_t k = 0; k < insides.count && r == 0; k++)
-            r = remove_names(u, state, insides.v[k], dir);
+            r = remove_names(unpack, state, insides.v[k], dir);
         free(last);
         last = take_ptr(dir);
     }
@@ -207,77 +208,77 @@ static int remove_old_names(struct unpack *u, const struct manifest *m,
 
 /* ---- The manifests of the tree ----------------------------------------------------------- */
 
-static int judge(struct unpack *u, struct earlier *old, struct wp_error *err)
+static int judge(struct unpack *unpack, struct earlier *old, struct wp_error *err)
 {
-    bool is_own = u->home && strcmp(old->t.home, u->home) == 0;
+    bool is_own = unpack->home && strcmp(old->tree.home, unpack->home) == 0;
 
     if (!is_own)
-        count_taken(u, old);
-    if (is_own || is_superseded(u, old)) {
-        if (remove_old_names(u, &old->t.m, &old->t.state) < 0 ||
-            (!is_own && staging_set_remove(u->staging, 0, old->t.home) < 0))
+        count_taken(unpack, old);
+    if (is_own || is_superseded(unpack, old)) {
+        if (remove_old_names(unpack, &old->tree.m, &old->tree.state) < 0 ||
+            (!is_own && staging_set_remove(unpack->staging, 0, old->tree.home) < 0))
             return error_nomem(err);
         return 0;
     }
-    return old->has_changed && old->t.has_state && old->t.state.options
-               ? forget_archive(u, old, err)
+    return old->has_changed && old->tree.has_state && old->tree.state.options
+               ? forget_archive(unpack, old, err)
                : 0;
 }
 
 /* One that cannot be read is left alone; a state that cannot be, is none. */
-static int supersede_one(struct unpack *u, const struct trees *trees, const char *home,
+static int supersede_one(struct unpack *unpack, const struct trees *trees, const char *home,
                          struct wp_error *err)
 {
     _cleanup_(earlier_clear) struct earlier old = {0};
-    int r = tree_manifest_read(trees, &old.t, home, NULL);
+    int r = tree_manifest_read(trees, &old.tree, home, NULL);
 
-    if (r > 0 && tree_state_read(trees, &old.t, NULL) == -ENOMEM)
+    if (r > 0 && tree_state_read(trees, &old.tree, NULL) == -ENOMEM)
         r = -ENOMEM;
     if (r == -ENOMEM)
         return error_nomem(err);
-    return r > 0 ? judge(u, &old, err) : 0;
+    return r > 0 ? judge(unpack, &old, err) : 0;
 }
 
 /* Manifests below directory TOP, "" for DIR itself. */
-static int supersede_in(struct unpack *u, const char *top, struct wp_error *err)
+static int supersede_in(struct unpack *unpack, const char *top, struct wp_error *err)
 {
     _cleanup_free_ char *place = path_join(top, MANIFEST_DIR);
-    struct trees trees = {.dir = u->dir,
-                          .dir_path = u->dir_path,
-                          .fd = u->target,
-                          .pool = u->a->pool,
-                          .context = u->a->context};
+    struct trees trees = {.dir = unpack->dir,
+                          .dir_path = unpack->dir_path,
+                          .fd = unpack->target,
+                          .pool = unpack->a->pool,
+                          .context = unpack->a->context};
     struct path_list homes = {0};
     int r;
 
-    if (*top && u->o->replace)
+    if (*top && unpack->o->replace)
         return 0; /* they go with the directory */
     r = place ? trees_homes(trees.fd, place, &homes) : -ENOMEM;
     if (r < 0)
         r = error_set(err, -r, place, "cannot read directory");
     for (size_t i = 0; i < homes.count && r == 0; i++)
-        r = supersede_one(u, &trees, homes.v[i], err);
+        r = supersede_one(unpack, &trees, homes.v[i], err);
     path_list_clear(&homes);
     return r;
 }
 
-int unpack_supersede(struct unpack *u, struct wp_error *err)
+int unpack_supersede(struct unpack *unpack, struct wp_error *err)
 {
     _cleanup_free_ char *last = NULL;
-    int r = u->o->keep_old ? 0 : supersede_in(u, "", err);
+    int r = unpack->o->keep_old ? 0 : supersede_in(unpack, "", err);
 
-    for (size_t i = 0; i < u->count && r == 0 && !u->o->keep_old; i++) {
-        const char *path = u->items[i]->e.path;
+    for (size_t i = 0; i < unpack->count && r == 0 && !unpack->o->keep_old; i++) {
+        const char *path = unpack->items[i]->e.path;
         size_t n = strcspn(path, "/");
 
-        if (u->items[i]->skipped || !path[n] || (last && strncmp(last, path, n + 1) == 0))
+        if (unpack->items[i]->skipped || !path[n] || (last && strncmp(last, path, n + 1) == 0))
             continue;
         free(last);
         last = strndup(path, n + 1);
         if (!last)
             return error_nomem(err);
         last[n] = '\0';
-        r = supersede_in(u, last, err);
+        r = supersede_in(unpack, last, err);
         last[n] = '/';
     }
     return r;

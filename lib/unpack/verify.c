@@ -17,11 +17,11 @@ static bool is_unpacked(void *ctx, const char *path)
 }
 
 /* An index in tree of an archive without a manifest. */
-static int judge_foreign(struct unpack *u, const struct unpacked *item, struct wp_error *err)
+static int judge_foreign(struct unpack *unpack, const struct unpacked *item, struct wp_error *err)
 {
     _cleanup_free_ char *dir = path_dir(item->e.path);
     _cleanup_free_ char *parent = dir ? path_dir(dir) : NULL;
-    _cleanup_free_ char *index = path_join(u->dir_path, item->e.path);
+    _cleanup_free_ char *index = path_join(unpack->dir_path, item->e.path);
     _cleanup_free_ char *source = NULL, *source_path = NULL;
     struct wp_index_status s = {0};
     bool found;
@@ -31,28 +31,29 @@ static int judge_foreign(struct unpack *u, const struct unpacked *item, struct w
         return error_nomem(err);
     if (strcmp(path_base(dir), "__pycache__") != 0)
         return 0;
-    source = caches_source_of(path_base(index), parent, is_unpacked, u, &found);
-    source_path = source ? path_join(u->dir_path, source) : NULL;
+    source = caches_source_of(path_base(index), parent, is_unpacked, unpack, &found);
+    source_path = source ? path_join(unpack->dir_path, source) : NULL;
     if (!source_path)
         return error_nomem(err);
-    r = verify_place(&u->verify,
+    r = verify_place(&unpack->verify,
                      &(struct verify_place){.index = index,
                                             .index_shown = item->e.path,
                                             .source = source_path,
                                             .source_shown = source},
                      &s, err);
-    if (r == 0 && judge_add(&u->result->verify, &s) < 0)
+    if (r == 0 && judge_add(&unpack->result->verify, &s) < 0)
         r = error_nomem(err);
     judge_clear(&s);
     return r;
 }
 
 /* An index of no source file, as PyTensor's, stays where the archive has it. */
-static int judge_self_keyed(struct unpack *u, const struct unpacked *item, struct wp_error *err)
+static int judge_self_keyed(struct unpack *unpack, const struct unpacked *item,
+                            struct wp_error *err)
 {
     const char *archived = item->archived ? item->archived : item->e.path;
-    const struct manifest_index *line = manifest_find_index(&u->manifest, archived);
-    struct wp_extract_result *result = u->result;
+    const struct manifest_index *line = manifest_find_index(&unpack->manifest, archived);
+    struct wp_extract_result *result = unpack->result;
     _cleanup_free_ char *dir = NULL, *sources = NULL, *index = NULL;
     const char *misplaced;
     struct wp_index_status s = {0};
@@ -62,13 +63,13 @@ static int judge_self_keyed(struct unpack *u, const struct unpacked *item, struc
         strcmp(line->status, wp_status_name(WP_SELF_KEYED)) != 0)
         return 0;
     dir = path_dir(archived);
-    sources = dir ? manifest_source_dir(&u->manifest, dir, &misplaced) : NULL;
-    index = path_join(u->dir_path, item->e.path);
+    sources = dir ? manifest_source_dir(&unpack->manifest, dir, &misplaced) : NULL;
+    index = path_join(unpack->dir_path, item->e.path);
     if (!sources || !index)
         return error_nomem(err);
     if (!misplaced) /* the layout put it into its place, where it was judged */
         return 0;
-    r = verify_place(&u->verify,
+    r = verify_place(&unpack->verify,
                      &(struct verify_place){.index = index, .index_shown = item->e.path}, &s, err);
     if (r == 0 && judge_add(&result->verify, &s) < 0)
         r = error_nomem(err);
@@ -80,37 +81,37 @@ static int judge_self_keyed(struct unpack *u, const struct unpacked *item, struc
     return r;
 }
 
-int unpack_verify(struct unpack *u, struct wp_error *err)
+int unpack_verify(struct unpack *unpack, struct wp_error *err)
 {
-    struct wp_extract_result *result = u->result;
-    int r = layout_verify(&u->layout, u->a->pool, &result->verify, &result->was_valid,
+    struct wp_extract_result *result = unpack->result;
+    int r = layout_verify(&unpack->layout, unpack->a->pool, &result->verify, &result->was_valid,
                           &result->lost, err);
 
-    for (size_t i = 0; i < u->count && r == 0; i++)
-        if (!u->items[i]->skipped && caches_is_index(u->items[i]->e.path))
-            r = judge_self_keyed(u, u->items[i], err);
+    for (size_t i = 0; i < unpack->count && r == 0; i++)
+        if (!unpack->items[i]->skipped && caches_is_index(unpack->items[i]->e.path))
+            r = judge_self_keyed(unpack, unpack->items[i], err);
     judge_sort(&result->verify);
     return r;
 }
 
-int unpack_warn_stale(struct unpack *u, struct wp_error *err)
+int unpack_warn_stale(struct unpack *unpack, struct wp_error *err)
 {
-    const struct wp_verify_report *v = &u->result->verify;
+    const struct wp_verify_report *found = &unpack->result->verify;
 
-    for (size_t i = 0; i < u->count; i++) {
-        const struct unpacked *item = u->items[i];
+    for (size_t i = 0; i < unpack->count; i++) {
+        const struct unpacked *item = unpack->items[i];
         int r = !item->skipped && item->e.type == ENTRY_FILE && caches_is_index(item->e.path)
-                    ? judge_foreign(u, item, err)
+                    ? judge_foreign(unpack, item, err)
                     : 0;
 
         if (r < 0)
             return r;
     }
-    judge_sort(&u->result->verify);
-    if (v->count != wp_verify_report_loads(v))
-        report(u->a->context, WP_WARNING, u->a->name,
+    judge_sort(&unpack->result->verify);
+    if (found->count != wp_verify_report_loads(found))
+        report(unpack->a->context, WP_WARNING, unpack->a->name,
                "has no manifest, and %zu of its %zu cache indexes are not valid here: Numba will "
                "compile those functions again",
-               v->count - wp_verify_report_loads(v), v->count);
+               found->count - wp_verify_report_loads(found), found->count);
     return 0;
 }

@@ -62,14 +62,15 @@ static int look_at(const char *dir, const char *name, char **out)
 }
 
 /* In the cache root of earlier times, in the directory named for what SOURCES, relative to the
- * base of T, was then. 1 with *INDEX and *WHY; 0; -ENOMEM. */
-static int look_under_old_names(const struct verify_tree *v, const struct tree_manifest *t,
-                                const char *sources, const char *name, char **index, char **why)
+ * base of MANIFEST, was then. 1 with *INDEX and *WHY; 0; -ENOMEM. */
+static int look_under_old_names(const struct verify_tree *tree,
+                                const struct tree_manifest *manifest, const char *sources,
+                                const char *name, char **index, char **why)
 {
-    for (char **base = t->old_bases; t->old_root && base && *base; base++) {
+    for (char **base = manifest->old_bases; manifest->old_root && base && *base; base++) {
         _cleanup_free_ char *was = path_append(*base, sources);
         _cleanup_free_ char *hashed = was ? places_hash_name(was) : NULL;
-        _cleanup_free_ char *dir = hashed ? path_join(t->old_root, hashed) : NULL;
+        _cleanup_free_ char *dir = hashed ? path_join(manifest->old_root, hashed) : NULL;
         int r;
 
         if (!was || (hashed && !dir))
@@ -79,8 +80,9 @@ static int look_under_old_names(const struct verify_tree *v, const struct tree_m
         r = look_at(dir, name, index);
         if (r < 0)
             return r;
-        if (r && caches_find(v->known, hashed))
-            r = asprintf(why, "Numba looks there with NUMBA_CACHE_DIR=%s alone", t->old_root);
+        if (r && caches_find(tree->known, hashed))
+            r = asprintf(why, "Numba looks there with NUMBA_CACHE_DIR=%s alone",
+                         manifest->old_root);
         else if (r)
             r = asprintf(why, "its directory is named for sources in %s", was);
         if (r)
@@ -90,23 +92,23 @@ static int look_under_old_names(const struct verify_tree *v, const struct tree_m
 }
 
 /* In the directory that it has in the archive. */
-static int look_where_packed(const struct verify_tree *v, const struct tree_manifest *t,
+static int look_where_packed(const struct verify_tree *tree, const struct tree_manifest *manifest,
                              const struct manifest_index *line, char **index, char **why)
 {
     bool gone;
-    _cleanup_free_ char *path = t->home ? tree_path(t, line->index, &gone) : NULL;
+    _cleanup_free_ char *path = manifest->home ? tree_path(manifest, line->index, &gone) : NULL;
     int r;
 
     if (!path)
-        return t->home && !gone ? -ENOMEM : 0;
-    r = look_at(v->dir, path, index);
+        return manifest->home && !gone ? -ENOMEM : 0;
+    r = look_at(tree->dir, path, index);
     if (r == 1 && !(*why = strdup("nobody has put it where Numba looks")))
         return -ENOMEM;
     return r;
 }
 
 /* LINE's index of SOURCE, which is not judged yet. 1: it is judged; 0: it is gone. */
-static int find_absent(struct verify_tree *v, const struct tree_manifest *t,
+static int find_absent(struct verify_tree *tree, const struct tree_manifest *manifest,
                        const struct manifest_index *line, const char *source, struct wp_error *err)
 {
     _cleanup_free_ char *sources = path_dir(source);
@@ -116,57 +118,60 @@ static int find_absent(struct verify_tree *v, const struct tree_manifest *t,
     if (!sources)
         return error_nomem(err);
     r = look_under_old_names(
-        v, t, path_is_under(sources, t->base) ? path_from(sources, t->base) : sources,
+        tree, manifest,
+        path_is_under(sources, manifest->base) ? path_from(sources, manifest->base) : sources,
         path_base(line->index), &index, &why);
     if (r == 0)
-        r = look_where_packed(v, t, line, &index, &why);
+        r = look_where_packed(tree, manifest, line, &index, &why);
     if (r <= 0)
         return r < 0 ? error_set(err, -r, source, "cannot look for its cache") : 0;
-    r = verify_judge_one(v, index, path_is_under(index, v->dir) ? path_from(index, v->dir) : index,
+    r = verify_judge_one(tree, index,
+                         path_is_under(index, tree->dir) ? path_from(index, tree->dir) : index,
                          sources, why, err);
     return r < 0 ? r : 1;
 }
 
 /* ---- All of them ------------------------------------------------------------------------- */
 
-static int judge_absent(struct verify_tree *v, const struct tree_manifest *t, struct wp_error *err)
+static int judge_absent(struct verify_tree *tree, const struct tree_manifest *manifest,
+                        struct wp_error *err)
 {
     size_t judged_count, gone = 0;
-    _cleanup_free_ struct judged *judged = list_judged(v->out, &judged_count);
+    _cleanup_free_ struct judged *judged = list_judged(tree->out, &judged_count);
     /* What is judged below does not move these texts. */
     int r = judged ? 0 : error_nomem(err);
 
-    for (size_t i = 0; i < t->m.index_count && r == 0; i++) {
-        const struct manifest_index *line = &t->m.indexes[i];
+    for (size_t i = 0; i < manifest->m.index_count && r == 0; i++) {
+        const struct manifest_index *line = &manifest->m.indexes[i];
         bool outside;
         _cleanup_free_ char *source =
-            line->valid && line->source ? tree_path(t, line->source, &outside) : NULL;
+            line->valid && line->source ? tree_path(manifest, line->source, &outside) : NULL;
         struct judged key = {.source = source, .name = path_base(line->index)};
-        const struct walk_item *item = source ? walk_find(&v->walk, source) : NULL;
+        const struct walk_item *item = source ? walk_find(&tree->walk, source) : NULL;
         _cleanup_free_ char *zip = source && !item ? zipped_file(source) : NULL;
 
         if (zip)
-            item = walk_find(&v->walk, zip);
+            item = walk_find(&tree->walk, zip);
         if (!item || item->entry.type == ENTRY_DIR ||
             (judged_count && bsearch(&key, judged, judged_count, sizeof *judged, compare_judged)))
             continue;
-        r = find_absent(v, t, line, source, err);
+        r = find_absent(tree, manifest, line, source, err);
         gone += r == 0;
         r = r > 0 ? 0 : r;
     }
     if (r == 0 && gone &&
-        note_add(v->out, WP_NOTE_ABSENT, NULL,
+        note_add(tree->out, WP_NOTE_ABSENT, NULL,
                  "%zu of the indexes that were packed %s gone: Numba compiles their code anew",
                  gone, gone == 1 ? "is" : "are") < 0)
         r = error_nomem(err);
     return r;
 }
 
-int verify_absent(struct verify_tree *v, struct wp_error *err)
+int verify_absent(struct verify_tree *tree, struct wp_error *err)
 {
     int r = 0;
 
-    for (size_t i = 0; i < v->trees.count && r == 0; i++)
-        r = judge_absent(v, &v->trees.list[i], err);
+    for (size_t i = 0; i < tree->trees.count && r == 0; i++)
+        r = judge_absent(tree, &tree->trees.list[i], err);
     return r;
 }

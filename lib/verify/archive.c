@@ -29,7 +29,7 @@ struct verify_archive {
 };
 
 struct context {
-    const struct verify_archive *v;
+    const struct verify_archive *job;
     const struct entry *source;
     const char *dir;
     bool zipped; /* the source lies in a zip, whose digest is not its own */
@@ -59,7 +59,7 @@ static int data_fact(void *ctx, const char *name, struct judge_file *f, bool *wh
     struct context *c = ctx;
     _cleanup_free_ char *path = path_join(c->dir, name);
     const struct entry *e = NULL;
-    int r = path ? archive_indexes_find(&c->v->found, path, &e) : -ENOMEM;
+    int r = path ? archive_indexes_find(&c->job->found, path, &e) : -ENOMEM;
 
     r = r == -ENOMEM ? r : facts_of(e, f);
     *whole = r <= 0 || f->size > 0;
@@ -105,13 +105,13 @@ static bool as_overload(const struct manifest *m, unsigned n, struct wp_overload
 /* Can this machine run the code of S, which was valid when LINE was written? Fills status and
  * reason where it cannot, and notes where nobody knows. Of code for several CPUs of which it can
  * run some, only the keys say whether each function has such: then, and where the line does not
- * say, V->reads_keys is set. 0 or -ENOMEM. */
-static int judge_recorded_cpus(struct verify_archive *v, const struct manifest_index *line,
+ * say, JOB->reads_keys is set. 0 or -ENOMEM. */
+static int judge_recorded_cpus(struct verify_archive *job, const struct manifest_index *line,
                                struct wp_index_status *s)
 {
     size_t can = 0, cannot = 0;
 
-    v->reads_keys |= !line->has_cpus && v->expect->has_host;
+    job->reads_keys |= !line->has_cpus && job->expect->has_host;
     for (unsigned i = 0; line->has_cpus && i < MANIFEST_CPUS_MOST; i++) {
         _cleanup_free_ char *text = NULL;
         struct wp_overload o;
@@ -119,11 +119,11 @@ static int judge_recorded_cpus(struct verify_archive *v, const struct manifest_i
 
         if (!(line->cpus >> i & 1))
             continue;
-        if (!as_overload(&v->found.m, i, &o, &text)) {
-            v->reads_keys = true;
+        if (!as_overload(&job->found.m, i, &o, &text)) {
+            job->reads_keys = true;
             return 0;
         }
-        if (judge_against(&one, v->expect) < 0 || note_unknown(v->out, &one) < 0) {
+        if (judge_against(&one, job->expect) < 0 || note_unknown(job->out, &one) < 0) {
             free(one.reason);
             return -ENOMEM;
         }
@@ -136,7 +136,7 @@ static int judge_recorded_cpus(struct verify_archive *v, const struct manifest_i
             s->other_arch = one.other_arch;
         }
     }
-    v->reads_keys |= can && cannot;
+    job->reads_keys |= can && cannot;
     return 0;
 }
 
@@ -156,11 +156,11 @@ static char *on_one_line(const char *text)
 
 /* One index line of the manifest: does the recorded stamp satisfy the recorded source, and what
  * was found when it was packed? */
-static int judge_line(struct verify_archive *v, const struct manifest_index *line,
+static int judge_line(struct verify_archive *job, const struct manifest_index *line,
                       struct wp_error *err)
 {
     const struct entry *source = NULL;
-    int r = line->source ? archive_indexes_find(&v->found, line->source, &source) : 0;
+    int r = line->source ? archive_indexes_find(&job->found, line->source, &source) : 0;
     bool outside = r == -EXDEV, in_zip;
     struct wp_index_status s = {
         .status = WP_VALID, .stamp = line->stamp, .has_stamp = line->has_stamp};
@@ -170,7 +170,7 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
 
     /* The digest of a source in a zip is not recorded. */
     in_zip = line->source && line->has_stamp && line->stamp.kind == WP_STAMP_CONTENT &&
-             zipped_sources_lies_in(&v->found.m, line->source);
+             zipped_sources_lies_in(&job->found.m, line->source);
     s.index = strdup(line->index);
     s.source = line->source ? strdup(line->source) : NULL;
     s.numba = line->numba ? strdup(line->numba) : NULL;
@@ -205,8 +205,8 @@ static int judge_line(struct verify_archive *v, const struct manifest_index *lin
     }
     s.reason = reason ? on_one_line(reason) : NULL;
     if ((reason && !s.reason) ||
-        (wp_status_loads(s.status) && judge_recorded_cpus(v, line, &s) < 0) ||
-        judge_add(v->out, &s) < 0) {
+        (wp_status_loads(s.status) && judge_recorded_cpus(job, line, &s) < 0) ||
+        judge_add(job->out, &s) < 0) {
         judge_clear(&s);
         return error_nomem(err);
     }
@@ -227,13 +227,13 @@ static int take_recorded(struct wp_index_status *s, const struct manifest_index 
     return !wp_status_loads(status) && !s->reason ? -ENOMEM : 0;
 }
 
-static int judge_found(struct verify_archive *v, const struct archive_index *item,
+static int judge_found(struct verify_archive *job, const struct archive_index *item,
                        struct wp_error *err)
 {
     _cleanup_free_ char *dir = path_dir(item->path);
     const char *misplaced = NULL;
-    struct context c = {.v = v, .dir = dir};
-    const struct entry *file = archive_indexes_file(&v->found, item->path, NULL);
+    struct context c = {.job = job, .dir = dir};
+    const struct entry *file = archive_indexes_file(&job->found, item->path, NULL);
     struct judge_facts facts = {.source = source_fact,
                                 .data = data_fact,
                                 .ctx = &c,
@@ -246,19 +246,19 @@ static int judge_found(struct verify_archive *v, const struct archive_index *ite
     int parsed, r = 0;
 
     s.index = strdup(item->path);
-    s.source = archive_indexes_source(&v->found, item, &misplaced, &found);
+    s.source = archive_indexes_source(&job->found, item, &misplaced, &found);
     if (!dir || !s.index || !s.source || judge_name(&s, s.index) < 0) {
         judge_clear(&s);
         return error_nomem(err);
     }
-    r = found ? archive_indexes_find(&v->found, s.source, &c.source) : 0;
+    r = found ? archive_indexes_find(&job->found, s.source, &c.source) : 0;
     outside = r == -EXDEV;
     r = r == -ENOMEM ? error_nomem(err) : 0;
-    c.zipped = found && zipped_sources_lies_in(&v->found.m, s.source);
+    c.zipped = found && zipped_sources_lies_in(&job->found.m, s.source);
     parsed = item->unread ? error_set(&why, 0, NULL, "%s", item->unread)
                           : index_read(&index, item->text.data, item->text.size, &why);
     line = c.zipped && parsed == 0 && index.stamp.kind == WP_STAMP_CONTENT
-               ? manifest_find_index(&v->found.m, item->path)
+               ? manifest_find_index(&job->found.m, item->path)
                : NULL;
     if (r == 0 && (parsed == -ENOMEM ||
                    judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0))
@@ -269,9 +269,10 @@ static int judge_found(struct verify_archive *v, const struct archive_index *ite
         judge_set(&s, WP_SOURCE_MISSING, "%s", LEADS_OUT) < 0)
         r = error_nomem(err);
     if (r == 0)
-        r = judge_keys(&s, parsed < 0 ? NULL : &index, v->expect, size_in_archive, &c, err);
-    if (r == 0 && (note_unknown(v->out, &s) < 0 ||
-                   note_marker(v->out, &s, size_in_archive, &c) < 0 || judge_add(v->out, &s) < 0))
+        r = judge_keys(&s, parsed < 0 ? NULL : &index, job->expect, size_in_archive, &c, err);
+    if (r == 0 &&
+        (note_unknown(job->out, &s) < 0 || note_marker(job->out, &s, size_in_archive, &c) < 0 ||
+         judge_add(job->out, &s) < 0))
         r = error_nomem(err);
     judge_clear(&s);
     index_clear(&index);
@@ -279,23 +280,23 @@ static int judge_found(struct verify_archive *v, const struct archive_index *ite
 }
 
 /* Reads the whole archive and judges the indexes themselves. */
-static int verify_stream(struct verify_archive *v, struct wp_archive *a, struct wp_error *err)
+static int verify_stream(struct verify_archive *job, struct wp_archive *a, struct wp_error *err)
 {
-    int r = v->trust.count ? archive_indexes_read_signed(&v->found, a, &v->trust, err)
-                           : archive_indexes_read(&v->found, a, ARCHIVE_SOURCE_DIGESTS, err);
+    int r = job->trust.count ? archive_indexes_read_signed(&job->found, a, &job->trust, err)
+                             : archive_indexes_read(&job->found, a, ARCHIVE_SOURCE_DIGESTS, err);
 
-    v->out->keys = true;
-    for (size_t i = 0; i < v->found.count && r == 0; i++)
-        r = judge_found(v, &v->found.items[i], err);
+    job->out->keys = true;
+    for (size_t i = 0; i < job->found.count && r == 0; i++)
+        r = judge_found(job, &job->found.items[i], err);
     return r;
 }
 
 /* What the manifest says of the indexes, where it can be found at once: 1; 0 where the archive has
  * to be read; negative errno. */
-static int judge_recorded(struct verify_archive *v, struct wp_archive *a, struct wp_error *err)
+static int judge_recorded(struct verify_archive *job, struct wp_archive *a, struct wp_error *err)
 {
     _cleanup_buf_ struct buf path = {0}, text = {0};
-    struct manifest *m = &v->found.m;
+    struct manifest *m = &job->found.m;
     int r = a->reader->ops->manifest(a->reader, &path, &text, err);
 
     if (r <= 0)
@@ -303,13 +304,13 @@ static int judge_recorded(struct verify_archive *v, struct wp_archive *a, struct
     if (buf_terminate(&path) < 0)
         return error_nomem(err);
     r = manifest_read_once(m, &text, (char *)path.data, a->pool, err);
-    v->found.has_manifest = r == 0;
+    job->found.has_manifest = r == 0;
     for (size_t i = 0; i < m->index_count && r == 0; i++)
-        r = judge_line(v, &m->indexes[i], err);
-    if (r < 0 || !v->reads_keys)
+        r = judge_line(job, &m->indexes[i], err);
+    if (r < 0 || !job->reads_keys)
         return r < 0 ? r : 1;
-    wp_verify_report_clear(v->out);
-    archive_indexes_clear(&v->found);
+    wp_verify_report_clear(job->out);
+    archive_indexes_clear(&job->found);
     return 0;
 }
 
@@ -317,7 +318,7 @@ int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
                       struct wp_verify_report *result, struct wp_error *err)
 {
     struct judge_expect expect;
-    struct verify_archive v = {.expect = &expect, .out = result};
+    struct verify_archive job = {.expect = &expect, .out = result};
     int r = options_check(a->context, o, err);
 
     *result = (struct wp_verify_report){0};
@@ -325,20 +326,20 @@ int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
         return r;
     r = judge_expect_begin(&expect, a->context, o, err);
     if (r == 0)
-        r = trust_read(&v.trust, o->trust, err);
+        r = trust_read(&job.trust, o->trust, err);
     /* The manifest has no more of keys than the CPUs in them; who trusts a key wants all checked.
      */
-    if (r == 0 && !o->keys && !judge_expect_knows(&expect) && !v.trust.count)
-        r = judge_recorded(&v, a, err);
+    if (r == 0 && !o->keys && !judge_expect_knows(&expect) && !job.trust.count)
+        r = judge_recorded(&job, a, err);
     if (r == 0)
-        r = verify_stream(&v, a, err);
-    if (r >= 0 && v.found.has_manifest && note_settings(result, &v.found.m) < 0)
+        r = verify_stream(&job, a, err);
+    if (r >= 0 && job.found.has_manifest && note_settings(result, &job.found.m) < 0)
         r = error_nomem(err);
     if (r >= 0)
         r = verify_compiled(result, &expect, NULL, err);
     judge_sort(result);
-    archive_indexes_clear(&v.found);
-    trust_clear(&v.trust);
+    archive_indexes_clear(&job.found);
+    trust_clear(&job.trust);
     judge_expect_end(&expect);
     if (r < 0)
         wp_verify_report_clear(result);

@@ -19,11 +19,11 @@ static bool may_help(const struct wp_index_status *s)
 }
 
 /* The sources of such indexes, as paths, sorted; those of one source stand together. */
-static int list_sources(const struct verify_tree *t, struct path_list *sources)
+static int list_sources(const struct verify_tree *tree, struct path_list *sources)
 {
-    for (size_t i = 0; i < t->out->count; i++) {
-        const struct wp_index_status *s = &t->out->indexes[i];
-        char *path = may_help(s) ? path_join(t->dir_path, s->source) : NULL;
+    for (size_t i = 0; i < tree->out->count; i++) {
+        const struct wp_index_status *s = &tree->out->indexes[i];
+        char *path = may_help(s) ? path_join(tree->dir_path, s->source) : NULL;
 
         if (path && sources->count && strcmp(sources->v[sources->count - 1], path) == 0)
             free(path);
@@ -43,10 +43,10 @@ static bool names_index(const struct wp_located *l, const char *name)
 }
 
 /* 1: LOCATED, which is of SOURCES, says that it would be loaded. */
-static int is_located(const struct verify_tree *t, const struct wp_index_status *s,
+static int is_located(const struct verify_tree *tree, const struct wp_index_status *s,
                       const struct path_list *sources, const struct wp_located *located)
 {
-    _cleanup_free_ char *path = path_join(t->dir_path, s->source);
+    _cleanup_free_ char *path = path_join(tree->dir_path, s->source);
     char **found;
 
     if (!path)
@@ -72,25 +72,25 @@ static int note(struct wp_verify_report *r, struct wp_index_status *s, bool in_f
                      reason ? reason : "");
 }
 
-int verify_locator(struct verify_tree *t, struct wp_error *err)
+int verify_locator(struct verify_tree *tree, struct wp_error *err)
 {
     _cleanup_(path_list_clear) struct path_list sources = {0};
     struct wp_located *located = NULL;
     int r;
 
-    if (!t->o->python || !t->trees.count)
+    if (!tree->o->python || !tree->trees.count)
         return 0;
-    r = list_sources(t, &sources) < 0 ? error_nomem(err) : 0;
+    r = list_sources(tree, &sources) < 0 ? error_nomem(err) : 0;
     if (r < 0 || !sources.count)
         return r;
-    r = wp_locate(t->context, t->o->python, (const char *const *)sources.v, sources.count, &located,
-                  err);
-    for (size_t i = 0; i < t->out->count && r == 0; i++) {
-        struct wp_index_status *s = &t->out->indexes[i];
-        int is = may_help(s) ? is_located(t, s, &sources, located) : 0;
+    r = wp_locate(tree->context, tree->o->python, (const char *const *)sources.v, sources.count,
+                  &located, err);
+    for (size_t i = 0; i < tree->out->count && r == 0; i++) {
+        struct wp_index_status *s = &tree->out->indexes[i];
+        int is = may_help(s) ? is_located(tree, s, &sources, located) : 0;
 
         if (is > 0)
-            is = note(t->out, s, located[0].in_force);
+            is = note(tree->out, s, located[0].in_force);
         r = is < 0 ? error_nomem(err) : 0;
     }
     wp_located_free(located, sources.count);

@@ -37,7 +37,7 @@ int outdated_read(const char *path, struct buf *out, struct wp_error *err)
 static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *err)
 {
     const struct looking *l = ctx;
-    _cleanup_free_ char *path = path_join(l->t->dir, l->paths[file]);
+    _cleanup_free_ char *path = path_join(l->tree->dir, l->paths[file]);
 
     return path ? outdated_read(path, out, err) : error_nomem(err);
 }
@@ -52,18 +52,18 @@ static int read_data(void *ctx, const char *name, struct buf *out, struct wp_err
 
 char *outdated_index_path(const struct looking *l, const struct wp_index_status *s)
 {
-    return *s->index == '/' ? strdup(s->index) : path_join(l->t->dir, s->index);
+    return *s->index == '/' ? strdup(s->index) : path_join(l->tree->dir, s->index);
 }
 
 static int list_files(struct looking *l)
 {
-    const struct walk *w = &l->t->walk;
+    const struct walk *w = &l->tree->walk;
 
     l->paths = calloc(w->count + 1, sizeof *l->paths);
     l->items = calloc(w->count + 1, sizeof *l->items);
-    l->source_of = calloc(l->t->out->count + 1, sizeof *l->source_of);
-    l->sources = calloc(l->t->out->count + 1, sizeof *l->sources);
-    l->changed = calloc(l->t->trees.count + 1, sizeof *l->changed);
+    l->source_of = calloc(l->tree->out->count + 1, sizeof *l->source_of);
+    l->sources = calloc(l->tree->out->count + 1, sizeof *l->sources);
+    l->changed = calloc(l->tree->trees.count + 1, sizeof *l->changed);
     if (!l->paths || !l->items || !l->source_of || !l->sources || !l->changed)
         return -ENOMEM;
     for (size_t i = 0; i < w->count; i++) {
@@ -87,7 +87,7 @@ static size_t number_of(const struct looking *l, const char *path)
 /* Looks into the valid indexes whose sources are in the tree. */
 static int look_into_indexes(struct looking *l, struct wp_error *err)
 {
-    const struct wp_verify_report *out = l->t->out;
+    const struct wp_verify_report *out = l->tree->out;
 
     for (size_t i = 0; i < out->count; i++) {
         const struct wp_index_status *s = &out->indexes[i];
@@ -117,7 +117,7 @@ static int look_into_indexes(struct looking *l, struct wp_error *err)
 
 int outdated_say(struct looking *l, size_t i, const char *changed)
 {
-    struct wp_verify_report *out = l->t->out;
+    struct wp_verify_report *out = l->tree->out;
 
     if (outdated_set(&out->indexes[i], changed) < 0)
         return -ENOMEM;
@@ -130,7 +130,7 @@ int outdated_say(struct looking *l, size_t i, const char *changed)
  * more. NEWEST is that of all the tree. */
 static int judge_one(struct looking *l, size_t i, const struct newest *newest, struct wp_error *err)
 {
-    struct wp_verify_report *out = l->t->out;
+    struct wp_verify_report *out = l->tree->out;
     struct wp_index_status *s = &out->indexes[i];
     const struct named_wrong *wrong = named_wrong_of(&l->from, i);
     const char *changed = NULL;
@@ -156,12 +156,12 @@ static int judge_all(struct looking *l, struct wp_error *err)
     const struct newest newest = outdated_newest(l);
     int r = 0;
 
-    for (size_t k = 0; k < l->t->trees.count && r == 0; k++)
-        if (!l->t->trees.list[k].dirs && tree_find_dirs(&l->t->trees.list[k]) < 0)
+    for (size_t k = 0; k < l->tree->trees.count && r == 0; k++)
+        if (!l->tree->trees.list[k].dirs && tree_find_dirs(&l->tree->trees.list[k]) < 0)
             r = error_nomem(err);
     if (r == 0)
         r = named_find(&l->from, err);
-    for (size_t i = 0; i < l->t->out->count && r == 0; i++)
+    for (size_t i = 0; i < l->tree->out->count && r == 0; i++)
         if (l->source_of[i] != SIZE_MAX)
             r = judge_one(l, i, &newest, err);
     return r == 0 ? outdated_by_imports(l, err) : r;
@@ -171,7 +171,7 @@ static int judge_all(struct looking *l, struct wp_error *err)
 static int note_untold(const struct looking *l, struct wp_error *err)
 {
     if (l->untold &&
-        note_add(l->t->out, WP_NOTE_TIMES, NULL,
+        note_add(l->tree->out, WP_NOTE_TIMES, NULL,
                  "%zu %s by content and older than %s: whether other files that the code came from "
                  "have changed cannot be told",
                  l->untold, l->untold == 1 ? "index is valid" : "indexes are valid",
@@ -182,7 +182,7 @@ static int note_untold(const struct looking *l, struct wp_error *err)
 
 static void clear(struct looking *l)
 {
-    for (size_t k = 0; l->changed && k < l->t->trees.count; k++)
+    for (size_t k = 0; l->changed && k < l->tree->trees.count; k++)
         free(l->changed[k]);
     free(l->changed);
     free(l->paths);
@@ -192,9 +192,9 @@ static void clear(struct looking *l)
     came_from_clear(&l->from);
 }
 
-int verify_outdated(struct verify_tree *t, struct wp_error *err)
+int verify_outdated(struct verify_tree *tree, struct wp_error *err)
 {
-    struct looking l = {.t = t};
+    struct looking l = {.tree = tree};
     int r = list_files(&l) < 0 ? error_nomem(err) : 0;
 
     l.from = (struct came_from){.paths = l.paths, .count = l.count, .read = read_file, .ctx = &l};

@@ -5,7 +5,7 @@
 #include "judge/came_from.h"
 
 struct looking {
-    struct verify_tree *t;
+    struct verify_tree *tree;
     const char **paths; /* of the walk's files; owned */
     size_t *items;      /* numbers in the walk, likewise; owned */
     size_t count;

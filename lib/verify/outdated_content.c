@@ -17,7 +17,7 @@
 #include "tree/beneath.h"
 
 struct comparing {
-    const struct verify_tree *t;
+    const struct verify_tree *tree;
     const struct tree_manifest *m;
     bool is_here; /* the manifest lies in its own tree, since PUT */
     struct timespec put;
@@ -31,7 +31,7 @@ static void find_when_put(struct comparing *c)
         c->m->home && c->m->foreign < 0 ? path_join(c->m->home, MANIFEST_NAME) : NULL;
     struct stat st;
 
-    c->is_here = path && beneath_stat(c->t->trees.fd, path, &st) == 0;
+    c->is_here = path && beneath_stat(c->tree->trees.fd, path, &st) == 0;
     if (c->is_here)
         c->put = st.st_ctim;
 }
@@ -41,7 +41,7 @@ static void find_when_put(struct comparing *c)
  * sets the time of a file back cannot set back when that was done. */
 static bool is_untouched(const struct comparing *c, const char *here, const struct entry *e)
 {
-    const struct walk_item *item = c->is_here ? walk_find(&c->t->walk, here) : NULL;
+    const struct walk_item *item = c->is_here ? walk_find(&c->tree->walk, here) : NULL;
 
     return item && item->entry.type == ENTRY_FILE && item->entry.size == e->size &&
            time_is(item->entry.mtime, e->mtime) && time_is_before(item->ctime, c->put);
@@ -74,7 +74,7 @@ static int is_same(void *ctx, const char *path)
         return 0;
     if (is_untouched(c, here, e))
         return 1;
-    full = path_join(c->t->dir, here);
+    full = path_join(c->tree->dir, here);
     if (!full)
         return -ENOMEM;
     fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -107,8 +107,8 @@ static bool is_as_packed(const struct buf *text, const struct manifest *m,
 static int ask_manifest(struct looking *l, size_t k, const struct manifest_index *line,
                         const char **changed, struct wp_error *err)
 {
-    struct tree_manifest *m = &l->t->trees.list[k];
-    struct comparing c = {.t = l->t, .m = m};
+    struct tree_manifest *m = &l->tree->trees.list[k];
+    struct comparing c = {.tree = l->tree, .m = m};
     int r = 0;
 
     if (!l->changed[k]) {
@@ -129,8 +129,8 @@ int outdated_by_content(struct looking *l, const struct wp_index_status *s, cons
     _cleanup_buf_ struct buf text = {0};
     int r = dir && path ? outdated_read(path, &text, err) : error_nomem(err);
 
-    for (size_t k = 0; k < l->t->trees.count && r == 0; k++) {
-        struct tree_manifest *m = &l->t->trees.list[k];
+    for (size_t k = 0; k < l->tree->trees.count && r == 0; k++) {
+        struct tree_manifest *m = &l->tree->trees.list[k];
 
         for (size_t i = 0; i < m->dir_count; i++) {
             const struct manifest_index *line = NULL;

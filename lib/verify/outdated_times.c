@@ -37,14 +37,14 @@ static bool compiled_at(const struct looking *l, const struct wp_index_status *s
 /* As the walk found it; of a link, the time of what it leads to. */
 static bool time_of(const struct looking *l, size_t file, struct timespec *out)
 {
-    const struct entry *e = &l->t->walk.items[l->items[file]].entry;
+    const struct entry *e = &l->tree->walk.items[l->items[file]].entry;
     _cleanup_free_ char *path = NULL;
     struct stat st;
 
     *out = e->mtime;
     if (e->type == ENTRY_FILE)
         return true;
-    path = path_join(l->t->dir, l->paths[file]);
+    path = path_join(l->tree->dir, l->paths[file]);
     if (!path || stat(path, &st) < 0)
         return false;
     *out = st.st_mtim;
@@ -80,7 +80,7 @@ struct newest outdated_newest(const struct looking *l)
 /* Has the source had its time since before its code was compiled? */
 static bool is_time_kept(const struct looking *l, size_t source, struct timespec compiled)
 {
-    _cleanup_free_ char *path = path_join(l->t->dir, l->paths[source]);
+    _cleanup_free_ char *path = path_join(l->tree->dir, l->paths[source]);
     _cleanup_free_ char *dir = path ? path_dir(path) : NULL;
     _cleanup_close_ int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     struct stat st;
@@ -91,7 +91,7 @@ static bool is_time_kept(const struct looking *l, size_t source, struct timespec
 
 bool outdated_is_older(const struct looking *l, size_t i, const struct newest *n)
 {
-    const struct wp_index_status *s = &l->t->out->indexes[i];
+    const struct wp_index_status *s = &l->tree->out->indexes[i];
     struct timespec compiled, own;
 
     return n->file != SIZE_MAX && compiled_at(l, s, &compiled) &&
@@ -104,7 +104,7 @@ bool outdated_is_older(const struct looking *l, size_t i, const struct newest *n
 
 bool outdated_times_are_new(const struct looking *l, size_t i)
 {
-    const struct wp_index_status *s = &l->t->out->indexes[i];
+    const struct wp_index_status *s = &l->tree->out->indexes[i];
     struct timespec compiled, own;
 
     return s->stamp.kind == WP_STAMP_CONTENT && compiled_at(l, s, &compiled) &&
@@ -141,7 +141,7 @@ static void list_sources(struct looking *l)
     size_t n = 0;
 
     l->source_count = 0;
-    for (size_t i = 0; i < l->t->out->count; i++)
+    for (size_t i = 0; i < l->tree->out->count; i++)
         if (l->source_of[i] != SIZE_MAX)
             l->sources[l->source_count++] = l->source_of[i];
     if (l->source_count)
@@ -165,7 +165,7 @@ int outdated_by_imports(struct looking *l, struct wp_error *err)
     newest = r == 0 ? newest_of_sets(l, d) : NULL;
     if (r == 0 && !newest)
         r = error_nomem(err);
-    for (size_t i = 0; i < l->t->out->count && r == 0; i++) {
+    for (size_t i = 0; i < l->tree->out->count && r == 0; i++) {
         const size_t source = l->source_of[i];
         size_t at = array_first(k, l->source_count, l->sources[k] < source);
         const struct newest *n = source != SIZE_MAX ? &newest[d->of_source[at]] : NULL;

@@ -17,27 +17,27 @@
 
 static bool exists_in_tree(void *ctx, const char *path)
 {
-    struct verify_tree *t = ctx;
-    const struct walk_item *item = walk_find(&t->walk, path);
+    struct verify_tree *tree = ctx;
+    const struct walk_item *item = walk_find(&tree->walk, path);
     _cleanup_free_ char *zip = item ? NULL : zipped_file(path);
 
     if (zip)
-        item = walk_find(&t->walk, zip);
+        item = walk_find(&tree->walk, zip);
     return item && item->entry.type != ENTRY_DIR;
 }
 
 /* Is there a valid index of that name where Numba looks with NUMBA_CACHE_DIR? 0 or -ENOMEM. */
-static int look_in_cache_dir(struct verify_tree *t, const struct verify_place *place,
+static int look_in_cache_dir(struct verify_tree *tree, const struct verify_place *place,
                              const char *sources, bool *valid, struct wp_error *err)
 {
-    const struct judge_expect *expect = t->v.expect;
+    const struct judge_expect *expect = tree->verify.expect;
     int r = 0;
 
     *valid = false;
-    for (char **base = t->bases; *base && r == 0 && !*valid; base++) {
+    for (char **base = tree->bases; *base && r == 0 && !*valid; base++) {
         _cleanup_free_ char *dir = path_append(*base, sources);
         _cleanup_free_ char *name = dir ? places_hash_name(dir) : NULL;
-        _cleanup_free_ char *cache = name ? path_join(t->cache_dir, name) : NULL;
+        _cleanup_free_ char *cache = name ? path_join(tree->cache_dir, name) : NULL;
         _cleanup_free_ char *index = cache ? path_join(cache, path_base(place->index)) : NULL;
         struct verify_place there = {.index = index,
                                      .index_shown = index,
@@ -51,9 +51,9 @@ static int look_in_cache_dir(struct verify_tree *t, const struct verify_place *p
             return error_nomem(err);
         if (access(index, F_OK) < 0)
             continue;
-        t->v.expect = NULL; /* notes are taken where it is judged itself */
-        r = verify_place(&t->v, &there, &s, err);
-        t->v.expect = expect;
+        tree->verify.expect = NULL; /* notes are taken where it is judged itself */
+        r = verify_place(&tree->verify, &there, &s, err);
+        tree->verify.expect = expect;
         *valid = r == 0 && wp_status_loads(s.status);
         judge_clear(&s);
     }
@@ -61,7 +61,7 @@ static int look_in_cache_dir(struct verify_tree *t, const struct verify_place *p
 }
 
 /* Numba does not need a MISPLACED one that it has in its cache directory, too. */
-int verify_judge_one(struct verify_tree *t, const char *index, const char *shown,
+int verify_judge_one(struct verify_tree *tree, const char *index, const char *shown,
                      const char *sources, const char *misplaced, struct wp_error *err)
 {
     _cleanup_free_ char *source = NULL, *source_path = NULL;
@@ -71,8 +71,8 @@ int verify_judge_one(struct verify_tree *t, const char *index, const char *shown
     int r = 0;
 
     if (sources) {
-        source = caches_source_of(path_base(index), sources, exists_in_tree, t, &found);
-        source_path = source ? path_join(t->dir, source) : NULL;
+        source = caches_source_of(path_base(index), sources, exists_in_tree, tree, &found);
+        source_path = source ? path_join(tree->dir, source) : NULL;
         if (!source_path)
             return error_nomem(err);
     }
@@ -81,18 +81,18 @@ int verify_judge_one(struct verify_tree *t, const char *index, const char *shown
                                   .source = source_path,
                                   .source_shown = source,
                                   .misplaced = misplaced};
-    if (misplaced && t->cache_dir && sources)
-        r = look_in_cache_dir(t, &place, sources, &spare, err);
+    if (misplaced && tree->cache_dir && sources)
+        r = look_in_cache_dir(tree, &place, sources, &spare, err);
     if (spare)
         place.misplaced = NULL;
-    t->v.old_root = trees_packed_root(&t->trees, sources ? sources : shown);
+    tree->verify.old_root = trees_packed_root(&tree->trees, sources ? sources : shown);
     if (r == 0)
-        r = verify_place(&t->v, &place, &s, err);
+        r = verify_place(&tree->verify, &place, &s, err);
     if (r == 0 && spare) {
         s.status = WP_VALID;
         free(take_ptr(s.reason));
     }
-    if (r == 0 && judge_add(t->out, &s) < 0)
+    if (r == 0 && judge_add(tree->out, &s) < 0)
         r = error_nomem(err);
     judge_clear(&s);
     return r;
@@ -109,16 +109,16 @@ static bool is_same_place(const char *a, const char *b)
 /* Why Numba does not look at a hashed directory whose root is ROOT, inside the tree: *WHY,
  * allocated, or NULL. Who has not said which interpreter it is may set the variable there. 0 or
  * -ENOMEM. */
-static int wrong_root(const struct verify_tree *t, const char *root, char **why)
+static int wrong_root(const struct verify_tree *tree, const char *root, char **why)
 {
-    _cleanup_free_ char *user_wide = places_user_wide(&t->v.user, t->v.is_caller);
+    _cleanup_free_ char *user_wide = places_user_wide(&tree->verify.user, tree->verify.is_caller);
     _cleanup_free_ char *path = path_absolute(root);
 
     *why = NULL;
-    if (t->cache_dir ? is_same_place(root, t->cache_dir)
-                     : !t->o->python || is_same_place(root, user_wide))
+    if (tree->cache_dir ? is_same_place(root, tree->cache_dir)
+                        : !tree->o->python || is_same_place(root, user_wide))
         return 0;
-    if (t->cache_dir)
+    if (tree->cache_dir)
         *why = strdup("it lies in a cache directory that is not NUMBA_CACHE_DIR");
     else if (path && asprintf(why,
                               "Numba looks there with NUMBA_CACHE_DIR=%s alone, which is not "
@@ -137,37 +137,37 @@ bool verify_is_in_cache(const char *path)
                    places_is_hash_name(path_base(dir), &base));
 }
 
-const char *verify_not_in_tree(const struct verify_tree *t)
+const char *verify_not_in_tree(const struct verify_tree *tree)
 {
-    return t->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba does not look in the tree" : NULL;
+    return tree->cache_dir ? "NUMBA_CACHE_DIR is set, so Numba does not look in the tree" : NULL;
 }
 
-int verify_has_source(struct verify_tree *t, const char *sources, const char *name)
+int verify_has_source(struct verify_tree *tree, const char *sources, const char *name)
 {
     bool found = false;
-    _cleanup_free_ char *source = caches_source_of(name, sources, exists_in_tree, t, &found);
+    _cleanup_free_ char *source = caches_source_of(name, sources, exists_in_tree, tree, &found);
 
     return source ? found : -ENOMEM;
 }
 
-int verify_is_own(struct verify_tree *t, const char *dir, const char *name)
+int verify_is_own(struct verify_tree *tree, const char *dir, const char *name)
 {
     _cleanup_free_ char *parent = path_dir(dir);
 
     if (!parent)
         return -ENOMEM;
     if (strcmp(path_base(dir), "__pycache__") == 0)
-        return verify_has_source(t, parent, name);
-    return caches_find(t->known, path_base(dir)) != NULL;
+        return verify_has_source(tree, parent, name);
+    return caches_find(tree->known, path_base(dir)) != NULL;
 }
 
 /* A directory with the name of an index is one to Numba, which fails when it opens it. */
-int verify_judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp_error *err)
+int verify_judge_in_tree(struct verify_tree *tree, const struct entry *e, struct wp_error *err)
 {
-    _cleanup_free_ char *path = path_join(t->dir, e->path);
+    _cleanup_free_ char *path = path_join(tree->dir, e->path);
     _cleanup_free_ char *dir = path_dir(e->path);
     _cleanup_free_ char *parent = dir ? path_dir(dir) : NULL;
-    _cleanup_free_ char *root = parent ? path_join(t->dir, parent) : NULL;
+    _cleanup_free_ char *root = parent ? path_join(tree->dir, parent) : NULL;
     _cleanup_free_ char *wrong = NULL;
     const char *sources, *misplaced = NULL;
 
@@ -175,38 +175,38 @@ int verify_judge_in_tree(struct verify_tree *t, const struct entry *e, struct wp
         return error_nomem(err);
     if (e->type == ENTRY_DIR ? !verify_is_in_cache(e->path) : !caches_is_index_at(e, path))
         return 0;
-    if (verify_links_lead_to(t, dir)) {
-        int own = verify_is_own(t, dir, path_base(e->path));
+    if (verify_links_lead_to(tree, dir)) {
+        int own = verify_is_own(tree, dir, path_base(e->path));
 
         if (own <= 0) /* judged where a link has it */
             return own < 0 ? error_nomem(err) : 0;
     }
     if (strcmp(path_base(dir), "__pycache__") == 0)
-        return verify_judge_one(t, path, e->path, parent, verify_not_in_tree(t), err);
-    sources = caches_find(t->known, path_base(dir));
-    if (sources && wrong_root(t, root, &wrong) < 0)
+        return verify_judge_one(tree, path, e->path, parent, verify_not_in_tree(tree), err);
+    sources = caches_find(tree->known, path_base(dir));
+    if (sources && wrong_root(tree, root, &wrong) < 0)
         return error_nomem(err);
     if (sources)
         misplaced = wrong;
-    else if ((sources = caches_find(t->was, path_base(dir))))
+    else if ((sources = caches_find(tree->was, path_base(dir))))
         misplaced = "its directory is named for a path that the tree had earlier";
     else
         misplaced = "no directory of this tree has the path that its directory is named for";
-    return verify_judge_one(t, path, e->path, sources ? sources : parent, misplaced, err);
+    return verify_judge_one(tree, path, e->path, sources ? sources : parent, misplaced, err);
 }
 
 /* Why Numba does not look in the user-wide place for what is in directory SOURCES. Allocated. */
-static char *not_user_wide(struct verify_tree *t, const char *sources)
+static char *not_user_wide(struct verify_tree *tree, const char *sources)
 {
-    _cleanup_free_ char *source_dir = path_join(t->dir, sources);
+    _cleanup_free_ char *source_dir = path_join(tree->dir, sources);
 
-    if (t->cache_dir)
+    if (tree->cache_dir)
         return strdup("NUMBA_CACHE_DIR is set, so Numba looks there");
-    return source_dir ? verify_shadowed(&t->v, source_dir) : NULL;
+    return source_dir ? verify_shadowed(&tree->verify, source_dir) : NULL;
 }
 
 /* Indexes in hashed directory PATH outside the tree. */
-static int judge_hashed(struct verify_tree *t, const char *path, const char *sources,
+static int judge_hashed(struct verify_tree *tree, const char *path, const char *sources,
                         const char *misplaced, struct wp_error *err)
 {
     _cleanup_closedir_ DIR *d = opendir(path);
@@ -222,18 +222,19 @@ static int judge_hashed(struct verify_tree *t, const char *path, const char *sou
         if (!index)
             return error_nomem(err);
         if (!caches_is_index(item->d_name)) {
-            if (leftovers_add(&t->leftovers, index) < 0)
+            if (leftovers_add(&tree->leftovers, index) < 0)
                 return error_nomem(err);
             continue;
         }
-        r = verify_judge_one(t, index, index, sources, misplaced, err);
+        r = verify_judge_one(tree, index, index, sources, misplaced, err);
         if (r < 0)
             return r;
     }
     return r < 0 ? error_set(err, -r, path, "cannot read the cache directory") : 0;
 }
 
-int verify_judge_root(struct verify_tree *t, const char *root, bool user_wide, struct wp_error *err)
+int verify_judge_root(struct verify_tree *tree, const char *root, bool user_wide,
+                      struct wp_error *err)
 {
     _cleanup_closedir_ DIR *d = opendir(root);
     struct dirent *item;
@@ -243,19 +244,19 @@ int verify_judge_root(struct verify_tree *t, const char *root, bool user_wide, s
         return 0; /* nobody has cached anything there */
     if (!d)
         return error_set(err, errno, root, "cannot read the cache directory");
-    if (walk_has_dir(&t->walk, dirfd(d)))
+    if (walk_has_dir(&tree->walk, dirfd(d)))
         return 0;
     while ((r = file_next(d, &item)) > 0) {
-        const char *sources = caches_find(t->known, item->d_name);
-        const char *zipped = user_wide ? caches_find(t->zipped, item->d_name) : NULL;
+        const char *sources = caches_find(tree->known, item->d_name);
+        const char *zipped = user_wide ? caches_find(tree->zipped, item->d_name) : NULL;
         _cleanup_free_ char *path = sources || zipped ? path_join(root, item->d_name) : NULL;
-        _cleanup_free_ char *misplaced = user_wide && sources ? not_user_wide(t, sources) : NULL;
+        _cleanup_free_ char *misplaced = user_wide && sources ? not_user_wide(tree, sources) : NULL;
 
         if (!sources && !zipped)
             continue;
         if (!path)
             return error_nomem(err);
-        r = judge_hashed(t, path, sources ? sources : zipped, misplaced, err);
+        r = judge_hashed(tree, path, sources ? sources : zipped, misplaced, err);
         if (r < 0)
             return r;
     }

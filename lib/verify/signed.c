@@ -11,10 +11,10 @@
 #include "job.h"
 #include "trees/signed.h"
 
-static int check_index(const struct verify_tree *t, const struct trees_signed *s,
+static int check_index(const struct verify_tree *tree, const struct trees_signed *s,
                        const struct wp_index_status *found, struct wp_error *err)
 {
-    _cleanup_free_ char *path = path_append(t->dir, found->index);
+    _cleanup_free_ char *path = path_append(tree->dir, found->index);
     _cleanup_free_ char *dir = NULL;
     _cleanup_close_ int fd = -1;
 
@@ -31,20 +31,20 @@ static int check_index(const struct verify_tree *t, const struct trees_signed *s
     return trees_signed_index(s, found->source, fd, path_base(path), found->index, err);
 }
 
-int verify_signed(struct verify_tree *t, struct wp_error *err)
+int verify_signed(struct verify_tree *tree, struct wp_error *err)
 {
     _cleanup_(trees_signed_clear) struct trees_signed s = {0};
     int r;
 
-    if (!t->trust.count)
+    if (!tree->trust.count)
         return 0;
-    r = trees_signed_begin(&s, &t->trees, err);
+    r = trees_signed_begin(&s, &tree->trees, err);
     if (r == 0)
         r = trees_signed_files(&s, err);
-    for (size_t i = 0; i < t->out->count && r == 0; i++) {
-        r = context_check(t->context, err);
+    for (size_t i = 0; i < tree->out->count && r == 0; i++) {
+        r = context_check(tree->context, err);
         if (r == 0)
-            r = check_index(t, &s, &t->out->indexes[i], err);
+            r = check_index(tree, &s, &tree->out->indexes[i], err);
     }
     return r;
 }
