@@ -3,70 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "job.h"
+#include "pack/sink.h"
 
-enum { BLOCK_SIZE = 1 << 20 };
-
-/* ---- A directory: the job of packing, up to where an archive would begin ------------------- */
-
-static int take_nothing(struct format_writer *w, struct format_block *b, struct wp_error *err)
-{
-    (void)w;
-    (void)err;
-    buf_clear(&b->plain);
-    return 0;
-}
-
-static int take_no_entry(struct format_writer *w, struct format_block *b, const struct entry *e,
-                         struct wp_error *err)
-{
-    (void)w;
-    (void)b;
-    (void)e;
-    (void)err;
-    return 0;
-}
-
-static int take_no_block(struct format_writer *w, struct format_block *b, uint64_t offset,
-                         struct wp_error *err)
-{
-    (void)offset;
-    return take_nothing(w, b, err);
-}
-
-static void drop_block(struct format_block *b)
-{
-    buf_free(&b->plain);
-}
-
-/* Content is read and digested, and goes nowhere. */
-static const struct format_writer_ops ops = {.begin_block = take_nothing,
-                                             .add_header = take_no_entry,
-                                             .add_end = take_no_entry,
-                                             .seal = take_nothing,
-                                             .drop_block = drop_block,
-                                             .written = take_no_block};
+/* Nothing is written in this format. */
 static const struct wp_format no_format = {.name = "diff", .home = FORMAT_HOME_DIR};
 
-static int read_walk(struct pack *p, struct wp_error *err)
-{
-    struct format_writer writer = {.ops = &ops, .block_size = BLOCK_SIZE};
-    struct output nowhere = {
-        .fd = open("/dev/null", O_WRONLY | O_CLOEXEC), .direct = true, .dir = -1};
-    bool changed = false;
-    int r;
-
-    if (nowhere.fd < 0)
-        return error_set(err, errno, NULL, "cannot start reading");
-    r = pack_blocks(p, &writer, &nowhere, &changed, err);
-    close(nowhere.fd);
-    return r;
-}
-
+/* The job of packing, up to where an archive would begin. */
 static int read_dir(struct diff_side *side, const struct wp_context *context,
                     const struct wp_diff_options *o, struct pool *pool, struct wp_error *err)
 {
@@ -84,7 +32,7 @@ static int read_dir(struct diff_side *side, const struct wp_context *context,
     side->pack = (struct pack){.context = context, .o = &options, .pool = pool};
     r = pack_plan(&side->pack, NULL, err);
     if (r == 0)
-        r = read_walk(&side->pack, err);
+        r = pack_read_all(&side->pack, err);
     side->pack.o = NULL;
     return r == -EAGAIN ? -EBUSY : r; /* a source or a cache changes all the time */
 }
@@ -104,6 +52,11 @@ static int read_manifest(struct diff_side *side, struct pool *pool, struct wp_er
     return manifest_read_file(&side->packed.m, fd, (size_t)st.st_size, path, pool, err);
 }
 
+static int compare_indexes(const void *a, const void *b)
+{
+    return strcmp(((const struct archive_index *)a)->path, ((const struct archive_index *)b)->path);
+}
+
 int diff_read(struct diff_side *side, const struct wp_context *context,
               const struct wp_diff_options *o, struct pool *pool, struct wp_error *err)
 {
@@ -114,6 +67,9 @@ int diff_read(struct diff_side *side, const struct wp_context *context,
     if (side->given->archive) {
         r = archive_indexes_read(&side->packed, side->given->archive, ARCHIVE_ALL_DIGESTS, err);
         side->caches_only = side->packed.caches_only;
+        if (side->packed.count)
+            qsort(side->packed.items, side->packed.count, sizeof *side->packed.items,
+                  compare_indexes);
         return r;
     }
     if (stat(path, &st) < 0)

@@ -1,8 +1,8 @@
 #pragma once
 /* What the steps of sealing share. Private to lib/seal. */
 
-#include "archive/format.h"
 #include "commit/staging.h"
+#include "pack/sink.h"
 #include "trees/trees.h"
 #include "warmpack.h"
 
@@ -17,14 +17,17 @@ struct seal {
     struct wp_seal_result *result;
 };
 
-/* ---- writer.c */
-/* The format that makes no archive: what would lie in the manifest's home goes to the staged tree
- * of S, everything else is read and forgotten. FORMAT is filled. */
-struct seal_format {
-    struct wp_format base;
-    struct seal *s;
+/* ---- sink.c */
+/* What would lie in the manifest's home goes to the staged tree of SEAL; everything else is read
+ * and forgotten. */
+struct seal_sink {
+    struct pack_sink base;
+    struct seal *seal;
+    struct entry now; /* of the file that is being written; owned */
+    int fd;           /* of that file, or -1 */
 };
-void seal_format_init(struct seal_format *format, struct seal *s);
+void seal_sink_init(struct seal_sink *to, struct seal *s);
+void seal_sink_clear(struct seal_sink *to);
 /* Forgets and removes what was staged. */
 void seal_forget(struct seal *s);
 

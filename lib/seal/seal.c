@@ -2,10 +2,8 @@
  * caches that lie outside the tree. All of that is staged, and put in place in one step. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,7 +11,6 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "job.h"
-#include "pack/job.h"
 
 enum { WAIT_MS = 50, LONGEST_WAIT_MS = 10 * 60 * 1000 };
 
@@ -52,20 +49,11 @@ static int begin(struct seal *s, struct wp_error *err)
     return r < 0 ? r : wait_for_others(s, err);
 }
 
-/* The job of packing, with a writer that makes no archive. */
+/* The job of packing, which makes no archive. */
 static int pack(struct seal *s, struct wp_error *err)
 {
     const struct wp_member member = {.dir = s->o->dir, .path = "."};
-    struct wp_create_result *made = &s->result->made;
-    struct output nowhere = {
-        .fd = memfd_create("warmpack", MFD_CLOEXEC), .direct = true, .dir = -1};
-    struct pool *pool = pool_new(context_threads(s->context));
-    struct seal_format format;
-    int r;
-
-    seal_format_init(&format, s);
     const struct wp_create_options options = {.archive = s->o->dir,
-                                              .format = &format.base,
                                               .members = &member,
                                               .member_count = 1,
                                               .cache_dirs = s->o->cache_dirs,
@@ -77,12 +65,15 @@ static int pack(struct seal *s, struct wp_error *err)
                                               .command = s->o->command,
                                               .with_locator = s->o->with_locator,
                                               .sign = s->o->sign};
-    if (!pool || nowhere.fd < 0)
-        r = error_set(err, errno, NULL, "cannot start packing");
-    else
-        r = pack_run(s->context, &options, pack_plan, NULL, pool, &nowhere, made, err);
-    if (nowhere.fd >= 0)
-        close(nowhere.fd);
+    struct pool *pool = pool_new(context_threads(s->context));
+    struct seal_sink to;
+    int r;
+
+    if (!pool)
+        return error_set(err, errno, NULL, "cannot start packing");
+    seal_sink_init(&to, s);
+    r = pack_into(&to.base, s->context, &options, pool, &s->result->made, err);
+    seal_sink_clear(&to);
     pool_free(pool);
     return r;
 }
