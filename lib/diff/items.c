@@ -28,19 +28,23 @@ static const struct entry *entry_at(const struct diff_side *side, size_t i)
     return side->pack.walk.items[i].gone ? NULL : &side->pack.walk.items[i].entry;
 }
 
+static int compare_path(const void *path, const void *item)
+{
+    return strcmp(path, ((const struct archive_index *)item)->path);
+}
+
 static const struct buf *text_of(const struct diff_side *side, size_t item, const char *path)
 {
     const struct pack *p = &side->pack;
+    const struct archive_index *found;
 
     if (p->walk.count) {
         size_t at = array_first(i, p->index_count, p->indexes[i].item < item);
 
         return at < p->index_count && p->indexes[at].item == item ? &p->indexes[at].text : NULL;
     }
-    for (size_t i = 0; i < side->packed.count; i++)
-        if (strcmp(side->packed.items[i].path, path) == 0)
-            return side->packed.items[i].unread ? NULL : &side->packed.items[i].text;
-    return NULL;
+    found = bsearch(path, side->packed.items, side->packed.count, sizeof *found, compare_path);
+    return found && !found->unread ? &found->text : NULL;
 }
 
 /* ---- Names --------------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@ struct diff_item {
 struct diff_side {
     const struct wp_diff_side *given;
     struct pack pack;              /* a directory: what packing it would take */
-    struct archive_indexes packed; /* an archive, or a manifest alone */
+    struct archive_indexes packed; /* an archive, or a manifest alone; indexes sorted by path */
     bool caches_only;              /* of the sources there are only the digests */
     struct diff_item *items;       /* sorted by key; owned */
     size_t count;

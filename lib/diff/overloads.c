@@ -44,38 +44,55 @@ static int read_overloads(struct overloads *out, const struct diff_item *item, s
     return r == 0;
 }
 
-static bool is_same(const char *a, const char *b)
+/* Texts that are not there come first. */
+static int compare_texts(const char *a, const char *b)
 {
-    return a && b ? strcmp(a, b) == 0 : a == b;
+    return a && b ? strcmp(a, b) : (a != NULL) - (b != NULL);
 }
 
-static bool is_same_overload(const struct wp_overload *a, const struct wp_overload *b)
+static int compare_overloads(const void *a, const void *b)
 {
-    return overloads_are_alike(a, b) && is_same(a->triple, b->triple) && is_same(a->cpu, b->cpu) &&
-           is_same(a->features, b->features) && is_same(a->version, b->version) &&
-           is_same(a->launch, b->launch) && is_same(a->other, b->other);
+    const struct wp_overload *x = *(const struct wp_overload *const *)a;
+    const struct wp_overload *y = *(const struct wp_overload *const *)b;
+    const char *const texts[][2] = {{x->signature, y->signature}, {x->code, y->code},
+                                    {x->cells, y->cells},         {x->target, y->target},
+                                    {x->triple, y->triple},       {x->cpu, y->cpu},
+                                    {x->features, y->features},   {x->version, y->version},
+                                    {x->launch, y->launch},       {x->other, y->other}};
+    int order = 0;
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && order == 0; i++)
+        order = compare_texts(texts[i][0], texts[i][1]);
+    return order;
 }
 
-static bool has(const struct overloads *in, const struct wp_overload *o)
+/* The overloads of O in an order in which they are found. Allocated. */
+static const struct wp_overload **sorted(const struct overloads *o)
 {
-    for (size_t i = 0; i < in->s.overload_count; i++)
-        if (is_same_overload(&in->s.overloads[i], o))
-            return true;
-    return false;
+    const struct wp_overload **list = calloc(o->s.overload_count + 1, sizeof *list);
+
+    for (size_t i = 0; list && i < o->s.overload_count; i++)
+        list[i] = &o->s.overloads[i];
+    if (list)
+        qsort(list, o->s.overload_count, sizeof *list, compare_overloads);
+    return list;
 }
 
 /* Moves into *OUT the overloads of FROM that OTHER lacks. */
 static int take_missing(struct overloads *from, const struct overloads *other,
                         struct wp_overload **out, size_t *count, struct wp_error *err)
 {
+    _cleanup_free_ const struct wp_overload **others = sorted(other);
     struct wp_overload *list = from->s.overloads;
     size_t kept = 0;
 
     *out = calloc(from->s.overload_count + 1, sizeof **out);
-    if (!*out)
+    if (!*out || !others)
         return error_nomem(err);
     for (size_t i = 0; i < from->s.overload_count; i++) {
-        if (has(other, &list[i]))
+        const struct wp_overload *wanted = &list[i];
+
+        if (bsearch(&wanted, others, other->s.overload_count, sizeof *others, compare_overloads))
             list[kept++] = list[i];
         else
             (*out)[(*count)++] = list[i];
@@ -106,5 +123,5 @@ int diff_overloads(const struct diff_item *a, const struct diff_item *b, struct 
     /* What A lost was moved away, and is not in B. */
     r = take_missing(&in_b, a ? &in_a : &none, &d->gained, &d->gained_count, err);
     gained = d->gained_count;
-    return r < 0 ? r : gained || lost || !is_same(in_a.numba, in_b.numba);
+    return r < 0 ? r : gained || lost || compare_texts(in_a.numba, in_b.numba) != 0;
 }
