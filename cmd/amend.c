@@ -114,7 +114,7 @@ int amend_run(const struct wp_context *context, const struct args *a)
     if (!rc)
         rc = format_choose(a, o.output, &o.format);
     if (!rc)
-        rc = format_check_level(a, o.format);
+        rc = format_check_options(a, o.format);
     if (!rc)
         rc = operands_check_terminal(a);
     if (!rc)

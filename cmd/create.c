@@ -23,7 +23,7 @@ struct inputs {
     size_t count, room;
     struct string_list exclude;
     struct string_list cache_dirs;
-    char *owner, *group;
+    struct owners owners;
 };
 
 static void inputs_clear(struct inputs *in)
@@ -32,8 +32,7 @@ static void inputs_clear(struct inputs *in)
     string_list_clear(&in->exclude);
     string_list_clear(&in->cache_dirs);
     free(in->members);
-    free(in->owner);
-    free(in->group);
+    owners_clear(&in->owners);
 }
 
 static int add_member(struct inputs *in, const char *dir, const char *path)
@@ -104,14 +103,12 @@ static int add_members(struct inputs *in, const struct args *a)
     return rc;
 }
 
-static int check_format_options(const struct args *a, const struct wp_format *f)
+static int check_options(const struct args *a, const struct wp_format *f)
 {
-    int rc = format_check_level(a, f);
+    int rc = format_check_options(a, f);
 
     if (rc)
         return rc;
-    if (a->gzip_members_set && strcmp(wp_format_name(f), "tgz") != 0)
-        return message_usage("create", "--gzip-members is for tgz, not for %s", wp_format_name(f));
     if (a->egg_info && strcmp(wp_format_name(f), "egg") != 0)
         return message_usage("create", "--egg-info is for egg, not for %s", wp_format_name(f));
     if (strcmp(a->archive, "-") == 0 && isatty(STDOUT_FILENO))
@@ -134,18 +131,11 @@ static void print_json(const struct args *a, const struct wp_create_result *r)
 
 static void print_summary(const struct args *a, const struct wp_create_result *r)
 {
-    const char *name = strcmp(a->archive, "-") == 0 ? "standard output" : a->archive;
     struct show_line line;
-    char size[SHOW_SIZE];
 
-    show_size(size, r->bytes_written);
     show_begin(&line);
-    show_add(&line, "%s: %llu %s, %s; ", name, (unsigned long long)r->entries,
-             show_plural(r->entries, "file", "files"), size);
-    show_add_verdict(&line, &r->verify);
-    if (r->cache_dirs)
-        show_add(&line, "; %zu cache %s", r->cache_dirs,
-                 show_plural(r->cache_dirs, "directory", "directories"));
+    show_add_archive(&line, a->archive, r);
+    show_add_count(&line, r->cache_dirs, "cache directory", "cache directories", NULL);
     show_end(&line);
 }
 
@@ -175,11 +165,9 @@ static int prepare(const struct args *a, struct inputs *in, struct wp_create_opt
     int rc = format_choose(a, a->archive, &o->format);
 
     if (!rc)
-        rc = check_format_options(a, o->format);
-    if (!rc && a->owner)
-        rc = owner_parse(a->owner, false, &o->owner, &in->owner);
-    if (!rc && a->group)
-        rc = owner_parse(a->group, true, &o->group, &in->group);
+        rc = check_options(a, o->format);
+    if (!rc)
+        rc = owners_take(&in->owners, a);
     if (!rc)
         rc = add_members(in, a);
     if (!rc)
@@ -212,6 +200,8 @@ int create_run(const struct wp_context *context, const struct args *a)
 
     if (rc)
         return rc;
+    o.owner = in.owners.owner;
+    o.group = in.owners.group;
     o.members = in.members;
     o.member_count = in.count;
     o.exclude = string_list_values(&in.exclude);

@@ -1,4 +1,4 @@
-/* Chooses the format of an archive to be written, and checks its level. */
+/* Chooses the format of an archive to be written, and checks the options that depend on it. */
 
 #include "format_choice.h"
 
@@ -55,7 +55,7 @@ int format_choose(const struct args *a, const char *archive, const struct wp_for
     return 0;
 }
 
-int format_check_level(const struct args *a, const struct wp_format *f)
+int format_check_options(const struct args *a, const struct wp_format *f)
 {
     const char *verb = options_verb_name(a->verb);
     int min = 0, max = 0;
@@ -66,5 +66,7 @@ int format_check_level(const struct args *a, const struct wp_format *f)
     if (a->level_set && (a->level < min || a->level > max))
         return message_usage(verb, "--level: %s has the levels %d to %d", wp_format_name(f), min,
                              max);
+    if (a->gzip_members_set && strcmp(wp_format_name(f), "tgz") != 0)
+        return message_usage(verb, "--gzip-members is for tgz, not for %s", wp_format_name(f));
     return 0;
 }

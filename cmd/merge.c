@@ -22,7 +22,7 @@ struct inputs {
     struct string_list paths;
     struct wp_merge_input *v;
     struct string_list cache_dirs;
-    char *owner, *group;
+    struct owners owners;
 };
 
 static void inputs_clear(struct inputs *in)
@@ -32,8 +32,7 @@ static void inputs_clear(struct inputs *in)
     free(in->v);
     string_list_clear(&in->paths);
     string_list_clear(&in->cache_dirs);
-    free(in->owner);
-    free(in->group);
+    owners_clear(&in->owners);
 }
 
 /* Directories are trees; all else is an archive. */
@@ -91,22 +90,15 @@ static void print_json(const struct args *a, const struct inputs *in,
 
 static void print_summary(const struct args *a, const struct wp_merge_result *r)
 {
-    const char *name = strcmp(a->output, "-") == 0 ? "standard output" : a->output;
     struct show_line line;
-    char size[SHOW_SIZE];
 
-    show_size(size, r->made.bytes_written);
     show_begin(&line);
-    show_add(&line, "%s: %llu %s, %s; ", name, (unsigned long long)r->made.entries,
-             show_plural(r->made.entries, "file", "files"), size);
-    show_add_verdict(&line, &r->made.verify);
+    show_add_archive(&line, a->output, &r->made);
     for (size_t i = 0; i < r->build_count; i++)
         show_add(&line, "%s%s (%zu %s)", i ? ", " : "; code for ", r->builds[i].cpu,
                  r->builds[i].overloads,
                  show_plural(r->builds[i].overloads, "overload", "overloads"));
-    if (r->left_out)
-        show_add(&line, "; %zu cache %s left out", r->left_out,
-                 show_plural(r->left_out, "index", "indexes"));
+    show_add_count(&line, r->left_out, "cache index", "cache indexes", "left out");
     show_end(&line);
 }
 
@@ -132,14 +124,9 @@ static int prepare(const struct args *a, struct inputs *in, struct wp_merge_opti
     int rc = format_choose(a, a->output, &o->format);
 
     if (!rc)
-        rc = format_check_level(a, o->format);
-    if (!rc && a->gzip_members_set && strcmp(wp_format_name(o->format), "tgz") != 0)
-        rc = message_usage("merge", "--gzip-members is for tgz, not for %s",
-                           wp_format_name(o->format));
-    if (!rc && a->owner)
-        rc = owner_parse(a->owner, false, &o->owner, &in->owner);
-    if (!rc && a->group)
-        rc = owner_parse(a->group, true, &o->group, &in->group);
+        rc = format_check_options(a, o->format);
+    if (!rc)
+        rc = owners_take(&in->owners, a);
     if (!rc)
         rc = cache_dirs_add(&in->cache_dirs, a);
     for (size_t i = 0; i < a->operand_count && !rc; i++) {
@@ -173,6 +160,8 @@ int merge_run(const struct wp_context *context, const struct args *a)
     rc = open_inputs(context, &in);
     if (rc)
         return rc;
+    o.owner = in.owners.owner;
+    o.group = in.owners.group;
     o.inputs = in.v;
     o.input_count = in.paths.count;
     o.cache_dirs = string_list_values(&in.cache_dirs);

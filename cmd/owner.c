@@ -23,7 +23,7 @@ static bool parse_id(const char *text, uint32_t *id)
     return true;
 }
 
-int owner_parse(const char *text, bool group, struct wp_owner *out, char **name)
+static int parse(const char *verb, const char *text, bool group, struct wp_owner *out, char **name)
 {
     const char *option = group ? "--group" : "--owner";
     const char *colon = strchr(text, ':');
@@ -31,15 +31,15 @@ int owner_parse(const char *text, bool group, struct wp_owner *out, char **name)
     out->set = true;
     if (colon) {
         if (!parse_id(colon + 1, &out->id))
-            return message_usage("create", "%s: '%s' is not a number", option, colon + 1);
+            return message_usage(verb, "%s: '%s' is not a number", option, colon + 1);
         *name = strndup(text, (size_t)(colon - text));
     } else if (isdigit((unsigned char)*text)) {
         if (!parse_id(text, &out->id))
-            return message_usage("create", "%s: '%s' is not a number", option, text);
+            return message_usage(verb, "%s: '%s' is not a number", option, text);
         *name = NULL;
     } else {
         if (wp_account_id(text, group, &out->id) != 1)
-            return message_usage("create", "%s: '%s' is not known here: write NAME:NUMBER", option,
+            return message_usage(verb, "%s: '%s' is not known here: write NAME:NUMBER", option,
                                  text);
         *name = strdup(text);
     }
@@ -52,4 +52,18 @@ int owner_parse(const char *text, bool group, struct wp_owner *out, char **name)
         return message_no_memory();
     out->name = **name ? *name : NULL;
     return 0;
+}
+
+int owners_take(struct owners *out, const struct args *a)
+{
+    const char *verb = options_verb_name(a->verb);
+    int rc = a->owner ? parse(verb, a->owner, false, &out->owner, &out->owner_name) : 0;
+
+    return !rc && a->group ? parse(verb, a->group, true, &out->group, &out->group_name) : rc;
+}
+
+void owners_clear(struct owners *o)
+{
+    free(o->owner_name);
+    free(o->group_name);
 }

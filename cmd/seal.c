@@ -32,9 +32,7 @@ static void print_summary(const struct wp_seal_options *o, const struct wp_seal_
              show_plural(r->made.entries, "file", "files"),
              r->written ? "sealed" : "sealed already");
     show_add_verdict(&line, &r->made.verify);
-    if (r->made.cache_dirs)
-        show_add(&line, "; %zu cache %s", r->made.cache_dirs,
-                 show_plural(r->made.cache_dirs, "directory", "directories"));
+    show_add_count(&line, r->made.cache_dirs, "cache directory", "cache directories", NULL);
     show_end(&line);
 }
 

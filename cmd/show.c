@@ -64,7 +64,18 @@ void show_add_count(struct show_line *line, uint64_t n, const char *one, const c
                     const char *done)
 {
     if (n)
-        show_add(line, "; %llu %s %s", (unsigned long long)n, show_plural(n, one, many), done);
+        show_add(line, "; %llu %s%s%s", (unsigned long long)n, show_plural(n, one, many),
+                 done ? " " : "", done ? done : "");
+}
+
+void show_add_archive(struct show_line *line, const char *path, const struct wp_create_result *r)
+{
+    char size[SHOW_SIZE];
+
+    show_size(size, r->bytes_written);
+    show_add(line, "%s: %llu %s, %s; ", strcmp(path, "-") == 0 ? "standard output" : path,
+             (unsigned long long)r->entries, show_plural(r->entries, "file", "files"), size);
+    show_add_verdict(line, &r->verify);
 }
 
 void show_add_verdict(struct show_line *line, const struct wp_verify_report *r)

@@ -26,7 +26,10 @@ struct show_line {
 };
 void show_begin(struct show_line *line);
 void show_add(struct show_line *line, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* "; 2 links made", or nothing where N is 0. */
+/* "app.tgz: 12 files, 82.2 MB; 3 of 3 cache indexes valid", of an archive that was written to that
+ * path. */
+void show_add_archive(struct show_line *line, const char *path, const struct wp_create_result *r);
+/* "; 2 links made", or nothing where N is 0; DONE may be NULL. */
 void show_add_count(struct show_line *line, uint64_t n, const char *one, const char *many,
                     const char *done);
 /* "32 of 33 cache indexes valid (1 stale)", or "no cache indexes". */

@@ -113,7 +113,7 @@ int warm_prepare(struct warm *w)
     if (!status && a->archive)
         status = format_choose(a, a->archive, &w->format);
     if (!status && a->archive)
-        status = format_check_level(a, w->format);
+        status = format_check_options(a, w->format);
     if (!status && a->archive)
         status = check_output(a->archive);
     if (!status)
