@@ -50,13 +50,14 @@ static bool is_manifest(const struct tar_writer *w, const struct entry *e)
 static int add_header(struct format_writer *w, struct format_block *b, const struct entry *e,
                       struct wp_error *err)
 {
-    uint64_t at = writer_of(w)->end + b->plain.size;
+    const struct tar_writer *writer = writer_of(w);
     char comment[64];
 
-    if (!is_manifest(writer_of(w), e))
+    if (!is_manifest(writer, e))
         return tar_add_header(&b->plain, e, NULL, err);
-    /* It begins its block, and all before it have been written. */
-    snprintf(comment, sizeof(comment), TAR_OFFSET_COMMENT "%llu", (unsigned long long)at);
+    /* It begins its block, on the job's thread, and all before it have been written. */
+    snprintf(comment, sizeof(comment), TAR_OFFSET_COMMENT "%llu",
+             (unsigned long long)(writer->end + b->plain.size));
     return tar_add_header(&b->plain, e, comment, err);
 }
 
