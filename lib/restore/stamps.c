@@ -162,29 +162,47 @@ struct restored *restore_source_of(const struct repair *repair, const struct pla
     return f;
 }
 
+/* The source of PLACED, the manifest's line of it, and the times of that source; each is NULL or
+ * zeros where it is not known. */
+struct fitting {
+    struct restored *f;
+    const struct manifest_index *line;
+    struct restamp_source source;
+};
+
+static int find_fitting(const struct repair *repair, const struct placed_index *placed,
+                        struct fitting *out, struct wp_error *err)
+{
+    int r = find_source(repair, placed, &out->f);
+
+    if (r == 0)
+        r = tree_find_index_line(repair->t, placed->tag, path_base(placed->path), &out->line);
+    if (r < 0)
+        return error_nomem(err);
+    if (out->f)
+        out->source = (struct restamp_source){
+            .now = out->f->now, .before = out->f->before, .packed = out->f->facts};
+    return 0;
+}
+
 static int fit_index(struct restore *restore, struct repair *repair, struct placed_index *placed,
                      struct wp_error *err)
 {
-    const struct manifest_index *line = NULL;
-    struct restored *f;
-    struct restamp_source source;
-    int r = find_source(repair, placed, &f);
+    struct fitting fit = {0};
+    int r = find_fitting(repair, placed, &fit, err);
+    const struct manifest_index *line = fit.line;
+    const struct restored *f = fit.f;
 
-    if (r == 0)
-        r = tree_find_index_line(repair->t, placed->tag, path_base(placed->path), &line);
-    if (r < 0)
-        return error_nomem(err);
-    if (!f || placed->fd < 0)
-        return 0;
+    if (r < 0 || !f || placed->fd < 0)
+        return r;
     if (f->status == RESTORED_CHANGED && line)
         warn_of_wrong_code(restore, placed, f, line);
     if (f->status == RESTORED_HELD && line)
         r = remove_old_code(restore, placed, f, line, err);
     if (r < 0 || f->status != RESTORED_SAME)
         return r;
-    source = (struct restamp_source){.now = f->now, .before = f->before, .packed = f->facts};
     if (restore->o->restamp != WP_RESTAMP_NEVER)
-        r = restamp_index(placed->fd, placed->path, &source, line,
+        r = restamp_index(placed->fd, placed->path, &fit.source, line,
                           line ? manifest_find(&repair->t->m, line->index) : NULL,
                           restore->o->dry_run || restore->looking, err);
     if (r > 0 && restore_may_change(restore) < 0)
@@ -195,7 +213,7 @@ static int fit_index(struct restore *restore, struct repair *repair, struct plac
                restore->o->dry_run ? "its stamp would be changed" : "its stamp is changed");
     }
     if (r >= 0 && line && line->valid && !restore->o->dry_run)
-        r = renew_data(restore, repair->t, placed, line, &source, err);
+        r = renew_data(restore, repair->t, placed, line, &fit.source, err);
     return r < 0 ? r : 0;
 }
 
@@ -218,19 +236,13 @@ static int fit_pycs(struct restore *restore, const struct restored *f, struct wp
 static int renew_staged(struct restore *restore, struct repair *repair,
                         const struct placed_index *placed, struct wp_error *err)
 {
-    const struct manifest_index *line = NULL;
-    struct restored *f;
-    struct restamp_source source;
-    int r = find_source(repair, placed, &f);
+    struct fitting fit = {0};
+    int r = find_fitting(repair, placed, &fit, err);
 
-    if (r == 0)
-        r = tree_find_index_line(repair->t, placed->tag, path_base(placed->path), &line);
-    if (r < 0)
-        return error_nomem(err);
-    if (!f || f->status != RESTORED_SAME || placed->fd < 0 || !line || !line->valid)
-        return 0;
-    source = (struct restamp_source){.now = f->now, .before = f->before, .packed = f->facts};
-    return renew_data(restore, repair->t, placed, line, &source, err);
+    if (r < 0 || !fit.f || fit.f->status != RESTORED_SAME || placed->fd < 0 || !fit.line ||
+        !fit.line->valid)
+        return r;
+    return renew_data(restore, repair->t, placed, fit.line, &fit.source, err);
 }
 
 int restore_renew_staged(struct restore *restore, struct repair *repair, struct wp_error *err)
