@@ -61,7 +61,11 @@ _PYTHON = "%d%d%s" % (*sys.version_info[:2], getattr(sys, "abiflags", ""))
 
 
 class _Left(Exception):
-    """Why a source is left to Numba's own locators."""
+    """Why a source is left to Numba's own locators; with WARMPACK_TRUST, to no cache."""
+
+
+class _NoTrust(_Left):
+    """Why no signature at all can be checked."""
 
 
 # ---- Files -------------------------------------------------------------------------------------
@@ -161,6 +165,86 @@ class _Digests:
 _digests = _Digests()
 
 
+# ---- Trust -------------------------------------------------------------------------------------
+# As in lib/manifest/signature.c. Keys are read by hand, since importing the package cryptography
+# takes longer than all else here: only what has to read a manifest does that.
+
+_CONTEXT = b"warmpack-manifest signature 1\0"  # signed is this, with the digest of what is before
+_LARGEST_KEY = 64 << 10
+_MOST_SIGNATURES = 64
+_PUBLIC_KEY = re.compile(rb"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]*)-----END PUBLIC KEY-----")
+_ED25519 = bytes.fromhex("302a300506032b6570032100")  # before the 32 bytes of a key (RFC 8410)
+
+
+def _key(path: str) -> bytes:
+    """The key in a file, which may be a symlink."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise _NoTrust("%s, which WARMPACK_TRUST names, is not a regular file" % path)
+        text = b""
+        while len(text) <= _LARGEST_KEY:
+            more = os.read(fd, _LARGEST_KEY)
+            if not more:
+                break
+            text += more
+    finally:
+        os.close(fd)
+    found, der = _PUBLIC_KEY.search(text), b""
+    with contextlib.suppress(ValueError):
+        der = base64.b64decode(found[1]) if found else b""
+    if (b"PRIVATE KEY" in text or len(text) > _LARGEST_KEY or len(der) != len(_ED25519) + 32
+            or not der.startswith(_ED25519)):
+        raise _NoTrust("%s, which WARMPACK_TRUST names, is no public Ed25519 key in PEM" % path)
+    return der[len(_ED25519):]
+
+
+def _key_files(path: str) -> List[str]:
+    if not os.path.isdir(path):
+        return [path]
+    found = [os.path.join(path, name) for name in os.listdir(path)
+             if name.endswith(".pem") and len(name) > 4]
+    if not found:
+        raise _NoTrust("%s, which WARMPACK_TRUST names, holds no key: no NAME.pem is in it" % path)
+    return found
+
+
+@functools.lru_cache(maxsize=None)
+def _keys(names: str) -> FrozenSet[bytes]:
+    """The keys that NAMES, parted by colons, name; read once in a process."""
+    if importlib.util.find_spec("cryptography") is None:
+        raise _NoTrust("WARMPACK_TRUST is set, and without the package cryptography signatures "
+                       "cannot be checked")
+    try:
+        found = frozenset(_key(file) for name in names.split(":") if name
+                          for file in _key_files(name))
+    except OSError as error:
+        raise _NoTrust("a key that WARMPACK_TRUST names cannot be read: %s" % error) from error
+    if not found:
+        raise _NoTrust("WARMPACK_TRUST names no key")
+    return found
+
+
+def _trusted() -> Optional[FrozenSet[bytes]]:
+    """The keys of which one must have signed a manifest; None: whoever wrote it is believed."""
+    names = os.environ.get("WARMPACK_TRUST")
+    return _keys(names) if names else None
+
+
+def _verify(key: bytes, value: bytes, message: bytes) -> bool:
+    try:
+        ed25519 = importlib.import_module("cryptography.hazmat.primitives.asymmetric.ed25519")
+        exceptions = importlib.import_module("cryptography.exceptions")
+    except ImportError as error:
+        raise _NoTrust("WARMPACK_TRUST is set, and signatures cannot be checked: %s"
+                       % error) from error
+    try:
+        ed25519.Ed25519PublicKey.from_public_bytes(key).verify(value, message)
+    except exceptions.InvalidSignature:
+        return False
+    return True
+
+
 # ---- Manifests ---------------------------------------------------------------------------------
 
 
@@ -189,6 +273,7 @@ class _Manifest:
         self.text = text
         self.last: List[Dict[str, Any]] = []  # the lines after the entries, but the end
         self.first = text.find(b"\n") + 1  # offset of the first entry
+        self.closed = 0  # offset after the end line, where signatures begin
         self.header = json.loads(text[:self.first])
         if self.header["format"] != "warmpack-manifest" or self.header["version"] != 1:
             raise _Left("its manifest has an unknown version")
@@ -207,6 +292,7 @@ class _Manifest:
             if line.get("end"):
                 if hashlib.sha256(memoryview(self.text)[:start]).hexdigest() != line["sha256"]:
                     raise _Left("its manifest is damaged")
+                self.closed = self.closed or end
                 ended = True
             elif ended:
                 self.last.append(line)
@@ -215,6 +301,33 @@ class _Manifest:
             raise _Left("its manifest is truncated")
         self.last.reverse()
         return end
+
+    def check_signature(self, keys: FrozenSet[bytes]) -> None:
+        """Refuses what none of KEYS has signed."""
+        before = hashlib.sha256(memoryview(self.text)[:self.closed])
+        why = "is not signed"
+        for line in self.text[self.closed:].split(b"\n", _MOST_SIGNATURES)[:_MOST_SIGNATURES]:
+            if line:
+                key, value = self._signature(line)
+                if key in keys:
+                    if _verify(key, value, _CONTEXT + before.digest()):
+                        return
+                    why = "has a signature that is wrong: it was altered after it was signed"
+                elif key and "wrong" not in why:
+                    why = "is signed, but with no key that is trusted"
+                elif why == "is not signed":
+                    why = "has no signature that can be checked here: they are of unknown kinds"
+            before.update(line + b"\n")
+        raise _Left("its manifest " + why)
+
+    @staticmethod
+    def _signature(line: bytes) -> Tuple[bytes, bytes]:
+        """The key and the value; of one of another kind, nothing."""
+        with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError):
+            item = json.loads(line)["signature"]
+            if item["algorithm"] == "ed25519":
+                return bytes.fromhex(item["key"]), bytes.fromhex(item["value"])
+        return b"", b""
 
     def _name_at(self, offset: int) -> Tuple[bytes, int, int]:
         """The name of the entry whose line holds OFFSET, or of the first after it, and where that
@@ -703,6 +816,7 @@ class _Tree:
         self.writable = 0  # by group or others
         for part in parts:
             self.writable |= part.st_mode & 0o022
+        self.trust: Optional[FrozenSet[bytes]] = None  # the keys of which one has signed it
         self.read: Optional[_Manifest] = None
         self.known: Optional[Dict[str, Any]] = None
         self.overlay: Optional[_Overlay] = None
@@ -720,9 +834,17 @@ class _Tree:
             if self.writable & ~os.stat(os.path.dirname(path)).st_mode:
                 raise _Left("others may write to its manifest, but not to it")
 
+    def obey(self, trust: Optional[FrozenSet[bytes]]) -> None:
+        """Forgets what was taken with other keys, or without any."""
+        if trust != self.trust:
+            self.trust, self.read, self.known, self.overlay, self.left = trust, None, None, None, ""
+
     def key(self, ours: _Cpu) -> str:
-        text = json.dumps([_FORMAT, self.real, hashlib.sha256(self.end).hexdigest(), *ours,
-                           _numba().__version__, _PYTHON])
+        parts = [_FORMAT, self.real, hashlib.sha256(self.end).hexdigest(), *ours,
+                 _numba().__version__, _PYTHON]
+        if self.trust is not None:  # what an overlay was filled with unchecked stays apart
+            parts.append(sorted(key.hex() for key in self.trust))
+        text = json.dumps(parts)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def manifest(self) -> _Manifest:
@@ -735,8 +857,16 @@ class _Tree:
                 raise _Left("its manifest cannot be read: %s" % error) from error
             if _identity(status) != _identity(self.status):
                 raise _Left("its manifest is being replaced")
-            self.read = _Manifest(text)
+            manifest = _Manifest(text)
+            if self.trust is not None:
+                manifest.check_signature(self.trust)
+            self.read = manifest
         return self.read
+
+    def records(self, rel: str) -> bool:
+        """Was a file of this name packed?"""
+        manifest = self.manifest()
+        return _Names(self.home, _prefix(manifest)).has(manifest, rel)
 
     def place(self, rel: str) -> Tuple[str, os.stat_result]:
         """The path of a name in the tree, behind its symlinks, none of which leads out."""
@@ -897,6 +1027,13 @@ class _Tree:
                     files[base] = data
 
 
+class _Unfit(_Tree):
+    """One whose manifest cannot be looked at."""
+
+    def __init__(self, base: str, home: str, why: str) -> None:  # pylint: disable=W0231
+        self.base, self.path, self.why = base, home, why
+
+
 _trees: Dict[str, _Tree] = {}  # directory of a manifest -> its tree
 _near: Dict[str, Tuple[float, List[_Tree]]] = {}  # directory -> until when, its trees
 
@@ -935,6 +1072,7 @@ def _trees_at(directory: str) -> List[_Tree]:
                 pass
             except (OSError, _Left) as why:
                 _warn(home, "%s: %s" % (home, why))
+                trees.append(_Unfit(directory, home, str(why)))
         _near[directory] = time.monotonic() + _FRESH, trees
     return trees
 
@@ -1175,6 +1313,7 @@ def _open_overlay(tree: _Tree, ours: _Cpu, writes: bool = True) -> None:
 
 
 _held: Dict[str, Dict[str, bytes]] = {}  # directory that does not exist -> its files
+_REFUSED = "(memory)/refused"
 _ours: Set[str] = set()  # the directories that Numba was given
 _full: Set[str] = set()  # bases in which an overlay could not be filled
 _warned: Set[str] = set()
@@ -1319,6 +1458,8 @@ def _open(tree: _Tree, ours: _Cpu, writes: bool) -> None:
             or (is_private and overlay.process != os.getpid())):
         try:
             _open_overlay(tree, ours, writes)
+        except _NoTrust:
+            raise
         except Exception as error:
             tree.left = _reason(error)
             raise _Left(tree.left) from error
@@ -1326,12 +1467,16 @@ def _open(tree: _Tree, ours: _Cpu, writes: bool) -> None:
 
 def _judge(tree: _Tree, rel: str, ours: _Cpu, writes: bool = True) -> Optional[Dict[str, Any]]:
     """What the manifest says of a source, all of which holds; None where it has no caches."""
-    if os.environ.get("WARMPACK_TRUST"):
-        raise _Left("WARMPACK_TRUST is set, and signatures cannot be checked here")
+    trust = _trusted()
+    if isinstance(tree, _Unfit):
+        raise _Left(tree.why)
+    tree.obey(trust)
     _open(tree, ours, writes)
     known = _source(tree, rel)
     if known is not None:
         tree.check(known)
+    elif trust is not None and tree.records(rel):
+        raise _Left("none of its caches was packed and signed")
     return known
 
 
@@ -1349,7 +1494,9 @@ def _use(tree: _Tree, rel: str, known: Dict[str, Any], ours: _Cpu) -> str:
 
 
 def _locate(py_file: str) -> Tuple[Optional[str], Any, str]:
-    """The directory and the stamp for a source, or why there is none; "" where no tree has it."""
+    """The directory and the stamp for a source, or why there is none; "" where no tree has it.
+    With WARMPACK_TRUST, one that is refused gets a directory that is always empty: Numba's own
+    locators would take what lies beside it."""
     reason = ""
     for tree, rel in _candidates(py_file):
         try:
@@ -1361,8 +1508,12 @@ def _locate(py_file: str) -> Tuple[Optional[str], Any, str]:
             return path, tuple(stamp) if len(stamp) == 2 else bytes.fromhex(stamp[0]), ""
         except Exception as why:  # a manifest that lies: whatever it makes us stumble over
             reason = _reason(why)
-            _warn(tree.path, "%s: its caches are not used: %s (manifest: %s)"
+            _warn("trust" if isinstance(why, _NoTrust) else tree.path,
+                  "%s: its caches are not used: %s (manifest: %s)"
                   % (os.path.join(tree.base, rel), reason, tree.path))
+    if reason and os.environ.get("WARMPACK_TRUST"):
+        _held.setdefault(_REFUSED, {})
+        return _REFUSED, (0.0, 0), reason
     return None, None, reason
 
 
@@ -1400,7 +1551,7 @@ class Warm:
                 _soften()
         if os.environ.get("WARMPACK_DEBUG") == "1":
             print("warmpack: %s in %s: %s" % (getattr(py_func, "__qualname__", py_func), py_file,
-                                              path or reason or "in no tree with its caches"),
+                                              reason or path or "in no tree with its caches"),
                   file=sys.stderr)
         if path is not None:
             return cls(py_func, py_file, path, stamp)

@@ -598,12 +598,12 @@ def test_a_manifest_behind_a_link_or_that_is_none_is_told_and_refused(tree, tmp_
     tree.seal()
     (tree.root / ".warmpack").rename(tmp_path / "out")
     (tree.root / ".warmpack").symlink_to(tmp_path / "out")
-    assert ask(tree) == "" and "behind a symlink" in caplog.text
+    assert "behind a symlink" in ask(tree) and "behind a symlink" in caplog.text
     (tree.root / ".warmpack").unlink()
     tree.home.mkdir(parents=True)
     os.mkfifo(tree.home / "manifest.jsonl")
     locator._warned.clear()
-    assert ask(tree) == "" and "not a regular file" in caplog.text
+    assert "not a regular file" in ask(tree) and "not a regular file" in caplog.text
     (tree.home / "manifest.jsonl").unlink()
     assert ask(tree) == ""
 
@@ -667,11 +667,6 @@ def test_a_manifest_that_others_could_have_planted_is_refused(tree, monkeypatch)
     given_away(monkeypatch, tree.root / ".warmpack")
     again(monkeypatch)
     assert "belongs to another user" in ask(tree)
-
-
-def test_where_signatures_are_wanted_no_cache_is_used(tree, monkeypatch):
-    monkeypatch.setenv("WARMPACK_TRUST", "/etc/key.pem")
-    assert "signatures cannot be checked" in ask(tree.seal())
 
 
 # ---- Overlays ----------------------------------------------------------------------------------
