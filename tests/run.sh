@@ -41,6 +41,8 @@ if [ "$(id -u)" -eq 0 ] &&
 fi
 
 python=/usr/bin/python3 # Debian's Numba belongs to Debian's Python.
+workers=$(nproc) # each compiles what its tests are run on, so that many gain little
+[ "$workers" -le 4 ] || workers=4
 longer_numba="edits_all random_edits merge restore verdicts env inspect amend amend_tools versions written" # tests/numba/test_NAME.py
 every_numba="versions merge_releases egg inspect zipped second_release in_place written code_names" # with each release of Numba
 more_numba=" 0.60.0 0.62.1 0.65.1 0.68.1 " # also with retargeting and all of running in place
@@ -93,10 +95,12 @@ unsigned_char() {
       --output-junit "$results/unsigned_char.xml" || tail -n 50 "$results/log"
 }
 # pytest_part NAME WORD...: the tests that the words name. What failed is counted from the report.
+# Files of tests run side by side where Python is Debian's, which has what that needs.
 pytest_part() {
   part=$1
   parts="$parts $part"
   shift
+  [ "$python" != /usr/bin/python3 ] || set -- -n "$workers" --dist loadfile "$@"
   echo "== $part"
   "$python" -m pytest -q -rs -p no:cacheprovider --rootdir=. --durations=5 --tb=short \
     -o junit_family=xunit1 --junit-xml="$results/$part.xml" "$@" || true
