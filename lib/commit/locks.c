@@ -53,7 +53,8 @@ static bool is_of(const struct staging_area *areas, size_t n, const char *name)
     return false;
 }
 
-int staging_has_others(const struct staging_area *areas, size_t n, const struct staging_area *a)
+/* Is there a staging in A's target beside those of the N areas? 1, 0 or negative errno. */
+static int has_others(const struct staging_area *areas, size_t n, const struct staging_area *a)
 {
     int fd = openat(a->target_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
@@ -79,7 +80,7 @@ static int lock_target(struct staging_area *areas, size_t n, struct staging_area
 
         if (r < 0)
             return r;
-        alone = staging_has_others(areas, n, a) == 0 ? alone + waited - before : 0;
+        alone = has_others(areas, n, a) == 0 ? alone + waited - before : 0;
         if (alone >= STRANGER_MS) {
             report(o->context, WP_NOTE, a->target,
                    "another program has locked the directory: it is not waited for");

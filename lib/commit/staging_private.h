@@ -250,9 +250,6 @@ int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *
  * which was cut short. 1, 0 or negative errno. */
 int staging_pending(const struct staging *s, const struct staging_area *a);
 
-/* Is there a staging in A's target beside those of the N areas? 1, 0 or negative errno. */
-int staging_has_others(const struct staging_area *areas, size_t n, const struct staging_area *a);
-
 /* ---- For tests: called before each step with its name. A value below 0 makes the step fail. */
 extern int (*staging_step_hook)(const char *step);
 /* The filesystem cannot exchange, or rename without replacing. */

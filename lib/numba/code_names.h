@@ -50,7 +50,3 @@ int code_names_read_data(struct code_names *out, const unsigned char *data, size
 /* The classes and functions in an index's keys. */
 int code_names_read_index(struct code_names *out, const struct index *index, struct wp_error *err);
 void code_names_clear(struct code_names *n);
-
-/* Does the function whose path is PATH lie in MODULE, or in a module of that package? A function of
- * pkg/__init__.py and one of pkg/low.py can have paths that start alike. */
-bool code_path_is_in(const char *path, const char *module);

@@ -256,21 +256,3 @@ int features_text(const struct features *f, struct buf *out)
             return -ENOMEM;
     return buf_terminate(out);
 }
-
-int features_read_text(struct features *out, enum features_arch arch, const char *text)
-{
-    const char *name;
-    unsigned id;
-    size_t n;
-    char sign;
-
-    *out = (struct features){.arch = arch};
-    while (*text) {
-        n = features_next(&text, &sign, &name);
-        if (n && (sign || !features_find(arch, name, n, &id)))
-            return -EINVAL;
-        if (n)
-            out->bits[id / 64] |= UINT64_C(1) << id % 64;
-    }
-    return 0;
-}

@@ -53,9 +53,6 @@ bool features_of_cpu(enum features_arch arch, const char *name, struct features 
  * bytewise, parted by commas; "" for none. Two such texts can be compared as sets by who has no
  * table. 0 or -ENOMEM. */
 int features_text(const struct features *f, struct buf *out);
-/* Reads such a text, in any order: what is named and nothing besides. -EINVAL where ARCH has no
- * such feature. */
-int features_read_text(struct features *out, enum features_arch arch, const char *text);
 
 /* The whole set that code needs which was compiled for TRIPLE with this CPU name and list: what the
  * name implies (less what only hand-written code uses, see below), then the list in its order, as

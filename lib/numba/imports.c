@@ -343,16 +343,6 @@ int imports_copy(struct imports *out, const struct imports *from)
     return from->text.size ? buf_add(&out->text, from->text.data, from->text.size) : 0;
 }
 
-uint32_t imports_line(const void *source, size_t at)
-{
-    const unsigned char *data = source;
-    uint32_t line = 1;
-
-    for (size_t i = 0; i < at; i++)
-        line += data[i] == '\n' || (data[i] == '\r' && data[i + 1] != '\n');
-    return line;
-}
-
 void imports_clear(struct imports *i)
 {
     free(i->items);

@@ -41,9 +41,6 @@ int imports_add(struct imports *i, const char *module);
 /* Makes OUT, which is empty, a copy of FROM. 0 or -ENOMEM; clear OUT in any case. */
 int imports_copy(struct imports *out, const struct imports *from);
 
-/* The line, from 1, of the byte at AT of a source. */
-uint32_t imports_line(const void *source, size_t at);
-
 /* Valid until the imports are cleared. */
 const char *imports_module(const struct imports *i, const struct import *s);
 /* The first name; the next one stands behind its NUL. */

@@ -29,7 +29,9 @@ int op_int(struct machine *m, const struct opcode *o)
     return 0;
 }
 
-void literal_set_integer(struct pickle_value *v, const unsigned char *bytes, size_t n)
+/* Makes V an INT or, where 64 bits do not hold it, a BIGINT, from N bytes of little-endian two's
+ * complement, which must live as long as the pickle. */
+static void set_integer(struct pickle_value *v, const unsigned char *bytes, size_t n)
 {
     /* A byte at the end that only repeats the sign of the one before says nothing. */
     while (n > 1 && bytes[n - 1] == (bytes[n - 2] & 0x80 ? 0xff : 0))
@@ -71,7 +73,7 @@ int op_long(struct machine *m, const struct opcode *o)
     r = machine_push_new(m, PICKLE_INT, &v);
     if (r < 0)
         return r;
-    literal_set_integer(v, bytes, n);
+    set_integer(v, bytes, n);
     return 0;
 }
 

@@ -83,7 +83,6 @@ struct opcode {
 int machine_fill(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The same for what no Numba wrote; returns -ENOTSUP. */
 int machine_foreign(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-int machine_nomem(struct machine *m); /* -ENOMEM: no memory, or the limit is reached */
 
 /* Reading. machine_take: N bytes. machine_line: up to a newline, which is eaten and not counted.
  * machine_number: WIDTH bytes, little-endian, unsigned. */
@@ -132,8 +131,5 @@ int op_give_marked(struct machine *m, const struct opcode *o);
 int op_build(struct machine *m, const struct opcode *o);
 int op_global(struct machine *m, const struct opcode *o);
 
-/* Makes V an INT or, where 64 bits do not hold it, a BIGINT, from N bytes of little-endian
- * two's complement, which must live as long as the pickle. */
-void literal_set_integer(struct pickle_value *v, const unsigned char *bytes, size_t n);
 /* Is this UTF-8, lone surrogates allowed (Python's "surrogatepass")? */
 bool literal_is_text(const unsigned char *s, size_t n);

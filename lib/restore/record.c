@@ -40,7 +40,8 @@ static bool is_listed(const struct record *rec, const char *line, size_t n)
            bsearch(&start, rec->lines, rec->count, sizeof *rec->lines, path_compare_start) != NULL;
 }
 
-int record_add(struct record *rec, const char *path)
+/* Adds PATH of the tree, which is known to be there. 1: it is listed already; 0 or -ENOMEM. */
+static int add(struct record *rec, const char *path)
 {
     size_t above = strlen(rec->base), before = rec->more.size;
     const char *relative = path;
@@ -62,7 +63,7 @@ int record_add(struct record *rec, const char *path)
 int record_has(struct record *rec, const char *path)
 {
     size_t before = rec->more.size;
-    int r = record_add(rec, path);
+    int r = add(rec, path);
 
     rec->more.size = before;
     return r;
@@ -79,7 +80,7 @@ int record_add_index(struct record *rec, const struct placed_index *placed)
     for (size_t i = 0; i < count; i++) {
         _cleanup_free_ char *path = path_join(dir, files[i].name);
 
-        if (!path || record_add(rec, path) < 0)
+        if (!path || add(rec, path) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -93,7 +94,7 @@ int record_add_home(struct record *rec, int fd, const char *home)
         _cleanup_free_ char *path = path_join(home, names[i]);
         struct stat st;
 
-        if (!path || (beneath_stat(fd, path, &st) == 0 && record_add(rec, path) < 0))
+        if (!path || (beneath_stat(fd, path, &st) == 0 && add(rec, path) < 0))
             return -ENOMEM;
     }
     return 0;

@@ -24,8 +24,6 @@ int record_read(struct record *rec, int fd, const char *info, const char *base);
 void record_clear(struct record *rec);
 /* Is PATH of the tree listed? 1, 0 or -ENOMEM. */
 int record_has(struct record *rec, const char *path);
-/* Adds PATH of the tree, which is known to be there. 1: it is listed already; 0 or -ENOMEM. */
-int record_add(struct record *rec, const char *path);
 /* Adds an index with its data files, or what lies in directory HOME of the tree. 0 or -ENOMEM. */
 int record_add_index(struct record *rec, const struct placed_index *placed);
 int record_add_home(struct record *rec, int fd, const char *home);

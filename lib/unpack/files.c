@@ -52,7 +52,7 @@ bool unpack_work_keep(struct work *w, struct chunk *c)
     return true;
 }
 
-void unpack_work_give_back(struct work *w)
+static void give_back(struct work *w)
 {
     struct unpack_files *f = w->f;
 
@@ -138,7 +138,7 @@ static void run_work(struct pool_job *job)
         unpack_large_run(w);
     else
         write_small(w);
-    unpack_work_give_back(w);
+    give_back(w);
 }
 
 void unpack_work_begun(struct unpack_files *f)
@@ -258,7 +258,7 @@ int unpack_files_new(struct unpack_files **out, struct unpack *unpack, struct wp
 
         w->job.run = run_work;
         w->f = f;
-        unpack_work_give_back(w);
+        give_back(w);
     }
     *out = f;
     return 0;
@@ -289,7 +289,7 @@ void unpack_files_free(struct unpack_files *f)
         return;
     if (f->works) {
         if (f->filling)
-            unpack_work_give_back(f->filling);
+            give_back(f->filling);
         pool_help_until(f->pool, all_free, f);
         /* A job is given back just before it ends: it must have ended, too. */
         pool_drain(f->pool);

@@ -69,7 +69,6 @@ void unpack_files_fail(struct unpack_files *f, int status, const struct wp_error
 int unpack_files_status(struct unpack_files *f, struct wp_error *err);
 /* An empty job. Works for the pool until one is free. */
 struct work *unpack_work_take(struct unpack_files *f);
-void unpack_work_give_back(struct work *w);
 /* After a job has been submitted. One thread does it at once, while its content is in the cache,
  * and what that lies in can be used for what comes next. */
 void unpack_work_begun(struct unpack_files *f);

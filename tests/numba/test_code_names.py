@@ -3,6 +3,7 @@ it, and the classes that Python imports to read the files. Judged by the Numba t
 """
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -132,7 +133,7 @@ for path in sys.argv[1:]:
             finder.load()
     print(json.dumps(sorted(found)))
 """
-MODULES = ("pkg", "pkg.a_b.low", "pkg.é1", "pkg.sub.high", "numba")
+MODULES = ("pkg.a_b.low", "pkg.é1")
 
 
 @pytest.fixture(scope="module")
@@ -166,11 +167,14 @@ def python(root, *words):
 def names(tree):
     """What is found in each file of the cache, by its name."""
     files = sorted((tree / "pkg" / "sub" / "__pycache__").iterdir())
-    done = subprocess.run(
-        [SHOW, ",".join(MODULES), *files], stdout=subprocess.PIPE, check=True, encoding="utf-8"
-    )
+    done = subprocess.run([SHOW, *files], stdout=subprocess.PIPE, check=True, encoding="utf-8")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return dict(zip((f.name for f in files), lines, strict=True))
+
+
+def mangled(module):
+    """As the mangler spells it: a byte that no name in C has as two digits."""
+    return re.sub(rb"[^\w.]", lambda c: b"_%02x" % ord(c[0]), module.encode()).decode()
 
 
 def of(names, function, suffix=".1.nbc"):
@@ -203,11 +207,10 @@ def test_every_function_that_was_compiled_in_is_named_with_its_module(names, fun
     found = set()
     for f in of(names, function)["functions"]:
         # Up to 0.54 a number is behind the name, and $ before an escaped byte.
-        name = f["path"].replace("$24", "\0").split("\0")[0].replace("$", "_").split(".")[-1]
-        assert ("pkg" in f["in"]) == (f["path"].startswith("pkg."))
-        for module in f["in"]:
-            if module not in ("pkg", "numba", "pkg.sub.high"):
-                found.add((name, module))
+        path = f["path"].replace("$24", "\0").split("\0")[0].replace("$", "_")
+        for module in MODULES:
+            if path.startswith(mangled(module) + "."):
+                found.add((path.split(".")[-1], module))
                 assert f["module"] in (module, None)
     assert found == called
 
@@ -218,7 +221,7 @@ def test_a_script_is_named_as_the_module_it_ran_as(tree):
     )
     python(tree, "script.py")
     (data,) = (tree / "__pycache__").glob("script.f-*.nbc")
-    done = subprocess.run([SHOW, "", data], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run([SHOW, data], stdout=subprocess.PIPE, check=True)
     assert json.loads(done.stdout)["module"] == "__main__"
 
 

@@ -1,6 +1,5 @@
 /* Writes the names in the data files and indexes given, a line of JSON each, for a test with real
- * Numba. Usage: show_code_names MODULE,MODULE,... FILE...: of each function is said in which of
- * these modules its path lies. */
+ * Numba. Usage: show_code_names FILE... */
 
 #include <jansson.h>
 #include <stdio.h>
@@ -14,30 +13,15 @@
 
 enum { LARGEST = 1 << 28 };
 
-static json_t *modules_of(const char *path, const char *modules)
-{
-    json_t *found = json_array();
-
-    for (size_t n; *modules; modules += n + (modules[n] == ',')) {
-        _cleanup_free_ char *module = NULL;
-
-        n = strcspn(modules, ",");
-        module = strndup(modules, n);
-        if (module && code_path_is_in(path, module))
-            json_array_append_new(found, json_string(module));
-    }
-    return found;
-}
-
-static json_t *describe(const struct code_names *names, const char *modules)
+static json_t *describe(const struct code_names *names)
 {
     json_t *functions = json_array(), *globals = json_array();
 
     for (size_t i = 0; i < names->function_count; i++) {
         const struct code_function *f = names->functions + i;
 
-        json_array_append_new(functions, json_pack("{s:s, s:s?, s:o}", "path", f->path, "module",
-                                                   f->module, "in", modules_of(f->path, modules)));
+        json_array_append_new(functions,
+                              json_pack("{s:s, s:s?}", "path", f->path, "module", f->module));
     }
     for (size_t i = 0; i < names->global_count; i++)
         json_array_append_new(
@@ -46,7 +30,7 @@ static json_t *describe(const struct code_names *names, const char *modules)
                      "functions", functions, "globals", globals);
 }
 
-static int show(const char *path, const char *modules)
+static int show(const char *path)
 {
     _cleanup_buf_ struct buf content = {0};
     struct code_names names = {0};
@@ -65,7 +49,7 @@ static int show(const char *path, const char *modules)
             r = code_names_read_index(&names, &index, &err);
     }
     if (r == 0) {
-        json_t *line = describe(&names, modules);
+        json_t *line = describe(&names);
 
         r = json_dumpf(line, stdout, JSON_COMPACT);
         putchar('\n');
@@ -80,8 +64,8 @@ static int show(const char *path, const char *modules)
 
 int main(int argc, char **argv)
 {
-    for (int i = 2; i < argc; i++)
-        if (show(argv[i], argv[1]) < 0)
+    for (int i = 1; i < argc; i++)
+        if (show(argv[i]) < 0)
             return 1;
     return 0;
 }

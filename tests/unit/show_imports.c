@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "imports_fixture.h"
 #include "numba/imports.h"
 
 enum { LARGEST = 1 << 28 };

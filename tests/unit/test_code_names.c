@@ -80,23 +80,6 @@ static void symbols_name_functions(void **state)
     check_path("_ZN3pkg3low4stepE", NULL);
 }
 
-static void paths_lie_in_modules(void **state)
-{
-    (void)state;
-    assert_true(code_path_is_in("pkg.low.step", "pkg.low"));
-    assert_true(code_path_is_in("pkg.low.step", "pkg"));
-    assert_false(code_path_is_in("pkg.low.step", "pkg.lo"));
-    assert_false(code_path_is_in("pkg.low", "pkg.low"));
-    assert_false(code_path_is_in("pkg.low.step", "low"));
-    assert_false(code_path_is_in("", "pkg"));
-    assert_true(code_path_is_in("caf_c3_a9._3d.f", "caf\xc3\xa9"));
-    assert_true(code_path_is_in("caf$c3$a9.f$241", "caf\xc3\xa9"));
-    assert_true(code_path_is_in("a_b._2d.f", "a_b.-"));
-    assert_true(code_path_is_in("_3d.f", "3d"));
-    assert_false(code_path_is_in("caf_", "caf\xc3\xa9"));
-    assert_false(code_path_is_in("caf_c", "caf\xc3\xa9"));
-}
-
 static void one_function_is_named_once(void **state)
 {
     (void)state;
@@ -182,7 +165,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(symbols_name_functions),
-        cmocka_unit_test(paths_lie_in_modules),
         cmocka_unit_test(one_function_is_named_once),
         cmocka_unit_test(the_description_names_the_module),
         cmocka_unit_test(pickles_in_pickles_are_read),

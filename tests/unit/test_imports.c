@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "imports_fixture.h"
 #include "numba/imports.h"
 #include "numba/source_text.h"
 
