@@ -108,6 +108,7 @@ int amend_run(const struct wp_context *context, const struct args *a)
         .level = a->level,
         .level_set = a->level_set,
         .sign = a->sign,
+        .python = a->python,
     };
     int rc = check_output(o.output);
 

@@ -195,6 +195,7 @@ int create_run(const struct wp_context *context, const struct args *a)
         .gzip_one_member = a->gzip_one_member,
         .egg_info = a->egg_info,
         .sign = a->sign,
+        .python = a->python,
     };
     int rc = prepare(a, &in, &o);
 

@@ -56,6 +56,8 @@ static const char *const of_note[WP_NOTE_COUNT] = {
     [WP_NOTE_ABSENT] = "unpack again, or let Numba compile again",
     [WP_NOTE_UNKNOWN_CPU] = "try it on the machine: code that it cannot run ends the program",
     [WP_NOTE_MARKER] = "make the empty file, or let numba-cuda compile again",
+    [WP_NOTE_DISTRIBUTION] =
+        "install the version that the caches were made with, or make them anew",
     [WP_NOTE_TIMES] = "pack the tree where it was warmed and unpack it here: then content decides",
     [WP_NOTE_SETTINGS] = "the code is as it was compiled: compile again with the settings wanted",
 };

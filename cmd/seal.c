@@ -70,6 +70,7 @@ int seal_run(const struct wp_context *context, const struct args *a)
         .with_locator = a->with_locator,
         .numeric_owner = a->numeric_owner,
         .sign = a->sign,
+        .python = a->python,
     };
     int rc = args_exclude(a, &exclude);
 

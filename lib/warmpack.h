@@ -191,18 +191,19 @@ struct wp_index_status {
 
 /* What verify tells besides: none of it makes an index invalid. */
 enum wp_note_kind {
-    WP_NOTE_GROWS,       /* an index that may get an overload in every run */
-    WP_NOTE_CLOSURES,    /* overloads of closures: their keys may be bound to the path */
-    WP_NOTE_OLD_ROOT,    /* object code with the path at which it was compiled */
-    WP_NOTE_SVML,        /* object code that needs Intel's SVML library */
-    WP_NOTE_STICKY,      /* a directory in which Numba fails to save */
-    WP_NOTE_ORPHAN,      /* a data file that no index names, or one half written */
-    WP_NOTE_SETTINGS,    /* NUMBA_* settings that differ from those at packing */
-    WP_NOTE_ABSENT,      /* indexes that were packed and are nowhere */
-    WP_NOTE_UNKNOWN_CPU, /* code for a CPU or with a feature of which nothing is known */
-    WP_NOTE_CLOCK,       /* a source whose time was in the future when it was compiled */
-    WP_NOTE_MARKER,      /* keys with a launch configuration, of which numba-cuda is not told */
-    WP_NOTE_TIMES,       /* indexes of which times do not tell whether they are outdated */
+    WP_NOTE_GROWS,        /* an index that may get an overload in every run */
+    WP_NOTE_CLOSURES,     /* overloads of closures: their keys may be bound to the path */
+    WP_NOTE_OLD_ROOT,     /* object code with the path at which it was compiled */
+    WP_NOTE_SVML,         /* object code that needs Intel's SVML library */
+    WP_NOTE_STICKY,       /* a directory in which Numba fails to save */
+    WP_NOTE_ORPHAN,       /* a data file that no index names, or one half written */
+    WP_NOTE_SETTINGS,     /* NUMBA_* settings that differ from those at packing */
+    WP_NOTE_ABSENT,       /* indexes that were packed and are nowhere */
+    WP_NOTE_UNKNOWN_CPU,  /* code for a CPU or with a feature of which nothing is known */
+    WP_NOTE_CLOCK,        /* a source whose time was in the future when it was compiled */
+    WP_NOTE_MARKER,       /* keys with a launch configuration, of which numba-cuda is not told */
+    WP_NOTE_TIMES,        /* indexes of which times do not tell whether they are outdated */
+    WP_NOTE_DISTRIBUTION, /* code may come from another version of what the interpreter has */
     WP_NOTE_COUNT
 };
 /* "grows", "old-root", ...: static; "unknown" where KIND is none. */
@@ -284,6 +285,10 @@ struct wp_create_options {
     bool with_locator;    /* pack the Python module warmpack.locator, too, beside the manifest */
     const char *sign;     /* a private key's file, Ed25519 in PEM, to sign the manifest with; NULL:
                              it is not signed */
+    /* An interpreter (a path, or a name to be looked up in $PATH) which is asked for the versions
+     * of the distributions that the sources import from elsewhere, and whether the types that
+     * caches name are there; NULL: nobody is asked. */
+    const char *python;
     WP_RESERVED(4);
 };
 
@@ -701,7 +706,8 @@ struct wp_amend_options {
     bool sync; /* as in create */
     int level;
     bool level_set;
-    const char *sign; /* as in create */
+    const char *sign;   /* as in create */
+    const char *python; /* as in create */
     WP_RESERVED(4);
 };
 
@@ -804,6 +810,7 @@ struct wp_seal_options {
     bool numeric_owner;
     bool with_locator;
     const char *sign;
+    const char *python;
     WP_RESERVED(4);
 };
 

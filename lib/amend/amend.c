@@ -77,7 +77,8 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
                                            .sync = o->sync,
                                            .level = o->level,
                                            .level_set = o->level_set,
-                                           .sign = o->sign};
+                                           .sign = o->sign,
+                                           .python = o->python};
     r = options_check(archive->context, o, err);
     if (r == 0)
         r = check_archive(archive, err);

@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "manifest/links.h"
 #include "numba/caches.h"
+#include "numba/data.h"
 #include "numba/index.h"
 #include "reading.h"
 #include "signed.h"
@@ -83,8 +84,10 @@ static int digest_hole(struct archive_reading *in, struct sha256 *sha, uint64_t 
 }
 
 /* The digest of the current entry: of a source, what a stamp may hold. It stays unknown where the
- * holes are larger than any file that is looked at for its content. */
-static int digest_content(struct archive_reading *in, struct entry *e, struct wp_error *err)
+ * holes are larger than any file that is looked at for its content. KEPT, if not NULL, gets the
+ * content, as far as it has no holes. */
+static int digest_content(struct archive_reading *in, struct entry *e, struct buf *kept,
+                          struct wp_error *err)
 {
     struct format_reader *reader = in->a->reader;
     struct sha256 *sha = sha256_new();
@@ -106,6 +109,10 @@ static int digest_content(struct archive_reading *in, struct entry *e, struct wp
             break;
         sha256_add(sha, data, n);
         end = offset + n;
+        if (kept && !holes && buf_add(kept, data, n) < 0) {
+            r = error_nomem(err);
+            break;
+        }
     }
     if (r == 0 && end < e->size) {
         holes += e->size - end;
@@ -146,6 +153,23 @@ static int keep_index(struct archive_indexes *v, struct archive_reading *in, str
         v->m.entries[v->m.entry_count - 1].has_sha256 = true;
     }
     return r;
+}
+
+/* Who unpacks nothing has no other chance to look into code. */
+static int look_into_data(struct archive_indexes *v, struct archive_reading *in,
+                          struct wp_error *err)
+{
+    struct entry *e = &v->m.entries[v->m.entry_count - 1];
+    _cleanup_buf_ struct buf text = {0};
+    struct data_facts facts;
+    int r = digest_content(in, e, &text, err);
+
+    if (r < 0)
+        return r;
+    r = data_read(text.data, text.size, NULL, &facts, NULL);
+    if (r == -ENOMEM || (r == 0 && *facts.svml && path_list_add(&v->svml, strdup(e->path)) < 0))
+        return error_nomem(err);
+    return 0;
 }
 
 /* ---- Names that come again --------------------------------------------------------------- */
@@ -241,9 +265,11 @@ static int meet_entry(struct archive_indexes *v, struct archive_reading *in,
         return r;
     if (caches_is_index(e->path))
         return keep_index(v, in, err);
+    if (caches_is_data(e->path) && e->size <= INDEX_LARGEST)
+        return look_into_data(v, in, err);
     if (digests == ARCHIVE_SOURCE_DIGESTS && !caches_is_source(e->path))
         return 0;
-    return digest_content(in, &v->m.entries[v->m.entry_count - 1], err);
+    return digest_content(in, &v->m.entries[v->m.entry_count - 1], NULL, err);
 }
 
 static int meet_manifest(struct archive_reading *in, struct manifest *recorded,
@@ -330,6 +356,7 @@ static int read_all(struct archive_indexes *out, struct wp_archive *a, enum arch
 
     *out = (struct archive_indexes){0};
     r = meet_all(out, &in, &recorded, digests, &s, err);
+    path_list_sort(&out->svml);
     if (r == 0 && a->reader->is_rounded)
         r = take_exact_times(&out->m, &recorded, err);
     if (r == 0)
@@ -369,6 +396,7 @@ void archive_indexes_clear(struct archive_indexes *v)
     for (size_t i = 0; i < v->count; i++)
         drop_index(&v->items[i]);
     free(v->items);
+    path_list_clear(&v->svml);
     manifest_clear(&v->m);
     *v = (struct archive_indexes){0};
 }

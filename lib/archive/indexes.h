@@ -2,6 +2,7 @@
 /* The indexes of an archive, met while it is read from end to end. */
 
 #include "archive.h"
+#include "base/path.h"
 #include "manifest/manifest.h"
 #include "manifest/signature.h"
 
@@ -17,7 +18,8 @@ struct archive_indexes {
     bool caches_only;            /* its sources are not there: the manifest alone tells of them */
     struct archive_index *items; /* in the archive's order */
     size_t count;
-    uint64_t held; /* bytes of their texts */
+    uint64_t held;         /* bytes of their texts */
+    struct path_list svml; /* data files whose code calls Intel's SVML library, sorted */
 };
 
 /* Of which files the digest is taken. */

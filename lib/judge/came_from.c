@@ -195,6 +195,7 @@ void came_from_clear(struct came_from *c)
     free(c->names);
     free(c->roots);
     free(c->classes);
+    free(c->elsewhere);
     free(c->wrong);
     texts_free(&c->texts);
     buf_free(&c->text);

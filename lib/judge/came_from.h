@@ -10,6 +10,7 @@
 
 struct came_from_name;
 struct named_class;
+struct named_elsewhere;
 struct named_wrong;
 
 /* Zero-initialise, give what is given; came_from_clear. */
@@ -18,6 +19,9 @@ struct came_from {
     const char *const *paths; /* of the tree's files, as in struct depends_tree */
     size_t count;
     const char *package; /* likewise, or NULL */
+    /* An interpreter that is asked for what caches name and the tree has not, or NULL. */
+    const char *python;
+    const struct wp_context *context;
     /* Puts the content of file number FILE in place of what OUT holds; nothing where there is none.
      * 0 or negative errno. */
     int (*read)(void *ctx, size_t file, struct buf *out, struct wp_error *err);
@@ -34,6 +38,8 @@ struct came_from {
     size_t root_count;
     struct named_class *classes; /* classes of the tree that caches name; owned */
     size_t class_count;
+    struct named_elsewhere *elsewhere; /* of modules that the tree has not; owned */
+    size_t elsewhere_count;
     struct named_wrong *wrong; /* see judge/named.h; owned */
     size_t wrong_count;
     struct texts texts;

@@ -144,6 +144,9 @@ int named_add(const struct came_from *c, struct named *n, const struct code_name
 
     if (!is_source(c->paths[n->source]))
         return 0;
+    if (names->module && !n->module &&
+        !(n->module = texts_add(&n->texts, names->module, strlen(names->module))))
+        return -ENOMEM;
     if (names->module && !n->wrong)
         r = is_misnamed(c, n, names);
     if (r == 1 && !(n->wrong = texts_add(&n->texts, names->module, strlen(names->module))))
@@ -203,7 +206,7 @@ static int finds_otherwise(struct came_from *c, const char *path, struct wp_erro
 
 static int judge_module(struct came_from *c, const struct named *n, struct wp_error *err)
 {
-    struct named_wrong w = {n->cache, WP_MISNAMED, n->source, NULL};
+    struct named_wrong w = {n->cache, WP_MISNAMED, n->source, NULL, NULL};
     int r = n->wrong ? finds_otherwise(c, c->paths[n->source], err) : 1;
 
     if (r != 0)
@@ -258,10 +261,12 @@ static int find_module(const struct came_from *c, const char *path, size_t root,
 static int note_class(struct came_from *c, const struct named *n, const struct named_global *g)
 {
     struct named_class class = {.cache = n->cache};
-    int r = find_module(c, c->paths[n->source], n->root, g->module, &class.file);
+    int r = n->has_root ? find_module(c, c->paths[n->source], n->root, g->module, &class.file) : 0;
 
-    if (r <= 0)
+    if (r < 0)
         return r;
+    if (r == 0)
+        return c->python ? named_note_elsewhere(c, n, g->module, g->name) : 0;
     class.name = texts_add(&c->texts, g->name, strlen(g->name));
     if (!class.name || array_grow(c->classes, c->class_count) < 0)
         return -ENOMEM;
@@ -273,7 +278,7 @@ int named_judge(struct came_from *c, const struct named *n, struct wp_error *err
 {
     int r = judge_module(c, n, err);
 
-    for (size_t i = 0; i < n->global_count && n->has_root && r == 0; i++)
+    for (size_t i = 0; i < n->global_count && r == 0; i++)
         if (note_class(c, n, &n->globals[i]) < 0)
             r = error_nomem(err);
     return r;
@@ -332,8 +337,8 @@ static int judge_classes(struct came_from *c, const struct named_class *of, size
             r = makes = makes_names(&c->text, err);
         if (r < 0 || makes)
             return r < 0 ? r : 0;
-        if (add_wrong(
-                c, (struct named_wrong){of[i].cache, WP_TYPE_MISSING, of[i].file, of[i].name}) < 0)
+        if (add_wrong(c, (struct named_wrong){of[i].cache, WP_TYPE_MISSING, of[i].file, of[i].name,
+                                              NULL}) < 0)
             r = error_nomem(err);
     }
     return r;
@@ -375,6 +380,8 @@ int named_find(struct came_from *c, struct wp_error *err)
             n++;
         r = judge_classes(c, &c->classes[i], n, err);
     }
+    if (r == 0)
+        r = named_ask_elsewhere(c, err);
     if (c->wrong_count)
         qsort(c->wrong, c->wrong_count, sizeof *c->wrong, compare_wrong);
     for (size_t i = 0; i < c->wrong_count; i++)
@@ -417,6 +424,10 @@ int named_set(struct wp_index_status *s, const struct came_from *c, const struct
     const char *path = c->paths[w->file];
     _cleanup_free_ char *name = NULL;
 
+    if (w->module)
+        return judge_set(s, WP_TYPE_MISSING,
+                         "it needs %s of %s, which %s does not have; Numba raises an error",
+                         w->name, w->module, c->python);
     if (w->status == WP_TYPE_MISSING)
         return judge_set(s, WP_TYPE_MISSING,
                          "it needs %s of %s, where no such name is any more; Numba raises an error",

@@ -25,6 +25,7 @@ struct named {
     size_t source, cache;         /* as in came_from_look */
     bool has_root;                /* it was compiled as a module beneath ROOT */
     size_t root;                  /* length of that directory's name in the source's path */
+    const char *module;           /* that it was compiled as; NULL: nothing says it */
     const char *wrong;            /* a module's name by which the source is not imported, or NULL */
     struct named_global *globals; /* classes and functions, but those of Numba's; owned */
     size_t global_count;
@@ -37,7 +38,15 @@ struct named_wrong {
     enum wp_status status; /* WP_MISNAMED or WP_TYPE_MISSING */
     size_t file;           /* the source; or that of the class's module */
     const char *name;      /* the module's; or the class's */
+    const char *module;    /* that the class is to be in, where that is none of the tree; or NULL */
 };
+
+/* ---- named_elsewhere.c */
+/* Notes that N names NAME of MODULE, if that can be no file of the tree. 0 or -ENOMEM. */
+int named_note_elsewhere(struct came_from *c, const struct named *n, const char *module,
+                         const char *name);
+/* Asks C's interpreter for all of these, and adds those that are missing to C->wrong. */
+int named_ask_elsewhere(struct came_from *c, struct wp_error *err);
 
 /* Adds the names of the index itself or of one of its data files. 0 or -ENOMEM. */
 int named_add(const struct came_from *c, struct named *n, const struct code_names *names);

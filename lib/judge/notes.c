@@ -35,6 +35,7 @@ const char *wp_note_name(enum wp_note_kind kind)
         [WP_NOTE_CLOCK] = "clock",
         [WP_NOTE_MARKER] = "marker",
         [WP_NOTE_TIMES] = "times",
+        [WP_NOTE_DISTRIBUTION] = "distribution",
     };
 
     return (unsigned)kind < WP_NOTE_COUNT ? names[kind] : "unknown";

@@ -208,7 +208,7 @@ int json_line_texts(const struct json_line *l, const char *one, const char *many
 }
 
 /* Adds "KEY=VALUE" of one member. KEY is without a NUL, as jansson has it. */
-static int add_pair(const struct json_line *l, const char *key, const json_t *v,
+static int add_pair(const struct json_line *l, const char *name, const char *key, const json_t *v,
                     struct path_list *list)
 {
     size_t n = strlen(key);
@@ -220,8 +220,8 @@ static int add_pair(const struct json_line *l, const char *key, const json_t *v,
     if (encoded)
         n -= strlen(BASE64_SUFFIX);
     if (n == 0 || n > INT32_MAX || memchr(key, '=', n))
-        return json_line_wrong(l, "\"env\" has a member that names no variable");
-    r = take_text(l, "env", v, encoded, &value);
+        return json_line_wrong(l, "\"%s\" has a member without a name", name);
+    r = take_text(l, name, v, encoded, &value);
     if (r < 0)
         return r;
     if (asprintf(&pair, "%.*s=%s", (int)n, key, value) < 0)
@@ -241,7 +241,7 @@ int json_line_pairs(const struct json_line *l, const char *name, char ***out, si
         return json_line_wrong(l, "\"%s\" is not an object", name);
     json_object_foreach(object, key, v)
     {
-        int r = add_pair(l, key, v, &list);
+        int r = add_pair(l, name, key, v, &list);
 
         if (r < 0)
             return r;

@@ -75,6 +75,8 @@ void manifest_clear(struct manifest *m)
     free(m->home);
     free_strings(m->roots, m->root_count);
     free_strings(m->env, m->env_count);
+    free_strings(m->distributions, m->distribution_count);
+    free_strings(m->numba_users, m->numba_user_count);
     free(m->command);
     if (m->needs)
         free_strings(m->needs, m->cpu_count);

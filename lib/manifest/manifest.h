@@ -49,6 +49,7 @@ struct manifest_index {
     bool has_cpus;    /* false: not said */
     uint32_t depends; /* number of the set that its code can come from */
     bool has_depends; /* false: not said */
+    bool svml;        /* its code calls Intel's SVML library */
     /* Of an archive that was merged: the builds that its data files came from, by their numbers; of
      * one item where all are of one build; owned. NULL: not said. */
     uint32_t *builds;
@@ -72,6 +73,10 @@ struct manifest {
     char *home; /* where the manifest lies in the archive: "app/.warmpack/ID"; NULL: not said */
     char **env; /* NUMBA_* that change code, and what was asked for: "NAME=VALUE" */
     size_t env_count;
+    char **distributions; /* that have modules of the sets' `outside`: "NAME=VERSION" */
+    size_t distribution_count;
+    char **numba_users; /* names of those of them that need Numba */
+    size_t numba_user_count;
     char *command; /* that warmed the caches; NULL: not said */
     char **cpus;   /* "TRIPLE NAME FEATURES", to which the indexes' bits refer */
     char **needs;  /* for each of them: the features that its code needs; NULL: not known */

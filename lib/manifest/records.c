@@ -336,6 +336,7 @@ static int read_index(const struct json_line *l, struct manifest_index *i)
     r = r < 0 ? r : json_line_uint(l, "depends", UINT32_MAX, JSON_OPTIONAL, &depends);
     i->depends = (uint32_t)depends;
     i->has_depends = r > 0;
+    r = r < 0 ? r : json_line_bool(l, "svml", JSON_OPTIONAL, &i->svml);
     stamp.object = json_object_get(l->object, "stamp"); /* borrowed: not cleared */
     if (r < 0 || !stamp.object)
         return r < 0 ? r : 0;
@@ -424,6 +425,10 @@ int records_read_header(struct manifest *m, const struct json_line *l)
             r = json_line_wrong(l, "a root is not absolute");
     r = r < 0 ? r : read_path(l, "home", JSON_OPTIONAL, false, &m->home);
     r = r < 0 ? r : json_line_pairs(l, "env", &m->env, &m->env_count);
+    r = r < 0 ? r : json_line_pairs(l, "distributions", &m->distributions, &m->distribution_count);
+    r = r < 0 ? r
+              : json_line_list(l, "numba_users", JSON_OPTIONAL, &m->numba_users,
+                               &m->numba_user_count);
     r = r < 0 ? r : builds_read(l, m);
     r = r < 0 ? r : json_line_text(l, "command", JSON_OPTIONAL, &m->command);
     if (r < 0 || !(json_line_has(l, "cpu") || json_line_has(l, "cpus")))

@@ -40,17 +40,19 @@ static int end_line(struct json_writer *w, size_t start, const char *path, struc
     return 0;
 }
 
-static int write_env(const struct manifest *m, struct json_writer *w, struct wp_error *err)
+/* Each of PAIRS is "NAME=VALUE". */
+static int write_pairs(struct json_writer *w, const char *name, char *const *pairs, size_t count,
+                       struct wp_error *err)
 {
-    if (!m->env_count)
+    if (!count)
         return 0;
-    json_write_object(w, "env");
-    for (size_t i = 0; i < m->env_count; i++) {
-        const char *equals = strchr(m->env[i], '=');
+    json_write_object(w, name);
+    for (size_t i = 0; i < count; i++) {
+        const char *equals = strchr(pairs[i], '=');
 
         if (!equals)
-            return refuse(err, m->env[i], "it is no NAME=VALUE");
-        json_write_named_text(w, m->env[i], (size_t)(equals - m->env[i]), equals + 1);
+            return refuse(err, pairs[i], "it is no NAME=VALUE");
+        json_write_named_text(w, pairs[i], (size_t)(equals - pairs[i]), equals + 1);
     }
     json_write_close(w);
     return 0;
@@ -73,9 +75,13 @@ static int write_header(const struct manifest *m, struct buf *out, struct wp_err
     json_write_text(&w, "creator", m->creator ? m->creator : "warmpack " WP_VERSION);
     json_write_one_or_many(&w, "root", "roots", m->roots, m->root_count);
     json_write_text(&w, "home", m->home);
-    r = write_env(m, &w, err);
+    r = write_pairs(&w, "env", m->env, m->env_count, err);
+    if (r == 0)
+        r = write_pairs(&w, "distributions", m->distributions, m->distribution_count, err);
     if (r < 0)
         return r;
+    if (m->numba_user_count)
+        json_write_texts(&w, "numba_users", m->numba_users, m->numba_user_count);
     json_write_text(&w, "command", m->command);
     json_write_one_or_many(&w, "cpu", "cpus", m->cpus, m->cpu_count);
     if (m->cpu_count && m->needs)
@@ -213,6 +219,8 @@ static int write_index(const struct manifest_index *i, struct buf *out, struct w
         builds_write_cpus(&w, i->cpus);
     if (i->has_depends)
         json_write_uint(&w, "depends", i->depends);
+    if (i->svml)
+        json_write_raw(&w, "svml", "true");
     if (i->build_count)
         json_write_numbers(&w, "builds", i->builds, i->build_count);
     return end_line(&w, start, i->index, err);

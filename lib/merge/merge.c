@@ -25,21 +25,33 @@ static void find_floor(struct merge *m)
     }
 }
 
-/* Settings change code, and no key tells of them. */
+static bool are_same(char *const *a, size_t count, char *const *b, size_t other_count)
+{
+    bool same = count == other_count;
+
+    for (size_t i = 0; i < count && same; i++)
+        same = strcmp(a[i], b[i]) == 0;
+    return same;
+}
+
+/* Settings and other packages change code, and no key tells of them. */
 static void compare_settings(struct merge *m)
 {
     const struct manifest *first = &m->inputs[0].m;
 
     for (size_t i = 1; i < m->count; i++) {
         const struct manifest *other = &m->inputs[i].m;
-        bool same = first->env_count == other->env_count;
 
-        for (size_t k = 0; k < first->env_count && same; k++)
-            same = strcmp(first->env[k], other->env[k]) == 0;
-        if (!same)
+        if (!are_same(first->env, first->env_count, other->env, other->env_count))
             report(m->context, WP_WARNING, m->inputs[i].name,
                    "was packed with other NUMBA_* settings that change code than %s: the manifest "
                    "tells of those",
+                   m->inputs[0].name);
+        if (!are_same(first->distributions, first->distribution_count, other->distributions,
+                      other->distribution_count))
+            report(m->context, WP_WARNING, m->inputs[i].name,
+                   "was packed with other versions of what it imports than %s: the manifest tells "
+                   "of those",
                    m->inputs[0].name);
     }
 }

@@ -124,7 +124,11 @@ static int record(struct pack *p, struct merge *m, struct wp_error *err)
     struct manifest *to = &p->manifest;
 
     if (copy_texts(&to->roots, &to->root_count, first->roots, first->root_count) < 0 ||
-        copy_texts(&to->env, &to->env_count, first->env, first->env_count) < 0)
+        copy_texts(&to->env, &to->env_count, first->env, first->env_count) < 0 ||
+        copy_texts(&to->distributions, &to->distribution_count, first->distributions,
+                   first->distribution_count) < 0 ||
+        copy_texts(&to->numba_users, &to->numba_user_count, first->numba_users,
+                   first->numba_user_count) < 0)
         return error_nomem(err);
     if (first->command && !(to->command = strdup(first->command)))
         return error_nomem(err);

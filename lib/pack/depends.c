@@ -289,6 +289,8 @@ static int find(struct finding *f, struct wp_error *err)
     out->from = (struct came_from){.paths = out->paths,
                                    .count = out->count,
                                    .package = package,
+                                   .python = f->p->o->python,
+                                   .context = f->p->context,
                                    .read = read_file,
                                    .known = known_imports,
                                    .keep = keep_imports,

@@ -189,6 +189,11 @@ void pack_imports_clear(struct pack *p);
  * are `outdated`. After pack_judge. -EAGAIN where a file changed since it was read. */
 int pack_depends(struct pack *p, struct wp_verify_report *verify, struct wp_error *err);
 
+/* ---- distributions.c */
+/* Where an interpreter was named: asks it for the versions of what is imported from elsewhere.
+ * After pack_depends. */
+int pack_distributions(struct pack *p, struct wp_error *err);
+
 /* Adds a file with that content. */
 int pack_make(struct pack *p, const char *path, const char *text, struct wp_error *err);
 /* Writes what was made, and last the manifest, which begins at byte *AT of the archive. The walk

@@ -236,6 +236,19 @@ static int record_builds(struct manifest_index *index, const struct spooled *fro
     return 0;
 }
 
+/* Does any code of INDEX, in DIR, call Intel's SVML library? 1, 0 or -ENOMEM. */
+static int calls_svml(const struct pack *p, const char *dir, const struct index *index)
+{
+    for (size_t i = 0; i < index->count; i++) {
+        _cleanup_free_ char *path = path_join(dir, index->overloads[i].data);
+        const struct walk_item *data = path ? pack_source(p, path) : NULL;
+
+        if (!path || (data && data->svml))
+            return path ? 1 : -ENOMEM;
+    }
+    return 0;
+}
+
 static int record_index(struct manifest *m, const struct wp_index_status *s,
                         const struct index *read, const struct spooled *from)
 {
@@ -299,7 +312,7 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
     struct wp_error why = {0};
     struct index index = {0};
     bool found;
-    int parsed, r;
+    int parsed, r, svml;
 
     if (!sources)
         return error_nomem(err);
@@ -320,8 +333,10 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
         (judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0 ||
          record_index(&p->manifest, &s, &index, item->spooled ? pack_spooled(p, item) : NULL) < 0 ||
          (parsed == 0 && warn_of_marker(p, item->entry.path, dir, &index) < 0) ||
-         judge_add(verify, &s) < 0))
+         (svml = calls_svml(p, dir, &index)) < 0 || judge_add(verify, &s) < 0))
         r = error_nomem(err);
+    else if (r == 0)
+        p->manifest.indexes[p->manifest.index_count - 1].svml = svml;
     if (r == 0 && wp_status_loads(s.status) && c.source && leads_out(p, c.source)) {
         p->linked = p->linked ? p->linked : c.source->entry.path;
         p->linked_count++;

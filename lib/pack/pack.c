@@ -106,6 +106,8 @@ static int pack_once(struct pack *p, pack_planner *plan, void *ctx, struct outpu
         r = pack_judge(p, &result->verify, err);
     if (r == 0)
         r = pack_depends(p, &result->verify, err);
+    if (r == 0)
+        r = pack_distributions(p, err);
     if (r == 0) {
         sum_up(p, result);
         r = refuse_stale(p, result, err);

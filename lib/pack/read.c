@@ -12,6 +12,7 @@
 #include "base/times.h"
 #include "blocks.h"
 #include "numba/caches.h"
+#include "numba/data.h"
 #include "numba/index.h"
 
 bool pack_is_source_or_cache(const char *path)
@@ -186,6 +187,17 @@ static int read_spooled(struct blocks *b, struct slot *s, struct walk_item *item
     return 0;
 }
 
+/* Of a data file whose content is DATA. 0 or -ENOMEM. */
+static int look_into_data(struct walk_item *item, const unsigned char *data)
+{
+    struct data_facts facts;
+    int r = data_read(data, item->entry.size, NULL, &facts, NULL);
+
+    item->broken = r < 0 || !facts.whole;
+    item->svml = r == 0 && *facts.svml;
+    return r == -ENOMEM ? r : 0;
+}
+
 int pack_add_whole(struct blocks *b, struct slot *s, const struct segment *g, struct wp_error *err)
 {
     struct walk_item *item = &b->p->walk.items[g->item];
@@ -201,12 +213,8 @@ int pack_add_whole(struct blocks *b, struct slot *s, const struct segment *g, st
     item->entry.has_sha256 = true;
     if (pack_imports_scan(b->p, g->item, s->block.plain.data + content) < 0)
         return error_nomem(err);
-    if (caches_is_data(item->entry.path)) {
-        r = index_check_data(s->block.plain.data + content, item->entry.size, NULL);
-        if (r == -ENOMEM)
-            return error_nomem(err);
-        item->broken = r < 0;
-    }
+    if (caches_is_data(item->entry.path) && look_into_data(item, s->block.plain.data + content) < 0)
+        return error_nomem(err);
     index = index_of(b->p, g->item);
     if (index) {
         buf_clear(&index->text);

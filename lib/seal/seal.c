@@ -64,7 +64,8 @@ static int pack(struct seal *s, struct wp_error *err)
                                               .record_env = s->o->record_env,
                                               .command = s->o->command,
                                               .with_locator = s->o->with_locator,
-                                              .sign = s->o->sign};
+                                              .sign = s->o->sign,
+                                              .python = s->o->python};
     struct pool *pool = pool_new(context_threads(s->context));
     struct seal_sink to;
     int r;

@@ -18,6 +18,7 @@ struct walk_item {
     ino_t ino;
     struct timespec ctime; /* to notice a change under the reader */
     bool broken;           /* for the packer: a data file that is truncated or malformed */
+    bool svml;             /* likewise: one whose code calls Intel's SVML library */
     bool linked;           /* a file that may have other names in the walk */
     bool follow;           /* its name leads through symlinks */
     bool gone;      /* it is not there any more; after walk_add, for the packer alone to set */

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "job.h"
+#include "judge/distributions.h"
 #include "judge/judge.h"
 #include "judge/keys.h"
 #include "judge/notes.h"
@@ -154,6 +155,27 @@ static char *on_one_line(const char *text)
     return strdup(text);
 }
 
+static const char CALLS_SVML[] = "its code calls Intel's SVML library and crashes without it";
+
+/* Does the code of S, whose data files lie in DIR of an archive that was read, call it? */
+static int judge_svml(struct verify_archive *job, struct wp_index_status *s, const char *dir)
+{
+    for (size_t i = 0; i < s->overload_count; i++) {
+        _cleanup_free_ char *path = path_join(dir, s->overloads[i].data);
+
+        if (!path)
+            return -ENOMEM;
+        if (!path_list_has(&job->found.svml, path))
+            continue;
+        if (!job->expect->asked.no_svml || !wp_status_loads(s->status))
+            return note_add(job->out, WP_NOTE_SVML, s->index, "%s", CALLS_SVML);
+        return judge_set(s, WP_UNSAFE_SVML,
+                         "its code calls Intel's SVML library, which %s does not find",
+                         job->expect->who);
+    }
+    return 0;
+}
+
 /* One index line of the manifest: does the recorded stamp satisfy the recorded source, and what
  * was found when it was packed? */
 static int judge_line(struct verify_archive *job, const struct manifest_index *line,
@@ -206,6 +228,7 @@ static int judge_line(struct verify_archive *job, const struct manifest_index *l
     s.reason = reason ? on_one_line(reason) : NULL;
     if ((reason && !s.reason) ||
         (wp_status_loads(s.status) && judge_recorded_cpus(job, line, &s) < 0) ||
+        (line->svml && note_add(job->out, WP_NOTE_SVML, s.index, "%s", CALLS_SVML) < 0) ||
         judge_add(job->out, &s) < 0) {
         judge_clear(&s);
         return error_nomem(err);
@@ -271,8 +294,8 @@ static int judge_found(struct verify_archive *job, const struct archive_index *i
     if (r == 0)
         r = judge_keys(&s, parsed < 0 ? NULL : &index, job->expect, size_in_archive, &c, err);
     if (r == 0 &&
-        (note_unknown(job->out, &s) < 0 || note_marker(job->out, &s, size_in_archive, &c) < 0 ||
-         judge_add(job->out, &s) < 0))
+        (judge_svml(job, &s, dir) < 0 || note_unknown(job->out, &s) < 0 ||
+         note_marker(job->out, &s, size_in_archive, &c) < 0 || judge_add(job->out, &s) < 0))
         r = error_nomem(err);
     judge_clear(&s);
     index_clear(&index);
@@ -335,6 +358,8 @@ int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
         r = verify_stream(&job, a, err);
     if (r >= 0 && job.found.has_manifest && note_settings(result, &job.found.m) < 0)
         r = error_nomem(err);
+    if (r >= 0 && job.found.has_manifest)
+        r = note_distributions(result, &job.found.m, a->context, o->python, err);
     if (r >= 0)
         r = verify_compiled(result, &expect, NULL, err);
     judge_sort(result);

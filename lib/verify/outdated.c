@@ -197,7 +197,12 @@ int verify_outdated(struct verify_tree *tree, struct wp_error *err)
     struct looking l = {.tree = tree};
     int r = list_files(&l) < 0 ? error_nomem(err) : 0;
 
-    l.from = (struct came_from){.paths = l.paths, .count = l.count, .read = read_file, .ctx = &l};
+    l.from = (struct came_from){.paths = l.paths,
+                                .count = l.count,
+                                .python = tree->o->python,
+                                .context = tree->context,
+                                .read = read_file,
+                                .ctx = &l};
     if (r == 0)
         r = look_into_indexes(&l, err);
     if (r == 0 && l.any)

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
+#include "judge/distributions.h"
 #include "judge/judge.h"
 
 /* What links lead to may belong to indexes that are reported by the names of these. */
@@ -55,6 +56,13 @@ static int take_notes(struct verify_tree *tree, struct wp_error *err)
     for (size_t i = 0; i < tree->trees.count; i++)
         if (note_settings(tree->out, &tree->trees.list[i].m) < 0)
             return error_nomem(err);
+    for (size_t i = 0; i < tree->trees.count; i++) {
+        int r = note_distributions(tree->out, &tree->trees.list[i].m, tree->context,
+                                   tree->o->python, err);
+
+        if (r < 0)
+            return r;
+    }
     return 0;
 }
 

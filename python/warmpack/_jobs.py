@@ -36,6 +36,7 @@ def create(archive: PathLike, *paths: PathLike, directory: Optional[PathLike] = 
            caches_only: bool = False, strict: bool = False,
            gzip_members: Optional[str] = None, numeric_owner: bool = False,
            owner: Optional[str] = None, group: Optional[str] = None,
+           python: Optional[PathLike] = None,
            sign: Optional[PathLike] = None, threads: Optional[int] = None,
            env: Optional[Mapping[str, str]] = None) -> CreateResult:
     """Packs PATHS, relative to DIRECTORY, with their Numba caches into ARCHIVE, whose suffix
@@ -44,7 +45,7 @@ def create(archive: PathLike, *paths: PathLike, directory: Optional[PathLike] = 
                     source_root=source_root, egg_info=egg_info, exclude=exclude,
                     dereference=dereference, caches_only=caches_only, strict=strict,
                     gzip_members=gzip_members, numeric_owner=numeric_owner, owner=owner,
-                    group=group, sign=sign, threads=threads, directory=directory)
+                    group=group, python=python, sign=sign, threads=threads, directory=directory)
     names = [os.fspath(path) for path in paths]
     with _url.written(archive) as file:
         result = run(["create", *words, *options(file=file), "--", *names], env)
@@ -113,13 +114,13 @@ def retarget(directory: PathLike, who: Optional[PathLike] = None, *, undo: bool 
 def amend(archive: PathLike, *, source: PathLike, output: Optional[PathLike] = None,
           source_root: PathOrPaths = None, cache_dir: PathOrPaths = None,
           no_cache_dir: bool = False, strict: bool = False, format: Optional[str] = None,
-          level: Optional[int] = None,
+          level: Optional[int] = None, python: Optional[PathLike] = None,
           sign: Optional[PathLike] = None, threads: Optional[int] = None,
           env: Optional[Mapping[str, str]] = None) -> AmendResult:
     """Adds a manifest, and the caches of the tree SOURCE, to an archive that another tool made."""
     words = options(source=source, source_root=source_root, cache_dir=cache_dir,
                     no_cache_dir=no_cache_dir, strict=strict, format=format, level=level,
-                    sign=sign, threads=threads)
+                    python=python, sign=sign, threads=threads)
     target = archive if output is None else output
     urls = [name for name in (archive, target) if _url.is_url(name)]
     with _url.local(archive) as file, _url.written(target) as made:
@@ -154,14 +155,14 @@ def merge(output: PathLike, *inputs: PathLike, cache_dir: PathOrPaths = None,
 
 def seal(directory: PathLike, *, cache_dir: PathOrPaths = None, no_cache_dir: bool = False,
          source_root: PathOrPaths = None, exclude: Union[str, Sequence[str], None] = None,
-         strict: bool = False, numeric_owner: bool = False,
+         strict: bool = False, numeric_owner: bool = False, python: Optional[PathLike] = None,
          sign: Optional[PathLike] = None, threads: Optional[int] = None,
          env: Optional[Mapping[str, str]] = None) -> SealResult:
     """Writes the manifest of a warm tree into it, so that warmpack.locator finds its caches however
     the tree is copied."""
     words = options(cache_dir=cache_dir, no_cache_dir=no_cache_dir, source_root=source_root,
-                    exclude=exclude, strict=strict, numeric_owner=numeric_owner, sign=sign,
-                    threads=threads)
+                    exclude=exclude, strict=strict, numeric_owner=numeric_owner, python=python,
+                    sign=sign, threads=threads)
     return cast(SealResult, run(["seal", *words, "--", os.fspath(directory)], env))
 
 

@@ -181,6 +181,17 @@ def test_code_that_calls_svml_is_noted_with_the_symbol(here, me):
     done = warmpack("verify", "--python", PYTHON, root, home=me.home, expect=1)
     assert done.counts == (1, 2) and "unsafe-svml  __pycache__/waves.wave-" in done.out
     assert "__svml_sin1 of Intel's SVML library" in done.out and "\nsvml" not in done.out
+    # An archive tells it too: by its manifest, or where there is none, by the code in it.
+    archive, plain = here / "a.tgz", here / "plain.tgz"
+    warmpack("create", "-f", archive, "-C", here, "app", home=me.home)
+    subprocess.run(["tar", "--format=pax", "-czf", plain, "-C", here, "app"], check=True)
+    for file in archive, plain:
+        done = warmpack("verify", "-f", file, home=me.home)
+        assert done.counts == (2, 2)
+        assert re.findall(r"^svml  app/__pycache__/(\S+?)-", done.out, re.M) == ["waves.wave"]
+        done = warmpack("verify", "--python", PYTHON, "-f", file, home=me.home, expect=1)
+        assert done.counts == (1, 2) and "unsafe-svml  app/__pycache__/waves.wave-" in done.out
+        assert "\nsvml" not in done.out
     # What the note warns of: without the library the process ends at the load.
     assert run().returncode < 0
 

@@ -38,6 +38,8 @@ static void make(struct manifest *m)
     m->sets[1].uses = calloc(1, sizeof *m->sets[1].uses);
     m->sets[1].use_count = 1;
     m->sets[2].files = texts("app/other.py", NULL, &m->sets[2].file_count);
+    m->distributions = texts("Fast.Steps=1.0", "numpy=1.24.2+a=b", &m->distribution_count);
+    m->numba_users = texts("Fast.Steps", NULL, &m->numba_user_count);
     m->indexes = calloc(3, sizeof *m->indexes);
     for (size_t i = 0; i < 3; i++) {
         char name[64];
@@ -47,7 +49,8 @@ static void make(struct manifest *m)
                                                 .source = strdup(sources[i]),
                                                 .valid = true,
                                                 .depends = (uint32_t)(i ? 2 : 1),
-                                                .has_depends = i != 1};
+                                                .has_depends = i != 1,
+                                                .svml = i == 2};
     }
 }
 
@@ -180,7 +183,15 @@ static void sets_are_read_as_they_were_written(void **state)
     assert_int_equal(buf_terminate(&text), 0);
     assert_non_null(strstr((char *)text.data, "{\"set\": 1, \"depends\": [\"app/a.py\", "
                                               "\"app/b.py\"], \"uses\": [0]}\n"));
+    assert_non_null(strstr((char *)text.data,
+                           "\"distributions\": {\"Fast.Steps\": \"1.0\", \"numpy\": "
+                           "\"1.24.2+a=b\"}, \"numba_users\": [\"Fast.Steps\"]"));
     assert_int_equal(manifest_read(&back, text.data, text.size, "m", pool, NULL), 0);
+    assert_int_equal(back.distribution_count, 2);
+    assert_string_equal(back.distributions[1], "numpy=1.24.2+a=b");
+    assert_int_equal(back.numba_user_count, 1);
+    assert_true(back.indexes[2].svml);
+    assert_false(back.indexes[1].svml);
     assert_int_equal(back.set_count, 3);
     assert_int_equal(back.sets[0].outside_count, 2);
     assert_string_equal(back.sets[0].outside[1], "numpy");
