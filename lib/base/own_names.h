@@ -10,6 +10,8 @@
 #define MANIFEST_NAME "manifest.jsonl"
 #define STATE_NAME "state.jsonl"
 enum { OWN_ID_LENGTH = 16 /* hex digits of ID */ };
+/* Beside the directories of manifests that unpacking and restoring have made. */
+#define OWN_IGNORE ".gitignore"
 
 /* Beside the directories of manifests: a directory for PYTHONPATH, with the locator in it. There is
  * no __init__.py, so that a package `warmpack` that is installed comes first, whole. */

@@ -86,18 +86,27 @@ int record_add_index(struct record *rec, const struct placed_index *placed)
     return 0;
 }
 
+/* 0, also where PATH is not there, or -ENOMEM. */
+static int add_if_there(struct record *rec, int fd, const char *path)
+{
+    struct stat st;
+
+    return beneath_stat(fd, path, &st) == 0 && add(rec, path) < 0 ? -ENOMEM : 0;
+}
+
 int record_add_home(struct record *rec, int fd, const char *home)
 {
     static const char *const names[] = {MANIFEST_NAME, STATE_NAME};
+    bool none;
+    _cleanup_free_ char *ignore = trees_ignore_path(home, &none);
+    int r = ignore ? add_if_there(rec, fd, ignore) : none ? 0 : -ENOMEM;
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names && r == 0; i++) {
         _cleanup_free_ char *path = path_join(home, names[i]);
-        struct stat st;
 
-        if (!path || (beneath_stat(fd, path, &st) == 0 && add(rec, path) < 0))
-            return -ENOMEM;
+        r = path ? add_if_there(rec, fd, path) : -ENOMEM;
     }
-    return 0;
+    return r;
 }
 
 int record_read(struct record *rec, int fd, const char *info, const char *base)

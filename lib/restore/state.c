@@ -49,6 +49,8 @@ static int put(struct restore *restore, struct repair *repair, const struct buf 
         return error_nomem(err);
     if (repair->staging) {
         r = trees_state_stage(repair->staging, repair->t->home, text, err);
+        if (r == 0)
+            r = trees_ignore_stage(repair->staging, repair->t->home, false, err);
         return r == 0 && staging_set_last(repair->staging, 0, path) < 0 ? error_nomem(err) : r;
     }
     clock_gettime(CLOCK_REALTIME, &now);
@@ -57,6 +59,8 @@ static int put(struct restore *restore, struct repair *repair, const struct buf 
     /* The tree is repaired all the same; only a later move will find less. */
     if (r < 0)
         report(restore->context, WP_WARNING, path, "cannot be written: %s", strerror(-r));
+    else
+        trees_ignore_write(restore->fd, repair->t->home);
     return 0;
 }
 

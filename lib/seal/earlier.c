@@ -68,13 +68,21 @@ static int find_homes(const struct seal *s, struct path_list *homes, struct wp_e
                                                                                : 0;
 }
 
+/* Would git pass over the seal, since an archive was unpacked here before? 1, 0 or -ENOMEM. */
+static int is_ignored(const struct seal *s)
+{
+    return trees_ignore_is_ours(staging_target(s->staging, 0), MANIFEST_DIR "/" OWN_IGNORE);
+}
+
 int seal_is_there(struct seal *s, struct wp_error *err)
 {
     struct path_list homes = {0};
-    int r = find_homes(s, &homes, err);
+    int r = find_homes(s, &homes, err), ignored = r == 0 ? is_ignored(s) : 0;
 
-    if (r == 0)
-        r = homes.count == 1;
+    if (ignored < 0)
+        r = error_nomem(err);
+    else if (r == 0)
+        r = homes.count == 1 && !ignored;
     path_list_clear(&homes);
     for (size_t i = 0; i < s->entry_count && r == 1; i++) {
         r = is_same(s, &s->entries[i]);
@@ -235,6 +243,9 @@ int seal_find_earlier(struct seal *s, struct wp_error *err)
     s->result->replaced = s->earlier.count > 0;
     /* What was done with another manifest of that name says nothing of this one. */
     if (r == 0 && staging_set_remove(s->staging, 0, state) < 0)
+        r = error_nomem(err);
+    if (r == 0 && is_ignored(s) &&
+        staging_set_remove(s->staging, 0, MANIFEST_DIR "/" OWN_IGNORE) < 0)
         r = error_nomem(err);
     if (r == 0 && !s->o->with_locator &&
         staging_set_remove(s->staging, 0, MANIFEST_DIR "/" OWN_PYTHON) < 0)

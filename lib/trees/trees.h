@@ -114,6 +114,19 @@ struct staging;
 int trees_state_stage(const struct staging *s, const char *home, const struct buf *text,
                       struct wp_error *err);
 
+/* ---- ignore.c */
+/* Path of the file by which git passes over the directory that HOME lies in. NULL with *NONE where
+ * that is an installed distribution's, or on no memory. Allocated. */
+char *trees_ignore_path(const char *home, bool *none);
+/* Puts it into the staged tree where neither that nor the target, unless that is SWAPPED away, has
+ * one. */
+int trees_ignore_stage(const struct staging *s, const char *home, bool swapped,
+                       struct wp_error *err);
+/* Puts it into the tree FD where that has none. That it cannot be written harms nobody. */
+void trees_ignore_write(int fd, const char *home);
+/* Is the one at PATH beneath FD as it was written here? 1, 0 or -ENOMEM. */
+int trees_ignore_is_ours(int fd, const char *path);
+
 /* ---- dirs.c */
 /* Fills T's dirs. 0 or -ENOMEM. */
 int tree_find_dirs(struct tree_manifest *t);

@@ -102,7 +102,13 @@ int unpack_state_write(struct unpack *unpack, struct wp_error *err)
     _cleanup_buf_ struct buf line = {0};
     int r = write_line(unpack, unpack->o->retarget ? NULL : unpack->state, &line, err);
 
-    return r < 0 ? r : trees_state_stage(unpack->staging, unpack->home, &line, err);
+    if (r == 0)
+        r = trees_state_stage(unpack->staging, unpack->home, &line, err);
+    /* What lies in DIR itself is never swapped. */
+    return r < 0 ? r
+                 : trees_ignore_stage(
+                       unpack->staging, unpack->home,
+                       unpack->o->replace && !path_is_under(unpack->home, MANIFEST_DIR), err);
 }
 
 int unpack_state_end(struct unpack *unpack, struct wp_error *err)

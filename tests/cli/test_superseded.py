@@ -26,6 +26,11 @@ def make(tmp_path, top, text):
     return top
 
 
+def homes(tree):
+    """Those of the manifests that lie at its top."""
+    return [name for name in os.listdir(tree / ".warmpack") if name != ".gitignore"]
+
+
 def test_a_release_that_another_one_replaced_is_unpacked_again(warmpack, tmp_path):
     """Also where both were unpacked under another name than they were packed under."""
     for number in ("1", "2"):
@@ -35,7 +40,7 @@ def test_a_release_that_another_one_replaced_is_unpacked_again(warmpack, tmp_pat
         result = warmpack.ok("extract", "--if-needed", "-f", f"v{number}.tgz", *strip)
         assert b"nothing to do" not in result.stderr
         assert (tmp_path / "d/x.py").read_text() == "x = " + number
-    assert len(os.listdir(tmp_path / "d/.warmpack")) == 1
+    assert len(homes(tmp_path / "d")) == 1
     result = warmpack.ok("extract", "--if-needed", "-f", "v1.tgz", *strip)
     assert b"nothing to do" in result.stderr
 
@@ -71,7 +76,7 @@ def tree_of(tmp_path, name, files):
 @pytest.mark.parametrize("top", ["", "app/"])
 def test_archives_with_a_few_files_in_common_keep_their_manifests(warmpack, tmp_path, top, words):
     """A README, or the __init__.py of a namespace. Each is still unpacked anew where it must be."""
-    homes = tmp_path / "d" / top / ".warmpack"
+    place = tmp_path / "d" / top
     for name in ("a", "b"):
         tree_of(tmp_path, name, {f"{top}pkg/__init__.py": "", f"{top}README": name,
                                  f"{top}pkg/{name}.py": f"{name} = 1\n"})
@@ -80,16 +85,16 @@ def test_archives_with_a_few_files_in_common_keep_their_manifests(warmpack, tmp_
     warmpack.ok("extract", *words, "-f", "b.tgz", "-C", "d")
     assert (tmp_path / "d" / top / "README").read_text() == "b"
     if words:  # what was swapped is a's no longer
-        assert len(os.listdir(homes)) == 1
+        assert len(homes(place)) == 1
         return
-    assert len(os.listdir(homes)) == 2
+    assert len(homes(place)) == 2
     said = json.loads(warmpack.ok("restore", "--dry-run", "--json", "d").stdout)
     assert (said["manifests"], said["changed"], said["missing"]) == (2, 0, 0)
     for name in ("a", "b"):
         assert b"nothing to do" not in warmpack.ok("extract", "--if-needed", "-f", name + ".tgz",
                                                    "-C", "d").stderr
         assert (tmp_path / "d" / top / "README").read_text() == name
-        assert len(os.listdir(homes)) == 2
+        assert len(homes(place)) == 2
     assert b"nothing to do" in warmpack.ok("extract", "--if-needed", "-f", "b.tgz",
                                            "-C", "d").stderr
 
@@ -99,7 +104,7 @@ def test_swapping_one_archives_directory_keeps_the_manifest_of_another(warmpack,
         tree_of(tmp_path, name, {f"{name}1/x.py": "x", f"{name}2/y.py": "y"})
         warmpack.ok("-czf", name + ".tgz", "-C", name, name + "1", name + "2")
         warmpack.ok("extract", "--replace", "-f", name + ".tgz", "-C", "d")
-    assert len(os.listdir(tmp_path / "d/.warmpack")) == 2
+    assert len(homes(tmp_path / "d")) == 2
     result = warmpack.ok("extract", "--if-needed", "-f", "a.tgz", "-C", "d")
     assert b"nothing to do" in result.stderr
 
@@ -111,7 +116,7 @@ def test_a_new_release_supersedes_the_old_one_though_some_files_were_dropped(war
         tree_of(tmp_path, name, files)
         warmpack.ok("-czf", name + ".tgz", "-C", name, "app")
         warmpack.ok("extract", "-f", name + ".tgz", "-C", "d")
-    assert len(os.listdir(tmp_path / "d/app/.warmpack")) == 1
+    assert len(homes(tmp_path / "d/app")) == 1
     assert (tmp_path / "d/app/m19.py").read_text() == "old"
 
 
@@ -121,7 +126,7 @@ def test_a_release_most_of_which_stays_keeps_its_manifest(warmpack, tmp_path):
         tree_of(tmp_path, name, files)
         warmpack.ok("-czf", name + ".tgz", "-C", name, "app")
         warmpack.ok("extract", "-f", name + ".tgz", "-C", "d")
-    assert len(os.listdir(tmp_path / "d/app/.warmpack")) == 2
+    assert len(homes(tmp_path / "d/app")) == 2
 
 
 def test_a_small_release_keeps_its_manifest_as_long_as_a_file_of_its_own(warmpack, tmp_path):
@@ -134,10 +139,10 @@ def test_a_small_release_keeps_its_manifest_as_long_as_a_file_of_its_own(warmpac
             (tmp_path / "app" / name).write_text(f"x = {number}")
         warmpack.ok("-czf", f"{number}.tgz", "app")
         warmpack.ok("-xf", f"{number}.tgz", "-C", "d")
-        assert len(os.listdir(tmp_path / "d/app/.warmpack")) == (1 if number == 1 else 2)
+        assert len(homes(tmp_path / "d/app")) == (1 if number == 1 else 2)
     (tmp_path / "d/app/only-in-1.py").unlink()
     warmpack.ok("-xf", "4.tgz", "-C", "d")
-    assert len(os.listdir(tmp_path / "d/app/.warmpack")) == 1
+    assert len(homes(tmp_path / "d/app")) == 1
 
 
 def test_an_update_without_a_directory_above_leaves_what_was_dropped_at_the_top(warmpack, tmp_path):
@@ -162,7 +167,7 @@ def test_a_manifest_whose_files_have_gone_goes(warmpack, tmp_path):
     for path in ("one", "one_more"):
         shutil.rmtree(tmp_path / "d" / path)
     warmpack.ok("extract", "-f", "two.tgz", "-C", "d")
-    assert len(os.listdir(tmp_path / "d/.warmpack")) == 1
+    assert len(homes(tmp_path / "d")) == 1
 
 
 def test_keep_old_removes_nothing_and_claims_nothing(warmpack, tmp_path):
@@ -170,9 +175,9 @@ def test_keep_old_removes_nothing_and_claims_nothing(warmpack, tmp_path):
     (tmp_path / "app/x.py").write_text("x = 2")
     warmpack.ok("-czf", "v2.tgz", "app")
     warmpack.ok("-xf", "v1.tgz", "-C", "d")
-    before = set(os.listdir(tmp_path / "d/app/.warmpack"))
+    before = set(homes(tmp_path / "d/app"))
     assert warmpack("-xkf", "v2.tgz", "-C", "d").returncode == 2
-    assert before <= set(os.listdir(tmp_path / "d/app/.warmpack"))
+    assert before <= set(homes(tmp_path / "d/app"))
     assert (tmp_path / "d/app/x.py").read_text() == "x = 1"
     warmpack.ok("extract", "--if-needed", "-f", "v2.tgz", "-C", "d")
     assert (tmp_path / "d/app/x.py").read_text() == "x = 2"
