@@ -52,6 +52,8 @@ struct args {
     enum wp_layout layout;
     enum wp_restamp restamp;
     enum wp_relocate relocate;
+    bool mtime_set;
+    int64_t mtime; /* seconds since 1970 */
     const char *manifest;
     bool caches_only, with_locator, dry_run;
     const char *retarget; /* --for, --retarget */

@@ -75,6 +75,8 @@ static int check_create(const struct args *a)
 
 static int check_layout(const struct args *a)
 {
+    if (a->mtime_set && a->restamp != WP_RESTAMP_AUTO)
+        return message_usage(options_verb_name(a->verb), "--mtime goes with --restamp auto alone");
     if (a->prune && !a->retarget)
         return message_usage(options_verb_name(a->verb), "--prune goes with --retarget");
     if (a->layout == WP_LAYOUT_CACHE_DIR && !args_cache_dir(a))
@@ -103,6 +105,8 @@ static int check_extract(const struct args *a)
         return message_usage("extract", "--replace and -k exclude one another");
     if (a->replace && (count(a, OPERAND_NAME) || a->exclude.count || a->exclude_files.count))
         return message_usage("extract", "--replace takes whole archives: no PATTERN, no --exclude");
+    if (a->to_stdout && a->mtime_set)
+        return message_usage("extract", "-O writes nothing to disk: it excludes --mtime");
     if (a->to_stdout && a->retarget)
         return message_usage("extract", "--retarget changes caches on disk: not with -O");
     if (a->trust.count && a->to_stdout)

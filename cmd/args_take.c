@@ -78,6 +78,26 @@ static int set_format(struct args *a, const char *name)
     return 0;
 }
 
+/* As GNU tar's, of which a build has use for whole seconds alone. */
+static int set_mtime(struct args *a, const char *text)
+{
+    static const char variable[] = "SOURCE_DATE_EPOCH";
+    const bool is_variable = strcmp(text, variable) == 0;
+    const char *digits = is_variable ? getenv(variable) : *text == '@' ? text + 1 : NULL;
+    long seconds = 0;
+    int rc;
+
+    if (is_variable && !digits)
+        return args_usage(a, "--mtime: the environment has no ", variable);
+    if (!digits)
+        return message_usage(options_verb_name(a->verb), "--mtime: '%s' is neither @SECONDS nor %s",
+                             text, variable);
+    rc = parse_number(a, OPT_MTIME, digits, LONG_MIN, LONG_MAX, &seconds);
+    a->mtime_set = true;
+    a->mtime = seconds;
+    return rc;
+}
+
 /* Options that name something. */
 static const struct {
     int code;
@@ -192,6 +212,8 @@ int args_take_argument(struct args *a, int code, const char *text)
             return set_format(a, text);
         a->format = text;
         return 0;
+    case OPT_MTIME:
+        return set_mtime(a, text);
     case OPT_LAYOUT:
     case OPT_RESTAMP:
     case OPT_GZIP_MEMBERS:

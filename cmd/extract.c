@@ -114,6 +114,7 @@ int extract_run(const struct wp_context *context, const struct args *a)
         .if_needed = a->if_needed,
         .sync = a->sync,
         .max_size = a->max_size,
+        .mtime = a->mtime_set ? &a->mtime : NULL,
         .to_stdout = a->to_stdout,
         .caches_only = a->caches_only,
         .restamp = a->restamp,

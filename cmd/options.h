@@ -55,6 +55,7 @@ enum {
     OPT_PROBE,
     OPT_CHECK,
     OPT_RESTAMP,
+    OPT_MTIME,
     OPT_RELOCATE,
     OPT_NO_RELOCATE,
     OPT_MANIFEST,

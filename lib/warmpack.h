@@ -327,8 +327,6 @@ enum wp_layout {
 /* "auto", "keep", "in-tree", ...: static; NULL behind the last one. */
 WP_API const char *wp_layout_name(enum wp_layout l);
 
-/* Sources get the times that their indexes remember; where they cannot have them, the indexes are
- * changed instead. */
 /* Paths of the old place in a virtual environment: those of the interpreter in scripts, and those
  * in pyvenv.cfg, .pth files and what activates it. */
 enum wp_relocate {
@@ -336,6 +334,8 @@ enum wp_relocate {
     WP_RELOCATE_NEVER, /* stay */
     WP_RELOCATE_ALWAYS /* are rewritten in bin of any tree, too */
 };
+/* Sources get the times that their indexes remember; where they cannot have them, the indexes are
+ * changed instead. */
 enum wp_restamp {
     WP_RESTAMP_AUTO,  /* where a filesystem or an owner does not let a time be set */
     WP_RESTAMP_NEVER, /* set times, change no index */
@@ -452,6 +452,9 @@ struct wp_extract_options {
     const char *retarget; /* as WHO of wp_retarget, for what was unpacked; NULL: keys stay */
     bool prune;           /* with that, as in wp_retarget */
     uint64_t max_size;    /* bytes: more than that in files is refused; 0: any size */
+    /* Seconds since 1970: the time that all gets, and that indexes are changed to fit; NULL: each
+     * its own. With WP_RESTAMP_AUTO alone. */
+    const int64_t *mtime;
     /* Public keys, Ed25519 in PEM: files, or directories whose NAME.pem count. An archive that was
      * signed with none of them is refused, and so is one that differs from its manifest. NULL:
      * signatures say nothing. */
@@ -504,6 +507,7 @@ struct wp_restore_options {
     enum wp_relocate relocate;
     const char *retarget; /* as WHO of wp_retarget; NULL: keys stay */
     bool prune;           /* with that, as in wp_retarget */
+    const int64_t *mtime; /* as in extract, of files as they were packed; NULL: each its own */
     bool keep_modes;      /* set no modes */
     bool sync;            /* as in extract */
     bool dry_run; /* say what would be done, as WP_NOTE; the verdict is on what is there now */

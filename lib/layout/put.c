@@ -126,6 +126,17 @@ static const struct entry *unpacked_dir(const struct layout *l, const char *path
     return e && e->type == ENTRY_DIR ? e : NULL;
 }
 
+/* The time of a directory that is made here. */
+static struct timespec new_time(const struct layout *l)
+{
+    struct timespec now;
+
+    if (l->o.policy && l->o.policy->mtime)
+        return *l->o.policy->mtime;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now;
+}
+
 /* A cache root below the tree is the user's, too: Numba makes further directories in it. */
 static int give_root(struct layout *l, const struct layout_destination *d, struct wp_error *err)
 {
@@ -142,10 +153,10 @@ static int give_root(struct layout *l, const struct layout_destination *d, struc
     if (e) {
         attributes.path = e->path;
         attributes.mode = create_mode(l->o.policy, e);
-        attributes.mtime = e->mtime;
+        attributes.mtime = create_mtime(l->o.policy, e);
     } else {
         attributes.path = l->cache_below;
-        clock_gettime(CLOCK_REALTIME, &attributes.mtime);
+        attributes.mtime = new_time(l);
     }
     return attributes.path ? set_dir(l, 0, &attributes, err) : 0;
 }
@@ -183,7 +194,7 @@ static int make_destination(struct layout *l, const struct layout_record *record
     struct stat st;
 
     attributes_like(l, record, d, &attributes);
-    clock_gettime(CLOCK_REALTIME, &attributes.mtime);
+    attributes.mtime = new_time(l);
     if (*d->path && beneath_stat(fd, d->path, &st) < 0) {
         r = beneath_mkdirs(fd, d->path, 0700);
         if (r < 0)

@@ -55,6 +55,13 @@ static bool wants_time(const struct restore *restore, const struct restored *f)
            caches_is_data(f->path);
 }
 
+/* The time that F is to have. */
+static struct timespec wanted_time(const struct restore *restore, const struct restored *f)
+{
+    return restore->o->mtime ? (struct timespec){.tv_sec = (time_t)*restore->o->mtime}
+                             : f->facts->mtime;
+}
+
 /* Is the mode to be put back, to *MODE? Where warmpack has been before it was right then, and what
  * has changed since was meant to; unless the time is wrong, too: then another tool has been here
  * since. A tool that keeps modes may have obeyed the umask, or not. */
@@ -130,7 +137,8 @@ static int plan_attributes(struct checking *c, struct restored *f, int fd, const
                            struct wp_error *err)
 {
     const struct restore *restore = c->restore;
-    bool set_time = wants_time(restore, f) && !time_is(st->st_mtim, f->facts->mtime);
+    const struct timespec wanted = wanted_time(restore, f);
+    bool set_time = wants_time(restore, f) && !time_is(st->st_mtim, wanted);
     bool set_mode = wants_mode(restore, c->repair->t, f->facts, st, &f->mode);
     int r;
 
@@ -144,13 +152,13 @@ static int plan_attributes(struct checking *c, struct restored *f, int fd, const
         r = set_time ? may_set_time(fd, st) : 0;
         if (r < 0)
             return error_set(err, -r, f->path, "cannot set time");
-        f->now = r > 0 ? f->facts->mtime : st->st_mtim;
+        f->now = r > 0 ? wanted : st->st_mtim;
         f->sets_mode = set_mode;
         /* Counted when they are set. */
         r = r > 0 ? ask_precision(c, st, &f->now) : 0;
         return r < 0 ? error_set(err, -r, f->path, "cannot set time") : 0;
     }
-    f->now = set_time ? f->facts->mtime : st->st_mtim;
+    f->now = set_time ? wanted : st->st_mtim;
     pthread_mutex_lock(&c->lock);
     c->times += set_time;
     c->modes += set_mode;
@@ -197,7 +205,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
         return 0;
     /* Who has the time and size to the nanosecond is not read, but for sources: what an index
      * would run must be known. */
-    if (!f->is_source && time_is(st.st_mtim, e->mtime) &&
+    if (!f->is_source && !c->restore->o->mtime && time_is(st.st_mtim, e->mtime) &&
         !wants_mode(c->restore, c->repair->t, e, &st, &mode)) {
         f->status = RESTORED_SAME;
         return 0;

@@ -391,6 +391,8 @@ int wp_restore(const struct wp_context *context, const struct wp_restore_options
     int r = options_check(context, o, err);
 
     *result = (struct wp_restore_result){0};
+    if (r == 0 && o->mtime && o->restamp != WP_RESTAMP_AUTO)
+        r = error_set(err, EINVAL, NULL, "one time for all leaves no choice of what is changed");
     if (r == 0)
         r = o->retarget ? run_retargeting(&restore, err) : restore_run(&restore, err);
     if (r < 0)

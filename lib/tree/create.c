@@ -70,6 +70,11 @@ mode_t create_mode(const struct create_policy *p, const struct entry *e)
     return e->mode & keep & ~p->umask;
 }
 
+struct timespec create_mtime(const struct create_policy *p, const struct entry *e)
+{
+    return p->mtime ? *p->mtime : e->mtime;
+}
+
 static int open_new(int tree, const struct entry *e, mode_t mode, struct wp_error *err)
 {
     int fd = beneath_open(tree, e->path, O_WRONLY | O_CREAT | O_EXCL, mode);
@@ -107,7 +112,7 @@ static int set_attributes(int fd, const struct create_policy *p, const struct en
         return error_set(err, errno, e->path, "%s", create_owner_error(errno));
     if (!has_mode && fchmod(fd, create_mode(p, e)) < 0)
         return error_set(err, errno, e->path, "cannot set mode");
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, e->mtime};
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, create_mtime(p, e)};
     if (futimens(fd, times) < 0)
         return error_set(err, errno, e->path, "cannot set time");
     return 0;
@@ -168,7 +173,7 @@ int create_symlink(int tree, const struct create_policy *p, const struct entry *
     if ((uid != (uid_t)-1 || gid != (gid_t)-1) &&
         fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
         return error_set(err, errno, e->path, "%s", create_owner_error(errno));
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, e->mtime};
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, create_mtime(p, e)};
     /* Not every filesystem keeps times of symlinks, and nothing rests on them. */
     if (utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0 && errno != EOPNOTSUPP &&
         errno != ENOSYS)

@@ -11,6 +11,7 @@ struct create_policy {
     bool permissions;   /* -p: mode as is, setuid too */
     bool superuser;     /* sticky and setgid bits of directories are kept, as tar does for root */
     mode_t umask;       /* taken off where not `permissions` */
+    const struct timespec *mtime; /* of all; NULL: the entry's own; borrowed */
     /* What a new file of the tree has by itself, so that it need not be given. */
     bool knows_owner; /* it is known whose it is: */
     uid_t uid;
@@ -23,6 +24,7 @@ void create_owner(const struct create_policy *p, const struct entry *e, uid_t *u
 /* What to say of chown(2) that failed with E. */
 const char *create_owner_error(int e);
 mode_t create_mode(const struct create_policy *p, const struct entry *e);
+struct timespec create_mtime(const struct create_policy *p, const struct entry *e);
 
 /* Opens a new file E->path for writing (parents exist). */
 int create_open(int tree, const struct entry *e, struct wp_error *err);

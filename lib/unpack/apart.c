@@ -13,7 +13,7 @@
 #include "job.h"
 #include "tree/beneath.h"
 
-/* Is DIR there, and only read, and what of? Fills u->apart and u->target. */
+/* Is DIR there, and only read, and what of? Fills unpack->apart and unpack->target. */
 static int look(struct unpack *unpack, struct wp_error *err)
 {
     int r;

@@ -53,7 +53,8 @@ static int begin(struct unpack *unpack, struct wp_error *err)
                                                         .cache_dir = unpack->o->cache_dir,
                                                         .user = unpack->o->user,
                                                         .runtime_roots = unpack->o->runtime_roots,
-                                                        .restamp = unpack->o->restamp};
+                                                        .restamp = unpack->o->restamp,
+                                                        .mtime = unpack->o->mtime};
     return graft_begin(&unpack->graft, &g, err);
 }
 

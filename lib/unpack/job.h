@@ -38,11 +38,12 @@ struct unpack {
     struct wp_extract_result *result;
     struct patterns patterns; /* what is to be unpacked */
     struct create_policy policy;
-    mode_t umask;    /* of the process; the policy's is 0 for root, as in tar */
-    const char *dir; /* -C */
-    char *dir_path;  /* absolute, lexical; owned */
-    uint64_t size;   /* of the files so far, in bytes */
-    bool told_size;  /* that they are many times the archive's */
+    struct timespec mtime; /* that the policy may point to */
+    mode_t umask;          /* of the process; the policy's is 0 for root, as in tar */
+    const char *dir;       /* -C */
+    char *dir_path;        /* absolute, lexical; owned */
+    uint64_t size;         /* of the files so far, in bytes */
+    bool told_size;        /* that they are many times the archive's */
     struct staging *staging;
     int tree;                /* descriptor of the staged tree of DIR: area 0 */
     int target;              /* of DIR itself; the staging's, unless APART */
@@ -168,6 +169,9 @@ int unpack_layout(struct unpack *unpack, struct wp_error *err);
 /* ---- restamp.c: restamps indexes whose source did not keep its recorded time; before the commit
  */
 int unpack_restamp(struct unpack *unpack, struct wp_error *err);
+
+/* ---- times.c: gives all that is staged the one time that is wished */
+int unpack_set_times(struct unpack *unpack, struct wp_error *err);
 
 /* ---- graft.c: --caches-only */
 /* Removes from the staged tree the caches that do not fit the target's sources. */

@@ -1,5 +1,5 @@
-/* Unpacking, where a filesystem cannot hold a time: changes indexes and .pyc files to fit,
- * while they are still staged. What is staged has been compared with the manifest. */
+/* Unpacking, where a filesystem cannot hold a time, or another is wished: changes indexes and .pyc
+ * files to fit, while they are still staged. What is staged has been compared with the manifest. */
 
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -55,7 +55,8 @@ int unpack_restamp(struct unpack *unpack, struct wp_error *err)
 
     for (size_t i = 0; i < unpack->layout.placed_count && r == 0; i++)
         r = fit_index(unpack, &unpack->layout.placed[i], err);
-    for (size_t i = 0; i < unpack->count && r == 0 && unpack->result->restamped; i++) {
+    for (size_t i = 0;
+         i < unpack->count && r == 0 && (unpack->result->restamped || unpack->o->mtime); i++) {
         struct restamp_source source;
 
         if (!unpack->items[i]->skipped && lost_time(unpack, &unpack->items[i]->e, &source) &&

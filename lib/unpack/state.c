@@ -69,6 +69,8 @@ char *unpack_state_options(const struct unpack *unpack)
         add_text(sha, o->retarget ? unpack->who.probe.python.features : NULL);
         if (o->prune)
             add_text(sha, "prune");
+        if (o->mtime)
+            sha256_add(sha, o->mtime, sizeof *o->mtime);
         sha256_end(sha, digest);
         hex_encode(digest, sizeof digest, hex);
     }
@@ -129,6 +131,8 @@ int unpack_state_end(struct unpack *unpack, struct wp_error *err)
     if (r < 0)
         return r;
     clock_gettime(CLOCK_REALTIME, &now);
+    if (unpack->o->mtime)
+        now = unpack->mtime;
     r = restamp_replace(dir, path, text.data, text.size, &like, &now);
     return r < 0 ? error_set(err, -r, path, "cannot be written") : 0;
 }

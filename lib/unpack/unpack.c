@@ -135,7 +135,8 @@ static int set_directories(struct unpack *unpack, struct wp_error *err)
 {
     for (size_t i = 0; i < unpack->count; i++) {
         const struct unpacked *item = unpack->items[i];
-        struct staging_dir d = {.path = item->e.path, .mtime = item->e.mtime};
+        struct staging_dir d = {.path = item->e.path,
+                                .mtime = create_mtime(&unpack->policy, &item->e)};
 
         if (item->skipped || item->e.type != ENTRY_DIR)
             continue;
@@ -324,6 +325,8 @@ static int extract(struct unpack *unpack, struct wp_error *err)
         r = follow_manifest(unpack, err);
     if (r == 0 && !unpack->apart)
         r = unpack_supersede(unpack, err);
+    if (r == 0 && unpack->o->mtime)
+        r = unpack_set_times(unpack, err);
     if (r == 0)
         r = staging_commit(unpack->staging, err);
     staging_free(unpack->staging);
@@ -412,7 +415,13 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                                .permissions = o->same_permissions,
                                .superuser = geteuid() == 0,
                                .umask = geteuid() == 0 ? 0 : unpack.umask};
+    if (o->mtime) {
+        unpack.mtime.tv_sec = (time_t)*o->mtime;
+        unpack.policy.mtime = &unpack.mtime;
+    }
     r = options_check(a->context, o, err);
+    if (r == 0 && o->mtime && o->restamp != WP_RESTAMP_AUTO)
+        r = error_set(err, EINVAL, NULL, "one time for all leaves no choice of what is changed");
     if (r == 0)
         r = verify_begin(&unpack.verify, o->user, err);
     if (r == 0 && patterns_begin(&unpack.patterns, o->patterns) < 0)

@@ -58,7 +58,7 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
             strip_components: Optional[int] = None, layout: Optional[str] = None,
             cache_dir: Optional[PathLike] = None, user: Union[str, int, None] = None,
             runtime_root: PathOrPaths = None, restamp: Optional[str] = None,
-            relocate: bool = False, no_relocate: bool = False,
+            mtime: Optional[str] = None, relocate: bool = False, no_relocate: bool = False,
             retarget: Optional[PathLike] = None, prune: bool = False,
             exclude: Union[str, Sequence[str], None] = None, if_needed: bool = False,
             replace: bool = False, keep_old_files: bool = False, caches_only: bool = False,
@@ -69,8 +69,8 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
     """Unpacks ARCHIVE, or the members that match PATTERNS, into DIRECTORY so that every cache
     index stays valid; "lost" of the result counts those that did not."""
     words = options(strip_components=strip_components, layout=layout, cache_dir=cache_dir,
-                    user=user, runtime_root=runtime_root, restamp=restamp, relocate=relocate,
-                    no_relocate=no_relocate, retarget=retarget, prune=prune, exclude=exclude,
+                    user=user, runtime_root=runtime_root, restamp=restamp, mtime=mtime,
+                    relocate=relocate, no_relocate=no_relocate, retarget=retarget, prune=prune, exclude=exclude,
                     if_needed=if_needed, replace=replace,
                     keep_old_files=keep_old_files, caches_only=caches_only,
                     preserve_permissions=preserve_permissions, no_same_owner=no_same_owner,
@@ -84,14 +84,15 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
 def restore(directory: PathLike, *, manifest: Optional[PathLike] = None,
             layout: Optional[str] = None, cache_dir: Optional[PathLike] = None,
             user: Union[str, int, None] = None, runtime_root: PathOrPaths = None,
-            restamp: Optional[str] = None, relocate: bool = False, no_relocate: bool = False,
+            restamp: Optional[str] = None, mtime: Optional[str] = None,
+            relocate: bool = False, no_relocate: bool = False,
             retarget: Optional[PathLike] = None, prune: bool = False, dry_run: bool = False,
             trust: PathOrPaths = None, threads: Optional[int] = None,
             env: Optional[Mapping[str, str]] = None) -> RestoreResult:
     """Repairs a tree that another tool unpacked, or that was moved."""
     words = options(layout=layout, cache_dir=cache_dir, user=user, runtime_root=runtime_root,
-                    restamp=restamp, relocate=relocate, no_relocate=no_relocate,
-                    retarget=retarget, prune=prune, dry_run=dry_run, trust=trust,
+                    restamp=restamp, mtime=mtime, relocate=relocate,
+                    no_relocate=no_relocate, retarget=retarget, prune=prune, dry_run=dry_run, trust=trust,
                     threads=threads)
     with _url.local(manifest) as file:
         return cast(RestoreResult, run(["restore", *words, *options(manifest=file), "--",

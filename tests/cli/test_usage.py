@@ -51,7 +51,7 @@ def test_every_option_of_the_help_is_taken_and_the_others_are_refused_by_name(wa
     everything = set().union(*(options_of_page(v) for v in VERBS))
     taken = options_of_help(warmpack(verb, "--help").stdout.decode())
     values = {"threads": "1", "progress": "never", "level": "1", "strip-components": "1", "max-size": "1",
-              "layout": "keep", "restamp": "auto", "gzip-members": "one", "format": "tgz"}
+              "layout": "keep", "mtime": "@1", "restamp": "auto", "gzip-members": "one", "format": "tgz"}
     page = "\n".join((ROOT / f"man/warmpack-{v}.1").read_text() for v in VERBS)
     for option in sorted(everything - {"help", "version"}):
         argument = []
