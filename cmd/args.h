@@ -56,6 +56,7 @@ struct args {
     int64_t mtime; /* seconds since 1970 */
     const char *manifest;
     bool caches_only, with_locator, dry_run;
+    const char *from;     /* an earlier tree */
     const char *retarget; /* --for, --retarget */
     bool undo, prune;
     const char *user;

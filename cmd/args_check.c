@@ -98,9 +98,11 @@ static int check_extract(const struct args *a)
     }
     if (a->to_stdout && a->json)
         return message_usage("extract", "--json and -O would both write to standard output");
-    if (a->to_stdout && (a->if_needed || a->replace))
+    if (a->to_stdout && (a->if_needed || a->replace || a->from))
         return message_usage("extract", "-O writes nothing to disk: it excludes %s",
-                             a->replace ? "--replace" : "--if-needed");
+                             a->replace ? "--replace"
+                             : a->from  ? "--from"
+                                        : "--if-needed");
     if (a->replace && a->keep_old)
         return message_usage("extract", "--replace and -k exclude one another");
     if (a->replace && (count(a, OPERAND_NAME) || a->exclude.count || a->exclude_files.count))

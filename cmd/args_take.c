@@ -115,6 +115,7 @@ static const struct {
     {OPT_GROUP, offsetof(struct args, group), .may_be_empty = true},
     {OPT_USER, offsetof(struct args, user), .may_be_empty = true},
     {OPT_PYTHON, offsetof(struct args, python)},
+    {OPT_FROM, offsetof(struct args, from)},
     {OPT_FOR, offsetof(struct args, retarget)},
     {OPT_RETARGET, offsetof(struct args, retarget)},
     {OPT_EGG_INFO, offsetof(struct args, egg_info), .may_be_empty = true},

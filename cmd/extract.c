@@ -21,6 +21,7 @@ static void print_json(const struct wp_extract_result *r)
     document_member("renamed", document_count(r->renamed));
     document_member("relocated", document_count(r->relocated));
     document_member("restamped", document_count(r->restamped));
+    document_member("reused", document_count(r->reused));
     document_member("sources", document_count(r->sources));
     document_member("matched", document_count(r->matched));
     document_member("was_valid", document_count(r->was_valid));
@@ -48,6 +49,7 @@ static void print_summary(const struct wp_extract_result *r)
     }
     if (r->sources)
         show_add(&line, "; %zu of %zu sources are the same", r->matched, r->sources);
+    show_add_count(&line, r->reused, "file", "files", "taken from the earlier tree");
     show_add_count(&line, r->relocated, "file", "files", "rewritten for their new place");
     show_add_count(&line, r->restamped, "index", "indexes", "restamped");
     show_add_count(&line, r->renamed, "cache directory", "cache directories", "renamed");
@@ -119,6 +121,7 @@ int extract_run(const struct wp_context *context, const struct args *a)
         .caches_only = a->caches_only,
         .restamp = a->restamp,
         .relocate = a->relocate,
+        .from = a->from,
         .retarget = a->retarget,
         .prune = a->prune,
         .trust = string_list_values(&a->trust),

@@ -35,6 +35,7 @@ enum {
     OPT_USER,
     OPT_STRIP,
     OPT_MAX_SIZE,
+    OPT_FROM,
     OPT_IF_NEEDED,
     OPT_REPLACE,
     OPT_NUMERIC_OWNER,

@@ -459,6 +459,9 @@ struct wp_extract_options {
      * signed with none of them is refused, and so is one that differs from its manifest. NULL:
      * signatures say nothing. */
     const char *const *trust;
+    /* A directory with a tree that was extracted or sealed earlier: files whose content it has are
+     * cloned or copied from there. NULL: with `replace`, what is replaced; else none. */
+    const char *from;
     WP_RESERVED(4);
 };
 
@@ -474,6 +477,7 @@ struct wp_extract_result {
     size_t lost;             /* of those, not valid now */
     size_t relocated;        /* files rewritten for a new path of their environment */
     size_t restamped;        /* indexes changed to fit times that could not be set */
+    size_t reused;           /* files whose content was taken from an earlier tree */
     size_t sources, matched; /* with caches_only: sources of indexes; those that are the same */
     size_t left_out; /* indexes that were not taken, as a file that their code came from is not the
                         same in the tree; with caches_only of sources that are the same */

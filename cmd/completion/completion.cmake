@@ -48,7 +48,7 @@ endfunction()
 # How bash, zsh and fish complete an argument of that name.
 set(actions
     "^(ARCHIVE|OUT|FILE|KEY.pem|PUB.pem)$" "_warmpack_names -f" "_files" "-r -F"
-    "^(DIR|PATH)$" "_warmpack_names -d" "_files -/" "-x -a '(__fish_complete_directories)'"
+    "^(DIR|PATH|OLD)$" "_warmpack_names -d" "_files -/" "-x -a '(__fish_complete_directories)'"
     "^PY$" "_warmpack_names -c" "_command_names -e" "-x -a '(__fish_complete_command)'"
     "^(USER|NAME.*UID)" "_warmpack_words -u" "_users" "-x -a '(__fish_complete_users)'"
     "^NAME.*GID" "_warmpack_words -g" "_groups" "-x -a '(__fish_complete_groups)'"

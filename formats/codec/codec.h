@@ -37,6 +37,10 @@ struct codec {
      * as `pointer` makes it? Then *OFFSET is what it stored. */
     size_t pointer_size; /* 0: it has none */
     bool (*read_pointer)(const unsigned char *bytes, uint64_t *offset);
+    /* How long is the piece that begins AT in FD's file, as it says itself: 1, *SIZE and *PLAIN,
+     * which it unpacks to; 0: it does not say; negative errno. FD's position stays. NULL: there are
+     * none. */
+    int (*measure)(int fd, uint64_t at, uint64_t *size, uint64_t *plain);
     /* The first bytes of the plain stream of FD's file: their number, at most N, or negative errno.
      * FD's position stays. */
     ssize_t (*peek)(int fd, void *out, size_t n);

@@ -158,6 +158,7 @@ const struct codec codec_gzip = {
     .begins = gzip_recognises,
     .pointer_size = POINTER_SIZE,
     .read_pointer = gzip_read_pointer,
+    .measure = gzip_measure,
     .peek = gzip_peek,
     .open = gzip_open,
 };

@@ -42,6 +42,7 @@ int gzip_open(struct source **out, int fd, const void *prefix, size_t prefix_siz
               struct pool *pool, struct wp_error *err);
 
 ssize_t gzip_peek(int fd, void *out, size_t n);
+int gzip_measure(int fd, uint64_t at, uint64_t *size, uint64_t *plain); /* codec.measure */
 
 /* Any gzip data as a stream; see struct piece_ops. */
 void *gzip_stream_new(struct input *in, bool had_pieces);

@@ -4,6 +4,7 @@
 
 #include <libdeflate.h>
 
+#include "base/file.h"
 #include "crc.h"
 
 enum {
@@ -101,4 +102,25 @@ int gzip_open(struct source **out, int fd, const void *prefix, size_t prefix_siz
 ssize_t gzip_peek(int fd, void *out, size_t n)
 {
     return pieces_peek(&gzip_pieces, fd, out, n);
+}
+
+int gzip_measure(int fd, uint64_t at, uint64_t *size, uint64_t *plain)
+{
+    unsigned char h[FIXED_HEADER + 2 + MAX_EXTRA], length[4];
+    ssize_t n = file_read_at(fd, h, sizeof(h), at);
+    size_t extra = n < FIXED_HEADER + 2 ? 0 : h[10] | (size_t)h[11] << 8;
+    uint32_t deflated;
+
+    if (n < FIXED_HEADER + 2)
+        return n < 0 ? (int)n : 0;
+    if (h[0] != GZIP_MAGIC_0 || h[1] != GZIP_MAGIC_1 || h[2] != GZIP_DEFLATE ||
+        h[3] != GZIP_FEXTRA || extra > (size_t)n - FIXED_HEADER - 2)
+        return 0;
+    deflated = find_size(h + FIXED_HEADER + 2, extra);
+    *size = FIXED_HEADER + 2 + extra + deflated + GZIP_TRAILER_SIZE;
+    n = deflated ? file_read_at(fd, length, sizeof(length), at + *size - sizeof(length)) : 0;
+    if (n < (ssize_t)sizeof(length))
+        return n < 0 ? (int)n : 0;
+    *plain = get_le32(length);
+    return 1;
 }

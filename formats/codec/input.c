@@ -99,6 +99,24 @@ void input_skip(struct input *in, size_t n)
         in->pos += n;
 }
 
+int input_seek(struct input *in, uint64_t offset)
+{
+    const unsigned char *data;
+
+    while (in->front_pos < in->front.size || in->pos < in->end) {
+        uint64_t left = offset - input_position(in);
+        ssize_t n = input_look(in, &data);
+
+        input_skip(in, (uint64_t)n < left ? (size_t)n : (size_t)left);
+        if ((uint64_t)n >= left)
+            return 0;
+    }
+    if (lseek(in->fd, (off_t)(offset - input_position(in)), SEEK_CUR) < 0)
+        return -errno;
+    in->total = offset;
+    return 0;
+}
+
 int input_take(struct input *in, struct buf *to, size_t n)
 {
     int r = buf_reserve(to, n);

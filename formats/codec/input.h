@@ -37,6 +37,8 @@ ssize_t input_look(struct input *in, const unsigned char **data);
 /* How many bytes have been taken: where the next one stands in the archive. */
 uint64_t input_position(const struct input *in);
 void input_skip(struct input *in, size_t n); /* N: at most what input_look said */
+/* Goes on at OFFSET of the archive, a file, which must not lie before. 0 or negative errno. */
+int input_seek(struct input *in, uint64_t offset);
 
 /* Appends N bytes to TO: 1; 0 where the end came first (what there was is appended); negative
  * errno. */

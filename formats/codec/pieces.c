@@ -12,6 +12,9 @@
 #include "runahead.h"
 #include "stream/pipeline.h"
 
+/* Where something is left out, the pieces must be what they say. */
+#define TEXT_GAP "the archive is damaged: its parts are not what they say"
+
 struct piece_source {
     struct source base;
     const struct piece_ops *ops;
@@ -24,6 +27,9 @@ struct piece_source {
     size_t budget;           /* bytes, raw and plain, at which no further piece is read */
     size_t flying;           /* raw bytes of the pieces in flight */
     struct piece *held;      /* given to the consumer */
+    struct source_gap *gaps; /* pieces that are left out; owned */
+    size_t gap_count, gaps_done;
+    uint64_t gap; /* before what the stream begins with */
     bool had_pieces;
     bool no_more_pieces; /* what follows is for the stream: REST, then the input */
     struct buf rest;
@@ -83,6 +89,35 @@ static bool is_full(const struct piece_source *s)
     return s->flying > 0 && s->flying + chunks_held(s->chunks) >= s->budget;
 }
 
+/* Steps over what is left out here, *GAP bytes of the stream. 0 or negative errno. */
+static int step_over_gaps(struct piece_source *s, uint64_t *gap)
+{
+    int r = 0;
+
+    for (*gap = 0; r == 0 && s->gaps_done < s->gap_count; s->gaps_done++) {
+        const struct source_gap *g = &s->gaps[s->gaps_done];
+
+        if (g->at != input_position(&s->in))
+            break;
+        *gap += g->plain;
+        r = input_seek(&s->in, g->end);
+    }
+    return r;
+}
+
+/* Reads the next piece that is wanted: 1; anything else: what comes is for the stream. */
+static int scan(struct piece_source *s, struct piece *p)
+{
+    int r = step_over_gaps(s, &p->gap);
+
+    p->place = input_position(&s->in);
+    if (r == 0)
+        r = s->ops->scan(&s->in, p);
+    if (r == 1 && !(p->plain = chunk_new(s->chunks, p->plain_size)))
+        return -ENOMEM;
+    return r;
+}
+
 static void read_pieces_ahead(struct piece_source *s)
 {
     struct piece *p;
@@ -91,14 +126,14 @@ static void read_pieces_ahead(struct piece_source *s)
         buf_clear(&p->raw);
         p->body = 0;
         p->plain_size = 0;
-        p->place = input_position(&s->in);
-        if (s->ops->scan(&s->in, p) == 1 && (p->plain = chunk_new(s->chunks, p->plain_size))) {
+        if (scan(s, p) == 1) {
             s->flying += p->raw.size;
             s->had_pieces = true;
             pipeline_submit(s->pieces);
         } else {
             /* A failing read fails again in the stream, which then says so in its turn. */
             s->no_more_pieces = true;
+            s->gap = p->gap;
             s->rest = p->raw;
             p->raw = (struct buf){0};
         }
@@ -136,9 +171,12 @@ static ssize_t pull_piece(struct piece_source *s, const void **data, struct wp_e
         struct piece *p = pipeline_wait_oldest(s->pieces);
         if (!p)
             return 0;
+        if (p->is_bad && s->gap_count)
+            return damaged(s, TEXT_GAP, err);
         if (p->is_bad)
             return give_back_from(s, p) < 0 ? error_nomem(err) : 0;
         s->held = p;
+        s->base.gap += p->gap;
         if (p->plain_size > 0) {
             s->base.place = p->place;
             *data = p->plain->data;
@@ -171,9 +209,13 @@ static ssize_t pull(struct source *base, const void **data, struct wp_error *err
 
     if (s->has_failed)
         return error_nomem(err);
+    base->gap = 0;
     if (s->pieces) {
         s->in.interrupted = base->interrupted;
         n = pull_piece(s, data, err);
+        /* A stream has no pieces that could be left out. */
+        if (n == 0 && s->gaps_done < s->gap_count)
+            n = damaged(s, TEXT_GAP, err);
         if (n == 0)
             n = begin_stream(s, err);
         if (n != 0) {
@@ -181,6 +223,8 @@ static ssize_t pull(struct source *base, const void **data, struct wp_error *err
             return n;
         }
     }
+    base->gap += s->gap;
+    s->gap = 0;
     n = runahead_next(s->ahead, data, &what);
     base->place = runahead_place(s->ahead);
     if (n < 0 && what)
@@ -209,6 +253,19 @@ static bool ending(struct source *base, void *out, size_t n, uint64_t *size)
     return true;
 }
 
+static int leave_out(struct source *base, const struct source_gap *gaps, size_t n)
+{
+    struct piece_source *s = (struct piece_source *)base;
+
+    s->gaps = reallocarray(s->gaps, n ? n : 1, sizeof *s->gaps);
+    if (!s->gaps)
+        return -ENOMEM;
+    if (n)
+        memcpy(s->gaps, gaps, n * sizeof *gaps);
+    s->gap_count = n;
+    return 0;
+}
+
 static void free_source(struct source *base)
 {
     struct piece_source *s = (struct piece_source *)base;
@@ -220,6 +277,7 @@ static void free_source(struct source *base)
     chunks_free(s->chunks);
     buf_free(&s->rest);
     input_free(&s->in);
+    free(s->gaps);
     free(s->name);
     free(s);
 }
@@ -235,7 +293,11 @@ int pieces_open(struct source **out, const struct piece_ops *ops, int fd, const 
 
     if (!s)
         return error_nomem(err);
-    s->base = (struct source){.pull = pull, .share = share, .free = free_source, .ending = ending};
+    s->base = (struct source){.pull = pull,
+                              .share = share,
+                              .free = free_source,
+                              .leave_out = leave_out,
+                              .ending = ending};
     s->ops = ops;
     s->pool = pool;
     s->budget = slots * 2 * ops->typical;

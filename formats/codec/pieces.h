@@ -22,6 +22,7 @@
 struct piece {
     struct buf raw;      /* all of it, as it stands in the archive */
     uint64_t place;      /* where in the archive it begins */
+    uint64_t gap;        /* bytes of the stream that were left out before it */
     size_t body;         /* where in RAW its payload begins */
     size_t plain_size;   /* as the piece says; set by scan */
     struct chunk *plain; /* PLAIN_SIZE bytes; kept while the piece is in flight */

@@ -104,6 +104,7 @@ const struct codec codec_zstd = {
     .begins = begins_frame,
     .pointer_size = POINTER_SIZE,
     .read_pointer = zstd_read_pointer,
+    .measure = zstd_measure,
     .peek = zstd_peek,
     .open = zstd_open,
 };

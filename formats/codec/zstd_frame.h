@@ -23,6 +23,7 @@ int zstd_open(struct source **out, int fd, const void *prefix, size_t prefix_siz
               struct pool *pool, struct wp_error *err);
 
 ssize_t zstd_peek(int fd, void *out, size_t n);
+int zstd_measure(int fd, uint64_t at, uint64_t *size, uint64_t *plain); /* codec.measure */
 
 /* Any zstd data as a stream; see struct piece_ops. */
 void *zstd_stream_new(struct input *in, bool had_pieces);

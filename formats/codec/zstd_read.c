@@ -4,6 +4,7 @@
 
 #include <zstd.h>
 
+#include "base/file.h"
 #include "zstd_frame.h"
 
 enum {
@@ -12,29 +13,42 @@ enum {
     SLACK = 4096,              /* bytes of headers, and of empty blocks, that a frame may have */
 };
 
+/* How many bytes of a frame header follow its DESCRIPTOR, of which the last *N are the content's
+ * size; 0: that is not told. */
+static size_t rest_of_header(unsigned descriptor, size_t *n)
+{
+    static const size_t id_sizes[4] = {0, 1, 2, 4};
+    static const size_t size_sizes[4] = {0, 2, 4, 8};
+    const bool is_single = descriptor & 0x20;
+
+    *n = size_sizes[descriptor >> 6];
+    if (*n == 0 && is_single)
+        *n = 1;
+    if (*n == 0 || descriptor & 0x08) /* a reserved bit */
+        return 0;
+    return (is_single ? 0 : 1) + id_sizes[descriptor & 3] + *n;
+}
+
+/* The number in the N bytes before END. */
+static uint64_t content_size(const unsigned char *end, size_t n)
+{
+    uint64_t size = n == 2 ? 256 : 0;
+
+    for (size_t i = 0; i < n; i++)
+        size += (uint64_t)end[i - n] << 8 * i;
+    return size;
+}
+
 /* Appends the rest of a frame header, of which magic number and descriptor are there, and sets
  * *SIZE to the content's size: 1; 0: it is not told. */
 static int scan_header(struct input *in, struct buf *raw, uint64_t *size)
 {
-    static const size_t id_sizes[4] = {0, 1, 2, 4};
-    static const size_t size_sizes[4] = {0, 2, 4, 8};
-    unsigned descriptor = raw->data[4];
-    bool is_single = descriptor & 0x20;
-    size_t n = size_sizes[descriptor >> 6];
+    size_t n, rest = rest_of_header(raw->data[4], &n);
+    int r = rest ? input_take(in, raw, rest) : 0;
 
-    if (n == 0 && is_single)
-        n = 1;
-    if (n == 0 || descriptor & 0x08) /* a reserved bit */
-        return 0;
-    int r = input_take(in, raw, (is_single ? 0 : 1) + id_sizes[descriptor & 3] + n);
-    if (r != 1)
-        return r;
-    *size = 0;
-    for (size_t i = 0; i < n; i++)
-        *size |= (uint64_t)raw->data[raw->size - n + i] << 8 * i;
-    if (n == 2)
-        *size += 256;
-    return 1;
+    if (r == 1)
+        *size = content_size(raw->data + raw->size, n);
+    return r;
 }
 
 /* Appends the blocks of a frame, and its checksum. */
@@ -128,4 +142,47 @@ int zstd_open(struct source **out, int fd, const void *prefix, size_t prefix_siz
 ssize_t zstd_peek(int fd, void *out, size_t n)
 {
     return pieces_peek(&zstd_pieces, fd, out, n);
+}
+
+/* The size of the blocks of a frame, which begin AT, with their headers: 1; 0: they are none. */
+static int measure_blocks(int fd, uint64_t at, uint64_t *size)
+{
+    unsigned char h[3];
+    bool is_last = false;
+
+    for (*size = 0; !is_last;) {
+        ssize_t n = file_read_at(fd, h, sizeof(h), at + *size);
+        uint32_t header = h[0] | (uint32_t)h[1] << 8 | (uint32_t)h[2] << 16;
+
+        if (n < (ssize_t)sizeof(h))
+            return n < 0 ? (int)n : 0;
+        is_last = header & 1;
+        if ((header >> 1 & 3) == 3 || header >> 3 > MAX_BLOCK)
+            return 0;
+        *size += sizeof(h) + ((header >> 1 & 3) == 1 ? 1 : header >> 3);
+    }
+    return 1;
+}
+
+int zstd_measure(int fd, uint64_t at, uint64_t *size, uint64_t *plain)
+{
+    unsigned char start[18]; /* the longest header */
+    ssize_t n = file_read_at(fd, start, sizeof(start), at);
+    size_t digits, rest;
+    int r;
+
+    if (n < 8)
+        return n < 0 ? (int)n : 0;
+    if (is_skippable(get_le32(start))) {
+        *size = 8 + (uint64_t)get_le32(start + 4);
+        *plain = 0;
+        return 1;
+    }
+    rest = get_le32(start) == FRAME_MAGIC ? rest_of_header(start[4], &digits) : 0;
+    if (rest == 0 || (size_t)n < 5 + rest)
+        return 0;
+    *plain = content_size(start + 5 + rest, digits);
+    r = measure_blocks(fd, at + 5 + rest, size);
+    *size += 5 + rest + (start[4] & 0x04 ? 4 : 0); /* with a checksum */
+    return r;
 }

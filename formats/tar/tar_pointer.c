@@ -67,9 +67,8 @@ static int open_at(struct format_reader **out, const struct codec *codec, int fd
     return rc < 0 ? rc : tar_open_reader(out, &in, o, err);
 }
 
-/* The name that the archive's first header gives its manifest: 1; 0: it gives none. */
-static int read_mark(const struct codec *codec, int fd, const struct format_open_options *o,
-                     char **name, struct wp_error *err)
+int tar_read_mark(const struct codec *codec, int fd, const struct format_open_options *o,
+                  char **name, struct wp_error *err)
 {
     enum { ENOUGH = 16 << 10 }; /* bytes, for the header and the longest name */
     _cleanup_(free_reader) struct format_reader *r = NULL;
@@ -106,7 +105,7 @@ int tar_pointed_manifest(const struct codec *codec, int fd, const char *name, st
 
     if (!is_pointed && codec != &codec_none)
         return 0;
-    rc = read_mark(codec, fd, &o, &marked, &ignored);
+    rc = tar_read_mark(codec, fd, &o, &marked, &ignored);
     if (rc == 1 && !is_pointed)
         rc = tar_look_back(fd, MANIFEST_LARGEST, &offset);
     if (rc == 1)

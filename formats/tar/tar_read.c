@@ -236,6 +236,23 @@ static int read_entry(struct tar_reader *r, struct wp_error *err)
     return rc < 0 ? rc : make_entry(r, err);
 }
 
+/* To the next entry, over what is left of this one. */
+static int step(struct tar_reader *r, struct wp_error *err)
+{
+    const bool is_planned = r->planned < r->plan.count;
+    int rc = is_planned ? tar_read_planned(r, err) : tar_stream_skip(&r->in, r->stored, err);
+
+    if (rc == 0 && !is_planned)
+        rc = tar_stream_skip(&r->in, r->padding, err);
+    r->stored = r->offset = r->run_done = 0;
+    r->padding = 0;
+    r->run = 0;
+    if (rc != 0)
+        return rc;
+    rc = read_entry(r, err);
+    return is_planned && rc >= 0 ? tar_read_check_planned(r, err) : rc;
+}
+
 static int reader_next(struct format_reader *base, const struct entry **e, struct wp_error *err)
 {
     struct tar_reader *r = reader_of(base);
@@ -248,15 +265,9 @@ static int reader_next(struct format_reader *base, const struct entry **e, struc
     entry_clear(&r->entry);
     sparse_clear(&r->map);
     r->sparse = false;
-    rc = tar_stream_skip(&r->in, r->stored, err);
-    if (rc == 0)
-        rc = tar_stream_skip(&r->in, r->padding, err);
-    r->stored = r->offset = r->run_done = 0;
-    r->padding = 0;
-    r->run = 0;
-    if (rc == 0)
-        rc = read_entry(r, err);
+    rc = step(r, err);
     r->failed = rc < 0 ? rc : 0;
+    r->base.misled |= rc < 0 && r->plan.count > 0;
     note_position(r);
     *e = &r->entry;
     return rc;
@@ -289,8 +300,10 @@ static int reader_data(struct format_reader *base, const void **data, size_t *n,
     if (r->entry.type != ENTRY_FILE || (max = piece(r)) == 0)
         return 0;
     got = tar_stream_some(&r->in, max, data, err);
-    if (got <= 0)
+    if (got <= 0) {
+        r->base.misled |= r->plan.count > 0;
         return r->failed = got < 0 ? (int)got : tar_stream_cut(&r->in, err);
+    }
     *n = (size_t)got;
     *offset = r->offset;
     r->offset += (uint64_t)got;
@@ -324,6 +337,7 @@ static void reader_free(struct format_reader *base)
     tar_member_clear(&r->member);
     entry_clear(&r->entry);
     sparse_clear(&r->map);
+    tar_plan_clear(&r->plan);
     if (r->fd >= 0)
         close(r->fd);
     free(r->name);
@@ -338,6 +352,8 @@ int tar_open_reader(struct format_reader **out, const struct tar_input *in,
                                                  .data = reader_data,
                                                  .share = reader_share,
                                                  .manifest = reader_manifest,
+                                                 .expect = tar_read_expect,
+                                                 .rewind = tar_read_rewind,
                                                  .free = reader_free};
     struct tar_reader *r = calloc(1, sizeof(*r));
 

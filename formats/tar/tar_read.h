@@ -9,6 +9,7 @@
 #include "sparse.h"
 #include "tar.h"
 #include "tar_entry.h"
+#include "tar_plan.h"
 #include "tar_stream.h"
 
 /* Where something begins: in the tar, and in the archive that holds it packed. */
@@ -33,6 +34,8 @@ struct tar_reader {
     struct place manifest_place; /* of the last one */
     bool says_place;             /* and its comment says where it begins: */
     uint64_t said_place;
+    struct tar_plan plan; /* empty: everything is read */
+    size_t planned;       /* entries of it that have been given */
     struct pax global;
     struct tar_member member;
     struct entry entry;
@@ -58,6 +61,17 @@ int tar_explain(const struct tar_reader *r, int rc, const char *what, struct wp_
 
 /* The comment of the manifest, which has been read, says where it begins, and it is there. */
 bool tar_manifest_says_its_place(const struct tar_reader *r);
+
+/* ---- tar_read_plan.c: format_reader_ops.expect and rewind, and what they lead to */
+
+int tar_read_expect(struct format_reader *base, const struct format_expected *x,
+                    struct wp_error *err);
+int tar_read_rewind(struct format_reader *base, struct wp_error *err);
+/* The next entry of the plan: 1, where it is given from there; 0, where it is to be read from here;
+ * or negative errno. */
+int tar_read_planned(struct tar_reader *r, struct wp_error *err);
+/* It has been read: is it what was planned? 1 or -EBADMSG. */
+int tar_read_check_planned(struct tar_reader *r, struct wp_error *err);
 
 /* ---- tar_read_map.c */
 

@@ -2,6 +2,7 @@
 
 #include "tar_stream.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +18,8 @@ static int next_run(struct tar_stream *s, struct wp_error *err)
     if (got <= 0)
         return (int)got;
     s->run = run;
-    s->left = (size_t)got;
+    s->size = s->left = (size_t)got;
+    s->gap = s->source->gap;
     return 1;
 }
 
@@ -28,6 +30,8 @@ ssize_t tar_stream_some(struct tar_stream *s, uint64_t max, const void **data, s
 
     if (r <= 0)
         return r;
+    if (s->gap)
+        return error_set(err, EBADMSG, s->name, "what was left out is needed");
     n = s->left < max ? s->left : (size_t)max;
     *data = s->run;
     s->run += n;
@@ -83,11 +87,29 @@ static bool step_over(struct tar_stream *s, uint64_t n)
     return true;
 }
 
+/* Does a gap come next? Takes at most *N bytes of it off *N. */
+static bool skip_gap(struct tar_stream *s, uint64_t *n)
+{
+    const uint64_t part = s->gap < *n ? s->gap : *n;
+
+    s->gap -= part;
+    s->offset += part;
+    *n -= part;
+    return part > 0;
+}
+
 int tar_stream_skip(struct tar_stream *s, uint64_t n, struct wp_error *err)
 {
     while (n > 0) {
+        int r;
+
         if (step_over(s, n))
             return 0;
+        r = s->left > 0 ? 1 : next_run(s, err);
+        if (r < 0)
+            return r;
+        if (skip_gap(s, &n))
+            continue;
         const void *data;
         ssize_t got = tar_stream_some(s, n, &data, err);
 
@@ -105,10 +127,8 @@ int tar_stream_place(struct tar_stream *s, uint64_t *place, struct wp_error *err
     int r;
 
     *place = SOURCE_NO_PLACE;
-    if (s->left > 0)
-        return 0;
-    r = next_run(s, err);
-    if (r > 0)
+    r = s->left > 0 ? 1 : next_run(s, err);
+    if (r > 0 && s->left == s->size && s->gap == 0)
         *place = s->source->place;
     return r < 0 ? r : 0;
 }

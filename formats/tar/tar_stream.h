@@ -12,7 +12,9 @@ struct tar_stream {
     const char *name;      /* of the archive, for messages; borrowed */
     int seek_fd;           /* what the source reads, where that can be stepped over; -1 */
     const unsigned char *run;
-    size_t left;     /* bytes of the run not yet handed out */
+    size_t size;     /* bytes of the run */
+    size_t left;     /* of them, not yet handed out */
+    uint64_t gap;    /* bytes before the run that were left out, and can only be skipped */
     uint64_t offset; /* bytes handed out so far */
     size_t pulls;    /* runs that the source has given, and steps over its bytes */
 };

@@ -72,6 +72,14 @@ struct format_writer_ops {
     void (*free)(struct format_writer *w);
 };
 
+/* What a caller knows who has read the manifest: the archive's entries in their order, apart from
+ * the manifest itself, and whose content he is going to ask for. */
+struct format_expected {
+    const struct entry *entries; /* those that are `absent` are not in the archive; borrowed */
+    const bool *wanted;          /* by number; borrowed */
+    size_t count;
+};
+
 struct format_reader {
     const struct format_reader_ops *ops;
     char *mark;        /* after the first next(): the path of the manifest that the archive says
@@ -80,6 +88,7 @@ struct format_reader {
                           are taken from there */
     bool has_program;  /* zip: something stands before the archive, such as what unpacks it */
     bool has_comment;  /* zip: one that is not ours */
+    bool misled;       /* after a failure: the archive is not as was expected (`expect`) */
     uint64_t consumed; /* bytes of the archive read so far, for progress */
 };
 
@@ -102,6 +111,12 @@ struct format_reader_ops {
      * this cannot be done, and nothing was consumed; negative errno. Call before next(). */
     int (*manifest)(struct format_reader *r, struct buf *path, struct buf *text,
                     struct wp_error *err);
+    /* May be NULL. Before the first next(): parts of the archive that hold no content which is
+     * wanted are not read from now on, and their entries are given as they are expected. X lives as
+     * long as the reader. 1; 0: this cannot be done; negative errno. */
+    int (*expect)(struct format_reader *r, const struct format_expected *x, struct wp_error *err);
+    /* With `expect`: back to the beginning, and nothing is expected any more. */
+    int (*rewind)(struct format_reader *r, struct wp_error *err);
     void (*free)(struct format_reader *r);
 };
 

@@ -11,6 +11,12 @@
 #include "base/error.h"
 #include "chunk.h"
 
+/* Pieces that are not wanted. */
+struct source_gap {
+    uint64_t at, end; /* in the archive: where the first begins, and the last ends */
+    uint64_t plain;   /* bytes that they say they unpack to */
+};
+
 struct source {
     /* The next run of bytes, as long as is convenient: their number, with *DATA pointing at
      * them until the next call; 0 at the end; negative errno with ERR filled. */
@@ -25,6 +31,11 @@ struct source {
     /* Of a source that unpacks pieces (gzip members, zstd frames): where in the archive the piece
      * begins with which the last run begins; SOURCE_NO_PLACE where it begins within one. */
     uint64_t place;
+    /* Of such a source that reads a file, may be NULL: the N GAPS (copied), in their order, are not
+     * read; before the first pull. 0 or -ENOMEM. Then GAP, after a pull, is how many bytes of the
+     * stream were left out before the run. */
+    int (*leave_out)(struct source *s, const struct source_gap *gaps, size_t n);
+    uint64_t gap;
     /* Of such a source, may be NULL: copies the last N bytes read of the archive, which has *SIZE
      * up to here. False: it has not as many, or they are not kept. */
     bool (*ending)(struct source *s, void *out, size_t n, uint64_t *size);

@@ -70,6 +70,13 @@ struct unpack {
     struct retarget_who who; /* with --retarget */
     char *state;             /* digest of the options, for state.jsonl; owned */
     struct trust trust;      /* whose archives are taken */
+    bool is_again;           /* the archive is not as its manifest says: all of it is read */
+    struct {
+        char *home;   /* as unpacked; NULL: not known before the entries; owned */
+        bool *taken;  /* by number in the manifest: content that is staged already; owned */
+        bool *wanted; /* likewise: that comes from the archive; owned */
+        struct format_expected expected;
+    } earlier;
 };
 
 /* Path of an archive name after --strip-components; NULL with *GONE where nothing is left. Names
@@ -143,6 +150,16 @@ int unpack_stage_manifest(struct unpack *unpack, const struct entry *e, struct w
 /* Where the format holds less than the manifest, or the archive is to be of somebody who is
  * trusted, reads that first. */
 int unpack_read_recorded(struct unpack *unpack, struct wp_error *err);
+
+/* ---- earlier.c: content that an earlier tree has (--from, --replace) */
+/* May there be one? */
+bool unpack_has_earlier(const struct unpack *unpack);
+/* Stages the files whose content it has, where the manifest has been read, and tells the reader
+ * that they are not wanted. */
+int unpack_take_earlier(struct unpack *unpack, struct wp_error *err);
+/* Is ITEM, a file of the archive, staged by that? Then its digest is set. */
+bool unpack_is_taken(struct unpack *unpack, struct unpacked *item);
+void unpack_earlier_clear(struct unpack *unpack);
 
 /* ---- links.c: hard links and symlinks */
 /* Notes hard link ITEM, whose target is what has that name now. Where EARLIER, which has ITEM's own

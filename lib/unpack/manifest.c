@@ -38,11 +38,21 @@ static int check_trust(const struct unpack *unpack, const char *path, struct wp_
     return r;
 }
 
+/* The directory of the manifest at PATH of the archive, as unpacked. Allocated; NULL on no memory.
+ */
+static char *home_of(const struct unpack *unpack, const char *path)
+{
+    bool gone;
+    _cleanup_free_ char *name = unpack_name(unpack, path, &gone);
+
+    return name ? path_dir(name) : NULL;
+}
+
 int unpack_read_recorded(struct unpack *unpack, struct wp_error *err)
 {
     _cleanup_buf_ struct buf path = {0}, text = {0};
     /* With keys, too, nothing is to be unpacked that is refused in the end. */
-    int r = unpack->a->reader->is_rounded || unpack->trust.count
+    int r = unpack->a->reader->is_rounded || unpack->trust.count || unpack_has_earlier(unpack)
                 ? unpack->a->reader->ops->manifest(unpack->a->reader, &path, &text, err)
                 : 0;
 
@@ -53,16 +63,16 @@ int unpack_read_recorded(struct unpack *unpack, struct wp_error *err)
     sha256_of(text.data, text.size, unpack->text_sha256);
     unpack->text_size = text.size;
     unpack->is_recorded = true;
+    unpack->earlier.home = home_of(unpack, (const char *)path.data);
+    if (!unpack->earlier.home)
+        return error_nomem(err);
     r = manifest_read_once(&unpack->manifest, &text, (const char *)path.data, unpack->a->pool, err);
     return r < 0 ? r : check_trust(unpack, (const char *)path.data, err);
 }
 
 static int find_home(struct unpack *unpack, const struct entry *e, struct wp_error *err)
 {
-    bool gone;
-    _cleanup_free_ char *name = unpack_name(unpack, e->path, &gone);
-
-    unpack->home = name ? path_dir(name) : NULL;
+    unpack->home = home_of(unpack, e->path);
     return unpack->home ? 0 : error_nomem(err);
 }
 

@@ -72,7 +72,9 @@ static int stage_entry(struct unpack *unpack, struct unpack_files *files, struct
         return r;
     if (item->e.type == ENTRY_DIR)
         return create_dir(unpack->tree, item->e.path, create_mode(&unpack->policy, &item->e), err);
-    return item->e.type == ENTRY_FILE ? unpack_files_add(files, item, err) : 0;
+    if (item->e.type != ENTRY_FILE || unpack_is_taken(unpack, item))
+        return 0;
+    return unpack_files_add(files, item, err);
 }
 
 /* Takes the current entry, which is not the manifest. */
@@ -225,7 +227,7 @@ static void expect_all(const struct unpack *unpack)
     struct format_reader *reader = unpack->a->reader;
     const bool some = unpack->o->caches_only || (unpack->o->patterns && *unpack->o->patterns);
 
-    if (reader->ops->expect_all && !some)
+    if (reader->ops->expect_all && !some && !unpack_has_earlier(unpack))
         reader->ops->expect_all(reader);
 }
 
@@ -259,6 +261,8 @@ static int stage_all(struct unpack *unpack, struct wp_error *err)
 
     expect_all(unpack);
     r = unpack_read_recorded(unpack, err);
+    if (r == 0)
+        r = unpack_take_earlier(unpack, err);
     if (r == 0)
         r = stage_entries(unpack, err);
     if (r == 0)
@@ -378,6 +382,7 @@ static void clear(struct unpack *unpack)
     retarget_who_clear(&unpack->who);
     free(unpack->state);
     trust_clear(&unpack->trust);
+    unpack_earlier_clear(unpack);
 }
 
 static int begin(struct unpack *unpack, struct wp_error *err)
@@ -401,10 +406,12 @@ static int begin(struct unpack *unpack, struct wp_error *err)
     return unpack->state ? 0 : error_nomem(err);
 }
 
-int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
-               struct wp_extract_result *result, struct wp_error *err)
+/* IS_AGAIN: all of the archive is read. */
+static int run(struct wp_archive *a, const struct wp_extract_options *o,
+               struct wp_extract_result *result, bool is_again, struct wp_error *err)
 {
-    struct unpack unpack = {.o = o, .a = a, .result = result, .own_target = -1};
+    struct unpack unpack = {
+        .o = o, .a = a, .result = result, .own_target = -1, .is_again = is_again};
     int r;
 
     *result = (struct wp_extract_result){0};
@@ -435,6 +442,24 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
     clear(&unpack);
     if (r < 0)
         wp_extract_result_clear(result);
+    return r;
+}
+
+int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
+               struct wp_extract_result *result, struct wp_error *err)
+{
+    struct wp_error why = {0};
+    int r = run(a, o, result, false, &why);
+
+    /* Nothing has been committed. What is wrong with the archive, if anything, reading it tells. */
+    if (r < 0 && r != -EINTR && r != -ENOMEM && a->reader->misled) {
+        why = (struct wp_error){0};
+        r = a->reader->ops->rewind(a->reader, &why);
+        if (r == 0)
+            r = run(a, o, result, true, &why);
+    }
+    if (r < 0 && err)
+        *err = why;
     return r;
 }
 

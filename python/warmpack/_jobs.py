@@ -60,14 +60,16 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
             runtime_root: PathOrPaths = None, restamp: Optional[str] = None,
             mtime: Optional[str] = None, relocate: bool = False, no_relocate: bool = False,
             retarget: Optional[PathLike] = None, prune: bool = False,
-            exclude: Union[str, Sequence[str], None] = None, if_needed: bool = False,
+            exclude: Union[str, Sequence[str], None] = None,
+            from_tree: Optional[PathLike] = None, if_needed: bool = False,
             replace: bool = False, keep_old_files: bool = False, caches_only: bool = False,
             preserve_permissions: bool = False, no_same_owner: bool = False,
             numeric_owner: bool = False,
             trust: PathOrPaths = None, threads: Optional[int] = None,
             env: Optional[Mapping[str, str]] = None) -> ExtractResult:
     """Unpacks ARCHIVE, or the members that match PATTERNS, into DIRECTORY so that every cache
-    index stays valid; "lost" of the result counts those that did not."""
+    index stays valid; "lost" of the result counts those that did not. FROM_TREE is a tree that was
+    extracted or sealed earlier: what it has already is taken from there."""
     words = options(strip_components=strip_components, layout=layout, cache_dir=cache_dir,
                     user=user, runtime_root=runtime_root, restamp=restamp, mtime=mtime,
                     relocate=relocate, no_relocate=no_relocate, retarget=retarget, prune=prune, exclude=exclude,
@@ -75,7 +77,7 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
                     keep_old_files=keep_old_files, caches_only=caches_only,
                     preserve_permissions=preserve_permissions, no_same_owner=no_same_owner,
                     numeric_owner=numeric_owner, trust=trust, threads=threads,
-                    directory=directory)
+                    directory=directory, **{"from": from_tree})
     with _url.local(archive) as file:
         return cast(ExtractResult, run(["extract", *words, *options(file=file), "--", *patterns],
                                        env))

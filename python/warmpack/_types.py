@@ -315,6 +315,7 @@ class _Placed(_Retargetable):
 class ExtractResult(_Placed):
     manifest: bool  # is there one
     unchanged: bool  # if_needed had nothing to do
+    reused: int  # files whose content an earlier tree had
 
 
 class RetargetResult(TypedDict):

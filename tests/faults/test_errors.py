@@ -81,6 +81,22 @@ def test_extract_drops_no_cache_for_an_error(faulty, packed, tmp_path):
     assert 5 < n < 399
 
 
+def test_an_earlier_tree_that_cannot_be_read_changes_nothing(warmpack, faulty, packed, tmp_path):
+    """Whichever file of it, or of the new tree, cannot be opened."""
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "old")
+    source, done = tmp_path / "out/app/pkg/k.py", 0
+    for n in range(1, 400):
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        r, happened = faulty("extract", "-f", "a.tgz", "-C", "out", "--from", "old",
+                             "--threads", "1", calls=",openat2,", n=n, errno=errno.ENFILE)
+        if not happened:
+            break
+        index = tmp_path / "out/app/pkg/__pycache__" / INDEX
+        done += r.returncode == 0
+        assert r.returncode != 0 or (index.exists() and source.read_text() == "y = 1\n"), (n, r)
+    assert 5 < n < 399 and done > 0
+
+
 def test_create_refuses_a_cache_root_that_it_cannot_search(warmpack, faulty, packed):
     for n in range(1, 200):
         r, happened = faulty("create", "-qf", "b.tgz", "--cache-dir", "c", "-C", "s", "app",

@@ -120,6 +120,31 @@ def test_after_a_kill_each_file_is_whole_and_the_next_run_completes(warmpack, tm
     assert killed > 0, "the run was too quick to be killed"
 
 
+@pytest.mark.parametrize("options", [["--from", "old"], ["--replace"]], ids=["from", "replace"])
+def test_after_a_kill_the_earlier_tree_is_whole_and_can_be_taken_from(warmpack, tmp_path, versions,
+                                                                      options):
+    """Which is another one than the target, or that itself."""
+    def prepare(_):
+        run("rm", "-rf", "out", cwd=tmp_path)
+        if options == ["--replace"]:
+            run("cp", "-a", "old", "out", cwd=tmp_path)
+
+    warmpack.ok("extract", "-qf", "1.tgz", "-C", "old")
+    old, (_, new) = look(tmp_path / "old", ours=True), versions
+    words = ["extract", "-qf", "2.tgz", "-C", "out", *options]
+    longest = duration(warmpack, tmp_path, *words, prepare=prepare)
+    for delay in moments(8, longest, str(options)):
+        prepare(tmp_path)
+        start_and_send(warmpack, words, delay, signal.SIGKILL)
+        assert_same(old, look(tmp_path / "old", ours=True))
+        if options == ["--replace"]:
+            there = contents(without_staging(look(tmp_path / "out")))
+            assert there in (contents(versions[0]), contents(new)), delay
+        assert warmpack.ok(*words).stderr == b""
+        assert_same(new, look(tmp_path / "out"))
+        assert not leftovers(tmp_path / "out")
+
+
 def test_after_a_kill_another_version_can_be_unpacked(warmpack, tmp_path, versions):
     """The next run need not be the same one."""
     old, new = versions

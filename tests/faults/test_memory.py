@@ -19,6 +19,8 @@ JOBS = {
     "create --caches-only": ("create", "--caches-only", "-qf", "x.tgz", "-C", "s", "app", *ONE),
     "extract": ("extract", "-qf", "a.tgz", "-C", "out", *ONE),
     "extract a zip": ("extract", "-qf", "a.zip", "-C", "out", *ONE),
+    "extract --from": ("extract", "-qf", "a.tgz", "-C", "out", "--from", "tree", *ONE),
+    "extract a zip --from": ("extract", "-qf", "a.zip", "-C", "out", "--from", "tree", *ONE),
     "extract with a cache root": ("extract", "-qf", "a.tgz", "-C", "out", "--cache-dir", "cd", *ONE),
     "extract --if-needed": ("extract", "--if-needed", "-qf", "a.tgz", "-C", "out", *ONE),
     "extract --if-needed again": ("extract", "--if-needed", "-qf", "a.tgz", "-C", "tree", *ONE),

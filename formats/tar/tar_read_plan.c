@@ -1,0 +1,108 @@
+/* Reads a tar by a plan, which leaves parts of it out. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "tar_pointer.h"
+#include "tar_read.h"
+
+static int misled(const struct tar_reader *r, struct wp_error *err)
+{
+    error_set(err, 0, r->name, "the archive does not hold what its manifest says");
+    return -EBADMSG;
+}
+
+int tar_read_planned(struct tar_reader *r, struct wp_error *err)
+{
+    const struct tar_planned *p = &r->plan.list[r->planned];
+
+    if (!p->is_left_out)
+        return p->at < r->in.offset ? misled(r, err)
+                                    : tar_stream_skip(&r->in, p->at - r->in.offset, err);
+    r->planned++;
+    return entry_copy(&r->entry, p->e) < 0 ? error_nomem(err) : 1;
+}
+
+int tar_read_check_planned(struct tar_reader *r, struct wp_error *err)
+{
+    const struct tar_planned *p = &r->plan.list[r->planned++];
+    const struct entry *e = &r->entry;
+
+    if (r->ended || strcmp(e->path, p->e ? p->e->path : r->base.mark) != 0)
+        return misled(r, err);
+    if (p->e && (r->in.offset != p->at + p->header || e->type != p->e->type ||
+                 (e->type == ENTRY_FILE && e->size != p->e->size)))
+        return misled(r, err);
+    return 1;
+}
+
+static int plan(struct tar_reader *r, const struct format_expected *x, struct wp_error *err)
+{
+    const struct format_open_options o = {.name = r->name, .pool = r->pool};
+    _cleanup_free_ char *mark = NULL;
+    uint64_t manifest;
+    int rc = codec_find_manifest(r->codec, r->fd, &manifest);
+
+    if (rc == 1)
+        rc = tar_read_mark(r->codec, r->fd, &o, &mark, err);
+    if (rc == 1)
+        rc = tar_plan_make(&r->plan, x, r->codec, r->fd, mark, manifest);
+    if (rc == 1 && r->in.source->leave_out(r->in.source, r->plan.gaps, r->plan.gap_count) < 0)
+        rc = -ENOMEM;
+    if (rc != 1)
+        tar_plan_clear(&r->plan);
+    else
+        r->base.mark = take_ptr(mark); /* which stands where nothing may be read */
+    return rc == -ENOMEM ? error_nomem(err) : rc == 1;
+}
+
+int tar_read_expect(struct format_reader *base, const struct format_expected *x,
+                    struct wp_error *err)
+{
+    struct tar_reader *r = (struct tar_reader *)base;
+    struct wp_error ignored = {0};
+
+    if (!r->is_file || !r->codec || !r->codec->measure || !r->in.source->leave_out)
+        return 0;
+    /* What is wrong with the archive, reading it finds. */
+    return plan(r, x, &ignored) == -ENOMEM ? error_nomem(err) : r->plan.count > 0;
+}
+
+int tar_read_rewind(struct format_reader *base, struct wp_error *err)
+{
+    struct tar_reader *r = (struct tar_reader *)base;
+    _cleanup_close_ int fd = file_open_again(r->fd);
+    _cleanup_close_ int again = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    const volatile sig_atomic_t *interrupted = r->in.source->interrupted;
+    struct source *source;
+    int rc;
+
+    if (again < 0)
+        return error_set(err, fd < 0 ? -fd : errno, r->name, "cannot be opened");
+    rc = r->codec->open(&source, take_fd(&fd), NULL, 0, r->name, r->pool, err);
+    if (rc < 0)
+        return rc;
+    source->interrupted = interrupted;
+    source_free(r->in.source);
+    close(r->fd);
+    free(r->base.mark);
+    pax_clear(&r->global);
+    tar_member_clear(&r->member);
+    entry_clear(&r->entry);
+    sparse_clear(&r->map);
+    tar_plan_clear(&r->plan);
+    *r = (struct tar_reader){.base = {.ops = r->base.ops},
+                             .in = {.source = source, .name = r->name, .seek_fd = -1},
+                             .name = r->name,
+                             .context = r->context,
+                             .codec = r->codec,
+                             .pool = r->pool,
+                             .fd = take_fd(&again),
+                             .is_file = true};
+    return 0;
+}

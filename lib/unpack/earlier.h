@@ -1,0 +1,25 @@
+#pragma once
+/* What earlier.c (which files an earlier tree has) and earlier_copy.c share. */
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/digest.h"
+#include "base/texts.h"
+#include "job.h"
+#include "trees/trees.h"
+
+struct earlier {
+    struct unpack *unpack;
+    struct trees trees;
+    char **paths; /* of its files, by number; owned */
+    size_t path_count;
+    struct text_table by_digest; /* numbers of those */
+    char **names;                /* of the archive's files as unpacked, by number there; owned */
+    struct sha256_many *digests;
+    atomic_bool no_clones; /* the filesystems cannot */
+};
+
+/* Stages the files whose content the earlier tree has, as its manifests say, and notes which have
+ * been. 0 or negative errno. */
+int earlier_copy_files(struct earlier *x, struct wp_error *err);
