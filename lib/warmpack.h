@@ -16,7 +16,8 @@
  *     are handed out one at a time in the whole process.
  *   - -EINVAL also means that what was read is wrong: a damaged or hostile archive, a manifest that
  *     is none. The message says what; -EBADMSG is used for content that differs from what a
- *     checksum or a manifest says. -ENOMEM and -EINTR can come from everything.
+ *     checksum or a manifest says, and -EKEYREJECTED, with `trust`, for what no trusted key has
+ *     signed or what is not as it was signed. -ENOMEM and -EINTR can come from everything.
  *
  * How structures grow
  *   - Structures that a caller declares, and those that come in arrays, end with reserved members.
@@ -492,9 +493,10 @@ WP_API void wp_extract_result_clear(struct wp_extract_result *r);
  * (with `to_stdout` some of it may have been written). Indexes that are not valid are no error: see
  * `lost`. A member that fails alone (an existing file with `keep_old`, a pattern that matches
  * nothing, a hard link whose target is left out) is told as WP_FAILED. Errors: -EINVAL, -EBADMSG
- * where the archive is truncated, damaged, hostile or not what its manifest says; -EPERM where
- * owners cannot be set; -EBUSY where another process does not finish with DIR for ten minutes;
- * -EISDIR, -EXDEV where something in DIR is in the way; what writing gave (-ENOSPC, -EACCES). */
+ * where the archive is truncated, damaged, hostile or not what its manifest says; -EKEYREJECTED
+ * where `trust` has no key that signed its manifest, or it has none; -EPERM where owners cannot be
+ * set; -EBUSY where another process does not finish with DIR for ten minutes; -EISDIR, -EXDEV where
+ * something in DIR is in the way; what writing gave (-ENOSPC, -EACCES). */
 WP_API int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                       struct wp_extract_result *result, struct wp_error *err);
 

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "job.h"
+#include "numba/compiled.h"
 
 struct compiled {
     char *source; /* path in the archive; owned */
@@ -25,27 +26,6 @@ static void list_clear(struct compiled_list *l)
     for (size_t i = 0; i < l->count; i++)
         free(l->v[i].source);
     free(l->v);
-}
-
-/* The source of "DIR/k.pyc" or of "DIR/__pycache__/k.cpython-311.pyc". Allocated; NULL: PATH is
- * neither, or no memory. */
-static char *source_of(const char *path)
-{
-    _cleanup_free_ char *dir = path_dir(path), *name = strdup(path_base(path));
-
-    if (!dir || !name || !path_has_suffix(name, ".pyc"))
-        return NULL;
-    name[strlen(name) - 1] = '\0'; /* k.py */
-    if (strcmp(path_base(dir), "__pycache__") == 0) {
-        char *above = path_dir(dir), *tag = strchr(name, '.');
-
-        free(dir);
-        dir = above;
-        if (!dir)
-            return NULL;
-        memcpy(tag, ".py", sizeof ".py"); /* the tag is longer, or it is that */
-    }
-    return path_join(dir, name);
 }
 
 /* The time that a compiled file remembers; false where it remembers none. */
@@ -78,7 +58,7 @@ static int list_compiled(const struct amend *a, struct compiled_list *l, struct 
 
         if (!compiled_time(a, &a->spool.items[i], &c->time))
             continue;
-        c->source = source_of(a->spool.items[i].entry.path);
+        c->source = compiled_source(a->spool.items[i].entry.path);
         l->count += c->source != NULL;
     }
     if (l->count)

@@ -29,6 +29,7 @@ struct merge_input {
     struct manifest m;
     struct spool spool;
     size_t *items;               /* by number of M's entry: that of the spool + 1; 0: none; owned */
+    bool was_signed;             /* it, or the tree that it is of */
     bool is_partial;             /* it holds caches without their sources */
     struct merge_index *indexes; /* owned */
     size_t index_count;

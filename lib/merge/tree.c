@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "job.h"
 #include "pack/sink.h"
+#include "trees/signed.h"
 
 struct tree_sink {
     struct pack_sink base;
@@ -97,6 +98,11 @@ int merge_read_tree(struct merge *m, struct merge_input *in, const char *tree, s
     pack_sink_init(&to.base, &ops, "merge", FORMAT_HOME_TREE);
     r = pack_into(&to.base, m->context, &options, m->pool, &made, err);
     wp_create_result_clear(&made);
+    if (r == 0) {
+        r = trees_has_signature(m->context, tree);
+        in->was_signed = r > 0;
+        r = r < 0 ? error_nomem(err) : 0;
+    }
     if (r == 0)
         r = manifest_read_once(&in->m, &to.text, tree, m->pool, err);
     if (r == 0)

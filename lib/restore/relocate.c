@@ -104,7 +104,7 @@ static int find_paths(struct environment *env)
         if (add_paths(env, path_append(r->t->m.roots[i], top), path_append(r->now, here)) < 0)
             return -ENOMEM;
     below = path_from(here, r->t->base);
-    for (char **old = r->t->old_bases; old && *old; old++)
+    for (char **old = r->t->old_bases; old && *old && !r->packed_only; old++)
         if (add_paths(env, path_append(*old, below), path_append(r->now, here)) < 0)
             return -ENOMEM;
     return 0;
@@ -410,8 +410,8 @@ static int is_same(const struct environment *env, const struct entry *e, const c
                 ? read_file(env->r, path, record ? LARGEST_RECORD : LARGEST, &text, NULL)
                 : 0;
 
-    if (r <= 0)
-        return r;
+    if (r <= 0 || memchr(text.data ? (char *)text.data : "", '\0', text.size))
+        return r < 0 ? r : 0;
     if (record) {
         r = mend(env, e->path, &text, packed_facts, &now);
         return r < 0 ? r : is_digest(&now, e);
@@ -468,6 +468,22 @@ static int each(struct relocation *r, struct wp_error *err,
 int relocation_run(struct relocation *r, struct wp_error *err)
 {
     return each(r, err, relocate);
+}
+
+/* ---- Asking about one file --------------------------------------------------------------- */
+
+/* 1 ends the search. */
+static int ask(struct environment *env, struct relocation *r, struct wp_error *err)
+{
+    (void)err;
+    return is_same(env, r->asked, r->asked_path);
+}
+
+int relocation_knows(struct relocation *r, const struct entry *e, const char *path)
+{
+    r->asked = e;
+    r->asked_path = path;
+    return each(r, NULL, ask);
 }
 
 /* ---- Repairing --------------------------------------------------------------------------- */

@@ -7,14 +7,36 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "job.h"
+#include "relocate.h"
 #include "tree/beneath.h"
+
+/* What relocating has made of a file, for this place; or for another, if it is now rewritten for
+ * this one. */
+static int is_relocated(void *ctx, const struct tree_manifest *t, const struct entry *e,
+                        const char *path)
+{
+    const struct restore *restore = ctx;
+    const bool rewrites = restore->o->relocate != WP_RELOCATE_NEVER && restore_writes(restore) &&
+                          !restore->o->dry_run && !restore->apart && !restore->grafting &&
+                          t->home && !t->info;
+    struct relocation r = {.context = restore->context,
+                           .fd = restore->fd,
+                           .t = t,
+                           .now = restore->roots[0],
+                           .always = restore->o->relocate == WP_RELOCATE_ALWAYS || !rewrites,
+                           .packed_only = !rewrites};
+
+    return relocation_knows(&r, e, path);
+}
 
 int restore_signed_begin(struct restore *restore, struct wp_error *err)
 {
     int r =
         restore->trust.count ? trees_signed_begin(&restore->is_signed, &restore->trees, err) : 0;
 
-    return r == 0 && restore->trust.count ? trees_signed_files(&restore->is_signed, err) : r;
+    return r == 0 && restore->trust.count
+               ? trees_signed_files(&restore->is_signed, is_relocated, restore, err)
+               : r;
 }
 
 static int check(struct restore *restore, const struct placed_index *placed, struct wp_error *err)

@@ -187,7 +187,7 @@ static int count_lost(const struct seal *s, const struct by_source *by,
 }
 
 /* One that cannot be read tells nothing. */
-static int check_home(const struct seal *s, const struct by_source *by, const struct manifest *new,
+static int check_home(struct seal *s, const struct by_source *by, const struct manifest *new,
                       const char *home, struct wp_error *err)
 {
     const struct trees trees = {
@@ -198,6 +198,7 @@ static int check_home(const struct seal *s, const struct by_source *by, const st
 
     if (r > 0 && tree_state_read(&trees, &old, NULL) == -ENOMEM)
         r = -ENOMEM;
+    s->was_signed |= r > 0 && old.m.signature_count;
     if (r > 0)
         r = count_lost(s, by, &old, new, &lost);
     if (r == -ENOMEM)

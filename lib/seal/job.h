@@ -13,6 +13,7 @@ struct seal {
     struct staging *staging; /* owned */
     struct entry *entries;   /* what was staged, in the order of the archive; owned */
     size_t entry_count;
+    bool was_signed;          /* by a manifest that gives way */
     struct path_list earlier; /* "": the one that the new seal has, too; owned */
     struct wp_seal_result *result;
 };

@@ -109,6 +109,11 @@ static int commit(struct seal *s, struct wp_error *err)
     if (r == 0)
         r = staging_commit(s->staging, err);
     s->result->written = r == 0;
+    if (r == 0 && s->was_signed)
+        report(s->context, s->o->sign ? WP_NOTE : WP_WARNING, s->o->dir, "%s",
+               s->o->sign ? "the signature that the tree had gives way to the new one"
+                          : "the signature that the tree had is left out, and there is no new one "
+                            "(--sign)");
     if (r == 0)
         seal_remove_earlier(s);
     return r;

@@ -8,14 +8,43 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
 #include "manifest/wheel_record.h"
 #include "numba/caches.h"
+#include "numba/compiled.h"
 #include "numba/index_write.h"
 #include "numba/key.h"
 #include "tree/beneath.h"
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(((const struct trees_signed_line *)a)->name,
+                  ((const struct trees_signed_line *)b)->name);
+}
+
+/* A tree may have as many indexes as its manifests have lines about them. */
+static int list_lines(struct trees_signed *s, struct wp_error *err)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->trees->count; i++)
+        count += s->trees->list[i].m.index_count;
+    s->lines = calloc(count + 1, sizeof *s->lines);
+    if (!s->lines)
+        return error_nomem(err);
+    for (size_t i = 0; i < s->trees->count; i++) {
+        const struct manifest *m = &s->trees->list[i].m;
+
+        for (size_t k = 0; k < m->index_count; k++)
+            s->lines[s->line_count++] = (struct trees_signed_line){
+                .name = path_base(m->indexes[k].index), .tree = i, .line = &m->indexes[k]};
+    }
+    qsort(s->lines, s->line_count, sizeof *s->lines, compare_lines);
+    return 0;
+}
 
 int trees_signed_begin(struct trees_signed *s, const struct trees *trees, struct wp_error *err)
 {
@@ -37,7 +66,7 @@ int trees_signed_begin(struct trees_signed *s, const struct trees *trees, struct
             r = originals_read(&s->originals[i], t->state_text.data, t->state_text.size, t->name,
                                err);
     }
-    return r;
+    return r < 0 ? r : list_lines(s, err);
 }
 
 void trees_signed_clear(struct trees_signed *s)
@@ -45,7 +74,25 @@ void trees_signed_clear(struct trees_signed *s)
     for (size_t i = 0; s->originals && i < s->trees->count; i++)
         originals_clear(&s->originals[i]);
     free(s->originals);
+    free(s->lines);
     *s = (struct trees_signed){0};
+}
+
+int trees_has_signature(const struct wp_context *context, const char *dir)
+{
+    _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct trees trees = {.dir = dir, .fd = fd, .context = context};
+    struct path_list homes = {0};
+    int r = fd < 0 ? 0 : trees_homes(fd, MANIFEST_DIR, &homes);
+
+    for (size_t i = 0; i < homes.count && r == 0; i++) {
+        _cleanup_(tree_manifest_clear) struct tree_manifest t = {.foreign = -1};
+
+        r = tree_manifest_read(&trees, &t, homes.v[i], NULL);
+        r = r == -ENOMEM ? r : r > 0 && t.m.signature_count;
+    }
+    path_list_clear(&homes);
+    return r;
 }
 
 /* ---- Files ------------------------------------------------------------------------------- */
@@ -75,22 +122,55 @@ static bool is_checked(const struct entry *e)
            own_home_at(e->path) < 0;
 }
 
+/* Python writes a compiled file anew where its source has got another time, and a restamp of ours
+ * does that, too. Is the one at PATH, but for that time, the one that was packed as E? 1; 0: it is
+ * not; negative errno. */
+static int is_recompiled(const struct trees_signed *s, const struct tree_manifest *t,
+                         const char *path, const struct entry *e)
+{
+    _cleanup_free_ char *name = compiled_source(e->path);
+    const struct entry *source = name ? manifest_find(&t->m, name) : NULL;
+    unsigned char digest[SHA256_SIZE];
+    _cleanup_buf_ struct buf text = {0};
+    int r;
+
+    if (!source)
+        return name || !errno ? 0 : -ENOMEM;
+    r = beneath_read(s->trees->fd, path, COMPILED_LARGEST, &text, NULL);
+    if (r < 0)
+        return r;
+    if (text.size < COMPILED_HEADER)
+        return 0;
+    for (unsigned i = 0; i < 4; i++)
+        text.data[COMPILED_MTIME + i] = (unsigned char)((uint64_t)source->mtime.tv_sec >> 8 * i);
+    sha256_of(text.data, text.size, digest);
+    return memcmp(digest, e->sha256, SHA256_SIZE) == 0;
+}
+
 static int check_file(const struct trees_signed *s, const struct tree_manifest *t,
-                      const struct entry *e, struct wp_error *err)
+                      const struct entry *e, trees_signed_changed *changed, void *ctx,
+                      struct wp_error *err)
 {
     bool gone = false;
     _cleanup_free_ char *path = tree_path(t, e->path, &gone);
+    const bool is_compiled = path_has_suffix(e->path, ".pyc");
     int r = path ? has_content(s->trees->fd, path, e) : gone ? 1 : -ENOMEM;
 
+    if (r == 0 && is_compiled)
+        r = is_recompiled(s, t, path, e);
+    if (r == 0)
+        r = changed(ctx, t, e, path);
     if (r == -ENOMEM)
         return error_nomem(err);
     if (error_is_absence(r) || r > 0)
         return 0;
     return r < 0 ? error_set(err, -r, path, "cannot be read")
-                 : error_set(err, EKEYREJECTED, path, "is not what was packed and signed");
+                 : error_set(err, EKEYREJECTED, path, "is not what was packed and signed%s",
+                             is_compiled ? "; where it is removed, Python compiles it again" : "");
 }
 
-int trees_signed_files(const struct trees_signed *s, struct wp_error *err)
+int trees_signed_files(const struct trees_signed *s, trees_signed_changed *changed, void *ctx,
+                       struct wp_error *err)
 {
     int r = 0;
 
@@ -100,7 +180,7 @@ int trees_signed_files(const struct trees_signed *s, struct wp_error *err)
         for (size_t k = 0; k < t->m.entry_count && r == 0; k++) {
             r = context_check(s->trees->context, err);
             if (r == 0 && is_checked(&t->m.entries[k]))
-                r = check_file(s, t, &t->m.entries[k], err);
+                r = check_file(s, t, &t->m.entries[k], changed, ctx, err);
         }
     }
     return r;
@@ -241,24 +321,22 @@ static int is_of_line(const struct trees_signed *s, size_t tree, const struct ma
 static int is_known(const struct trees_signed *s, const char *source, const char *name,
                     const struct index *now, int fd)
 {
-    for (size_t i = 0; i < s->trees->count; i++) {
-        const struct tree_manifest *t = &s->trees->list[i];
+    size_t i = array_first(k, s->line_count, strcmp(s->lines[k].name, name) < 0);
 
-        for (size_t k = 0; k < t->m.index_count; k++) {
-            const struct manifest_index *line = &t->m.indexes[k];
-            _cleanup_free_ char *path = NULL;
-            bool gone = false;
-            int r;
+    for (; i < s->line_count && strcmp(s->lines[i].name, name) == 0; i++) {
+        const struct trees_signed_line *l = &s->lines[i];
+        _cleanup_free_ char *path = NULL;
+        bool gone = false;
+        int r;
 
-            if (!line->source || strcmp(path_base(line->index), name) != 0)
-                continue;
-            path = tree_path(t, line->source, &gone);
-            if (!path && !gone)
-                return -ENOMEM;
-            r = path && strcmp(path, source) == 0 ? is_of_line(s, i, line, now, fd) : 0;
-            if (r != 0)
-                return r;
-        }
+        if (!l->line->source)
+            continue;
+        path = tree_path(&s->trees->list[l->tree], l->line->source, &gone);
+        if (!path && !gone)
+            return -ENOMEM;
+        r = path && strcmp(path, source) == 0 ? is_of_line(s, l->tree, l->line, now, fd) : 0;
+        if (r != 0)
+            return r;
     }
     return 0;
 }

@@ -170,6 +170,7 @@ static int restore(struct fix *f, struct wp_error *err)
 {
     struct wp_restore_options o = {.dir = f->dir,
                                    .manifest = f->o->manifest,
+                                   .trust = f->o->trust,
                                    .user = f->o->user,
                                    .runtime_roots = f->o->runtime_roots,
                                    .restamp = WP_RESTAMP_NEVER,

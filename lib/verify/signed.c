@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "job.h"
+#include "restore/relocate.h"
 #include "trees/signed.h"
 
 static int check_index(const struct verify_tree *tree, const struct trees_signed *s,
@@ -31,6 +32,21 @@ static int check_index(const struct verify_tree *tree, const struct trees_signed
     return trees_signed_index(s, found->source, fd, path_base(path), found->index, err);
 }
 
+/* What relocating has made of a file, for this place. */
+static int is_relocated(void *ctx, const struct tree_manifest *t, const struct entry *e,
+                        const char *path)
+{
+    const struct verify_tree *tree = ctx;
+    struct relocation r = {.context = tree->context,
+                           .fd = tree->trees.fd,
+                           .t = t,
+                           .now = tree->bases[0],
+                           .always = true,
+                           .packed_only = true};
+
+    return relocation_knows(&r, e, path);
+}
+
 int verify_signed(struct verify_tree *tree, struct wp_error *err)
 {
     _cleanup_(trees_signed_clear) struct trees_signed s = {0};
@@ -40,7 +56,7 @@ int verify_signed(struct verify_tree *tree, struct wp_error *err)
         return 0;
     r = trees_signed_begin(&s, &tree->trees, err);
     if (r == 0)
-        r = trees_signed_files(&s, err);
+        r = trees_signed_files(&s, is_relocated, tree, err);
     for (size_t i = 0; i < tree->out->count && r == 0; i++) {
         r = context_check(tree->context, err);
         if (r == 0)

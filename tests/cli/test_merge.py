@@ -111,6 +111,20 @@ def test_an_index_holds_the_overloads_of_all(pack, warmpack):
     warmpack.ok("verify", "out")
 
 
+def test_a_signature_is_dropped_only_by_saying_so(pack, warmpack, tmp_path):
+    trees.run("openssl", "genpkey", "-algorithm", "ed25519", "-out", tmp_path / "key.pem")
+    sign = ("--sign", "key.pem")
+    a, b = pack("a.tgz", "v1", options=sign), pack("b.tgz", "v2")
+    warmpack.ok("seal", "of-b.tgz", *sign)
+    for inputs in ((a, b), (a, "of-b.tgz")):
+        said = warmpack.ok("merge", "-o", "m.tgz", *inputs).stderr
+        assert said.count(b"its signature is left out") == (1 if inputs[1] == b else 2)
+        assert warmpack.ok("merge", "-o", "m.tgz", *inputs, *sign).stderr.count(b"gives way") > 0
+        warmpack.ok("inspect", "-f", "m.tgz")
+    _, lines = read("m.tgz")
+    assert "signature" in lines[-1]
+
+
 def test_the_manifest_tells_the_build_of_each_data_file(pack, warmpack):
     a = pack("a.tgz", "v1", extra=[(key("v1", "(float64,)"), b"f")])
     b, c = pack("b.tgz", "v2"), pack("c.tgz", "v3")
