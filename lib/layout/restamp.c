@@ -1,10 +1,8 @@
-/* Rewrites the stamps of indexes and .pyc files in place. */
+/* Rewrites the stamps of indexes in place. */
 
 #include "restamp.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,9 +58,7 @@ int restamp_replace(int fd, const char *path, const void *data, size_t n, const 
     return r;
 }
 
-/* Reads PATH; where a symbolic link stands there, what that leads to: the changed file then takes
- * the link's place. */
-static int read_in_place(int fd, const char *path, struct buf *out, struct stat *st)
+int restamp_read(int fd, const char *path, struct buf *out, struct stat *st)
 {
     const char *name;
     int r = beneath_read(fd, path, LARGEST, out, st);
@@ -143,7 +139,7 @@ int restamp_index(int fd, const char *path, const struct restamp_source *source,
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf text = {0};
     struct stat st;
-    int r = read_in_place(fd, path, &text, &st);
+    int r = restamp_read(fd, path, &text, &st);
 
     if (r < 0 && r != -EACCES && !file_is_unfit(r) && !beneath_is_absence(r))
         return error_set(err, -r, path, "cannot be read");
@@ -160,91 +156,4 @@ int restamp_index(int fd, const char *path, const struct restamp_source *source,
     if (r <= 0)
         return r < 0 ? error_nomem(err) : 0;
     return rewrite(fd, path, &index, &text, source, packed, &st, dry_run, err);
-}
-
-/* ---- .pyc files: PEP 552 ----------------------------------------------------------------- */
-
-enum { PYC_HEADER = 16, PYC_FLAGS = 4, PYC_MTIME = 8, PYC_SIZE = 12 };
-
-static uint32_t get_u32(const unsigned char *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static void put_u32(unsigned char *p, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        p[i] = (unsigned char)(v >> 8 * i);
-}
-
-/* "MODULE.TAG.pyc" or "MODULE.TAG.opt-N.pyc"? A tag has no dot. */
-static bool is_pyc_of(const char *name, const char *module, size_t n)
-{
-    size_t end = strlen(name);
-    const char *tag, *dot;
-
-    if (end < n + 6 || strncmp(name, module, n) != 0 || name[n] != '.' ||
-        !path_has_suffix(name, ".pyc"))
-        return false;
-    tag = name + n + 1;
-    dot = strchr(tag, '.');
-    return dot == name + end - 4 || strncmp(dot, ".opt-", 5) == 0;
-}
-
-/* 1 where the file was changed. */
-static int patch_pyc(int fd, const char *path, const struct restamp_source *source, bool dry_run,
-                     struct wp_error *err)
-{
-    uint32_t now = (uint32_t)source->now.tv_sec, size = (uint32_t)source->packed->size, held;
-    _cleanup_buf_ struct buf text = {0};
-    struct stat st;
-    int r = read_in_place(fd, path, &text, &st);
-
-    if (r == -ENOMEM)
-        return error_nomem(err);
-    if (r < 0 || text.size < PYC_HEADER || get_u32(text.data + PYC_FLAGS) != 0 ||
-        get_u32(text.data + PYC_SIZE) != size)
-        return 0;
-    held = get_u32(text.data + PYC_MTIME);
-    if (held == now ||
-        (held != (uint32_t)source->before.tv_sec && held != (uint32_t)source->packed->mtime.tv_sec))
-        return 0;
-    put_u32(text.data + PYC_MTIME, now);
-    r = dry_run ? 0 : restamp_replace(fd, path, text.data, text.size, &st, NULL);
-    /* Python can do without: it compiles again. */
-    return r == -ENOMEM || r == -ENOSPC || r == -EIO
-               ? error_set(err, -r, path, "cannot change the source's time in it")
-               : r == 0;
-}
-
-int restamp_pyc(int fd, const char *path, const struct restamp_source *source, bool dry_run,
-                size_t *count, struct wp_error *err)
-{
-    const char *module = path_base(path);
-    size_t n = strlen(module);
-    _cleanup_free_ char *above = path_dir(path);
-    _cleanup_free_ char *place = above ? path_join(above, "__pycache__") : NULL;
-    _cleanup_closedir_ DIR *d = NULL;
-    struct dirent *item;
-    int r;
-
-    if (!place)
-        return error_nomem(err);
-    if (!path_has_suffix(module, ".py"))
-        return 0;
-    r = beneath_list(fd, place, &d);
-    if (r == -EACCES)
-        return 0; /* Python can do without: it compiles again */
-    while (r > 0 && (r = file_next(d, &item)) > 0) {
-        int changed = is_pyc_of(item->d_name, module, n - 3)
-                          ? patch_pyc(dirfd(d), item->d_name, source, dry_run, err)
-                          : 0;
-
-        if (!dry_run && temporary_is(item->d_name, OWN_REPLACING))
-            temporary_remove_dead(dirfd(d), item->d_name, OWN_LINK_TAIL);
-        if (changed < 0)
-            return changed;
-        *count += (size_t)changed;
-    }
-    return r < 0 ? error_set(err, -r, place, "cannot read directory") : 0;
 }

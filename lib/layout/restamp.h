@@ -1,11 +1,12 @@
 #pragma once
-/* Making indexes and .pyc files fit a source whose time cannot be, or must not be, the one that
+/* Making indexes fit a source whose time cannot be, or must not be, the one that
  * they remember. Only for a source whose content is known to be the one that was compiled: the
  * stamp of an index that belongs to other code would make Numba run that code. */
 
 #include <stdbool.h>
 #include <sys/stat.h>
 
+#include "base/buf.h"
 #include "base/entry.h"
 #include "manifest/manifest.h"
 
@@ -24,10 +25,9 @@ int restamp_index(int fd, const char *path, const struct restamp_source *source,
                   const struct manifest_index *line, const struct entry *packed, bool dry_run,
                   struct wp_error *err);
 
-/* The same for .pyc files of SOURCE, a path beneath FD. Adds their number to *COUNT. */
-int restamp_pyc(int fd, const char *path, const struct restamp_source *source, bool dry_run,
-                size_t *count, struct wp_error *err);
-
+/* Reads PATH; where a symbolic link stands there, what that leads to: the changed file then takes
+ * the link's place. 0 or negative errno. */
+int restamp_read(int fd, const char *path, struct buf *out, struct stat *st);
 /* Writes a new file beside PATH and renames it over it: mode, owner and, unless MTIME is given, the
  * time are those of LIKE. 0 or negative errno. */
 int restamp_replace(int fd, const char *path, const void *data, size_t n, const struct stat *like,

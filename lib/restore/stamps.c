@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/times.h"
 #include "job.h"
+#include "layout/pyc.h"
 #include "layout/restamp.h"
 #include "numba/index.h"
 #include "tree/behind.h"
@@ -219,7 +220,8 @@ static int fit_index(struct restore *restore, struct repair *repair, struct plac
 
 /* ---- .pyc files -------------------------------------------------------------------------- */
 
-static int fit_pycs(struct restore *restore, const struct restored *f, struct wp_error *err)
+static int fit_pycs(struct restore *restore, struct pyc_listing *listing, const struct restored *f,
+                    struct wp_error *err)
 {
     struct restamp_source source = {.now = f->now, .before = f->before, .packed = f->facts};
     const size_t before = restore->result->pycs;
@@ -227,7 +229,7 @@ static int fit_pycs(struct restore *restore, const struct restored *f, struct wp
 
     if (f->now.tv_sec == f->before.tv_sec && f->now.tv_sec == f->facts->mtime.tv_sec)
         return 0;
-    r = restamp_pyc(restore->fd, f->path, &source, restore->o->dry_run || restore->looking,
+    r = pyc_restamp(listing, restore->fd, f->path, &source, restore->o->dry_run || restore->looking,
                     &restore->result->pycs, err);
     return r == 0 && restore->result->pycs > before ? restore_may_change(restore) : r;
 }
@@ -271,10 +273,12 @@ int restore_stamps(struct restore *restore, struct repair *repair, int which, st
 
 int restore_pycs(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
+    struct pyc_listing listing = {0};
     int r = 0;
 
     for (size_t i = 0; i < repair->t->m.entry_count && r == 0 && !restore->apart; i++)
         if (repair->files[i].status == RESTORED_SAME && restore->o->restamp != WP_RESTAMP_NEVER)
-            r = fit_pycs(restore, &repair->files[i], err);
+            r = fit_pycs(restore, &listing, &repair->files[i], err);
+    pyc_listing_clear(&listing);
     return r;
 }

@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/times.h"
 #include "job.h"
+#include "layout/pyc.h"
 #include "layout/restamp.h"
 #include "manifest/links.h"
 #include "tree/beneath.h"
@@ -50,6 +51,7 @@ static int fit_index(struct unpack *unpack, const struct placed_index *placed, s
 
 int unpack_restamp(struct unpack *unpack, struct wp_error *err)
 {
+    struct pyc_listing listing = {0};
     size_t pycs = 0;
     int r = 0;
 
@@ -61,7 +63,9 @@ int unpack_restamp(struct unpack *unpack, struct wp_error *err)
 
         if (!unpack->items[i]->skipped && lost_time(unpack, &unpack->items[i]->e, &source) &&
             source.now.tv_sec != source.before.tv_sec)
-            r = restamp_pyc(unpack->tree, unpack->items[i]->e.path, &source, false, &pycs, err);
+            r = pyc_restamp(&listing, unpack->tree, unpack->items[i]->e.path, &source, false, &pycs,
+                            err);
     }
+    pyc_listing_clear(&listing);
     return r;
 }
