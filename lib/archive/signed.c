@@ -92,7 +92,10 @@ int archive_signed_check(const struct archive_signed *s, const struct manifest *
         const char *why;
 
         if (order < 0)
-            return error_set(err, EBADMSG, entries[i].path, "is not in the manifest");
+            return error_set(err, EBADMSG, entries[i].path, "%s",
+                             i && strcmp(entries[i - 1].path, entries[i].path) == 0
+                                 ? "is in the archive twice"
+                                 : "is not in the manifest");
         if (order > 0 && !want->absent)
             return error_set(err, EBADMSG, want->path,
                              "is in the manifest, but not in the archive");

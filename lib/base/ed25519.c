@@ -33,12 +33,24 @@ static bool has(const struct buf *text, const char *word)
     return memmem(text->data, text->size, word, strlen(word)) != NULL;
 }
 
+static size_t count(const struct buf *text, const char *word)
+{
+    const char *at = (const char *)text->data, *const end = at + text->size;
+    size_t n = 0;
+
+    for (; at && (at = memmem(at, (size_t)(end - at), word, strlen(word))); n++)
+        at += strlen(word);
+    return n;
+}
+
 static int read_text(const char *path, struct buf *text, struct wp_error *err)
 {
     int r = file_read(path, KEY_LARGEST, text, NULL);
 
     if (r == -ENOMEM)
         return error_nomem(err);
+    if (r == -EINVAL || r == -ENXIO)
+        return error_set(err, 0, path, "is not a regular file, as keys are");
     return r < 0 ? error_set(err, -r, path, "cannot read the key") : 0;
 }
 
@@ -61,6 +73,32 @@ static EVP_PKEY *parse(const struct buf *text, pem_reader *read)
     BIO_free(in);
     ERR_clear_error();
     return pkey;
+}
+
+/* SubjectPublicKeyInfo of RFC 8410, before the key. */
+static const unsigned char spki[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
+                                     0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
+
+/* Fills OUT where TEXT begins with such a key. libcrypto's decoders know all kinds of keys and take
+ * a hundred times as long, which tells where there are thousands. */
+static bool take_plain(const struct buf *text, unsigned char out[ED25519_PUBLIC_SIZE])
+{
+    BIO *in = BIO_new_mem_buf(text->data, (int)text->size);
+    char *name = NULL, *header = NULL;
+    unsigned char *data = NULL;
+    long n = 0;
+    bool is = in && PEM_read_bio(in, &name, &header, &data, &n) == 1 &&
+              strcmp(name, PEM_STRING_PUBLIC) == 0 && !*header &&
+              n == (long)sizeof spki + ED25519_PUBLIC_SIZE && memcmp(data, spki, sizeof spki) == 0;
+
+    if (is)
+        memcpy(out, data + sizeof spki, ED25519_PUBLIC_SIZE);
+    BIO_free(in);
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(data);
+    ERR_clear_error();
+    return is;
 }
 
 /* Fills OUT where PKEY, which PATH holds, is a key of this kind. */
@@ -135,7 +173,9 @@ int ed25519_public_read(const char *path, unsigned char out[ED25519_PUBLIC_SIZE]
 
     if (r == 0 && has(&text, "PRIVATE KEY"))
         r = error_set(err, 0, path, "is a private key: give the public one");
-    if (r == 0) {
+    if (r == 0 && count(&text, "-----BEGIN PUBLIC KEY-----") > 1)
+        r = error_set(err, 0, path, "holds several keys: give each a file");
+    if (r == 0 && !take_plain(&text, out)) {
         pkey = parse(&text, PEM_read_bio_PUBKEY);
         r = pkey ? take_public(pkey, path, out, err)
                  : error_set(err, 0, path, "is no public key in PEM");

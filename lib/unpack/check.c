@@ -130,7 +130,11 @@ int unpack_check(struct unpack *unpack, struct wp_error *err)
             return error_set(err, EBADMSG, m->entries[k].path,
                              "is in the archive, but the manifest says that it is not");
         if (order < 0)
-            return error_set(err, EBADMSG, archived_path(sorted[i]), "is not in the manifest");
+            return error_set(err, EBADMSG, archived_path(sorted[i]), "%s",
+                             i && strcmp(archived_path(sorted[i - 1]), archived_path(sorted[i])) ==
+                                         0
+                                 ? "is in the archive twice"
+                                 : "is not in the manifest");
         if (order > 0)
             return error_set(err, EBADMSG, m->entries[k].path,
                              "is in the manifest, but not in the archive");

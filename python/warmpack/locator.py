@@ -191,6 +191,8 @@ def _key(path: str) -> bytes:
     finally:
         os.close(fd)
     found, der = _PUBLIC_KEY.search(text), b""
+    if text.count(b"-----BEGIN PUBLIC KEY-----") > 1:
+        raise _NoTrust("%s, which WARMPACK_TRUST names, holds several keys" % path)
     with contextlib.suppress(ValueError):
         der = base64.b64decode(found[1]) if found else b""
     if (b"PRIVATE KEY" in text or len(text) > _LARGEST_KEY or len(der) != len(_ED25519) + 32

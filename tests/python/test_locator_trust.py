@@ -356,7 +356,11 @@ def both():
     return private() + pem(ed25519.Ed25519PrivateKey.generate())
 
 
-KEYS = {"rsa": rsa, "x25519": x25519, "private": private, "both": both, "empty": lambda: b"",
+def several():
+    return pem(ed25519.Ed25519PrivateKey.generate()) + pem(ed25519.Ed25519PrivateKey.generate())
+
+
+KEYS = {"several": several, "rsa": rsa, "x25519": x25519, "private": private, "both": both, "empty": lambda: b"",
         "junk": lambda: b"\0\xff", "short": lambda: b"-----BEGIN PUBLIC KEY-----\nAAAA\n"
         b"-----END PUBLIC KEY-----\n", "large": lambda: b"\n" * 70000}
 
