@@ -42,6 +42,7 @@ struct args {
     int level;
     bool gzip_members_set, gzip_one_member;
     const char *egg_info;
+    const char *image_base, *image_ref, *image_platform;
     const char *source, *output; /* amend, merge */
     const char *owner, *group;
     bool numeric_owner, same_owner, no_same_owner, same_permissions;

@@ -105,10 +105,14 @@ static int add_members(struct inputs *in, const struct args *a)
 
 static int check_options(const struct args *a, const struct wp_format *f)
 {
+    const bool is_image = strcmp(wp_format_name(f), "oci") == 0;
     int rc = format_check_options(a, f);
 
     if (rc)
         return rc;
+    if (!is_image && (a->image_base || a->image_ref || a->image_platform))
+        return message_usage("create", "--base, --ref and --platform are for oci, not for %s",
+                             wp_format_name(f));
     if (a->egg_info && strcmp(wp_format_name(f), "egg") != 0)
         return message_usage("create", "--egg-info is for egg, not for %s", wp_format_name(f));
     if (strcmp(a->archive, "-") == 0 && isatty(STDOUT_FILENO))
@@ -196,6 +200,7 @@ int create_run(const struct wp_context *context, const struct args *a)
         .egg_info = a->egg_info,
         .sign = a->sign,
         .python = a->python,
+        .image = {.base = a->image_base, .ref = a->image_ref, .platform = a->image_platform},
     };
     int rc = prepare(a, &in, &o);
 

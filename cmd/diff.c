@@ -13,7 +13,7 @@
 #include "text.h"
 #include "verbs.h"
 
-/* Opens what is neither a directory nor called as a manifest is. */
+/* Opens what is neither a tree nor called as a manifest is. */
 static int open_side(const struct wp_context *context, struct wp_diff_side *side,
                      struct wp_error *err)
 {
@@ -21,7 +21,7 @@ static int open_side(const struct wp_context *context, struct wp_diff_side *side
     size_t n = strlen(side->path), tail = sizeof suffix - 1;
     struct stat st;
 
-    if (stat(side->path, &st) == 0 && S_ISDIR(st.st_mode))
+    if (stat(side->path, &st) == 0 && S_ISDIR(st.st_mode) && !wp_archive_is_directory(side->path))
         return 0;
     if (n > tail && strcmp(side->path + n - tail, suffix) == 0)
         return 0;

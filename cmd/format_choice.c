@@ -66,7 +66,8 @@ int format_check_options(const struct args *a, const struct wp_format *f)
     if (a->level_set && (a->level < min || a->level > max))
         return message_usage(verb, "--level: %s has the levels %d to %d", wp_format_name(f), min,
                              max);
-    if (a->gzip_members_set && strcmp(wp_format_name(f), "tgz") != 0)
+    if (a->gzip_members_set && strcmp(wp_format_name(f), "tgz") != 0 &&
+        strcmp(wp_format_name(f), "oci") != 0)
         return message_usage(verb, "--gzip-members is for tgz, not for %s", wp_format_name(f));
     return 0;
 }

@@ -35,7 +35,7 @@ static void inputs_clear(struct inputs *in)
     owners_clear(&in->owners);
 }
 
-/* Directories are trees; all else is an archive. */
+/* Directories are trees, but for layouts of images; all else is an archive. */
 static int open_inputs(const struct wp_context *context, struct inputs *in)
 {
     in->v = calloc(in->paths.count, sizeof *in->v);
@@ -47,7 +47,8 @@ static int open_inputs(const struct wp_context *context, struct inputs *in)
         struct stat st;
         int rc;
 
-        if (strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        if (strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+            !wp_archive_is_directory(path)) {
             in->v[i].tree = path;
             continue;
         }

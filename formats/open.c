@@ -10,6 +10,7 @@
 #include "archive/archive.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "formats.h"
 
 static int open_input(const char *path, struct wp_error *err)
@@ -49,6 +50,14 @@ int wp_archive_open(const struct wp_context *context, const char *path, struct w
     }
     *out = a;
     return 0;
+}
+
+bool wp_archive_is_directory(const char *path)
+{
+    _cleanup_free_ char *layout = path_join(path, "oci-layout");
+    _cleanup_free_ char *index = path_join(path, "index.json");
+
+    return layout && index && access(layout, F_OK) == 0 && access(index, F_OK) == 0;
 }
 
 void wp_archive_close(struct wp_archive *a)

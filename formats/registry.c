@@ -6,12 +6,15 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "formats.h"
+#include "oci/oci.h"
 #include "tar/tar.h"
 #include "tar/tar_header.h"
+#include "tar/tar_pointer.h"
 #include "zip/zip.h"
 #include "zip/zip_spool.h"
 
@@ -43,6 +46,13 @@ static int open_zip(struct format_writer **out, const struct wp_format *f,
 {
     (void)f;
     return zip_open_writer(out, o, err);
+}
+
+static int open_oci(struct format_writer **out, const struct wp_format *f,
+                    const struct format_write_options *o, struct wp_error *err)
+{
+    (void)f;
+    return oci_open_writer(out, o, err);
 }
 
 static int open_read_only(struct format_writer **out, const struct wp_format *f,
@@ -106,9 +116,19 @@ static const struct wp_format format_whl = {.name = "whl",
                                             .home = FORMAT_HOME_WHEEL,
                                             .open_writer = open_zip};
 
+static const struct wp_format format_oci = {.name = "oci",
+                                            .suffixes = SUFFIXES(".oci.tar", ".oci"),
+                                            .min_level = 1,
+                                            .max_level = 12,
+                                            .writes = true,
+                                            .is_rounded = true,
+                                            .is_wrapped = true,
+                                            .may_be_directory = true,
+                                            .open_writer = open_oci};
+
 static const struct wp_format *const formats[] = {&format_tgz,     &format_tar,    &format_tar_zst,
                                                   &format_tar_bz2, &format_tar_xz, &format_zip,
-                                                  &format_egg,     &format_whl};
+                                                  &format_egg,     &format_whl,    &format_oci};
 enum { FORMAT_COUNT = sizeof(formats) / sizeof(formats[0]) };
 
 const struct wp_format *wp_format_at(size_t i)
@@ -280,13 +300,67 @@ static int open_prefixed_zip(struct format_reader **out, int fd, const struct st
     return zip_open_reader(out, take_fd(&file), true, NULL, 0, o, err);
 }
 
-int formats_open_reader(struct format_reader **out, int fd, const struct format_open_options *o,
+/* ---- Images ------------------------------------------------------------------------------ */
+
+static int open_archive(struct format_reader **out, int fd, const struct format_open_options *o,
+                        struct wp_error *err);
+
+/* The layer of warmpack's in the layout FD: 1; 0: there is none. */
+static int open_layer(struct format_reader **out, int fd, const struct format_open_options *o,
+                      struct wp_error *err)
+{
+    int layer, rc = oci_find_layer(fd, &layer, o, err);
+
+    if (rc <= 0)
+        return rc;
+    rc = open_archive(out, layer, o, err);
+    return rc < 0 ? rc : 1;
+}
+
+static int open_directory(struct format_reader **out, int fd, const struct format_open_options *o,
+                          struct wp_error *err)
+{
+    int rc;
+
+    if (faccessat(fd, "oci-layout", F_OK, 0) < 0)
+        return error_set(err, EISDIR, o->name, "cannot read");
+    rc = open_layer(out, fd, o, err);
+    if (rc == 0)
+        return error_set(err, 0, o->name,
+                         "not an archive: no image in it has a layer of warmpack's");
+    return rc < 0 ? rc : 0;
+}
+
+/* A tar that begins as one of a layout may: 1 where it is one with a layer of warmpack's; 0: it is
+ * to be read as the tar that it is. What comes through a pipe is kept in a file, *FD from now on.
+ */
+static int open_image_tar(struct format_reader **out, int *fd, bool *is_file, const struct start *s,
+                          const struct format_open_options *o, struct wp_error *err)
+{
+    if (!*is_file) {
+        int file = zip_spool(*fd, s->data, s->size, false, o, err);
+
+        if (file < 0)
+            return file;
+        close(*fd);
+        *fd = file;
+        *is_file = true;
+        if (lseek(file, (off_t)s->size, SEEK_SET) < 0)
+            return error_set(err, errno, o->name, "cannot read");
+    }
+    return open_layer(out, *fd, o, err);
+}
+
+/* ---- Any archive ------------------------------------------------------------------------- */
+
+static int open_archive(struct format_reader **out, int fd, const struct format_open_options *o,
                         struct wp_error *err)
 {
     _cleanup_close_ int owned = fd;
     _cleanup_close_ int archive = -1;
     struct tar_input in = {.fd = -1};
     struct start s = {.size = 0};
+    bool is_rounded;
     struct stat st;
     int rc;
 
@@ -294,6 +368,12 @@ int formats_open_reader(struct format_reader **out, int fd, const struct format_
     rc = read_start(fd, &s, o, err);
     if (rc < 0)
         return rc;
+    if (is_tar(&s) && oci_may_begin(s.data)) {
+        rc = open_image_tar(out, &owned, &in.is_file, &s, o, err);
+        if (rc != 0)
+            return rc < 0 ? rc : 0;
+        fd = owned;
+    }
     if (is_unknown(&s) && !in.is_file)
         return open_prefixed_zip(out, take_fd(&owned), &s, o, err);
     if (zip_recognises(s.data, s.size) || (is_unknown(&s) && zip_ends_here(fd)))
@@ -305,5 +385,20 @@ int formats_open_reader(struct format_reader **out, int fd, const struct format_
     if (rc < 0)
         return rc;
     in.fd = take_fd(&archive);
-    return tar_open_reader(out, &in, o, err);
+    is_rounded = in.is_file && in.codec && in.codec->peek && tar_is_rounded(in.codec, in.fd, o);
+    rc = tar_open_reader(out, &in, o, err);
+    if (rc == 0)
+        (*out)->is_rounded = is_rounded;
+    return rc;
+}
+
+int formats_open_reader(struct format_reader **out, int fd, const struct format_open_options *o,
+                        struct wp_error *err)
+{
+    _cleanup_close_ int owned = fd;
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+        return open_directory(out, fd, o, err);
+    return open_archive(out, take_fd(&owned), o, err);
 }

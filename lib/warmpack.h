@@ -259,6 +259,16 @@ struct wp_owner {
     const char *name; /* NULL: none */
 };
 
+/* What an image of format "oci" is to be like. */
+struct wp_image_options {
+    const char *base; /* the image that the tree is added to: a layout, a directory or a tar, and
+                         ":REF" where it holds several; NULL: none, the tree is all of it */
+    const char *ref;  /* the name that the layout calls it by; NULL: "latest" */
+    const char *platform; /* "OS/ARCHITECTURE[/VARIANT]"; NULL: the base's, else that of the caches,
+                             else this machine's */
+    WP_RESERVED(2);
+};
+
 struct wp_create_options {
     const char *archive; /* path; "-" is standard output */
     const struct wp_format *format;
@@ -290,6 +300,7 @@ struct wp_create_options {
      * of the distributions that the sources import from elsewhere, and whether the types that
      * caches name are there; NULL: nobody is asked. */
     const char *python;
+    struct wp_image_options image; /* format "oci" */
     WP_RESERVED(4);
 };
 
@@ -352,6 +363,8 @@ struct wp_archive;
  * gave; -EINVAL where it is no archive that can be read. *OUT is only set on success. */
 WP_API int wp_archive_open(const struct wp_context *context, const char *path,
                            struct wp_archive **out, struct wp_error *err);
+/* Is PATH a directory that is no tree, but an archive to be opened: the layout of an image? */
+WP_API bool wp_archive_is_directory(const char *path);
 /* Closes and frees A; NULL is fine. */
 WP_API void wp_archive_close(struct wp_archive *a);
 

@@ -25,8 +25,13 @@ elif [ "${1-}" != demo ]; then
   [ "${1-}" != all ] || packages="$packages debootstrap dpkg-dev lintian"
 fi
 
-# A real application to show and test; not in every release of Debian.
+# A real application to show and test, and tools for images; not in every release of Debian.
 if_there="python3-pynndescent"
+case "${1-}" in
+  demo | bench) ;;
+  all) if_there="$if_there umoci skopeo" ;;
+  *) if_there="$if_there umoci" ;;
+esac
 
 # absent PACKAGE...: those that are not installed.
 absent() {

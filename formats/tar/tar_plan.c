@@ -15,15 +15,16 @@
 
 /* ---- Where the entries lie --------------------------------------------------------------- */
 
-/* *AT moves behind headers and content of E. 0 or negative errno. */
-static int place_entry(struct tar_planned *p, const struct entry *e, struct buf *header,
-                       uint64_t *at)
+/* *AT moves behind headers and content of E, whose header says what SAID is. 0 or negative errno.
+ */
+static int place_entry(struct tar_planned *p, const struct entry *e, const struct entry *said,
+                       const char *comment, struct buf *header, uint64_t *at)
 {
     uint64_t stored = e->type == ENTRY_FILE ? e->size : 0;
     int r;
 
     buf_clear(header);
-    r = tar_add_header(header, e, NULL, NULL);
+    r = tar_add_header(header, said, comment, NULL);
     if (r < 0)
         return r;
     *p = (struct tar_planned){.e = e, .at = *at, .header = header->size};
@@ -33,7 +34,8 @@ static int place_entry(struct tar_planned *p, const struct entry *e, struct buf 
     return 0;
 }
 
-static int place_entries(struct tar_plan *p, const struct format_expected *x, const char *mark)
+static int place_entries(struct tar_plan *p, const struct format_expected *x, const char *mark,
+                         bool is_rounded)
 {
     _cleanup_buf_ struct buf header = {0};
     uint64_t at;
@@ -46,11 +48,19 @@ static int place_entries(struct tar_plan *p, const struct format_expected *x, co
     _cleanup_free_ char *comment = strdup((const char *)header.data);
 
     buf_clear(&header);
-    r = comment ? tar_add_global(&header, comment) : -ENOMEM;
+    r = !comment ? -ENOMEM : is_rounded ? 0 : tar_add_global(&header, comment);
     at = header.size;
-    for (size_t i = 0; i < x->count && r == 0; i++)
-        if (!x->entries[i].absent)
-            r = place_entry(&p->list[p->count++], &x->entries[i], &header, &at);
+    for (size_t i = 0; i < x->count && r == 0; i++) {
+        struct entry said = x->entries[i];
+
+        if (said.absent || (is_rounded && !*said.path))
+            continue;
+        if (is_rounded)
+            said.mtime.tv_nsec = 0;
+        r = place_entry(&p->list[p->count], &x->entries[i], &said,
+                        is_rounded && !p->count ? comment : NULL, &header, &at);
+        p->count++;
+    }
     p->list[p->count++] = (struct tar_planned){.at = at};
     return r;
 }
@@ -117,7 +127,7 @@ static int choose(struct tar_plan *p, const struct format_expected *x, const str
 }
 
 int tar_plan_make(struct tar_plan *out, const struct format_expected *x, const struct codec *codec,
-                  int fd, const char *mark, uint64_t manifest)
+                  int fd, const char *mark, bool is_rounded, uint64_t manifest)
 {
     _cleanup_(piece_map_clear) struct piece_map map = {0};
     const struct piece_place *last;
@@ -128,7 +138,7 @@ int tar_plan_make(struct tar_plan *out, const struct format_expected *x, const s
     if (r <= 0 || map.count == 0)
         return r < 0 ? r : 0;
     last = &map.list[map.count - 1];
-    r = place_entries(out, x, mark);
+    r = place_entries(out, x, mark, is_rounded);
     if (r < 0)
         return r == -ENOMEM ? r : 0;
     if (last->plain_at + last->plain != out->list[out->count - 1].at)

@@ -24,9 +24,10 @@ struct tar_plan {
     size_t gap_count;
 };
 
-/* Plans reading the archive that FD is, whose first header says MARK, where the manifest begins
+/* Plans reading the archive that FD is, whose first header says MARK (that of the
+ * first entry, IS_ROUNDED as all are), where the manifest begins
  * with the piece at MANIFEST: 1; 0: X does not account for every byte before that, or nothing would
  * be left out; negative errno. Clear *OUT in any case. */
 int tar_plan_make(struct tar_plan *out, const struct format_expected *x, const struct codec *codec,
-                  int fd, const char *mark, uint64_t manifest);
+                  int fd, const char *mark, bool is_rounded, uint64_t manifest);
 void tar_plan_clear(struct tar_plan *p);

@@ -19,19 +19,24 @@ static void free_reader(struct format_reader **r)
         (*r)->ops->free(*r);
 }
 
-/* With MUST_SAY, the entry itself must say that it begins where it does. */
-static int read_manifest(struct format_reader *r, bool must_say, struct buf *path, struct buf *text,
-                         struct wp_error *err)
+/* With MUST_SAY, the entry itself must say that it begins where it does. With SEEK others may stand
+ * before it. */
+static int read_manifest(struct format_reader *r, bool must_say, bool seek, struct buf *path,
+                         struct buf *text, struct wp_error *err)
 {
     const struct entry *e;
     const void *data;
     uint64_t offset;
     size_t n;
-    int rc = r->ops->next(r, &e, err);
+    int rc;
 
-    if (rc <= 0)
-        return rc;
-    if (e->type != ENTRY_FILE || strcmp(e->path, r->mark) != 0 || !own_is_manifest(e->path))
+    do {
+        rc = r->ops->next(r, &e, err);
+        if (rc <= 0)
+            return rc;
+    } while (seek && (!r->mark || strcmp(e->path, r->mark) != 0));
+    if (!r->mark || e->type != ENTRY_FILE || strcmp(e->path, r->mark) != 0 ||
+        !own_is_manifest(e->path))
         return 0;
     if (must_say && !tar_manifest_says_its_place((const struct tar_reader *)r))
         return 0; /* of another archive that was joined to it */
@@ -68,9 +73,11 @@ static int open_at(struct format_reader **out, const struct codec *codec, int fd
 }
 
 int tar_read_mark(const struct codec *codec, int fd, const struct format_open_options *o,
-                  char **name, struct wp_error *err)
+                  char **name, bool *is_rounded, struct wp_error *err)
 {
     enum { ENOUGH = 16 << 10 }; /* bytes, for the header and the longest name */
+    /* Who reads the archive hears what is odd in it. */
+    const struct format_open_options quiet = {.name = o->name, .pool = o->pool};
     _cleanup_(free_reader) struct format_reader *r = NULL;
     _cleanup_free_ unsigned char *start = malloc(ENOUGH);
     struct tar_input in = {.fd = -1};
@@ -82,14 +89,23 @@ int tar_read_mark(const struct codec *codec, int fd, const struct format_open_op
         return (int)n;
     rc = source_with_prefix(&in.plain, start, (size_t)n, NULL, err);
     if (rc == 0)
-        rc = tar_open_reader(&r, &in, o, err);
+        rc = tar_open_reader(&r, &in, &quiet, err);
     if (rc != 0)
         return rc;
     rc = r->ops->next(r, &e, NULL); /* the first entry may be cut off: it is not looked at */
     if (rc == -ENOMEM || !r->mark)
         return rc == -ENOMEM ? rc : 0;
     *name = take_ptr(r->mark);
+    *is_rounded = r->is_rounded;
     return 1;
+}
+
+bool tar_is_rounded(const struct codec *codec, int fd, const struct format_open_options *o)
+{
+    _cleanup_free_ char *mark = NULL;
+    bool is_rounded = false;
+
+    return tar_read_mark(codec, fd, o, &mark, &is_rounded, NULL) == 1 && is_rounded;
 }
 
 int tar_pointed_manifest(const struct codec *codec, int fd, const char *name, struct pool *pool,
@@ -99,19 +115,20 @@ int tar_pointed_manifest(const struct codec *codec, int fd, const char *name, st
     _cleanup_free_ char *marked = NULL;
     const struct format_open_options o = {.name = name, .pool = pool};
     struct wp_error ignored = {0};
+    bool is_rounded;
     uint64_t offset;
     const bool is_pointed = codec_find_manifest(codec, fd, &offset) == 1 && offset <= INT64_MAX;
     int rc;
 
     if (!is_pointed && codec != &codec_none)
         return 0;
-    rc = tar_read_mark(codec, fd, &o, &marked, &ignored);
+    rc = tar_read_mark(codec, fd, &o, &marked, &is_rounded, &ignored);
     if (rc == 1 && !is_pointed)
         rc = tar_look_back(fd, MANIFEST_LARGEST, &offset);
     if (rc == 1)
         rc = open_at(&r, codec, fd, offset, marked, &o, &ignored) < 0 ? -EIO : 1;
     if (rc == 1)
-        rc = read_manifest(r, !is_pointed, path, text, &ignored);
+        rc = read_manifest(r, !is_pointed, false, path, text, &ignored);
     if (rc == 1)
         return 1;
     buf_clear(path);
@@ -122,4 +139,26 @@ int tar_pointed_manifest(const struct codec *codec, int fd, const char *name, st
         return rc;
     }
     return 0; /* a pointer that leads astray: reading in order finds what is there, or the damage */
+}
+
+int tar_sought_manifest(const struct codec *codec, int fd, const char *name, struct pool *pool,
+                        struct buf *path, struct buf *text, struct wp_error *err)
+{
+    _cleanup_(free_reader) struct format_reader *r = NULL;
+    const struct format_open_options o = {.name = name, .pool = pool};
+    struct wp_error ignored = {0};
+    int rc = open_at(&r, codec, fd, 0, NULL, &o, &ignored);
+
+    if (rc == 0)
+        rc = read_manifest(r, false, true, path, text, &ignored);
+    if (rc == -ENOMEM || rc == -EFBIG) {
+        if (err)
+            *err = ignored;
+        return rc;
+    }
+    if (rc != 1) { /* reading in order finds what is wrong */
+        buf_clear(path);
+        buf_clear(text);
+    }
+    return rc == 1;
 }

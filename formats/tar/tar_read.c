@@ -106,15 +106,15 @@ static int read_extension(struct tar_reader *r, struct buf *out, struct wp_error
     return tar_stream_skip(&r->in, tar_padding((uint64_t)size), err);
 }
 
-/* The comment of the very first header says whether a manifest follows. */
-static int take_mark(struct tar_reader *r, uint64_t at)
+/* The comment of the very first header, AT byte 0, says whether a manifest follows. */
+static int take_mark(struct tar_reader *r, uint64_t at, const char *comment)
 {
     static const char mark[] = MANIFEST_MARK;
 
-    if (at != 0 || !r->global.comment || strncmp(r->global.comment, mark, sizeof(mark) - 1) != 0)
+    if (at != 0 || r->begin != 0 || !comment || strncmp(comment, mark, sizeof(mark) - 1) != 0)
         return 0;
     free(r->base.mark);
-    r->base.mark = strdup(r->global.comment + sizeof(mark) - 1);
+    r->base.mark = strdup(comment + sizeof(mark) - 1);
     return r->base.mark ? 0 : -ENOMEM;
 }
 
@@ -145,7 +145,7 @@ static int take_extension(struct tar_reader *r, struct wp_error *err)
     switch (type) {
     case TAR_PAX_GLOBAL:
         rc = pax_parse(&r->global, content.data, content.size);
-        if (take_mark(r, at) < 0)
+        if (take_mark(r, at, r->global.comment) < 0)
             return error_nomem(err);
         if (rc == 0 && !m->has_extension)
             rc = tar_member_begin(m, &r->global);
@@ -153,6 +153,9 @@ static int take_extension(struct tar_reader *r, struct wp_error *err)
     case TAR_PAX:
     case TAR_PAX_SUN:
         rc = pax_parse(&m->pax, content.data, content.size);
+        if (take_mark(r, at, m->pax.comment) < 0)
+            return error_nomem(err);
+        r->base.is_rounded |= at == 0 && r->base.mark; /* as layers of images are */
         m->has_extension = true;
         break;
     case TAR_LONG_NAME:
@@ -322,10 +325,14 @@ static int reader_manifest(struct format_reader *base, struct buf *path, struct 
                            struct wp_error *err)
 {
     struct tar_reader *r = reader_of(base);
+    int rc;
 
     if (!r->codec || !r->is_file)
         return 0;
-    return tar_pointed_manifest(r->codec, r->fd, r->name, r->pool, path, text, err);
+    rc = tar_pointed_manifest(r->codec, r->fd, r->name, r->pool, path, text, err);
+    return rc == 0 && r->base.is_rounded
+               ? tar_sought_manifest(r->codec, r->fd, r->name, r->pool, path, text, err)
+               : rc;
 }
 
 static void reader_free(struct format_reader *base)

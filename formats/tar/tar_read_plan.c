@@ -45,13 +45,14 @@ static int plan(struct tar_reader *r, const struct format_expected *x, struct wp
 {
     const struct format_open_options o = {.name = r->name, .pool = r->pool};
     _cleanup_free_ char *mark = NULL;
+    bool is_rounded;
     uint64_t manifest;
     int rc = codec_find_manifest(r->codec, r->fd, &manifest);
 
     if (rc == 1)
-        rc = tar_read_mark(r->codec, r->fd, &o, &mark, err);
+        rc = tar_read_mark(r->codec, r->fd, &o, &mark, &is_rounded, err);
     if (rc == 1)
-        rc = tar_plan_make(&r->plan, x, r->codec, r->fd, mark, manifest);
+        rc = tar_plan_make(&r->plan, x, r->codec, r->fd, mark, is_rounded, manifest);
     if (rc == 1 && r->in.source->leave_out(r->in.source, r->plan.gaps, r->plan.gap_count) < 0)
         rc = -ENOMEM;
     if (rc != 1)
@@ -96,7 +97,7 @@ int tar_read_rewind(struct format_reader *base, struct wp_error *err)
     entry_clear(&r->entry);
     sparse_clear(&r->map);
     tar_plan_clear(&r->plan);
-    *r = (struct tar_reader){.base = {.ops = r->base.ops},
+    *r = (struct tar_reader){.base = {.ops = r->base.ops, .is_rounded = r->base.is_rounded},
                              .in = {.source = source, .name = r->name, .seek_fd = -1},
                              .name = r->name,
                              .context = r->context,

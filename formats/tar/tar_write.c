@@ -16,7 +16,8 @@ struct tar_writer {
     struct format_writer base;
     const struct codec *codec;
     int level;
-    char *mark;             /* NULL: no first header of our own */
+    char *mark;             /* NULL: no manifest */
+    char *first;            /* the entry whose header has the mark; NULL: one before all entries */
     uint64_t end;           /* of what has been written */
     struct gzip_one *one;   /* the single gzip member, or NULL */
     _Atomic uint64_t plain; /* bytes of tar sealed so far, by any thread */
@@ -53,6 +54,8 @@ static int add_header(struct format_writer *w, struct format_block *b, const str
     const struct tar_writer *writer = writer_of(w);
     char comment[64];
 
+    if (writer->first && strcmp(writer->first, e->path) == 0)
+        return tar_add_header(&b->plain, e, writer->mark, err);
     if (!is_manifest(writer, e))
         return tar_add_header(&b->plain, e, NULL, err);
     /* It begins its block, on the job's thread, and all before it have been written. */
@@ -84,11 +87,12 @@ static int seal(struct format_writer *base, struct format_block *b, struct wp_er
 static int head(struct format_writer *base, struct format_block *b, struct wp_error *err)
 {
     struct tar_writer *w = writer_of(base);
+    const bool has_global = w->mark && !w->first;
     _cleanup_buf_ struct buf start = {0};
     int rc;
 
     begin_block(base, b, err);
-    if (w->mark) {
+    if (has_global) {
         if (tar_add_global(&b->plain, w->mark) < 0)
             return error_nomem(err);
         rc = seal(base, b, err);
@@ -97,7 +101,7 @@ static int head(struct format_writer *base, struct format_block *b, struct wp_er
     }
     if (!w->one)
         return 0;
-    if ((w->mark && gzip_one_add(w->one, b) < 0) || gzip_one_head(&start) < 0 ||
+    if ((has_global && gzip_one_add(w->one, b) < 0) || gzip_one_head(&start) < 0 ||
         buf_add(&start, b->packed.data, b->packed.size) < 0)
         return error_nomem(err);
     buf_free(&b->packed);
@@ -147,6 +151,7 @@ static void writer_free(struct format_writer *base)
     if (w->one)
         gzip_one_free(w->one);
     free(w->mark);
+    free(w->first);
     free(w);
 }
 
@@ -206,9 +211,12 @@ int tar_open_writer(struct format_writer **out, const struct codec *codec,
     w->level = level;
     if (o->mark)
         w->mark = strdup(o->mark);
+    if (o->mark && o->mark_in_first)
+        w->first = strdup(o->first);
     if (codec == &codec_gzip_one)
         w->one = gzip_one_new();
-    if ((o->mark && !w->mark) || (codec == &codec_gzip_one && !w->one)) {
+    if ((o->mark && !w->mark) || (o->mark && o->mark_in_first && !w->first) ||
+        (codec == &codec_gzip_one && !w->one)) {
         writer_free(&w->base);
         return error_nomem(err);
     }

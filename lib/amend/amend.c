@@ -80,6 +80,8 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
                                            .sign = o->sign,
                                            .python = o->python};
     r = options_check(archive->context, o, err);
+    if (r == 0 && o->format->is_wrapped) /* its base would be lost */
+        r = error_set(err, 0, o->output, "not made: amend writes no images, create does");
     if (r == 0)
         r = check_archive(archive, err);
     if (r == 0)

@@ -21,6 +21,9 @@
 #include "stream/pool.h"
 #include "stream/source.h"
 
+struct output;
+struct manifest;
+
 struct format_block {
     struct buf plain;  /* the uncompressed stream of this block; the job appends content here */
     struct buf packed; /* after seal: what is written (a codec that changes nothing swaps) */
@@ -28,11 +31,23 @@ struct format_block {
 };
 
 struct format_write_options {
-    int level;        /* compression level; -1: the format's default */
-    bool one_member;  /* gzip: one member for the whole archive */
-    const char *mark; /* what the first header says: MANIFEST_MARK and the manifest's path */
-    uint64_t content; /* bytes of content that will be written, about */
-    bool can_patch;   /* what has been written can be changed: the output is a file */
+    int level;          /* compression level; -1: the format's default */
+    bool one_member;    /* gzip: one member for the whole archive */
+    const char *mark;   /* what the first header says: MANIFEST_MARK and the manifest's path */
+    const char *first;  /* the path of the first entry that will be written */
+    bool mark_in_first; /* tar: the mark stands in FIRST's header, for readers that refuse one that
+                           is about all of an archive */
+    uint64_t content;   /* bytes of content that will be written, about */
+    bool can_patch;     /* what has been written can be changed: the output is a file */
+    bool is_dir;        /* the archive becomes a directory */
+    const struct wp_image_options *image; /* what an image is to be like */
+};
+
+/* What has been packed, when all of it has been. */
+struct format_packed {
+    const struct manifest *manifest;
+    int64_t newest;   /* seconds since the epoch: the newest time of an entry */
+    uint64_t entries; /* of the tree */
 };
 
 /* Bytes to be changed in what has been written. */
@@ -69,6 +84,10 @@ struct format_writer_ops {
     int (*tail)(struct format_writer *w, struct format_block *b, uint64_t manifest_offset,
                 struct wp_error *err); /* fills b->packed with the end of the archive.
                                           MANIFEST_OFFSET: where the manifest's block stands */
+    /* May be NULL. Behind the tail: puts around what OUT holds the rest of what gets the archive's
+     * name. */
+    int (*wrap)(struct format_writer *w, struct output *out, const struct format_packed *packed,
+                struct wp_error *err);
     void (*free)(struct format_writer *w);
 };
 
@@ -137,6 +156,9 @@ struct wp_format {
     bool no_hardlinks;           /* further names of a file are packed as copies */
     bool no_symlinks;            /* refused */
     bool is_rounded;             /* its times are rounded; the manifest has the exact ones */
+    bool is_wrapped;             /* is changed when all has been written: through a pipe, it goes
+                                    into a file first */
+    bool may_be_directory;       /* is a directory where its name does not end in ".tar" */
     enum format_home home;
     int (*open_writer)(struct format_writer **out, const struct wp_format *f,
                        const struct format_write_options *o, struct wp_error *err);

@@ -15,8 +15,10 @@
 #include "base/path.h"
 #include "base/temporary.h"
 
+enum { POUR = 256 << 10 }; /* bytes at once */
+
 /* Temporary names begin so: where TARGET's is long, with a part of it. */
-static char *temporary_prefix(const struct output *o)
+char *output_prefix(const struct output *o)
 {
     char *out = NULL;
 
@@ -25,13 +27,13 @@ static char *temporary_prefix(const struct output *o)
 
 /* A file that has no name yet, so that a kill leaves nothing; where the filesystem cannot do
  * that, one with a temporary name. What killed runs have left of the same archive goes. */
-static int open_temporary(struct output *o, mode_t mode, struct wp_error *err)
+int output_begin(struct output *o, mode_t mode, struct wp_error *err)
 {
     _cleanup_free_ char *dir = path_dir(o->target);
     _cleanup_free_ char *prefix = NULL;
 
     o->base = (char *)path_base(o->target);
-    prefix = temporary_prefix(o);
+    prefix = output_prefix(o);
     if (!dir || !prefix)
         return error_nomem(err);
     o->dir = open(*dir ? dir : o->target[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -85,7 +87,7 @@ int output_open(struct output *o, const char *name, const struct wp_context *con
         return error_set(err, 0, name, "is a symbolic link to nothing");
     if (exists)
         mode = st.st_mode & 0777;
-    r = open_temporary(o, mode, err);
+    r = output_begin(o, mode, err);
     if (r < 0)
         return r;
     if (exists && fchmod(o->fd, mode) < 0)
@@ -133,34 +135,70 @@ int output_restart(struct output *o, struct wp_error *err)
 /* Gives the nameless file a temporary name: linkat cannot replace a file, rename can. */
 static int link_temporary(struct output *o, struct wp_error *err)
 {
-    _cleanup_free_ char *prefix = temporary_prefix(o);
+    _cleanup_free_ char *prefix = output_prefix(o);
     int r = prefix ? temporary_link(o->dir, prefix, o->fd, &o->temporary) : -ENOMEM;
 
     return r < 0 ? error_set(err, -r, o->name, "cannot give the archive its name") : 0;
 }
 
 /* EINVAL: there is nothing that could be on a disk. */
-static int sync_fd(const struct output *o, int fd, struct wp_error *err)
+int output_sync_fd(const struct output *o, int fd, struct wp_error *err)
 {
     if (!o->sync || fsync(fd) == 0 || errno == EINVAL)
         return 0;
     return error_set(err, errno, o->name, "cannot be written to the disk");
 }
 
-static int sync_dir(const struct output *o, struct wp_error *err)
+int output_sync_parent(const struct output *o, struct wp_error *err)
 {
     _cleanup_close_ int dir =
         o->sync ? openat(o->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
     if (o->sync && dir < 0)
         return error_set(err, errno, o->name, "its name cannot be written to the disk");
-    return sync_fd(o, dir, err);
+    return output_sync_fd(o, dir, err);
+}
+
+int output_spool(struct output *o, struct wp_error *err)
+{
+    int file = file_temporary(err);
+
+    if (file < 0)
+        return file;
+    o->pipe = o->fd;
+    o->fd = file;
+    o->is_spooled = true;
+    o->direct = false;
+    return 0;
+}
+
+/* Hands on what was kept in a file. */
+static int pour(struct output *o, struct wp_error *err)
+{
+    _cleanup_free_ unsigned char *data = malloc(POUR);
+    _cleanup_close_ int file = o->fd;
+    uint64_t at = 0, written = o->written;
+    ssize_t n = 0;
+    int r = data ? 0 : error_nomem(err);
+
+    o->fd = o->pipe;
+    o->is_spooled = false;
+    o->direct = true;
+    while (r == 0 && (n = file_read_at(file, data, POUR, at)) > 0) {
+        r = output_write(o, data, (size_t)n, err);
+        at += (uint64_t)n;
+    }
+    o->written = written;
+    return r == 0 && n < 0 ? error_set(err, (int)-n, o->name, "cannot read back") : r;
 }
 
 int output_commit(struct output *o, struct wp_error *err)
 {
-    int r = sync_fd(o, o->fd, err);
+    int r = o->is_spooled ? pour(o, err) : 0;
 
+    if (r == 0 && o->staged)
+        return output_dir_commit(o, err);
+    r = r < 0 ? r : output_sync_fd(o, o->fd, err);
     if (r < 0)
         return r;
     if (o->direct) {
@@ -175,11 +213,15 @@ int output_commit(struct output *o, struct wp_error *err)
     free(take_ptr(o->temporary));
     if (r < 0)
         return error_set(err, -r, o->name, "cannot give the archive its name");
-    return sync_dir(o, err);
+    return output_sync_parent(o, err);
 }
 
 void output_close(struct output *o)
 {
+    if (o->staged)
+        output_dir_drop(o);
+    if (o->is_spooled)
+        cleanup_close(&o->pipe);
     if (o->temporary)
         unlinkat(o->dir, o->temporary, 0);
     if (o->fd >= 0)

@@ -61,6 +61,30 @@ static void sum_up(const struct pack *p, struct wp_create_result *result)
     }
 }
 
+static int open_target(const struct pack *p, struct output *out, struct wp_error *err)
+{
+    const struct wp_create_options *o = p->o;
+    struct stat st;
+    const bool is_pipe =
+        strcmp(o->archive, "-") == 0 ||
+        (stat(o->archive, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+    const bool is_dir =
+        o->format->may_be_directory && !is_pipe && !path_has_suffix(o->archive, ".tar");
+    int r = is_dir ? output_dir_open(out, o->archive, p->context, err)
+                   : output_open(out, o->archive, p->context, err);
+
+    return r == 0 && out->direct && o->format->is_wrapped ? output_spool(out, err) : r;
+}
+
+/* The path of the first entry that is going to be written; NULL: the manifest is. */
+static const char *first_entry(const struct pack *p)
+{
+    for (size_t i = 0; i < p->walk.count; i++)
+        if (*p->walk.items[i].entry.path && !p->walk.items[i].entry.absent)
+            return p->walk.items[i].entry.path;
+    return p->made_count ? p->made[0].entry.path : NULL;
+}
+
 /* Opens OUT, unless it is that already, and a writer that marks the archive with the manifest's
  * name. After the walk, which must not meet the output. */
 static int open_output(const struct pack *p, struct output *out, struct format_writer **w,
@@ -70,18 +94,35 @@ static int open_output(const struct pack *p, struct output *out, struct format_w
     _cleanup_buf_ struct buf mark = {0};
     struct format_write_options options = {.level = o->level_set ? o->level : -1,
                                            .one_member = o->gzip_one_member,
-                                           .content = p->total};
+                                           .content = p->total,
+                                           .first = first_entry(p),
+                                           .image = &o->image};
     int r = buf_printf(&mark, MANIFEST_MARK "%s/%s", p->home, MANIFEST_NAME);
 
     if (r < 0 || buf_terminate(&mark) < 0)
         return error_nomem(err);
-    r = out->fd < 0 ? output_open(out, o->archive, p->context, err) : 0;
+    r = out->fd < 0 ? open_target(p, out, err) : 0;
     if (r < 0)
         return r;
     out->sync = o->sync;
     options.mark = (const char *)mark.data;
+    if (!options.first)
+        options.first = options.mark + strlen(MANIFEST_MARK);
     options.can_patch = !out->direct;
+    options.is_dir = out->is_dir;
     return o->format->open_writer(w, o->format, &options, err);
+}
+
+static int wrap(const struct pack *p, struct format_writer *w, struct output *out,
+                const struct wp_create_result *result, struct wp_error *err)
+{
+    const struct manifest *m = &p->manifest;
+    struct format_packed packed = {.manifest = m, .newest = INT64_MIN, .entries = result->entries};
+
+    for (size_t i = 0; i < m->entry_count; i++)
+        if (!m->entries[i].absent && m->entries[i].mtime.tv_sec > packed.newest)
+            packed.newest = m->entries[i].mtime.tv_sec;
+    return w->ops->wrap(w, out, &packed, err);
 }
 
 /* One attempt from the walk on. */
@@ -116,6 +157,8 @@ static int pack_once(struct pack *p, pack_planner *plan, void *ctx, struct outpu
         r = pack_manifest(p, w, out, &manifest_at, err);
     if (r == 0)
         r = put_framing(w, out, false, manifest_at, err);
+    if (r == 0 && w->ops->wrap)
+        r = wrap(p, w, out, result, err);
     if (w)
         w->ops->free(w);
     return r;

@@ -299,14 +299,14 @@ def noise(size, seed=0):
     return hashlib.shake_128(str(seed).encode()).digest(size)
 
 
-def index(source, name=None, *, stamp=None):
+def index(source, name=None, *, stamp=None, triple="x86_64-pc-linux-gnu"):
     """Writes a cache index, as Numba does, with one overload and its data file beside SOURCE."""
     source = pathlib.Path(source)
     cache = source.parent / "__pycache__"
     cache.mkdir(exist_ok=True)
     name = name or f"{source.stem}.add-3.py311"
     st = source.stat()
-    key = ((), ("x86_64-pc-linux-gnu", "generic", "+sse"), ("0" * 64, "1" * 64))
+    key = ((), (triple, "generic", "+sse"), ("0" * 64, "1" * 64))
     data = pickle.dumps((stamp or (st.st_mtime, st.st_size), {key: name + ".1.nbc"}), -1)
     (cache / (name + ".nbi")).write_bytes(pickle.dumps("0.56.4", -1) + data)
     (cache / (name + ".1.nbc")).write_bytes(pickle.dumps(("library", b"code"), -1))

@@ -154,6 +154,20 @@ def test_read_only_with_the_module_that_the_tree_carries(place):
     assert "data loaded" in told and "data saved" not in told
 
 
+@pytest.mark.skipif(not shutil.which("skopeo") or not shutil.which("umoci"),
+                    reason="needs skopeo and umoci")
+def test_image(place):
+    build = write_sources(place.path / "srv" / "build" / "app")
+    *lines, path, switch = recipe("image")
+    place.run(*lines)
+    remove_tree(build)
+    (place.path / "opt" / "bundle").chmod(0o755)
+    call = f"import warmpack.locator; warmpack.locator.install(); {CALL}"
+    told = place.run(path, switch, "cd /",
+                     f"{as_www_data(place)} NUMBA_DEBUG_CACHE=1 python3 -c '{call}'")
+    assert "data loaded" in told and "data saved" not in told
+
+
 def test_continuous_integration(place):
     """Twice: what the first run cached is loaded in the second one's new checkout."""
     steps = [line.split("- run: ", 1)[1] for line in recipe("ci") if "- run: " in line]

@@ -28,6 +28,7 @@ static void test_the_suffix_chooses_the_format(void **state)
     assert_string_equal(wp_format_name(wp_format_by_suffix("a.tbz2")), "tar.bz2");
     assert_string_equal(wp_format_name(wp_format_by_suffix("a-1.0-py3.11.egg")), "egg");
     assert_string_equal(wp_format_name(wp_format_by_suffix("a-1.0-py3-none-any.whl")), "whl");
+    assert_string_equal(wp_format_name(wp_format_by_suffix("a.oci.tar")), "oci");
     assert_null(wp_format_by_suffix("tar"));
     assert_null(wp_format_by_suffix(".tar")); /* a hidden file of that name */
     assert_null(wp_format_by_suffix("a.gz"));
@@ -41,7 +42,7 @@ static void test_every_format_has_a_name_and_can_be_listed(void **state)
     (void)state;
     for (const struct wp_format *f; (f = wp_format_at(n)); n++)
         assert_ptr_equal(wp_format_by_name(wp_format_name(f)), f);
-    assert_int_equal(n, 8);
+    assert_int_equal(n, 9);
     assert_null(wp_format_at(n + 1));
     assert_null(wp_format_at(SIZE_MAX));
 }
