@@ -1,6 +1,7 @@
-/* Merging: the builds. Code that separate processes compiled for one CPU is not mixed: symbols in
- * it carry a number that starts anew in each process, and what bears one symbol is taken for one
- * thing when both are loaded. Source: Numba 0.52 to 0.68, core/codegen.py and core/compiler.py. */
+/* Merging: finds the builds of all inputs. Code that separate processes compiled for one CPU is
+ * never mixed: its symbols carry a number that starts anew in each process, and LLVM takes two
+ * symbols of one name for the same function when both are loaded. Source: Numba 0.52 to 0.68,
+ * core/codegen.py and core/compiler.py. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -50,7 +51,7 @@ static int add_cpu(struct merge *m, size_t input, char **text, struct wp_error *
     return 0;
 }
 
-/* Indexes of no source are whole for themselves: PyTensor's, for one. */
+/* Indexes without a source, such as PyTensor's, are never joined: each is taken as a whole. */
 static bool is_keyed(const struct merge_index *i)
 {
     return !i->line->source;
@@ -90,7 +91,7 @@ static bool is_same_data(const struct merge *m, const struct merge_member *a, si
     return e && f && merge_is_same(e, f);
 }
 
-/* Has EARLIER the overload number WHICH of MEMBER, with the very same code? */
+/* Does EARLIER hold overload number WHICH of MEMBER, with exactly the same code? */
 static bool has_same(const struct merge *m, const struct merge_member *earlier,
                      const struct merge_member *member, size_t which)
 {
@@ -118,7 +119,7 @@ static int refuse(const struct merge *m, const struct merge_cpu *cpu, size_t inp
                      name[n + 1] ? "the same features" : "no features");
 }
 
-/* One member of a group, whose earlier members stand before it from FIRST on. */
+/* Handles one member of a group; the earlier members of that group begin at FIRST. */
 static int check_member(struct merge *m, const struct merge_member *first,
                         const struct merge_member *member, struct wp_error *err)
 {
@@ -263,7 +264,7 @@ static int add_build(struct merge *m, const char *archive, const char *root, uin
     return new->archive && (!root || new->root) ? 0 : error_nomem(err);
 }
 
-/* The CPUs of build B of an input that was merged before, as the result numbers them. */
+/* The CPU numbers, in the result, of build B of an input that is itself the result of a merge. */
 static uint32_t cpus_of(struct merge *m, const struct manifest *from,
                         const struct manifest_build *b)
 {

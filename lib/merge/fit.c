@@ -1,5 +1,5 @@
-/* Merging: what the code of an input's indexes came from must be what the first input has, too, and
- * nothing that the first one has besides may come before it. */
+/* Merging: leaves out the indexes of an input whose code came from other files than the first input
+ * has, or from modules that a further file of the first input would shadow. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ enum { LARGEST = 1 << 30 };
 struct fitting {
     struct merge *m;
     struct merge_input *in;
-    /* Of the first input: all that is no directory and no cache. */
+    /* Paths in the first input of all files that are neither directories nor caches. */
     const char **paths; /* owned; sorted */
     size_t count;
     size_t *sources; /* of the indexes, as numbers in PATHS, each once, sorted; owned */
@@ -34,7 +34,7 @@ static int same(void *ctx, const char *path)
     return there && merge_is_same(here, there);
 }
 
-/* Indexes whose code came from what the first input has otherwise. */
+/* Finds the indexes whose code came from files that differ in the first input. */
 static int leave_changed(struct fitting *f, struct wp_error *err)
 {
     _cleanup_free_ const char **changed = NULL;
@@ -120,8 +120,8 @@ static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *e
     return item ? merge_content(first, item, LARGEST, out, err) : 0;
 }
 
-/* A file that the source imports in the first input, and that the other does not have; NULL: there
- * is none. */
+/* A file that the source imports in the first input and that the other input lacks; NULL: there is
+ * none. */
 static int find_added(const struct fitting *f, const struct depends *d, size_t source,
                       const char **out)
 {

@@ -1,5 +1,5 @@
-/* Merging: which indexes of the inputs belong together: those of one name for one directory of
- * sources, wherever each lies. */
+/* Merging: groups the indexes of all inputs. Those of one name that belong to one directory of
+ * sources form a group, wherever each of them lies. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static int compare_members(const void *a, const void *b)
 
     if (!order)
         order = (x->input > y->input) - (x->input < y->input);
-    if (!order) /* beside its source Numba looks before it looks elsewhere */
+    if (!order) /* Numba looks beside the source first */
         order = (x->index->cache != NULL) - (y->index->cache != NULL);
     return order ? order : strcmp(x->index->line->index, y->index->line->index);
 }
@@ -38,7 +38,7 @@ size_t merge_group_size(const struct merge_groups *g, size_t from)
     return n;
 }
 
-/* One input may have an index in two places: Numba uses the one where it looks first. */
+/* One input may hold the same index in two places: Numba uses the one where it looks first. */
 static void leave_copies(struct merge *m, struct merge_groups *g)
 {
     size_t n = 0;

@@ -1,5 +1,5 @@
-/* Merging: the indexes of one input that were valid when packed, read and held against what the
- * input has. */
+/* Merging: reads the indexes of one input that were valid when it was packed, and compares them
+ * with the files of that input. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static const struct manifest_cache *cache_of(const struct manifest *m, const cha
     return at < m->cache_count && strcmp(m->caches[at].cache, dir) == 0 ? &m->caches[at] : NULL;
 }
 
-/* The part of DIR behind the input's home: another archive's is called otherwise. */
+/* The part of DIR below the input's home: the home of another archive has another name. */
 static const char *behind_home(const struct manifest *m, const char *dir)
 {
     return m->home && path_is_under(dir, m->home) ? path_from(dir, m->home) : dir;
@@ -71,7 +71,7 @@ static int lies(const struct merge_input *in, const struct merge_index *i, const
                      in->name, what);
 }
 
-/* The stamp of a source in a zip that was made of its content is judged when all is packed. */
+/* A stamp of the content of a source in a zip is judged when everything has been packed. */
 static int check_stamp(const struct merge_input *in, const struct merge_index *i,
                        struct wp_error *err)
 {
@@ -84,7 +84,7 @@ static int check_stamp(const struct merge_input *in, const struct merge_index *i
         return lies(in, i, "its source is not there", err);
     if (stamp->kind == WP_STAMP_CONTENT && !caches_is_source(source->path))
         return 0;
-    if (stamp->kind == WP_STAMP_SECONDS) /* what it is worth depends on who looks */
+    if (stamp->kind == WP_STAMP_SECONDS) /* whether it is valid depends on the reader */
         return stamp->size == source->size ? 0 : lies(in, i, "its stamp is another source's", err);
     return stamp_matches(stamp, source->mtime, source->size,
                          source->has_sha256 ? source->sha256 : NULL) == 1

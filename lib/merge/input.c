@@ -18,7 +18,8 @@ static size_t number_of(const struct merge_input *in, const char *path)
     return e ? (size_t)(e - in->m.entries) : SIZE_MAX;
 }
 
-/* Each entry of the manifest is there once, but for those that it calls absent. */
+/* Each entry of the manifest must be there exactly once, unless the manifest says that it is
+ * absent. */
 static int match(struct merge_input *in, struct wp_error *err)
 {
     in->items = calloc(in->m.entry_count + 1, sizeof *in->items);

@@ -75,15 +75,15 @@ struct merge {
 /* Reads input number I, and finds the item of each entry. */
 int merge_read_input(struct merge *m, size_t i, struct wp_error *err);
 void merge_input_clear(struct merge_input *in);
-/* The file that PATH of the input leads to, by its manifest; NULL: there is none. It may be
- * absent. */
+/* The file that PATH leads to by the input's manifest, which may say that it is absent; NULL: there
+ * is no such file. */
 const struct entry *merge_file(const struct merge_input *in, const char *path);
-/* The item of that file in the spool; NULL: it is absent. */
+/* The item of that file in the spool; NULL: the file is absent. */
 const struct spooled *merge_item(const struct merge_input *in, const struct entry *e);
-/* All of the item's content, which is no more than MOST bytes, in place of what OUT holds. */
+/* Replaces the content of OUT by the item's, of at most MOST bytes. */
 int merge_content(const struct merge_input *in, const struct spooled *item, size_t most,
                   struct buf *out, struct wp_error *err);
-/* Have the entries the same content, as far as it is known? */
+/* Do the entries have the same content, as far as it is known? */
 bool merge_is_same(const struct entry *a, const struct entry *b);
 
 /* ---- tree.c */
@@ -96,8 +96,8 @@ int merge_read_tree(struct merge *m, struct merge_input *in, const char *tree,
 int merge_compare_sources(struct merge *m, struct wp_error *err);
 
 /* ---- indexes.c */
-/* Reads the indexes of the input that were valid when packed. The others are told of, counted and
- * left out. */
+/* Reads the indexes of the input that were valid when it was packed. The others are reported,
+ * counted and left out. */
 int merge_read_indexes(struct merge *m, struct merge_input *in, struct wp_error *err);
 void merge_index_clear(struct merge_index *i);
 /* Leaves the index out, and says why. */
@@ -105,15 +105,15 @@ void merge_leave_out(struct merge *m, const struct merge_input *in, struct merge
                      const char *why);
 
 /* ---- fit.c */
-/* Leaves out the indexes of an input whose code came from a file that the first one has otherwise,
- * or from none that the first one has now. */
+/* Leaves out the indexes of an input whose code came from a file that differs, or is missing, in
+ * the first input. */
 int merge_fit(struct merge *m, struct merge_input *in, struct wp_error *err);
 
 /* ---- groups.c */
-/* All indexes that are not left out, those that belong together side by side, in the inputs' order.
+/* Lists all indexes that are not left out, group by group, each group in the order of the inputs.
  * Zero-initialise; free MEMBERS. */
 int merge_group(struct merge *m, struct merge_groups *out, struct wp_error *err);
-/* The number of members from number FROM on that are one group. */
+/* The number of members in the group that begins at number FROM. */
 size_t merge_group_size(const struct merge_groups *g, size_t from);
 
 /* ---- builds.c */

@@ -27,8 +27,8 @@ struct joining {
 
 /* ---- Files ------------------------------------------------------------------------------- */
 
-/* What another input compiled is not older than the sources as the first one has them: it came from
- * the same content, and nothing should take it for older code. */
+/* Files that another input brings get a time that is not older than the first input's sources: they
+ * came from the same content, and nobody should take them for older code. */
 static struct timespec time_of(const struct merge *m, size_t input, struct timespec t)
 {
     return input > 0 && time_is_before(t, m->floor) ? m->floor : t;
@@ -167,7 +167,7 @@ static int put_index(struct joining *j, const struct merge_member *base, const s
     return 0;
 }
 
-/* One input's alone, with nothing left out: byte for byte, but for the stamp. */
+/* Copies an index of which one input alone has all: byte for byte, but for the stamp. */
 static int put_whole(struct joining *j, const struct merge_member *from, struct wp_error *err)
 {
     const struct index *index = &from->index->index;
@@ -192,8 +192,8 @@ static int put_whole(struct joining *j, const struct merge_member *from, struct 
     return r < 0 ? r : put_index(j, from, &text, err);
 }
 
-/* The number of overload WHICH's data file, where an earlier one of the same index has it already;
- * 0: none has. */
+/* The number of overload WHICH's data file, if an earlier overload of the same index uses that
+ * file; 0: none does. */
 static size_t known_data(const struct index *index, const size_t *numbers, size_t which)
 {
     for (size_t i = 0; i < which; i++)
@@ -247,7 +247,8 @@ static int put_joined(struct joining *j, const struct merge_member *members, siz
     return r < 0 ? r : put_index(j, &members[0], &text, err);
 }
 
-/* Are its data files called as its own are? Others could have the names of another index's. */
+/* Do its data files have names that belong to this index? Other names could be those of another
+ * index's files. */
 static bool has_own_names(const struct joining *j, const struct index *index)
 {
     for (size_t i = 0; i < index->count; i++) {
@@ -272,7 +273,7 @@ static size_t count_kept(const struct merge_index *i)
     return n;
 }
 
-/* Moves those with something of their own to the front; their number. */
+/* Moves the members that bring something new to the front, and returns their number. */
 static size_t choose(struct merge_member *members, size_t n)
 {
     size_t kept = 0;
@@ -316,7 +317,7 @@ int merge_join(struct merge *m, struct merge_member *members, size_t n, const ch
     size_t kept = choose(members, n);
     int r;
 
-    if (!kept) /* of no overload: the first one's stays what it is */
+    if (!kept) /* belongs to no overload: that of the first input stays as it is */
         kept = !members[0].index->is_out;
     if (!kept || index_name_parse(j.name, &name) < 0)
         return 0;

@@ -1,4 +1,5 @@
-/* The job of merging: all inputs into spools, their indexes together, and one archive from that. */
+/* The job of merging: reads all inputs into spools, joins their indexes, and packs one archive from
+ * them. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 #include "job.h"
 #include "numba/caches.h"
 
-/* The newest of what the first input has besides caches. */
+/* The newest time of the first input's files that are not caches. */
 static void find_floor(struct merge *m)
 {
     const struct manifest *first = &m->inputs[0].m;
@@ -34,7 +35,7 @@ static bool are_same(char *const *a, size_t count, char *const *b, size_t other_
     return same;
 }
 
-/* Settings and other packages change code, and no key tells of them. */
+/* Settings and other packages change the compiled code, and no key records them. */
 static void compare_settings(struct merge *m)
 {
     const struct manifest *first = &m->inputs[0].m;
@@ -56,7 +57,7 @@ static void compare_settings(struct merge *m)
     }
 }
 
-/* No signature of an input is one of what is made of it. */
+/* A signature of an input does not hold for the result. */
 static void tell_unsigned(struct merge *m)
 {
     for (size_t i = 0; i < m->count; i++)

@@ -1,5 +1,5 @@
-/* Merging: the entries of the result. Those of the first input, and the caches of all in the place
- * of its own. */
+/* Merging: plans the entries of the result: those of the first input, with the caches of all inputs
+ * in place of its own. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 /* ---- What goes --------------------------------------------------------------------------- */
 
-/* What the files of an index of the first input begin with: directory and stem. */
+/* The directory and the stem with which the files of an index of the first input begin. */
 struct prefix {
     char *text; /* owned */
 };
@@ -117,7 +117,8 @@ static int copy_texts(char ***out, size_t *count, char *const *from, size_t n)
     return 0;
 }
 
-/* What the manifest is to say of the whole: roots, settings and command are the first input's. */
+/* Fills the records of the manifest that speak of the whole: roots, settings and command are those
+ * of the first input. */
 static int record(struct pack *p, struct merge *m, struct wp_error *err)
 {
     const struct manifest *first = &m->inputs[0].m;
@@ -157,7 +158,7 @@ static const struct manifest_cache *recorded(const struct pack *p, const char *p
     return NULL;
 }
 
-/* A name in the home of the result for what is called NAME in that of an input. Allocated. */
+/* The path in the home of the result of what has path NAME in the home of an input. Allocated. */
 static char *place_hashed(const struct pack *p, const char *name)
 {
     _cleanup_buf_ struct buf path = {0};
@@ -172,7 +173,7 @@ static char *place_hashed(const struct pack *p, const char *name)
     return (char *)take_ptr(path.data);
 }
 
-/* The directory in the result for the caches that MEMBER's input has in its own. Allocated. */
+/* The directory of the result for the caches of MEMBER. Allocated. */
 static char *place(struct pack *p, const struct merge *m, const struct merge_member *member,
                    struct wp_error *err)
 {
@@ -209,7 +210,7 @@ static bool is_of_one_place(const struct merge_member *a, const struct merge_mem
            strcmp(a->index->where, b->index->where) == 0;
 }
 
-/* The caches of one directory of sources lie where the first input that has some has them. */
+/* The caches of one directory of sources go where they lie in the first input that has any. */
 static const struct merge_member *first_of_place(const struct merge_member *members, size_t n)
 {
     const struct merge_member *first = &members[0];

@@ -1,4 +1,4 @@
-/* Merging: are the sources of all inputs the same, by their content? */
+/* Merging: compares the content of the sources of all inputs. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@ struct comparison {
     size_t different;
 };
 
-/* HERE says how it is in the input, THERE how in the first: a name follows each. */
+/* HERE words its state in the input, THERE its state in the first input; a name follows each. */
 static void tell(struct comparison *c, const char *path, const char *here, const char *there)
 {
     c->different++;
@@ -24,7 +24,8 @@ static void tell(struct comparison *c, const char *path, const char *here, const
                c->m->inputs[0].name);
 }
 
-/* A link out of the archive is held against the other's: what it leads to is not known. */
+/* A link that leads out of the archive is compared with the link of the other input: the file
+ * behind it is not known. */
 static bool is_same_link(const struct merge_input *first, const struct entry *e)
 {
     const struct entry *other = manifest_find(&first->m, e->path);
@@ -50,7 +51,7 @@ static void compare(struct comparison *c, const struct entry *e)
     }
 }
 
-/* The zip that a source of an index lies in. */
+/* The zip in which a source of an index lies. */
 static bool is_zip_of(const struct merge_input *in, const struct entry *e)
 {
     size_t n = strlen(e->path);

@@ -1,5 +1,5 @@
-/* Merging: reads a tree by the packing job, whose sink is a spool: as if an archive had been read.
- */
+/* Merging: reads a tree with the packing job, whose sink is a spool, as if an archive had been
+ * read. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -63,7 +63,7 @@ static int end(struct pack_sink *base, struct wp_error *err)
 static const struct pack_sink_ops ops = {
     .begin = begin, .entry = entry, .content = content, .end = end};
 
-/* Entries say what was really packed: the manifest does. */
+/* Takes from the manifest what was really packed. */
 static int take_recorded(struct merge_input *in, struct wp_error *err)
 {
     struct spool *s = &in->spool;

@@ -1,5 +1,5 @@
-/* Finds the sets of files that sources depend on: those that import each other in circles share one
- * set, and a set names the sets that it leads to, so that nothing is said twice. */
+/* Finds the sets of files that sources depend on. Files that import each other in circles share one
+ * set, and each set names the sets that it uses, so that no file is listed twice. */
 
 #include "numba/depends.h"
 
@@ -17,14 +17,14 @@ struct search {
     struct depends_linker linker;
     struct depends_edges *edges; /* by node; owned */
     uint32_t *order;             /* by node: when it was met, from 1; 0: not yet */
-    uint32_t *low;               /* by node: the earliest node on the stack that it leads to */
-    uint32_t *set;               /* by node: its set, or NONE */
-    uint32_t *stack;             /* nodes without a set */
+    uint32_t *low;   /* by node: the earliest node on the stack that can be reached from it */
+    uint32_t *set;   /* by node: its set, or NONE */
+    uint32_t *stack; /* nodes without a set */
     size_t stack_count;
     struct step {
         uint32_t node;
-        size_t next; /* the edge to be looked at */
-    } * way;         /* from the source to the node looked at */
+        size_t next; /* the next edge to follow */
+    } * way;         /* from the source to the current node */
     size_t way_count;
     size_t node_count;
     uint32_t met;
@@ -47,7 +47,7 @@ static int add_node(struct search *s, struct depends_set *set, uint32_t number, 
     return r;
 }
 
-/* Makes a set of the nodes on the stack from NODE on. */
+/* Makes a set of the nodes on the stack, beginning with NODE. */
 static int close_set(struct search *s, uint32_t node)
 {
     struct depends_set set = {0};

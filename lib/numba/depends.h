@@ -42,7 +42,7 @@ struct depends_tree {
     void *arg;
 };
 
-/* Files that lead to each other, and the sets that they lead to. */
+/* Files that import each other, and the sets that they use. */
 struct depends_set {
     size_t *files; /* numbers in the tree's paths, sorted */
     size_t file_count;
@@ -66,12 +66,12 @@ int depends_resolve(struct depends **out, const struct depends_tree *tree, const
                     size_t count, struct wp_error *err);
 void depends_free(struct depends *d);
 
-/* All files of a set and of those that it leads to, sorted. Allocated. -ENOMEM. */
+/* All files of a set and of the sets that it uses, sorted. Allocated. -ENOMEM. */
 int depends_files(const struct depends *d, size_t set, size_t **files, size_t *count);
 /* Likewise the names that lead out of the tree; they belong to D. */
 int depends_outside(const struct depends *d, size_t set, const char ***names, size_t *count);
 
-/* Is PATH one that a module is loaded from, or a script? Of others no set holds any. */
+/* Is PATH a module or a script? Sets hold no other files. */
 bool depends_is_module(const char *path);
 
 /* The length of the directory from which PATH is imported as MODULE: that of "lib" for

@@ -24,8 +24,8 @@ static const char *base_of(const char *path, size_t size)
     return slash ? slash + 1 : path;
 }
 
-/* The size of the key of a file that a module is loaded from, or 0. Of compiled modules a tag
- * stands before the suffix: "low.cpython-311-x86_64-linux-gnu.so". */
+/* The size of the key of a module's file, or 0 if the file is no module. Compiled modules have a
+ * tag before the suffix: "low.cpython-311-x86_64-linux-gnu.so". */
 static size_t key_size(const char *path)
 {
     const char *base = base_of(path, strlen(path)), *dot = strchr(base, '.');
@@ -88,7 +88,7 @@ static int add_modules(struct depends_index *x)
     return 0;
 }
 
-/* Adds a directory and those above it. */
+/* Adds a directory and its parents. */
 static int add_dir(struct depends_index *x, const char *path, size_t size)
 {
     for (;; size = depends_parent(path, size)) {
@@ -112,7 +112,7 @@ static int add_dir(struct depends_index *x, const char *path, size_t size)
     }
 }
 
-/* Where *.dist-info lie, packages are installed. */
+/* Marks directories that hold *.dist-info: packages are installed there. */
 static void mark_installed(struct depends_index *x)
 {
     for (size_t i = 0; i < x->tree->count; i++) {
@@ -136,7 +136,7 @@ static int add_dirs(struct depends_index *x)
 
         r = add_dir(x, m->key, depends_parent(m->key, m->size));
     }
-    /* A script whose name is no module's has a directory all the same. */
+    /* A script counts too, even if its name cannot be that of a module. */
     for (size_t i = 0; r == 0 && i < x->tree->count; i++)
         if (path_has_suffix(x->tree->paths[i], ".py"))
             r = add_dir(x, x->tree->paths[i],
@@ -204,7 +204,7 @@ static void add_name(struct depends_index *x, const char *path, size_t size)
     x->names[bit / 64] |= (uint64_t)1 << bit % 64;
 }
 
-/* Eight bits and more for each, so that few are set. */
+/* At least eight bits for each name, so that few of them are set. */
 static int add_last_parts(struct depends_index *x)
 {
     size_t bits = 64;

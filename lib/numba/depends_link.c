@@ -1,4 +1,4 @@
-/* Tells where one file of a tree leads: which files the import statements of it load. */
+/* Finds the edges of one file: the files that its import statements load. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -101,7 +101,7 @@ void depends_enter(struct depends_linker *l, struct depends_place *p, const char
     p->there = there;
 }
 
-/* Goes into each part of a dotted name. */
+/* Enters each part of a dotted name in turn. */
 static void enter_all(struct depends_linker *l, struct depends_place *p, const char *name)
 {
     while (*name && p->there) {
@@ -112,7 +112,7 @@ static void enter_all(struct depends_linker *l, struct depends_place *p, const c
     }
 }
 
-/* The text of the file that is looked at, or NULL. */
+/* The text of the current file, or NULL. */
 static const struct buf *text_of(struct depends_linker *l)
 {
     const struct depends_tree *tree = l->index->tree;
@@ -122,8 +122,8 @@ static const struct buf *text_of(struct depends_linker *l)
     return l->r == 0 ? l->text : NULL;
 }
 
-/* The source has a name for what P is: whoever loads modules of a package makes them attributes of
- * it. */
+/* The source binds a name to the package at P: it can use modules of that package as attributes,
+ * once somebody has loaded them. */
 static void bind(struct depends_linker *l, const struct depends_place *p)
 {
     const struct depends_index *x = l->index;
@@ -155,7 +155,7 @@ static void enter_names(struct depends_linker *l, struct depends_place *p,
             l, depends_star_node(l->index, depends_index_dir(l->index, place_path(p), size)));
     for (size_t i = 0; i < s->name_count; i++, name = imports_next_name(name)) {
         if (!depends_index_has_name(l->index, name, strlen(name)))
-            continue; /* a function, or whatever else is no module */
+            continue; /* a function or something else that is not a module */
         depends_enter(l, p, name, strlen(name));
         bind(l, p);
         p->path.size = size;
@@ -213,8 +213,9 @@ static bool is_own_package(struct depends_linker *l, const char *file,
            depends_index_module(l->index, (const char *)l->key.data, l->key.size) != NONE;
 }
 
-/* Of several copies of a package, such as releases side by side, Python has loaded the one that the
- * importing file lies in: its entry; NULL: the module is not of FILE's own package. */
+/* The entry of the package that FILE itself lies in: if a tree holds several copies of a package,
+ * such as releases side by side, Python has loaded that one. NULL: the module does not belong to
+ * FILE's own package. */
 static const struct depends_entry *own_package(struct depends_linker *l, const char *file,
                                                const char *module, size_t n)
 {
@@ -268,7 +269,7 @@ static void link_absolute(struct depends_linker *l, struct depends_place *p, con
         add_outside(l, module, n);
 }
 
-/* The packages' __init__ that a file's directory lies in. */
+/* Adds the __init__ of each package around a file's directory. */
 static void link_packages(struct depends_linker *l, const char *file)
 {
     size_t size = depends_parent(file, strlen(file));
@@ -291,7 +292,7 @@ static bool is_init(const char *file)
     return n > k && strcmp(file + n - k, "__init__.py") == 0 && file[n - k - 1] == '/';
 }
 
-/* Other directories by the name of a package, which may extend its path by them. */
+/* Adds other directories with the name of a package: its __init__ may extend its path by them. */
 static void link_namesakes(struct depends_linker *l, const struct depends_dir *package)
 {
     const struct depends_index *x = l->index;
@@ -310,7 +311,7 @@ static void link_namesakes(struct depends_linker *l, const struct depends_dir *p
     }
 }
 
-/* All that a source may load whose imports cannot be followed: see depends.h. */
+/* Adds all files that a source may load if its imports cannot be followed: see depends.h. */
 static void link_dynamic(struct depends_linker *l, const char *file)
 {
     const struct depends_index *x = l->index;
@@ -379,7 +380,7 @@ static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *e
     return r;
 }
 
-/* The modules beneath a directory; of a star, those that lie in it alone. */
+/* Adds the modules beneath a directory; for a star, only those directly in it. */
 static int link_dir(struct depends_linker *l, uint32_t dir, bool star, struct wp_error *err)
 {
     const struct depends_index *x = l->index;
@@ -398,7 +399,7 @@ static int link_dir(struct depends_linker *l, uint32_t dir, bool star, struct wp
             if (parent > d->size && (!init || memchr(m->key + start, '/', parent - start)))
                 continue;
         } else {
-            /* What is installed beneath is another's. */
+            /* Packages that are installed beneath belong to somebody else. */
             while (parent > d->size && !x->dirs[depends_index_dir(x, m->key, parent)].installed)
                 parent = depends_parent(m->key, parent);
             if (parent > d->size)

@@ -27,7 +27,7 @@ struct depends_dir {
     bool root;      /* modules are imported from here */
 };
 
-/* What "import NAME" can mean beneath a root. */
+/* A module or directory that "import NAME" can mean, beneath a root. */
 struct depends_entry {
     const char *key; /* a module's, or a directory's path */
     uint32_t size;
@@ -74,7 +74,7 @@ static inline uint32_t depends_star_node(const struct depends_index *x, uint32_t
     return depends_all_node(x, dir) + 1;
 }
 
-/* Where a node leads. */
+/* The edges of a node. */
 struct depends_edges {
     uint32_t *to; /* nodes, in the order in which they were found; owned */
     size_t count;
@@ -82,7 +82,7 @@ struct depends_edges {
     size_t outside_count;
 };
 
-/* What a module's name is found as. */
+/* The place at which a module's name was found. */
 struct depends_place {
     struct buf path; /* of the module without a suffix, or of the directory; owned */
     bool there;      /* a directory that more modules may lie in */
@@ -109,26 +109,26 @@ struct depends_linker {
 
 /* Adds an edge. */
 void depends_add_node(struct depends_linker *l, uint32_t node);
-/* Starts at the directory of a path, and goes into NAME of a place, and adds what is loaded on the
- * way. */
+/* depends_start_place begins at directory PATH; depends_enter goes on to NAME in it, and adds each
+ * file that is loaded on the way. */
 void depends_start_place(struct depends_linker *l, struct depends_place *p, const char *path,
                          size_t size);
 void depends_enter(struct depends_linker *l, struct depends_place *p, const char *name, size_t n);
 
 /* Adds the modules beneath directory DIR that TEXT uses as attributes. */
 void depends_link_attributes(struct depends_linker *l, uint32_t dir, const struct buf *text);
-/* Adds the modules at the top that strings in TEXT name. */
+/* Adds the top-level modules that strings in TEXT name. */
 void depends_link_mentions(struct depends_linker *l, const struct buf *text);
 
 /* Finds the edges of a node. */
 int depends_link(struct depends_linker *l, uint32_t node, struct depends_edges *out,
                  struct wp_error *err);
 
-/* Sorts what a set has, and drops what is there twice. */
+/* Sorts the members of a set, and drops duplicates. */
 void depends_sort_set(struct depends_set *s);
 void depends_clear_set(struct depends_set *s);
-/* Makes a set that one other alone leads to, and that is none of the first SOURCES of_source, part
- * of that one. -ENOMEM. */
+/* Merges each set that only one other set uses into that one, unless it is the set of one of the
+ * first SOURCES sources. -ENOMEM. */
 int depends_condense(struct depends *d, size_t sources);
 
 /* Appends a value to an array: 0 or -ENOMEM. */

@@ -1,5 +1,5 @@
-/* Sorts sets of files, merges those that one other set alone leads to, and tells what a set holds
- * with all that it leads to. */
+/* Sorts sets of files, merges each set that only one other set uses into that one, and lists the
+ * files of a set together with those of the sets that it uses. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Sorts numbers, and drops those that are there twice. */
+/* Sorts numbers, and drops duplicates. */
 static size_t sort_unique(size_t *v, size_t n)
 {
     size_t kept = 0;
@@ -33,7 +33,7 @@ static size_t sort_unique(size_t *v, size_t n)
     return kept;
 }
 
-/* Names are the same where their pointers are: each is kept once. */
+/* Names are equal if their pointers are: each name is stored once. */
 static size_t sort_unique_names(const char **v, size_t n)
 {
     size_t kept = 0;
@@ -61,7 +61,7 @@ void depends_clear_set(struct depends_set *s)
     *s = (struct depends_set){0};
 }
 
-/* Moves what FROM has into TO. */
+/* Moves the members of FROM to TO. */
 static int merge(struct depends_set *to, struct depends_set *from)
 {
     int r = 0;
@@ -76,9 +76,9 @@ static int merge(struct depends_set *to, struct depends_set *from)
     return r;
 }
 
-/* Which set each goes into, itself where it stays: a set that just one other leads to becomes part
- * of that one. Users stand behind what they use, so that those of a set are known when it is met.
- */
+/* Finds the set that each set is merged into, or itself if it stays: a set that only one other set
+ * uses becomes part of that one. Sets stand behind those that they use, so that the users of a set
+ * are known when it is reached. */
 static int plan_merges(const struct depends *d, const size_t *sources_sets, size_t sources,
                        uint32_t **out)
 {
@@ -107,7 +107,7 @@ static int plan_merges(const struct depends *d, const size_t *sources_sets, size
     return 0;
 }
 
-/* Drops the sets that were merged, and gives the others the numbers that are free. */
+/* Drops the merged sets, and renumbers the others without gaps. */
 static void renumber(struct depends *d, const uint32_t *into, uint32_t *number)
 {
     size_t kept = 0;
@@ -152,7 +152,7 @@ int depends_condense(struct depends *d, size_t sources)
     return 0;
 }
 
-/* Marks a set and those that it leads to: sets have greater numbers than what they use. */
+/* Marks a set and all sets that it uses, which have smaller numbers. */
 static bool *mark(const struct depends *d, size_t set)
 {
     bool *marked = calloc(set + 1, sizeof *marked);

@@ -29,7 +29,7 @@ static size_t skip_space(const unsigned char *data, size_t at, size_t size)
     return at;
 }
 
-/* The name behind the dot at AT, from *BEGIN to *END. False where it is no module's. */
+/* Finds the name behind the dot at AT, from *BEGIN to *END. False if no module has that name. */
 static bool may_lead_on(const struct depends_linker *l, const struct buf *text, size_t at,
                         size_t *begin, size_t *end)
 {
@@ -41,8 +41,8 @@ static bool may_lead_on(const struct depends_linker *l, const struct buf *text, 
            depends_index_has_name(l->index, (const char *)data + *begin, *end - *begin);
 }
 
-/* Nearly all that stands behind a dot is no module's name. The others are asked for once for each
- * package that the source has a name for. */
+/* Lists the dots that a module's name may follow, which are few: they are looked at again for each
+ * package that the source binds to a name. */
 static void find_dots(struct depends_linker *l, const struct buf *text)
 {
     const unsigned char *data = text->data, *dot = data;
@@ -91,7 +91,7 @@ struct mentions {
     struct depends_place place;
 };
 
-/* Adds what the dotted name from BEGIN to END may name from a root. */
+/* Adds the modules that the dotted name from BEGIN to END may mean, seen from a root. */
 static void mention(struct mentions *m, size_t begin, size_t end)
 {
     struct depends_linker *l = m->l;

@@ -1,5 +1,6 @@
-/* Repairing, second step: is each file what was packed? Those that are get back the time, and
- * after another tool the mode, that they had then. One job of the pool looks at some files. */
+/* Repairing, second step: compares each file with what was packed. Unchanged files get back the
+ * time, and after another tool the mode, that they had then. Each job of the pool looks at several
+ * files. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,11 +23,11 @@
 
 enum { FILES_OF_A_JOB = 32 };
 
-/* What the jobs share. */
+/* The state that all jobs share. */
 struct checking {
     struct restore *restore;
     struct repair *repair;
-    bool second;          /* those that have waited */
+    bool second;          /* the second round: files that had to wait */
     pthread_mutex_t lock; /* guards what follows */
     int status;           /* of the first failure */
     struct wp_error why;
@@ -47,8 +48,8 @@ enum wp_severity restore_detail(const struct restore *restore)
 
 /* ---- One file ---------------------------------------------------------------------------- */
 
-/* Is the time of F to be set? Those of sources stay as they are where they are somebody's own; an
- * index or data file has no reader for whom its time matters but us. */
+/* Must the time of F be set? A user may want to keep the times of sources; the time of an index or
+ * data file matters to warmpack alone. */
 static bool wants_time(const struct restore *restore, const struct restored *f)
 {
     return restore->o->restamp != WP_RESTAMP_ALWAYS || caches_is_index(f->path) ||
@@ -62,9 +63,9 @@ static struct timespec wanted_time(const struct restore *restore, const struct r
                              : f->facts->mtime;
 }
 
-/* Is the mode to be put back, to *MODE? Where warmpack has been before it was right then, and what
- * has changed since was meant to; unless the time is wrong, too: then another tool has been here
- * since. A tool that keeps modes may have obeyed the umask, or not. */
+/* Must the mode be put back, to *MODE? If warmpack has repaired this tree before, the mode was
+ * right then, and a later change was intended; unless the time is wrong, too: then another tool has
+ * written the file since. A tool that keeps modes may or may not have obeyed the umask. */
 static bool wants_mode(const struct restore *restore, const struct tree_manifest *t,
                        const struct entry *e, const struct stat *st, mode_t *mode)
 {
@@ -75,8 +76,8 @@ static bool wants_mode(const struct restore *restore, const struct tree_manifest
            now != (e->mode & 0777) && (!t->has_state || !time_is(st->st_mtim, e->mtime));
 }
 
-/* Does a name outside of what the manifest speaks of lead to the file, too? Package managers link
- * one file into many environments, and its time and mode are those of all. */
+/* Does the file have a further name that the manifest does not record? Package managers link one
+ * file into many environments, which then share its time and mode. */
 static bool is_shared(const struct checking *c, const struct restored *f, const struct stat *st)
 {
     const struct manifest *m = &c->repair->t->m;
@@ -93,7 +94,8 @@ static bool is_shared(const struct checking *c, const struct restored *f, const 
     return own < st->st_nlink;
 }
 
-/* Has the owner of the tree linked somebody else's file into it? Root would set what he may not. */
+/* Has the owner of the tree linked somebody else's file into it? As root, warmpack would change a
+ * file that the owner may not change. */
 static bool is_planted(const struct checking *c, const struct restored *f, const struct stat *st)
 {
     struct stat tree;
@@ -102,8 +104,8 @@ static bool is_planted(const struct checking *c, const struct restored *f, const
            (fstat(c->restore->fd, &tree) < 0 || tree.st_uid != st->st_uid) && is_shared(c, f, st);
 }
 
-/* Setting the time that a file has asks for the right to set any, and changes nothing that would
- * be left behind by a process that is killed. 1, 0 or negative errno. */
+/* May the time of the file be set? Tried by setting the time that it has already, so that a killed
+ * process leaves nothing changed. 1, 0 or negative errno. */
 static int may_set_time(int fd, const struct stat *st)
 {
     const struct timespec own[2] = {{.tv_nsec = UTIME_OMIT}, st->st_mtim};
@@ -113,7 +115,7 @@ static int may_set_time(int fd, const struct stat *st)
     return restore_is_refused(errno) ? 0 : -errno;
 }
 
-/* What a file of ST's filesystem will have for *TIME; the file that is asked lies in staging. */
+/* Rounds *TIME as ST's filesystem will; tried with a file in staging. */
 static int ask_precision(struct checking *c, const struct stat *st, struct timespec *time)
 {
     const struct time_probe *probe = c->restore->probe;
@@ -131,8 +133,8 @@ static int ask_precision(struct checking *c, const struct stat *st, struct times
     return restore_is_refused(-r) ? 0 : r;
 }
 
-/* Finds out what is wrong and may be set, which restore_set_times does: F->now is what its time
- * will be, unless the filesystem keeps less of it. 0 or negative errno. */
+/* Decides which time and mode restore_set_times will set. F->now becomes the time that the file
+ * will have, unless the filesystem rounds it. 0 or negative errno. */
 static int plan_attributes(struct checking *c, struct restored *f, int fd, const struct stat *st,
                            struct wp_error *err)
 {
@@ -154,7 +156,7 @@ static int plan_attributes(struct checking *c, struct restored *f, int fd, const
             return error_set(err, -r, f->path, "cannot set time");
         f->now = r > 0 ? wanted : st->st_mtim;
         f->sets_mode = set_mode;
-        /* Counted when they are set. */
+        /* They are counted when they are set. */
         r = r > 0 ? ask_precision(c, st, &f->now) : 0;
         return r < 0 ? error_set(err, -r, f->path, "cannot set time") : 0;
     }
@@ -168,7 +170,7 @@ static int plan_attributes(struct checking *c, struct restored *f, int fd, const
     return 0;
 }
 
-/* As beneath_look, but for files that a symbolic link leads to: they are looked at, too. */
+/* Like beneath_look, but follows a symbolic link to the file behind it. */
 static int look(const struct restore *restore, struct restored *f, struct stat *st)
 {
     int r = beneath_look(restore->fd, f->path, st);
@@ -203,8 +205,8 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     f->before = f->now = st.st_mtim;
     if ((uint64_t)st.st_size != e->size)
         return 0;
-    /* Who has the time and size to the nanosecond is not read, but for sources: what an index
-     * would run must be known. */
+    /* A file whose size and time are the same to the nanosecond is not read, unless it is a source:
+     * the code that an index would run must be known for certain. */
     if (!f->is_source && !c->restore->o->mtime && time_is(st.st_mtim, e->mtime) &&
         !wants_mode(c->restore, c->repair->t, e, &st, &mode)) {
         f->status = RESTORED_SAME;
@@ -234,7 +236,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     return f->waits ? 0 : plan_attributes(c, f, fd, &after, err);
 }
 
-/* A file that was the same when it was looked at, and whose caches are of use. */
+/* Finishes a file that had to wait: its content was unchanged, and its caches are usable. */
 static int finish_file(struct checking *c, struct restored *f, struct wp_error *err)
 {
     _cleanup_close_ int fd = -1;
@@ -243,7 +245,7 @@ static int finish_file(struct checking *c, struct restored *f, struct wp_error *
     if (f->status != RESTORED_SAME || !f->waits)
         return 0;
     fd = open_file(c->restore, f);
-    /* Another name of it may have been given its time meanwhile. */
+    /* Its time may have been set meanwhile through another of its names. */
     if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != f->dev || st.st_ino != f->ino ||
         (st.st_nlink == 1 && !time_is(st.st_ctim, f->ctime))) {
         f->status = RESTORED_CHANGED;
@@ -311,7 +313,7 @@ static int look_at_files(struct restore *restore, struct repair *repair, bool se
     return c.status;
 }
 
-/* Says once why sources that are as they were packed get no caches. */
+/* Reports once why some unchanged sources get no caches. */
 static void warn_of_linked_directories(const struct restore *restore, const struct repair *repair)
 {
     const struct restored *first = NULL;
@@ -345,7 +347,8 @@ int restore_check_files(struct restore *restore, struct repair *repair, struct w
     return r < 0 ? r : restore_memory(repair, err);
 }
 
-/* A hard link has its target's facts already, as a symlink has where a copy stands in its place. */
+/* A hard link has the facts of its target already, and so has a symbolic link that was replaced by
+ * a copy. */
 static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
 {
     const struct repair *repair = ctx;
@@ -379,8 +382,8 @@ int restore_memory(const struct repair *repair, struct wp_error *err)
     return atomic_load(&repair->no_memory) ? error_nomem(err) : 0;
 }
 
-/* What a file at the place of entry E, at PATH in the tree, should be; NULL: there is none. Where a
- * tool has followed a symbolic link, a copy of what it leads to stands there. */
+/* The recorded facts of the file that should lie at PATH, the place of entry E; NULL: no file
+ * should. If a tool has followed a symbolic link, a copy of its target lies there. */
 static const struct entry *facts_of(const struct restore *restore, const struct repair *repair,
                                     const struct entry *e, const char *path)
 {
@@ -398,7 +401,7 @@ static const struct entry *facts_of(const struct restore *restore, const struct 
     return facts && facts->type == ENTRY_FILE && facts->has_sha256 ? facts : NULL;
 }
 
-/* Which entries are files, and where they are in the tree. */
+/* Finds which entries are files, and their paths in the tree. */
 static int plan_files(const struct restore *restore, struct repair *repair, struct wp_error *err)
 {
     repair->files = calloc(repair->t->m.entry_count + 1, sizeof *repair->files);
@@ -422,7 +425,8 @@ static int plan_files(const struct restore *restore, struct repair *repair, stru
     return 0;
 }
 
-/* Files that the code of an index can come from: of one that does not say, any source. */
+/* Marks the files that the code of indexes can come from; for an index without that record, all
+ * sources. */
 static void mark_depends(struct repair *repair)
 {
     const struct manifest *m = &repair->t->m;
@@ -441,8 +445,8 @@ static void mark_depends(struct repair *repair)
         repair->files[i].is_source |= caches_is_source(m->entries[i].path);
 }
 
-/* Sources of all indexes; those in the same directories count, too, since Numba may have made
- * indexes for them here. */
+/* Marks the sources of all indexes, and the other sources in their directories: Numba may have made
+ * indexes for those here. */
 static void mark_sources(struct repair *repair)
 {
     mark_depends(repair);
