@@ -61,6 +61,7 @@ struct args {
     const char *retarget; /* --for, --retarget */
     bool undo, prune;
     const char *user;
+    bool group_writable;
     const char *python;
     bool common, probe, check, fix;
     unsigned threads; /* 0: all CPUs */

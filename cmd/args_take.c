@@ -246,6 +246,7 @@ static const struct {
     {'v', offsetof(struct args, verbose)},
     {OPT_STRICT, offsetof(struct args, strict)},
     {OPT_SYNC, offsetof(struct args, sync)},
+    {OPT_GROUP_WRITABLE, offsetof(struct args, group_writable)},
     {OPT_WITH_LOCATOR, offsetof(struct args, with_locator)},
     {OPT_CACHES_ONLY, offsetof(struct args, caches_only)},
     {OPT_DRY_RUN, offsetof(struct args, dry_run)},

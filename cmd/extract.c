@@ -106,6 +106,7 @@ int extract_run(const struct wp_context *context, const struct args *a)
         .layout = a->layout,
         .cache_dir = args_cache_dir(a),
         .user = a->user,
+        .group_writable = a->group_writable,
         .runtime_roots = string_list_values(&a->runtime_roots),
         .keep_old = a->keep_old,
         .same_permissions = a->same_permissions,

@@ -76,6 +76,7 @@ int restore_run(const struct wp_context *context, const struct args *a)
         .layout = a->layout,
         .cache_dir = args_cache_dir(a),
         .user = a->user,
+        .group_writable = a->group_writable,
         .runtime_roots = string_list_values(&a->runtime_roots),
         .restamp = a->restamp,
         .relocate = a->relocate,

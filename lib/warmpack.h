@@ -451,6 +451,7 @@ struct wp_extract_options {
     const char *cache_dir;            /* NULL: none given */
     const char *user;                 /* who runs Python, NAME|UID[:GROUP]; NULL: who calls */
     const char *const *runtime_roots; /* NULL: where DIR is */
+    bool group_writable;              /* cache directories are for all users of their group */
     bool keep_old;                    /* leave files that exist, and fail for them alone */
     bool same_permissions;            /* modes as packed: setuid bits too, and no umask */
     bool same_owner;                  /* owners as packed; without it, so only for root */
@@ -527,6 +528,7 @@ struct wp_restore_options {
     const char *retarget; /* as WHO of wp_retarget; NULL: keys stay */
     bool prune;           /* with that, as in wp_retarget */
     const int64_t *mtime; /* as in extract, of files as they were packed; NULL: each its own */
+    bool group_writable;  /* as in extract */
     bool keep_modes;      /* set no modes */
     bool sync;            /* as in extract */
     bool dry_run; /* say what would be done, as WP_NOTE; the verdict is on what is there now */

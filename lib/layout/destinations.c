@@ -70,6 +70,16 @@ const char *layout_user_root(struct layout *l)
     return l->user_root;
 }
 
+/* Numba makes further directories in a cache root: one that is new is the group's, too. */
+static int share_root(struct layout *l, int area, struct wp_error *err)
+{
+    struct staging_dir attributes = {
+        .path = "", .mode = (0777 & ~l->o.umask) | S_IRWXG, .uid = (uid_t)-1, .gid = (gid_t)-1};
+
+    clock_gettime(CLOCK_REALTIME, &attributes.mtime);
+    return staging_set_dir(*l->o.staging, area, &attributes) < 0 ? error_nomem(err) : 0;
+}
+
 int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
 {
     const char *path = root == LAYOUT_TREE        ? l->o.dir
@@ -80,6 +90,8 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
     struct staging_owner owner = {.uid = l->o.verify->user.uid,
                                   .gid = l->o.verify->user.gid,
                                   .guarded = root == LAYOUT_USER_WIDE};
+    struct stat st;
+    bool shared;
     int r = 0;
 
     if (l->area[root] >= 0)
@@ -93,6 +105,7 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
     if (root == LAYOUT_TREE && faccessat(l->o.target_fd, ".", W_OK, AT_EACCESS) < 0 &&
         (errno == EROFS || errno == EACCES))
         return layout_refuse_unwritable(errno, path, err);
+    shared = l->o.group_writable && root == LAYOUT_CACHE_DIR && lstat(path, &st) < 0;
     if (!*l->o.staging)
         r = staging_new(l->o.staging, &l->o.staging_options, err);
     /* The tree is always the first, where anything is written to it. */
@@ -102,7 +115,9 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
         r = staging_add_area_for(*l->o.staging, path, given ? &owner : NULL, err);
     if (r < 0)
         return r;
-    return l->area[root] = r;
+    l->area[root] = r;
+    r = shared ? share_root(l, r, err) : 0;
+    return r < 0 ? r : l->area[root];
 }
 
 /* ---- Destinations ------------------------------------------------------------------------ */

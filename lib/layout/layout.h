@@ -98,6 +98,7 @@ struct layout_options {
     const char *cache_dir; /* NULL: none */
     const char *old_root;  /* path of LAYOUT_OLD */
     bool give;             /* caches are made VERIFY's user's own */
+    bool group_writable;   /* their directories are for all users of their group */
     struct verify *verify; /* who runs Python */
     char **roots;          /* absolute paths of the tree for Python; NULL-ended */
     const char *dir;       /* the tree, as typed */
@@ -170,6 +171,8 @@ struct layout_file *layout_stem(const struct layout_record *record, const struct
 
 /* Path of the user-wide root; NULL on no memory. */
 const char *layout_user_root(struct layout *l);
+/* What the modes of cache directories have beside their own. */
+mode_t layout_group_mode(const struct layout *l);
 /* Number of the staging area of ROOT, which is made where there is none yet. */
 int layout_area(struct layout *l, enum layout_root root, struct wp_error *err);
 

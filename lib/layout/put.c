@@ -126,6 +126,11 @@ static const struct entry *unpacked_dir(const struct layout *l, const char *path
     return e && e->type == ENTRY_DIR ? e : NULL;
 }
 
+mode_t layout_group_mode(const struct layout *l)
+{
+    return l->o.group_writable ? S_IRWXG : 0;
+}
+
 /* The time of a directory that is made here. */
 static struct timespec new_time(const struct layout *l)
 {
@@ -143,11 +148,15 @@ static int give_root(struct layout *l, const struct layout_destination *d, struc
     _cleanup_free_ char *root = path_dir(d->path);
     const struct entry *e = root ? unpacked_dir(l, root) : NULL;
     struct staging_dir attributes = {
-        .mode = 0777 & ~l->o.umask, .uid = l->o.verify->user.uid, .gid = l->o.verify->user.gid};
+        .mode = 0777 & ~l->o.umask, .uid = (uid_t)-1, .gid = (gid_t)-1};
 
     if (!root)
         return error_nomem(err);
-    if (d->root != LAYOUT_TREE || !*root || !l->o.give ||
+    if (l->o.give) {
+        attributes.uid = l->o.verify->user.uid;
+        attributes.gid = l->o.verify->user.gid;
+    }
+    if (d->root != LAYOUT_TREE || !*root || (!l->o.give && !l->o.group_writable) ||
         strcmp(path_base(d->path), "__pycache__") == 0)
         return 0;
     if (e) {
@@ -158,6 +167,7 @@ static int give_root(struct layout *l, const struct layout_destination *d, struc
         attributes.path = l->cache_below;
         attributes.mtime = new_time(l);
     }
+    attributes.mode |= layout_group_mode(l);
     return attributes.path ? set_dir(l, 0, &attributes, err) : 0;
 }
 
@@ -183,6 +193,7 @@ static void attributes_like(const struct layout *l, const struct layout_record *
     }
     if (same)
         attributes->mode = create_mode(l->o.policy, same);
+    attributes->mode |= layout_group_mode(l);
 }
 
 static int make_destination(struct layout *l, const struct layout_record *record,
@@ -201,7 +212,7 @@ static int make_destination(struct layout *l, const struct layout_record *record
             return error_set(err, -r, d->path, "cannot make the cache directory");
     }
     /* A directory that is there and not the user's to be stays as it is. */
-    if (!record->staged && !l->o.give &&
+    if (!record->staged && !l->o.give && !l->o.group_writable &&
         beneath_stat(staging_target(*l->o.staging, area), d->path, &st) == 0)
         return 0;
     r = set_dir(l, area, &attributes, err);
@@ -226,8 +237,11 @@ int layout_give_own(struct layout *l, const struct layout_record *record,
     const struct places_user *user = &l->o.verify->user;
     const gid_t gid = user->has_group ? user->gid : st.st_gid;
 
-    if ((st.st_uid != user->uid || st.st_gid != gid) && fchown(fd, user->uid, gid) < 0)
+    if (l->o.give && (st.st_uid != user->uid || st.st_gid != gid) && fchown(fd, user->uid, gid) < 0)
         return error_set(err, errno, record->dir, "cannot give the directory to its user");
+    if ((st.st_mode & layout_group_mode(l)) != layout_group_mode(l) &&
+        fchmod(fd, (st.st_mode & 07777) | layout_group_mode(l)) < 0)
+        return error_set(err, errno, record->dir, "cannot give the directory to its group");
     return 0;
 }
 

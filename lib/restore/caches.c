@@ -301,6 +301,7 @@ int restore_begin_layout(struct restore *restore, struct repair *repair, struct 
     struct layout_options o = {
         .context = restore->context,
         .give = restore->o->user && geteuid() == 0,
+        .group_writable = restore->o->group_writable,
         .verify = &restore->verify,
         .roots = restore->roots,
         .dir = restore->o->dir,

@@ -48,13 +48,15 @@ static int begin(struct unpack *unpack, struct wp_error *err)
                               .staged_fd = unpack->apart ? -1 : staging_tree(unpack->staging, 0),
                               .pool = unpack->a->pool};
 
-    unpack->graft_options = (struct wp_restore_options){.dir = unpack->dir,
-                                                        .layout = unpack->o->layout,
-                                                        .cache_dir = unpack->o->cache_dir,
-                                                        .user = unpack->o->user,
-                                                        .runtime_roots = unpack->o->runtime_roots,
-                                                        .restamp = unpack->o->restamp,
-                                                        .mtime = unpack->o->mtime};
+    unpack->graft_options =
+        (struct wp_restore_options){.dir = unpack->dir,
+                                    .layout = unpack->o->layout,
+                                    .cache_dir = unpack->o->cache_dir,
+                                    .user = unpack->o->user,
+                                    .runtime_roots = unpack->o->runtime_roots,
+                                    .restamp = unpack->o->restamp,
+                                    .mtime = unpack->o->mtime,
+                                    .group_writable = unpack->o->group_writable};
     return graft_begin(&unpack->graft, &g, err);
 }
 

@@ -267,6 +267,7 @@ static int begin(struct unpack *unpack, struct wp_error *err)
                                .kind = unpack->apart ? WP_LAYOUT_CACHE_DIR : unpack->o->layout,
                                .cache_dir = unpack->o->cache_dir,
                                .give = unpack->o->user && geteuid() == 0,
+                               .group_writable = unpack->o->group_writable,
                                .verify = &unpack->verify,
                                .roots = unpack->roots,
                                .dir = unpack->dir,

@@ -69,6 +69,8 @@ char *unpack_state_options(const struct unpack *unpack)
         add_text(sha, o->retarget ? unpack->who.probe.python.features : NULL);
         if (o->prune)
             add_text(sha, "prune");
+        if (o->group_writable)
+            add_text(sha, "group-writable");
         if (o->mtime)
             sha256_add(sha, o->mtime, sizeof *o->mtime);
         sha256_end(sha, digest);

@@ -57,6 +57,7 @@ def create(archive: PathLike, *paths: PathLike, directory: Optional[PathLike] = 
 def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: str,
             strip_components: Optional[int] = None, layout: Optional[str] = None,
             cache_dir: Optional[PathLike] = None, user: Union[str, int, None] = None,
+            group_writable: bool = False,
             runtime_root: PathOrPaths = None, restamp: Optional[str] = None,
             mtime: Optional[str] = None, relocate: bool = False, no_relocate: bool = False,
             retarget: Optional[PathLike] = None, prune: bool = False,
@@ -71,9 +72,10 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
     index stays valid; "lost" of the result counts those that did not. FROM_TREE is a tree that was
     extracted or sealed earlier: what it has already is taken from there."""
     words = options(strip_components=strip_components, layout=layout, cache_dir=cache_dir,
-                    user=user, runtime_root=runtime_root, restamp=restamp, mtime=mtime,
-                    relocate=relocate, no_relocate=no_relocate, retarget=retarget, prune=prune, exclude=exclude,
-                    if_needed=if_needed, replace=replace,
+                    user=user, group_writable=group_writable, runtime_root=runtime_root,
+                    restamp=restamp, mtime=mtime, relocate=relocate, no_relocate=no_relocate,
+                    retarget=retarget, prune=prune, exclude=exclude, if_needed=if_needed,
+                    replace=replace,
                     keep_old_files=keep_old_files, caches_only=caches_only,
                     preserve_permissions=preserve_permissions, no_same_owner=no_same_owner,
                     numeric_owner=numeric_owner, trust=trust, threads=threads,
@@ -85,17 +87,19 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
 
 def restore(directory: PathLike, *, manifest: Optional[PathLike] = None,
             layout: Optional[str] = None, cache_dir: Optional[PathLike] = None,
-            user: Union[str, int, None] = None, runtime_root: PathOrPaths = None,
+            user: Union[str, int, None] = None, group_writable: bool = False,
+            runtime_root: PathOrPaths = None,
             restamp: Optional[str] = None, mtime: Optional[str] = None,
             relocate: bool = False, no_relocate: bool = False,
             retarget: Optional[PathLike] = None, prune: bool = False, dry_run: bool = False,
             trust: PathOrPaths = None, threads: Optional[int] = None,
             env: Optional[Mapping[str, str]] = None) -> RestoreResult:
     """Repairs a tree that another tool unpacked, or that was moved."""
-    words = options(layout=layout, cache_dir=cache_dir, user=user, runtime_root=runtime_root,
+    words = options(layout=layout, cache_dir=cache_dir, user=user,
+                    group_writable=group_writable, runtime_root=runtime_root,
                     restamp=restamp, mtime=mtime, relocate=relocate,
-                    no_relocate=no_relocate, retarget=retarget, prune=prune, dry_run=dry_run, trust=trust,
-                    threads=threads)
+                    no_relocate=no_relocate, retarget=retarget, prune=prune, dry_run=dry_run,
+                    trust=trust, threads=threads)
     with _url.local(manifest) as file:
         return cast(RestoreResult, run(["restore", *words, *options(manifest=file), "--",
                                         os.fspath(directory)], env))
