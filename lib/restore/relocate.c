@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -119,12 +120,14 @@ static bool is_directly_in(const char *path, const char *dir)
     return strncmp(path, dir, n) == 0 && path[n] == '/' && !strchr(path + n + 1, '/');
 }
 
-/* "lib/python3.11/site-packages/NAME" */
+/* "lib/python3.11/site-packages/NAME", or Debian's "lib/python3/dist-packages/NAME" */
 static bool is_in_site(const char *path)
 {
     _cleanup_free_ char *site = path_dir(path), *python = site ? path_dir(site) : NULL;
 
-    return python && strcmp(path_base(site), "site-packages") == 0 &&
+    return python &&
+           (strcmp(path_base(site), "site-packages") == 0 ||
+            strcmp(path_base(site), "dist-packages") == 0) &&
            strncmp(path, "lib", 3) == 0 && strncmp(path_base(python), "python", 6) == 0;
 }
 
@@ -213,6 +216,16 @@ static int check_link(const struct environment *env, const struct entry *e)
     return 0;
 }
 
+/* May another file be renamed over the one at PATH? */
+static bool may_replace(const struct environment *env, const char *path)
+{
+    const char *name;
+    _cleanup_close_ int dir = beneath_parent(env->r->fd, path, &name);
+
+    return dir < 0 || faccessat(dir, ".", W_OK, AT_EACCESS) == 0 ||
+           (errno != EROFS && errno != EACCES && errno != EPERM);
+}
+
 /* Takes E into the environment's files, if its text is to be another. */
 static int look_at(struct environment *env, const struct entry *e)
 {
@@ -237,6 +250,10 @@ static int look_at(struct environment *env, const struct entry *e)
         r = rewrite(env->paths, env->path_count, kind, false, &text, &f.text);
     if (r == -EINVAL) {
         tell(env, f.path, "no script can name the new one");
+        r = 0;
+    }
+    if (r > 0 && !may_replace(env, f.path)) {
+        tell(env, f.path, "its directory cannot be written to");
         r = 0;
     }
     if (r > 0 && array_grow(env->files, env->count) < 0)
@@ -348,6 +365,11 @@ static int mend_record(struct environment *env, const struct entry *e)
         r = mend(env, e->path, &text, new_facts, &out);
     if (r <= 0)
         return r;
+    if (!may_replace(env, path)) {
+        report(env->r->context, WP_WARNING, path,
+               "has digests of files that are rewritten, and cannot be written to");
+        return 0;
+    }
     return restamp_replace(env->r->fd, path, out.data, out.size, &like, &like.st_mtim);
 }
 

@@ -212,11 +212,11 @@ static int take_steps(struct restore *restore, struct repair *repair, struct wp_
     return r;
 }
 
-/* Keys and owners are not among what is looked at first. */
+/* Keys, owners and modes of directories are not among what is looked at first. */
 static bool looks_first(const struct restore *restore, const struct repair *repair)
 {
     return repair->t->home && restore_writes(restore) && !restore->retargets &&
-           !(restore->o->user && geteuid() == 0);
+           !restore->o->group_writable && !(restore->o->user && geteuid() == 0);
 }
 
 static int repair_tree(struct restore *restore, struct repair *repair, struct wp_error *err)

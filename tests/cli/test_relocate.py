@@ -172,3 +172,32 @@ def test_hard_links_to_other_trees_keep_their_content(warmpack, tmp_path, venv):
     before = store.read_bytes()
     warmpack.ok("restore", "venv")
     assert store.read_bytes() == before and script.read_bytes() != before
+
+
+def test_debians_directories_have_their_pth_files_relocated(warmpack, tmp_path):
+    pth = tmp_path / "srv/app/lib/python3/dist-packages/here.pth"
+    write(pth, f"{tmp_path}/srv/app/more\n")
+    warmpack.ok("-czf", "a.tgz", "-C", "srv", "app")
+    warmpack.ok("extract", "--relocate", "-f", "a.tgz", "-C", "opt")
+    there = tmp_path / "opt/app/lib/python3/dist-packages/here.pth"
+    assert there.read_text() == f"{tmp_path}/opt/app/more\n"
+
+
+@trees.needs_root
+def test_what_cannot_be_written_to_is_named_and_the_rest_is_done(warmpack, tmp_path, venv):
+    """By who may not write to scripts: nothing fails after all else is repaired."""
+    warmpack.ok("-czf", "a.tgz", "-C", "srv", "venv")
+    place = trees.public_directory()
+    run("tar", "-xzf", tmp_path / "a.tgz", "-C", place)
+    run("chown", "-R", f"{trees.NOBODY}:{trees.NOBODY}", place)
+    (place / "venv/bin").chmod(0o555)
+    try:
+        done = warmpack.ok("restore", place, user=trees.NOBODY, cwd=place)
+        for script in scripts(place / "venv"):
+            assert str(script).encode() in done.stderr or script.name.encode() in done.stderr
+            assert str(venv) in script.read_text()
+        assert b"cannot be written to" in done.stderr
+        assert str(place) in next((place / "venv").glob("lib/python*/site-packages/here.pth")
+                                  ).read_text()
+    finally:
+        trees.remove_tree(place)

@@ -1,0 +1,1 @@
+unit_test(relocate_text restore)
