@@ -111,7 +111,6 @@ int record_add_home(struct record *rec, int fd, const char *home)
 
 int record_read(struct record *rec, int fd, const char *info, const char *base)
 {
-    _cleanup_buf_ struct buf text = {0};
     int r;
 
     *rec = (struct record){.path = path_join(info, WHEEL_RECORD), .base = strdup(base)};
