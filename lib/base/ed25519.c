@@ -75,30 +75,75 @@ static EVP_PKEY *parse(const struct buf *text, pem_reader *read)
     return pkey;
 }
 
-/* SubjectPublicKeyInfo of RFC 8410, before the key. */
-static const unsigned char spki[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
-                                     0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
+/* What stands in DER before the 32 bytes of a key: SubjectPublicKeyInfo and OneAsymmetricKey of RFC
+ * 8410, as openssl writes them. */
+static const unsigned char public_head[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
+                                            0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
+static const unsigned char private_head[] = {0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06,
+                                             0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20};
+enum { DER_LARGEST = sizeof private_head + 32, LINE_LARGEST = (DER_LARGEST + 2) / 3 * 4 };
 
-/* Fills OUT where TEXT begins with such a key. libcrypto's decoders know all kinds of keys and take
- * a hundred times as long, which tells where there are thousands. */
-static bool take_plain(const struct buf *text, unsigned char out[ED25519_PUBLIC_SIZE])
+/* Decodes what stands between the lines BEGIN and END of TEXT. The number of bytes, or 0: it is not
+ * there, or more than such a key. */
+static size_t decode(const struct buf *text, const char *begin, const char *end,
+                     unsigned char der[LINE_LARGEST])
 {
-    BIO *in = BIO_new_mem_buf(text->data, (int)text->size);
-    char *name = NULL, *header = NULL;
-    unsigned char *data = NULL;
-    long n = 0;
-    bool is = in && PEM_read_bio(in, &name, &header, &data, &n) == 1 &&
-              strcmp(name, PEM_STRING_PUBLIC) == 0 && !*header &&
-              n == (long)sizeof spki + ED25519_PUBLIC_SIZE && memcmp(data, spki, sizeof spki) == 0;
+    const char *at = text->size ? memmem(text->data, text->size, begin, strlen(begin)) : NULL;
+    const char *stop = (const char *)text->data + text->size;
+    unsigned char line[LINE_LARGEST + 1];
+    size_t n = 0, padding = 0;
+    int got;
+
+    at = at ? at + strlen(begin) : stop;
+    stop = at < stop ? memmem(at, (size_t)(stop - at), end, strlen(end)) : NULL;
+    for (; stop && at < stop; at++) {
+        if (strchr(" \t\r\n", *at) && *at)
+            continue;
+        if (n == LINE_LARGEST)
+            return 0;
+        padding += *at == '=';
+        line[n++] = (unsigned char)*at;
+    }
+    got = n ? EVP_DecodeBlock(der, line, (int)n) : 0;
+    explicit_bzero(line, sizeof line);
+    return got > (int)padding ? (size_t)got - padding : 0;
+}
+
+/* Fills OUT with the 32 bytes of a key where TEXT has one behind HEAD, of N bytes. libcrypto's own
+ * decoders know all kinds of keys: they take a hundred times as long, which tells where there are
+ * thousands, and where memory is short they call a key none. */
+static bool take_plain(const struct buf *text, const char *begin, const char *end,
+                       const unsigned char *head, size_t n, unsigned char out[32])
+{
+    unsigned char der[LINE_LARGEST];
+    const bool is = decode(text, begin, end, der) == n + 32 && memcmp(der, head, n) == 0;
 
     if (is)
-        memcpy(out, data + sizeof spki, ED25519_PUBLIC_SIZE);
-    BIO_free(in);
-    OPENSSL_free(name);
-    OPENSSL_free(header);
-    OPENSSL_free(data);
-    ERR_clear_error();
+        memcpy(out, der + n, 32);
+    explicit_bzero(der, sizeof der);
     return is;
+}
+
+static bool take_plain_public(const struct buf *text, unsigned char out[ED25519_PUBLIC_SIZE])
+{
+    return take_plain(text, "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----", public_head,
+                      sizeof public_head, out);
+}
+
+/* 1: *OUT is the key; 0: TEXT has none of this form; -ENOMEM. */
+static int take_plain_private(const struct buf *text, EVP_PKEY **out)
+{
+    unsigned char seed[32];
+    int r = take_plain(text, "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----",
+                       private_head, sizeof private_head, seed);
+
+    if (r) {
+        *out = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, sizeof seed);
+        ERR_clear_error();
+        r = *out ? 1 : -ENOMEM;
+    }
+    explicit_bzero(seed, sizeof seed);
+    return r;
 }
 
 /* Fills OUT where PKEY, which PATH holds, is a key of this kind. */
@@ -112,7 +157,7 @@ static int take_public(const EVP_PKEY *pkey, const char *path,
         return error_set(err, 0, path, "is a key of kind %s, not Ed25519", kind ? kind : "unknown");
     if (EVP_PKEY_get_raw_public_key(pkey, out, &n) != 1 || n != ED25519_PUBLIC_SIZE) {
         ERR_clear_error();
-        return error_set(err, 0, path, "has no public key");
+        return error_nomem(err); /* every key of this kind has one */
     }
     return 0;
 }
@@ -138,9 +183,13 @@ static int key_of_text(struct ed25519_key **out, const struct buf *text, const c
     k = calloc(1, sizeof *k);
     if (!k)
         return error_nomem(err);
-    k->pkey = parse(text, PEM_read_bio_PrivateKey);
-    r = k->pkey ? take_public(k->pkey, path, k->public, err)
-                : error_set(err, 0, path, "is no private key in PEM, as openssl genpkey writes it");
+    r = take_plain_private(text, &k->pkey);
+    if (r == 0)
+        k->pkey = parse(text, PEM_read_bio_PrivateKey);
+    r = r < 0 ? error_nomem(err)
+        : k->pkey
+            ? take_public(k->pkey, path, k->public, err)
+            : error_set(err, 0, path, "is no private key in PEM, as openssl genpkey writes it");
     if (r < 0)
         ed25519_key_free(k);
     else
@@ -175,7 +224,7 @@ int ed25519_public_read(const char *path, unsigned char out[ED25519_PUBLIC_SIZE]
         r = error_set(err, 0, path, "is a private key: give the public one");
     if (r == 0 && count(&text, "-----BEGIN PUBLIC KEY-----") > 1)
         r = error_set(err, 0, path, "holds several keys: give each a file");
-    if (r == 0 && !take_plain(&text, out)) {
+    if (r == 0 && !take_plain_public(&text, out)) {
         pkey = parse(&text, PEM_read_bio_PUBKEY);
         r = pkey ? take_public(pkey, path, out, err)
                  : error_set(err, 0, path, "is no public key in PEM");
@@ -208,6 +257,8 @@ int ed25519_verify(const unsigned char public[ED25519_PUBLIC_SIZE], const void *
 
     if (pkey && ctx && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, pkey) == 1)
         r = EVP_DigestVerify(ctx, signature, ED25519_SIGNATURE_SIZE, data, n) == 1;
+    if (r == 0 && ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE)
+        r = -ENOMEM; /* it is not known to be wrong */
     EVP_MD_CTX_free(ctx);
     EVP_PKEY_free(pkey);
     ERR_clear_error();

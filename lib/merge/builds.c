@@ -26,9 +26,12 @@ static int cpu_text(const struct merge_index *i, size_t overload, char **text, s
     if (key_read_cpu(&key, i->index.overloads[overload].key) < 0)
         return error_nomem(err);
     if (!*key.triple || !*key.cpu || !features_is_plain(key.triple) ||
-        !features_is_plain(key.cpu) || !features_is_plain(key.features) ||
-        asprintf(text, "%s %s %s", key.triple, key.cpu, key.features) < 0)
+        !features_is_plain(key.cpu) || !features_is_plain(key.features))
         return error_set(err, 0, i->line->index, "is for a CPU that no machine has");
+    if (asprintf(text, "%s %s %s", key.triple, key.cpu, key.features) < 0) {
+        *text = NULL;
+        return error_nomem(err);
+    }
     return 0;
 }
 

@@ -120,7 +120,10 @@ static int read_index(const struct merge_input *in, struct merge_index *i, struc
     r = merge_content(in, item, INDEX_LARGEST, &i->text, err);
     if (r < 0)
         return r;
-    if (index_read(&i->index, i->text.data, i->text.size, NULL) < 0)
+    r = index_read(&i->index, i->text.data, i->text.size, NULL);
+    if (r == -ENOMEM)
+        return error_nomem(err);
+    if (r < 0)
         return lies(in, i, "it cannot be read", err);
     i->dropped = calloc(i->index.count + 1, sizeof *i->dropped);
     if (!i->dropped)

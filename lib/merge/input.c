@@ -66,6 +66,7 @@ int merge_read_input(struct merge *m, size_t i, struct wp_error *err)
     int r;
 
     in->spool.fd = -1;
+    in->no_memory = &m->no_memory;
     in->name = from->archive ? from->archive->name : from->tree;
     r = from->archive ? read_archive(in, from->archive, err)
                       : merge_read_tree(m, in, from->tree, err);
@@ -93,8 +94,11 @@ static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
 const struct entry *merge_file(const struct merge_input *in, const char *path)
 {
     const struct entry *e;
+    int r = links_follow(look_up, (void *)in, path, &e);
 
-    return links_follow(look_up, (void *)in, path, &e) == 0 && e->type == ENTRY_FILE ? e : NULL;
+    if (r == -ENOMEM)
+        *in->no_memory = true;
+    return r == 0 && e->type == ENTRY_FILE ? e : NULL;
 }
 
 const struct spooled *merge_item(const struct merge_input *in, const struct entry *e)

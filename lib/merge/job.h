@@ -29,6 +29,7 @@ struct merge_input {
     struct manifest m;
     struct spool spool;
     size_t *items;               /* by number of M's entry: that of the spool + 1; 0: none; owned */
+    bool *no_memory;             /* of the job */
     bool was_signed;             /* it, or the tree that it is of */
     bool is_partial;             /* it holds caches without their sources */
     struct merge_index *indexes; /* owned */
@@ -60,6 +61,7 @@ struct merge {
     struct wp_create_options options; /* for the packing job */
     struct pool *pool;
     struct merge_input *inputs; /* owned */
+    bool no_memory; /* a file was not found for want of it: all that came of that is wrong */
     size_t count;
     struct merge_groups groups;
     struct merge_cpu *cpus; /* owned */

@@ -178,6 +178,11 @@ int wp_merge(const struct wp_context *context, const struct wp_merge_options *o,
         r = error_set(err, 0, o->output, "not made: it takes two inputs to merge");
     if (r == 0)
         r = run(&m, &out, err);
+    if (m.no_memory) {
+        if (err)
+            *err = (struct wp_error){0};
+        r = error_nomem(err);
+    }
     if (r == 0)
         r = output_commit(&out, err);
     output_close(&out);

@@ -150,7 +150,7 @@ WRAPPED(int, futimens, (int fd, const struct timespec t[2]), "futimens", fd, t)
 WRAPPED(int, fchmod, (int fd, mode_t m), "fchmod", fd, m)
 WRAPPED(int, fstatat64, (int d, const char *p, struct stat64 *s, int f), "fstatat", d, p, s, f)
 
-/* glibc's name services, and jansson's parser, do not check some of their allocations. */
+/* glibc's name services, jansson's parser and libcrypto do not check some of their allocations. */
 #define FOREIGN(type, name, declared, ...)                                                         \
     type name declared                                                                             \
     {                                                                                              \
@@ -173,4 +173,13 @@ FOREIGN(int, getgrgid_r, (gid_t u, struct group *p, char *b, size_t n, struct gr
         n, o)
 FOREIGN(int, getgrnam_r, (const char *u, struct group *p, char *b, size_t n, struct group **o), u,
         p, b, n, o)
+/* libcrypto sets itself up when it is first asked for a kind of key. */
+FOREIGN(void *, EVP_PKEY_new_raw_public_key, (int t, void *e, const unsigned char *k, size_t n), t,
+        e, k, n)
+FOREIGN(void *, EVP_PKEY_new_raw_private_key, (int t, void *e, const unsigned char *k, size_t n), t,
+        e, k, n)
+FOREIGN(int, EVP_DigestSignInit, (void *c, void **p, const void *t, void *e, void *k), c, p, t, e,
+        k)
+FOREIGN(int, EVP_DigestVerifyInit, (void *c, void **p, const void *t, void *e, void *k), c, p, t, e,
+        k)
 FOREIGN(void *, json_loadb, (const char *t, size_t n, size_t f, void *e), t, n, f, e)
