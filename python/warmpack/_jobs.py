@@ -36,6 +36,8 @@ def create(archive: PathLike, *paths: PathLike, directory: Optional[PathLike] = 
            caches_only: bool = False, strict: bool = False,
            gzip_members: Optional[str] = None, numeric_owner: bool = False,
            owner: Optional[str] = None, group: Optional[str] = None,
+           base: Optional[PathLike] = None, ref: Optional[str] = None,
+           platform: Optional[str] = None, with_locator: bool = False,
            python: Optional[PathLike] = None,
            sign: Optional[PathLike] = None, threads: Optional[int] = None,
            env: Optional[Mapping[str, str]] = None) -> CreateResult:
@@ -45,7 +47,9 @@ def create(archive: PathLike, *paths: PathLike, directory: Optional[PathLike] = 
                     source_root=source_root, egg_info=egg_info, exclude=exclude,
                     dereference=dereference, caches_only=caches_only, strict=strict,
                     gzip_members=gzip_members, numeric_owner=numeric_owner, owner=owner,
-                    group=group, python=python, sign=sign, threads=threads, directory=directory)
+                    group=group, base=base, ref=ref, platform=platform,
+                    with_locator=with_locator, python=python, sign=sign, threads=threads,
+                    directory=directory)
     names = [os.fspath(path) for path in paths]
     with _url.written(archive) as file:
         result = run(["create", *words, *options(file=file), "--", *names], env)

@@ -34,11 +34,27 @@ def test_what_is_packed_arrives_warm_and_every_result_is_the_programs_document(
 
 
 def test_an_archive_whose_format_rounds_times_is_judged_by_the_exact_ones(warm_tree, tmp_path):
-    for suffix in ("tgz", "tar", "zip"):
+    for suffix in ("tgz", "tar", "zip", "oci", "oci.tar"):
         archive = tmp_path / ("app." + suffix)
         warmpack.create(archive, "app", directory=warm_tree / "build",
                         cache_dir=warm_tree / "caches")
         assert warmpack.verify(archive=archive)["summary"] == {"total": 3, "valid": 3}
+
+
+def test_an_image_on_a_base_is_an_archive_by_its_path(warm_tree, tmp_path, clean_environment):
+    (tmp_path / "dep.py").write_text("")
+    warmpack.create(tmp_path / "base.oci.tar", "dep.py", directory=tmp_path, ref="deps")
+    image = tmp_path / "image"
+    warmpack.create(image, "app", directory=warm_tree / "build", format="oci",
+                    cache_dir=warm_tree / "caches", base=str(tmp_path / "base.oci.tar") + ":deps",
+                    platform="linux/amd64", with_locator=True)
+    code = ("import warmpack; warmpack.activate(%r, %r); import pkg.k"
+            % (str(image), str(tmp_path / "opt")))
+    done = subprocess.run([PYTHON, "-c", code], check=True, stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, **environment(tmp_path, NUMBA_DEBUG_CACHE=1),
+                               "PYTHONPATH": str(Path(warmpack.__file__).parents[1]),
+                               "WARMPACK": WARMPACK})
+    assert done.stdout.count("data loaded") == 3 and "data saved" not in done.stdout
 
 
 def test_a_copied_tree_is_restored(archive, tmp_path, clean_environment):
