@@ -173,6 +173,11 @@ static int text_of(void *arg, size_t file, const struct buf **out, struct wp_err
     return c->has_text ? 0 : read_text(c, file, err);
 }
 
+static int zip_has(void *arg, size_t file, const char *name, size_t n, struct wp_error *err)
+{
+    return came_from_zip_has(arg, file, name, n, err);
+}
+
 int came_from_resolve(struct came_from *c, struct depends **out, const size_t *sources,
                       size_t count, struct wp_error *err)
 {
@@ -183,6 +188,7 @@ int came_from_resolve(struct came_from *c, struct depends **out, const size_t *s
                                       .root_count = c->root_count,
                                       .imports = imports_of,
                                       .text = text_of,
+                                      .zip_has = zip_has,
                                       .arg = c};
 
     if (c->name_count)
@@ -196,6 +202,7 @@ void came_from_clear(struct came_from *c)
     free(c->roots);
     free(c->classes);
     free(c->elsewhere);
+    came_from_clear_zips(c);
     free(c->wrong);
     texts_free(&c->texts);
     buf_free(&c->text);

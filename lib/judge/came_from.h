@@ -11,6 +11,7 @@
 struct came_from_name;
 struct named_class;
 struct named_elsewhere;
+struct came_from_zip;
 struct named_wrong;
 
 /* Zero-initialise, give what is given; came_from_clear. */
@@ -42,6 +43,8 @@ struct came_from {
     size_t elsewhere_count;
     struct named_wrong *wrong; /* see judge/named.h; owned */
     size_t wrong_count;
+    struct came_from_zip *zips; /* those of the tree that were looked into; owned */
+    size_t zip_count;
     struct texts texts;
     struct buf text; /* of the file that is read */
     bool has_text;   /* TEXT is that of the source whose imports were asked for last */
@@ -57,3 +60,9 @@ int came_from_look(struct came_from *c, size_t source, size_t cache, const struc
 int came_from_resolve(struct came_from *c, struct depends **out, const size_t *sources,
                       size_t count, struct wp_error *err);
 void came_from_clear(struct came_from *c);
+
+/* ---- came_from_zips.c, for came_from.c */
+/* As struct depends_tree has it; each zip is read once. */
+int came_from_zip_has(struct came_from *c, size_t file, const char *name, size_t n,
+                      struct wp_error *err);
+void came_from_clear_zips(struct came_from *c);

@@ -14,6 +14,8 @@
  * package's __init__, it takes other packages of that name: it may extend its path.
  * - Of a package that a source has a name for, each module counts that it uses as an attribute:
  * somebody else may have loaded it. What is installed is left out of both of these.
+ * - A zip, or an egg, wheel or zipapp, is one file of which any module in it is taken: who imports
+ * a name that is a module at its top depends on it, and it on every module of the tree.
  * - Compiled modules (.so, .pyd, .pyc) count by name and lead nowhere. Stubs (.pyi) do not count.
  */
 
@@ -39,6 +41,9 @@ struct depends_tree {
      * stays as it is until the next call of either. Few are asked for. NULL: no text is looked
      * into. 0 or negative errno. */
     int (*text)(void *arg, size_t file, const struct buf **out, struct wp_error *err);
+    /* Has the zip paths[FILE] a module of that NAME, of N bytes, at its top? Or any at all, where N
+     * is 0? NULL: none has. 1, 0 or negative errno. */
+    int (*zip_has)(void *arg, size_t file, const char *name, size_t n, struct wp_error *err);
     void *arg;
 };
 
@@ -73,6 +78,9 @@ int depends_outside(const struct depends *d, size_t set, const char ***names, si
 
 /* Is PATH a module or a script? Sets hold no other files. */
 bool depends_is_module(const char *path);
+
+/* Is it one of a zip from which Python could import, by its name? */
+bool depends_is_zip(const char *path);
 
 /* The length of the directory from which PATH is imported as MODULE: that of "lib" for
  * "lib/pkg/low.py" and "pkg.low". -1 where it cannot be. */

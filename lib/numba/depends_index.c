@@ -39,9 +39,15 @@ static size_t key_size(const char *path)
     return 0;
 }
 
+bool depends_is_zip(const char *path)
+{
+    return path_has_suffix(path, ".zip") || path_has_suffix(path, ".egg") ||
+           path_has_suffix(path, ".whl") || path_has_suffix(path, ".pyz");
+}
+
 bool depends_is_module(const char *path)
 {
-    return key_size(path) > 0 || path_has_suffix(path, ".py");
+    return key_size(path) > 0 || path_has_suffix(path, ".py") || depends_is_zip(path);
 }
 
 static int compare_keys(const char *a, size_t a_size, const char *b, size_t b_size)
@@ -125,6 +131,15 @@ static void mark_installed(struct depends_index *x)
         if (dir != NONE)
             x->dirs[dir].installed = true;
     }
+}
+
+static int add_zips(struct depends_index *x)
+{
+    for (size_t i = 0; i < x->tree->count; i++)
+        if (depends_is_zip(x->tree->paths[i]) &&
+            depends_add(x->zips, x->zip_count, (uint32_t)i) < 0)
+            return -ENOMEM;
+    return 0;
 }
 
 static int add_dirs(struct depends_index *x)
@@ -231,6 +246,8 @@ int depends_index_make(struct depends_index *x, const struct depends_tree *tree)
     if (r == 0)
         r = add_dirs(x);
     if (r == 0)
+        r = add_zips(x);
+    if (r == 0)
         r = add_entries(x);
     if (r == 0)
         r = add_last_parts(x);
@@ -243,6 +260,7 @@ void depends_index_clear(struct depends_index *x)
     free(x->dirs);
     free(x->entries);
     free(x->names);
+    free(x->zips);
     text_table_free(&x->by_key);
     text_table_free(&x->by_dir);
     *x = (struct depends_index){0};

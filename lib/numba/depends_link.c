@@ -233,6 +233,21 @@ static const struct depends_entry *own_package(struct depends_linker *l, const c
     return own;
 }
 
+/* The zips of the tree that have the module; of an empty name, those that have any. */
+static void link_zips(struct depends_linker *l, const char *module, size_t n)
+{
+    const struct depends_tree *tree = l->index->tree;
+
+    for (size_t i = 0; i < l->index->zip_count && tree->zip_has && l->r == 0; i++) {
+        int r = tree->zip_has(tree->arg, l->index->zips[i], module, n, l->err);
+
+        if (r < 0)
+            l->r = r;
+        else if (r > 0)
+            depends_add_node(l, l->index->zips[i]);
+    }
+}
+
 static void link_absolute(struct depends_linker *l, struct depends_place *p, const char *file,
                           const struct imports *found, const struct import *s)
 {
@@ -242,6 +257,8 @@ static void link_absolute(struct depends_linker *l, struct depends_place *p, con
     const struct depends_entry *own = own_package(l, file, module, n);
     bool any = false;
 
+    if (n > 0)
+        link_zips(l, module, n);
     if (is_in_package(x->tree->package, module, &rest)) {
         depends_start_place(l, p, "", 0);
         any = add_init(l, "", 0);
@@ -348,6 +365,18 @@ static void link_dynamic(struct depends_linker *l, const char *file)
         depends_link_mentions(l, text);
 }
 
+/* What a zip holds is not looked into: all that it can import. What is installed is no part of what
+ * lies around it. */
+static void link_all(struct depends_linker *l)
+{
+    const struct depends_index *x = l->index;
+
+    for (uint32_t i = 0; i < x->dir_count; i++)
+        if (x->dirs[i].size == 0 || x->dirs[i].installed)
+            depends_add_node(l, depends_all_node(x, i));
+    link_zips(l, "", 0);
+}
+
 static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *err)
 {
     const struct depends_tree *tree = l->index->tree;
@@ -357,14 +386,16 @@ static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *e
     size_t n = strlen(path);
     int r;
 
+    l->err = err;
     link_packages(l, path);
+    if (depends_is_zip(path))
+        link_all(l);
     if (n < 3 || strcmp(path + n - 3, ".py") != 0)
-        return l->r < 0 ? error_nomem(err) : 0;
+        return l->r == -ENOMEM ? error_nomem(err) : l->r;
     r = tree->imports(tree->arg, file, &found, err);
     l->file = file;
     l->text = NULL;
     l->has_dots = false;
-    l->err = err;
     for (size_t i = 0; r == 0 && i < found.count; i++) {
         if (found.items[i].level > 0)
             link_relative(l, &place, path, &found, found.items + i);

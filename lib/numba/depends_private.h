@@ -44,9 +44,11 @@ struct depends_index {
     struct depends_entry *entries; /* sorted by name, then key */
     size_t entry_count;
     struct text_table by_key, by_dir; /* the first module of a key; a directory */
-    uint64_t *names;                  /* a bit for each last part of a key or directory, by its
-                                         hash: most names are no module's; owned */
-    size_t name_bits;                 /* a power of two */
+    uint32_t *zips; /* numbers of files that modules may be imported from; owned */
+    size_t zip_count;
+    uint64_t *names;  /* a bit for each last part of a key or directory, by its
+                         hash: most names are no module's; owned */
+    size_t name_bits; /* a power of two */
 };
 
 int depends_index_make(struct depends_index *x, const struct depends_tree *tree);

@@ -14,6 +14,7 @@
 #include "judge/named.h"
 #include "judge/notes.h"
 #include "judge/outdated.h"
+#include "numba/zipped.h"
 #include "outdated.h"
 
 enum { LARGEST = 1 << 30 };
@@ -84,6 +85,16 @@ static size_t number_of(const struct looking *l, const char *path)
     return at < l->count && strcmp(l->paths[at], path) == 0 ? at : SIZE_MAX;
 }
 
+/* The file that SOURCE is, or the zip that it lies in. */
+static size_t source_number(const struct looking *l, const char *source)
+{
+    const size_t n = zipped_length(source);
+    _cleanup_free_ char *zip = n ? strndup(source, n) : NULL;
+    size_t number = number_of(l, source);
+
+    return number == SIZE_MAX && zip ? number_of(l, zip) : number;
+}
+
 /* Looks into the valid indexes whose sources are in the tree. */
 static int look_into_indexes(struct looking *l, struct wp_error *err)
 {
@@ -95,7 +106,8 @@ static int look_into_indexes(struct looking *l, struct wp_error *err)
         _cleanup_buf_ struct buf text = {0};
         int r;
 
-        l->source_of[i] = s->status == WP_VALID && s->source ? number_of(l, s->source) : SIZE_MAX;
+        l->source_of[i] =
+            s->status == WP_VALID && s->source ? source_number(l, s->source) : SIZE_MAX;
         if (l->source_of[i] == SIZE_MAX)
             continue;
         path = outdated_index_path(l, s);

@@ -51,7 +51,102 @@ def arrived(warm, here, me, other):
     return here / "opt/app/lib.zip", all_of_it
 
 
+HIGH = """\
+from numba import njit
+from pkg.low import LOW, step
+
+@njit(cache=True)
+def total(x):
+    return step(x) + LOW
+"""
+STEP = "from numba import njit\n\n@njit\ndef step(x):\n    return x + %d\n\n\nLOW = %d\n"
+
+
+def write_zip(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+
+
+def run_total(root, module, me, *more):
+    """What MODULE's total(1) is, and how often Numba loaded and saved."""
+    done = subprocess.run(
+        [PYTHON, "-B", "-c", "import %s as m; print('TOTAL', m.total(1))" % module],
+        env=environment(me, NUMBA_DEBUG_CACHE=1,
+                        PYTHONPATH=os.pathsep.join(str(root / name) for name in (".", *more))),
+        cwd=me, check=True, text=True, stdout=subprocess.PIPE,
+    ).stdout  # fmt: skip
+    return (int(done.split("TOTAL ")[1]), done.count("data loaded from"),
+            done.count("data saved to"))
+
+
+def keep_manifest(here, me, app):
+    warmpack("create", "-f", here / "kept.tgz", "-C", app.parent, "app", home=me.home)
+    warmpack("extract", "-q", "-f", here / "kept.tgz", "-C", here / "kept", home=me.home)
+
+
+def assert_outdated(app, me, changed):
+    """Times alone do not tell it of stamps of content, but a manifest does."""
+    if facts().content_stamps:
+        words = ["--manifest", next(app.parent.parent.glob("kept/**/manifest.jsonl"))]
+    else:
+        words = []
+    done = warmpack("verify", app.parent, *words, home=me.home, expect=1)
+    assert "outdated" in done.out and changed + " changed after" in done.out, done.out
+
+
+@pytest.mark.parametrize("name", ["lib.zip", "lib-1-py3-none-any.whl"])
+def test_code_that_came_from_a_zip_is_not_used_with_another_zip(name, here, me, other):
+    app = here / "build" / "app"
+    app.mkdir(parents=True)
+    (app / "high.py").write_text(HIGH)
+    (app / "alone.py").write_text(HIGH.replace("from pkg.low import LOW, step", "LOW = 0")
+                                  .replace("step(x)", "x"))
+    write_zip(app / name, {"pkg/__init__.py": "", "pkg/low.py": STEP % (1, 10)})
+    write_zip(app / "data.zip", {"table.txt": "1"})
+    assert run_total(app, "high", me.home, name) == (12, 0, 1)
+    assert run_total(app, "alone", me.home, name) == (1, 0, 1)
+    warmpack("create", "--caches-only", "-f", here / "c.tgz", "-C", app.parent, "app",
+             home=me.home)
+    keep_manifest(here, me, app)
+    # A zip of data is no code's.
+    write_zip(app / "data.zip", {"table.txt": "2"})
+    assert warmpack("verify", app.parent, home=me.home).counts == (2, 2)
+    shell('cp -r "$FROM" "$TO" && rm -r "$TO"/app/__pycache__', me.home, FROM=app.parent,
+          TO=here / "new")
+    write_zip(here / "new/app" / name, {"pkg/__init__.py": "", "pkg/low.py": STEP % (2, 20)})
+    done = warmpack("extract", "--caches-only", "-f", here / "c.tgz", "-C", here / "new",
+                    home=other)
+    assert "1 of 2 indexes left out: app/%s changed" % name in done.err
+    assert run_total(here / "new/app", "high", other, name) == (23, 0, 1)
+    assert run_total(here / "new/app", "alone", other, name) == (1, 1, 0)
+    # In place Numba gives the old result; verify says so.
+    write_zip(app / name, {"pkg/__init__.py": "", "pkg/low.py": STEP % (2, 20)})
+    assert run_total(app, "high", me.home, name)[0] == 12
+    assert_outdated(app, me, "app/" + name)
+
+
 if facts().zip_sources:
+
+    def test_code_of_a_zip_that_came_from_outside_is_not_used_with_what_was_edited(
+            here, me, other):
+        app = here / "build" / "app"
+        app.mkdir(parents=True)
+        (app / "pkg").mkdir()
+        (app / "pkg/low.py").write_text(STEP % (1, 10))
+        write_zip(app / "lib.zip", {"top/__init__.py": "", "top/high.py": HIGH})
+        assert run_total(app, "top.high", me.home, "lib.zip") == (12, 0, 1)
+        warmpack("create", "--caches-only", "-f", here / "c.tgz", "-C", app.parent, "app",
+                 home=me.home)
+        keep_manifest(here, me, app)
+        for low, expected in ((1, 10), (12, 1, 0)), ((2, 20), (23, 0, 1)):
+            new = here / ("new-%d" % low[0])
+            shell('cp -r "$FROM" "$TO"', me.home, FROM=app.parent, TO=new)
+            (new / "app/pkg/low.py").write_text(STEP % low)
+            warmpack("extract", "--caches-only", "-f", here / "c.tgz", "-C", new, home=other)
+            assert run_total(new / "app", "top.high", other, "lib.zip") == expected
+        (app / "pkg/low.py").write_text(STEP % (2, 20))
+        assert_outdated(app, me, "app/pkg/low.py")
 
     def test_caches_of_a_zip_arrive_warm_at_another_path_for_another_user(arrived, other):
         zip_path, all_of_it = arrived
