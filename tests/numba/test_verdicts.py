@@ -3,6 +3,7 @@ code, and says what else is not as it should be."""
 
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -823,3 +824,20 @@ def test_an_interpreter_that_talks_without_end_is_refused(tree, here, me):
     talker.chmod(0o755)
     done = warmpack("verify", "--python", talker, tree, home=me.home, expect=2)
     assert "says too much" in done.err and done.err.count("\n") == 1
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names features of x86-64")
+def test_where_numba_leaves_avx_out_the_interpreter_is_believed(here, me):
+    """Numba turns every avx feature to minus by this setting, and on some CPUs by their names: only
+    the interpreter knows."""
+    variables = {"NUMBA_ENABLE_AVX": 0}
+    root = write_small(here / "app")
+    assert run_small(root, me.home, **variables) == (0, 3)
+    said = json.loads(warmpack("inspect", "--json", root, home=me.home).out)
+    assert "-avx," in said["indexes"][0]["overloads"][0]["features"]
+    for words in ([], ["--python", PYTHON]):
+        assert warmpack("verify", *words, root, home=me.home, **variables).counts == (3, 3)
+    assert run_small(root, me.home, **variables) == (3, 0)
+    done = warmpack("verify", "--python", PYTHON, root, home=me.home, expect=1)
+    assert done.counts == (0, 3) and done.out.count("wrong-cpu  ") == 3
+    assert run_small(root, me.home) == (0, 3)
