@@ -131,9 +131,12 @@ static int compare_names(const void *a, const void *b)
 
 static int read_text(struct came_from *c, size_t file, struct wp_error *err)
 {
+    int r;
+
     buf_clear(&c->text);
     c->has_text = true;
-    return c->read(c->ctx, file, &c->text, err);
+    r = c->read(c->ctx, file, &c->text, err);
+    return r == 0 && depends_is_zip(c->paths[file]) ? came_from_open_zip(&c->text, err) : r;
 }
 
 static int read_imports(struct came_from *c, size_t file, struct imports *out, struct wp_error *err)

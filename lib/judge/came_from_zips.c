@@ -13,6 +13,8 @@
 #include "judge/came_from.h"
 #include "numba/zipped.h"
 
+enum { LARGEST_TEXT = 256 << 20 };
+
 struct came_from_zip {
     size_t file;
     struct path_list tops; /* names of modules and packages at its top, sorted; owned */
@@ -32,21 +34,50 @@ static int add_top(void *ctx, const char *member)
     return path_list_add(tops, strndup(member, n));
 }
 
+static int in_memory(const struct buf *text, struct wp_error *err)
+{
+    _cleanup_close_ int fd = memfd_create("warmpack", MFD_CLOEXEC);
+    int r = fd < 0 ? -errno : file_write(fd, text->data, text->size);
+
+    return r < 0 ? error_set(err, -r, NULL, "cannot look into a zip") : take_fd(&fd);
+}
+
+static bool is_zip(const struct buf *text)
+{
+    return text->size > 2 && memcmp(text->data, "PK", 2) == 0;
+}
+
 /* What is no zip, or is damaged, has none. */
 static int list_tops(struct path_list *tops, const struct buf *text, struct wp_error *err)
 {
-    _cleanup_close_ int fd = -1;
-    int r;
+    _cleanup_close_ int fd = is_zip(text) ? in_memory(text, err) : -1;
+    int r = fd < 0 ? 0 : zipped_sources(fd, add_top, tops);
 
-    if (text->size < 2 || memcmp(text->data, "PK", 2) != 0)
-        return 0;
-    fd = memfd_create("warmpack", MFD_CLOEXEC);
-    r = fd < 0 ? -errno : file_write(fd, text->data, text->size);
-    if (r < 0)
-        return error_set(err, -r, NULL, "cannot look into a zip");
-    r = zipped_sources(fd, add_top, tops);
     path_list_sort(tops);
+    if (fd < 0 && is_zip(text))
+        return fd;
     return r == -ENOMEM ? error_nomem(err) : 0;
+}
+
+int came_from_open_zip(struct buf *text, struct wp_error *err)
+{
+    _cleanup_buf_ struct buf zip = *text;
+    _cleanup_close_ int fd = -1;
+    int r = 0;
+
+    *text = (struct buf){0};
+    if (!is_zip(&zip))
+        return 0;
+    fd = in_memory(&zip, err);
+    if (fd < 0)
+        return fd;
+    r = zipped_text(fd, LARGEST_TEXT, text);
+    /* What cannot be read may import anything. */
+    if (r < 0 && r != -ENOMEM) {
+        buf_clear(text);
+        r = buf_add_str(text, "__import__\n");
+    }
+    return r < 0 ? error_nomem(err) : 0;
 }
 
 /* Adds zip FILE to those that were looked into, as the last of them. */
@@ -75,9 +106,7 @@ int came_from_zip_has(struct came_from *c, size_t file, const char *name, size_t
         at++;
     if (r == 0 && at == c->zip_count)
         r = look_into(c, file, err);
-    if (r < 0)
-        return r;
-    return n ? path_list_has(&c->zips[at].tops, top) : c->zips[at].tops.count > 0;
+    return r < 0 ? r : path_list_has(&c->zips[at].tops, top);
 }
 
 void came_from_clear_zips(struct came_from *c)

@@ -14,8 +14,8 @@
  * package's __init__, it takes other packages of that name: it may extend its path.
  * - Of a package that a source has a name for, each module counts that it uses as an attribute:
  * somebody else may have loaded it. What is installed is left out of both of these.
- * - A zip, or an egg, wheel or zipapp, is one file of which any module in it is taken: who imports
- * a name that is a module at its top depends on it, and it on every module of the tree.
+ * - A zip, or an egg, wheel or zipapp, is one file that imports what any source in it does: who
+ *   imports a name that is a module at its top depends on it.
  * - Compiled modules (.so, .pyd, .pyc) count by name and lead nowhere. Stubs (.pyi) do not count.
  */
 
@@ -34,15 +34,15 @@ struct depends_tree {
                                  package      and not the directory around it; else NULL */
     const char *const *roots; /* more directories that modules are imported from; borrowed */
     size_t root_count;
-    /* Fills OUT with the imports of the source paths[FILE], whose name ends in ".py"; it may add
+    /* Fills OUT with the imports of the source paths[FILE], or of those in that zip; it may add
      * others with imports_add. Called once for each at most. 0 or negative errno. */
     int (*imports)(void *arg, size_t file, struct imports *out, struct wp_error *err);
     /* Points *OUT to the text of the source paths[FILE], for which `imports` was called last; it
      * stays as it is until the next call of either. Few are asked for. NULL: no text is looked
      * into. 0 or negative errno. */
     int (*text)(void *arg, size_t file, const struct buf **out, struct wp_error *err);
-    /* Has the zip paths[FILE] a module of that NAME, of N bytes, at its top? Or any at all, where N
-     * is 0? NULL: none has. 1, 0 or negative errno. */
+    /* Has the zip paths[FILE] a module of that NAME, of N bytes, at its top? NULL: none has. 1, 0
+     * or negative errno. */
     int (*zip_has)(void *arg, size_t file, const char *name, size_t n, struct wp_error *err);
     void *arg;
 };

@@ -153,7 +153,7 @@ static int add_dirs(struct depends_index *x)
     }
     /* A script counts too, even if its name cannot be that of a module. */
     for (size_t i = 0; r == 0 && i < x->tree->count; i++)
-        if (path_has_suffix(x->tree->paths[i], ".py"))
+        if (path_has_suffix(x->tree->paths[i], ".py") || depends_is_zip(x->tree->paths[i]))
             r = add_dir(x, x->tree->paths[i],
                         depends_parent(x->tree->paths[i], strlen(x->tree->paths[i])));
     if (r < 0)

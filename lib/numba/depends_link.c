@@ -233,10 +233,11 @@ static const struct depends_entry *own_package(struct depends_linker *l, const c
     return own;
 }
 
-/* The zips of the tree that have the module; of an empty name, those that have any. */
-static void link_zips(struct depends_linker *l, const char *module, size_t n)
+/* The zips of the tree that have the module. Are there any? */
+static bool link_zips(struct depends_linker *l, const char *module, size_t n)
 {
     const struct depends_tree *tree = l->index->tree;
+    bool any = false;
 
     for (size_t i = 0; i < l->index->zip_count && tree->zip_has && l->r == 0; i++) {
         int r = tree->zip_has(tree->arg, l->index->zips[i], module, n, l->err);
@@ -245,7 +246,9 @@ static void link_zips(struct depends_linker *l, const char *module, size_t n)
             l->r = r;
         else if (r > 0)
             depends_add_node(l, l->index->zips[i]);
+        any |= r > 0;
     }
+    return any;
 }
 
 static void link_absolute(struct depends_linker *l, struct depends_place *p, const char *file,
@@ -255,13 +258,11 @@ static void link_absolute(struct depends_linker *l, struct depends_place *p, con
     const char *module = imports_module(found, s), *rest;
     size_t n = strcspn(module, ".");
     const struct depends_entry *own = own_package(l, file, module, n);
-    bool any = false;
+    bool any = n > 0 && link_zips(l, module, n);
 
-    if (n > 0)
-        link_zips(l, module, n);
     if (is_in_package(x->tree->package, module, &rest)) {
         depends_start_place(l, p, "", 0);
-        any = add_init(l, "", 0);
+        any |= add_init(l, "", 0);
         enter_all(l, p, rest);
         enter_names(l, p, found, s);
     }
@@ -365,18 +366,6 @@ static void link_dynamic(struct depends_linker *l, const char *file)
         depends_link_mentions(l, text);
 }
 
-/* What a zip holds is not looked into: all that it can import. What is installed is no part of what
- * lies around it. */
-static void link_all(struct depends_linker *l)
-{
-    const struct depends_index *x = l->index;
-
-    for (uint32_t i = 0; i < x->dir_count; i++)
-        if (x->dirs[i].size == 0 || x->dirs[i].installed)
-            depends_add_node(l, depends_all_node(x, i));
-    link_zips(l, "", 0);
-}
-
 static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *err)
 {
     const struct depends_tree *tree = l->index->tree;
@@ -388,9 +377,7 @@ static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *e
 
     l->err = err;
     link_packages(l, path);
-    if (depends_is_zip(path))
-        link_all(l);
-    if (n < 3 || strcmp(path + n - 3, ".py") != 0)
+    if ((n < 3 || strcmp(path + n - 3, ".py") != 0) && !depends_is_zip(path))
         return l->r == -ENOMEM ? error_nomem(err) : l->r;
     r = tree->imports(tree->arg, file, &found, err);
     l->file = file;

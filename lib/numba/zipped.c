@@ -135,14 +135,19 @@ int zipped_sources(int fd, int (*each)(void *ctx, const char *member), void *ctx
 /* ---- Content ----------------------------------------------------------------------------- */
 
 struct content {
-    struct sha256 *sha;
+    struct sha256 *sha; /* or NULL */
+    struct buf *text;   /* or NULL */
+    int r;              /* of adding to that */
     uint64_t size;
     uLong crc;
 };
 
 static void take(struct content *c, const unsigned char *data, size_t n)
 {
-    sha256_add(c->sha, data, n);
+    if (c->sha)
+        sha256_add(c->sha, data, n);
+    if (c->text && c->r == 0)
+        c->r = buf_add(c->text, data, n);
     c->crc = crc32(c->crc, data, (uInt)n);
     c->size += n;
 }
@@ -195,12 +200,11 @@ static int copy_member(const struct zip_part *z, uint64_t offset, uint64_t left,
     return r;
 }
 
-/* The digest of entry M, whose local header stands AT. */
-static int digest_member(const struct zip_part *z, const struct zip_central *m, uint64_t at,
-                         unsigned char out[32])
+/* The content of entry M, whose local header stands AT. */
+static int read_member(const struct zip_part *z, const struct zip_central *m, uint64_t at,
+                       struct content *c)
 {
     unsigned char local[ZIP_LOCAL_SIZE];
-    struct content c = {0};
     uint64_t offset;
     int r;
 
@@ -214,15 +218,49 @@ static int digest_member(const struct zip_part *z, const struct zip_central *m, 
     if (zip_get32(local) != ZIP_LOCAL || (m->method == ZIP_STORED && m->packed_size != m->size))
         return -EBADMSG;
     offset = at + ZIP_LOCAL_SIZE + zip_get16(local + 26) + zip_get16(local + 28);
-    c.sha = sha256_new();
-    c.crc = crc32(0, NULL, 0);
-    if (!c.sha)
-        return -ENOMEM;
-    r = m->method == ZIP_DEFLATED ? inflate_member(z, offset, m->packed_size, m->size, &c)
-                                  : copy_member(z, offset, m->packed_size, &c);
-    sha256_end(c.sha, out);
+    c->crc = crc32(0, NULL, 0);
+    r = m->method == ZIP_DEFLATED ? inflate_member(z, offset, m->packed_size, m->size, c)
+                                  : copy_member(z, offset, m->packed_size, c);
+    if (r == 0)
+        r = c->r;
+    return r < 0 ? r : c->size == m->size && c->crc == m->crc ? 0 : -EBADMSG;
+}
+
+static int digest_member(const struct zip_part *z, const struct zip_central *m, uint64_t at,
+                         unsigned char out[32])
+{
+    struct content c = {.sha = sha256_new()};
+    int r = c.sha ? read_member(z, m, at, &c) : -ENOMEM;
+
+    if (c.sha)
+        sha256_end(c.sha, out);
     sha256_free(c.sha);
-    return r < 0 ? r : c.size == m->size && c.crc == m->crc ? 0 : -EBADMSG;
+    return r;
+}
+
+int zipped_text(int fd, size_t most, struct buf *out)
+{
+    struct zip_directory d = {0};
+    const char *what = NULL;
+    struct zip_central m;
+    struct zip_part z;
+    uint64_t shift;
+    int r = whole_file(&z, fd);
+
+    if (r == 0)
+        r = open_directory(&z, &d, &shift);
+    while (r == 0 && (r = zip_directory_next(&d, &m, &what)) > 0) {
+        struct content c = {.text = out};
+
+        r = 0;
+        if (!is_source_name(m.name, m.name_size))
+            continue;
+        r = out->size + m.size > most ? -EFBIG : read_member(&z, &m, shift + m.at, &c);
+        if (r == 0)
+            r = buf_add_str(out, "\n");
+    }
+    zip_directory_close(&d);
+    return r;
 }
 
 static int digest_in(const struct zip_part *z, const char *member, unsigned char out[32])

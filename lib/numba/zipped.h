@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+
 /* Length of the part of PATH that names a zip, where more of PATH lies in that: Numba takes the
  * first component that ends in ".zip". 0: there is none. Looks at the name only. */
 size_t zipped_length(const char *path);
@@ -19,6 +21,11 @@ char *zipped_file(const char *path);
 /* Calls EACH with the name of every .py file in the zip FD, a regular file. -EBADMSG: it is none
  * from which Python could import; otherwise 0, or the first negative value of EACH. */
 int zipped_sources(int fd, int (*each)(void *ctx, const char *member), void *ctx);
+
+/* Appends the content of every .py file in the zip FD to OUT, each with an end of line behind it:
+ * together they import what one of them does. Errors as below; -EFBIG where they have more than
+ * MOST bytes. */
+int zipped_text(int fd, size_t most, struct buf *out);
 
 /* SHA-256 of MEMBER's content. -ENOENT: there is none; -EBADMSG: damaged; -ENOTSUP: compressed in
  * a way that Python cannot import from; -EFBIG. */

@@ -134,6 +134,7 @@ if facts().zip_sources:
         app.mkdir(parents=True)
         (app / "pkg").mkdir()
         (app / "pkg/low.py").write_text(STEP % (1, 10))
+        (app / "main.py").write_text("import top.high\n")
         write_zip(app / "lib.zip", {"top/__init__.py": "", "top/high.py": HIGH})
         assert run_total(app, "top.high", me.home, "lib.zip") == (12, 0, 1)
         warmpack("create", "--caches-only", "-f", here / "c.tgz", "-C", app.parent, "app",
@@ -142,6 +143,7 @@ if facts().zip_sources:
         for low, expected in ((1, 10), (12, 1, 0)), ((2, 20), (23, 0, 1)):
             new = here / ("new-%d" % low[0])
             shell('cp -r "$FROM" "$TO"', me.home, FROM=app.parent, TO=new)
+            (new / "app/main.py").write_text("# which nothing in the zip imports\n")
             (new / "app/pkg/low.py").write_text(STEP % low)
             warmpack("extract", "--caches-only", "-f", here / "c.tgz", "-C", new, home=other)
             assert run_total(new / "app", "top.high", other, "lib.zip") == expected
