@@ -22,10 +22,10 @@ def packed(tmp_path):
     return tmp_path
 
 
-def calls(directory, *words):
+def calls(directory, *words, traced=CALLS):
     """The calls that write to the disk and that name, in their order."""
     trace = directory / "trace"
-    subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", "trace=" + CALLS, BINARY, *words],
+    subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", "trace=" + traced, BINARY, *words],
                    cwd=directory, check=True,
                    # Leaks cannot be looked for in what is traced.
                    env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
@@ -52,6 +52,16 @@ def test_a_tree_is_on_the_disk_before_the_commit_and_after_it(packed, words):
     # The first names the journal; what is put in place follows.
     assert "syncfs" in got[:renames[0]] and "syncfs" in got[renames[-1]:]
     assert "syncfs" not in calls(packed, *words)
+
+
+def test_the_journal_is_gone_from_the_disk_as_well(packed):
+    """Else a power failure would bring it back, and the next run would undo or repeat its job."""
+    words = ("extract", "-qf", "a.tgz", "-C", "out", "--sync")
+    calls(packed, *words, traced="unlinkat,fsync")
+    lines = (packed / "trace").read_text().splitlines()
+    (removed,) = [i for i, line in enumerate(lines)
+                  if 'unlinkat' in line and '"journal"' in line and line.endswith("= 0")]
+    assert any("fsync(" in line for line in lines[removed:])
 
 
 def test_what_restore_sets_is_on_the_disk(packed):
