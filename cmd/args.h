@@ -47,7 +47,7 @@ struct args {
     const char *owner, *group;
     bool numeric_owner, same_owner, no_same_owner, same_permissions;
     bool sync;
-    bool keep_old, replace, if_needed, to_stdout;
+    bool keep_old, replace, if_needed, needs, to_stdout;
     uint64_t max_size; /* bytes; 0: not given */
     unsigned strip_components;
     enum wp_layout layout;

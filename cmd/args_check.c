@@ -103,6 +103,8 @@ static int check_extract(const struct args *a)
                              a->replace ? "--replace"
                              : a->from  ? "--from"
                                         : "--if-needed");
+    if (a->needs && (a->to_stdout || strcmp(a->archive, "-") == 0))
+        return message_usage("extract", "--needs is for files: not with -O, nor for -f -");
     if (a->replace && a->keep_old)
         return message_usage("extract", "--replace and -k exclude one another");
     if (a->replace && (count(a, OPERAND_NAME) || a->exclude.count || a->exclude_files.count))

@@ -253,6 +253,7 @@ static const struct {
     {OPT_UNDO, offsetof(struct args, undo)},
     {OPT_PRUNE, offsetof(struct args, prune)},
     {OPT_NO_CACHE_DIR, offsetof(struct args, no_cache_dir)},
+    {OPT_NEEDS, offsetof(struct args, needs)},
     {OPT_IF_NEEDED, offsetof(struct args, if_needed)},
     {OPT_REPLACE, offsetof(struct args, replace)},
     {OPT_NUMERIC_OWNER, offsetof(struct args, numeric_owner)},

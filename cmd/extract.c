@@ -68,6 +68,31 @@ static void print_invalid(const struct args *a, const struct wp_extract_result *
     show_invalid(&r->verify, r->lost != 0);
 }
 
+static int print_needs(const struct wp_context *context, const struct args *a,
+                       const struct wp_extract_options *o)
+{
+    struct wp_archive *archive = NULL;
+    struct wp_needs needs = {0};
+    struct wp_error err = {0};
+    int rc = wp_archive_open(context, a->archive, &archive, &err);
+
+    if (rc == 0)
+        rc = wp_extract_needs(archive, o, &needs, &err);
+    wp_archive_close(archive);
+    if (rc < 0)
+        return message_failure(rc, &err);
+    document_begin();
+    document_member("known", json_boolean(needs.is_known));
+    document_array("ranges");
+    for (size_t i = 0; i < needs.count; i++)
+        document_item(json_pack("[I, I]", (json_int_t)needs.ranges[i].begin,
+                                (json_int_t)needs.ranges[i].end));
+    document_array_end();
+    document_end();
+    wp_needs_clear(&needs);
+    return message_status();
+}
+
 static int unpack(const struct wp_context *context, const struct args *a,
                   const struct wp_extract_options *o)
 {
@@ -137,5 +162,5 @@ int extract_run(const struct wp_context *context, const struct args *a)
     o.dir = given.dir;
     o.patterns = string_list_values(&given.patterns);
     o.exclude = string_list_values(&exclude);
-    return unpack(context, a, &o);
+    return a->needs ? print_needs(context, a, &o) : unpack(context, a, &o);
 }

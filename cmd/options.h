@@ -39,6 +39,7 @@ enum {
     OPT_STRIP,
     OPT_MAX_SIZE,
     OPT_FROM,
+    OPT_NEEDS,
     OPT_IF_NEEDED,
     OPT_REPLACE,
     OPT_NUMERIC_OWNER,

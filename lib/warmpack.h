@@ -514,6 +514,28 @@ WP_API void wp_extract_result_clear(struct wp_extract_result *r);
 WP_API int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
                       struct wp_extract_result *result, struct wp_error *err);
 
+/* Bytes of an archive, from the one at BEGIN to before the one at END. */
+struct wp_range {
+    uint64_t begin, end;
+};
+
+/* What wp_extract reads of a file of SIZE bytes. */
+struct wp_needs {
+    bool is_known; /* false: all of it, perhaps */
+    struct wp_range *ranges;
+    size_t count;
+    WP_RESERVED(2);
+};
+/* Frees what N owns and leaves zeros; N may be zeros already. */
+WP_API void wp_needs_clear(struct wp_needs *n);
+/* Which bytes of A, a file, wp_extract with the same options is going to read, so that the rest
+ * need not be fetched: the file may have holes there. Its manifest, first and last bytes are needed
+ * for this. Where something turns out not to be as the earlier tree's manifests say, wp_extract
+ * reads more: then it fails for what is not there, as for any damage. *OUT is the caller's to
+ * clear; zeros after an error. */
+WP_API int wp_extract_needs(struct wp_archive *a, const struct wp_extract_options *o,
+                            struct wp_needs *out, struct wp_error *err);
+
 /* ---- Restore ----------------------------------------------------------------------------- */
 
 struct wp_restore_options {

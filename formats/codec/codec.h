@@ -17,6 +17,8 @@
 /* Bytes of content from which on an archive is large. */
 #define CODEC_LARGE ((uint64_t)512 << 20)
 
+enum { CODEC_MAP_ITEM = 8 /* bytes */ };
+
 struct codec {
     const char *name;                        /* "gzip" */
     size_t block_size;                       /* bytes of plain stream a block */
@@ -28,6 +30,11 @@ struct codec {
     int (*pack)(struct format_block *b, int level, struct wp_error *err);
     void (*drop)(void *state); /* frees b->codec */
     int (*pointer)(struct buf *out, uint64_t manifest_offset, struct wp_error *err);
+
+    /* Appends empty pieces that say how long each of the COUNT pieces before the manifest's is, and
+     * what it unpacks to, by two numbers of four bytes each in MAP, little-endian; they stand
+     * before the pointer. NULL: there are none. */
+    int (*add_map)(struct buf *out, const unsigned char *map, size_t count, struct wp_error *err);
 
     /* Reading. recognises: do the first N bytes (at most 16) of an archive begin with this
      * codec's magic? begins: could a piece with a manifest (of a plain tar: an entry)? */
@@ -41,6 +48,9 @@ struct codec {
      * which it unpacks to; 0: it does not say; negative errno. FD's position stays. NULL: there are
      * none. */
     int (*measure)(int fd, uint64_t at, uint64_t *size, uint64_t *plain);
+    /* Appends what `add_map` put into the piece of SIZE bytes that begins AT: 1; 0: it is none of
+     * those; negative errno. */
+    int (*read_map)(int fd, uint64_t at, uint64_t size, struct buf *map);
     /* The first bytes of the plain stream of FD's file: their number, at most N, or negative errno.
      * FD's position stays. */
     ssize_t (*peek)(int fd, void *out, size_t n);

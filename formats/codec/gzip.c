@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "codec.h"
 #include "crc.h"
 
@@ -130,6 +131,56 @@ static int gzip_pointer(struct buf *out, uint64_t manifest_offset, struct wp_err
     return buf_add(out, member, sizeof(member)) < 0 ? error_nomem(err) : 0;
 }
 
+/* ---- The members before it, which say how long all others are ----------------------------- */
+
+enum {
+    MAP_EXTRA = 12,                                       /* bytes of extra field before the map */
+    MAP_MOST = (UINT16_MAX - MAP_EXTRA) / CODEC_MAP_ITEM, /* items in one member */
+};
+
+static int gzip_add_map(struct buf *out, const unsigned char *map, size_t count,
+                        struct wp_error *err)
+{
+    while (count > 0) {
+        const size_t n = count < MAP_MOST ? count : MAP_MOST, size = n * CODEC_MAP_ITEM;
+        const size_t extra = MAP_EXTRA + size;
+        unsigned char h[GZIP_HEADER_SIZE + 4], end[2 + GZIP_TRAILER_SIZE] = {3};
+
+        put_header(h, 2);
+        h[10] = (unsigned char)extra;
+        h[11] = (unsigned char)(extra >> 8);
+        memcpy(h + GZIP_HEADER_SIZE, "WM", 2);
+        h[GZIP_HEADER_SIZE + 2] = (unsigned char)size;
+        h[GZIP_HEADER_SIZE + 3] = (unsigned char)(size >> 8);
+        if (buf_add(out, h, sizeof(h)) < 0 || buf_add(out, map, size) < 0 ||
+            buf_add(out, end, sizeof(end)) < 0)
+            return error_nomem(err);
+        map += size;
+        count -= n;
+    }
+    return 0;
+}
+
+static int gzip_read_map(int fd, uint64_t at, uint64_t size, struct buf *map)
+{
+    unsigned char h[GZIP_HEADER_SIZE + 4];
+    ssize_t n = file_read_at(fd, h, sizeof(h), at);
+    size_t length = n < (ssize_t)sizeof(h) ? 0 : h[22] | (size_t)h[23] << 8;
+
+    if (n < 0)
+        return (int)n;
+    if (!length || memcmp(h + GZIP_HEADER_SIZE, "WM", 2) != 0 || length % CODEC_MAP_ITEM ||
+        (h[10] | (size_t)h[11] << 8) != MAP_EXTRA + length || sizeof(h) + length > size)
+        return 0;
+    if (buf_reserve(map, length) < 0)
+        return -ENOMEM;
+    n = file_read_at(fd, map->data + map->size, length, at + sizeof(h));
+    if (n < (ssize_t)length)
+        return n < 0 ? (int)n : 0;
+    map->size += length;
+    return 1;
+}
+
 static bool gzip_read_pointer(const unsigned char *bytes, uint64_t *offset)
 {
     unsigned char expected[POINTER_SIZE];
@@ -154,11 +205,13 @@ const struct codec codec_gzip = {
     .pack = gzip_pack,
     .drop = drop_packer,
     .pointer = gzip_pointer,
+    .add_map = gzip_add_map,
     .recognises = gzip_recognises,
     .begins = gzip_recognises,
     .pointer_size = POINTER_SIZE,
     .read_pointer = gzip_read_pointer,
     .measure = gzip_measure,
+    .read_map = gzip_read_map,
     .peek = gzip_peek,
     .open = gzip_open,
 };

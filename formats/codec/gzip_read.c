@@ -113,10 +113,11 @@ int gzip_measure(int fd, uint64_t at, uint64_t *size, uint64_t *plain)
 
     if (n < FIXED_HEADER + 2)
         return n < 0 ? (int)n : 0;
-    if (h[0] != GZIP_MAGIC_0 || h[1] != GZIP_MAGIC_1 || h[2] != GZIP_DEFLATE ||
-        h[3] != GZIP_FEXTRA || extra > (size_t)n - FIXED_HEADER - 2)
+    if (h[0] != GZIP_MAGIC_0 || h[1] != GZIP_MAGIC_1 || h[2] != GZIP_DEFLATE || h[3] != GZIP_FEXTRA)
         return 0;
-    deflated = find_size(h + FIXED_HEADER + 2, extra);
+    /* Ours stands first; a map of the archive behind it may be longer. */
+    n -= FIXED_HEADER + 2;
+    deflated = find_size(h + FIXED_HEADER + 2, extra < (size_t)n ? extra : (size_t)n);
     *size = FIXED_HEADER + 2 + extra + deflated + GZIP_TRAILER_SIZE;
     n = deflated ? file_read_at(fd, length, sizeof(length), at + *size - sizeof(length)) : 0;
     if (n < (ssize_t)sizeof(length))

@@ -1,8 +1,10 @@
 /* Writes zstd frames. */
 
+#include <errno.h>
 #include <string.h>
 #include <zstd.h>
 
+#include "base/file.h"
 #include "codec.h"
 #include "zstd_frame.h"
 
@@ -68,6 +70,46 @@ static int zstd_pointer(struct buf *out, uint64_t manifest_offset, struct wp_err
     return buf_add(out, frame, sizeof(frame)) < 0 ? error_nomem(err) : 0;
 }
 
+/* ---- The frame before it, which says how long all others are ------------------------------ */
+
+enum { MAP_START = 16 /* bytes before the map: as a pointer's */ };
+static const char map_tag[8] = {'w', 'a', 'r', 'm', 'p', 'm', 'a', 'p'};
+
+static int zstd_add_map(struct buf *out, const unsigned char *map, size_t count,
+                        struct wp_error *err)
+{
+    unsigned char start[MAP_START] = {0x57, 0x2a, 0x4d, 0x18};
+    const size_t size = count * CODEC_MAP_ITEM;
+
+    if (count == 0 || size > UINT32_MAX - sizeof(map_tag))
+        return 0;
+    put_le32(start + 4, (uint32_t)(size + sizeof(map_tag)));
+    memcpy(start + 8, map_tag, sizeof(map_tag));
+    return buf_add(out, start, sizeof(start)) < 0 || buf_add(out, map, size) < 0 ? error_nomem(err)
+                                                                                 : 0;
+}
+
+static int zstd_read_map(int fd, uint64_t at, uint64_t size, struct buf *map)
+{
+    enum { LARGEST = 64 << 20 }; /* bytes, for 64 TiB of content */
+    unsigned char start[MAP_START];
+    ssize_t n = file_read_at(fd, start, sizeof(start), at);
+
+    if (n < (ssize_t)sizeof(start))
+        return n < 0 ? (int)n : 0;
+    size -= sizeof(start);
+    if (get_le32(start) != SKIPPABLE_MAGIC + 7 ||
+        memcmp(start + 8, map_tag, sizeof(map_tag)) != 0 || size % CODEC_MAP_ITEM || size > LARGEST)
+        return 0;
+    if (buf_reserve(map, size) < 0)
+        return -ENOMEM;
+    n = file_read_at(fd, map->data + map->size, size, at + sizeof(start));
+    if (n < (ssize_t)size)
+        return n < 0 ? (int)n : 0;
+    map->size += size;
+    return 1;
+}
+
 static bool zstd_read_pointer(const unsigned char *bytes, uint64_t *offset)
 {
     unsigned char expected[POINTER_SIZE];
@@ -100,11 +142,13 @@ const struct codec codec_zstd = {
     .pack = zstd_pack,
     .drop = drop_packer,
     .pointer = zstd_pointer,
+    .add_map = zstd_add_map,
     .recognises = zstd_recognises,
     .begins = begins_frame,
     .pointer_size = POINTER_SIZE,
     .read_pointer = zstd_read_pointer,
     .measure = zstd_measure,
+    .read_map = zstd_read_map,
     .peek = zstd_peek,
     .open = zstd_open,
 };

@@ -360,6 +360,7 @@ int tar_open_reader(struct format_reader **out, const struct tar_input *in,
                                                  .share = reader_share,
                                                  .manifest = reader_manifest,
                                                  .expect = tar_read_expect,
+                                                 .left_out = tar_read_left_out,
                                                  .rewind = tar_read_rewind,
                                                  .free = reader_free};
     struct tar_reader *r = calloc(1, sizeof(*r));

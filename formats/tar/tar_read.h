@@ -66,6 +66,7 @@ bool tar_manifest_says_its_place(const struct tar_reader *r);
 
 int tar_read_expect(struct format_reader *base, const struct format_expected *x,
                     struct wp_error *err);
+const struct source_gap *tar_read_left_out(const struct format_reader *base, size_t *count);
 int tar_read_rewind(struct format_reader *base, struct wp_error *err);
 /* The next entry of the plan: 1, where it is given from there; 0, where it is to be read from here;
  * or negative errno. */

@@ -74,6 +74,14 @@ int tar_read_expect(struct format_reader *base, const struct format_expected *x,
     return plan(r, x, &ignored) == -ENOMEM ? error_nomem(err) : r->plan.count > 0;
 }
 
+const struct source_gap *tar_read_left_out(const struct format_reader *base, size_t *count)
+{
+    const struct tar_reader *r = (const struct tar_reader *)base;
+
+    *count = r->plan.gap_count;
+    return r->plan.gaps;
+}
+
 int tar_read_rewind(struct format_reader *base, struct wp_error *err)
 {
     struct tar_reader *r = (struct tar_reader *)base;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "codec/little_endian.h"
 #include "manifest/manifest.h"
 #include "tar.h"
 #include "tar_header.h"
@@ -21,6 +22,7 @@ struct tar_writer {
     uint64_t end;           /* of what has been written */
     struct gzip_one *one;   /* the single gzip member, or NULL */
     _Atomic uint64_t plain; /* bytes of tar sealed so far, by any thread */
+    struct buf map;         /* of the pieces written, for the codec's add_map */
 };
 
 static struct tar_writer *writer_of(struct format_writer *w)
@@ -84,6 +86,18 @@ static int seal(struct format_writer *base, struct format_block *b, struct wp_er
 
 /* ---- On the job's thread ----------------------------------------------------------------- */
 
+/* No block is as long as these numbers can say. */
+static int note_piece(struct tar_writer *w, const struct format_block *b)
+{
+    unsigned char item[CODEC_MAP_ITEM];
+
+    if (!w->codec->add_map || !w->mark)
+        return 0;
+    put_le32(item, (uint32_t)b->packed.size);
+    put_le32(item + 4, (uint32_t)b->plain.size);
+    return buf_add(&w->map, item, sizeof(item));
+}
+
 static int head(struct format_writer *base, struct format_block *b, struct wp_error *err)
 {
     struct tar_writer *w = writer_of(base);
@@ -96,6 +110,8 @@ static int head(struct format_writer *base, struct format_block *b, struct wp_er
         if (tar_add_global(&b->plain, w->mark) < 0)
             return error_nomem(err);
         rc = seal(base, b, err);
+        if (rc == 0 && note_piece(w, b) < 0)
+            return error_nomem(err);
         if (rc < 0)
             return rc;
     }
@@ -116,10 +132,22 @@ static int written(struct format_writer *base, struct format_block *b, uint64_t 
     struct tar_writer *w = writer_of(base);
 
     w->end = offset + b->packed.size;
+    if (note_piece(w, b) < 0)
+        return error_nomem(err);
     /* At the start stands the head, which has been counted when it was made. */
     if (w->one && offset > 0 && gzip_one_add(w->one, b) < 0)
         return error_nomem(err);
     return 0;
+}
+
+/* How many pieces stand before OFFSET. */
+static size_t pieces_before(const struct tar_writer *w, uint64_t offset)
+{
+    size_t i = 0;
+
+    for (uint64_t at = 0; at < offset && i < w->map.size; i += CODEC_MAP_ITEM)
+        at += get_le32(w->map.data + i);
+    return i / CODEC_MAP_ITEM;
 }
 
 static int tail(struct format_writer *base, struct format_block *b, uint64_t manifest_offset,
@@ -141,7 +169,11 @@ static int tail(struct format_writer *base, struct format_block *b, uint64_t man
             return error_nomem(err);
         return 0;
     }
-    return w->mark && w->codec->pointer ? w->codec->pointer(&b->packed, manifest_offset, err) : 0;
+    if (!w->mark || !w->codec->pointer)
+        return 0;
+    if (w->codec->add_map)
+        rc = w->codec->add_map(&b->packed, w->map.data, pieces_before(w, manifest_offset), err);
+    return rc < 0 ? rc : w->codec->pointer(&b->packed, manifest_offset, err);
 }
 
 static void writer_free(struct format_writer *base)
@@ -150,6 +182,7 @@ static void writer_free(struct format_writer *base)
 
     if (w->one)
         gzip_one_free(w->one);
+    buf_free(&w->map);
     free(w->mark);
     free(w->first);
     free(w);

@@ -134,6 +134,8 @@ struct format_reader_ops {
      * wanted are not read from now on, and their entries are given as they are expected. X lives as
      * long as the reader. 1; 0: this cannot be done; negative errno. */
     int (*expect)(struct format_reader *r, const struct format_expected *x, struct wp_error *err);
+    /* With `expect`, may be NULL: what is not going to be read, *COUNT parts; the reader's. */
+    const struct source_gap *(*left_out)(const struct format_reader *r, size_t *count);
     /* With `expect`: back to the beginning, and nothing is expected any more. */
     int (*rewind)(struct format_reader *r, struct wp_error *err);
     void (*free)(struct format_reader *r);

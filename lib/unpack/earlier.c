@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "numba/caches.h"
+#include "tree/beneath.h"
 
 /* ---- The earlier tree -------------------------------------------------------------------- */
 
@@ -89,6 +90,14 @@ static int find_earlier(struct earlier *x, struct wp_error *err)
     if (r < 0)
         return r;
     return learn_content(x) < 0 ? error_nomem(err) : 0;
+}
+
+const char *earlier_find(const struct earlier *x, const struct entry *e)
+{
+    uint32_t n = e->has_sha256 ? text_table_get(&x->by_digest, (const char *)e->sha256, SHA256_SIZE)
+                               : TEXT_TABLE_NONE;
+
+    return n == TEXT_TABLE_NONE ? NULL : x->paths[n];
 }
 
 /* ---- What is wanted ---------------------------------------------------------------------- */
@@ -216,6 +225,40 @@ int unpack_take_earlier(struct unpack *unpack, struct wp_error *err)
         r = earlier_copy_files(&x, err);
     if (r >= 0 && x.path_count)
         r = expect(&x, err);
+    clear(&x);
+    return r;
+}
+
+/* What a run would take, were the earlier tree as its manifests say. */
+static void look_at_sizes(struct earlier *x)
+{
+    struct unpack *unpack = x->unpack;
+
+    for (size_t i = 0; i < unpack->manifest.entry_count; i++) {
+        const struct entry *e = &unpack->manifest.entries[i];
+        const char *from = x->names[i] ? earlier_find(x, e) : NULL;
+        struct stat st;
+
+        unpack->earlier.taken[i] = from && beneath_stat(x->trees.fd, from, &st) == 0 &&
+                                   S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->size;
+    }
+}
+
+int unpack_expect_earlier(struct unpack *unpack, struct wp_error *err)
+{
+    struct earlier x = {.unpack = unpack, .trees.fd = -1};
+    int r = find_earlier(&x, err);
+
+    unpack->earlier.taken = calloc(unpack->manifest.entry_count + 1, 1);
+    unpack->earlier.wanted = calloc(unpack->manifest.entry_count + 1, 1);
+    if (!unpack->earlier.taken || !unpack->earlier.wanted)
+        r = error_nomem(err);
+    if (r == 0)
+        r = name_files(&x, err);
+    if (r == 0) {
+        look_at_sizes(&x);
+        r = expect(&x, err);
+    }
     clear(&x);
     return r;
 }

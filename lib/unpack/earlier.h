@@ -20,6 +20,8 @@ struct earlier {
     atomic_bool no_clones; /* the filesystems cannot */
 };
 
+/* The file of the earlier tree that should have E's content, or NULL. */
+const char *earlier_find(const struct earlier *x, const struct entry *e);
 /* Stages the files whose content the earlier tree has, as its manifests say, and notes which have
  * been. 0 or negative errno. */
 int earlier_copy_files(struct earlier *x, struct wp_error *err);

@@ -295,15 +295,6 @@ static int add_copy(struct copying *c, size_t number, const char *from, struct w
     return 0;
 }
 
-/* The file of the earlier tree that should have E's content, or NULL. */
-static const char *find_content(const struct earlier *x, const struct entry *e)
-{
-    uint32_t n = e->has_sha256 ? text_table_get(&x->by_digest, (const char *)e->sha256, SHA256_SIZE)
-                               : TEXT_TABLE_NONE;
-
-    return n == TEXT_TABLE_NONE ? NULL : x->paths[n];
-}
-
 int earlier_copy_files(struct earlier *x, struct wp_error *err)
 {
     struct unpack *unpack = x->unpack;
@@ -317,7 +308,7 @@ int earlier_copy_files(struct earlier *x, struct wp_error *err)
     if (!x->digests || !c.line)
         r = error_nomem(err);
     for (size_t i = 0; i < unpack->manifest.entry_count && r == 0; i++) {
-        const char *from = x->names[i] ? find_content(x, &unpack->manifest.entries[i]) : NULL;
+        const char *from = x->names[i] ? earlier_find(x, &unpack->manifest.entries[i]) : NULL;
 
         r = context_check(unpack->a->context, err);
         if (r == 0 && from)

@@ -28,7 +28,7 @@ static int check_trust(struct unpack *unpack, const struct buf *text, const char
 
 /* Is DIR as this archive and these options would leave it? Finds out without inflating, where the
  * archive says where its manifest lies. */
-static int is_current(struct unpack *unpack, struct wp_error *err)
+int unpack_is_current(struct unpack *unpack, struct wp_error *err)
 {
     struct format_reader *reader = unpack->a->reader;
     _cleanup_buf_ struct buf path = {0}, text = {0};
@@ -162,7 +162,7 @@ static int recover(const struct unpack *unpack, struct wp_error *err)
 
 int unpack_needed_begin(struct unpack *unpack, struct unpack_lock *lock, struct wp_error *err)
 {
-    int r = is_current(unpack, err);
+    int r = unpack_is_current(unpack, err);
 
     if (r > 0) {
         r = is_disturbed(unpack, err);
@@ -173,6 +173,6 @@ int unpack_needed_begin(struct unpack *unpack, struct unpack_lock *lock, struct 
     if (r == 0)
         r = recover(unpack, err);
     if (r == 0)
-        r = is_current(unpack, err); /* another process may have done it meanwhile */
+        r = unpack_is_current(unpack, err); /* another process may have done it meanwhile */
     return r;
 }

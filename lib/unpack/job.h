@@ -87,6 +87,11 @@ char *unpack_dir_name(const struct unpack *unpack, const char *archived, bool *g
 /* The item unpacked as PATH, or NULL. */
 struct unpacked *unpack_find(const struct unpack *unpack, const char *path);
 
+/* ---- unpack.c */
+/* Takes what the options name: keys, DIR, WHO. Clear in any case. */
+int unpack_begin(struct unpack *unpack, struct wp_error *err);
+void unpack_clear(struct unpack *unpack);
+
 /* ---- size.c: counts file E; -EINVAL where it is one too many of the bytes allowed */
 int unpack_add_size(struct unpack *unpack, const struct entry *e, struct wp_error *err);
 /* Warns once where that is suspiciously much. When the content has been there: a header may lie. */
@@ -118,6 +123,8 @@ bool unpack_is_selection(const struct unpack *unpack);
 int unpack_to_stdout(struct unpack *unpack, struct wp_error *err);
 
 /* ---- if_needed.c */
+/* Is DIR as this archive and these options would leave it: 1, 0, negative errno. */
+int unpack_is_current(struct unpack *unpack, struct wp_error *err);
 /* Held while unpacking. Its file goes away with it: whoever gets the lock looks whether the file is
  * still the one that he opened. */
 struct unpack_lock {
@@ -157,6 +164,8 @@ bool unpack_has_earlier(const struct unpack *unpack);
 /* Stages the files whose content it has, where the manifest has been read, and tells the reader
  * that they are not wanted. */
 int unpack_take_earlier(struct unpack *unpack, struct wp_error *err);
+/* Stages nothing: tells the reader what would be wanted. Where the manifest has been read. */
+int unpack_expect_earlier(struct unpack *unpack, struct wp_error *err);
 /* Is ITEM, a file of the archive, staged by that? Then its digest is set. */
 bool unpack_is_taken(struct unpack *unpack, struct unpacked *item);
 void unpack_earlier_clear(struct unpack *unpack);

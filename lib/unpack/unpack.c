@@ -362,7 +362,7 @@ static int extract_if_needed(struct unpack *unpack, struct wp_error *err)
     return r < 0 ? r : 0;
 }
 
-static void clear(struct unpack *unpack)
+void unpack_clear(struct unpack *unpack)
 {
     for (size_t i = 0; i < unpack->count; i++)
         unpack_item_free(unpack->items[i]);
@@ -385,7 +385,7 @@ static void clear(struct unpack *unpack)
     unpack_earlier_clear(unpack);
 }
 
-static int begin(struct unpack *unpack, struct wp_error *err)
+int unpack_begin(struct unpack *unpack, struct wp_error *err)
 {
     int r = trust_read(&unpack->trust, unpack->o->trust, err);
 
@@ -434,12 +434,12 @@ static int run(struct wp_archive *a, const struct wp_extract_options *o,
     if (r == 0 && patterns_begin(&unpack.patterns, o->patterns) < 0)
         r = error_nomem(err);
     if (r == 0)
-        r = begin(&unpack, err);
+        r = unpack_begin(&unpack, err);
     if (r == 0)
         r = o->to_stdout   ? unpack_to_stdout(&unpack, err)
             : o->if_needed ? extract_if_needed(&unpack, err)
                            : extract(&unpack, err);
-    clear(&unpack);
+    unpack_clear(&unpack);
     if (r < 0)
         wp_extract_result_clear(result);
     return r;

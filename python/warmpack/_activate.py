@@ -11,7 +11,7 @@ import sys
 import uuid
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
-from . import _cpu, _url
+from . import _cpu, _ranges, _url
 from ._process import Activation, cache_dir_before, use
 from ._program import Error, PathLike, options, run
 from ._root import root_of
@@ -137,14 +137,19 @@ def once(key: List[Any], beside: str, put: Callable[[str], Dict[str, Any]]) -> D
     return record
 
 
+def _words(place: str, root: Optional[str]) -> List[str]:
+    """How it is unpacked: what an archive of before had, and this one has not, must not be imported
+    any more."""
+    return options(directory=place, if_needed=True, replace=True, cache_dir=root,
+                   layout="cache-dir" if root else "in-tree")
+
+
 def _unpacked(source: str, place: str, root: Optional[str], settings: Dict[str, str], wish: _Wish,
               before: str) -> Dict[str, Any]:
     """Unpacks the file SOURCE as PLACE, its caches into ROOT or the tree; returns the record."""
     environ = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    # What an archive of before had, and this one has not, must not be imported any more.
-    words = options(file=source, directory=place, if_needed=True, replace=True, cache_dir=root,
-                    layout="cache-dir" if root else "in-tree")
-    done = run(["extract", *words], environ, program=wish.program)
+    done = run(["extract", *_words(place, root), *options(file=source)], environ,
+               program=wish.program)
     record = _judge(place, root, wish, _set_keys(place, root, wish, bool(done.get("unchanged"))))
     record["settings"].update(settings)
     record["made"] = before if done.get("unchanged") else uuid.uuid4().hex
@@ -174,8 +179,8 @@ def prepare(archive: PathLike, directory: PathLike, *, cache_dir: Optional[PathL
     url = os.fsdecode(archive)
 
     def fetch_and_put(before: str) -> Dict[str, Any]:
-        with _url.fetched(url, beside) as file:
-            return put(file, before)
+        return _ranges.with_needed(url, _words(place, root), lambda file: put(file, before),
+                                   beside=beside, program=wish.program)
 
     version = _url.version(url)
     if version is not None:

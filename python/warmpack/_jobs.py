@@ -8,7 +8,7 @@ import contextlib
 import os
 from typing import Any, Dict, Mapping, Optional, Sequence, Union, cast
 
-from . import _url
+from . import _ranges, _url
 from ._program import PathLike, options, run
 from ._types import (
     AmendResult,
@@ -84,9 +84,17 @@ def extract(archive: PathLike, directory: Optional[PathLike] = None, *patterns: 
                     preserve_permissions=preserve_permissions, no_same_owner=no_same_owner,
                     numeric_owner=numeric_owner, trust=trust, threads=threads,
                     directory=directory, **{"from": from_tree})
-    with _url.local(archive) as file:
+
+    def unpack(file: PathLike) -> ExtractResult:
         return cast(ExtractResult, run(["extract", *words, *options(file=file), "--", *patterns],
                                        env))
+
+    if not _url.is_url(archive):
+        return unpack(archive)
+    if from_tree is None and not (if_needed or replace):
+        with _url.fetched(os.fsdecode(archive)) as file:
+            return unpack(file)
+    return _ranges.with_needed(os.fsdecode(archive), words, unpack, env=env)
 
 
 def restore(directory: PathLike, *, manifest: Optional[PathLike] = None,

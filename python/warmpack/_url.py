@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Iterator, Optional, Tuple, Type
 
 from ._program import Error, PathLike
 
@@ -34,7 +34,7 @@ def name_of(url: str) -> str:
     return re.split(r"[?#]", url)[0].rstrip("/").rpartition("/")[2] or "archive"
 
 
-def _filesystem(url: str) -> Tuple[Any, str]:
+def filesystem_of(url: str) -> Tuple[Any, str]:
     try:
         core = importlib.import_module("fsspec.core")
     except ImportError as error:
@@ -48,23 +48,23 @@ def _filesystem(url: str) -> Tuple[Any, str]:
 
 
 @contextlib.contextmanager
-def _telling(url: str) -> Iterator[None]:
-    """Errors of any store as ours, which name the URL."""
+def telling(url: str, *others: Type[Exception]) -> Iterator[None]:
+    """Errors of any store as ours, which name the URL; those of the kinds OTHERS pass."""
     try:
         yield
-    except Error:
-        raise
-    except FileNotFoundError as error:
-        raise Error("%s: there is no such archive" % url) from error
     except Exception as error:  # Each store has exceptions of its own.
+        if isinstance(error, (Error, *others)):
+            raise
+        if isinstance(error, FileNotFoundError):
+            raise Error("%s: there is no such archive" % url) from error
         raise Error("%s: %s" % (url, str(error) or type(error).__name__)) from error
 
 
 def version(url: str) -> Optional[str]:
     """What the store says of the content's version, without reading it; None where it says
     nothing."""
-    filesystem, path = _filesystem(url)
-    with _telling(url):
+    filesystem, path = filesystem_of(url)
+    with telling(url):
         filesystem.invalidate_cache()  # of a process that lives long
         info = filesystem.info(path)
     told = ["%s=%s" % (name, info[name]) for name in _VERSIONS if info.get(name)]
@@ -74,11 +74,11 @@ def version(url: str) -> Optional[str]:
 @contextlib.contextmanager
 def fetched(url: str, beside: Optional[str] = None) -> Iterator[str]:
     """A file with what URL names, in a directory of its own in BESIDE, while the context lasts."""
-    filesystem, path = _filesystem(url)
+    filesystem, path = filesystem_of(url)
     folder = tempfile.mkdtemp(prefix=".warmpack-fetched-", dir=beside)
     try:
         file = os.path.join(folder, name_of(url))
-        with _telling(url):
+        with telling(url):
             filesystem.get_file(path, file)
         yield file
     finally:
@@ -102,12 +102,12 @@ def written(archive: PathLike) -> Iterator[PathLike]:
         yield archive
         return
     url = os.fsdecode(archive)
-    filesystem, path = _filesystem(url)
+    filesystem, path = filesystem_of(url)
     folder = tempfile.mkdtemp(prefix="warmpack-")
     try:
         file = os.path.join(folder, name_of(url))
         yield file
-        with _telling(url):
+        with telling(url):
             if os.path.exists(file):  # amend may have nothing to write
                 filesystem.put_file(file, path)
     finally:

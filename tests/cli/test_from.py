@@ -316,3 +316,49 @@ def test_with_a_key_the_same_is_taken_and_nothing_else(warmpack, tmp_path, versi
     assert said["reused"] == REUSED - 1
     assert (tmp_path / "new/app/lib/large00.so").read_bytes() == noise(MEGABYTE, (0, 0))
     refused(warmpack("extract", "-qf", "1.tgz", "-C", "no", "--from", "old", "--trust", "pub.pem"))
+
+
+def with_holes(archive, ranges):
+    """A file of its size that has no more of it than RANGES."""
+    data = archive.read_bytes()
+    with open(archive.parent / f"part-{archive.name}", "wb") as file:
+        file.truncate(len(data))
+        for begin, end in ranges:
+            file.seek(begin)
+            file.write(data[begin:end])
+    return file.name
+
+
+def needs(warmpack, archive, *words):
+    said = json.loads(warmpack.ok("extract", "--needs", "-f", archive, "-C", "new", *words).stdout)
+    assert said["known"] == bool(said["ranges"][1:])
+    return said["ranges"]
+
+
+@pytest.mark.parametrize("form", ("tgz", "tar.zst"))
+def test_what_needs_tells_is_enough(warmpack, tmp_path, versions, form):
+    archive = tmp_path / pack(warmpack, form)
+    ranges = needs(warmpack, archive, "--from", "old")
+    assert sum(end - begin for begin, end in ranges) < archive.stat().st_size / 2
+    assert not (tmp_path / "new").exists()
+    part = with_holes(archive, ranges)
+    extract(warmpack, part, "--from", "old")
+    warmpack.ok("extract", "-qf", archive, "-C", "whole")
+    assert_same(look(tmp_path / "whole"), look(tmp_path / "new"))
+    assert needs(warmpack, archive)[0][0] == 0  # without an earlier tree: all
+
+
+@pytest.mark.parametrize("form", ("tgz", "tar.zst"))
+def test_a_hole_is_never_taken_for_content(warmpack, tmp_path, versions, form):
+    """Where the earlier tree turns out to be other than its manifest says."""
+    archive = tmp_path / pack(warmpack, form)
+    part = with_holes(archive, needs(warmpack, archive, "--from", "old"))
+    tamper(tmp_path / "old/app/lib/large00.so")
+    refused(warmpack("extract", "-qf", part, "-C", "new", "--from", "old"), part)
+    refused(warmpack("extract", "-qf", part, "-C", "new"), part)
+    assert not (tmp_path / "new/app").exists() and not leftovers(tmp_path / "new")
+
+
+def test_needs_is_for_files(warmpack, versions):
+    refused_usage = warmpack("extract", "--needs", "-f", "-", "--from", "old")
+    assert refused_usage.returncode == 2 and b"--needs is for files" in refused_usage.stderr

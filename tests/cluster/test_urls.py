@@ -1,15 +1,19 @@
 """Archives by URL: every function takes them, and what has not changed is fetched once."""
 
+import collections
 import functools
 import http.server
 import os
+import random
 import re
+import shutil
 import subprocess
 import sys
 import threading
 
 import pytest
 import warmpack
+from warmpack import _ranges
 from conftest import recipe, run_script
 from small import run_small
 
@@ -17,7 +21,7 @@ from small import run_small
 class Ranges(http.server.SimpleHTTPRequestHandler):
     """Files with ranges and, as stores have them, entity tags; counts what was fetched."""
 
-    fetched = []
+    fetched, sent = [], []
 
     def log_message(self, *words):
         pass
@@ -40,12 +44,25 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             self.fetched.append(self.path)
+            self.sent.append(last - first + 1)
         file.seek(first)
         self.left = last - first + 1
         return file
 
     def copyfile(self, source, outputfile):
         outputfile.write(source.read(self.left))
+
+
+class Whole(Ranges):
+    """Knows no ranges."""
+
+    def send_head(self):
+        del self.headers["Range"]
+        return super().send_head()
+
+    def send_header(self, name, value):
+        if name != "Accept-Ranges":
+            super().send_header(name, value)
 
 
 class Plain(Ranges):
@@ -56,15 +73,18 @@ class Plain(Ranges):
             super().send_header(name, value)
 
 
+Web = collections.namedtuple("Web", "folder url fetched sent")
+
+
 @pytest.fixture
 def web(tmp_path, request):
     folder = tmp_path / "web"
     folder.mkdir()
-    handler = type("Handler", (getattr(request, "param", Ranges),), {"fetched": []})
+    handler = type("Handler", (getattr(request, "param", Ranges),), {"fetched": [], "sent": []})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0),
                                              functools.partial(handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield folder, "http://127.0.0.1:%d/" % server.server_port, handler.fetched
+    yield Web(folder, "http://127.0.0.1:%d/" % server.server_port, handler.fetched, handler.sent)
     server.shutdown()
     server.server_close()
 
@@ -110,7 +130,7 @@ def test_an_archive_in_a_store_is_unpacked_again_when_it_changed(s3, archives, t
 @pytest.mark.parametrize("web, times", ((Ranges, 1), (Plain, 3)), indirect=["web"],
                          ids=("with entity tags", "without"))
 def test_what_has_not_changed_is_fetched_once_where_the_store_tells(web, times, archives, tmp_path):
-    folder, url, fetched = web
+    folder, url, fetched, _ = web
     (folder / "app.tgz").write_bytes(archives[0].read_bytes())
     assert activated(url + "app.tgz", tmp_path / "place", url + "app.tgz") == "42"
     assert activated(url + "app.tgz", tmp_path / "place") == "42"
@@ -118,6 +138,84 @@ def test_what_has_not_changed_is_fetched_once_where_the_store_tells(web, times, 
     (folder / "app.tgz").write_bytes(archives[1].read_bytes())
     assert activated(url + "app.tgz", tmp_path / "place") == "1042"
     assert not [p for p in tmp_path.iterdir() if "fetched" in p.name]
+
+
+# ---- No more than is needed ------------------------------------------------------------------
+
+def make_large(folder, version):
+    """Twelve files that nothing compresses, of which one changes; small ones; and links."""
+    for number in range(12):
+        changes = version if number == 10 else 0
+        path = folder / "app" / ("%02d.bin" % number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(random.Random(100 * number + changes).randbytes(1 << 20))
+    (folder / "app" / "k.py").write_text("x = %d\n" % version)
+
+
+@pytest.fixture
+def large(tmp_path):
+    """large(".tgz"): the archives of two releases; `old` is the first, unpacked."""
+    def make(suffix):
+        made = []
+        for version in (1, 2):
+            make_large(tmp_path / str(version), version)
+            made.append(tmp_path / ("%d%s" % (version, suffix)))
+            warmpack.create(made[-1], "app", directory=tmp_path / str(version))
+        warmpack.extract(made[0], tmp_path / "old")
+        return made
+    return make
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*")
+            if path.is_file() and ".warmpack" not in path.parts}
+
+
+@pytest.mark.parametrize("suffix", (".tgz", ".tar.zst"))
+def test_what_an_earlier_tree_has_is_not_fetched(web, large, suffix, tmp_path):
+    folder, url, fetched, _ = web
+    archive = large(suffix)[1]
+    shutil.copy(archive, folder / "app.bin")
+    done = warmpack.extract(url + "app.bin", tmp_path / "new", from_tree=tmp_path / "old")
+    assert done["reused"] == 11 and len(fetched) > 2
+    assert sum(web.sent) < archive.stat().st_size / 2
+    assert contents(tmp_path / "new") == contents(tmp_path / "2")
+
+
+def test_no_more_is_fetched_of_what_is_unpacked_already(web, large, tmp_path):
+    """Though nothing of this archive was kept but the tree."""
+    archive = large(".tgz")[0]
+    shutil.copy(archive, web.folder / "app.tgz")
+    done = warmpack.extract(web.url + "app.tgz", tmp_path / "old", if_needed=True)
+    assert done["unchanged"] and sum(web.sent) < 1 << 20
+
+
+def test_a_store_is_asked_for_the_parts(s3, large, monkeypatch, tmp_path):
+    s3.upload_file(str(large(".tgz")[1]), "bucket", "large/app.tgz")
+    monkeypatch.setattr(_ranges, "fetched", None)  # all of it
+    warmpack.extract("s3://bucket/large/app.tgz", tmp_path / "old", replace=True)
+    assert contents(tmp_path / "old") == contents(tmp_path / "2")
+
+
+@pytest.mark.parametrize("web", (Ranges, Whole), indirect=True, ids=("ranges", "whole"))
+def test_all_is_fetched_where_parts_are_not_enough(web, large, tmp_path):
+    """A file of the earlier tree has changed; a server gives no parts."""
+    shutil.copy(large(".tgz")[1], web.folder / "app.tgz")
+    changed = tmp_path / "old/app/00.bin"
+    changed.write_bytes(changed.read_bytes()[::-1])
+    done = warmpack.extract(web.url + "app.tgz", tmp_path / "new", from_tree=tmp_path / "old")
+    assert done["reused"] == 10
+    assert contents(tmp_path / "new") == contents(tmp_path / "2")
+    assert max(web.sent) == (web.folder / "app.tgz").stat().st_size
+
+
+def test_activate_fetches_what_has_changed(web, large, tmp_path):
+    for archive in large(".tgz"):
+        web.sent.clear()
+        shutil.copy(archive, web.folder / "app.tgz")
+        warmpack.activate(web.url + "app.tgz", tmp_path / "place", cpu=False)
+    assert sum(web.sent) < archive.stat().st_size / 2
+    assert contents(tmp_path / "place") == contents(tmp_path / "2")
 
 
 @pytest.mark.parametrize("url", ("s3://bucket/none.tgz", "http://127.0.0.1:9/none.tgz",

@@ -1,0 +1,123 @@
+"""Fetching from a store no more of an archive than unpacking it is going to read.
+
+The archive's first and last bytes say what it holds and where. `warmpack extract --needs` tells
+from them what is read, where an earlier tree has the rest; that is fetched into a file that has a
+hole in place of all else. A hole is never taken for content, since every file has a digest: where
+more is needed than was thought, unpacking fails, and all of the archive is fetched.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
+
+from ._program import Error, run
+from ._url import filesystem_of, fetched, name_of, telling
+
+T = TypeVar("T")
+
+LEAST = 1 << 20  # bytes: a smaller archive is fetched in one request
+_START = 1 << 16  # bytes: the first header and some more
+_END = 1 << 18  # bytes in which most manifests and the pointer to them lie
+_MOST = 0.7  # of the archive: where more than this is needed, one request is quicker
+_NEAR = 1 << 16  # bytes between two ranges that are fetched in one
+
+
+class _Unfit(Exception):
+    """The store gives no ranges, or the archive is not one of those that tell."""
+
+
+def _manifest_offset(end: bytes) -> int:
+    """Where in the archive, whose last bytes END is, the manifest begins."""
+    if end[-42:-38] == b"\x1f\x8b\x08\x04" and end[-22:-18] == b"WP\x08\x00":
+        return int.from_bytes(end[-18:-10], "little")  # the last gzip member
+    if end[-16:-8] == b"warmpack":
+        return int.from_bytes(end[-8:], "little")  # the last zstd frame
+    raise _Unfit
+
+
+class _Parts:
+    """A file of the archive's size, filled part by part."""
+
+    def __init__(self, filesystem: Any, path: str, size: int, file: str) -> None:
+        self.filesystem, self.path, self.size = filesystem, path, size
+        self.file = file
+        with open(file, "wb") as made:
+            made.truncate(size)
+
+    def fetch(self, begin: int, end: int) -> bytes:
+        data: bytes = self.filesystem.cat_file(self.path, start=begin, end=end)
+        if len(data) != end - begin:
+            raise _Unfit  # all of it, from a server that knows no ranges
+        with open(self.file, "r+b") as file:
+            file.seek(begin)
+            file.write(data)
+        return data
+
+    def fetch_ends(self) -> int:
+        """Returns where the last part begins."""
+        self.fetch(0, _START)
+        begin = self.size - _END
+        offset = _manifest_offset(self.fetch(begin, self.size))
+        if offset < begin:
+            self.fetch(offset, begin)
+        return min(offset, begin)
+
+
+def _joined(ranges: Sequence[Sequence[int]]) -> List[Tuple[int, int]]:
+    joined: List[Tuple[int, int]] = []
+    for begin, end in ranges:
+        if joined and begin - joined[-1][1] <= _NEAR:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((begin, end))
+    return joined
+
+
+def _fetch_needed(parts: _Parts, words: Sequence[str], env: Optional[Mapping[str, str]],
+                  program: Optional[str]) -> None:
+    last = parts.fetch_ends()
+    told = run(["extract", "--needs", *words, "--file=" + parts.file], env, program=program)
+    wanted = [(max(begin, _START), min(end, last)) for begin, end in _joined(told["ranges"])]
+    wanted = [(begin, end) for begin, end in wanted if begin < end]
+    if not told["known"] or sum(end - begin for begin, end in wanted) > _MOST * parts.size:
+        raise _Unfit
+    for begin, end in wanted:
+        parts.fetch(begin, end)
+
+
+@contextlib.contextmanager
+def _partly_fetched(url: str, words: Sequence[str], beside: Optional[str],
+                    env: Optional[Mapping[str, str]],
+                    program: Optional[str]) -> Iterator[Optional[str]]:
+    """A file with those parts of what URL names that extract with WORDS reads, or None."""
+    filesystem, path = filesystem_of(url)
+    folder = tempfile.mkdtemp(prefix=".warmpack-fetched-", dir=beside)
+    try:
+        file: Optional[str] = os.path.join(folder, name_of(url))
+        try:
+            with telling(url):
+                size = filesystem.info(path).get("size")
+            if not size or size < LEAST:
+                raise _Unfit
+            with telling(url, _Unfit):
+                _fetch_needed(_Parts(filesystem, path, size, str(file)), words, env, program)
+        except (_Unfit, Error):  # what is wrong, fetching all of it tells
+            file = None
+        yield file
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def with_needed(url: str, words: Sequence[str], use: Callable[[str], T], *,
+                beside: Optional[str] = None, env: Optional[Mapping[str, str]] = None,
+                program: Optional[str] = None) -> T:
+    """USE(file), which runs extract with WORDS, on a file in BESIDE with what URL names, or with as
+    much of it as is needed for that."""
+    with _partly_fetched(url, words, beside, env, program) as part:
+        if part is not None:
+            with contextlib.suppress(Error):
+                return use(part)
+    with fetched(url, beside) as file:
+        return use(file)
