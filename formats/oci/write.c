@@ -44,16 +44,13 @@ static int begin_block(struct format_writer *w, struct format_block *b, struct w
     return tar->ops->begin_block(tar, b, err);
 }
 
-/* Times are whole seconds, as in all layers: the manifest has the exact ones. The top has no entry:
- * the root directory of an image is not the tree's to change. */
+/* Times are whole seconds, as in all layers: the manifest has the exact ones. */
 static int add_header(struct format_writer *w, struct format_block *b, const struct entry *e,
                       struct wp_error *err)
 {
     struct oci_writer *o = writer_of(w);
     struct entry whole = *e;
 
-    if (!*e->path)
-        return 0;
     if (strncmp(path_base(e->path), ".wh.", 4) == 0)
         return error_set(err, 0, e->path,
                          "cannot be packed: in a layer of an image, names that begin with .wh. say "

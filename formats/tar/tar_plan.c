@@ -53,7 +53,7 @@ static int place_entries(struct tar_plan *p, const struct format_expected *x, co
     for (size_t i = 0; i < x->count && r == 0; i++) {
         struct entry said = x->entries[i];
 
-        if (said.absent || (is_rounded && !*said.path))
+        if (said.absent)
             continue;
         if (is_rounded)
             said.mtime.tv_nsec = 0;

@@ -80,7 +80,7 @@ static int open_target(const struct pack *p, struct output *out, struct wp_error
 static const char *first_entry(const struct pack *p)
 {
     for (size_t i = 0; i < p->walk.count; i++)
-        if (*p->walk.items[i].entry.path && !p->walk.items[i].entry.absent)
+        if (!p->walk.items[i].entry.absent)
             return p->walk.items[i].entry.path;
     return p->made_count ? p->made[0].entry.path : NULL;
 }

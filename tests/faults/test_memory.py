@@ -16,6 +16,10 @@ JOBS = {
     "create": ("create", "-qf", "x.tgz", "-C", "s", "app", *ONE),
     "create a zip": ("create", "-qf", "x.zip", "-C", "s", "app", *ONE),
     "create a tar.zst": ("create", "-qf", "x.tar.zst", "-C", "s", "app", *ONE),
+    "create an image": ("create", "-qf", "x.oci.tar", "-C", "s", "app", *ONE),
+    "create an image on a base": ("create", "-qf", "out", "--format", "oci", "--base", "base.oci",
+                                  "-C", "s", "app", *ONE),
+    "list an image": ("list", "-f", "base.oci", *ONE),
     "create --caches-only": ("create", "--caches-only", "-qf", "x.tgz", "-C", "s", "app", *ONE),
     "extract": ("extract", "-qf", "a.tgz", "-C", "out", *ONE),
     "extract a zip": ("extract", "-qf", "a.zip", "-C", "out", *ONE),
@@ -60,7 +64,7 @@ def trees(warmpack, tmp_path):
     os.utime(source, ns=(0, 1500000001500000000))
     make_index(source)
     source.with_name("l.py").symlink_to("k.py")
-    for name in "a.tgz", "a.zip":
+    for name in "a.tgz", "a.zip", "base.oci":
         warmpack.ok("create", "-qf", name, "-C", "s", "app")
     warmpack.ok("extract", "-qf", "a.tgz", "-C", "tree")
     (tmp_path / "raw").mkdir()
