@@ -1,5 +1,6 @@
 /* warmpack extract: unpacks an archive, and tells which caches are valid there. */
 
+#include "confine.h"
 #include "json_document.h"
 #include "message.h"
 #include "operands.h"
@@ -96,13 +97,15 @@ static int print_needs(const struct wp_context *context, const struct args *a,
 static int unpack(const struct wp_context *context, const struct args *a,
                   const struct wp_extract_options *o)
 {
+    struct wp_context confined = *context;
     struct wp_extract_result result = {0};
     struct wp_archive *archive = NULL;
     struct wp_error err = {0};
     int rc;
 
+    confined.confine = confine_to;
     signals_install();
-    rc = wp_archive_open(context, a->archive, &archive, &err);
+    rc = wp_archive_open(&confined, a->archive, &archive, &err);
     if (rc < 0)
         return message_failure(rc, &err);
     rc = wp_extract(archive, o, &result, &err);

@@ -1,5 +1,6 @@
 /* warmpack restore: repairs a tree, and tells what was done. */
 
+#include "confine.h"
 #include "json_document.h"
 #include "message.h"
 #include "show.h"
@@ -87,13 +88,15 @@ int restore_run(const struct wp_context *context, const struct args *a)
         .dry_run = a->dry_run,
         .sync = a->sync,
     };
+    struct wp_context confined = *context;
     struct wp_restore_result result = {0};
     struct wp_error err = {0};
     int rc;
 
+    confined.confine = confine_to;
     args_warn_layout(a);
     signals_install();
-    rc = wp_restore(context, &o, &result, &err);
+    rc = wp_restore(&confined, &o, &result, &err);
     progress_end();
     if (rc < 0)
         return message_failure(rc, &err);

@@ -84,7 +84,14 @@ struct wp_context {
      * it waits for a pipe. NULL: nothing stops a job. */
     const volatile sig_atomic_t *interrupted;
     unsigned threads; /* to work with; 0: one for each CPU */
-    WP_RESERVED(4);
+    /* wp_extract and wp_restore call it once, on the job's thread: after killed runs were cleared
+     * up, before what they read is believed, and while no other thread of the job runs. From then
+     * on the job makes, changes and removes files only beneath the COUNT directories of DIRS, of
+     * which some may not exist yet, removes empty directories that it made above them, and starts
+     * no program. A process may use it to confine itself; NULL: not called. */
+    void (*confine)(void *user_data, const char *const *dirs, size_t count);
+    void *reserved_ptr[3];
+    uint64_t reserved_int[4];
 };
 
 /* ---- Formats ----------------------------------------------------------------------------- */

@@ -58,13 +58,12 @@ static int find_module(struct wp_overload *o, const char *dir)
 /* Adds what is in TEXT to REPORT; UNREAD, where that is not NULL, says why it could not be read. S
  * has index and source, and is taken over. */
 static int add_index(struct wp_verify_report *report, struct wp_index_status *s,
-                     const struct buf *text, const char *unread, struct beside *beside,
+                     const struct buf *text, const struct wp_error *unread, struct beside *beside,
                      struct wp_error *err)
 {
-    struct wp_error why = {0};
+    struct wp_error why = unread ? *unread : (struct wp_error){0};
     struct index index = {0};
-    int r = unread ? error_set(&why, 0, NULL, "%s", unread)
-                   : index_read(&index, text->data, text->size, &why);
+    int r = unread ? -unread->code : index_read(&index, text->data, text->size, &why);
 
     s->status = WP_VALID;
     if (r == 0) {
@@ -147,7 +146,7 @@ static int inspect_file(const char *path, const char *shown, struct wp_verify_re
         if (s.source && strncmp(s.source, path, above) == 0)
             memmove(s.source, s.source + above, strlen(s.source + above) + 1);
     }
-    return add_index(report, &s, &text, r < 0 ? why.message : NULL, &beside, err);
+    return add_index(report, &s, &text, r < 0 ? &why : NULL, &beside, err);
 }
 
 static int inspect_tree(const char *dir, const struct walk_options *o,
@@ -201,9 +200,12 @@ static int inspect_found(const struct archive_indexes *found, const struct archi
     _cleanup_free_ char *dir = path_dir(item->path);
     struct beside beside = {.dir = dir, .archive = found};
     struct wp_index_status s = {0};
+    struct wp_error unread = {0};
     const char *misplaced;
     bool has_source;
 
+    if (item->unread)
+        error_set(&unread, 0, NULL, "%s", item->unread);
     s.index = strdup(item->path);
     s.source = archive_indexes_source(found, item, &misplaced, &has_source);
     if (!dir || !s.index || !s.source) {
@@ -212,7 +214,7 @@ static int inspect_found(const struct archive_indexes *found, const struct archi
     }
     if (!has_source)
         free(take_ptr(s.source));
-    return add_index(report, &s, &item->text, item->unread, &beside, err);
+    return add_index(report, &s, &item->text, item->unread ? &unread : NULL, &beside, err);
 }
 
 int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *result, struct wp_error *err)

@@ -53,6 +53,14 @@ int error_fill(struct wp_error *err, int errnum, const char *path, const char *f
     return -code;
 }
 
+void error_note(struct wp_error *err, const char *text)
+{
+    size_t used = err && err->code ? strlen(err->message) : 0;
+
+    if (used)
+        snprintf(err->message + used, sizeof err->message - used, "; %s", text);
+}
+
 void error_fill_nomem(struct wp_error *err)
 {
     error_fill(err, ENOMEM, NULL, "out of memory");
@@ -104,21 +112,24 @@ int context_check(const struct wp_context *c, struct wp_error *err)
     return context_stops(c) ? error_set(err, EINTR, NULL, "interrupted") : 0;
 }
 
-static bool in_use(void *const *pointers, const uint64_t *numbers, size_t count)
+static bool in_use(void *const *pointers, size_t pointer_count, const uint64_t *numbers,
+                   size_t number_count)
 {
     bool used = false;
 
-    for (size_t i = 0; i < count; i++)
-        used = used || pointers[i] || numbers[i];
+    for (size_t i = 0; i < pointer_count; i++)
+        used = used || pointers[i];
+    for (size_t i = 0; i < number_count; i++)
+        used = used || numbers[i];
     return used;
 }
 
 int reserved_check(const struct wp_context *c, void *const *pointers, const uint64_t *numbers,
                    size_t count, struct wp_error *err)
 {
-    if (!in_use(pointers, numbers, count) &&
-        (!c || !in_use(c->reserved_ptr, c->reserved_int,
-                       sizeof c->reserved_int / sizeof *c->reserved_int)))
+    if (!in_use(pointers, count, numbers, count) &&
+        (!c || !in_use(c->reserved_ptr, sizeof c->reserved_ptr / sizeof *c->reserved_ptr,
+                       c->reserved_int, sizeof c->reserved_int / sizeof *c->reserved_int)))
         return 0;
     return error_set(err, 0, NULL, "libwarmpack " WP_VERSION " does not know all of these options");
 }

@@ -27,6 +27,8 @@ static inline int error_negative(int r)
     return r < 0 ? r : -EINVAL;
 }
 
+/* Adds "; TEXT" to an error that is there. For what came after a change that stays. */
+void error_note(struct wp_error *err, const char *text);
 /* error_set(err, ENOMEM, NULL, "out of memory"). */
 void error_fill_nomem(struct wp_error *err);
 static inline int error_nomem(struct wp_error *err)

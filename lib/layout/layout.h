@@ -154,6 +154,13 @@ struct layout {
  * 1, 0, or negative errno. */
 int layout_is_apart(int fd, const char *dir_path, enum wp_layout kind, const char *cache_dir,
                     struct wp_error *err);
+
+/* ---- confine.c: tells the caller's context, where it wants to know, that from now on the job
+ * changes nothing but what lies beneath the N directories DIRS (NULL among them is passed over) and
+ * the user-wide root of V's user. Completes first what killed runs left there, since they may have
+ * worked elsewhere, too. POOL is the job's. */
+int layout_confine(const struct wp_context *context, struct pool *pool, const struct verify *v,
+                   const char *const *dirs, size_t n, struct wp_error *err);
 /* Says what works where the tree at DIR cannot be written to. */
 int layout_refuse_unwritable(int errnum, const char *dir, struct wp_error *err);
 /* Fills L with O, whose members live as long as L. Clear it in any case. */

@@ -35,8 +35,13 @@ bool zipped_sources_exist(int fd, const char *path)
     _cleanup_free_ char *zip = NULL;
     struct stat st;
 
-    if (beneath_stat(fd, path, &st) == 0)
-        return !S_ISDIR(st.st_mode);
-    zip = zipped_file(path);
-    return zip && beneath_stat(fd, zip, &st) == 0 && !S_ISDIR(st.st_mode);
+    int r = beneath_stat(fd, path, &st);
+
+    if (beneath_is_absence(r)) {
+        zip = zipped_file(path);
+        if (!zip)
+            return false;
+        r = beneath_stat(fd, zip, &st);
+    }
+    return r == 0 ? !S_ISDIR(st.st_mode) : !beneath_is_absence(r);
 }

@@ -13,5 +13,6 @@ bool zipped_sources_lies_in(const struct manifest *m, const char *path);
 /* The entry that tells whether the source at PATH is still the same: PATH, or the zip in which it
  * lies. Allocated; NULL on no memory. */
 char *zipped_sources_entry(const struct manifest *m, const char *path);
-/* Is PATH beneath FD a file, or one in a zip there? What is in the zip is not looked at. */
+/* Is PATH beneath FD a file, or one in a zip there? What is in the zip is not looked at.
+ * Where an error keeps it from being found out, it counts as there: whoever opens it says so. */
 bool zipped_sources_exist(int fd, const char *path);

@@ -93,6 +93,7 @@ struct restore {
     bool apart;                     /* the tree is only read, and its caches go elsewhere */
     const struct time_probe *probe; /* NULL: stamps are fitted again where less is kept */
     bool looking;                   /* nothing may change at all: see look.c */
+    bool changed;                   /* something is in place: an error says so */
     char *dir_path;                 /* of the tree: absolute, lexical; owned */
     char **roots;       /* absolute paths that it will have for Python; NULL-ended; owned */
     int fd;             /* of it */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -151,6 +152,8 @@ static int change(struct restore *restore, struct repair *repair, struct wp_erro
         r = commit(restore, repair, err);
     if (r < 0)
         restore_take_back_times(restore, repair);
+    else
+        restore->changed = true;
     return r;
 }
 
@@ -294,6 +297,26 @@ static int find_manifests(struct restore *restore, struct wp_error *err)
     return 0;
 }
 
+/* The cache roots of earlier times are among the places, too, where they are there. Whether they
+ * are to be believed shows only later. */
+static int confine(struct restore *restore, struct wp_error *err)
+{
+    size_t count = restore->trees.count;
+    _cleanup_free_ const char **dirs = calloc(count + 2, sizeof *dirs);
+
+    if (!dirs)
+        return error_nomem(err);
+    dirs[0] = restore->apart ? NULL : restore->o->dir;
+    dirs[1] = restore->o->cache_dir;
+    for (size_t i = 0; i < count; i++) {
+        const char *old = restore->trees.list[i].old_root;
+
+        dirs[i + 2] = old && access(old, F_OK) == 0 ? old : NULL;
+    }
+    return layout_confine(restore->context, restore->pool, &restore->verify, dirs,
+                          restore_writes(restore) ? count + 2 : 0, err);
+}
+
 /* Which files there should be, and which manifest speaks for each. */
 static int plan(struct restore *restore, struct wp_error *err)
 {
@@ -328,6 +351,8 @@ static int run(struct restore *restore, struct wp_error *err)
         r = recover(restore, restore->o->dir, err);
     if (r == 0)
         r = find_manifests(restore, err);
+    if (r == 0)
+        r = confine(restore, err);
     if (r == 0)
         r = restore_signed_begin(restore, err);
     if (r == 0)
@@ -365,6 +390,9 @@ int restore_run(struct restore *restore, struct wp_error *err)
 
     *restore->result = (struct wp_restore_result){.layout = WP_LAYOUT_IN_TREE};
     r = run(restore, err);
+    if (r < 0 && restore->changed)
+        error_note(err,
+                   "before that, the tree was changed, and another restore goes on from there");
     clear(restore);
     return r;
 }

@@ -202,6 +202,7 @@ int restore_retarget_tree(const struct wp_context *context, const struct wp_reta
     quiet.message = context ? pass_warnings : NULL;
     quiet.user_data = (void *)context;
     quiet.progress = NULL;
+    quiet.confine = NULL; /* called by who unpacks, before */
     *result = (struct wp_retarget_result){0};
     r = restore_retarget_begin(&restore, who, result, err);
     restore.retarget_context = context;

@@ -6,15 +6,16 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "job.h"
 #include "numba/index_write.h"
 #include "tree/beneath.h"
 
 /* Is data file NAME beside ITEM the one that was packed? Numba may have compiled it again for the
- * CPU that stands in the key now. */
-static bool is_packed_data(const struct retarget_job *job, const struct retarget_index *item,
-                           const char *name)
+ * CPU that stands in the key now. 1, 0 or negative errno. */
+static int is_packed_data(const struct retarget_job *job, const struct retarget_index *item,
+                          const char *name)
 {
     _cleanup_free_ char *here = path_dir(item->path), *there = path_dir(item->archived);
     _cleanup_free_ char *path = here ? path_join(here, name) : NULL;
@@ -22,12 +23,17 @@ static bool is_packed_data(const struct retarget_job *job, const struct retarget
     const struct entry *e = archived ? manifest_find(job->m, archived) : NULL;
     unsigned char digest[SHA256_SIZE];
     _cleanup_close_ int fd = -1;
+    int r;
 
-    if (!e || e->type != ENTRY_FILE || !e->has_sha256 || !path)
-        return false;
+    if (!here || !there || !path || !archived)
+        return -ENOMEM;
+    if (!e || e->type != ENTRY_FILE || !e->has_sha256)
+        return 0;
     fd = beneath_open(item->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-    return fd >= 0 && sha256_of_file(fd, digest) == 0 &&
-           memcmp(digest, e->sha256, sizeof digest) == 0;
+    r = fd < 0 ? fd : sha256_of_file(fd, digest);
+    if (r < 0)
+        return error_is_absence(r) || file_is_unfit(r) ? 0 : r;
+    return memcmp(digest, e->sha256, sizeof digest) == 0;
 }
 
 static bool is_same(const char *a, const char *b)
@@ -49,23 +55,32 @@ static int is_of_same(const struct pickle_value *a, const struct pickle_value *b
            is_same(x.code, y.code) && is_same(x.cells, y.cells) && is_same(x.other, y.other);
 }
 
-/* The number of the overload in WAS that number WHICH of NOW has become; WAS->count: none. */
-static size_t find_old(const struct retarget_job *job, const struct retarget_index *item,
-                       const struct index *was, const struct index *now, size_t which)
+/* *OLD: the number of the overload in WAS that number WHICH of NOW has become; WAS->count: none. 0
+ * or negative errno. */
+static int find_old(const struct retarget_job *job, const struct retarget_index *item,
+                    const struct index *was, const struct index *now, size_t which, size_t *old)
 {
     const struct index_overload *o = &now->overloads[which];
+    int r = 0;
 
+    *old = was->count;
     for (size_t i = 0; i < was->count; i++) {
-        const struct index_overload *old = &was->overloads[i];
+        const struct index_overload *before = &was->overloads[i];
 
-        if (strcmp(old->data, o->data) != 0)
+        if (strcmp(before->data, o->data) != 0)
             continue;
-        if (pickle_equal(old->key, o->key) == 1)
-            return i;
-        if (is_of_same(old->key, o->key) == 1 && is_packed_data(job, item, o->data))
-            return i;
+        if (pickle_equal(before->key, o->key) == 1)
+            r = 1;
+        else if ((r = is_of_same(before->key, o->key)) == 1)
+            r = is_packed_data(job, item, o->data);
+        if (r < 0)
+            return r;
+        if (r > 0) {
+            *old = i;
+            return 0;
+        }
     }
-    return was->count;
+    return 0;
 }
 
 /* NOW with the overloads of WAS whose numbers are in OLD. */
@@ -104,7 +119,10 @@ int original_find(const struct retarget_job *job, const struct retarget_index *i
         return buf_add(out, now->text, now->size) < 0 ? error_nomem(err) : 0;
     same = was.count == now->count && stamp_equal(&was.stamp, &now->stamp);
     for (size_t i = 0; i < now->count; i++) {
-        old[i] = find_old(job, item, &was, now, i);
+        int r = find_old(job, item, &was, now, i, &old[i]);
+
+        if (r < 0)
+            return error_set(err, -r, item->shown, "the file of an overload cannot be read");
         same &= old[i] == i;
     }
     if (same)

@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "job.h"
 #include "layout/restamp.h"
@@ -39,11 +40,15 @@ static int load(const struct retarget_job *job, const struct manifest_originals 
     struct wp_error why = {0};
     int r = beneath_read(item->fd, item->path, INDEX_LARGEST, &l->now_text, NULL);
 
+    /* The state would forget how an index was that it has no line for. */
+    if (r < 0 && r != -ENOMEM && !error_is_absence(r) && !file_is_unfit(r))
+        return error_set(err, -r, item->shown, "cannot be read");
+    if (r == 0)
+        r = index_read(&l->now, l->now_text.data, l->now_text.size, NULL);
     if (r == -ENOMEM)
         return error_nomem(err);
-    if (r < 0 || index_read(&l->now, l->now_text.data, l->now_text.size, NULL) < 0 ||
-        (item->has_source &&
-         stamp_matches(&l->now.stamp, item->mtime, item->size, item->sha256) == 0))
+    if (r < 0 || (item->has_source &&
+                  stamp_matches(&l->now.stamp, item->mtime, item->size, item->sha256) == 0))
         return 0;
     r = original_find(job, item, originals_find(originals, item->archived), &l->now, &l->was_text,
                       &why);
@@ -271,18 +276,30 @@ static bool same_text(const struct buf *a, const struct buf *b)
 /* The lines of originals to come: while indexes are being written, and afterwards. */
 struct lines {
     struct buf during, after;
+    bool *seen; /* for each original that there was: its index was looked at; owned */
 };
 
 static void lines_clear(struct lines *l)
 {
     buf_free(&l->during);
     buf_free(&l->after);
+    free(l->seen);
+}
+
+static int check_kept(const struct lines *lines, int r, const char *name, struct wp_error *err)
+{
+    if (r == 0 && lines->during.size > STATE_LARGEST / 2)
+        r = -EFBIG;
+    return r == -EFBIG ? error_set(err, EFBIG, name, "cannot be kept as it was")
+           : r < 0     ? error_nomem(err)
+                       : 0;
 }
 
 static bool is_first(const struct retarget_job *job, size_t which)
 {
     for (size_t i = 0; i < which; i++)
-        if (strcmp(job->indexes[i].archived, job->indexes[which].archived) == 0)
+        if (job->indexes[i].is_loaded &&
+            strcmp(job->indexes[i].archived, job->indexes[which].archived) == 0)
             return false;
     return true;
 }
@@ -300,11 +317,27 @@ static int keep(const struct retarget_job *job, size_t which, const struct loade
         r = originals_write(&lines->after, item->archived, &l->was_text);
     if (r == 0 && !(same_text(&l->was_text, next) && same_text(&l->was_text, &l->now_text)))
         r = originals_write(&lines->during, item->archived, &l->was_text);
-    if (r == 0 && lines->during.size > STATE_LARGEST / 2)
-        r = -EFBIG;
-    return r == -EFBIG ? error_set(err, EFBIG, item->shown, "cannot be kept as it was")
-           : r < 0     ? error_nomem(err)
-                       : 0;
+    return check_kept(lines, r, item->shown, err);
+}
+
+/* Keeps the originals of indexes that could not be looked at, or that do not fit now: a cache root
+ * may be away for the moment, and a source may become again what it was. */
+static int keep_others(const struct manifest_originals *originals, struct lines *lines,
+                       struct wp_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < originals->count && r == 0; i++) {
+        const struct manifest_original *o = &originals->list[i];
+
+        if (lines->seen[i])
+            continue;
+        r = originals_write(&lines->during, o->index, &o->text);
+        if (r == 0)
+            r = originals_write(&lines->after, o->index, &o->text);
+        r = check_kept(lines, r, o->index, err);
+    }
+    return r;
 }
 
 static int plan(struct retarget_job *job, const struct manifest_originals *originals,
@@ -315,6 +348,7 @@ static int plan(struct retarget_job *job, const struct manifest_originals *origi
     for (size_t i = 0; i < job->count && r == 0; i++) {
         _cleanup_(loaded_clear) struct loaded l = {0};
         struct retarget_index *item = &job->indexes[i];
+        const struct manifest_original *original;
         _cleanup_buf_ struct buf next = {0};
 
         r = context_check(job->context, err);
@@ -322,6 +356,10 @@ static int plan(struct retarget_job *job, const struct manifest_originals *origi
             r = load(job, originals, item, &l, err);
         if (r <= 0)
             continue; /* an error ends the loop */
+        original = originals_find(originals, item->archived);
+        if (original)
+            lines->seen[original - originals->list] = true;
+        item->is_loaded = true;
         r = make(job, builds, item, &l, &next, err);
         if (r == 0)
             r = keep(job, i, &l, &next, lines, err);
@@ -390,6 +428,7 @@ static int put_all(const struct retarget_job *job, const struct lines *lines, st
     int r = buf_add(&before, job->state->data, job->state->size) < 0
                 ? error_nomem(err)
                 : put_state(job, &lines->during, &before, err);
+    bool begun = r == 0;
 
     for (size_t i = 0; i < job->count && r == 0; i++) {
         r = context_check(job->context, err);
@@ -400,6 +439,8 @@ static int put_all(const struct retarget_job *job, const struct lines *lines, st
         r = put_state(job, &lines->after, &before, err);
     for (size_t i = 0; i < job->count && r == 0; i++)
         r = remove_gone(&job->indexes[i], err);
+    if (r < 0 && begun)
+        error_note(err, "keys may have been changed before that, and the same again goes on");
     return r;
 }
 
@@ -446,10 +487,14 @@ int retarget_run(struct retarget_job *job, struct wp_error *err)
     _cleanup_(lines_clear) struct lines lines = {0};
     int r = originals_read(&originals, job->state->data, job->state->size, job->name, err);
 
+    if (r == 0 && !(lines.seen = calloc(originals.count + 1, sizeof *lines.seen)))
+        r = error_nomem(err);
     if (r == 0)
         r = gather(job, &originals, &builds, err);
     if (r == 0)
         r = plan(job, &originals, &builds, &lines, err);
+    if (r >= 0)
+        r = keep_others(&originals, &lines, err);
     if (r >= 0)
         r = fill_result(job, &builds, err);
     if (r == 0 && !job->dry_run)

@@ -30,6 +30,7 @@ struct retarget_index {
     struct timespec mtime;
     uint64_t size;
     const unsigned char *sha256; /* or NULL */
+    bool is_loaded;              /* it could be read, and fits its source */
     struct buf text;             /* what it becomes; empty: it stays as it is; owned */
     char **gone;                 /* paths of data files that it names no longer; owned */
     size_t gone_count;

@@ -169,17 +169,32 @@ void pool_drain(struct pool *p)
     pool_help_until(p, is_quiet, p);
 }
 
-void pool_free(struct pool *p)
+static void end_workers(struct pool *p)
 {
-    if (!p)
-        return;
     pool_drain(p);
     pthread_mutex_lock(&p->lock);
     p->stop = true;
     pthread_cond_broadcast(&p->work);
     pthread_mutex_unlock(&p->lock);
-    for (unsigned i = 0; i < p->workers; i++)
-        pthread_join(p->worker[i], NULL);
+    while (p->workers > 0)
+        pthread_join(p->worker[--p->workers], NULL);
+    p->stop = false;
+}
+
+void pool_run_alone(struct pool *p, void (*run)(void *arg), void *arg)
+{
+    unsigned workers = p->workers;
+
+    end_workers(p);
+    run(arg);
+    start_workers(p, workers);
+}
+
+void pool_free(struct pool *p)
+{
+    if (!p)
+        return;
+    end_workers(p);
     pthread_cond_destroy(&p->news);
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);

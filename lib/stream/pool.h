@@ -30,6 +30,10 @@ void pool_help_until(struct pool *p, bool (*done)(void *arg), void *arg);
 /* Waits (helping) until nothing is queued or running. */
 void pool_drain(struct pool *p);
 
+/* Drains, calls RUN(arg) while there is no thread but the owner's, and starts the others anew, so
+ * that they inherit what RUN has made of the calling one. Owner's thread only. */
+void pool_run_alone(struct pool *p, void (*run)(void *arg), void *arg);
+
 /* Drains, joins, frees. NULL is fine. */
 void pool_free(struct pool *p);
 

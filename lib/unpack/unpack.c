@@ -317,10 +317,21 @@ static int sync_dir(const struct unpack *unpack, struct wp_error *err)
                : 0;
 }
 
+/* DIR is there by now, so that nothing above it need be written to. */
+static int confine(struct unpack *unpack, struct wp_error *err)
+{
+    const char *const dirs[] = {unpack->apart ? NULL : unpack->dir, unpack->o->cache_dir};
+
+    return layout_confine(unpack->a->context, unpack->a->pool, &unpack->verify, dirs,
+                          unpack->o->to_stdout ? 0 : sizeof dirs / sizeof *dirs, err);
+}
+
 static int extract(struct unpack *unpack, struct wp_error *err)
 {
     int r = begin_staging(unpack, err);
 
+    if (r == 0)
+        r = confine(unpack, err);
     if (r == 0)
         r = unpack_plan_roots(unpack, err);
     if (r == 0)
@@ -346,7 +357,11 @@ static int extract(struct unpack *unpack, struct wp_error *err)
         r = retarget(unpack, err);
     if (r == 0)
         r = judge_unpacked(unpack, err);
-    return r == 0 && unpack->o->sync ? sync_dir(unpack, err) : r;
+    if (r == 0 && unpack->o->sync)
+        r = sync_dir(unpack, err);
+    if (r < 0)
+        error_note(err, "before that, all was unpacked");
+    return r;
 }
 
 /* By one of the processes that ask for it at once. */
@@ -435,6 +450,8 @@ static int run(struct wp_archive *a, const struct wp_extract_options *o,
         r = error_nomem(err);
     if (r == 0)
         r = unpack_begin(&unpack, err);
+    if (r == 0 && o->to_stdout)
+        r = confine(&unpack, err);
     if (r == 0)
         r = o->to_stdout   ? unpack_to_stdout(&unpack, err)
             : o->if_needed ? extract_if_needed(&unpack, err)

@@ -304,6 +304,8 @@ int wp_verify_fix(const struct wp_context *context, const char *dir,
         r = remove_harmful(&f, found, err);
     if (r == 0 && !dry_run && done->removed)
         r = judge_again(&f, found, err);
+    if (r < 0 && !dry_run && done->times + done->moved + done->removed)
+        error_note(err, "before that, others were mended");
     if (r < 0)
         wp_verify_report_clear(found);
     return r;

@@ -64,5 +64,5 @@ def faulty(warmpack, shim, tmp_path):
         out.unlink(missing_ok=True)
         env = {"LD_PRELOAD": " ".join([*sanitizer, str(shim)]), "FAULT_OUT": str(out),
                **{f"FAULT_{name.upper()}": str(value) for name, value in fault.items()}}
-        return warmpack(*words, env=env), out.exists()
+        return warmpack(*words, env=env), out.exists() and out.stat().st_size > 0
     return run

@@ -6,14 +6,15 @@ import pickle
 INDEX = "k.add-3.py311.nbi"
 
 
-def make_index(source, cache=None, cpu="generic"):
-    """A valid index of SOURCE for CPU, beside it or in the cache root CACHE."""
+def make_index(source, cache=None, cpu="generic", features="+sse"):
+    """A valid index of SOURCE for a CPU, beside it or in the cache root CACHE."""
     status, folder = source.stat(), source.parent
     where = folder / "__pycache__" if cache is None else cache / (
         f"{folder.name}_{hashlib.sha1(str(folder).encode()).hexdigest()}")
     where.mkdir(parents=True, exist_ok=True)
-    key = ((), ("x86_64-pc-linux-gnu", cpu, "+sse"), ("0" * 64, "1" * 64))
+    key = ((), ("x86_64-pc-linux-gnu", cpu, features), ("0" * 64, "1" * 64))
     data = INDEX.replace(".nbi", ".1.nbc")
     (where / INDEX).write_bytes(
         pickle.dumps("0.56.4") + pickle.dumps(((status.st_mtime, status.st_size), {key: data})))
     (where / data).write_bytes(pickle.dumps(("library", b"code")))
+    return where / INDEX

@@ -1,6 +1,7 @@
 """An error is not an absence: what cannot be looked at is not taken for gone, empty or corrupt."""
 
 import errno
+import json
 import os
 import pathlib
 import re
@@ -9,6 +10,7 @@ import shutil
 import pytest
 
 from indexes import INDEX, make_index
+from jobs import PROBE
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -121,6 +123,46 @@ def test_fix_keeps_an_index_that_it_could_not_read(faulty, tmp_path):
             break
         assert (tmp_path / "t" / "app" / "__pycache__" / INDEX).exists(), (n, r)
     assert 2 < n < 299
+
+
+def test_inspect_calls_no_index_corrupt_that_it_could_not_read(faulty, tmp_path):
+    source = tmp_path / "app" / "k.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("x = 1\n")
+    make_index(source)
+    unreadable = 0
+    for n in range(1, 100):
+        r, happened = faulty("inspect", "app", calls=",read,", n=n)
+        if not happened:
+            break
+        assert b"corrupt" not in r.stdout + r.stderr, (n, r)
+        unreadable += b"unreadable" in r.stdout
+    assert unreadable and n < 99
+
+
+@pytest.mark.parametrize("call, kind", [("read", "an index or a data file"), ("openat2", "a source")])
+def test_undoing_forgets_no_original_for_an_error(warmpack, faulty, tmp_path, call, kind):
+    """What retargeting has kept of an index is there for the next undoing."""
+    source = tmp_path / "s" / "app" / "k.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("x = 1\n")
+    was = make_index(source).read_bytes()
+    (tmp_path / "probe.json").write_text(json.dumps(PROBE))
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "aimed")
+    warmpack.ok("retarget", "-q", "aimed", "--for", "probe.json")
+    index = tmp_path / "out" / "app" / "__pycache__" / INDEX
+    for n in range(1, 200):
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        shutil.copytree(tmp_path / "aimed", tmp_path / "out")
+        assert index.read_bytes() != was
+        _, happened = faulty("retarget", "-q", "--undo", "out", calls=f",{call},", n=n,
+                             errno=errno.EACCES)
+        if not happened:
+            break
+        warmpack.ok("retarget", "-q", "--undo", "out")
+        assert index.read_bytes() == was, (n, kind)
+    assert 2 < n < 199
 
 
 def test_restore_says_1_where_an_index_is_lost_to_a_link(warmpack, tmp_path):

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "stream/pool.h"
@@ -196,6 +197,44 @@ static void test_a_strand_runs_its_jobs_in_order_one_at_a_time(void **state)
     free(job);
 }
 
+struct asking_job {
+    struct pool_job job;
+    int answer;
+};
+
+static void ask(struct pool_job *job)
+{
+    struct asking_job *a = (struct asking_job *)job;
+
+    a->answer = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+}
+
+static void give_up_privileges(void *arg)
+{
+    *(int *)arg = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+static void test_what_is_run_alone_holds_for_every_thread(void **state)
+{
+    enum { JOBS = 1000 };
+    struct pool *p = pool_new(3);
+    struct asking_job job[JOBS];
+    int done = -1;
+
+    (void)state;
+    pool_run_alone(p, give_up_privileges, &done);
+    assert_int_equal(done, 0);
+    assert_int_equal(pool_threads(p), 3);
+    for (int i = 0; i < JOBS; i++) {
+        job[i] = (struct asking_job){.job.run = ask};
+        pool_submit(p, &job[i].job);
+    }
+    pool_drain(p);
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(job[i].answer, 1);
+    pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_waiting_misses_no_wakeup),
         cmocka_unit_test(test_jobs_may_submit_jobs_and_the_drain_waits_for_them),
         cmocka_unit_test(test_a_strand_runs_its_jobs_in_order_one_at_a_time),
+        cmocka_unit_test(test_what_is_run_alone_holds_for_every_thread),
     };
     return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
 }

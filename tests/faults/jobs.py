@@ -1,0 +1,118 @@
+"""One short job of every verb that reads or writes a tree or an archive, and what it works on: the
+campaigns of faults run each of them to every one of its calls."""
+
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+
+from indexes import make_index
+
+PYTHON = os.environ.get("WARMPACK_TEST_PYTHON", "/usr/bin/python3")
+ONE = ("--threads", "1")
+JOBS = {
+    "create": ("create", "-f", "x.tgz", "-C", "s", "app", *ONE),
+    "create a zip": ("create", "-f", "x.zip", "-C", "s", "app", *ONE),
+    "create a tar.zst": ("create", "-f", "x.tar.zst", "-C", "s", "app", *ONE),
+    "create --caches-only": ("create", "--caches-only", "-f", "x.tgz", "-C", "s", "app", *ONE),
+    "create --sync": ("create", "--sync", "-f", "x.tgz", "-C", "s", "app", *ONE),
+    "extract": ("extract", "-f", "a.tgz", "-C", "out", *ONE),
+    "extract a zip": ("extract", "-f", "a.zip", "-C", "out", *ONE),
+    "extract --from": ("extract", "-f", "a.tgz", "-C", "out", "--from", "tree", *ONE),
+    "extract a zip --from": ("extract", "-f", "a.zip", "-C", "out", "--from", "tree", *ONE),
+    "extract --sync": ("extract", "--sync", "-f", "a.tgz", "-C", "out", *ONE),
+    "extract with a cache root": ("extract", "-f", "a.tgz", "-C", "out", "--cache-dir", "cd", *ONE),
+    "extract over another": ("extract", "-f", "a.tgz", "-C", "older2", *ONE),
+    "extract --replace": ("extract", "--replace", "-f", "a.tgz", "-C", "older2", *ONE),
+    "extract -k": ("extract", "-kf", "a.tgz", "-C", "gaps2", *ONE),
+    "extract --if-needed": ("extract", "--if-needed", "-f", "a.tgz", "-C", "out", *ONE),
+    "extract --if-needed again": ("extract", "--if-needed", "-f", "a.tgz", "-C", "tree", *ONE),
+    "extract --caches-only": ("extract", "--caches-only", "-f", "a.tgz", "-C", "s2", *ONE),
+    "extract --retarget": ("extract", "-f", "a.tgz", "-C", "out", "--retarget=probe.json", *ONE),
+    "extract to stdout": ("extract", "-Of", "a.tgz", *ONE),
+    "restore": ("restore", "raw2", *ONE),
+    "restore --restamp": ("restore", "--restamp", "always", "raw2", *ONE),
+    "restore into a cache root": ("restore", "raw2", "--cache-dir", "cd", *ONE),
+    "verify": ("verify", "tree", *ONE),
+    "verify an archive": ("verify", "-f", "a.tgz", *ONE),
+    "verify --fix": ("verify", "--fix", "raw2", *ONE),
+    "list": ("list", "-vf", "a.tgz"),
+    "inspect": ("inspect", "tree"),
+    "diff": ("diff", "a.tgz", "tree", *ONE),
+    "amend": ("amend", "-f", "plain.tgz", "-o", "y.tgz", "--source", "s", *ONE),
+    "amend a wheel": ("amend", "-f", "plain.whl", "-o", "y.whl", "--source", "s", *ONE),
+    "merge": ("merge", "-o", "m.tgz", "a.tgz", "other.tgz", *ONE),
+    "seal": ("seal", "s2", *ONE),
+    "retarget": ("retarget", "tree2", "--for", "probe.json", *ONE),
+    "retarget --undo": ("retarget", "--undo", "aimed2", *ONE),
+    "warm": ("warm", "-f", "w.tgz", "-C", "bare", "app", *ONE, "--", PYTHON, "-m", "app.smoke"),
+    "env": ("env", "tree"),
+    "path": ("path", "a.tgz"),
+}
+
+TRIPLE = "x86_64-pc-linux-gnu"
+PROBE = {"format": "warmpack-probe", "version": 1, "python": "3.11", "numba": "0.56.4",
+         "machine": "+64bit,+cmov,+cx8,+fxsr,+mmx,+sse,+sse2,+x87", "triple": TRIPLE,
+         "cpu": "x86-64", "features": "+sse2"}
+WARMED = "from numba import njit\n\n\n@njit(cache=True)\ndef f(x):\n    return x + 1\n"
+
+
+def zipped(path, root):
+    """A wheel as another tool makes it."""
+    with zipfile.ZipFile(path, "w") as out:
+        for file in sorted(root.rglob("*.py")):
+            out.write(file, file.relative_to(root))
+        out.writestr("app-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: app\nVersion: 1\n")
+        out.writestr("app-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        out.writestr("app-1.dist-info/RECORD", "app/k.py,,\napp-1.dist-info/RECORD,,\n")
+
+
+def copy(source, target):
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, symlinks=True)
+
+
+def prepare(warmpack, base):
+    """Makes what the jobs work on in BASE. Returns a function that undoes what JOBS[job] has
+    changed."""
+    source = base / "s" / "app" / "k.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("x = 1\n")
+    os.utime(source, ns=(0, 1500000001500000000))
+    bare = base / "bare" / "app"
+    bare.mkdir(parents=True)
+    (bare / "k.py").write_text(WARMED)
+    (bare / "smoke.py").write_text("from app import k\nassert k.f(1) == 2\n")
+    make_index(source)
+    source.with_name("l.py").symlink_to("k.py")
+    for name in "a.tgz", "a.zip":
+        warmpack.ok("create", "-qf", name, "-C", "s", "app")
+    copy(base / "s", base / "elsewhere")
+    make_index(base / "elsewhere" / "app" / "k.py", cpu="x86-64-v2", features="")
+    warmpack.ok("create", "-qf", "other.tgz", "-C", "elsewhere", "app")
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "tree")
+    (base / "probe.json").write_text(json.dumps(PROBE))
+    copy(base / "tree", base / "aimed")
+    warmpack.ok("retarget", "-q", "aimed", "--for", "probe.json")
+    (base / "raw").mkdir()
+    for words in ("xzmf", "a.tgz", "-C", "raw"), ("czf", "plain.tgz", "-C", "s", "app"):
+        subprocess.run(["tar", *words], cwd=base, check=True)
+    zipped(base / "plain.whl", base / "s")
+    copy(base / "tree", base / "older")
+    copy(base / "tree", base / "gaps")
+    (base / "older" / "app" / "k.py").write_text("x = 0\n")
+    (base / "older" / "app" / "gone.py").write_text("")
+    (base / "gaps" / "app" / "k.py").unlink()
+
+    def undo(job):
+        words = JOBS[job]
+        for name in "out", "cd":
+            if name in words:
+                shutil.rmtree(base / name, ignore_errors=True)
+        for name in words:
+            if name.endswith("2") and (base / name[:-1]).is_dir():
+                copy(base / name[:-1], base / name)
+            elif name.startswith(("x.", "y.", "m.", "w.")):
+                (base / name).unlink(missing_ok=True)
+    return undo

@@ -1,0 +1,164 @@
+"""Every call of every job can be the last one, or fail. A kill leaves each file whole, as it was or
+as it was to be, and the next run completes the job; a failing call ends the job with a line and with
+nothing changed, or is told of, or does not matter.
+
+A part of the calls is tried here, a different one for each job and errno; with
+WARMPACK_EVERY_CALL=1, as tests/run.sh --attack sets it, each."""
+
+import errno
+import os
+import re
+import signal
+import stat
+
+import pytest
+from trees import look
+
+from jobs import JOBS, prepare
+
+EVERY = os.environ.get("WARMPACK_EVERY_CALL") == "1"
+TRIES = 6  # of a job and a fault, else
+SLOW = {"warm": 10}  # jobs that take seconds: so many tries, and in a campaign alone
+ERRORS = [errno.EIO, errno.ENOSPC, errno.EMFILE, errno.ENOMEM, errno.EACCES, errno.EROFS]
+NAMES = [name for name in JOBS if EVERY or name not in SLOW]
+APART = {b"home", b"happened"}  # what belongs to the test
+
+
+@pytest.fixture
+def undo(warmpack, tmp_path):
+    return prepare(warmpack, tmp_path)
+
+
+def seen(base):
+    """All that is there, but for what differs from run to run: times of all but sources."""
+    found = {}
+    for path, entry in look(base, ours=True).items():
+        if path.split(b"/")[0] in APART:
+            continue
+        kept = {k: v for k, v in entry.items() if k not in ("mtime", "links")}
+        if path.endswith(b".py"):
+            kept["mtime"] = entry["mtime"]
+        found[path] = kept
+    return found
+
+
+# Staging, locks, and files that have not yet taken the place of others.
+TEMPORARY = re.compile(rb"(^|/)(\.warmpack-|\.warmpack\.(lock|new)|\.[xymw]\.[a-z.]+\.[0-9a-f]{16}$)")
+
+
+def temporary(found):
+    """Names that must not be there once a job is done."""
+    return [path for path in found if TEMPORARY.search(path)]
+
+
+# A line that tells of something that was changed all the same.
+STAYS = re.compile(rb"before that|the journal|written to the disk|set owner, mode and time"
+                   rb"|cannot be made|exists already, kept")
+
+
+def without_new_directories(now, before):
+    """A directory that was made for a lock stays where the lock could not be removed."""
+    return {path: entry for path, entry in now.items()
+            if path in before or not stat.S_ISDIR(entry["type"])}
+
+
+def numbers(job, last, salt):
+    """Which of LAST calls are tried."""
+    tries = SLOW.get(job) if EVERY else TRIES
+    if tries is None or tries >= last:
+        return range(1, last + 1)
+    step = last / tries
+    shift = sum(f"{job} {salt}".encode()) % max(1, int(step))
+    return sorted({1 + shift + int(i * step) for i in range(tries)} - {last + 1})
+
+
+class Job:
+    def __init__(self, warmpack, faulty, undo, base, name):
+        self.warmpack, self.faulty, self.undo, self.base, self.name = (
+            warmpack, faulty, undo, base, name)
+        self.words = JOBS[name]
+        # Retargeting follows a commit of its own.
+        self.between = {}
+        if name == "extract --retarget":
+            undo(name)
+            warmpack.ok(*JOBS["extract"])
+            self.between = seen(base)
+        undo(name)
+        self.before = seen(base)
+        self.usual = warmpack(*self.words).returncode
+        assert self.usual == (2 if name == "extract -k" else 0)  # files are kept
+        self.after = seen(base)
+        assert not temporary(self.after)
+
+    def count(self, calls):
+        """How many calls there are."""
+        self.undo(self.name)
+        self.faulty(*self.words, calls=calls, n=0)
+        return int((self.base / "happened").read_text())
+
+    def try_call(self, calls, n, **fault):
+        self.undo(self.name)
+        return self.faulty(*self.words, calls=calls, n=n, **fault)
+
+    def check_next_run(self, n):
+        """It completes what was left, or does it all anew."""
+        again = self.warmpack(*self.words)
+        now, after = seen(self.base), self.after
+        if self.name == "verify --fix":  # does not record again what is removed already
+            now, after = ({p: e for p, e in found.items() if not p.endswith(b"/state.jsonl")}
+                          for found in (now, after))
+        assert again.returncode == self.usual, (n, again)
+        assert not temporary(now), n
+        assert now == after, (n, differing(now, after))
+
+
+def differing(a, b):
+    return {p: (a.get(p), b.get(p)) for p in a.keys() | b.keys() if a.get(p) != b.get(p)}
+
+
+@pytest.fixture
+def make(warmpack, faulty, undo, tmp_path):
+    return lambda name: Job(warmpack, faulty, undo, tmp_path, name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_kill_at_any_changing_call_leaves_files_whole_and_a_job_to_complete(make, name):
+    job = make(name)
+    for n in numbers(name, job.count(",changing,"), "kill"):
+        r, happened = job.try_call(",changing,", n, kill=1)
+        assert not happened or r.returncode == -signal.SIGKILL, (n, r)
+        now = seen(job.base)
+        for path in now.keys() - set(temporary(now)):
+            if job.between and path.endswith(b"/state.jsonl"):
+                continue  # keeps how indexes were, while they are being changed
+            content = now[path].get("content")
+            whole = [at[path].get("content")
+                     for at in (job.before, job.between, job.after) if path in at]
+            assert content in whole, (n, path)
+        for path in job.before.keys() & job.after.keys():
+            assert path in now, (n, path)
+        job.check_next_run(n)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_call_that_fails_changes_nothing_or_is_told(make, name, error):
+    job = make(name)
+    for n in numbers(name, job.count(",every,"), error):
+        r, happened = job.try_call(",every,", n, errno=error)
+        if not happened:  # a call or two depend on what the kernel says
+            continue
+        # The next run clears up what a cleaning that failed has left.
+        found = seen(job.base)
+        now = {path: found[path] for path in found.keys() - set(temporary(found))}
+        said = [line for line in r.stderr.splitlines() if line.startswith(b"warmpack: ")]
+        assert r.returncode in (0, 1, 2), (n, r)
+        if r.returncode == job.usual and now == job.after:
+            pass
+        elif r.returncode == 2:
+            assert said, (n, r)
+            assert without_new_directories(now, job.before) == job.before or any(
+                STAYS.search(line) for line in said), (n, r, differing(now, job.before))
+        elif r.returncode == job.usual:
+            assert said or b"restamped" in r.stderr, (n, r, differing(now, job.after))
+        job.check_next_run(n)
