@@ -33,8 +33,8 @@ def seen(base):
     """All that is there, but for what differs from run to run: times of all but sources."""
     found = {}
     for path, entry in look(base, ours=True).items():
-        if path.split(b"/")[0] in APART:
-            continue
+        if path.split(b"/")[0] in APART or path.endswith(b".warmpack/.gitignore"):
+            continue  # nothing depends on the latter: it is written once, as far as that can be
         kept = {k: v for k, v in entry.items() if k not in ("mtime", "links")}
         if path.endswith(b".py"):
             kept["mtime"] = entry["mtime"]
