@@ -1,21 +1,30 @@
 #!/bin/sh
 # Installs what is needed, builds, runs every test and ends with one line:
 # "N passed, N failed, N skipped".
-# Usage: sh tests/run.sh [--all] [--asan]
+# Usage: sh tests/run.sh [--all] [--asan] | --attack | --coverage | --analyse
 #   --all   also the longer tests with Numba, other releases of Numba, of umap, stumpy and librosa,
 #           Spark, Dask, Ray, object stores and the newest setuptools from the Python package index,
 #           and two minutes of fuzzing
 #   --asan  with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan
+#   --attack    only the campaigns, in under an hour: every job killed at each of its changing calls,
+#               each of its calls failing with six errnos, each of its allocations; ten times the
+#               mutated archives; Numba writing its caches while they are packed
+#   --coverage  the parts unit, cli, hostile, museum and faults, and which lines of lib and formats
+#               they run, with gcovr, in build-coverage
+#   --analyse   gcc -fanalyzer, clang-tidy and cppcheck: each finding is a failure
 set -eu
 umask 022 # other users, whom some tests become, read what is made here
 
-all=no preset=release build=build
+all=no preset=release build=build only=
 for word in "$@"; do
   case $word in
     --all) all=yes ;;
     --asan) preset=asan build=build-asan ;;
+    --attack) only=attack ;;
+    --coverage) only=coverage preset=coverage build=build-coverage ;;
+    --analyse) only=analyse ;;
     *)
-      echo "usage: sh tests/run.sh [--all] [--asan]" >&2
+      echo "usage: sh tests/run.sh [--all] [--asan] | --attack | --coverage | --analyse" >&2
       exit 2
       ;;
   esac
@@ -209,6 +218,36 @@ fuzz() {
     parts="$parts fuzz"
   fi
 }
+
+# Each call of each job; what runs in parallel is single tests, as files are few.
+attack() {
+  export WARMPACK_EVERY_CALL=1 WARMPACK_ALLOCATION_STEP=1 WARMPACK_MUTATIONS=10
+  pytest_part calls tests/faults/test_every_call.py --dist load
+  pytest_part memory tests/faults/test_memory.py --dist load
+  pytest_part kills tests/faults/test_kill.py tests/faults/test_recovery.py tests/faults/test_seals.py
+  pytest_part hostile tests/hostile
+  pytest_part museum tests/museum
+  pytest_part written tests/numba/test_while_written.py
+}
+# Lines that the program and the unit tests ran; a figure below what is aimed at counts as failed.
+coverage() {
+  unit
+  pytest_part cli tests/cli
+  pytest_part hostile tests/hostile
+  pytest_part museum tests/museum
+  pytest_part faults tests/faults
+  parts="$parts coverage"
+  "$python" tests/coverage.py "$build" "$results/coverage.xml" || true
+}
+analyse() {
+  parts="$parts analyse"
+  "$python" tests/analyse.py "$results/analyse.xml" || true
+}
+if [ -n "$only" ]; then
+  $only
+  # shellcheck disable=SC2086 # The list is one word a part.
+  exec "$python" tests/tally.py "$results" tests/expected-skips $parts
+fi
 
 unit
 pytest_part cli tests/cli

@@ -15,6 +15,7 @@ from trees import (BINARY, Runner, assert_same, environment, index, look, noise,
                    write)
 
 SUFFIXES = ("tgz", "tar", "tar.zst")
+MORE = int(os.environ.get("WARMPACK_MUTATIONS", "1"))  # so many times as many in a campaign
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_ours_that_is_cut_before_its_manifest_ends_is_refused(arena, tree, suffi
     data = (tree / ("a." + suffix)).read_bytes()
     # Behind the manifest: in gzip and zstd the end of the tar and the pointer in a few bytes.
     last = {"tgz": 120, "tar.zst": 60, "tar": 512 + 10240 + 512}[suffix]
-    for offset in [n for n in offsets_in(data, 6, suffix) if n < len(data) - last]:
+    for offset in [n for n in offsets_in(data, 6 * MORE, suffix) if n < len(data) - last]:
         arena.refused(data[:offset], "a." + suffix if not pipe else "standard input",
                       name="a." + suffix, pipe=pipe)
 
@@ -104,7 +105,7 @@ def test_ours_that_is_cut_near_its_end_is_refused_or_whole(arena, tree, suffix):
 def test_theirs_that_is_cut_in_its_middle_is_refused(arena, tree, suffix):
     data = (tree / ("gnu." + suffix)).read_bytes()
     # A plain tar may end between two members, as far as anybody knows.
-    offsets = [n for n in offsets_in(data, 8, suffix) if n < len(data) - 12_000]
+    offsets = [n for n in offsets_in(data, 8 * MORE, suffix) if n < len(data) - 12_000]
     for offset in [n | 1 for n in offsets] if suffix == "tar" else offsets:
         arena.refused(data[:offset], name="a." + suffix)
 
@@ -114,7 +115,7 @@ def test_a_flipped_bit_of_ours_is_refused_or_without_effect(arena, tree, suffix)
     data, packed = (tree / ("a." + suffix)).read_bytes(), look(tree, owners=False)
     packed = {p: e for p, e in packed.items() if p == b"app" or p.startswith(b"app/")}
     choose = random.Random(suffix)
-    for _ in range(30):
+    for _ in range(30 * MORE):
         bit = choose.randrange(len(data) * 8) if choose.random() < 0.7 else choose.choice(
             [choose.randrange(8 * 3000), len(data) * 8 - 1 - choose.randrange(8 * 600)])
         flipped = bytearray(data)
@@ -127,11 +128,65 @@ def test_a_flipped_bit_of_ours_is_refused_or_without_effect(arena, tree, suffix)
 def test_a_flipped_bit_of_theirs_never_crashes_and_changes_nothing_if_refused(arena, tree, suffix):
     data = (tree / ("gnu." + suffix)).read_bytes()
     choose = random.Random(suffix)
-    for _ in range(15):
+    for _ in range(15 * MORE):
         flipped = bytearray(data)
         bit = choose.randrange(len(data) * 8)
         flipped[bit // 8] ^= 1 << bit % 8
         arena.contained(bytes(flipped), "a." + suffix)
+
+
+def installed(base):
+    """A directory that can become a wheel or an egg."""
+    write(base / "pkg" / "__init__.py", "x = 1\n", ns=10**18)
+    write(base / "pkg" / "k.py", noise(3000), ns=10**18)
+    index(base / "pkg" / "k.py")
+    write(base / "pkg-1.dist-info" / "METADATA", "Metadata-Version: 2.1\nName: pkg\nVersion: 1\n")
+    write(base / "pkg-1.dist-info" / "WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+    write(base / "pkg-1.dist-info" / "RECORD", "pkg/__init__.py,,\npkg/k.py,,\n")
+    write(base / "EGG-INFO" / "PKG-INFO", "Metadata-Version: 1.0\nName: pkg\nVersion: 1\n")
+    return base
+
+
+@pytest.mark.parametrize("suffix", ["zip", "egg", "whl"])
+def test_a_flipped_bit_of_a_zip_never_crashes_and_changes_nothing_if_refused(arena, tmp_path, suffix):
+    base, warmpack = installed(tmp_path / "i"), Runner(tmp_path)
+    warmpack.ok("create", "-qf", "a." + suffix, "-C", base, *sorted(os.listdir(base)))
+    data = (tmp_path / ("a." + suffix)).read_bytes()
+    choose = random.Random(suffix)
+    for _ in range(20 * MORE):
+        flipped = bytearray(data)
+        bit = choose.choice([choose.randrange(len(data) * 8),
+                             len(data) * 8 - 1 - choose.randrange(8 * 900)])
+        flipped[bit // 8] ^= 1 << bit % 8
+        arena.contained(bytes(flipped), "a." + suffix)
+
+
+@pytest.mark.parametrize("suffix, record", [("whl", "pkg-1.dist-info/RECORD"),
+                                            ("egg", "EGG-INFO/SOURCES.txt")])
+def test_a_damaged_record_is_refused_or_without_effect(arena, tmp_path, suffix, record):
+    base, warmpack = installed(tmp_path / "i"), Runner(tmp_path)
+    choose = random.Random(suffix)
+    lines = b"pkg/__init__.py,sha256=" + b"A" * 43 + b",6\npkg/k.py,,\n\"a,\"\"b\",,\n"
+    for turn in range(20 * MORE):
+        damaged = bytearray(lines)
+        for _ in range(choose.randrange(1, 6)):
+            at = choose.randrange(len(damaged))
+            damaged[at:at + choose.randrange(3)] = choose.choice(
+                [b"\0", b'"', b",", b"\n", b"\xff", b"../../", b"/", b"9" * 30, b""])
+        with zipfile.ZipFile(tmp_path / "plain.zip", "w") as out:
+            for path in sorted(p for p in base.rglob("*") if p.is_file()):
+                name = str(path.relative_to(base))
+                out.writestr(name, bytes(damaged) if name == record else path.read_bytes())
+            if not (base / record).exists():
+                out.writestr(record, bytes(damaged))
+        os.replace(tmp_path / "plain.zip", tmp_path / ("plain." + suffix))
+        made = tmp_path / ("made." + suffix)
+        made.unlink(missing_ok=True)
+        done = warmpack("amend", "-f", "plain." + suffix, "-o", made)
+        arena.sane(done)
+        assert made.exists() == (done.returncode == 0), (turn, done)
+        if made.exists():
+            arena.contained(made.read_bytes(), "a." + suffix)
 
 
 @pytest.mark.parametrize("suffix", ["tgz", "tar.zst"])
