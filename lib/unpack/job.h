@@ -70,6 +70,7 @@ struct unpack {
     struct retarget_who who; /* with --retarget */
     char *state;             /* digest of the options, for state.jsonl; owned */
     struct trust trust;      /* whose archives are taken */
+    char *above;             /* DIR, or what was there of it at first; owned */
     bool is_again;           /* the archive is not as its manifest says: all of it is read */
     struct {
         char *home;   /* as unpacked; NULL: not known before the entries; owned */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -317,11 +318,17 @@ static int sync_dir(const struct unpack *unpack, struct wp_error *err)
                : 0;
 }
 
-/* DIR is there by now, so that nothing above it need be written to. */
+/* DIR is there by now, so that nothing above it need be written to; but where all may have to be
+ * read again, DIR goes and is made anew, and an interpreter is asked once more: then only the
+ * second time is confined. */
 static int confine(struct unpack *unpack, struct wp_error *err)
 {
-    const char *const dirs[] = {unpack->apart ? NULL : unpack->dir, unpack->o->cache_dir};
+    const bool may_repeat = unpack->o->from || unpack->o->replace;
+    const char *const dirs[] = {unpack->apart ? NULL : unpack->dir, unpack->o->cache_dir,
+                                may_repeat ? unpack->above : NULL};
 
+    if (may_repeat && !unpack->is_again == (unpack->o->retarget != NULL))
+        return 0;
     return layout_confine(unpack->a->context, unpack->a->pool, &unpack->verify, dirs,
                           unpack->o->to_stdout ? 0 : sizeof dirs / sizeof *dirs, err);
 }
@@ -393,11 +400,30 @@ void unpack_clear(struct unpack *unpack)
     unpack_links_free(unpack->links);
     free(unpack->home);
     free(unpack->dir_path);
+    free(unpack->above);
     cleanup_close(&unpack->own_target);
     retarget_who_clear(&unpack->who);
     free(unpack->state);
     trust_clear(&unpack->trust);
     unpack_earlier_clear(unpack);
+}
+
+/* PATH, an absolute one, or where that is not there the directory above it that is. Allocated. */
+static char *find_above(const char *path)
+{
+    char *above = strdup(path);
+
+    while (above && *above && access(above, F_OK) < 0) {
+        char *next = path_dir(above);
+
+        free(above);
+        above = next;
+    }
+    if (above && !*above) {
+        free(above);
+        above = strdup("/");
+    }
+    return above;
 }
 
 int unpack_begin(struct unpack *unpack, struct wp_error *err)
@@ -412,6 +438,9 @@ int unpack_begin(struct unpack *unpack, struct wp_error *err)
     unpack->dir_path = path_absolute(unpack->dir);
     if (!unpack->dir_path)
         return error_set(err, errno, unpack->dir, "cannot be found");
+    unpack->above = find_above(unpack->dir_path);
+    if (!unpack->above)
+        return error_nomem(err);
     if (unpack->o->retarget) {
         r = retarget_who_ask(&unpack->who, unpack->a->context, unpack->o->retarget, err);
         if (r < 0)
