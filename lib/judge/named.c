@@ -206,7 +206,7 @@ static int finds_otherwise(struct came_from *c, const char *path, struct wp_erro
 
 static int judge_module(struct came_from *c, const struct named *n, struct wp_error *err)
 {
-    struct named_wrong w = {n->cache, WP_MISNAMED, n->source, NULL, NULL};
+    struct named_wrong w = {n->cache, WP_MISNAMED, n->source, NULL, NULL, false};
     int r = n->wrong ? finds_otherwise(c, c->paths[n->source], err) : 1;
 
     if (r != 0)
@@ -258,18 +258,64 @@ static int find_module(const struct came_from *c, const char *path, size_t root,
            !is_compiled_too(c, (const char *)name.data, n + 1, *file);
 }
 
-static int note_class(struct came_from *c, const struct named *n, const struct named_global *g)
+/* Is MODULE gone from a regular package beneath the directory of the first ROOT bytes of PATH, in
+ * which no source makes modules itself? 1, 0 or negative errno. */
+static int is_module_gone(struct came_from *c, const char *path, size_t root, const char *module,
+                          struct wp_error *err)
+{
+    _cleanup_buf_ struct buf name = {0};
+    size_t n, init;
+    int r;
+
+    if (strchr(module, '/'))
+        return 0;
+    if ((root && (buf_add(&name, path, root) < 0 || buf_add(&name, "/", 1) < 0)) ||
+        buf_add(&name, module, strlen(module)) < 0 || buf_add(&name, "", 1) < 0)
+        return error_nomem(err);
+    for (char *p = (char *)name.data + root + (root > 0); *p; p++)
+        if (*p == '.')
+            *p = '/';
+    if (named_is_there(c, &name))
+        return 0;
+    name.data[name.size - 1] = '\0';
+    n = parent((char *)name.data, name.size - 1);
+    r = n > root ? is_package(c, (char *)name.data, n, &init) : 0;
+    if (r != 1)
+        return r < 0 ? error_nomem(err) : 0;
+    r = finds_otherwise(c, (char *)name.data, err);
+    name.data[++n] = '\0'; /* "pkg/" */
+    for (size_t i = place_of(c, (char *)name.data);
+         r == 0 && i < c->count && strncmp(c->paths[i], (char *)name.data, n) == 0; i++)
+        if (is_source(c->paths[i]))
+            r = is_dynamic(c, i, err);
+    return r < 0 ? r : r == 0;
+}
+
+static int note_class(struct came_from *c, const struct named *n, const struct named_global *g,
+                      struct wp_error *err)
 {
     struct named_class class = {.cache = n->cache};
+    struct named_wrong gone = {n->cache, WP_TYPE_MISSING, n->source, NULL, NULL, false};
     int r = n->has_root ? find_module(c, c->paths[n->source], n->root, g->module, &class.file) : 0;
 
     if (r < 0)
-        return r;
+        return error_nomem(err);
+    if (r == 0 && n->has_root) {
+        r = is_module_gone(c, c->paths[n->source], n->root, g->module, err);
+        if (r < 0)
+            return r;
+        if (r == 1) {
+            gone.name = texts_add(&c->texts, g->name, strlen(g->name));
+            gone.module = texts_add(&c->texts, g->module, strlen(g->module));
+            return gone.name && gone.module && add_wrong(c, gone) == 0 ? 0 : error_nomem(err);
+        }
+    }
     if (r == 0)
-        return c->python ? named_note_elsewhere(c, n, g->module, g->name) : 0;
+        return c->python && named_note_elsewhere(c, n, g->module, g->name) < 0 ? error_nomem(err)
+                                                                               : 0;
     class.name = texts_add(&c->texts, g->name, strlen(g->name));
     if (!class.name || array_grow(c->classes, c->class_count) < 0)
-        return -ENOMEM;
+        return error_nomem(err);
     c->classes[c->class_count++] = class;
     return 0;
 }
@@ -279,8 +325,7 @@ int named_judge(struct came_from *c, const struct named *n, struct wp_error *err
     int r = judge_module(c, n, err);
 
     for (size_t i = 0; i < n->global_count && r == 0; i++)
-        if (note_class(c, n, &n->globals[i]) < 0)
-            r = error_nomem(err);
+        r = note_class(c, n, &n->globals[i], err);
     return r;
 }
 
@@ -338,7 +383,7 @@ static int judge_classes(struct came_from *c, const struct named_class *of, size
         if (r < 0 || makes)
             return r < 0 ? r : 0;
         if (add_wrong(c, (struct named_wrong){of[i].cache, WP_TYPE_MISSING, of[i].file, of[i].name,
-                                              NULL}) < 0)
+                                              NULL, false}) < 0)
             r = error_nomem(err);
     }
     return r;
@@ -427,7 +472,7 @@ int named_set(struct wp_index_status *s, const struct came_from *c, const struct
     if (w->module)
         return judge_set(s, WP_TYPE_MISSING,
                          "it needs %s of %s, which %s does not have; Numba raises an error",
-                         w->name, w->module, c->python);
+                         w->name, w->module, w->is_elsewhere ? c->python : "the tree");
     if (w->status == WP_TYPE_MISSING)
         return judge_set(s, WP_TYPE_MISSING,
                          "it needs %s of %s, where no such name is any more; Numba raises an error",

@@ -10,8 +10,7 @@
  * - "__main__" is found by every program. Only code in object mode, which looks its globals up
  *   there, does not run where its source is imported from a package.
  * - A class is gone only where its name is no word of the source at all, which makes no names in
- *   another way. Types of NumPy and Numba are theirs.
- *
+XX *
  * Source: Numba 0.52 to 0.68, core/environment.py (_rebuild_env). */
 
 #include "judge/came_from.h"
@@ -39,9 +38,12 @@ struct named_wrong {
     size_t file;           /* the source; or that of the class's module */
     const char *name;      /* the module's; or the class's */
     const char *module;    /* that the class is to be in, where that is none of the tree; or NULL */
+    bool is_elsewhere;     /* the interpreter lacks it, not the tree */
 };
 
 /* ---- named_elsewhere.c */
+/* Is there a file called NAME with a suffix, or a directory? Its last byte is to be changed. */
+bool named_is_there(const struct came_from *c, struct buf *name);
 /* Notes that N names NAME of MODULE, if that can be no file of the tree. 0 or -ENOMEM. */
 int named_note_elsewhere(struct came_from *c, const struct named *n, const char *module,
                          const char *name);

@@ -15,8 +15,7 @@ struct named_elsewhere {
     const char *module, *name;
 };
 
-/* Is there a file called NAME with a suffix, or a directory? Its last byte is to be changed. */
-static bool is_there(const struct came_from *c, struct buf *name)
+bool named_is_there(const struct came_from *c, struct buf *name)
 {
     const size_t n = name->size;
     bool found = false;
@@ -48,7 +47,7 @@ static int can_be_of_tree(const struct came_from *c, const struct named *n, cons
         if (buf_add(&name, path, end) < 0 || buf_add(&name, module, top) < 0 ||
             buf_add(&name, "", 1) < 0)
             return -ENOMEM;
-        if (is_there(c, &name))
+        if (named_is_there(c, &name))
             return 1;
     }
     return 0;
@@ -122,7 +121,7 @@ int named_ask_elsewhere(struct came_from *c, struct wp_error *err)
         if (array_grow(c->wrong, c->wrong_count) < 0)
             return error_nomem(err);
         c->wrong[c->wrong_count++] =
-            (struct named_wrong){e->cache, WP_TYPE_MISSING, 0, e->name, e->module};
+            (struct named_wrong){e->cache, WP_TYPE_MISSING, 0, e->name, e->module, true};
     }
     return r;
 }

@@ -189,6 +189,32 @@ def test_a_class_that_is_gone_is_type_missing(shapes, here, me):
     assert run(["-c", CALL], me, shapes).stdout == "3\n"
 
 
+def test_a_class_whose_module_is_gone_is_type_missing(here, me):
+    """Not where a source of the package makes the module, and Numba loads the code."""
+    files = {
+        "pkg/__init__.py": "",
+        "pkg/k.py": TOTAL,
+        "pkg/sub/__init__.py": "",
+        "pkg/sub/shapes.py": SHAPES.replace("pkg.shapes", "pkg.sub.shapes"),
+    }
+    root = write(here / "app", files)
+    call = "import pkg.k as k, pkg.sub.shapes as s; print(k.total(s.New(1, 2, 3)))"
+    assert run(["-c", call], me, root).stdout == "3\n"
+    assert statuses(root, me)["k.total"]["status"] == "valid"
+    os.rename(root / "pkg/sub/shapes.py", root / "pkg/shapes.py")
+    moved = "import pkg.k as k, pkg.shapes as s; print(k.total(s.New(1, 2, 3)))"
+    assert "No module named 'pkg.sub.shapes'" in run(["-c", moved], me, root).stdout
+    index = statuses(root, me)["k.total"]
+    assert index["status"] == "type-missing"
+    assert "New of pkg.sub.shapes, which the tree does not have" in index["reason"]
+
+    made = "import sys\nimport pkg.shapes\nsys.modules['pkg.sub.shapes'] = pkg.shapes\n"
+    write(root, {"pkg/sub/names.py": made})
+    done = run(["-c", "import pkg.sub.names, " + call[len("import ") :]], me, root, debug=True)
+    assert LOADED.search(done.stdout) and done.stdout.endswith("\n3\n"), done.stdout
+    assert statuses(root, me)["k.total"]["status"] == "valid"
+
+
 @pytest.mark.parametrize(
     "text",
     [
