@@ -17,7 +17,7 @@ static int open_layout(struct oci_base *b, const char *text, const char **ref, s
     int fd = open(text, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
     *ref = NULL;
-    if (fd < 0 && error_is_absence(errno) && colon) {
+    if (fd < 0 && error_is_absence(-errno) && colon) {
         *ref = colon + 1;
         b->name = strndup(text, (size_t)(colon - text));
     } else {

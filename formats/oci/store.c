@@ -202,7 +202,7 @@ int oci_store_find(const struct oci_store *s, const char *path, struct oci_file 
     if (s->is_tar)
         return find_in_tar(s, path, out, err);
     fd = openat(s->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0 && error_is_absence(errno))
+    if (fd < 0 && error_is_absence(-errno))
         return 0;
     if (fd < 0 || fstat(fd, &st) < 0)
         return error_set(err, errno, s->name, "cannot open %s in it", path);

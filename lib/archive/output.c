@@ -69,7 +69,7 @@ int output_open(struct output *o, const char *name, const struct wp_context *con
         return o->fd < 0 ? error_set(err, errno, o->name, "cannot be written") : 0;
     }
     exists = stat(name, &st) == 0;
-    if (!exists && !error_is_absence(errno))
+    if (!exists && !error_is_absence(-errno))
         return error_set(err, errno, name, "cannot create the archive");
     if (exists && S_ISDIR(st.st_mode))
         return error_set(err, EISDIR, name, "cannot create the archive");

@@ -109,7 +109,7 @@ int output_dir_open(struct output *o, const char *name, const struct wp_context 
     if (!o->name || !plain)
         return error_nomem(err);
     exists = stat(name, &st) == 0;
-    if (!exists && !error_is_absence(errno))
+    if (!exists && !error_is_absence(-errno))
         return error_set(err, errno, name, "cannot create the archive");
     if (exists && !S_ISDIR(st.st_mode))
         return error_set(err, 0, name,

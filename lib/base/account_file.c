@@ -34,7 +34,7 @@ static int lines_open(struct lines *l, const char *path)
         return -ENOMEM;
     l->file = fopen(path, "re");
     if (!l->file)
-        return error_is_absence(errno) ? 0 : -errno;
+        return error_is_absence(-errno) ? 0 : -errno;
     return 1;
 }
 
@@ -49,7 +49,7 @@ static int lines_judge(struct lines *l, int r)
     if (r == EINTR)
         return -EAGAIN;
     if (r != ERANGE)
-        return error_is_absence(r) ? 0 : -r;
+        return error_is_absence(-r) ? 0 : -r;
     if (l->size >= MOST_RECORD)
         return -ERANGE;
     room = realloc(l->room, l->size * 2);

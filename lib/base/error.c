@@ -66,19 +66,19 @@ void error_fill_nomem(struct wp_error *err)
     error_fill(err, ENOMEM, NULL, "out of memory");
 }
 
-bool error_is_no_entry(int e)
+bool error_is_no_entry(int r)
 {
-    return e == ENOENT || e == -ENOENT;
+    return r == -ENOENT;
 }
 
-bool error_is_no_directory(int e)
+bool error_is_no_directory(int r)
 {
-    return e == ENOTDIR || e == -ENOTDIR;
+    return r == -ENOTDIR;
 }
 
-bool error_is_absence(int e)
+bool error_is_absence(int r)
 {
-    return error_is_no_entry(e) || error_is_no_directory(e);
+    return error_is_no_entry(r) || error_is_no_directory(r);
 }
 
 void report(const struct wp_context *c, enum wp_severity severity, const char *path,

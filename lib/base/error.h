@@ -37,13 +37,14 @@ static inline int error_nomem(struct wp_error *err)
     return -ENOMEM;
 }
 
-/* Is E, an errno or the negative of one, an answer to "is it there?", and not a failure to look?
- * Only these say that nothing is there; every other errno is an error, and ends the job or is a
- * verdict of its own. Nothing else in the library compares errno with ENOENT or ENOTDIR. */
-bool error_is_absence(int e); /* ENOENT or ENOTDIR: nothing is there */
+/* Is R, a result, the negative errno that answers "is it there?", and not a failure to look? Only
+ * these say that nothing is there; every other errno is an error, and ends the job or is a verdict
+ * of its own. Nothing else in the library compares errno with ENOENT or ENOTDIR. A result that is
+ * not negative is none: a file descriptor may have the number of any errno. */
+bool error_is_absence(int r); /* ENOENT or ENOTDIR: nothing is there */
 /* ENOENT alone, for calls that say ENOTDIR of something that is there, such as rmdir(2). */
-bool error_is_no_entry(int e);
-bool error_is_no_directory(int e); /* ENOTDIR alone: something else is in the way */
+bool error_is_no_entry(int r);
+bool error_is_no_directory(int r); /* ENOTDIR alone: something else is in the way */
 
 /* The context C of a job may be NULL everywhere. */
 

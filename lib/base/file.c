@@ -94,7 +94,7 @@ int file_list_path(const char *path, DIR **out)
     *out = opendir(path);
     if (*out)
         return 1;
-    return error_is_absence(errno) ? 0 : -errno;
+    return error_is_absence(-errno) ? 0 : -errno;
 }
 
 int file_next(DIR *d, struct dirent **item)

@@ -65,7 +65,7 @@ static int open_lock(int dir, const char *name, const struct stat *above)
 
     if (fd >= 0)
         return fd;
-    return error_is_no_entry(errno) ? make_lock(dir, name, above) : -errno;
+    return error_is_no_entry(-errno) ? make_lock(dir, name, above) : -errno;
 }
 
 static int explain(int r, const char *path, struct wp_error *err)
@@ -96,7 +96,7 @@ static int get_lock(int dir, const char *name, const char *path, struct wp_error
         return explain(-ELOOP, path, err);
     /* Others can open it: whoever holds it need not be one of us. */
     if (st.st_mode & 0077 & ~mode_in(&above, &st))
-        return unlinkat(dir, name, 0) < 0 && !error_is_no_entry(errno)
+        return unlinkat(dir, name, 0) < 0 && !error_is_no_entry(-errno)
                    ? error_set(err, errno, path, "cannot be removed")
                    : -EAGAIN;
     return take_fd(&fd);

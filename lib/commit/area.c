@@ -92,11 +92,11 @@ static int make_locked(struct staging_area *a)
     }
     a->stage_fd = openat(a->target_fd, a->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (a->stage_fd < 0)
-        return error_is_absence(errno) ? -EAGAIN : -errno;
+        return error_is_absence(-errno) ? -EAGAIN : -errno;
     a->lock_fd =
         openat(a->stage_fd, "lock", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (a->lock_fd < 0)
-        return error_is_absence(errno) ? -EAGAIN : -errno;
+        return error_is_absence(-errno) ? -EAGAIN : -errno;
     r = staging_step("lock");
     if (r == 0)
         r = staging_take_lock(a->lock_fd, &unsupported);
@@ -180,13 +180,12 @@ static bool is_own(const struct stat *st)
     return st->st_uid == geteuid() || st->st_uid == 0;
 }
 
-/* Does E say that what has the name is none of our staging, or gone? A staging that cannot be
+/* Does R say that what has the name is none of our staging, or gone? A staging that cannot be
  * looked at for another cause may hold the only copy of old data. */
-static bool is_strange(int e)
+static bool is_strange(int r)
 {
-    e = e < 0 ? -e : e;
-    return error_is_absence(e) || e == ELOOP || e == EISDIR || e == ENXIO || e == EACCES ||
-           e == EPERM;
+    return error_is_absence(r) || r == -ELOOP || r == -EISDIR || r == -ENXIO || r == -EACCES ||
+           r == -EPERM;
 }
 
 /* Opens the lock file of somebody's staging. Nobody else can have made things in there: it is
@@ -212,7 +211,7 @@ static int open_lock(struct staging_area *a, const char *name)
 static int open_part(const struct staging_area *a, const char *name, int *fd)
 {
     *fd = openat(a->stage_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return *fd < 0 && !error_is_absence(errno) ? -errno : 0;
+    return *fd < 0 && !error_is_absence(-errno) ? -errno : 0;
 }
 
 static int adopt(struct staging_area *a, const char *name, bool lock)
@@ -223,7 +222,7 @@ static int adopt(struct staging_area *a, const char *name, bool lock)
     a->stage_fd =
         openat(a->target_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (a->stage_fd < 0)
-        return is_strange(errno) ? -ENOENT : -errno;
+        return is_strange(-errno) ? -ENOENT : -errno;
     if (fstat(a->stage_fd, &st) < 0)
         return -errno;
     if (!is_own(&st) || (st.st_mode & 0777) != 0700 || st.st_dev != a->dev)
@@ -281,7 +280,7 @@ int staging_area_remove(struct staging_area *a)
         if (staging_step("remove") < 0)
             return -EIO;
     }
-    if (unlinkat(a->stage_fd, "lock", 0) < 0 && !error_is_absence(errno))
+    if (unlinkat(a->stage_fd, "lock", 0) < 0 && !error_is_absence(-errno))
         return -errno;
     if (staging_step("remove lock") < 0)
         return -EIO;
@@ -289,7 +288,7 @@ int staging_area_remove(struct staging_area *a)
     close_and_forget(&a->new_fd);
     close_and_forget(&a->old_fd);
     close_and_forget(&a->lock_fd);
-    if (unlinkat(a->target_fd, a->name, AT_REMOVEDIR) < 0 && !error_is_no_entry(errno))
+    if (unlinkat(a->target_fd, a->name, AT_REMOVEDIR) < 0 && !error_is_no_entry(-errno))
         return -errno;
     forget_stage(a, false);
     return 0;

@@ -228,7 +228,7 @@ static int finish_siblings(struct fresh_tree *t, struct fresh *f, size_t n, stru
         const char *name = f[i].path + f->parent + 1;
         struct stat st;
         if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-            if (error_is_absence(errno))
+            if (error_is_absence(-errno))
                 continue;
             return staging_error(t->err, errno, t->a, f[i].path, "cannot stat what is staged");
         }

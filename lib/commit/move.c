@@ -64,7 +64,7 @@ static int look(int at, const char *name, struct stat *st)
         return r;
     if (fstatat(at, name, st, AT_SYMLINK_NOFOLLOW) == 0)
         return 1;
-    return error_is_absence(errno) ? 0 : -errno;
+    return error_is_absence(-errno) ? 0 : -errno;
 }
 
 static int rename_flags(int from, const char *a, int to, const char *b, unsigned flags)

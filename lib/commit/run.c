@@ -154,9 +154,9 @@ int staging_run_end(struct staging_area *areas, bool sync, struct wp_error *err)
 {
     int dir = areas[0].stage_fd;
     int r = staging_step("end");
-    if (r == 0 && unlinkat(dir, STAGING_JOURNAL, 0) < 0 && !error_is_absence(errno))
+    if (r == 0 && unlinkat(dir, STAGING_JOURNAL, 0) < 0 && !error_is_absence(-errno))
         r = -errno;
-    if (r == 0 && unlinkat(dir, STAGING_UNDO, 0) < 0 && !error_is_absence(errno))
+    if (r == 0 && unlinkat(dir, STAGING_UNDO, 0) < 0 && !error_is_absence(-errno))
         r = -errno;
     if (r == 0 && sync && fsync(dir) < 0 && errno != EINVAL)
         r = -errno;

@@ -42,11 +42,11 @@ static int source_on_disk(void *ctx, struct judge_file *f)
         return 0;
     if (stat(d->place->source, &st) < 0) {
         _cleanup_free_ char *zip =
-            error_is_no_directory(errno) ? zipped_file(d->place->source) : NULL;
+            error_is_no_directory(-errno) ? zipped_file(d->place->source) : NULL;
 
         d->zipped = zip != NULL;
         if (!zip || stat(zip, &st) < 0)
-            return error_is_absence(errno) ? 0 : -errno;
+            return error_is_absence(-errno) ? 0 : -errno;
     }
     if (!S_ISREG(st.st_mode))
         return 0;

@@ -246,7 +246,7 @@ bool caches_is_index_at(const struct entry *e, const char *path)
     struct stat st;
 
     if (e->type == ENTRY_SYMLINK)
-        return caches_is_index(e->path) && (stat(path, &st) == 0 || !error_is_absence(errno));
+        return caches_is_index(e->path) && (stat(path, &st) == 0 || !error_is_absence(-errno));
     return (e->type == ENTRY_FILE || e->type == ENTRY_HARDLINK) && caches_is_index(e->path);
 }
 

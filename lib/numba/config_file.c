@@ -189,7 +189,7 @@ static int read_config(const struct wp_context *context, struct buf *text, struc
     struct stat st;
     int r;
 
-    if (fd < 0 && error_is_absence(errno))
+    if (fd < 0 && error_is_absence(-errno))
         return 0;
     if (fd < 0 || fstat(fd, &st) < 0)
         return error_set(err, errno, config_name, "cannot be read");

@@ -140,8 +140,8 @@ static int step(struct route *r, const char *name, size_t n, bool from_link, boo
         return ENOMEM;
     if (lstat((const char *)path.data, &st) < 0) {
         /* What a link points to is not made by mkdir. */
-        *missing = error_is_absence(errno) && !from_link;
-        return *missing ? 0 : error_is_absence(errno) ? ENOTDIR : errno;
+        *missing = error_is_absence(-errno) && !from_link;
+        return *missing ? 0 : error_is_absence(-errno) ? ENOTDIR : errno;
     }
     if (S_ISLNK(st.st_mode))
         return follow_link(r, (const char *)path.data, st.st_size);

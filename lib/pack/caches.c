@@ -127,7 +127,7 @@ static int find_outside(struct pack *p, const struct pack_names *names, const ch
     int root = -1, r;
     size_t base;
 
-    if (!d && kind == MANIFEST_CACHE_USER_WIDE && error_is_absence(errno))
+    if (!d && kind == MANIFEST_CACHE_USER_WIDE && error_is_absence(-errno))
         return 0;
     if (!d && kind == MANIFEST_CACHE_USER_WIDE && errno == EACCES) { /* nobody asked for it */
         report(p->context, WP_WARNING, dir,

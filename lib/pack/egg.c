@@ -26,7 +26,7 @@ static int is_metadata_dir(int fd, const char *name)
         return 0;
     if (faccessat(fd, info, F_OK, 0) == 0)
         return 1;
-    return error_is_absence(errno) ? 0 : -errno;
+    return error_is_absence(-errno) ? 0 : -errno;
 }
 
 /* The *.egg-info in DIR, or the one called NAME where that is not NULL. *FOUND is allocated, NULL:

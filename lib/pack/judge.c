@@ -123,7 +123,7 @@ static int source_fact(void *ctx, struct judge_file *f)
         const char *name = c->source->name ? c->source->name : e->path;
 
         if (fstatat(c->p->walk.root_fds[c->source->root], name, &st, 0) < 0)
-            return error_is_absence(errno) ? 0 : -errno;
+            return error_is_absence(-errno) ? 0 : -errno;
         *f = (struct judge_file){.mtime = st.st_mtim, .size = (uint64_t)st.st_size};
         return 1;
     }

@@ -156,7 +156,7 @@ static int take_from(struct sealed *s, const char *root, const char *name,
 
     if (!dir)
         return error_nomem(err);
-    if (fd < 0 && (error_is_absence(errno) || errno == ELOOP))
+    if (fd < 0 && (error_is_absence(-errno) || errno == ELOOP))
         return 0;
     r = fd < 0 ? -errno : has_wanted(s, fd);
     if (r < 0)

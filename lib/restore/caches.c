@@ -148,7 +148,7 @@ static int open_root(struct restore *restore, struct repair *repair, const char 
     }
     *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*fd < 0)
-        return error_is_absence(errno) || errno == EACCES
+        return error_is_absence(-errno) || errno == EACCES
                    ? 0
                    : error_set(err, errno, path, "cannot open the cache directory");
     p->fd = *fd;

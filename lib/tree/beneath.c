@@ -217,7 +217,7 @@ static int chmod_path_fd(int fd, mode_t mode)
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
     if (chmod(proc, mode) == 0)
         return 0;
-    if (!error_is_absence(errno))
+    if (!error_is_absence(-errno))
         return -errno;
     _cleanup_close_ int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (again < 0)

@@ -140,7 +140,7 @@ static int ascend(struct remover *r)
             return e;
     }
     int at = r->depth > 1 ? dirfd(r->levels[r->depth - 2].dir) : r->parent;
-    if (unlinkat(at, l->name, AT_REMOVEDIR) < 0 && !error_is_no_entry(errno)) {
+    if (unlinkat(at, l->name, AT_REMOVEDIR) < 0 && !error_is_no_entry(-errno)) {
         /* A listing may miss names while others are removed, on some filesystems. */
         if ((errno != ENOTEMPTY && errno != EEXIST) || !l->removed)
             return -errno;
@@ -164,7 +164,7 @@ static int remove_or_enter(struct remover *r, const char *name, unsigned char ty
                 r->levels[r->depth - 1].removed = true;
             return 0;
         }
-        if (error_is_absence(errno))
+        if (error_is_absence(-errno))
             return 0;
         /* POSIX says EPERM of a directory, Linux EISDIR. */
         if (errno != EISDIR && errno != EPERM)

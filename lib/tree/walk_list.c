@@ -148,7 +148,7 @@ static int add_one(struct walk_listing *l, int dir, const char *at, size_t paren
     int flags = AT_EMPTY_PATH | (r->o->follow ? 0 : AT_SYMLINK_NOFOLLOW);
     if (fstatat(dir, at, &st, flags) < 0) {
         int errnum = errno;
-        if (!error_is_absence(errnum) || fstatat(dir, at, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        if (!error_is_absence(-errnum) || fstatat(dir, at, &st, AT_SYMLINK_NOFOLLOW) == 0)
             return fail(l, errnum, name, "cannot stat");
         return note(l, WP_CHANGED, name, "file removed before it was read", WALK_NO_ITEM);
     }
@@ -212,7 +212,7 @@ static int read_names(struct walk_listing *l)
     do
         n = getdents64(l->fd, l->bytes, WALK_BYTES_AHEAD);
     while (n < 0 && errno == EINTR);
-    if (n < 0 && !error_is_absence(errno)) { /* else it has been removed */
+    if (n < 0 && !error_is_absence(-errno)) { /* else it has been removed */
         int errnum = errno;
         l->name.data[l->name_prefix] = '\0';
         return fail(l, errnum, (char *)l->name.data, "cannot read directory");

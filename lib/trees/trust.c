@@ -144,7 +144,7 @@ int tree_trusts_old_root(const struct tree_trust *trust, char **roots, const cha
     if (!t->old_root || path_is_under(t->old_root, base))
         return 1;
     fd = open(t->old_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 && (error_is_absence(errno) || errno == EACCES))
+    if (fd < 0 && (error_is_absence(-errno) || errno == EACCES))
         return TREE_ROOT_AWAY;
     if (fd < 0 || fstat(fd, &st) < 0)
         return error_set(err, errno, t->old_root, "cannot open the cache directory");

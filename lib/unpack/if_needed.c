@@ -46,7 +46,7 @@ int unpack_is_current(struct unpack *unpack, struct wp_error *err)
         return error_nomem(err);
     if (!path_is_safe(home))
         return error_set(err, 0, home, "would lead outside the directory: refused");
-    if (access(unpack->dir, F_OK) < 0 && error_is_absence(errno))
+    if (access(unpack->dir, F_OK) < 0 && error_is_absence(-errno))
         return 0;
     r = unpack_plan_roots(unpack, err);
     if (r == 0)
@@ -65,7 +65,7 @@ static int make_directories(const char *path)
         return 1;
     if (errno == EEXIST)
         return 0;
-    if (!error_is_no_entry(errno) || !above || !*above || (made = make_directories(above)) < 0)
+    if (!error_is_no_entry(-errno) || !above || !*above || (made = make_directories(above)) < 0)
         return -1;
     if (mkdir(path, 0777) == 0)
         return made + 1;
@@ -92,7 +92,7 @@ static int open_dir(const struct unpack *unpack, struct unpack_lock *lock, struc
             lock->dir = open(unpack->dir_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (lock->dir >= 0)
             return 0;
-        if (!error_is_no_entry(errno))
+        if (!error_is_no_entry(-errno))
             return error_set(err, errno, unpack->dir_path, "cannot open directory");
         made = make_directories(unpack->dir_path);
         if (made < 0)

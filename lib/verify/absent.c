@@ -56,7 +56,7 @@ static int look_at(const char *dir, const char *name, char **out)
         return -ENOMEM;
     if (access(*out, F_OK) == 0)
         return 1;
-    r = error_is_absence(errno) || errno == EACCES ? 0 : -errno;
+    r = error_is_absence(-errno) || errno == EACCES ? 0 : -errno;
     free(take_ptr(*out));
     return r;
 }

@@ -55,7 +55,7 @@ static int remove_file(struct fix *f, int dirfd, const char *name, const char *s
                        const char *why, struct wp_error *err)
 {
     if (!f->dry_run && unlinkat(dirfd, name, 0) < 0)
-        return error_is_absence(errno) ? 0 : error_set(err, errno, shown, "cannot remove");
+        return error_is_absence(-errno) ? 0 : error_set(err, errno, shown, "cannot remove");
     f->done->removed++;
     report(f->context, WP_NOTE, shown, "%s: %s", f->dry_run ? "would be removed" : "removed", why);
     return 0;
@@ -128,7 +128,7 @@ static int fix_orphan(struct fix *f, const struct wp_note *n, struct wp_error *e
     if (dirfd < 0)
         return error_set(err, -dirfd, n->path, "cannot be reached");
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return error_is_absence(errno) ? 0 : error_set(err, errno, n->path, "cannot stat");
+        return error_is_absence(-errno) ? 0 : error_set(err, errno, n->path, "cannot stat");
     if (st.st_mtim.tv_sec > time(NULL) - SETTLED) {
         report(f->context, WP_NOTE, n->path, "left: somebody may be writing it");
         return 0;

@@ -32,7 +32,7 @@ static int add_link(struct verify_tree *tree, const char *path, struct wp_error 
 
     if (!on_disk)
         return error_nomem(err);
-    if (stat(on_disk, &st) < 0 && !error_is_absence(errno) && errno != ELOOP && errno != EACCES)
+    if (stat(on_disk, &st) < 0 && !error_is_absence(-errno) && errno != ELOOP && errno != EACCES)
         return error_set(err, errno, path, "cannot stat");
     if (stat(on_disk, &st) < 0 || !S_ISDIR(st.st_mode))
         return 0; /* to Numba, there is none */
@@ -103,7 +103,7 @@ static int judge_link(struct verify_tree *tree, size_t n, struct wp_error *err)
     if (!path)
         return error_nomem(err);
     if (!d)
-        return error_is_absence(errno) ? 0 : error_set(err, errno, path, "cannot read directory");
+        return error_is_absence(-errno) ? 0 : error_set(err, errno, path, "cannot read directory");
     while ((r = file_next(d, &item)) > 0) {
         _cleanup_free_ char *index = NULL, *shown = NULL;
 

@@ -240,7 +240,7 @@ int verify_judge_root(struct verify_tree *tree, const char *root, bool user_wide
     struct dirent *item;
     int r;
 
-    if (!d && (error_is_absence(errno) || (user_wide && errno == EACCES)))
+    if (!d && (error_is_absence(-errno) || (user_wide && errno == EACCES)))
         return 0; /* nobody has cached anything there */
     if (!d)
         return error_set(err, errno, root, "cannot read the cache directory");

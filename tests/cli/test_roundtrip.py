@@ -197,6 +197,27 @@ def test_the_order_on_disk_does_not_change_a_byte(tmp_path):
     assert archives[0] == archives[1]
 
 
+def test_the_numbers_of_descriptors_are_no_errors(tmp_path):
+    """Whatever the program inherits: a new file's number may be that of ENOTDIR or ENOENT."""
+    for i in range(200):
+        write(tmp_path / ("s/app/d/%d.py" % i), noise(20_000, i))
+    for count in range(24):
+        held = [os.open(os.devnull, os.O_RDONLY) for _ in range(count)]
+        target = tmp_path / ("t%d" % count)
+        target.mkdir()
+        try:
+            for words in (["create", "-qf", "a.tgz", "-C", "s", "app"],
+                          ["extract", "-qf", "a.tgz", "-C", target],
+                          ["restore", "-q", target / "app"]):
+                done = subprocess.run([BINARY, *words], cwd=tmp_path, pass_fds=held, check=False,
+                                      env=environment(tmp_path), stderr=subprocess.PIPE)
+                assert (done.returncode, done.stderr) == (0, b""), (count, words)
+        finally:
+            for fd in held:
+                os.close(fd)
+        assert_same(look(tmp_path / "s/app/d"), look(target / "app/d"))
+
+
 def test_list_names_everything_that_was_packed(tmp_path, everything):
     warmpack, (base, packed) = Runner(tmp_path), everything
     warmpack.ok("-czqf", "a.tgz", "-C", base, "app")

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "base/buf.h"
+#include "base/error.h"
 
 static void opens_and_makes_files(void **state)
 {
@@ -29,6 +30,28 @@ static void opens_and_makes_files(void **state)
     assert_int_equal(fstat(dir, &b), 0);
     assert_int_equal(a.st_ino, b.st_ino);
     close(fd);
+}
+
+/* The number of a descriptor is no error, though an errno may have the same. */
+static void a_file_may_get_the_number_of_any_errno(void **state)
+{
+    int dir = ((struct scratch *)*state)->fd, made[64], count = 0, last = -1;
+
+    while (last < 40 && count < 64) {
+        char name[16];
+        int next = dup(dir);
+
+        close(next);
+        snprintf(name, sizeof name, "n%d", count);
+        last = made[count++] = beneath_open(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+        assert_int_equal(last, next); /* none is lost on the way */
+        assert_false(error_is_absence(last) || error_is_no_directory(last));
+    }
+    assert_true(last >= 40);
+    while (count > 0)
+        close(made[--count]);
+    assert_true(error_is_absence(-ENOTDIR) && error_is_absence(-ENOENT));
+    assert_false(error_is_absence(-ELOOP) || error_is_absence(0));
 }
 
 static void refuses_names_that_lead_out(void **state)
@@ -299,6 +322,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         TEST(opens_and_makes_files),
+        TEST(a_file_may_get_the_number_of_any_errno),
         TEST(refuses_names_that_lead_out),
         TEST(follows_no_symlink),
         TEST(a_file_in_the_way_is_not_called_a_symlink),
