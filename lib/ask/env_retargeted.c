@@ -51,12 +51,11 @@ int env_find_retargeted(struct wp_env *e, const char *dir, const struct wp_verif
                         struct wp_error *err)
 {
     _cleanup_(trees_originals_clear) struct trees_originals originals = {0};
-    _cleanup_free_ char *dir_path = path_absolute(dir);
     _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct trees trees = {.context = e->context, .dir = dir, .dir_path = dir_path, .fd = fd};
-    int r = dir_path ? 0 : -ENOMEM;
+    struct trees trees = {.context = e->context, .dir = dir, .fd = fd};
+    int r = 0;
 
-    if (r == 0 && fd >= 0 && trees_find(&trees, NULL, NULL) == 0)
+    if (fd >= 0 && trees_find(&trees, NULL, NULL) == 0)
         r = trees_originals_read(&originals, &trees);
     for (size_t i = 0; i < found->count && originals.count && r == 0; i++) {
         const struct wp_index_status *s = &found->indexes[i];

@@ -66,8 +66,7 @@ int graft_begin(struct graft **out, const struct graft_options *o, struct wp_err
                                 .fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 0),
                                 .repairs = &g->repair};
     restore->apart = o->apart;
-    restore->trees = (struct trees){
-        .dir = o->o->dir, .dir_path = o->dir_path, .fd = restore->fd, .list = &g->t, .count = 1};
+    restore->trees = (struct trees){.dir = o->o->dir, .fd = restore->fd, .list = &g->t, .count = 1};
     g->repair = (struct repair){
         .t = &g->t, .lock.fd = -1, .home_fd = -1, .old_fd = -1, .cache_fd = -1, .user_fd = -1};
     if (restore->fd < 0)

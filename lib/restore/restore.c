@@ -272,7 +272,6 @@ static int find_manifests(struct restore *restore, struct wp_error *err)
     int r;
 
     *trees = (struct trees){.dir = restore->o->dir,
-                            .dir_path = restore->dir_path,
                             .fd = restore->fd,
                             .pool = restore->pool,
                             .context = restore->context,

@@ -52,6 +52,13 @@ static int find_old_bases(struct tree_manifest *t, struct wp_error *err)
     return 0;
 }
 
+char *tree_place(const struct trees *trees, const struct tree_manifest *t)
+{
+    _cleanup_free_ char *dir = path_absolute(trees->dir);
+
+    return dir ? path_join(dir, t->base) : NULL;
+}
+
 /* Where the cache root of earlier times is now: it has moved with the tree if it lay in it. */
 static int find_old_root(const struct trees *trees, struct tree_manifest *t, struct wp_error *err)
 {
@@ -63,7 +70,7 @@ static int find_old_root(const struct trees *trees, struct tree_manifest *t, str
     if (!old)
         return error_nomem(err);
     for (char **base = t->old_bases; *base && !t->old_root; base++) {
-        _cleanup_free_ char *now = path_join(trees->dir_path, t->base);
+        _cleanup_free_ char *now = tree_place(trees, t);
 
         if (!path_is_under(old, *base))
             continue;

@@ -52,10 +52,9 @@ struct tree_manifest {
 /* Those of one tree. Zero-initialise, give what is given; trees_clear. */
 struct trees {
     /* Given; borrowed. */
-    const char *dir;      /* the tree, as typed */
-    const char *dir_path; /* absolute */
-    int fd;               /* of it */
-    struct pool *pool;    /* or NULL */
+    const char *dir;   /* the tree, as typed */
+    int fd;            /* of it */
+    struct pool *pool; /* or NULL */
     const struct wp_context *context;
     const struct trust *trust; /* whose manifests are taken; NULL: everybody's */
     /* Found. */
@@ -107,6 +106,8 @@ char *tree_path(const struct tree_manifest *t, const char *archived, bool *gone)
  * wrote it; may be NULL. */
 int trees_state_read(int fd, const char *home, struct manifest_state *state, struct buf *text,
                      uid_t *uid, struct wp_error *err);
+/* Where the directory in which T's names begin lies: absolute, allocated; NULL and errno. */
+char *tree_place(const struct trees *trees, const struct tree_manifest *t);
 /* Reads T's state, in place of what was read of it before. */
 int tree_state_read(const struct trees *trees, struct tree_manifest *t, struct wp_error *err);
 /* Puts TEXT into the staged tree as the state of the manifest in HOME. */

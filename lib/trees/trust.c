@@ -133,7 +133,7 @@ int tree_trusts_old_root(const struct tree_trust *trust, char **roots, const cha
 {
     const struct tree_manifest *t = trust->t;
     _cleanup_free_ char *given = cache_dir ? path_absolute(cache_dir) : NULL;
-    _cleanup_free_ char *base = path_join(trust->trees->dir_path, t->base);
+    _cleanup_free_ char *base = tree_place(trust->trees, t);
     _cleanup_close_ int fd = -1;
     const char *why;
     struct stat st;

@@ -244,7 +244,6 @@ static int supersede_in(struct unpack *unpack, const char *top, struct wp_error 
 {
     _cleanup_free_ char *place = path_join(top, MANIFEST_DIR);
     struct trees trees = {.dir = unpack->dir,
-                          .dir_path = unpack->dir_path,
                           .fd = unpack->target,
                           .pool = unpack->a->pool,
                           .context = unpack->a->context};

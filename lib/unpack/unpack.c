@@ -177,8 +177,7 @@ static int commit_manifest_last(struct unpack *unpack, struct wp_error *err)
 /* Environments in what is staged get the paths that they will have. */
 static int relocate(struct unpack *unpack, struct wp_error *err)
 {
-    const struct trees trees = {
-        .dir = unpack->dir, .dir_path = unpack->dir_path, .fd = unpack->tree};
+    const struct trees trees = {.dir = unpack->dir, .fd = unpack->tree};
     struct tree_manifest t = {.foreign = -1};
     struct relocation relocation = {.context = unpack->a->context,
                                     .fd = unpack->tree,

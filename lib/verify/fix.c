@@ -204,12 +204,10 @@ static int restore(struct fix *f, struct wp_error *err)
  * the verdict. */
 static void sweep_homes(const struct fix *f)
 {
-    _cleanup_free_ char *dir_path = path_absolute(f->dir);
-    struct trees trees = {.dir = f->dir, .dir_path = dir_path, .fd = f->fd, .context = f->context};
+    struct trees trees = {.dir = f->dir, .fd = f->fd, .context = f->context};
     struct wp_error why = {0};
 
-    if (dir_path)
-        (void)trees_find(&trees, f->o->manifest, &why);
+    (void)trees_find(&trees, f->o->manifest, &why);
     for (size_t i = 0; i < trees.count; i++) {
         const char *home = trees.list[i].home;
         _cleanup_close_ int dir = home ? beneath_open(f->fd, home, O_RDONLY | O_DIRECTORY, 0) : -1;

@@ -15,7 +15,7 @@ static int find_manifests(struct verify_tree *tree, struct wp_error *err)
     tree->trees.context = tree->context;
     tree->trees.trust = &tree->trust;
     tree->trees.dir = tree->dir;
-    tree->trees.dir_path = tree->dir_path = path_absolute(tree->dir);
+    tree->dir_path = path_absolute(tree->dir);
     if (!tree->dir_path)
         return error_nomem(err);
     tree->trees.fd = open(tree->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -10,7 +10,7 @@ import subprocess
 import zlib
 
 import pytest
-from trees import (NOBODY, Runner, assert_same, leftovers, look, needs_root, noise,
+from trees import (NOBODY, Runner, assert_same, index, leftovers, look, needs_root, noise,
                    public_directory, refused, remove_tree, write)
 
 TIME = 1_595_339_396_456_441_290
@@ -218,6 +218,21 @@ def test_replace_takes_from_what_it_replaces(warmpack, tmp_path, versions):
     warmpack.ok("extract", "-qf", archive, "-C", "whole")
     assert_same(look(tmp_path / "whole"), look(tmp_path / "new"))
     assert extract(warmpack, archive, "--replace")["reused"] == LARGE + 40 + 1  # itself, and a link
+
+
+def test_an_earlier_tree_may_have_its_cache_root_beside_it(warmpack, tmp_path, versions):
+    """So that its state names a directory which moves with the tree."""
+    for version in "1", "2":
+        index(write(tmp_path / version / "app/k.py", b"x = 1\n", ns=TIME))
+    warmpack.ok("create", "-qf", "1.tgz", "-C", "1", "app")
+    for name in ("new", "old"):
+        shutil.rmtree(tmp_path / name, ignore_errors=True)
+        warmpack.ok("extract", "-qf", "1.tgz", "-C", name, "--cache-dir", tmp_path / name / "cache")
+    archive = pack(warmpack, "tgz")
+    assert extract(warmpack, archive, "--replace")["reused"] > REUSED
+    shutil.rmtree(tmp_path / "new")
+    assert extract(warmpack, archive, "--from", "old")["reused"] > REUSED
+    warmpack.ok("seal", "-q", tmp_path / "old/app")
 
 
 def test_replace_does_without_what_is_damaged(warmpack, tmp_path, versions):
