@@ -85,7 +85,13 @@ static int carry_out(struct run *run, size_t i)
         r = commit_put(run, i);
     else if (r == 0)
         set_dir_or_report(run, op, false);
-    return r < 0 ? staging_error(run->err, -r, &run->areas[op->area], op->path, what[op->kind]) : 0;
+    if (r >= 0)
+        return 0;
+    (void)staging_error(run->err, -r, &run->areas[op->area], op->path, what[op->kind]);
+    if (r == -EXDEV)
+        error_note(run->err, "a directory in a lower layer of an overlay cannot be renamed: remove "
+                             "it first, or unpack elsewhere");
+    return r;
 }
 
 /* Takes back the first COUNT operations: all that can be, even where one cannot. */

@@ -181,7 +181,26 @@ def test_a_tree_in_the_lower_layer_of_an_overlay_is_all_or_nothing(warmpack, tmp
         (base / name).mkdir()
     out = mount(tmp_path / "out", "-t", "overlay", "-o",
                 f"lowerdir={base}/lower,upperdir={base}/upper,workdir={base}/work", "overlay")
-    changed_or_refused(warmpack, tmp_path, look(tmp_path / "src"), out, *options)
+    if changed_or_refused(warmpack, tmp_path, look(tmp_path / "src"), out, *options) == 2:
+        done = warmpack("extract", "-f", "a.tgz", "-C", out, *options)
+        refused(done, "Invalid cross-device link; a directory in a lower layer of an overlay")
+
+
+def test_a_moved_tree_in_the_lower_layer_of_an_overlay_is_restored(warmpack, tmp_path, mount):
+    """As where an image's layer was copied, and the next one repairs it."""
+    fill(tmp_path / "src")
+    index(tmp_path / "src/app/k.py")
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "app")
+    base = mount(tmp_path / "base", "-t", "tmpfs", "layers")
+    for name in ("upper", "work"):
+        (base / name).mkdir()
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", base / "lower", "--cache-dir",
+                base / "lower/cache", "--layout", "cache-dir")
+    out = mount(tmp_path / "out", "-t", "overlay", "-o",
+                f"lowerdir={base}/lower,upperdir={base}/upper,workdir={base}/work", "overlay")
+    result = warmpack.ok("restore", out / "app", "--cache-dir", out / "cache")
+    assert b"1 cache directory renamed; 1 of 1 cache indexes valid" in result.stderr
+    assert not leftovers(out)
 
 
 def test_a_cache_root_on_another_filesystem_is_filled(warmpack, tmp_path, mount):
