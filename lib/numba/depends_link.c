@@ -258,7 +258,7 @@ static void link_absolute(struct depends_linker *l, struct depends_place *p, con
     const char *module = imports_module(found, s), *rest;
     size_t n = strcspn(module, ".");
     const struct depends_entry *own = own_package(l, file, module, n);
-    bool any = n > 0 && link_zips(l, module, n);
+    bool any = false;
 
     if (is_in_package(x->tree->package, module, &rest)) {
         depends_start_place(l, p, "", 0);
@@ -283,6 +283,8 @@ static void link_absolute(struct depends_linker *l, struct depends_place *p, con
         enter_names(l, p, found, s);
         any |= p->any;
     }
+    /* An egg of the tree itself, in dist/ beside what it was made of, is not what it imports. */
+    any = any || (n > 0 && link_zips(l, module, n));
     if (!any && n > 0 && strcmp(module, "__future__") != 0)
         add_outside(l, module, n);
 }

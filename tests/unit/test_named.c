@@ -147,10 +147,31 @@ static void a_class_whose_name_stands_nowhere_is_gone(void **state)
     assert_told(judge(files, "lib/m.py", "m", false, "a.made", "Old"), NULL);
     assert_told(judge(files, "lib/m.py", "m", false, "a.compiled", "Old"), NULL);
     assert_told(judge(files, "lib/m.py", "m", false, "a.empty", "Old"), NULL);
-    assert_told(judge(files, "lib/m.py", "m", false, "a.gone", "Old"), NULL);
+    assert_told(judge(files, "lib/m.py", "m", false, "a.gone", "Old"),
+                "it needs Old of a.gone, which the tree does not have; Numba raises an error");
+    assert_told(judge(files, "lib/m.py", "m", false, "a.shapes.gone", "Old"), NULL);
+    assert_told(judge(files, "lib/m.py", "m", false, "gone", "Old"), NULL);
+    assert_told(judge(files, "lib/m.py", "m", false, "a.made.gone", "Old"), NULL);
     assert_told(judge(files, "lib/m.py", "m", false, "types", "Old"), NULL);
     assert_told(judge(files, "lib/m.py", "m", false, "../m", "Old"), NULL);
     assert_told(judge(files, "lib/m.py", "m", false, "", ""), NULL);
+}
+
+static void a_module_is_gone_only_from_a_package_that_makes_none_itself(void **state)
+{
+    const struct file *files =
+        FILES({"a/__init__.py", ""}, {"a/sub/__init__.py", ""}, {"a/sub/data/x.txt", ""},
+              {"b/__init__.py", "import sys\nsys.modules['b.gone'] = sys\n"}, {"c/x.py", ""},
+              {"d/__init__.py", ""}, {"d/maker.py", "import sys\nsys.modules['d.gone'] = sys\n"},
+              {"m.py", ""});
+
+    (void)state;
+    assert_told(judge(files, "m.py", "m", false, "a.sub.gone", "Old"),
+                "it needs Old of a.sub.gone, which the tree does not have; Numba raises an error");
+    assert_told(judge(files, "m.py", "m", false, "a.sub.data", "Old"), NULL);
+    assert_told(judge(files, "m.py", "m", false, "b.gone", "Old"), NULL);
+    assert_told(judge(files, "m.py", "m", false, "c.gone", "Old"), NULL);
+    assert_told(judge(files, "m.py", "m", false, "d.gone", "Old"), NULL);
 }
 
 static void where_no_name_says_from_where_it_was_imported_no_class_is_looked_for(void **state)
@@ -172,6 +193,7 @@ int main(void)
         cmocka_unit_test(a_package_may_change_where_modules_are_found),
         cmocka_unit_test(main_is_no_name_of_a_package_whose_code_looks_for_globals),
         cmocka_unit_test(a_class_whose_name_stands_nowhere_is_gone),
+        cmocka_unit_test(a_module_is_gone_only_from_a_package_that_makes_none_itself),
         cmocka_unit_test(where_no_name_says_from_where_it_was_imported_no_class_is_looked_for),
     };
 

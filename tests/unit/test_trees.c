@@ -89,7 +89,7 @@ static void put_state(int at, const char *home, const char *root, const char *ca
 
 static struct trees trees_of(const struct scratch *s)
 {
-    return (struct trees){.dir = s->path, .dir_path = s->path, .fd = s->fd};
+    return (struct trees){.dir = s->path, .fd = s->fd};
 }
 
 static void finds_them_at_any_depth(void **state)
@@ -221,7 +221,7 @@ static void a_cache_root_elsewhere_is_believed_where_caches_of_the_tree_lie(void
     put_manifest(s->fd, "tree/app/.warmpack" ID);
     put_state(s->fd, "tree/app/.warmpack" ID, tree, there);
     fd = openat(s->fd, "tree", O_RDONLY | O_DIRECTORY);
-    trees = (struct trees){.dir = tree, .dir_path = tree, .fd = fd};
+    trees = (struct trees){.dir = tree, .fd = fd};
     assert_int_equal(trees_find(&trees, NULL, NULL), 0);
     assert_int_equal(tree_find_dirs(&trees.list[0]), 0);
     assert_int_equal(trusts(&trees, tree, NULL), TREE_ROOT_AWAY);
