@@ -30,7 +30,8 @@ def packed(warmpack, tmp_path):
 
 
 def home_of(out):
-    return next((out / "app" / ".warmpack").iterdir())
+    home, = (out / "app" / ".warmpack").glob("*/")
+    return home
 
 
 def test_a_reader_of_the_directory_holds_up_no_commit(warmpack, packed, tmp_path):
