@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages with which warmpack is built, shown and tested (Debian 12 or newer).
-# Usage: sh tests/install.sh [all | demo | bench]
-#   all: also what run.sh --all needs;
+# Usage: sh tests/install.sh [all | analyse | demo | bench]
+#   all: also what run.sh --all needs; analyse: also what run.sh --analyse needs;
 #   demo: only what the build and tests/demo.sh need; bench: what the build and tests/bench need.
 set -eu
 
@@ -22,6 +22,7 @@ elif [ "${1-}" != demo ]; then
     strace unzip zip"
   # For the static program, shells that complete, and a recipe.
   packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh environment-modules"
+  [ "${1-}" != analyse ] || packages="$packages clang-tidy cppcheck"
   [ "${1-}" != all ] || packages="$packages debootstrap dpkg-dev lintian"
 fi
 

@@ -10,7 +10,7 @@
 #               each of its calls failing with six errnos, each of its allocations; ten times the
 #               mutated archives; Numba writing its caches while they are packed
 #   --coverage  the parts unit, cli, hostile, museum and faults, and which lines of lib and formats
-#               they run, with gcovr, in build-coverage
+#               they run, in build-coverage
 #   --analyse   gcc -fanalyzer, clang-tidy and cppcheck: each finding is a failure
 set -eu
 umask 022 # other users, whom some tests become, read what is made here
@@ -72,6 +72,7 @@ give_up() {
 
 install=
 [ "$all" = no ] || install=all
+[ "$only" != analyse ] || install=analyse
 # shellcheck disable=SC2086 # One word or none.
 sh tests/install.sh $install || give_up "the packages that the tests need are not there"
 cmake --preset "$preset" >"$results/log" 2>&1 &&
