@@ -205,6 +205,7 @@ void came_from_clear(struct came_from *c)
     free(c->roots);
     free(c->classes);
     free(c->elsewhere);
+    free(c->makers);
     came_from_clear_zips(c);
     free(c->wrong);
     texts_free(&c->texts);

@@ -11,6 +11,7 @@
 struct came_from_name;
 struct named_class;
 struct named_elsewhere;
+struct named_maker;
 struct came_from_zip;
 struct named_wrong;
 
@@ -43,6 +44,8 @@ struct came_from {
     size_t elsewhere_count;
     struct named_wrong *wrong; /* see judge/named.h; owned */
     size_t wrong_count;
+    struct named_maker *makers; /* see judge/named.h; owned */
+    size_t maker_count;
     struct came_from_zip *zips; /* those of the tree that were looked into; owned */
     size_t zip_count;
     struct texts texts;

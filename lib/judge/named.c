@@ -159,6 +159,7 @@ int named_add(const struct came_from *c, struct named *n, const struct code_name
 void named_clear(struct named *n)
 {
     free(n->globals);
+    imports_clear(&n->imports);
     texts_free(&n->texts);
     *n = (struct named){0};
 }
@@ -258,12 +259,35 @@ static int find_module(const struct came_from *c, const char *path, size_t root,
            !is_compiled_too(c, (const char *)name.data, n + 1, *file);
 }
 
-/* Is MODULE gone from a regular package beneath the directory of the first ROOT bytes of PATH, in
- * which no source makes modules itself? 1, 0 or negative errno. */
+/* Can a file of the first N bytes of DIR, with a slash behind them, make modules itself? A compiled
+ * one may. Told once for each directory. 1, 0 or negative errno. */
+static int makes_modules(struct came_from *c, const char *dir, size_t n, struct wp_error *err)
+{
+    const size_t first = array_first(i, c->count, strncmp(c->paths[i], dir, n) < 0);
+    int r = 0;
+
+    for (size_t i = 0; i < c->maker_count; i++)
+        if (c->makers[i].first == first && c->makers[i].length == n)
+            return c->makers[i].makes;
+    for (size_t i = first; r == 0 && i < c->count && strncmp(c->paths[i], dir, n) == 0; i++)
+        r = is_source(c->paths[i])
+                ? is_dynamic(c, i, err)
+                : path_has_suffix(c->paths[i], ".so") || path_has_suffix(c->paths[i], ".pyd");
+    if (r < 0)
+        return r;
+    if (array_grow(c->makers, c->maker_count) < 0)
+        return error_nomem(err);
+    c->makers[c->maker_count++] = (struct named_maker){first, n, r == 1};
+    return r;
+}
+
+/* Is MODULE gone from a regular package beneath the directory of the first ROOT bytes of PATH,
+ * where nothing beneath the topmost package makes modules itself? 1, 0 or negative errno. */
 static int is_module_gone(struct came_from *c, const char *path, size_t root, const char *module,
                           struct wp_error *err)
 {
     _cleanup_buf_ struct buf name = {0};
+    const size_t top = root + (root > 0);
     size_t n, init;
     int r;
 
@@ -272,7 +296,7 @@ static int is_module_gone(struct came_from *c, const char *path, size_t root, co
     if ((root && (buf_add(&name, path, root) < 0 || buf_add(&name, "/", 1) < 0)) ||
         buf_add(&name, module, strlen(module)) < 0 || buf_add(&name, "", 1) < 0)
         return error_nomem(err);
-    for (char *p = (char *)name.data + root + (root > 0); *p; p++)
+    for (char *p = (char *)name.data + top; *p; p++)
         if (*p == '.')
             *p = '/';
     if (named_is_there(c, &name))
@@ -283,25 +307,55 @@ static int is_module_gone(struct came_from *c, const char *path, size_t root, co
     if (r != 1)
         return r < 0 ? error_nomem(err) : 0;
     r = finds_otherwise(c, (char *)name.data, err);
-    name.data[++n] = '\0'; /* "pkg/" */
-    for (size_t i = place_of(c, (char *)name.data);
-         r == 0 && i < c->count && strncmp(c->paths[i], (char *)name.data, n) == 0; i++)
-        if (is_source(c->paths[i]))
-            r = is_dynamic(c, i, err);
+    if (r == 0)
+        r = makes_modules(c, (char *)name.data, top + strcspn(module, ".") + 1, err);
     return r < 0 ? r : r == 0;
 }
 
-static int note_class(struct came_from *c, const struct named *n, const struct named_global *g,
+/* Is MODULE beneath the directory that the source was imported from? If it is not of the source's
+ * own package, Python may have found another of this name first, unless the source imports it. 1, 0
+ * or negative errno. */
+static int is_of_root(struct came_from *c, struct named *n, const char *module,
+                      struct wp_error *err)
+{
+    const size_t top = strcspn(module, ".");
+    int r = 0;
+
+    if (!n->has_root || !n->module)
+        return 0;
+    if (strncmp(n->module, module, top) == 0 && (!n->module[top] || n->module[top] == '.'))
+        return 1;
+    if (!n->has_imports) {
+        n->has_imports = true;
+        buf_clear(&c->text);
+        r = c->read(c->ctx, n->source, &c->text, err);
+        if (r == 0)
+            r = imports_scan(&n->imports, c->text.data, c->text.size, err);
+    }
+    for (size_t i = 0; i < n->imports.count && r == 0; i++) {
+        const char *name = imports_module(&n->imports, &n->imports.items[i]);
+
+        r = n->imports.items[i].level == 0 && strncmp(name, module, top) == 0 &&
+            (!name[top] || name[top] == '.');
+    }
+    return r;
+}
+
+static int note_class(struct came_from *c, struct named *n, const struct named_global *g,
                       struct wp_error *err)
 {
     struct named_class class = {.cache = n->cache};
     struct named_wrong gone = {n->cache, WP_TYPE_MISSING, n->source, NULL, NULL, false};
-    int r = n->has_root ? find_module(c, c->paths[n->source], n->root, g->module, &class.file) : 0;
+    const char *path = c->paths[n->source];
+    const int beneath = is_of_root(c, n, g->module, err);
+    int r = beneath > 0 ? find_module(c, path, n->root, g->module, &class.file) : 0;
 
+    if (beneath < 0)
+        return beneath;
     if (r < 0)
         return error_nomem(err);
-    if (r == 0 && n->has_root) {
-        r = is_module_gone(c, c->paths[n->source], n->root, g->module, err);
+    if (r == 0 && beneath) {
+        r = is_module_gone(c, path, n->root, g->module, err);
         if (r < 0)
             return r;
         if (r == 1) {
@@ -320,7 +374,7 @@ static int note_class(struct came_from *c, const struct named *n, const struct n
     return 0;
 }
 
-int named_judge(struct came_from *c, const struct named *n, struct wp_error *err)
+int named_judge(struct came_from *c, struct named *n, struct wp_error *err)
 {
     int r = judge_module(c, n, err);
 

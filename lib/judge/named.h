@@ -10,11 +10,15 @@
  * - "__main__" is found by every program. Only code in object mode, which looks its globals up
  *   there, does not run where its source is imported from a package.
  * - A class is gone only where its name is no word of the source at all, which makes no names in
-XX *
+ *   another way, or its module is gone from a package none of whose files makes modules itself.
+ *   Types of NumPy and Numba are theirs; of another package than its own, a source has to import
+ *   it: else what is called so can be somebody else's.
+ *
  * Source: Numba 0.52 to 0.68, core/environment.py (_rebuild_env). */
 
 #include "judge/came_from.h"
 #include "numba/code_names.h"
+#include "numba/imports.h"
 #include "warmpack.h"
 
 struct named_global;
@@ -28,6 +32,8 @@ struct named {
     const char *wrong;            /* a module's name by which the source is not imported, or NULL */
     struct named_global *globals; /* classes and functions, but those of Numba's; owned */
     size_t global_count;
+    struct imports imports; /* of the source, where they have been asked for */
+    bool has_imports;
     struct texts texts;
 };
 
@@ -39,6 +45,12 @@ struct named_wrong {
     const char *name;      /* the module's; or the class's */
     const char *module;    /* that the class is to be in, where that is none of the tree; or NULL */
     bool is_elsewhere;     /* the interpreter lacks it, not the tree */
+};
+
+/* Whether files of a directory make modules themselves. */
+struct named_maker {
+    size_t first, length; /* its first file, and bytes of its name */
+    bool makes;
 };
 
 /* ---- named_elsewhere.c */
@@ -53,7 +65,7 @@ int named_ask_elsewhere(struct came_from *c, struct wp_error *err);
 /* Adds the names of the index itself or of one of its data files. 0 or -ENOMEM. */
 int named_add(const struct came_from *c, struct named *n, const struct code_names *names);
 /* When all have been added. 0 or negative errno. */
-int named_judge(struct came_from *c, const struct named *n, struct wp_error *err);
+int named_judge(struct came_from *c, struct named *n, struct wp_error *err);
 void named_clear(struct named *n);
 
 /* When all indexes have been looked into: fills C->wrong, sorted by cache, one for each. Hands up

@@ -215,6 +215,49 @@ def test_a_class_whose_module_is_gone_is_type_missing(here, me):
     assert statuses(root, me)["k.total"]["status"] == "valid"
 
 
+def test_a_class_of_a_module_that_another_part_of_the_package_makes_is_not_missing(here, me):
+    files = {
+        "pkg/__init__.py": "",
+        "pkg/k.py": TOTAL,
+        "pkg/old/__init__.py": "",
+        "pkg/shapes.py": SHAPES.replace('")', '", module="pkg.old.shapes")'),
+        "pkg/compat.py": "import sys\nfrom . import shapes\n"
+        "sys.modules['pkg.old.shapes'] = shapes\n",
+    }
+    root = write(here / "app", files)
+    call = "import pkg.compat, pkg.k as k, pkg.shapes as s; print(k.total(s.New(1, 2, 3)))"
+    assert run(["-c", call], me, root).stdout == "3\n"
+    done = run(["-c", call], me, root, debug=True)
+    assert LOADED.search(done.stdout) and done.stdout.endswith("\n3\n"), done.stdout
+    assert statuses(root, me)["k.total"]["status"] == "valid"
+
+
+@pytest.mark.parametrize("other", [{}, {"lib/utils/shapes.py": "x = 1\n"}])
+def test_a_class_of_a_package_that_python_finds_elsewhere_first_is_not_missing(here, me, other):
+    """Unless the source imports the package itself: then the tree's is meant."""
+    files = {
+        "lib/pkg/__init__.py": "",
+        "lib/pkg/k.py": TOTAL,
+        "lib/utils/__init__.py": "",
+        "app/utils/__init__.py": "",
+        "app/utils/shapes.py": SHAPES,
+        **other,
+    }
+    root = write(here / "app", files)
+    call = "import pkg.k as k, utils.shapes as s; print(k.total(s.New(1, 2, 3)))"
+    path = "%s:%s" % (root / "app", root / "lib")
+    assert run(["-c", call], me, root, path).stdout == "3\n"
+    done = run(["-c", call], me, root, path, debug=True)
+    assert LOADED.search(done.stdout) and done.stdout.endswith("\n3\n"), done.stdout
+    assert statuses(root, me)["k.total"]["status"] == "valid"
+
+    write(root, {"lib/pkg/k.py": "import utils\n" + TOTAL, "lib/utils/shapes.py": SHAPES})
+    assert run(["-c", call], me, root, root / "lib").stdout == "3\n"
+    write(root, {"lib/utils/shapes.py": "x = 1\n"})
+    assert "no attribute 'New'" in run(["-c", call], me, root, root / "lib").stdout
+    assert "type-missing" in {i["status"] for i in statuses(root, me).values()}
+
+
 @pytest.mark.parametrize(
     "text",
     [
