@@ -93,6 +93,9 @@ static int set_mtime(struct args *a, const char *text)
         return message_usage(options_verb_name(a->verb), "--mtime: '%s' is neither @SECONDS nor %s",
                              text, variable);
     rc = parse_number(a, OPT_MTIME, digits, LONG_MIN, LONG_MAX, &seconds);
+    /* importlib takes a directory of that time for one that it has listed already. */
+    if (seconds == -1)
+        return args_usage(a, "--mtime: in directories of the time @-1 Python finds no modules", "");
     a->mtime_set = true;
     a->mtime = seconds;
     return rc;

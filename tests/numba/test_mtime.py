@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import warmpack
+from harness import PYTHON, warmpack
 from small import run_small, write_small
 
 TIME = 1_700_000_000
@@ -67,6 +67,16 @@ def test_restore_gives_it_to_what_another_tool_unpacked_and_takes_it_back(app, h
         assert run_small(here / "opt/app", me.home) == (3, 0)
 
 
+def test_times_before_1970_load_but_the_one_that_importlib_takes_for_none(app, here, me):
+    warmpack("extract", "--mtime", "@-2", "-f", here / "in-tree.tgz", "-C", here / "opt",
+             home=me.home)
+    assert run_small(here / "opt/app", me.home) == (3, 0)
+    os.utime(here / "opt/app/pkg", (-1, -1))
+    done = subprocess.run([PYTHON, "-B", "-c", "import pkg.k"], cwd=here / "opt/app",
+                          capture_output=True, text=True)
+    assert "No module named 'pkg.k'" in done.stderr
+
+
 def test_if_needed_knows_the_time_that_was_wished(app, here, me):
     words = ("extract", "--if-needed", "-f", here / "in-tree.tgz", "-C", here / "opt", "--mtime")
     for time, nothing in (TIME, False), (TIME, True), (TIME + 1, False):
@@ -78,6 +88,7 @@ def test_if_needed_knows_the_time_that_was_wished(app, here, me):
 @pytest.mark.parametrize("words, why", [
     (["--mtime", "yesterday"], "neither @SECONDS nor SOURCE_DATE_EPOCH"),
     (["--mtime", "@1.5"], "is not a number"),
+    (["--mtime", "@-1"], "Python finds no modules"),
     (["--mtime", "SOURCE_DATE_EPOCH"], "the environment has no SOURCE_DATE_EPOCH"),
     (["--mtime", "@1", "--restamp", "never"], "--restamp auto"),
     (["--mtime", "@1", "-O"], "excludes --mtime"),
