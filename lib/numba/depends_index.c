@@ -39,10 +39,12 @@ static size_t key_size(const char *path)
     return 0;
 }
 
+/* Of wheels, those for any platform: no compiled module can be imported from a zip. The others lie
+ * there to be installed. */
 bool depends_is_zip(const char *path)
 {
     return path_has_suffix(path, ".zip") || path_has_suffix(path, ".egg") ||
-           path_has_suffix(path, ".whl") || path_has_suffix(path, ".pyz");
+           path_has_suffix(path, "-any.whl") || path_has_suffix(path, ".pyz");
 }
 
 bool depends_is_module(const char *path)

@@ -126,6 +126,22 @@ def test_code_that_came_from_a_zip_is_not_used_with_another_zip(name, here, me, 
     assert_outdated(app, me, "app/" + name)
 
 
+def test_wheels_of_compiled_code_that_lie_in_the_tree_are_not_imported_from(here, me):
+    """They are there to be installed, and others may come at any time."""
+    app = here / "build" / "app"
+    (app / "wheels").mkdir(parents=True)
+    (app / "high.py").write_text(HIGH)
+    (here / "venv/pkg").mkdir(parents=True)
+    (here / "venv/pkg/__init__.py").write_text("")
+    (here / "venv/pkg/low.py").write_text(STEP % (1, 10))
+    wheel = app / "wheels" / "pkg-1-cp311-cp311-manylinux_2_17_x86_64.whl"
+    write_zip(wheel, {"pkg/__init__.py": "", "pkg/low.py": STEP % (1, 10), "pkg/_c.so": ""})
+    assert run_total(app, "high", me.home, here / "venv") == (12, 0, 1)
+    write_zip(wheel, {"pkg/__init__.py": "", "pkg/low.py": STEP % (2, 20), "pkg/_c.so": ""})
+    assert run_total(app, "high", me.home, here / "venv") == (12, 1, 0)
+    assert warmpack("verify", app.parent, home=me.home).counts == (1, 1)
+
+
 if facts().zip_sources:
 
     def test_code_of_a_zip_that_came_from_outside_is_not_used_with_what_was_edited(
