@@ -20,6 +20,10 @@
 
 enum { PIECE = 1 << 20, RECORD = 20 * TAR_BLOCK };
 
+/* Of files around the layer: what the field of a header holds. A record for a later one would make
+ * the headers before the layer longer than the room that was left for them. */
+#define LATEST_TIME INT64_C(077777777777)
+
 static void free_sha(struct sha256 **s)
 {
     sha256_free(*s);
@@ -69,7 +73,8 @@ static int patch_head(struct oci_put *p, const struct oci_made *made, const char
     if (r < 0)
         return r;
     if (b.size != OCI_LAYER_AT)
-        return error_set(err, ERANGE, p->out->name, "cannot be written: a time does not fit");
+        return error_set(err, ERANGE, p->out->name,
+                         "cannot be written: its first headers do not fit");
     memcpy(&h, b.data + b.size - TAR_BLOCK, sizeof h);
     tar_put_number(h.size, sizeof h.size, (int64_t)made->size);
     tar_put_checksum(&h);
@@ -147,7 +152,8 @@ int oci_put_begin(struct oci_put *p, struct output *out, const struct oci_made *
     char path[OCI_BLOB_PATH];
     int r;
 
-    *p = (struct oci_put){.out = out, .known = json_object(), .time = time};
+    *p = (struct oci_put){
+        .out = out, .known = json_object(), .time = time < LATEST_TIME ? time : LATEST_TIME};
     r = p->known ? note(p, made->layer, err) : error_nomem(err);
     if (r < 0)
         return r;

@@ -198,6 +198,28 @@ bool unpack_has_earlier(const struct unpack *unpack)
     return !unpack->is_again && (unpack->o->from || unpack->o->replace);
 }
 
+/* Finds which files the earlier tree has, and what the archive's are called. 1: several of those
+ * get one name, so that none is taken. 0 or negative errno. */
+static int begin(struct earlier *x, struct wp_error *err)
+{
+    struct unpack *unpack = x->unpack;
+    const size_t all = unpack->manifest.entry_count;
+    int r;
+
+    unpack->earlier.taken = calloc(all + 1, sizeof *unpack->earlier.taken);
+    unpack->earlier.wanted = calloc(all + 1, sizeof *unpack->earlier.wanted);
+    if (!unpack->earlier.taken || !unpack->earlier.wanted)
+        return error_nomem(err);
+    r = find_earlier(x, err);
+    if (r < 0 || !x->path_count)
+        return r;
+    r = name_files(x, err);
+    if (r < 0 || !unpack->o->strip_components)
+        return r;
+    r = have_same_names(x);
+    return r < 0 ? error_nomem(err) : r;
+}
+
 int unpack_take_earlier(struct unpack *unpack, struct wp_error *err)
 {
     struct earlier x = {.unpack = unpack, .trees.fd = -1};
@@ -213,14 +235,7 @@ int unpack_take_earlier(struct unpack *unpack, struct wp_error *err)
                    unpack->o->from);
         return 0;
     }
-    unpack->earlier.taken = calloc(unpack->manifest.entry_count + 1, sizeof *unpack->earlier.taken);
-    unpack->earlier.wanted =
-        calloc(unpack->manifest.entry_count + 1, sizeof *unpack->earlier.wanted);
-    r = unpack->earlier.taken && unpack->earlier.wanted ? find_earlier(&x, err) : error_nomem(err);
-    if (r == 0 && x.path_count)
-        r = name_files(&x, err);
-    if (r == 0 && x.path_count && unpack->o->strip_components)
-        r = have_same_names(&x);
+    r = begin(&x, err);
     if (r == 0 && x.path_count)
         r = earlier_copy_files(&x, err);
     if (r >= 0 && x.path_count)
@@ -247,18 +262,12 @@ static void look_at_sizes(struct earlier *x)
 int unpack_expect_earlier(struct unpack *unpack, struct wp_error *err)
 {
     struct earlier x = {.unpack = unpack, .trees.fd = -1};
-    int r = find_earlier(&x, err);
+    int r = begin(&x, err);
 
-    unpack->earlier.taken = calloc(unpack->manifest.entry_count + 1, 1);
-    unpack->earlier.wanted = calloc(unpack->manifest.entry_count + 1, 1);
-    if (!unpack->earlier.taken || !unpack->earlier.wanted)
-        r = error_nomem(err);
-    if (r == 0)
-        r = name_files(&x, err);
-    if (r == 0) {
+    if (r == 0 && x.path_count)
         look_at_sizes(&x);
+    if (r >= 0 && x.path_count)
         r = expect(&x, err);
-    }
     clear(&x);
     return r;
 }

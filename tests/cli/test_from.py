@@ -363,6 +363,28 @@ def test_what_needs_tells_is_enough(warmpack, tmp_path, versions, form):
     assert needs(warmpack, archive)[0][0] == 0  # without an earlier tree: all
 
 
+def test_needs_tells_all_where_two_files_get_one_name(warmpack, tmp_path, versions):
+    """Then nothing is taken from the earlier tree, as the last of them counts."""
+    write(tmp_path / "2/app/small/large00.so", b"the last", ns=TIME)
+    archive = tmp_path / pack(warmpack, "tgz")
+    words = ("--from", "old", "--strip-components", "2")
+    part = with_holes(archive, needs(warmpack, archive, *words))
+    warmpack.ok("extract", "-qf", part, "-C", "new", *words)
+    warmpack.ok("extract", "-qf", archive, "-C", "whole", *words[2:])
+    assert_same(look(tmp_path / "whole"), look(tmp_path / "new"))
+    assert (tmp_path / "new/large00.so").read_bytes() == b"the last"
+
+
+def test_needs_tells_all_where_the_earlier_tree_has_no_content(warmpack, tmp_path, versions):
+    write(tmp_path / "bare/app/empty", b"")
+    warmpack.ok("seal", "-q", "bare")
+    archive = tmp_path / pack(warmpack, "tgz")
+    words = ("--from", "bare", "app/lib/large1*")
+    part = with_holes(archive, needs(warmpack, archive, *words))
+    warmpack.ok("extract", "-qf", part, "-C", "new", *words)
+    assert len(list((tmp_path / "new/app/lib").iterdir())) == 2
+
+
 @pytest.mark.parametrize("form", ("tgz", "tar.zst"))
 def test_a_hole_is_never_taken_for_content(warmpack, tmp_path, versions, form):
     """Where the earlier tree turns out to be other than its manifest says."""

@@ -102,6 +102,22 @@ def test_the_same_tree_gives_the_same_image_in_every_form(warmpack, app, tmp_pat
             "SOURCE_DATE_EPOCH")
 
 
+def test_times_that_no_header_of_a_tar_holds(warmpack, tmp_path):
+    """Of a file, and of the image: those around the layer are then the latest that one holds."""
+    late = 9_000_000_000
+    write(tmp_path / "late/a", b"late", ns=late * 10**9)
+    warmpack.ok("create", "-qf", "late.oci.tar", "late")
+    warmpack.ok("create", "-qf", "dated.oci.tar", "late", env={"SOURCE_DATE_EPOCH": "99999999999"})
+    for name, year in (("late", "2255-"), ("dated", "5138-")):
+        image = Layout(tmp_path / f"{name}.oci.tar")
+        assert image.config["created"].startswith(year)
+        assert late in [m.mtime for m in members(gzip.decompress(image.layers[0]))]
+    with tarfile.open(tmp_path / "late.oci.tar") as outer:
+        assert {m.mtime for m in outer} == {0o77777777777}
+    warmpack.ok("extract", "-qf", "late.oci.tar", "-C", "new")
+    assert (tmp_path / "new/late/a").stat().st_mtime == late
+
+
 def test_one_gzip_member_and_levels(warmpack, app, tmp_path):
     warmpack.ok("create", "-qf", "one.oci", "--gzip-members", "one", "--level", "1", "app")
     layer = Layout(tmp_path / "one.oci").layers[0]
