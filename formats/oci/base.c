@@ -46,9 +46,33 @@ static void keep_platform(struct oci_names *n, const struct oci_platform *wanted
     n->count = kept;
 }
 
-static int choose(struct oci_names *n, const char *name, const char *ref,
+/* What is no image, such as a signature of one, goes. What cannot be read stays, and is told of. */
+static int keep_images(struct oci_names *n, const struct oci_store *s, struct wp_error *err)
+{
+    size_t kept = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < n->count; i++) {
+        struct oci_image image;
+        int is = r < 0 ? r : oci_image_read(&image, s, &n->items[i], false, NULL);
+
+        if (is == 0)
+            oci_image_clear(&image);
+        if (is == -ENOMEM)
+            r = error_nomem(err);
+        if (is == -EMEDIUMTYPE)
+            free(n->items[i].digest);
+        else
+            n->items[kept++] = n->items[i];
+    }
+    n->count = kept;
+    return r;
+}
+
+static int choose(struct oci_names *n, const struct oci_store *s, const char *ref,
                   const struct oci_platform *wanted, struct wp_error *err)
 {
+    const char *name = s->name;
     struct oci_platform here;
     char text[OCI_PLATFORM_TEXT] = "";
 
@@ -64,6 +88,10 @@ static int choose(struct oci_names *n, const char *name, const char *ref,
     }
     if (!n->count)
         return error_set(err, 0, name, "no image in it is for %s", text);
+    if (n->count > 1 && keep_images(n, s, err) < 0)
+        return -ENOMEM;
+    if (!n->count)
+        return error_set(err, 0, name, "there is no image in it");
     if (n->count > 1)
         return error_set(err, 0, name, "holds %zu images: name one by LAYOUT:REF, or --platform",
                          n->count);
@@ -90,7 +118,7 @@ int oci_base_open(struct oci_base *out, const struct wp_image_options *o, struct
     if (r == 1)
         r = oci_names_read(&names, &out->store, ref, err);
     if (r == 0)
-        r = choose(&names, out->name, ref, o->platform ? &wanted : NULL, err);
+        r = choose(&names, &out->store, ref, o->platform ? &wanted : NULL, err);
     if (r == 0)
         r = oci_image_read(&out->image, &out->store, &names.items[0], true, err);
     oci_names_clear(&names);

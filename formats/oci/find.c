@@ -79,9 +79,10 @@ static int is_ours(const struct oci_store *s, const json_t *d, const struct form
 
 /* What was chosen so far. */
 struct found {
-    json_t *layer; /* a descriptor; owned */
-    bool is_here;  /* it is for a system like this one */
-    size_t others; /* for which that is as true */
+    json_t *layer;           /* a descriptor; owned */
+    bool is_here;            /* it is for a system like this one */
+    size_t others;           /* for which that is as true */
+    struct wp_error missing; /* the first image that the index names and the layout has not */
 };
 
 static void take(struct found *f, json_t *layer, bool is_here)
@@ -95,18 +96,28 @@ static void take(struct found *f, json_t *layer, bool is_here)
     if (f->layer && f->is_here >= is_here)
         return;
     json_decref(f->layer);
-    *f = (struct found){.layer = json_incref(layer), .is_here = is_here};
+    f->layer = json_incref(layer);
+    f->is_here = is_here;
+    f->others = 0;
 }
 
-/* The last of the image's layers that is one. */
+/* The last of the image's layers that is one. Who takes images for some systems alone keeps the
+ * index that names those for the others. */
 static int look_into(struct found *f, const struct oci_store *s, const struct oci_named *named,
                      const struct format_open_options *o, struct wp_error *err)
 {
     struct oci_platform here;
     struct oci_image image;
+    struct wp_error why = {0};
     json_t *layers;
-    int r = oci_image_read(&image, s, named, false, err);
+    int r = oci_image_read(&image, s, named, false, &why);
 
+    if (r == -ENOENT && !f->missing.code)
+        f->missing = why;
+    if (r == -ENOENT || r == -EMEDIUMTYPE)
+        return 0;
+    if (r < 0 && err && !err->code)
+        *err = why;
     if (r < 0)
         return r;
     layers = oci_image_layers(&image);
@@ -130,6 +141,10 @@ static int look(struct found *f, const struct oci_store *s, const struct format_
     for (size_t i = 0; i < names.count && r == 0; i++)
         r = look_into(f, s, &names.items[i], o, err);
     oci_names_clear(&names);
+    if (r == 0 && !f->layer && f->missing.code) {
+        *err = f->missing;
+        r = -ENOENT;
+    }
     if (r == 0 && f->others)
         r = error_set(err, 0, o->name,
                       "holds %zu images with trees of warmpack's: \"skopeo copy\" "

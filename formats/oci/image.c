@@ -2,6 +2,7 @@
 
 #include "image.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -233,31 +234,37 @@ json_t *oci_image_layers(const struct oci_image *i)
     return json_object_get(i->manifest, "layers");
 }
 
+/* Layouts hold signatures and lists of parts, too, each with a manifest like that of an image. */
+static int is_no_image(const struct oci_image *image, const struct oci_store *s, const char *what,
+                       const json_t *of, struct wp_error *err)
+{
+    error_set(err, 0, s->name, "%s in it is no image: %s is of type '%.80s'", image->digest, what,
+              text_of(of, "mediaType"));
+    return -EMEDIUMTYPE;
+}
+
 static int check_manifest(const struct oci_image *image, const struct oci_store *s,
                           struct wp_error *err)
 {
     const json_t *layers = oci_image_layers(image), *d;
+    const json_t *config = json_object_get(image->manifest, "config");
     size_t i;
     int r;
 
     if (!json_is_array(layers) || json_array_size(layers) > MOST_LAYERS)
         return error_set(err, 0, s->name, "the manifest %s in it has no list of layers",
                          image->digest);
-    if (!is_one_of(text_of(json_object_get(image->manifest, "config"), "mediaType"),
-                   OCI_CONFIG_TYPE, DOCKER "container.image.v1+json"))
-        return error_set(
-            err, 0, s->name, "%s in it is no image: its configuration is of type '%.80s'",
-            image->digest, text_of(json_object_get(image->manifest, "config"), "mediaType"));
+    if (!is_one_of(text_of(config, "mediaType"), OCI_CONFIG_TYPE, DOCKER "container.image.v1+json"))
+        return is_no_image(image, s, "its configuration", config, err);
     json_array_foreach(layers, i, d)
     {
         r = check_descriptor(s, d, err);
         if (r < 0)
             return r;
         if (!oci_layer_type(d))
-            return error_set(err, 0, s->name, "a layer in it is of type '%.80s', which is none",
-                             text_of(d, "mediaType"));
+            return is_no_image(image, s, "a layer of it", d, err);
     }
-    return check_descriptor(s, json_object_get(image->manifest, "config"), err);
+    return check_descriptor(s, config, err);
 }
 
 static int check_config(const struct oci_image *image, const struct oci_store *s,

@@ -36,7 +36,8 @@ struct oci_image {
     json_t *config;               /* owned; NULL: not asked for */
     struct oci_platform platform; /* with config */
 };
-/* The image that NAMED names. WITH_CONFIG: and what its configuration says of its layers fits. */
+/* The image that NAMED names. WITH_CONFIG: and what its configuration says of its layers fits.
+ * -EMEDIUMTYPE: it is something else, such as a signature; -ENOENT: it is not in the layout. */
 int oci_image_read(struct oci_image *out, const struct oci_store *s, const struct oci_named *named,
                    bool with_config, struct wp_error *err);
 void oci_image_clear(struct oci_image *i);

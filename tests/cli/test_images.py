@@ -287,6 +287,36 @@ def test_damage_is_told(warmpack, packed, tmp_path):
     refused(warmpack("list", "-f", "img"), "index.json")
 
 
+def others(path):
+    """Descriptors of a signature and of a list of parts in the layout PATH, as cosign and BuildKit
+    put them, and of an image for another system that is not in it."""
+    empty = {"mediaType": "application/vnd.oci.empty.v1+json", **images.put(path, b"{}")}
+    signature = "application/vnd.dev.cosign.simplesigning.v1+json"
+    absent = images.image(path, names=("absent",), architecture="s390x")
+    (path / "blobs/sha256" / absent["digest"][7:]).unlink()
+    return (images.image(path, names=("s",), types={"s": signature}),
+            images.image(path, names=("p",), manifest={"config": empty}),
+            {**absent, "platform": {"os": "linux", "architecture": "s390x"}})
+
+
+def test_what_is_no_image_is_passed_over(warmpack, app, packed, tmp_path):
+    index = json.loads((tmp_path / "img/index.json").read_text())
+    images.layout(tmp_path / "img", *others(tmp_path / "img"), *index["manifests"])
+    names = warmpack.ok("list", "-f", "img").stdout
+    trees.run("tar", "-cf", "more.tar", "-C", "img", ".", cwd=tmp_path)
+    assert names == warmpack.ok("list", "-f", "more.tar").stdout
+    assert b"app/" in names and b"index.json" not in names
+    write(tmp_path / "more/file", b"")
+    for base in ("img", "more.tar"):
+        warmpack.ok("create", "-qf", base + ".oci", "--base", base, "more")
+        assert len(Layout(tmp_path / (base + ".oci")).layers) == 2
+    images.layout(tmp_path / "none", *others(tmp_path / "none"))
+    refused(warmpack("list", "-f", "none"), "none", "is missing in it")
+    images.layout(tmp_path / "none", *others(tmp_path / "none")[:2])
+    refused(warmpack("list", "-f", "none"), "none: not an archive", "layer")
+    refused(warmpack("create", "-qf", "x.oci", "--base", "none", "more"), "there is no image")
+
+
 def test_images_for_several_systems(warmpack, app, packed, tmp_path):
     """The one for this machine is read; where none is, or several are, nobody guesses."""
     index = json.loads((tmp_path / "img/index.json").read_text())
