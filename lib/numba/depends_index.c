@@ -135,10 +135,18 @@ static void mark_installed(struct depends_index *x)
     }
 }
 
+/* Wheels in a directory without sources, such as dist or wheelhouse, are there to be installed. */
+static bool is_imported_from(struct depends_index *x, const char *path)
+{
+    return depends_is_zip(path) &&
+           (!path_has_suffix(path, ".whl") ||
+            x->dirs[depends_index_dir(x, path, depends_parent(path, strlen(path)))].sources);
+}
+
 static int add_zips(struct depends_index *x)
 {
     for (size_t i = 0; i < x->tree->count; i++)
-        if (depends_is_zip(x->tree->paths[i]) &&
+        if (is_imported_from(x, x->tree->paths[i]) &&
             depends_add(x->zips, x->zip_count, (uint32_t)i) < 0)
             return -ENOMEM;
     return 0;
@@ -154,10 +162,17 @@ static int add_dirs(struct depends_index *x)
         r = add_dir(x, m->key, depends_parent(m->key, m->size));
     }
     /* A script counts too, even if its name cannot be that of a module. */
-    for (size_t i = 0; r == 0 && i < x->tree->count; i++)
-        if (path_has_suffix(x->tree->paths[i], ".py") || depends_is_zip(x->tree->paths[i]))
-            r = add_dir(x, x->tree->paths[i],
-                        depends_parent(x->tree->paths[i], strlen(x->tree->paths[i])));
+    for (size_t i = 0; r == 0 && i < x->tree->count; i++) {
+        const char *path = x->tree->paths[i];
+        const size_t size = depends_parent(path, strlen(path));
+        const bool source = path_has_suffix(path, ".py");
+
+        if (!source && !depends_is_zip(path))
+            continue;
+        r = add_dir(x, path, size);
+        if (r == 0 && source)
+            x->dirs[depends_index_dir(x, path, size)].sources = true;
+    }
     if (r < 0)
         return r;
     mark_installed(x);

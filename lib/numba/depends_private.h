@@ -25,6 +25,7 @@ struct depends_dir {
     bool regular;   /* has an __init__ */
     bool installed; /* where packages are installed: site-packages, or one with *.dist-info */
     bool root;      /* modules are imported from here */
+    bool sources;   /* has some */
 };
 
 /* A module or directory that "import NAME" can mean, beneath a root. */

@@ -126,15 +126,20 @@ def test_code_that_came_from_a_zip_is_not_used_with_another_zip(name, here, me, 
     assert_outdated(app, me, "app/" + name)
 
 
-def test_wheels_of_compiled_code_that_lie_in_the_tree_are_not_imported_from(here, me):
-    """They are there to be installed, and others may come at any time."""
+@pytest.mark.parametrize("name", [
+    "pkg-1-cp311-cp311-manylinux_2_17_x86_64.whl",
+    "wheels/pkg-1-py3-none-any.whl",
+])
+def test_wheels_that_lie_in_the_tree_to_be_installed_are_not_imported_from(name, here, me):
+    """Those of compiled code cannot be, and others may come at any time into a directory that has
+    no sources."""
     app = here / "build" / "app"
     (app / "wheels").mkdir(parents=True)
     (app / "high.py").write_text(HIGH)
     (here / "venv/pkg").mkdir(parents=True)
     (here / "venv/pkg/__init__.py").write_text("")
     (here / "venv/pkg/low.py").write_text(STEP % (1, 10))
-    wheel = app / "wheels" / "pkg-1-cp311-cp311-manylinux_2_17_x86_64.whl"
+    wheel = app / name
     write_zip(wheel, {"pkg/__init__.py": "", "pkg/low.py": STEP % (1, 10), "pkg/_c.so": ""})
     assert run_total(app, "high", me.home, here / "venv") == (12, 0, 1)
     write_zip(wheel, {"pkg/__init__.py": "", "pkg/low.py": STEP % (2, 20), "pkg/_c.so": ""})
