@@ -186,19 +186,20 @@ void wp_format_levels(const struct wp_format *f, int *min, int *max)
 
 /* ---- Recognising an archive -------------------------------------------------------------- */
 
-/* The start of an archive: enough for a tar header. */
+/* The start of an archive: enough for a tar header, or two where there is no way back. */
 struct start {
-    unsigned char data[TAR_BLOCK];
+    unsigned char data[2 * TAR_BLOCK];
     size_t size;
 };
 
-static int read_start(int fd, struct start *s, const struct format_open_options *o,
+/* Up to WANTED bytes of it. */
+static int read_start(int fd, struct start *s, size_t wanted, const struct format_open_options *o,
                       struct wp_error *err)
 {
-    while (s->size < sizeof(s->data)) {
+    while (s->size < wanted) {
         if (file_wait(fd, POLLIN, context_interrupted(o->context)) < 0)
             return error_set(err, EINTR, o->name, "cannot read");
-        ssize_t n = read(fd, s->data + s->size, sizeof(s->data) - s->size);
+        ssize_t n = read(fd, s->data + s->size, wanted - s->size);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -217,7 +218,7 @@ static bool begins_with(const struct start *s, const char *magic, size_t n)
 
 static bool is_tar(const struct start *s)
 {
-    return s->size == TAR_BLOCK &&
+    return s->size >= TAR_BLOCK &&
            (tar_checksum_fits((const struct tar_header *)s->data) || tar_is_zero_block(s->data));
 }
 
@@ -365,10 +366,12 @@ static int open_archive(struct format_reader **out, int fd, const struct format_
     int rc;
 
     in.is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && lseek(fd, 0, SEEK_CUR) == 0;
-    rc = read_start(fd, &s, o, err);
+    rc = read_start(fd, &s, TAR_BLOCK, o, err);
+    if (rc == 0 && is_tar(&s) && !in.is_file)
+        rc = read_start(fd, &s, sizeof s.data, o, err);
     if (rc < 0)
         return rc;
-    if (is_tar(&s) && oci_may_begin(s.data)) {
+    if (is_tar(&s) && oci_may_begin(s.data, s.size)) {
         rc = open_image_tar(out, &owned, &in.is_file, &s, o, err);
         if (rc != 0)
             return rc < 0 ? rc : 0;

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "oci.h"
 #include "tar/pax.h"
 #include "tar/tar_header.h"
 
@@ -50,14 +51,22 @@ static char *header_name(const struct tar_header *h)
     return clean_name(h->name, strnlen(h->name, sizeof h->name));
 }
 
-bool oci_may_begin(const void *block)
+bool oci_may_begin(const unsigned char *start, size_t size)
 {
-    const struct tar_header *h = block;
+    /* The last two are what Docker puts beside a layout. */
+    static const char *const names[] = {"blobs", LAYOUT_FILE, "index.json", "manifest.json",
+                                        "repositories"};
+    const struct tar_header *h = (const struct tar_header *)start;
     _cleanup_free_ char *name = tar_checksum_fits(h) ? header_name(h) : NULL;
 
-    return name &&
-           (!*name || !strcmp(name, ".") || !strcmp(name, "blobs") || !strncmp(name, "blobs/", 6) ||
-            !strcmp(name, LAYOUT_FILE) || !strcmp(name, "index.json"));
+    if (!name)
+        return false;
+    if (!*name || !strcmp(name, "."))
+        return size < (size_t)2 * TAR_BLOCK || oci_may_begin(start + TAR_BLOCK, TAR_BLOCK);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i]))
+            return true;
+    return strncmp(name, "blobs/", 6) == 0;
 }
 
 static int compare_members(const void *a, const void *b)

@@ -22,8 +22,6 @@ struct oci_file {
     uint64_t offset, size;
 };
 
-/* Could a tar be that of a layout whose first header is BLOCK (512 bytes)? */
-bool oci_may_begin(const void *block);
 /* Takes FD over, also on failure: 1; 0: it holds no layout, and the store is to be closed all the
  * same; negative errno. */
 int oci_store_open(struct oci_store *s, int fd, const char *name, struct wp_error *err);

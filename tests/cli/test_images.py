@@ -275,6 +275,19 @@ def test_a_layout_of_others_is_the_tar_that_it_is(warmpack, tmp_path):
     refused(warmpack("list", "-f", "no"), "no: cannot read", "directory")
 
 
+def test_a_tar_of_no_layout_comes_through_a_pipe_as_it_is_read(warmpack, app, packed, tmp_path):
+    """Also one of ".", as layouts are packed: it is not kept in a file to find out. One of a layout
+    is."""
+    def listed(*words):
+        tar = trees.run("tar", "-c", *words, cwd=tmp_path)
+        return warmpack("list", "-f", "-", stdin=tar, env={"TMPDIR": str(tmp_path / "none")})
+
+    for words in (("app",), ("-C", "app", "."), ("--format=pax", "-C", "app", ".")):
+        told = listed(*words)
+        assert told.returncode == 0 and b"k.py" in told.stdout, told.stderr
+    refused(listed("-C", "img", "."), "temporary file")
+
+
 def test_damage_is_told(warmpack, packed, tmp_path):
     blobs = tmp_path / "img/blobs/sha256"
     layer = max(blobs.iterdir(), key=lambda p: len(p.read_bytes()))
