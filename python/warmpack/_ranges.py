@@ -99,7 +99,7 @@ def _partly_fetched(url: str, words: Sequence[str], beside: Optional[str],
         try:
             with telling(url):
                 size = filesystem.info(path).get("size")
-            if not size or size < LEAST:
+            if not isinstance(size, int) or size < LEAST:  # some stores say nothing, or a text
                 raise _Unfit
             with telling(url, _Unfit):
                 _fetch_needed(_Parts(filesystem, path, size, str(file)), words, env, program)

@@ -3,6 +3,7 @@
 import collections
 import functools
 import http.server
+import importlib
 import os
 import random
 import re
@@ -195,6 +196,17 @@ def test_a_store_is_asked_for_the_parts(s3, large, monkeypatch, tmp_path):
     monkeypatch.setattr(_ranges, "fetched", None)  # all of it
     warmpack.extract("s3://bucket/large/app.tgz", tmp_path / "old", replace=True)
     assert contents(tmp_path / "old") == contents(tmp_path / "2")
+
+
+@pytest.mark.parametrize("size", ("12000000", None, 12e6))
+def test_all_is_fetched_where_a_store_gives_no_number_for_the_size(large, size, monkeypatch,
+                                                                   tmp_path):
+    memory = importlib.import_module("fsspec").filesystem("memory")
+    memory.pipe_file("/app.tgz", large(".tgz")[1].read_bytes())
+    monkeypatch.setattr(type(memory), "info", lambda *_, **__: {
+        "name": "/app.tgz", "type": "file", "size": size})
+    warmpack.extract("memory://app.tgz", tmp_path / "new", from_tree=tmp_path / "old")
+    assert contents(tmp_path / "new") == contents(tmp_path / "2")
 
 
 @pytest.mark.parametrize("web", (Ranges, Whole), indirect=True, ids=("ranges", "whole"))
