@@ -312,18 +312,16 @@ static int is_module_gone(struct came_from *c, const char *path, size_t root, co
     return r < 0 ? r : r == 0;
 }
 
-/* Is MODULE beneath the directory that the source was imported from? If it is not of the source's
- * own package, Python may have found another of this name first, unless the source imports it. 1, 0
- * or negative errno. */
-static int is_of_root(struct came_from *c, struct named *n, const char *module,
-                      struct wp_error *err)
+/* Does the source mean MODULE itself: is it of its own package, or of one that it imports? If not,
+ * the program has given it a class, and may have found another package of this name first. 1, 0 or
+ * negative errno. */
+static int is_meant(struct came_from *c, struct named *n, const char *module, struct wp_error *err)
 {
     const size_t top = strcspn(module, ".");
     int r = 0;
 
-    if (!n->has_root || !n->module)
-        return 0;
-    if (strncmp(n->module, module, top) == 0 && (!n->module[top] || n->module[top] == '.'))
+    if (n->module && strncmp(n->module, module, top) == 0 &&
+        (!n->module[top] || n->module[top] == '.'))
         return 1;
     if (!n->has_imports) {
         n->has_imports = true;
@@ -347,14 +345,14 @@ static int note_class(struct came_from *c, struct named *n, const struct named_g
     struct named_class class = {.cache = n->cache};
     struct named_wrong gone = {n->cache, WP_TYPE_MISSING, n->source, NULL, NULL, false};
     const char *path = c->paths[n->source];
-    const int beneath = is_of_root(c, n, g->module, err);
-    int r = beneath > 0 ? find_module(c, path, n->root, g->module, &class.file) : 0;
+    int r = n->has_root || c->python ? is_meant(c, n, g->module, err) : 0;
 
-    if (beneath < 0)
-        return beneath;
+    if (r <= 0)
+        return r;
+    r = n->has_root ? find_module(c, path, n->root, g->module, &class.file) : 0;
     if (r < 0)
         return error_nomem(err);
-    if (r == 0 && beneath) {
+    if (r == 0 && n->has_root) {
         r = is_module_gone(c, path, n->root, g->module, err);
         if (r < 0)
             return r;

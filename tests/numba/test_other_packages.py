@@ -163,3 +163,22 @@ def test_a_class_that_another_package_lost_is_type_missing_to_who_asks(tree, her
         env=environment(me.home, PYTHONPATH="%s:%s" % (tree.parent, here / "site")), cwd=me.home,
         text=True, stderr=subprocess.PIPE, check=False)  # fmt: skip
     assert "AttributeError" in caught.stderr and "Pair" in caught.stderr
+
+
+def test_a_class_that_the_program_has_from_a_package_of_its_own_is_not_missing(tree, here, me):
+    """The interpreter has another package of that name, which the source does not import."""
+    package = here / "site" / "utils"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (here / "own" / "utils").mkdir(parents=True)
+    (here / "own" / "utils" / "__init__.py").write_text("")
+    (here / "own" / "utils" / "pairs.py").write_text(FAST % 1)
+    call = "import app.k, utils.pairs as p; print(app.k.total(p.Pair(1, 2)))"
+    for saved in 1, 0:
+        done = subprocess.run(
+            [PYTHON, "-B", "-c", call],
+            env=environment(me.home, NUMBA_DEBUG_CACHE=1, PYTHONPATH="%s:%s:%s" % (
+                here / "own", tree.parent, here / "site")),
+            cwd=me.home, text=True, stdout=subprocess.PIPE, check=True)  # fmt: skip
+        assert done.stdout.endswith("\n4\n") and done.stdout.count("data saved to") == saved
+    assert ask(here, me, "verify", "--python", PYTHON, tree).counts == (1, 1)
