@@ -14,9 +14,9 @@
  * package's __init__, it takes other packages of that name: it may extend its path.
  * - Of a package that a source has a name for, each module counts that it uses as an attribute:
  * somebody else may have loaded it. What is installed is left out of both of these.
- * - A zip, an egg, a zipapp, or a wheel for any platform that lies beside sources, imports what any
- *   source in it does: who imports a name that is a module at its top, and that none of the tree's
- *   files is, depends on it.
+ * - A zip, an egg, and beside sources a zipapp or a wheel for any platform, imports what any source
+ *   in it does: who imports a name that is a module at its top, and that none of the tree's files
+ *   is, depends on it.
  * - Compiled modules (.so, .pyd, .pyc) count by name and lead nowhere. Stubs (.pyi) do not count.
  */
 

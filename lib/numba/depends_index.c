@@ -135,11 +135,12 @@ static void mark_installed(struct depends_index *x)
     }
 }
 
-/* Wheels in a directory without sources, such as dist or wheelhouse, are there to be installed. */
+/* In a directory without sources, such as dist or wheelhouse, wheels are there to be installed, and
+ * applications to be run. */
 static bool is_imported_from(struct depends_index *x, const char *path)
 {
     return depends_is_zip(path) &&
-           (!path_has_suffix(path, ".whl") ||
+           (!(path_has_suffix(path, ".whl") || path_has_suffix(path, ".pyz")) ||
             x->dirs[depends_index_dir(x, path, depends_parent(path, strlen(path)))].sources);
 }
 

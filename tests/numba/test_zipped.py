@@ -129,10 +129,11 @@ def test_code_that_came_from_a_zip_is_not_used_with_another_zip(name, here, me, 
 @pytest.mark.parametrize("name", [
     "pkg-1-cp311-cp311-manylinux_2_17_x86_64.whl",
     "wheels/pkg-1-py3-none-any.whl",
+    "wheels/bundle.pyz",
 ])
-def test_wheels_that_lie_in_the_tree_to_be_installed_are_not_imported_from(name, here, me):
-    """Those of compiled code cannot be, and others may come at any time into a directory that has
-    no sources."""
+def test_what_lies_in_the_tree_to_be_installed_or_run_is_not_imported_from(name, here, me):
+    """Wheels of compiled code cannot be, and others and applications may come at any time into a
+    directory that has no sources."""
     app = here / "build" / "app"
     (app / "wheels").mkdir(parents=True)
     (app / "high.py").write_text(HIGH)
