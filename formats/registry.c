@@ -186,9 +186,9 @@ void wp_format_levels(const struct wp_format *f, int *min, int *max)
 
 /* ---- Recognising an archive -------------------------------------------------------------- */
 
-/* The start of an archive: enough for a tar header, or two where there is no way back. */
+/* The start of an archive: enough for a tar header, and to tell a tar's first two entries. */
 struct start {
-    unsigned char data[2 * TAR_BLOCK];
+    unsigned char data[8 * TAR_BLOCK];
     size_t size;
 };
 
@@ -367,7 +367,7 @@ static int open_archive(struct format_reader **out, int fd, const struct format_
 
     in.is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && lseek(fd, 0, SEEK_CUR) == 0;
     rc = read_start(fd, &s, TAR_BLOCK, o, err);
-    if (rc == 0 && is_tar(&s) && !in.is_file)
+    if (rc == 0 && is_tar(&s))
         rc = read_start(fd, &s, sizeof s.data, o, err);
     if (rc < 0)
         return rc;

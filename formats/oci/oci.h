@@ -7,8 +7,8 @@
 int oci_open_writer(struct format_writer **out, const struct format_write_options *o,
                     struct wp_error *err);
 
-/* Could a tar that starts with these bytes be one of a layout? SIZE is one header or more; the
- * second tells where the first is that of the directory that was packed as ".". */
+/* Could a tar that starts with these bytes be one of a layout? Its first entry tells, or the second
+ * where that is the directory that was packed as "."; SIZE should be enough for both. */
 bool oci_may_begin(const unsigned char *start, size_t size);
 /* The layer of warmpack's in the layout FD, a directory or the tar of one in a file, whose position
  * stays: 1 and *LAYER, a file to be closed; 0: there is no layout, or no such layer in it; negative

@@ -51,22 +51,37 @@ static char *header_name(const struct tar_header *h)
     return clean_name(h->name, strnlen(h->name, sizeof h->name));
 }
 
-bool oci_may_begin(const unsigned char *start, size_t size)
+static bool is_of_layout(const char *name)
 {
     /* The last two are what Docker puts beside a layout. */
     static const char *const names[] = {"blobs", LAYOUT_FILE, "index.json", "manifest.json",
                                         "repositories"};
-    const struct tar_header *h = (const struct tar_header *)start;
-    _cleanup_free_ char *name = tar_checksum_fits(h) ? header_name(h) : NULL;
 
-    if (!name)
-        return false;
-    if (!*name || !strcmp(name, "."))
-        return size < (size_t)2 * TAR_BLOCK || oci_may_begin(start + TAR_BLOCK, TAR_BLOCK);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strcmp(name, names[i]))
+        if (strcmp(name, names[i]) == 0)
             return true;
     return strncmp(name, "blobs/", 6) == 0;
+}
+
+bool oci_may_begin(const unsigned char *start, size_t size)
+{
+    for (size_t at = 0; at < size && size - at >= TAR_BLOCK; at += TAR_BLOCK) {
+        const struct tar_header *h = (const struct tar_header *)(start + at);
+        _cleanup_free_ char *name = tar_checksum_fits(h) ? header_name(h) : NULL;
+        int64_t records = 0;
+
+        if (!name)
+            return false;
+        if (h->type == TAR_PAX || h->type == TAR_PAX_GLOBAL) {
+            if (tar_get_number(h->size, sizeof h->size, &records) < 0 || records < 0 ||
+                (uint64_t)records > size)
+                return false;
+            at += (size_t)records + tar_padding((uint64_t)records);
+        } else if (*name && strcmp(name, ".") != 0) {
+            return is_of_layout(name);
+        }
+    }
+    return false;
 }
 
 static int compare_members(const void *a, const void *b)

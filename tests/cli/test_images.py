@@ -275,6 +275,15 @@ def test_a_layout_of_others_is_the_tar_that_it_is(warmpack, tmp_path):
     refused(warmpack("list", "-f", "no"), "no: cannot read", "directory")
 
 
+@pytest.mark.parametrize("form", ("gnu", "ustar", "pax"))
+@pytest.mark.parametrize("words", ((".",), ("index.json", "oci-layout", "blobs")))
+def test_tars_of_a_layout_in_each_format(warmpack, packed, tmp_path, form, words):
+    trees.run("tar", "--format=" + form, "-cf", "l.tar", "-C", "img", *words, cwd=tmp_path)
+    names = warmpack.ok("list", "-f", "img").stdout
+    assert warmpack.ok("list", "-f", "l.tar").stdout == names
+    assert warmpack.ok("list", "-f", "-", stdin=(tmp_path / "l.tar").read_bytes()).stdout == names
+
+
 def test_a_tar_of_no_layout_comes_through_a_pipe_as_it_is_read(warmpack, app, packed, tmp_path):
     """Also one of ".", as layouts are packed: it is not kept in a file to find out. One of a layout
     is."""
