@@ -17,6 +17,8 @@
  * - A zip, an egg, and beside sources a zipapp or a wheel for any platform, imports what any source
  *   in it does: who imports a name that is a module at its top, and that none of the tree's files
  *   is, depends on it.
+ * - Copies in build/lib, where setuptools makes them, do not count beside what they are copies of,
+ *   unless caches were compiled from there.
  * - Compiled modules (.so, .pyd, .pyc) count by name and lead nowhere. Stubs (.pyi) do not count.
  */
 

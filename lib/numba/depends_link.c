@@ -233,6 +233,48 @@ static const struct depends_entry *own_package(struct depends_linker *l, const c
     return own;
 }
 
+enum { MOST_COPIES = 64 }; /* of one package; of more all count */
+
+/* Length of the directory that entry E is imported from, if that is one where setuptools puts
+ * copies, build/lib or build/lib.linux-x86_64-cpython-311; else 0. */
+static size_t copies_dir(const struct depends_entry *e)
+{
+    const size_t n = depends_parent(e->key, e->size), above = depends_parent(e->key, n);
+    const char *base = e->key + above + (above > 0);
+    const size_t size = n - (size_t)(base - e->key);
+
+    if (above < strlen("build") || memcmp(e->key + above - 5, "build", 5) != 0 ||
+        (above > 5 && e->key[above - 6] != '/'))
+        return 0;
+    return (size == 3 && memcmp(base, "lib", 3) == 0) || (size > 4 && memcmp(base, "lib.", 4) == 0)
+               ? n
+               : 0;
+}
+
+/* Is E a copy of another entry from I on that FILE, which is no copy, is not to find? Unless caches
+ * were compiled from there. */
+static bool is_copy(const struct depends_index *x, size_t i, const struct depends_entry *e,
+                    const char *file)
+{
+    const size_t n = copies_dir(e), name = e->size - e->name_at;
+
+    if (n == 0 || (strncmp(file, e->key, n) == 0 && file[n] == '/'))
+        return false;
+    for (size_t k = 0; k < x->tree->root_count; k++)
+        if (strlen(x->tree->roots[k]) == n && memcmp(x->tree->roots[k], e->key, n) == 0)
+            return false;
+    for (size_t end = i + MOST_COPIES; i < x->entry_count && i < end; i++) {
+        const struct depends_entry *other = x->entries + i;
+
+        if (other->size - other->name_at != name ||
+            memcmp(other->key + other->name_at, e->key + e->name_at, name) != 0)
+            return false;
+        if (!copies_dir(other))
+            return true;
+    }
+    return false;
+}
+
 /* The zips of the tree that have the module. Are there any? */
 static bool link_zips(struct depends_linker *l, const char *module, size_t n)
 {
@@ -266,12 +308,12 @@ static void link_absolute(struct depends_linker *l, struct depends_place *p, con
         enter_all(l, p, rest);
         enter_names(l, p, found, s);
     }
-    for (size_t i = depends_index_entry(x, module, n); i < x->entry_count; i++) {
+    for (size_t first = depends_index_entry(x, module, n), i = first; i < x->entry_count; i++) {
         const struct depends_entry *e = x->entries + i;
 
         if (e->size - e->name_at != n || memcmp(e->key + e->name_at, module, n) != 0)
             break;
-        if (own && own != e)
+        if ((own && own != e) || (!own && is_copy(x, first, e, file)))
             continue;
         depends_start_place(l, p, e->key, depends_parent(e->key, e->size));
         if (!s->from && module[n]) { /* "import a.b" makes a name for a */

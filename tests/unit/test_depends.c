@@ -224,6 +224,25 @@ static void a_package_imports_from_its_own_copy(void **state)
           "v1/p/a.py", "v1/p/__init__.py v1/p/a.py v1/p/b.py");
 }
 
+static void copies_that_setuptools_made_are_not_imported_by_what_lies_elsewhere(void **state)
+{
+    const char *text = "build/lib/p.py\nbuild/lib/q.py: import p\nsrc/m.py: import p, r\nsrc/p.py\n"
+                       "x/build/lib.linux-x86_64-cpython-311/p.py\nx/build/lib/r.py";
+    struct tree t;
+
+    (void)state;
+    check(text, "src/m.py", "src/m.py src/p.py x/build/lib/r.py");
+    check("a/rebuild/lib/p.py\nbuild/libs/p.py\nsrc/m.py: import p\nsrc/p.py", "src/m.py",
+          "a/rebuild/lib/p.py build/libs/p.py src/m.py src/p.py");
+    /* In one of them its own may be meant, and in one that caches were compiled from. */
+    check(text, "build/lib/q.py", "build/lib/p.py build/lib/q.py src/p.py");
+    make_tree(&t, text);
+    t.tree.roots = (const char *const[]){"build/lib"};
+    t.tree.root_count = 1;
+    check_tree(&t, "src/m.py", "build/lib/p.py src/m.py src/p.py x/build/lib/r.py");
+    clear_tree(&t);
+}
+
 static void a_regular_package_is_no_place_to_import_from(void **state)
 {
     (void)state;
@@ -512,6 +531,7 @@ int main(void)
         cmocka_unit_test(packages_without_init_are_found),
         cmocka_unit_test(every_directory_that_has_a_module_counts),
         cmocka_unit_test(a_package_imports_from_its_own_copy),
+        cmocka_unit_test(copies_that_setuptools_made_are_not_imported_by_what_lies_elsewhere),
         cmocka_unit_test(a_regular_package_is_no_place_to_import_from),
         cmocka_unit_test(a_tree_that_is_a_package_knows_its_name),
         cmocka_unit_test(what_cannot_be_followed_takes_its_package),
