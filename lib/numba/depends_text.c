@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "numba/depends_private.h"
 #include "numba/source_text.h"
 
@@ -41,18 +42,37 @@ static bool may_lead_on(const struct depends_linker *l, const struct buf *text, 
            depends_index_has_name(l->index, (const char *)data + *begin, *end - *begin);
 }
 
-/* Lists the dots that a module's name may follow, which are few: they are looked at again for each
- * package that the source binds to a name. */
+/* Behind the last of the names that ".a.b.c", whose first dot stands at AT, leads on with; AT where
+ * the first is no module's. */
+static size_t chain_end(const struct depends_linker *l, const struct buf *text, size_t at)
+{
+    const unsigned char *data = text->data;
+    size_t begin, end, last = at;
+
+    while (at < text->size && data[at] == '.' && may_lead_on(l, text, at, &begin, &end)) {
+        last = end;
+        at = skip_space(data, end, text->size);
+    }
+    return last;
+}
+
+/* Lists the dots that a module's name may follow, one for all that lead on alike. They are few:
+ * each is looked at again for each package that the source binds to a name. */
 static void find_dots(struct depends_linker *l, const struct buf *text)
 {
-    const unsigned char *data = text->data, *dot = data;
-    size_t begin, end;
+    _cleanup_(text_table_free) struct text_table seen = {0};
+    const char *data = (const char *)text->data, *dot = data;
 
     l->has_dots = true;
     l->dot_count = 0;
     while (l->r == 0 && text->size && (dot = memchr(dot, '.', text->size - (size_t)(dot - data)))) {
-        if (may_lead_on(l, text, (size_t)(dot - data), &begin, &end))
-            l->r = depends_add(l->dots, l->dot_count, (uint32_t)(dot - data));
+        size_t at = (size_t)(dot - data), n = chain_end(l, text, at) - at;
+
+        if (n && text_table_get(&seen, dot, n) == NONE) {
+            l->r = text_table_put(&seen, dot, n, 0);
+            if (l->r == 0)
+                l->r = depends_add(l->dots, l->dot_count, (uint32_t)at);
+        }
         dot++;
     }
 }
