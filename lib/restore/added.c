@@ -28,7 +28,7 @@ struct adding {
 
 static int list_tree(struct adding *a, struct wp_error *err)
 {
-    struct walk_options options = {.numeric_owner = true};
+    struct walk_options options = {.numeric_owner = true, .names_alone = true};
     int root, r;
 
     walk_init(&a->walk);

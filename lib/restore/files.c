@@ -35,6 +35,13 @@ struct checking {
     atomic_bool failed;
 };
 
+/* The directory of the file that a job looked at last. */
+struct last_dir {
+    const char *path; /* of that file; borrowed */
+    size_t size;      /* of the directory's part of it */
+    int fd;           /* negative: none, or why it cannot be opened */
+};
+
 struct check_job {
     struct pool_job job;
     struct checking *c;
@@ -170,10 +177,30 @@ static int plan_attributes(struct checking *c, struct restored *f, int fd, const
     return 0;
 }
 
-/* Like beneath_look, but follows a symbolic link to the file behind it. */
-static int look(const struct restore *restore, struct restored *f, struct stat *st)
+/* Looks at F in the directory of the file before, where that is its own: the way there is gone once
+ * for all files of a directory. 1; 0: nothing is there; negative errno. */
+static int look_in_dir(const struct restore *restore, struct last_dir *d, const char *path,
+                       struct stat *st)
 {
-    int r = beneath_look(restore->fd, f->path, st);
+    size_t n = (size_t)(path_base(path) - path);
+    const char *name;
+
+    if (d->fd < 0 || d->size != n || memcmp(d->path, path, n) != 0) {
+        cleanup_close(&d->fd);
+        *d = (struct last_dir){path, n, beneath_parent(restore->fd, path, &name)};
+    }
+    if (d->fd < 0)
+        return beneath_is_absence(d->fd) ? 0 : d->fd;
+    if (fstatat(d->fd, path + n, st, AT_SYMLINK_NOFOLLOW) == 0)
+        return 1;
+    return error_is_absence(-errno) ? 0 : -errno;
+}
+
+/* Like beneath_look, but follows a symbolic link to the file behind it. */
+static int look(const struct restore *restore, struct last_dir *d, struct restored *f,
+                struct stat *st)
+{
+    int r = look_in_dir(restore, d, f->path, st);
 
     f->behind = r == 0;
     f->linked = r == 0 || (r > 0 && S_ISLNK(st->st_mode));
@@ -186,7 +213,8 @@ static int open_file(const struct restore *restore, const struct restored *f)
                      : beneath_open(restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 }
 
-static int check_file(struct checking *c, struct restored *f, struct wp_error *err)
+static int check_file(struct checking *c, struct last_dir *d, struct restored *f,
+                      struct wp_error *err)
 {
     const struct entry *e = f->facts;
     unsigned char digest[SHA256_SIZE];
@@ -196,7 +224,7 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
     int r;
 
     f->status = RESTORED_MISSING;
-    r = look(c->restore, f, &st);
+    r = look(c->restore, d, f, &st);
     if (r < 0 && r != -EACCES)
         return error_set(err, -r, f->path, "cannot stat");
     if (r <= 0 || !S_ISREG(st.st_mode))
@@ -212,7 +240,8 @@ static int check_file(struct checking *c, struct restored *f, struct wp_error *e
         f->status = RESTORED_SAME;
         return 0;
     }
-    fd = open_file(c->restore, f);
+    fd = f->linked ? open_file(c->restore, f)
+                   : beneath_open(d->fd, path_base(f->path), O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0 && fd != -EACCES && fd != -EPERM && !beneath_is_absence(fd))
         return error_set(err, -fd, f->path, "cannot be read");
     if (fd < 0 || fstat(fd, &st) < 0) {
@@ -258,6 +287,7 @@ static void run_job(struct pool_job *job)
 {
     struct check_job *j = (struct check_job *)job;
     struct checking *c = j->c;
+    struct last_dir d = {.fd = -1};
 
     for (size_t i = j->first; i < j->last && !atomic_load(&c->failed); i++) {
         struct restored *f = &c->repair->files[i];
@@ -268,7 +298,7 @@ static void run_job(struct pool_job *job)
             continue;
         r = context_check(c->restore->context, &why);
         if (r == 0)
-            r = c->second ? finish_file(c, f, &why) : check_file(c, f, &why);
+            r = c->second ? finish_file(c, f, &why) : check_file(c, &d, f, &why);
         if (r == 0)
             continue;
         pthread_mutex_lock(&c->lock);
@@ -279,6 +309,7 @@ static void run_job(struct pool_job *job)
         pthread_mutex_unlock(&c->lock);
         atomic_store(&c->failed, true);
     }
+    cleanup_close(&d.fd);
 }
 
 /* ---- All of them ------------------------------------------------------------------------- */

@@ -31,6 +31,8 @@ struct walk_options {
                                    wildcards match a slash, a matched directory is not entered */
     bool follow;
     bool numeric_owner; /* leave uname and gname NULL */
+    bool names_alone;   /* of what a directory tells the type of, nothing else is looked at; hard
+                           links are not told from files then. Not with `follow` */
     dev_t skip_dev;     /* the output archive, never packed into itself; skip_ino 0: none */
     ino_t skip_ino;
     struct pool

@@ -135,8 +135,10 @@ static struct walk_item *new_item(struct walk_listing *l)
     return &l->items[l->count++];
 }
 
-/* AT beneath DIR, the directory of item PARENT: l->name and l->as are its names. */
-static int add_one(struct walk_listing *l, int dir, const char *at, size_t parent)
+/* AT beneath DIR, the directory of item PARENT, of TYPE as in struct dirent: l->name and l->as are
+ * its names. */
+static int add_one(struct walk_listing *l, int dir, const char *at, unsigned char type,
+                   size_t parent)
 {
     const struct walk_run *r = l->run;
     const char *name = (char *)l->name.data, *why = NULL;
@@ -144,9 +146,9 @@ static int add_one(struct walk_listing *l, int dir, const char *at, size_t paren
         return error_set(&l->err, EINTR, NULL, "stopped");
     if (walk_excluded((char *)l->as.data, r->o->exclude))
         return 0;
-    struct stat st;
+    struct stat st = {.st_mode = r->o->names_alone ? DTTOIF(type) : 0};
     int flags = AT_EMPTY_PATH | (r->o->follow ? 0 : AT_SYMLINK_NOFOLLOW);
-    if (fstatat(dir, at, &st, flags) < 0) {
+    if (!st.st_mode && fstatat(dir, at, &st, flags) < 0) {
         int errnum = errno;
         if (!error_is_absence(-errnum) || fstatat(dir, at, &st, AT_SYMLINK_NOFOLLOW) == 0)
             return fail(l, errnum, name, "cannot stat");
@@ -175,7 +177,7 @@ void walk_list_one(struct walk_listing *l, int dir, const char *at, const char *
     if (set_path(&l->name, 0, name) < 0 || set_path(&l->as, 0, as) < 0)
         l->status = error_nomem(&l->err);
     else
-        l->status = add_one(l, dir, at, WALK_NO_ITEM);
+        l->status = add_one(l, dir, at, DT_UNKNOWN, WALK_NO_ITEM);
 }
 
 /* ---- Directories ------------------------------------------------------------------------- */
@@ -244,7 +246,7 @@ static int list_next(struct walk_listing *l)
     if (set_path(&l->name, l->name_prefix, d->d_name) < 0 ||
         set_path(&l->as, l->as_prefix, d->d_name) < 0)
         return error_nomem(&l->err);
-    return add_one(l, l->fd, d->d_name, l->dirs[l->next].item);
+    return add_one(l, l->fd, d->d_name, d->d_type, l->dirs[l->next].item);
 }
 
 static void forget(struct walk_listing *l)
