@@ -145,8 +145,6 @@ static int read_imports(struct came_from *c, size_t file, struct imports *out, s
 
     if (r == 0)
         r = imports_scan(out, c->text.data, c->text.size, err);
-    if (r == 0 && c->keep && c->keep(c->ctx, file, out) < 0)
-        r = error_nomem(err);
     return r;
 }
 

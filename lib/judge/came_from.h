@@ -27,11 +27,9 @@ struct came_from {
     /* Puts the content of file number FILE in place of what OUT holds; nothing where there is none.
      * 0 or negative errno. */
     int (*read)(void *ctx, size_t file, struct buf *out, struct wp_error *err);
-    /* Of imports that are known without reading, or that are kept for later; may be NULL.
-     * Fills OUT, which is empty, and returns true; false: they are not known. */
+    /* Of imports that are known without reading; may be NULL. Fills OUT, which is empty, and
+     * returns true; false: they are not known. */
     bool (*known)(void *ctx, size_t file, struct imports *out);
-    /* Is told FOUND, those that were read. 0 or -ENOMEM. */
-    int (*keep)(void *ctx, size_t file, const struct imports *found);
     void *ctx;
     /* Found. */
     struct came_from_name *names; /* owned */

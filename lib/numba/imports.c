@@ -331,18 +331,6 @@ int imports_add(struct imports *i, const char *module)
     return r;
 }
 
-int imports_copy(struct imports *out, const struct imports *from)
-{
-    out->dynamic = from->dynamic;
-    out->dynamic_at = from->dynamic_at;
-    for (; out->count < from->count; out->count++) {
-        if (array_grow(out->items, out->count) < 0)
-            return -ENOMEM;
-        out->items[out->count] = from->items[out->count];
-    }
-    return from->text.size ? buf_add(&out->text, from->text.data, from->text.size) : 0;
-}
-
 void imports_clear(struct imports *i)
 {
     free(i->items);

@@ -38,9 +38,6 @@ void imports_clear(struct imports *i);
 /* Adds "import MODULE", which stands nowhere in the source. 0 or -ENOMEM. */
 int imports_add(struct imports *i, const char *module);
 
-/* Makes OUT, which is empty, a copy of FROM. 0 or -ENOMEM; clear OUT in any case. */
-int imports_copy(struct imports *out, const struct imports *from);
-
 /* Valid until the imports are cleared. */
 const char *imports_module(const struct imports *i, const struct import *s);
 /* The first name; the next one stands behind its NUL. */

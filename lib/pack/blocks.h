@@ -57,7 +57,7 @@ bool pack_same_file(const struct stat *a, const struct stat *b);
 int pack_open_item(const struct pack *p, const struct walk_item *item, struct stat *st,
                    struct wp_error *err);
 /* What the header and the manifest say is what was really read. */
-void pack_take_stat(struct walk_item *item, const struct stat *st);
+void pack_take_stat(struct pack *p, struct walk_item *item, const struct stat *st);
 /* Adds an item's header to the block. */
 int pack_add_header(struct blocks *b, struct slot *s, const struct walk_item *item,
                     struct wp_error *err);

@@ -88,14 +88,13 @@ static int decide(struct fates *f)
 }
 
 /* All files that the code of kept indexes can come from: who puts them into a tree compares. */
-static int decide_depends(struct fates *f, struct wp_error *err)
+static int decide_depends(struct fates *f, struct pack_depends *found, struct wp_error *err)
 {
-    _cleanup_(pack_depends_clear) struct pack_depends found = {0};
-    int r = pack_depends_find_first(&found, f->p, err);
+    int r = pack_depends_find(found, f->p, err);
 
-    for (size_t i = 0; r == 0 && found.sets && i < found.sets->count; i++)
-        for (size_t k = 0; k < found.sets->sets[i].file_count && r == 0; k++) {
-            size_t item = found.items[found.sets->sets[i].files[k]];
+    for (size_t i = 0; r == 0 && found->sets && i < found->sets->count; i++)
+        for (size_t k = 0; k < found->sets->sets[i].file_count && r == 0; k++) {
+            size_t item = found->items[found->sets->sets[i].files[k]];
             const struct entry *last;
 
             if (links_follow(tell_of, f, f->p->walk.items[item].entry.path, &last) == -ENOMEM)
@@ -113,15 +112,16 @@ int pack_keep_caches(struct pack *p, struct wp_error *err)
 {
     _cleanup_free_ unsigned char *fates = calloc(p->walk.count + 1, 1);
     struct fates f = {.p = p, .of = fates};
+    int r;
 
-    int r = fates && decide(&f) == 0 && pack_imports_begin(p) == 0 ? decide_depends(&f, err)
-                                                                   : error_nomem(err);
-
+    p->found = calloc(1, sizeof *p->found);
+    r = fates && p->found && decide(&f) == 0 ? decide_depends(&f, p->found, err) : error_nomem(err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < p->walk.count; i++)
         p->walk.items[i].entry.absent = fates[i] == ABSENT;
-    pack_imports_drop(p, is_dropped, &f);
+    if (!pack_depends_renumber(p->found, &p->walk, is_dropped, &f))
+        pack_depends_free(&p->found);
     walk_drop(&p->walk, 0, is_dropped, &f);
     return p->walk.count
                ? 0

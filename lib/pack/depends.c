@@ -23,7 +23,6 @@ enum { LARGEST = 1 << 30 };
 
 struct finding {
     const struct pack *p;
-    struct pack *keep; /* P again, which keeps what sources import; or NULL */
     struct pack_depends *out;
     const char *dir; /* of the index that is looked into */
 };
@@ -234,13 +233,6 @@ static bool known_imports(void *ctx, size_t file, struct imports *out)
     return pack_imports_take(f->p, f->out->items[file], out);
 }
 
-static int keep_imports(void *ctx, size_t file, const struct imports *found)
-{
-    const struct finding *f = ctx;
-
-    return f->keep ? pack_imports_keep(f->keep, f->out->items[file], found) : 0;
-}
-
 /* The name by which the directory that is packed is imported, where it is a package itself.
  * Allocated, or NULL. 0 or -ENOMEM. */
 static int name_top(const struct pack *p, char **out)
@@ -293,7 +285,6 @@ static int find(struct finding *f, struct wp_error *err)
                                    .context = f->p->context,
                                    .read = read_file,
                                    .known = known_imports,
-                                   .keep = keep_imports,
                                    .ctx = f};
     if (r == 0)
         r = look_into_caches(f, err);
@@ -313,11 +304,25 @@ int pack_depends_find(struct pack_depends *out, const struct pack *p, struct wp_
     return find(&f, err);
 }
 
-int pack_depends_find_first(struct pack_depends *out, struct pack *p, struct wp_error *err)
+bool pack_depends_renumber(struct pack_depends *d, const struct walk *w,
+                           bool (*goes)(const struct walk_item *item, void *ctx), void *ctx)
 {
-    struct finding f = {.p = p, .keep = p, .out = out};
+    size_t kept = 0, at = 0;
 
-    return find(&f, err);
+    if (!d->sets || d->from.wrong_count)
+        return false;
+    for (size_t i = 0; i < w->count; i++) {
+        bool stays = !goes(&w->items[i], ctx);
+
+        if (!stays && caches_is_part(w->items[i].entry.path))
+            return false;
+        if (at < d->count && d->items[at] == i)
+            d->items[at++] = stays ? kept : SIZE_MAX;
+        kept += stays;
+    }
+    free(take_ptr(d->paths));
+    d->from.count = 0;
+    return true;
 }
 
 void pack_depends_clear(struct pack_depends *d)
@@ -328,6 +333,13 @@ void pack_depends_clear(struct pack_depends *d)
     free(d->items);
     free(d->sources);
     *d = (struct pack_depends){0};
+}
+
+void pack_depends_free(struct pack_depends **d)
+{
+    if (*d)
+        pack_depends_clear(*d);
+    free(take_ptr(*d));
 }
 
 size_t pack_depends_of(const struct pack_depends *d, size_t item)

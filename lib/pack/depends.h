@@ -22,9 +22,12 @@ struct pack_depends {
  * whose imports P has kept: these are taken from it. -EAGAIN where one of them is not what the walk
  * knows: it changed since. */
 int pack_depends_find(struct pack_depends *out, const struct pack *p, struct wp_error *err);
-/* Likewise before packing: P keeps what the sources import. After pack_imports_begin. */
-int pack_depends_find_first(struct pack_depends *out, struct pack *p, struct wp_error *err);
+/* Before walk_drop with the same arguments, which leaves all files of the sets: makes D one of the
+ * walk that remains. False: it is none, since caches go, or are said to be wrong. */
+bool pack_depends_renumber(struct pack_depends *d, const struct walk *w,
+                           bool (*goes)(const struct walk_item *item, void *ctx), void *ctx);
 void pack_depends_clear(struct pack_depends *d);
+void pack_depends_free(struct pack_depends **d); /* *D becomes NULL */
 
 /* The set of the source that is number ITEM in the walk; SIZE_MAX: no index has it. */
 size_t pack_depends_of(const struct pack_depends *d, size_t item);

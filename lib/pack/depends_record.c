@@ -269,7 +269,15 @@ int pack_depends_record(struct pack *p, const struct pack_depends *found,
 int pack_depends(struct pack *p, struct wp_verify_report *verify, struct wp_error *err)
 {
     _cleanup_(pack_depends_clear) struct pack_depends found = {0};
-    int r = pack_depends_find(&found, p, err);
+    int r;
 
+    /* Which sources are read at all was decided by what they imported then. */
+    if (p->o->caches_only && atomic_load(&p->has_changed)) {
+        error_set(err, 0, p->o->archive, "a source or cache changed while it was packed");
+        return -EAGAIN;
+    }
+    if (p->found)
+        return pack_depends_record(p, p->found, verify, err);
+    r = pack_depends_find(&found, p, err);
     return r < 0 ? r : pack_depends_record(p, &found, verify, err);
 }

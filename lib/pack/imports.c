@@ -88,19 +88,6 @@ int pack_imports_scan(struct pack *p, size_t number, const void *text)
     return keep(p, number, &found);
 }
 
-int pack_imports_keep(struct pack *p, size_t number, const struct imports *found)
-{
-    struct imports copy = {0};
-
-    if (!is_wanted(p, number))
-        return 0;
-    if (imports_copy(&copy, found) < 0) {
-        imports_clear(&copy);
-        return -ENOMEM;
-    }
-    return keep(p, number, &copy);
-}
-
 bool pack_imports_take(const struct pack *p, size_t number, struct imports *out)
 {
     struct pack_imports *kept = number < p->imports_count ? p->imports[number] : NULL;
@@ -111,22 +98,6 @@ bool pack_imports_take(const struct pack *p, size_t number, struct imports *out)
     free(kept);
     p->imports[number] = NULL;
     return true;
-}
-
-void pack_imports_drop(struct pack *p, bool (*goes)(const struct walk_item *item, void *ctx),
-                       void *ctx)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < p->imports_count; i++) {
-        struct pack_imports *of = p->imports[i];
-
-        p->imports[i] = NULL;
-        if (goes(&p->walk.items[i], ctx))
-            drop(of);
-        else
-            p->imports[kept++] = of;
-    }
 }
 
 void pack_imports_clear(struct pack *p)

@@ -50,6 +50,8 @@ struct pack {
     struct pack_imports **imports;
     size_t imports_count;        /* items when it was made; the walk may lose some, or all */
     atomic_size_t imports_bytes; /* that are kept */
+    struct pack_depends *found;  /* before packing, where that is asked for; or NULL; owned */
+    atomic_bool has_changed;     /* an item, since the walk: FOUND is not to be relied on */
 };
 
 /* What ITEM, a spooled one, is in the spool. */
@@ -175,14 +177,9 @@ int pack_imports_begin(struct pack *p);
 /* Keeps those of item NUMBER, if that is a source, whose content is TEXT. On any thread. 0 or
  * -ENOMEM. */
 int pack_imports_scan(struct pack *p, size_t number, const void *text);
-/* Keeps a copy of FOUND, those of item NUMBER. 0 or -ENOMEM. */
-int pack_imports_keep(struct pack *p, size_t number, const struct imports *found);
 /* Hands over those of the content that the item had when it was read last, which are not kept any
  * more then. False: they are not there. */
 bool pack_imports_take(const struct pack *p, size_t number, struct imports *out);
-/* Before walk_drop with the same arguments. */
-void pack_imports_drop(struct pack *p, bool (*goes)(const struct walk_item *item, void *ctx),
-                       void *ctx);
 void pack_imports_clear(struct pack *p);
 
 /* Finds what the code of each index can come from, for the manifest; those that are older than that

@@ -150,7 +150,7 @@ int pack_large_open(struct blocks *b, struct walk_item *item, struct large **out
     }
     posix_fadvise(l->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     if (!item->spooled)
-        pack_take_stat(item, &l->before);
+        pack_take_stat(b->p, item, &l->before);
     *out = l;
     return 0;
 }

@@ -139,7 +139,7 @@ static int pack_once(struct pack *p, pack_planner *plan, void *ctx, struct outpu
         r = open_output(p, out, &w, err);
     if (r == 0)
         r = put_framing(w, out, true, 0, err);
-    if (r == 0 && p->index_count && pack_imports_begin(p) < 0)
+    if (r == 0 && p->index_count && !p->found && pack_imports_begin(p) < 0)
         r = error_nomem(err);
     if (r == 0)
         r = pack_blocks(p, w, out, &result->changed, err);

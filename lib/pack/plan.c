@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "depends.h"
 #include "job.h"
 #include "numba/caches.h"
 #include "numba/index.h"
@@ -163,6 +164,7 @@ int pack_plan(struct pack *p, void *ctx, struct wp_error *err)
 void pack_clear(struct pack *p)
 {
     pack_imports_clear(p);
+    pack_depends_free(&p->found);
     for (size_t i = 0; i < p->index_count; i++)
         buf_free(&p->indexes[i].text);
     for (size_t i = 0; i < p->made_count; i++) {

@@ -87,8 +87,11 @@ static struct packed_index *index_of(const struct pack *p, size_t item)
     return at < p->index_count && p->indexes[at].item == item ? &p->indexes[at] : NULL;
 }
 
-void pack_take_stat(struct walk_item *item, const struct stat *st)
+void pack_take_stat(struct pack *p, struct walk_item *item, const struct stat *st)
 {
+    if (item->entry.size != (uint64_t)st->st_size || !time_is(item->entry.mtime, st->st_mtim) ||
+        !time_is(item->ctime, st->st_ctim))
+        atomic_store(&p->has_changed, true);
     item->entry.size = (uint64_t)st->st_size;
     item->entry.mtime = st->st_mtim;
     item->ctime = st->st_ctim;
@@ -106,7 +109,7 @@ static int read_once(struct blocks *b, struct slot *s, struct walk_item *item, i
 
     if (st->st_size > PACK_WHOLE_LIMIT && (uint64_t)st->st_size > 2 * item->entry.size)
         return error_set(err, 0, item->entry.path, "grew beyond all bounds while it was packed");
-    pack_take_stat(item, st);
+    pack_take_stat(b->p, item, st);
     r = item->entry.absent ? 0 : pack_add_header(b, s, item, err);
     if (r < 0)
         return r;
@@ -129,6 +132,7 @@ void pack_drop_item(struct blocks *b, struct walk_item *item)
 {
     report(b->p->context, WP_CHANGED, item->entry.path, "was removed before it was read");
     item->gone = true;
+    atomic_store(&b->p->has_changed, true);
 }
 
 /* All of a file of a tree: 0; 1: it is gone, and nothing of it is in the block. */

@@ -4,8 +4,12 @@ what it calls valid loads."""
 import os
 import subprocess
 import textwrap
+import time
+from pathlib import Path
 
+import pytest
 from harness import PYTHON, WARMPACK, environment, indexes_in
+from small import run_small, write_small
 
 ROUNDS = 2 * int(os.environ.get("WARMPACK_MUTATIONS", "1"))
 # Compiles function after function, until the file "stop" is there.
@@ -67,3 +71,33 @@ def test_what_is_packed_while_numba_writes_loads(tmp_path):
         (base / "stop").touch()
         writer.communicate(timeout=120)
     assert made and writer.returncode == 0
+
+
+def wait_until_it_opens(job):
+    """Waits until JOB opens a FIFO that nobody reads yet."""
+    place = Path(f"/proc/{job.pid}/wchan")
+    for _ in range(2000):
+        where = place.read_text() if job.poll() is None else ""
+        if where == "wait_for_partner":
+            return
+        time.sleep(0.01)
+    job.kill()
+    job.communicate()
+    pytest.skip("the kernel does not tell where a process waits")
+
+
+def test_a_source_that_imports_more_by_the_time_it_is_packed_is_not_packed_as_before(tmp_path):
+    """--caches-only decides by the imports which sources are compared later."""
+    root = write_small(tmp_path / "srv")
+    (root / "pkg" / "more.py").write_text("")
+    assert run_small(root, tmp_path) == (0, 3)
+    archive = tmp_path / "caches.tar"
+    os.mkfifo(archive)
+    words = ("create", "--caches-only", "-f", archive, "-C", root, "pkg")
+    job = subprocess.Popen([WARMPACK, *words], env=environment(tmp_path), stderr=subprocess.PIPE)
+    wait_until_it_opens(job)
+    with (root / "pkg" / "k.py").open("a") as source:
+        source.write("from pkg import more\n")
+    archive.read_bytes()
+    _, told = job.communicate(timeout=120)
+    assert job.returncode == 2 and b"changed while it was packed" in told, told
