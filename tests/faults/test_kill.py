@@ -262,7 +262,7 @@ def test_a_signal_to_create_leaves_what_was_there(warmpack, tmp_path, number, st
     wait_until_stalled(child)
     child.send_signal(number)
     said = said_through(reader)
-    assert said.startswith(b"\r") and b"% " in said, "it had not begun to write"
+    assert said.startswith(b"\r"), "it had not begun to write"
     assert said.endswith(b"warmpack: interrupted\n")
     assert child.wait(PATIENCE) == status
     assert archive.read_text() == "old"
