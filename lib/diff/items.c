@@ -43,7 +43,9 @@ static const struct buf *text_of(const struct diff_side *side, size_t item, cons
 
         return at < p->index_count && p->indexes[at].item == item ? &p->indexes[at].text : NULL;
     }
-    found = bsearch(path, side->packed.items, side->packed.count, sizeof *found, compare_path);
+    found = side->packed.count
+                ? bsearch(path, side->packed.items, side->packed.count, sizeof *found, compare_path)
+                : NULL;
     return found && !found->unread ? &found->text : NULL;
 }
 
