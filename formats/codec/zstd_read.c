@@ -35,7 +35,7 @@ static uint64_t content_size(const unsigned char *end, size_t n)
     uint64_t size = n == 2 ? 256 : 0;
 
     for (size_t i = 0; i < n; i++)
-        size += (uint64_t)end[i - n] << 8 * i;
+        size += (uint64_t)(end - n)[i] << 8 * i;
     return size;
 }
 
