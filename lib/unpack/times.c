@@ -13,8 +13,8 @@
 #include "job.h"
 #include "tree/beneath.h"
 
-/* Gives it to what is in directory DIR beneath FD, and adds directories to TODO. */
-static int set_in_dir(const struct unpack *unpack, int fd, const char *dir, struct path_list *todo)
+/* Gives it to what is in directory DIR beneath FD, and adds its directories to LATER. */
+static int set_in_dir(const struct unpack *unpack, int fd, const char *dir, struct path_list *later)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, unpack->mtime};
     _cleanup_closedir_ DIR *d = NULL;
@@ -28,7 +28,7 @@ static int set_in_dir(const struct unpack *unpack, int fd, const char *dir, stru
             return -errno;
         if (fstatat(dirfd(d), item->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             return -errno;
-        if (S_ISDIR(st.st_mode) && path_list_add(todo, path_join(dir, item->d_name)) < 0)
+        if (S_ISDIR(st.st_mode) && path_list_add(later, path_join(dir, item->d_name)) < 0)
             return -ENOMEM;
     }
     return r;
@@ -37,13 +37,13 @@ static int set_in_dir(const struct unpack *unpack, int fd, const char *dir, stru
 static int set_in_area(const struct unpack *unpack, int area, struct wp_error *err)
 {
     const int fd = staging_tree(unpack->staging, area);
-    _cleanup_(path_list_clear) struct path_list todo = {0};
-    int r = path_list_add(&todo, strdup(""));
+    _cleanup_(path_list_clear) struct path_list later = {0};
+    int r = path_list_add(&later, strdup(""));
 
-    while (todo.count && r == 0) {
-        _cleanup_free_ char *dir = todo.v[--todo.count];
+    while (later.count && r == 0) {
+        _cleanup_free_ char *dir = later.v[--later.count];
 
-        r = set_in_dir(unpack, fd, dir, &todo);
+        r = set_in_dir(unpack, fd, dir, &later);
         if (r < 0 && r != -ENOMEM)
             return error_set(err, -r, *dir ? dir : unpack->dir, "cannot set time");
     }
