@@ -10,8 +10,8 @@ static const char *const of_status[WP_STATUS_COUNT] = {
     [WP_DATA_MISSING] = "unpack again, or let Numba compile again",
     [WP_CORRUPT] = "Numba raises an error or crashes there: 'warmpack verify --fix' removes it",
     [WP_UNREADABLE] =
-        "an error keeps it from being read, or something other than Numba wrote it under the name "
-        "of an index; it is left alone",
+        ("an error keeps it from being read, or something other than Numba wrote it under the name "
+         "of an index; it is left alone"),
     [WP_SUSPECT] = ("Numba may give the results of an earlier version there: 'warmpack verify "
                     "--fix' removes it, and Numba compiles again"),
     [WP_MISPLACED] = ("set NUMBA_CACHE_DIR to where it lies, or say by --cache-dir, --runtime-root "
@@ -26,8 +26,9 @@ static const char *const of_status[WP_STATUS_COUNT] = {
          "again"),
     [WP_UNSAFE_SVML] = ("install the library (icc_rt, intel-cmplr-lib-rt), or compile with "
                         "NUMBA_DISABLE_INTEL_SVML=1: the program ends when it loads this"),
-    [WP_MISNAMED] = "compile again by importing the module as programs do, not by running a script "
-                    "that lies in the package",
+    [WP_MISNAMED] =
+        ("compile again by importing the module as programs do, not by running a script "
+         "that lies in the package"),
     [WP_TYPE_MISSING] = ("Numba raises an error there, whatever is called: 'warmpack verify --fix' "
                          "removes it"),
 };
@@ -46,10 +47,10 @@ static const char *const with_manifest[WP_STATUS_COUNT] = {
 };
 
 static const char *const of_note[WP_NOTE_COUNT] = {
-    [WP_NOTE_GROWS] = "closures over other compiled functions, and arrays as default values, are "
-                      "never found again: cache the functions that are called, not these",
-    [WP_NOTE_OLD_ROOT] = "fine in the texts of errors; a path that the program uses, such as "
-                         "__file__, is still the old one",
+    [WP_NOTE_GROWS] = ("closures over other compiled functions, and arrays as default values, are "
+                       "never found again: cache the functions that are called, not these"),
+    [WP_NOTE_OLD_ROOT] = ("fine in the texts of errors; a path that the program uses, such as "
+                          "__file__, is still the old one"),
     [WP_NOTE_SVML] = "install the library (icc_rt), or compile with NUMBA_DISABLE_INTEL_SVML=1",
     [WP_NOTE_STICKY] = "give the directory to who runs Python, or take its sticky bit away",
     [WP_NOTE_ORPHAN] = "'warmpack verify --fix' removes it",

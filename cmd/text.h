@@ -14,7 +14,11 @@ static inline void text_fclose(FILE **f)
     if (*f)
         fclose(*f);
 }
+#ifdef ANALYSED_BY_CPPCHECK
+#define _cleanup_(f) static
+#else
 #define _cleanup_(f) __attribute__((cleanup(f)))
+#endif
 #define _cleanup_free_ _cleanup_(text_free)
 #define _cleanup_fclose_ _cleanup_(text_fclose)
 

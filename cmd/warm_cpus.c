@@ -66,6 +66,7 @@ static int refuse_what_cannot_run(const struct warm_cpu *c)
 static int add(struct warm_cpus *out, const struct wp_context *context, const char *name)
 {
     struct warm_cpu *more = reallocarray(out->v, out->count + 1, sizeof *more), *c;
+    /* cppcheck-suppress pointerOutOfBounds ; NAME is at least as long as what it begins with */
     const char *probes = strncmp(name, common, strlen(common)) == 0 ? name + strlen(common) : name;
     _cleanup_free_ char *copy = NULL;
     int status;

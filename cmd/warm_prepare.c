@@ -122,9 +122,12 @@ int warm_prepare(struct warm *w)
         status = cache_dirs_add(&w->cache_dirs, a);
     if (!status)
         status = warm_cpus_read(&w->cpus, w->context, &a->cpus);
-    if (!status && !(w->builds = calloc(w->cpus.count, sizeof *w->builds)))
-        status = message_no_memory();
-    for (size_t i = 0; i < w->cpus.count && !status; i++)
+    if (status)
+        return status;
+    w->builds = calloc(w->cpus.count, sizeof *w->builds);
+    if (!w->builds)
+        return message_no_memory();
+    for (size_t i = 0; i < w->cpus.count; i++)
         w->builds[i].cpu = &w->cpus.v[i];
-    return status ? status : scratch_make(&w->scratch);
+    return scratch_make(&w->scratch);
 }

@@ -315,7 +315,7 @@ int oci_open_writer(struct format_writer **out, const struct format_write_option
     r = take_options(o, from, err);
     if (r == 0)
         r = tar_open_writer(&o->tar, from->one_member ? &codec_gzip_one : &codec_gzip, &layer, err);
-    if (r < 0) {
+    if (r != 0) {
         writer_free(&o->base);
         return r;
     }

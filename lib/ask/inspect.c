@@ -63,7 +63,8 @@ static int add_index(struct wp_verify_report *report, struct wp_index_status *s,
 {
     struct wp_error why = unread ? *unread : (struct wp_error){0};
     struct index index = {0};
-    int r = unread ? -unread->code : index_read(&index, text->data, text->size, &why);
+    int r =
+        unread ? error_negative(-unread->code) : index_read(&index, text->data, text->size, &why);
 
     s->status = WP_VALID;
     if (r == 0) {

@@ -32,7 +32,12 @@ static inline void cleanup_closedir(DIR **d)
         closedir(*d);
 }
 
+/* cppcheck does not know the attribute, and takes nothing static for a leak. */
+#ifdef ANALYSED_BY_CPPCHECK
+#define _cleanup_(f) static
+#else
 #define _cleanup_(f) __attribute__((cleanup(f)))
+#endif
 #define _cleanup_free_ _cleanup_(cleanup_free)
 #define _cleanup_close_ _cleanup_(cleanup_close)
 #define _cleanup_fclose_ _cleanup_(cleanup_fclose)

@@ -117,15 +117,16 @@ static int look_at(struct diff *d, const struct diff_item *a, const struct diff_
                    struct wp_error *err)
 {
     _cleanup_(difference_clear) struct wp_difference found = {0};
-    int r;
+    const struct diff_item *one = a ? a : b;
+    int r = 0;
 
     if (a && b) {
         r = compare(d, a, b, &found, err);
-    } else {
-        r = caches_is_index((a ? a : b)->e->path) ? diff_overloads(a, b, &found, err) : 0;
+    } else if (one) {
+        r = caches_is_index(one->e->path) ? diff_overloads(a, b, &found, err) : 0;
         r = r < 0 ? r : a ? WP_CHANGE_REMOVED : WP_CHANGE_ADDED;
     }
-    return r <= 0 ? r : keep(d, &found, a ? a : b, r, err);
+    return r <= 0 ? r : keep(d, &found, one, r, err);
 }
 
 static int join(struct diff *d, struct wp_error *err)

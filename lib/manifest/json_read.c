@@ -194,7 +194,7 @@ int json_line_texts(const struct json_line *l, const char *one, const char *many
                     size_t *count)
 {
     _cleanup_(path_list_clear) struct path_list list = {0};
-    char *text;
+    char *text = NULL;
     int r;
 
     if (json_line_has(l, many) && json_line_has(l, one))

@@ -13,7 +13,7 @@ enum { MOST_LINKS = 40 }; /* as Linux follows */
 
 static bool is_link(const struct entry *e)
 {
-    return (e->type == ENTRY_SYMLINK || e->type == ENTRY_HARDLINK) && e->target;
+    return e && (e->type == ENTRY_SYMLINK || e->type == ENTRY_HARDLINK) && e->target;
 }
 
 /* The path that link E leads to, absolute where that lies outside. Allocated; NULL: no memory. */

@@ -136,9 +136,9 @@ static int check_member(struct merge *m, const struct merge_member *first,
 
         if (r < 0)
             return r;
-        if (!text)
+        cpu = text ? find_cpu(m, text) : NULL;
+        if (!cpu)
             continue;
-        cpu = find_cpu(m, text);
         if (cpu->input == member->input) {
             cpu->overloads++;
             in->added++;

@@ -63,19 +63,22 @@ static int list_paths(struct fitting *f)
     const struct manifest *m = &f->m->inputs[0].m;
 
     f->paths = calloc(m->entry_count + 1, sizeof *f->paths);
-    for (size_t i = 0; i < m->entry_count && f->paths; i++) {
+    if (!f->paths)
+        return -ENOMEM;
+    for (size_t i = 0; i < m->entry_count; i++) {
         const struct entry *e = &m->entries[i];
 
         if (e->type != ENTRY_DIR && !caches_is_index(e->path) && !caches_is_data(e->path))
             f->paths[f->count++] = e->path;
     }
-    return f->paths ? 0 : -ENOMEM;
+    return 0;
 }
 
 static size_t number_of(const struct fitting *f, const char *path)
 {
     size_t at = array_first(i, f->count, strcmp(f->paths[i], path) < 0);
 
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): the first COUNT are set */
     return at < f->count && strcmp(f->paths[at], path) == 0 ? at : SIZE_MAX;
 }
 

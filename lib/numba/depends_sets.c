@@ -82,7 +82,7 @@ static int merge(struct depends_set *to, struct depends_set *from)
 static int plan_merges(const struct depends *d, const size_t *sources_sets, size_t sources,
                        uint32_t **out)
 {
-    enum { MANY = NONE - 1 };
+    enum { MANY = UINT32_MAX - 1 };
     uint32_t *into = malloc((d->count + 1) * sizeof *into);
 
     if (!into)

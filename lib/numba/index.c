@@ -100,7 +100,7 @@ char *index_marker_name(const char *name)
     char *marker = strdup(name);
 
     if (marker && ends_with(name, n, ".nbi"))
-        memcpy(marker + n - strlen(".nbi"), ".lcs", strlen(".lcs"));
+        memcpy(marker + n - strlen(".nbi"), ".lcs", sizeof ".lcs");
     return marker;
 }
 

@@ -46,9 +46,10 @@ static size_t encode_int(int64_t v, unsigned char out[LITERAL_MAX])
         put_le(out + 1, (uint64_t)v, 4);
         return 5;
     }
+    const uint64_t bits = v < 0 ? ~(uint64_t)v : (uint64_t)v; /* those unlike the sign */
     size_t n = 8;
     /* The shortest two's complement whose sign bit says the right thing. */
-    while (v >> (8 * (n - 1) - 1) == (v < 0 ? -1 : 0))
+    while (bits >> (8 * (n - 1) - 1) == 0)
         n--;
     out[0] = OP_LONG1;
     out[1] = (unsigned char)n;

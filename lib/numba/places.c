@@ -158,6 +158,8 @@ int places_user(struct places_user *out, const char *name_or_uid, struct wp_erro
     int r = name_or_uid ? fill_other(out, name_or_uid) : fill_caller(out);
     if (r < 0) {
         places_user_clear(out);
+        if (!name_or_uid)
+            return error_set(err, -r, NULL, "cannot look up who calls");
         if (r == -ESRCH) {
             error_set(err, 0, strchr(name_or_uid, ':') + 1, "no such group");
             return -ENOENT;

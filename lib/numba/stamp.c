@@ -16,7 +16,9 @@ double stamp_mtime(struct timespec t)
 /* floor(3), without its library. */
 static double whole_seconds(double t)
 {
-    if (t >= 0x1p53 || t <= -0x1p53)
+    static const double exact = 9007199254740992; /* 2**53: from there on all are whole */
+
+    if (t >= exact || t <= -exact)
         return t;
     double cut = (double)(int64_t)t;
     return cut > t ? cut - 1 : cut;

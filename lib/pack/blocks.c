@@ -139,6 +139,7 @@ static int open_block(struct blocks *b, struct wp_error *err)
         if (r < 0)
             return r;
     }
+    /* cppcheck-suppress nullPointerRedundantCheck ; the loop ends with a slot */
     if (!b->open->count) {
         struct slot *s = b->open;
 

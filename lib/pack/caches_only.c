@@ -105,7 +105,9 @@ static int decide_depends(struct fates *f, struct pack_depends *found, struct wp
 
 static bool is_dropped(const struct walk_item *item, void *fates)
 {
-    return *fate_of(fates, item) == DROPPED;
+    const unsigned char *fate = fate_of(fates, item);
+
+    return fate && *fate == DROPPED;
 }
 
 int pack_keep_caches(struct pack *p, struct wp_error *err)

@@ -35,24 +35,27 @@ static int list_tree(struct adding *a, struct wp_error *err)
     r = root = walk_add_root(&a->walk, a->restore->o->dir, err);
     if (r >= 0)
         r = walk_add(&a->walk, (unsigned)root, ".", "", &options, err);
-    if (r == 0)
+    if (r >= 0)
         r = walk_finish(&a->walk, err);
-    a->paths = r == 0 ? calloc(a->walk.count + 1, sizeof *a->paths) : NULL;
-    if (r == 0 && !a->paths)
+    if (r < 0)
+        return r;
+    a->paths = calloc(a->walk.count + 1, sizeof *a->paths);
+    if (!a->paths)
         return error_nomem(err);
-    for (size_t i = 0; i < a->walk.count && r == 0; i++) {
+    for (size_t i = 0; i < a->walk.count; i++) {
         const struct entry *e = &a->walk.items[i].entry;
 
         if (e->type != ENTRY_DIR && !caches_is_index(e->path) && !caches_is_data(e->path))
             a->paths[a->count++] = e->path;
     }
-    return r;
+    return 0;
 }
 
 static size_t number_of(const struct adding *a, const char *path)
 {
     size_t at = array_first(i, a->count, strcmp(a->paths[i], path) < 0);
 
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): the first COUNT are set */
     return at < a->count && strcmp(a->paths[at], path) == 0 ? at : SIZE_MAX;
 }
 

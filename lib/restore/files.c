@@ -66,8 +66,9 @@ static bool wants_time(const struct restore *restore, const struct restored *f)
 /* The time that F is to have. */
 static struct timespec wanted_time(const struct restore *restore, const struct restored *f)
 {
-    return restore->o->mtime ? (struct timespec){.tv_sec = (time_t)*restore->o->mtime}
-                             : f->facts->mtime;
+    if (restore->o->mtime)
+        return (struct timespec){.tv_sec = (time_t)*restore->o->mtime};
+    return f->facts->mtime;
 }
 
 /* Must the mode be put back, to *MODE? If warmpack has repaired this tree before, the mode was

@@ -33,14 +33,13 @@ struct look {
 static void keep(void *data, enum wp_severity severity, const char *text)
 {
     struct look *look = data;
-    char *copy = strdup(text);
+    _cleanup_free_ char *copy = strdup(text);
 
     if (!copy || array_grow(look->list, look->count) < 0) {
-        free(copy);
         look->failed = true;
         return;
     }
-    look->list[look->count++] = (struct kept_report){severity, copy};
+    look->list[look->count++] = (struct kept_report){severity, take_ptr(copy)};
 }
 
 static void tell_progress(void *data, uint64_t done, uint64_t total)

@@ -219,6 +219,7 @@ int restore_place_add(struct restore *restore, struct repair *repair, const stru
         layout_record_clear(&record);
         return error_nomem(err);
     }
+    /* cppcheck-suppress memleak ; the layout keeps the record, or has cleared it */
     return layout_add_record(repair->layout, &record) < 0 ? error_nomem(err) : 0;
 }
 

@@ -181,7 +181,7 @@ static int rewrite(const struct relocate_paths *paths, size_t count, enum kind k
 /* Does TEXT, of any content, hold one of the old paths? */
 static bool holds_old(const struct environment *env, const struct buf *text)
 {
-    for (size_t i = 0; i < env->path_count; i++)
+    for (size_t i = 0; text->data && i < env->path_count; i++)
         if (memmem(text->data, text->size, env->paths[i].from, strlen(env->paths[i].from)) &&
             !memmem(text->data, text->size, env->paths[i].to, strlen(env->paths[i].to)))
             return true;
@@ -308,7 +308,7 @@ static int mend(const struct environment *env, const char *path, const struct bu
 
     if (!site)
         return -ENOMEM;
-    for (size_t at = 0, n; at < text->size; at += n) {
+    for (size_t at = 0, n; text->data && at < text->size; at += n) {
         const char *line = (char *)text->data + at, *comma;
         const char *end = memchr(line, '\n', text->size - at);
         const unsigned char *sha256;

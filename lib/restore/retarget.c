@@ -231,5 +231,5 @@ int wp_retarget(const struct wp_context *context, const struct wp_retarget_optio
     if (r == 0 && !o->undo)
         r = o->who ? retarget_who_ask(&who, context, o->who, err)
                    : error_set(err, 0, NULL, "nobody is named for whom to retarget");
-    return r < 0 ? r : restore_retarget_tree(context, o, o->undo ? NULL : &who, result, err);
+    return r != 0 ? r : restore_retarget_tree(context, o, o->undo ? NULL : &who, result, err);
 }

@@ -493,9 +493,9 @@ int retarget_run(struct retarget_job *job, struct wp_error *err)
         r = gather(job, &originals, &builds, err);
     if (r == 0)
         r = plan(job, &originals, &builds, &lines, err);
-    if (r >= 0)
+    if (r == 0)
         r = keep_others(&originals, &lines, err);
-    if (r >= 0)
+    if (r == 0)
         r = fill_result(job, &builds, err);
     if (r == 0 && !job->dry_run)
         r = put_all(job, &lines, err);

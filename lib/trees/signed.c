@@ -256,7 +256,7 @@ static int is_made_of(const struct index *now, const struct buf *text)
     if (r == 0)
         r = index_writer_finish(w, &made, NULL);
     index_writer_free(w);
-    if (r < 0)
+    if (r != 0)
         return r == -ENOMEM ? r : 0;
     return made.size == now->size && memcmp(made.data, now->text, now->size) == 0;
 }

@@ -126,7 +126,7 @@ static int copy_runs(const struct earlier *x, struct batch *b, const struct copy
                      int to)
 {
     struct sha256 *sha = buf_reserve(&b->data, BATCH) < 0 ? NULL : sha256_new();
-    unsigned char found[SHA256_SIZE];
+    unsigned char found[SHA256_SIZE] = {0};
     int r = sha ? 0 : -ENOMEM;
 
     for (uint64_t at = 0; r == 0 && at < c->e.size;) {
