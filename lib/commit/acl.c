@@ -1,6 +1,6 @@
 /* Gives what is staged the default ACL of the directory of the target that it goes into, as if it
- * had been made there. The permissions of its mode stay what they are: as after chmod(2), those of
- * the group become the ACL's mask. */
+ * had been made there: that ACL takes the place of the umask. Where modes are kept as they were
+ * packed, they stay: as after chmod(2), those of the group become the ACL's mask. */
 
 #include <endian.h>
 #include <errno.h>
@@ -49,18 +49,23 @@ static int read_default(int dir, struct buf *out)
         return -ENOMEM;
     n = getxattr(proc_name(dir).text, ACL_DEFAULT, out->data, LARGEST);
     out->size = n < 0 ? 0 : (size_t)n;
-    return 0;
+    /* ENOENT: there is no /proc. */
+    return n >= 0 || errno == ENODATA || errno == ENOTSUP || error_is_absence(-errno) ? 0 : -errno;
 }
 
-static void put_permissions(unsigned char *entry, mode_t bits)
+static void put_permissions(unsigned char *entry, mode_t bits, bool limits)
 {
-    const uint16_t value = htole16((uint16_t)(bits & 7));
+    uint16_t value;
 
+    memcpy(&value, entry + 2, sizeof value);
+    value = limits ? le16toh(value) & bits & 7 : bits & 7;
+    value = htole16(value);
     memcpy(entry + 2, &value, sizeof value);
 }
 
-/* The access ACL of a file with MODE: ACL, with the permissions of the mode in it. */
-static void fit(unsigned char *acl, size_t n, mode_t mode)
+/* The access ACL of a file with MODE: ACL, with the permissions of the mode in it, or LIMITS: with
+ * those that both give, as the kernel does for a new file. */
+static void fit(unsigned char *acl, size_t n, mode_t mode, bool limits)
 {
     unsigned char *group = NULL, *mask = NULL;
 
@@ -70,64 +75,112 @@ static void fit(unsigned char *acl, size_t n, mode_t mode)
         memcpy(&tag, acl + at, sizeof tag);
         tag = le16toh(tag);
         if (tag == TAG_USER_OBJ)
-            put_permissions(acl + at, mode >> 6);
+            put_permissions(acl + at, mode >> 6, limits);
         else if (tag == TAG_OTHER)
-            put_permissions(acl + at, mode);
+            put_permissions(acl + at, mode, limits);
         else if (tag == TAG_GROUP_OBJ)
             group = acl + at;
         else if (tag == TAG_MASK)
             mask = acl + at;
     }
     if (mask || group)
-        put_permissions(mask ? mask : group, mode >> 3);
+        put_permissions(mask ? mask : group, mode >> 3, limits);
 }
 
-/* Gives it to NAME of AT, and adds it to P if it is a directory, as PATH. */
-static void inherit(struct path_list *p, int at, const char *name, const char *path,
-                    const struct buf *acl)
+mode_t staging_packed_mode(const struct staging *s, int area, const char *path)
+{
+    return s->o.packed_mode && area == 0 ? s->o.packed_mode(s->o.ctx, path) & 0777 : 0;
+}
+
+struct inheriting {
+    struct staging *s;
+    int area;
+    struct buf acl;               /* empty: what is staged has one that the target has not */
+    mode_t umask;                 /* which then counts */
+    struct path_list dirs, names; /* what is to be looked into, from where it is staged; in AREA */
+};
+
+/* As far as that is allowed: the target may be on a filesystem without ACLs. */
+static bool set(const struct inheriting *i, const char *file, const struct stat *st, mode_t packed)
+{
+    unsigned char access[LARGEST];
+
+    if (i->acl.size == 0) {
+        (void)removexattr(file, ACL_ACCESS);
+        if (S_ISDIR(st->st_mode))
+            (void)removexattr(file, ACL_DEFAULT);
+        return !packed || chmod(file, (st->st_mode & 07000) | (packed & ~i->umask)) == 0;
+    }
+    memcpy(access, i->acl.data, i->acl.size);
+    fit(access, i->acl.size, packed ? packed | st->st_mode : st->st_mode, packed != 0);
+    return setxattr(file, ACL_ACCESS, access, i->acl.size, 0) == 0 &&
+           (!S_ISDIR(st->st_mode) || setxattr(file, ACL_DEFAULT, i->acl.data, i->acl.size, 0) == 0);
+}
+
+/* Gives it to NAME of AT, which is PATH in the area, and adds it, as DIR, if it is a directory. */
+static int inherit(struct inheriting *i, int at, const char *name, const char *dir,
+                   const char *path)
 {
     _cleanup_close_ int fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    unsigned char access[LARGEST];
     struct proc_name proc = proc_name(fd);
     struct stat st;
+    mode_t packed = staging_packed_mode(i->s, i->area, path);
 
-    if (fd < 0 || fstat(fd, &st) < 0 || (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)))
-        return;
-    /* Somebody else may have another name of it in the target, where it stays as it is. */
-    if (S_ISREG(st.st_mode) && st.st_nlink > 1)
-        return;
-    memcpy(access, acl->data, acl->size);
-    fit(access, acl->size, st.st_mode);
-    if (setxattr(proc.text, ACL_ACCESS, access, acl->size, 0) < 0 || !S_ISDIR(st.st_mode))
-        return;
-    if (setxattr(proc.text, ACL_DEFAULT, acl->data, acl->size, 0) == 0)
-        (void)path_list_add(p, strdup(path));
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    /* Somebody else may have another name of a file in the target, where it stays as it is. */
+    if (!S_ISDIR(st.st_mode) && (!S_ISREG(st.st_mode) || st.st_nlink > 1))
+        return 0;
+    if (!set(i, proc.text, &st, packed) || !S_ISDIR(st.st_mode))
+        return 0;
+    if (packed && fstat(fd, &st) == 0)
+        staging_dir_set_mode(&i->s->areas[i->area], path, st.st_mode & 0777);
+    return path_list_add(&i->dirs, strdup(dir)) < 0 ? -ENOMEM
+                                                    : path_list_add(&i->names, strdup(path));
 }
 
-int staging_acl_inherit(int at, const char *name, int target)
+static int inherit_in(struct inheriting *i, int at, const char *dir, const char *in_area)
 {
-    _cleanup_(path_list_clear) struct path_list p = {0};
-    _cleanup_buf_ struct buf acl = {0}, own = {0};
+    _cleanup_closedir_ DIR *d = NULL;
+    struct dirent *e;
+    int r = beneath_list(at, dir, &d);
 
-    if (read_default(target, &acl) < 0)
-        return -ENOMEM;
-    if (acl.size == 0)
+    if (r == -EACCES) /* packed so; it has got the ACL itself */
         return 0;
-    if (read_default(at, &own) < 0)
-        return -ENOMEM;
-    if (own.size == acl.size && memcmp(own.data, acl.data, acl.size) == 0)
-        return 0; /* it has been made under the same */
-    inherit(&p, at, name, name, &acl);
-    for (size_t i = 0; i < p.count; i++) {
-        int fd = beneath_open(at, p.v[i], O_RDONLY | O_DIRECTORY, 0);
-        _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
+    while (r > 0 && (r = file_next(d, &e)) > 0) {
+        _cleanup_free_ char *path = path_join(dir, e->d_name);
+        _cleanup_free_ char *name = path_join(in_area, e->d_name);
+        int done = path && name ? inherit(i, dirfd(d), e->d_name, path, name) : -ENOMEM;
 
-        for (struct dirent *e; d && file_next(d, &e) > 0;) {
-            _cleanup_free_ char *path = path_join(p.v[i], e->d_name);
-
-            if (path)
-                inherit(&p, dirfd(d), e->d_name, path, &acl);
-        }
+        if (done < 0)
+            return done;
     }
-    return 0;
+    return r;
+}
+
+static int inherit_all(struct inheriting *i, int at, const char *path, int target)
+{
+    _cleanup_buf_ struct buf own = {0};
+    int r = read_default(target, &i->acl);
+
+    if (r == 0)
+        r = read_default(at, &own);
+    if (r < 0 || (own.size == i->acl.size && memcmp(own.data, i->acl.data, own.size) == 0))
+        return r; /* it has been made under the same */
+    i->umask = i->acl.size ? 0 : file_umask();
+    r = inherit(i, at, path_base(path), path_base(path), path);
+    for (size_t n = 0; n < i->dirs.count && r == 0; n++)
+        r = inherit_in(i, at, i->dirs.v[n], i->names.v[n]);
+    return r;
+}
+
+int staging_acl_inherit(struct staging *s, int area, const char *path, int at, int target)
+{
+    struct inheriting i = {.s = s, .area = area};
+    int r = inherit_all(&i, at, path, target);
+
+    path_list_clear(&i.dirs);
+    path_list_clear(&i.names);
+    buf_free(&i.acl);
+    return r;
 }

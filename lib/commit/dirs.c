@@ -39,6 +39,14 @@ const struct staging_dir *staging_dir_find(const struct staging_area *a, const c
     return low > 0 && strcmp(a->dirs[low - 1].d.path, path) == 0 ? &a->dirs[low - 1].d : NULL;
 }
 
+void staging_dir_set_mode(struct staging_area *a, const char *path, mode_t mode)
+{
+    size_t n = array_first(i, a->dir_count, strcmp(a->dirs[i].d.path, path) <= 0);
+
+    if (n > 0 && strcmp(a->dirs[n - 1].d.path, path) == 0)
+        a->dirs[n - 1].d.mode = (a->dirs[n - 1].d.mode & 07000) | mode;
+}
+
 /* ---- Walking directories from the top down */
 
 static int is_mount(int at, const char *name, int flags, bool *mount)

@@ -36,9 +36,11 @@ static int add_put(struct planner *p, struct pair *d, const char *path, const st
     if (*d->w->path && !d->w->staged && geteuid() != 0 && (d->other.st_mode & S_ISGID) &&
         d->other.st_gid != st->st_gid)
         staging_dirs_inherit(d->new_fd, path_base(path), d->other.st_gid);
-    if (*d->w->path && !d->w->staged &&
-        staging_acl_inherit(d->new_fd, path_base(path), d->other_fd) < 0)
-        return error_nomem(p->err);
+    if (*d->w->path && !d->w->staged) {
+        int r = staging_acl_inherit(p->s, (int)d->w->area, path, d->new_fd, d->other_fd);
+        if (r < 0)
+            return staging_error(p->err, -r, d->a, path, "cannot get its directory's default ACL");
+    }
     struct staging_op *op = staging_plan_add(p->plan, OP_PUT, d->w->area, path);
     if (!op)
         return error_nomem(p->err);
@@ -62,6 +64,10 @@ int plan_existing_dir(struct planner *p, unsigned area, const char *path,
     if (!op)
         return error_nomem(p->err);
     op->mode = named->mode | (mode & S_ISGID); /* how it hands on its group stays */
+    /* It was not made under the default ACL that may have taken the umask's place. */
+    mode_t packed = staging_packed_mode(p->s, (int)area, path);
+    if (packed)
+        op->mode = (op->mode & 07000) | (packed & ~p->umask);
     op->uid = named->uid;
     op->gid = named->gid;
     op->mtime = named->mtime;

@@ -132,7 +132,8 @@ static int by_order(const void *a, const void *b)
 
 int staging_plan_build(struct staging *s, struct staging_plan *plan, struct wp_error *err)
 {
-    _cleanup_(planner_clear) struct planner p = {.s = s, .plan = plan, .err = err};
+    _cleanup_(planner_clear) struct planner p = {
+        .s = s, .plan = plan, .err = err, .umask = file_umask()};
     unsigned n = (unsigned)s->area_count;
 
     for (unsigned i = 0; i < n; i++)

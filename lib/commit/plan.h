@@ -18,6 +18,7 @@ struct planner {
     struct staging *s;
     struct staging_plan *plan;
     struct wp_error *err;
+    mode_t umask;       /* of the process */
     struct work *queue; /* owned */
     size_t next, count;
 };

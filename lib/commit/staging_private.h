@@ -188,9 +188,13 @@ int staging_find_mounts(int at, const char *name);
  * directory of group GID. As far as that is allowed. */
 void staging_dirs_inherit(int at, const char *name, gid_t gid);
 
-/* ---- acl.c: gives NAME of AT, staged elsewhere, the default ACL of the directory TARGET, if that
- * has one, as far as that is allowed. 0 or -ENOMEM. */
-int staging_acl_inherit(int at, const char *name, int target);
+/* ---- acl.c: gives PATH of AREA, staged in directory AT, the default ACL of the directory TARGET
+ * that it goes into, or none if that has none, as far as that is allowed. */
+int staging_acl_inherit(struct staging *s, int area, const char *path, int at, int target);
+/* The mode that PATH of AREA was packed with; 0: it has the one that it is to have. */
+mode_t staging_packed_mode(const struct staging *s, int area, const char *path);
+/* Sets the permissions that directory PATH will have, if the caller has set any. */
+void staging_dir_set_mode(struct staging_area *a, const char *path, mode_t mode);
 
 /* Adds the directories in FD, which is PATH and taken over. MOUNTS: looks at every name, and
  * refuses mount points. */

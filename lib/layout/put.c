@@ -200,8 +200,10 @@ static int make_destination(struct layout *l, const struct layout_record *record
                             const struct layout_destination *d, int area, struct wp_error *err)
 {
     int fd = staging_tree(*l->o.staging, area), r;
-    struct staging_dir attributes = {
-        .path = d->path, .mode = 0777 & ~l->o.umask, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    struct staging_dir attributes = {.path = d->path,
+                                     .mode = 0777 & ~staging_umask(*l->o.staging, area),
+                                     .uid = (uid_t)-1,
+                                     .gid = (gid_t)-1};
     struct stat st;
 
     attributes_like(l, record, d, &attributes);

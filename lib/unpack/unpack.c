@@ -231,6 +231,16 @@ static void expect_all(const struct unpack *unpack)
         reader->ops->expect_all(reader);
 }
 
+/* As tar without -p: a default ACL of the directory that it goes into takes the umask's place. */
+static mode_t packed_mode(void *ctx, const char *path)
+{
+    const struct unpack *unpack = ctx;
+    const struct unpacked *item =
+        unpack->policy.permissions || unpack->policy.superuser ? NULL : unpack_find(unpack, path);
+
+    return item && (item->e.type == ENTRY_FILE || item->e.type == ENTRY_DIR) ? item->e.mode : 0;
+}
+
 static int begin_staging(struct unpack *unpack, struct wp_error *err)
 {
     struct staging_options options = {.keep_old = unpack->o->keep_old,
@@ -238,7 +248,9 @@ static int begin_staging(struct unpack *unpack, struct wp_error *err)
                                       .sync = unpack->o->sync,
                                       .opens_own =
                                           unpack->policy.permissions || unpack->policy.superuser,
-                                      .context = unpack->a->context};
+                                      .context = unpack->a->context,
+                                      .packed_mode = packed_mode,
+                                      .ctx = unpack};
     int r = staging_new(&unpack->staging, &options, err);
 
     if (r == 0)

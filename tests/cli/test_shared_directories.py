@@ -62,12 +62,28 @@ def test_what_a_user_unpacks_belongs_to_the_group_as_with_tar(place, make):
     assert rights(place / "by tar") == rights(place / "by us")
 
 
+def acl(path, spec):
+    run("setfacl", "-b", path)
+    if spec:
+        run("setfacl", "-d", "-m", spec, path)
+
+
+FOR_ANOTHER = "u:daemon:rwx,g::rwx"
+
+
 @needs_root
-def test_what_comes_into_an_existing_directory_gets_its_default_acl_as_with_tar(place):
+@pytest.mark.parametrize("mask", ["002", "022", "077"])
+@pytest.mark.parametrize("top, below", [
+    (None, FOR_ANOTHER), (None, "g:daemon:rwx,o::r"), (None, "u::rwx,g::r-x,o::---"),
+    (None, "u::rwx,g::rwx,o::rwx"), (FOR_ANOTHER, "g:daemon:r-x,o::---"), (FOR_ANOTHER, None)])
+def test_what_comes_into_an_existing_directory_gets_its_default_acl_as_with_tar(place, mask, top,
+                                                                               below):
     if shutil.which("setfacl") is None:
         pytest.skip("setfacl is not installed")
     write(place / "src/app/sub/file.py", "x = 1\n", mode=0o664)
+    write(place / "src/app/sub/secret", "x", mode=0o600)
     write(place / "src/app/sub/deep/tool", "x", mode=0o775)
+    (place / "src/app/sub/deep").chmod(0o775)
     (place / "src/app/sub/link").symlink_to("file.py")
     warmpack = trees.Runner(place)
     run("tar", "-czf", "a.tgz", "-C", "src", "app", cwd=place)
@@ -75,9 +91,27 @@ def test_what_comes_into_an_existing_directory_gets_its_default_acl_as_with_tar(
         for path in place / name, place / name / "app":
             path.mkdir()
             os.chown(path, NOBODY, NOBODY)
-        run("setfacl", "-d", "-m", "u:daemon:rwx,g::rwx", place / name / "app")
+        acl(place / name, top)
+        acl(place / name / "app", below)
         run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "sh", "-c",
-            f"umask 002; exec {command} -xzf a.tgz -C '{name}'", cwd=place,
+            f"umask {mask}; exec {command} -xzf a.tgz -C '{name}'", cwd=place,
             env=warmpack.variables())
-    assert b"daemon" in run("getfacl", "-cp", place / "by us/app/sub/deep/tool")
+    assert below != FOR_ANOTHER or b"daemon" in run("getfacl", "-cp",
+                                                    place / "by us/app/sub/deep/tool")
     assert rights(place / "by tar") == rights(place / "by us")
+
+
+@needs_root
+def test_modes_that_are_to_be_kept_are_kept_under_a_default_acl(place):
+    if shutil.which("setfacl") is None:
+        pytest.skip("setfacl is not installed")
+    write(place / "src/app/sub/file.py", "x = 1\n", mode=0o644)
+    warmpack = trees.Runner(place)
+    run("tar", "-czf", "a.tgz", "-C", "src", "app", cwd=place)
+    (place / "out/app").mkdir(parents=True)
+    for path in place / "out", place / "out/app":
+        os.chown(path, NOBODY, NOBODY)
+    acl(place / "out/app", "u::rwx,g::---,o::---")
+    run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
+        trees.BINARY, "-qxpzf", "a.tgz", "-C", "out", cwd=place, env=warmpack.variables())
+    assert (place / "out/app/sub/file.py").stat().st_mode & 0o777 == 0o644
