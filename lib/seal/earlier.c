@@ -64,11 +64,13 @@ static int is_same(const struct seal *s, const struct entry *e)
 /* The directories of manifests at the top of DIR. */
 static int find_homes(const struct seal *s, struct path_list *homes, struct wp_error *err)
 {
-    return trees_homes(staging_target(s->staging, 0), MANIFEST_DIR, homes) < 0 ? error_nomem(err)
-                                                                               : 0;
+    const int r = trees_homes(staging_target(s->staging, 0), MANIFEST_DIR, homes);
+
+    return r < 0 ? error_set(err, -r, MANIFEST_DIR, "cannot find the manifests in it") : 0;
 }
 
-/* Would git pass over the seal, since an archive was unpacked here before? 1, 0 or -ENOMEM. */
+/* Would git pass over the seal, since an archive was unpacked here before? 1, 0 or negative errno.
+ */
 static int is_ignored(const struct seal *s)
 {
     return trees_ignore_is_ours(staging_target(s->staging, 0), MANIFEST_DIR "/" OWN_IGNORE);
@@ -79,8 +81,8 @@ int seal_is_there(struct seal *s, struct wp_error *err)
     struct path_list homes = {0};
     int r = find_homes(s, &homes, err), ignored = r == 0 ? is_ignored(s) : 0;
 
-    if (ignored < 0)
-        r = error_nomem(err);
+    if (r == 0 && ignored < 0)
+        r = error_set(err, -ignored, MANIFEST_DIR "/" OWN_IGNORE, "cannot be read");
     else if (r == 0)
         r = homes.count == 1 && !ignored;
     path_list_clear(&homes);
@@ -239,14 +241,15 @@ int seal_find_earlier(struct seal *s, struct wp_error *err)
 {
     _cleanup_free_ char *home = path_dir(s->entries[s->entry_count - 1].path);
     _cleanup_free_ char *state = home ? path_join(home, STATE_NAME) : NULL;
-    int r = state ? find_homes(s, &s->earlier, err) : error_nomem(err);
+    int r = state ? find_homes(s, &s->earlier, err) : error_nomem(err), ignored = 0;
 
     s->result->replaced = s->earlier.count > 0;
     /* What was done with another manifest of that name says nothing of this one. */
     if (r == 0 && staging_set_remove(s->staging, 0, state) < 0)
         r = error_nomem(err);
-    if (r == 0 && is_ignored(s) &&
-        staging_set_remove(s->staging, 0, MANIFEST_DIR "/" OWN_IGNORE) < 0)
+    if (r == 0 && (ignored = is_ignored(s)) < 0)
+        r = error_set(err, -ignored, MANIFEST_DIR "/" OWN_IGNORE, "cannot be read");
+    if (r == 0 && ignored && staging_set_remove(s->staging, 0, MANIFEST_DIR "/" OWN_IGNORE) < 0)
         r = error_nomem(err);
     if (r == 0 && !s->o->with_locator &&
         staging_set_remove(s->staging, 0, MANIFEST_DIR "/" OWN_PYTHON) < 0)

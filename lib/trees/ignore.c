@@ -69,7 +69,7 @@ int trees_ignore_is_ours(int fd, const char *path)
     _cleanup_buf_ struct buf there = {0};
     int r = beneath_read(fd, path, TEXT_SIZE, &there, NULL);
 
-    if (r == -ENOMEM)
-        return r;
+    if (r < 0)
+        return file_is_unfit(r) || beneath_is_absence(r) ? 0 : r;
     return r == 0 && there.size == TEXT_SIZE && memcmp(there.data, text, TEXT_SIZE) == 0;
 }

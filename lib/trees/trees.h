@@ -125,7 +125,7 @@ int trees_ignore_stage(const struct staging *s, const char *home, bool swapped,
                        struct wp_error *err);
 /* Puts it into the tree FD where that has none. That it cannot be written harms nobody. */
 void trees_ignore_write(int fd, const char *home);
-/* Is the one at PATH beneath FD as it was written here? 1, 0 or -ENOMEM. */
+/* Is the one at PATH beneath FD as it was written here? 1, 0 or negative errno. */
 int trees_ignore_is_ours(int fd, const char *path);
 
 /* ---- dirs.c */

@@ -32,8 +32,7 @@ static int is_dir(int fd, const struct dirent *item)
     return r > 0 ? S_ISDIR(st.st_mode) : r;
 }
 
-/* Adds the directories in DIR; none where nobody lets us read it. They stand in the order of their
- * names, the first one last. */
+/* Adds the directories in DIR, in the order of their names, the first one last. */
 static int add_dirs(int fd, struct path_list *p, const char *dir)
 {
     _cleanup_closedir_ DIR *d = NULL;
@@ -41,8 +40,6 @@ static int add_dirs(int fd, struct path_list *p, const char *dir)
     struct dirent *item;
     int r = beneath_list(fd, dir, &d);
 
-    if (r == -EACCES)
-        return 0;
     while (r > 0 && (r = file_next(d, &item)) > 0) {
         int yes = is_dir(dirfd(d), item);
 
@@ -113,7 +110,9 @@ static int look_at(struct trees *trees, struct path_list *p, const char *dir, st
     if (strncmp(name, MANIFEST_DIR, strlen(MANIFEST_DIR)) == 0 || strcmp(name, "__pycache__") == 0)
         return 0;
     r = add_dirs(trees->fd, p, dir);
-    return r < 0 ? cannot_read(trees, dir, r, err) : 0;
+    /* What we are not let into is looked through for no manifests, as in a home directory of many;
+     * a place of manifests that cannot be read is an error. */
+    return r < 0 && r != -EACCES ? cannot_read(trees, dir, r, err) : 0;
 }
 
 int trees_walk(struct trees *trees, struct wp_error *err)
@@ -121,6 +120,8 @@ int trees_walk(struct trees *trees, struct wp_error *err)
     struct path_list todo = {0};
     int r = add_dirs(trees->fd, &todo, "");
 
+    if (r == -EACCES)
+        r = 0; /* what is in it may be named by a path */
     if (r < 0)
         r = cannot_read(trees, "", r, err);
 

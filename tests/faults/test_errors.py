@@ -6,9 +6,11 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 
 import pytest
 
+import trees
 from indexes import INDEX, make_index
 from jobs import PROBE
 
@@ -184,3 +186,28 @@ def test_restore_says_1_where_an_index_is_lost_to_a_link(warmpack, tmp_path):
     (tmp_path / "k.py").write_text("x = 2\n")
     here.symlink_to(tmp_path / "k.py")
     assert warmpack("restore", "out").returncode == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as two users")
+@pytest.mark.parametrize("verb", ["restore", "verify", "seal"])
+def test_a_place_of_manifests_that_cannot_be_read_is_not_one_without(warmpack, verb):
+    place = trees.public_directory()
+    try:
+        (place / "t/.warmpack/0123456789abcdef").mkdir(parents=True)
+        (place / "t/k.py").write_text("x = 1\n")
+        make_index(place / "t/k.py")
+        for path in place / "t", *(place / "t").rglob("*"):
+            os.chown(path, trees.NOBODY, trees.NOBODY)
+        before = names(place)
+        (place / "t/.warmpack").chmod(0)
+        r = subprocess.run(["setpriv", f"--reuid={trees.NOBODY}", f"--regid={trees.NOBODY}",
+                            "--clear-groups", trees.BINARY, verb, "t"], cwd=place,
+                           capture_output=True, check=False)
+        # Verify judges caches by the files alone where there is no manifest to be had.
+        assert r.returncode == (0 if verb == "verify" else 2), r
+        assert b".warmpack" in r.stderr and b"Permission denied" in r.stderr, r
+        assert b"memory" not in r.stderr
+        (place / "t/.warmpack").chmod(0o755)
+        assert names(place) == before
+    finally:
+        trees.remove_tree(place)
