@@ -213,6 +213,8 @@ static int commit_plan(struct staging *s, const struct staging_plan *plan, struc
     /* The renames are done and the journal stays: the next run finds nothing left to do. */
     s->committed = true;
     int ended = staging_run_end(s->areas, s->o.sync, err);
+    if (r < 0 || ended < 0)
+        error_note(err, "before that, all was put in place");
     return r < 0 ? r : ended;
 }
 

@@ -228,6 +228,8 @@ static int check_file(struct checking *c, struct last_dir *d, struct restored *f
     r = look(c->restore, d, f, &st);
     if (r < 0 && r != -EACCES)
         return error_set(err, -r, f->path, "cannot stat");
+    if (r == -EACCES)
+        report(c->restore->context, WP_WARNING, f->path, "cannot be looked at: %s", strerror(-r));
     if (r <= 0 || !S_ISREG(st.st_mode))
         return 0;
     f->status = RESTORED_CHANGED;

@@ -8,6 +8,8 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/error.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "base/times.h"
 #include "manifest/depends.h"
@@ -21,6 +23,7 @@ struct comparing {
     const struct tree_manifest *m;
     bool is_here; /* the manifest lies in its own tree, since PUT */
     struct timespec put;
+    struct wp_error *err;
 };
 
 /* When the manifest came to where it is. One that lies elsewhere tells nothing of when files here
@@ -54,7 +57,7 @@ static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
 }
 
 /* Has PATH of the archive the content here that was packed? Of a link that leads out of the archive
- * nobody has recorded any. 1, 0 or -ENOMEM. */
+ * nobody has recorded any. 1, 0 or negative errno: an error is no change. */
 static int is_same(void *ctx, const char *path)
 {
     const struct comparing *c = ctx;
@@ -78,11 +81,13 @@ static int is_same(void *ctx, const char *path)
     if (!full)
         return -ENOMEM;
     fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return 0;
-    r = sha256_of_file(fd, digest);
+    r = fd < 0 ? -errno : sha256_of_file(fd, digest);
+    if (r == -ENOMEM)
+        return r;
     if (r < 0)
-        return r == -ENOMEM ? r : 0;
+        return error_is_absence(r) || r == -ELOOP || r == -EISDIR
+                   ? 0
+                   : error_set(c->err, -r, full, "cannot be read");
     return memcmp(digest, e->sha256, sizeof digest) == 0;
 }
 
@@ -108,7 +113,7 @@ static int ask_manifest(struct looking *l, size_t k, const struct manifest_index
                         const char **changed, struct wp_error *err)
 {
     struct tree_manifest *m = &l->tree->trees.list[k];
-    struct comparing c = {.tree = l->tree, .m = m};
+    struct comparing c = {.tree = l->tree, .m = m, .err = err};
     int r = 0;
 
     if (!l->changed[k]) {
@@ -127,8 +132,14 @@ int outdated_by_content(struct looking *l, const struct wp_index_status *s, cons
 {
     _cleanup_free_ char *dir = path_dir(s->source), *path = outdated_index_path(l, s);
     _cleanup_buf_ struct buf text = {0};
-    int r = dir && path ? outdated_read(path, &text, err) : error_nomem(err);
+    int r = dir && path ? file_read(path, INDEX_LARGEST, &text, NULL) : -ENOMEM;
 
+    /* Times must not judge what content could not. */
+    if (!dir || !path)
+        return error_nomem(err);
+    if (r < 0 && !error_is_absence(r))
+        return error_set(err, -r, path, "cannot be read");
+    r = 0;
     for (size_t k = 0; k < l->tree->trees.count && r == 0; k++) {
         struct tree_manifest *m = &l->tree->trees.list[k];
 

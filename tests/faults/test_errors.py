@@ -134,6 +134,31 @@ def test_fix_keeps_an_index_that_it_could_not_read(faulty, tmp_path):
     assert 2 < n < 299
 
 
+def test_fix_keeps_an_index_whose_source_could_not_be_read(warmpack, faulty, packed, tmp_path):
+    """An index is outdated where its source is another, not where that is not known."""
+    pristine = tmp_path / "pristine"
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", pristine)
+    raw = tmp_path / "raw"
+
+    def fix(n):
+        shutil.rmtree(raw, ignore_errors=True)
+        shutil.copytree(pristine, raw, symlinks=True)
+        for path in raw.rglob("*.py"):
+            os.utime(path)  # so that its content must tell
+        return faulty("verify", "--fix", "raw", "--threads", "1", calls=",open,", n=n,
+                      errno=errno.EIO)
+
+    n, told = 1, 0
+    while True:
+        r, happened = fix(n)
+        if not happened:
+            break
+        assert list(raw.rglob("*.nbi")), (n, r)
+        told += b".py: cannot be read" in r.stderr
+        n += 1
+    assert told
+
+
 def test_inspect_calls_no_index_corrupt_that_it_could_not_read(faulty, tmp_path):
     source = tmp_path / "app" / "k.py"
     source.parent.mkdir(parents=True)
