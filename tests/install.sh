@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages with which warmpack is built, shown and tested (Debian 12 or newer).
-# Usage: sh tests/install.sh [all | analyse | demo | bench]
-#   all: also what run.sh --all needs; analyse: also what run.sh --analyse needs;
+# Usage: sh tests/install.sh [all | analyse | world | demo | bench]
+#   all, analyse, world: also what run.sh needs with the option of that name;
 #   demo: only what the build and tests/demo.sh need; bench: what the build and tests/bench need.
 set -eu
 
@@ -23,6 +23,7 @@ elif [ "${1-}" != demo ]; then
   # For the static program, shells that complete, and a recipe.
   packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh environment-modules"
   [ "${1-}" != analyse ] || packages="$packages clang-tidy cppcheck"
+  [ "${1-}" != world ] || packages="$packages debootstrap"
   [ "${1-}" != all ] || packages="$packages debootstrap dpkg-dev lintian"
 fi
 

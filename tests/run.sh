@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is needed, builds, runs every test and ends with one line:
 # "N passed, N failed, N skipped".
-# Usage: sh tests/run.sh [--all] [--asan] | --attack | --coverage | --analyse
+# Usage: sh tests/run.sh [--all] [--asan] | --attack | --coverage | --analyse | --world
 #   --all   also the longer tests with Numba, other releases of Numba, of umap, stumpy and librosa,
 #           Spark, Dask, Ray, object stores and the newest setuptools from the Python package index,
 #           and two minutes of fuzzing
@@ -12,6 +12,8 @@
 #   --coverage  the parts unit, cli, numba (the longer tests, too), hostile, museum, faults and
 #               python, and which lines of lib, formats and cmd they run, in build-coverage
 #   --analyse   gcc -fanalyzer, clang-tidy and cppcheck: each finding is a failure
+#   --world     other processors, fresh releases of Debian and Ubuntu (tests/world.sh), then --attack:
+#               hours, as root, on a Debian
 set -eu
 umask 022 # other users, whom some tests become, read what is made here
 
@@ -23,8 +25,10 @@ for word in "$@"; do
     --attack) only=attack ;;
     --coverage) only=coverage preset=coverage build=build-coverage ;;
     --analyse) only=analyse ;;
+    --world) only=world ;;
     *)
-      echo "usage: sh tests/run.sh [--all] [--asan] | --attack | --coverage | --analyse" >&2
+      echo "usage: sh tests/run.sh [--all] [--asan] | --attack | --coverage | --analyse |" \
+        "--world" >&2
       exit 2
       ;;
   esac
@@ -73,6 +77,7 @@ give_up() {
 install=
 [ "$all" = no ] || install=all
 [ "$only" != analyse ] || install=analyse
+[ "$only" != world ] || install=world
 # shellcheck disable=SC2086 # One word or none.
 sh tests/install.sh $install || give_up "the packages that the tests need are not there"
 cmake --preset "$preset" >"$results/log" 2>&1 &&
@@ -257,6 +262,15 @@ coverage() {
 analyse() {
   parts="$parts analyse"
   "$python" tests/analyse.py "$results/analyse.xml" || true
+}
+# Each part prints PASS, FAIL or SKIP and why, and says it in its report.
+world() {
+  machines="world-aarch64 world-s390x world-bookworm world-trixie world-sid world-jammy world-noble
+    world-musl"
+  parts="$parts $machines"
+  # shellcheck disable=SC2086 # The list is one word a part.
+  sh tests/world.sh "$results" $machines || true
+  attack
 }
 if [ -n "$only" ]; then
   $only

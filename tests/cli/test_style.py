@@ -3,6 +3,8 @@
 import pathlib
 import subprocess
 
+import pytest
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -17,6 +19,8 @@ def test_sources_are_formatted():
     parts = ("cmd", "lib", "formats", "tests")
     sources = [p for part in parts for p in (REPOSITORY / part).rglob("*.[ch]")]
     assert len(sources) > 100
+    if "version 14." not in complaints("clang-format", "--version"):
+        pytest.skip("each release of clang-format has its own mind; the sources have that of 14's")
     assert complaints("clang-format", "--dry-run", *sources) == ""
 
 

@@ -15,6 +15,7 @@
 
 #define STRINGS "\0__svml_sin4\0main\0"
 #define PATH "/srv/build/app/k.py"
+#define OWN_ORDER (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB)
 
 /* An object of three sections: none, strings, symbols. */
 struct object {
@@ -28,7 +29,7 @@ struct object {
 static struct object whole_object(void)
 {
     struct object o = {
-        .header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB},
+        .header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, OWN_ORDER},
                    .e_shoff = offsetof(struct object, sections),
                    .e_shentsize = sizeof(Elf64_Shdr),
                    .e_shnum = 3},
