@@ -97,8 +97,7 @@ int machine_foreign(struct machine *m, const char *fmt, ...)
     return -ENOTSUP;
 }
 
-/* -ENOMEM: no memory, or the limit is reached. */
-static int no_memory(struct machine *m)
+int machine_no_memory(struct machine *m)
 {
     if (!m->pickle->arena.full)
         return error_nomem(m->err);
@@ -142,10 +141,8 @@ int machine_number(struct machine *m, unsigned width, uint64_t *out)
 struct pickle_value *machine_new(struct machine *m, enum pickle_type type)
 {
     struct node *n = arena_alloc(&m->pickle->arena, sizeof(*n));
-    if (!n) {
-        no_memory(m);
+    if (!n)
         return NULL;
-    }
     n->value.type = type;
     n->value.at = m->op;
     n->value.end = m->pos;
@@ -157,14 +154,14 @@ static int stack_grow(struct machine *m)
     size_t room = m->room ? m->room * 2 : 256;
     if (!arena_charge(&m->pickle->arena,
                       (room - m->room) * (sizeof(*m->stack) + sizeof(*m->places))))
-        return no_memory(m);
+        return machine_no_memory(m);
     void *p = reallocarray(m->stack, room, sizeof(*m->stack));
     if (!p)
-        return no_memory(m);
+        return machine_no_memory(m);
     m->stack = p;
     p = reallocarray(m->places, room, sizeof(*m->places));
     if (!p)
-        return no_memory(m);
+        return machine_no_memory(m);
     m->places = p;
     m->room = room;
     return 0;
@@ -195,7 +192,7 @@ int machine_push_new(struct machine *m, enum pickle_type type, struct pickle_val
 {
     struct pickle_value *v = machine_new(m, type);
     if (!v)
-        return -ENOMEM;
+        return machine_no_memory(m);
     *out = v;
     return machine_push(m, v);
 }
@@ -262,17 +259,17 @@ static int extend_room(struct machine *m, struct pickle_value ***list, struct pi
     /* Exactly what is needed the first time: most lists get their members at once. */
     size_t need;
     if (__builtin_add_overflow(count, n, &need))
-        return no_memory(m);
+        return machine_no_memory(m);
     if (*room && need < *room * 2)
         need = *room * 2;
     struct pickle_value **grown = arena_grown(m, *list, count, need, sizeof(**list));
     if (!grown)
-        return no_memory(m);
+        return machine_no_memory(m);
     *list = grown;
     if (spans) {
         struct pickle_span *more = arena_grown(m, *spans, count, need, sizeof(**spans));
         if (!more)
-            return no_memory(m);
+            return machine_no_memory(m);
         *spans = more;
     }
     *room = need;
@@ -315,12 +312,12 @@ int memo_put(struct machine *m, uint64_t index)
     void **slot = (void **)&m->memo;
     for (int shift = 24; shift >= 0; shift -= 8) {
         if (!*slot && !(*slot = arena_alloc(&m->pickle->arena, sizeof(struct memo_level))))
-            return no_memory(m);
+            return machine_no_memory(m);
         slot = &((struct memo_level *)*slot)->slots[index >> shift & 0xff];
     }
     struct memo_entry *entry = arena_alloc(&m->pickle->arena, sizeof(*entry));
     if (!entry)
-        return no_memory(m);
+        return machine_no_memory(m);
     struct place *place = &m->places[m->depth - 1];
     *entry = (struct memo_entry){.value = m->stack[m->depth - 1],
                                  .span.at = place->span.at,
@@ -352,7 +349,7 @@ int machine_note(struct machine *m, enum pickle_event_kind kind, const struct me
         size_t room = t->room ? t->room * 2 : 64;
         struct pickle_event *grown = arena_grown(m, t->events, t->count, room, sizeof(*t->events));
         if (!grown)
-            return no_memory(m);
+            return machine_no_memory(m);
         t->events = grown;
         t->room = room;
     }

@@ -90,7 +90,10 @@ int machine_take(struct machine *m, uint64_t n, const unsigned char **out);
 int machine_line(struct machine *m, const unsigned char **text, size_t *n);
 int machine_number(struct machine *m, unsigned width, uint64_t *out);
 
-/* A new value of TYPE that ends where the machine reads now; NULL on no memory (error filled). */
+/* Fills the error and returns what there is to return where there is no memory: -ENOMEM, or -EINVAL
+ * where the limit is reached. */
+int machine_no_memory(struct machine *m);
+/* A new value of TYPE that ends where the machine reads now; NULL on no memory. */
 struct pickle_value *machine_new(struct machine *m, enum pickle_type type);
 int machine_push(struct machine *m, struct pickle_value *v);
 int machine_push_new(struct machine *m, enum pickle_type type, struct pickle_value **out);

@@ -22,7 +22,7 @@ int op_collect(struct machine *m, const struct opcode *o)
         return r;
     v = machine_new(m, o->type);
     if (!v)
-        return -ENOMEM;
+        return machine_no_memory(m);
     r = machine_extend(m, v, false, items, n);
     return r < 0 ? r : machine_push(m, v);
 }
@@ -40,7 +40,7 @@ int op_combine(struct machine *m, const struct opcode *o)
     }
     v = machine_new(m, o->type);
     if (!v)
-        return -ENOMEM;
+        return machine_no_memory(m);
     int r = machine_extend(m, v, false, parts, o->width);
     return r < 0 ? r : machine_push(m, v);
 }
@@ -125,7 +125,7 @@ static int global_line(struct machine *m, struct pickle_value **out)
         return machine_fail(m, "the name of a class is not UTF-8");
     struct pickle_value *v = machine_new(m, PICKLE_STR);
     if (!v)
-        return -ENOMEM;
+        return machine_no_memory(m);
     v->data = text;
     v->size = n;
     v->at = (size_t)(text - m->data);
@@ -146,7 +146,7 @@ int op_global(struct machine *m, const struct opcode *o)
     }
     v = machine_new(m, PICKLE_GLOBAL);
     if (!v)
-        return -ENOMEM;
+        return machine_no_memory(m);
     int r = machine_extend(m, v, false, names, 2);
     return r < 0 ? r : machine_push(m, v);
 }
