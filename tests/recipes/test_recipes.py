@@ -96,6 +96,21 @@ def test_deployment(place):
     assert place.loads("/opt/app", as_www_data(place))
 
 
+def test_next_release(place):
+    app = write_sources(place.path / "srv" / "build" / "app")
+    (app / "pkg" / "table.py").write_text("size = 1\n")
+    place.run("warmpack create -f app-1.tgz -C /srv/build/app .",
+              "warmpack extract -f app-1.tgz -C /opt/app-1", "ln -s app-1 /opt/current")
+    (app / "pkg" / "table.py").write_text("size = 2\n")
+    said = place.run("exec 2>&1", *recipe("next-release"))
+    assert "2 files taken from the earlier tree" in said  # k.py and setup.py: __init__.py is empty
+    for release, size in (1, 1), (2, 2):
+        table = place.path / "opt" / f"app-{release}" / "pkg" / "table.py"
+        assert table.read_text() == f"size = {size}\n"
+    assert (place.path / "opt" / "current").readlink() == pathlib.Path("app-2")
+    assert place.loads("/opt/current")
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names CPUs of x86-64")
 def test_fleet(place):
     write_sources(place.path / "srv" / "build" / "app")
