@@ -55,7 +55,7 @@ def shim(tmp_path_factory):
 @pytest.fixture
 def faulty(warmpack, shim, tmp_path):
     """Runs warmpack with a fault, and tells whether it has happened."""
-    listed = subprocess.run(["ldd", os.environ["WARMPACK"]], capture_output=True, text=True).stdout
+    listed = subprocess.run(["ldd", trees.BINARY], capture_output=True, text=True).stdout
     # A sanitizer's library wants to be the first.
     sanitizer = re.findall(r"=> (\S*/libasan\S*)", listed)
 

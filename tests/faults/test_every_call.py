@@ -13,7 +13,7 @@ import stat
 import subprocess
 
 import pytest
-from trees import look
+from trees import BINARY, look
 
 from jobs import JOBS, prepare
 
@@ -42,7 +42,7 @@ def seen(base):
         if path.endswith(b".py"):
             kept["mtime"] = entry["mtime"]
         if path == WARMED:  # Numba's code is never the same twice: the archive is whole, or is not
-            r = subprocess.run([os.environ["WARMPACK"], "verify", "-qf", base / "w.tgz"],
+            r = subprocess.run([BINARY, "verify", "-qf", base / "w.tgz"],
                                capture_output=True, check=False)
             kept["content"] = r.returncode, r.stderr
             del kept["size"]
