@@ -85,7 +85,7 @@ static int is_same(void *ctx, const char *path)
     if (r == -ENOMEM)
         return r;
     if (r < 0)
-        return error_is_absence(r) || r == -ELOOP || r == -EISDIR
+        return error_is_absence(r) || r == -ELOOP || file_is_unfit(r)
                    ? 0
                    : error_set(c->err, -r, full, "cannot be read");
     return memcmp(digest, e->sha256, sizeof digest) == 0;
@@ -137,7 +137,7 @@ int outdated_by_content(struct looking *l, const struct wp_index_status *s, cons
     /* Times must not judge what content could not. */
     if (!dir || !path)
         return error_nomem(err);
-    if (r < 0 && !error_is_absence(r))
+    if (r < 0 && !error_is_absence(r) && !file_is_unfit(r))
         return error_set(err, -r, path, "cannot be read");
     r = 0;
     for (size_t k = 0; k < l->tree->trees.count && r == 0; k++) {

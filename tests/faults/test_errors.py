@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import subprocess
 
 import pytest
@@ -157,6 +158,30 @@ def test_fix_keeps_an_index_whose_source_could_not_be_read(warmpack, faulty, pac
         told += b".py: cannot be read" in r.stderr
         n += 1
     assert told
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "socket", "loop", "nothing"])
+def test_what_is_no_file_any_more_is_a_change_and_no_error(warmpack, tmp_path, kind):
+    app = tmp_path / "s" / "app"
+    app.mkdir(parents=True)
+    (app / "low.py").write_text("x = 1\n")
+    (app / "k.py").write_text("from app import low\n")
+    make_index(app / "k.py")
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "out")
+    low = tmp_path / "out" / "app" / "low.py"
+    low.unlink()
+    if kind == "directory":
+        low.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(low)
+    elif kind == "socket":
+        os.mknod(low, stat.S_IFSOCK | 0o600)
+    elif kind == "loop":
+        low.symlink_to("low.py")
+    r = warmpack("verify", "out")
+    assert r.returncode == 1, r
+    assert b"app/low.py changed after it was compiled" in r.stdout
 
 
 def test_inspect_calls_no_index_corrupt_that_it_could_not_read(faulty, tmp_path):
