@@ -13,6 +13,7 @@
 #include "manifest/manifest.h"
 #include "zip.h"
 #include "zip_ahead.h"
+#include "zip_expected.h"
 #include "zip_spool.h"
 
 enum {
@@ -33,8 +34,9 @@ struct zip_reader {
     int failed;        /* negative errno: nothing more can be read */
     unsigned in_a_row; /* entries whose content was asked for */
 
-    struct zip_ahead ahead; /* small contents */
-    struct chunk *lent;     /* of a batch: it holds what small_content gave last */
+    struct zip_expected expected; /* empty: everything may be read */
+    struct zip_ahead ahead;       /* small contents */
+    struct chunk *lent;           /* of a batch: it holds what small_content gave last */
 
     struct zip_stream *stream; /* of a large entry */
     struct runahead *run;
@@ -73,6 +75,12 @@ static int small_content(struct zip_reader *r, size_t i, const void **data, stru
     *data = b->plain->data + c->at;
     r->lent = b->plain;
     return 0;
+}
+
+/* Has nothing, and its header may not be there. */
+static bool is_empty(const struct zip_reader *r, size_t i)
+{
+    return r->expected.is_left_out && r->expected.is_left_out[i] && r->a.entries[i].size == 0;
 }
 
 /* ---- Any content ------------------------------------------------------------------------- */
@@ -153,7 +161,7 @@ static int reader_data(struct format_reader *base, const void **data, size_t *n,
 
     if (r->failed < 0)
         return error_set(err, 0, r->a.name, "the archive could not be read further");
-    if (!r->e || r->entry.type != ENTRY_FILE)
+    if (!r->e || r->entry.type != ENTRY_FILE || is_empty(r, r->next - 1))
         return 0;
     r->begun = true;
     if (first)
@@ -302,6 +310,27 @@ static int reader_manifest(struct format_reader *base, struct buf *path, struct 
     return 0;
 }
 
+/* ---- What is expected -------------------------------------------------------------------- */
+
+static int reader_expect(struct format_reader *base, const struct format_expected *x,
+                         struct wp_error *err)
+{
+    struct zip_reader *r = reader_of(base);
+    int rc = zip_expected_make(&r->expected, &r->a, x);
+
+    if (rc != 1)
+        zip_expected_clear(&r->expected);
+    return rc < 0 ? error_nomem(err) : rc;
+}
+
+static const struct source_gap *reader_left_out(const struct format_reader *base, size_t *count)
+{
+    const struct zip_reader *r = (const struct zip_reader *)base;
+
+    *count = r->expected.gap_count;
+    return r->expected.gaps;
+}
+
 /* ---- The reader -------------------------------------------------------------------------- */
 
 static void reader_free(struct format_reader *base)
@@ -309,6 +338,7 @@ static void reader_free(struct format_reader *base)
     struct zip_reader *r = reader_of(base);
 
     close_content(r);
+    zip_expected_clear(&r->expected);
     zip_ahead_clear(&r->ahead);
     zip_archive_clear(&r->a);
     entry_clear(&r->entry);
@@ -386,6 +416,8 @@ int zip_open_reader(struct format_reader **out, int fd, bool is_file, const void
                                                  .share = reader_share,
                                                  .expect_all = reader_expect_all,
                                                  .manifest = reader_manifest,
+                                                 .expect = reader_expect,
+                                                 .left_out = reader_left_out,
                                                  .free = reader_free};
     _cleanup_close_ int owned = fd;
     struct zip_reader *r;

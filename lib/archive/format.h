@@ -91,8 +91,9 @@ struct format_writer_ops {
     void (*free)(struct format_writer *w);
 };
 
-/* What a caller knows who has read the manifest: the archive's entries in their order, apart from
- * the manifest itself, and whose content he is going to ask for. */
+/* What a caller knows who has read the manifest: the archive's entries, apart from the manifest
+ * itself, bytewise by path, which is the order of archives of ours, and whose content he is going
+ * to ask for. */
 struct format_expected {
     const struct entry *entries; /* those that are `absent` are not in the archive; borrowed */
     const bool *wanted;          /* by number; borrowed */
@@ -136,7 +137,7 @@ struct format_reader_ops {
     int (*expect)(struct format_reader *r, const struct format_expected *x, struct wp_error *err);
     /* With `expect`, may be NULL: what is not going to be read, *COUNT parts; the reader's. */
     const struct source_gap *(*left_out)(const struct format_reader *r, size_t *count);
-    /* With `expect`: back to the beginning, and nothing is expected any more. */
+    /* Of a reader that sets `misled`: back to the beginning, and nothing is expected any more. */
     int (*rewind)(struct format_reader *r, struct wp_error *err);
     void (*free)(struct format_reader *r);
 };

@@ -143,25 +143,39 @@ def test_what_has_not_changed_is_fetched_once_where_the_store_tells(web, times, 
 
 # ---- No more than is needed ------------------------------------------------------------------
 
-def make_large(folder, version):
-    """Twelve files that nothing compresses, of which one changes; small ones; and links."""
+SUFFIXES = (".tgz", ".tar.zst", ".tar", ".zip", ".egg", ".whl")
+
+
+def make_large(folder, version, small):
+    """Twelve files that nothing compresses, of which one changes; SMALL empty ones; and what
+    makes an egg or a wheel of them."""
+    for name in ("EGG-INFO/PKG-INFO", *("large-1.dist-info/" + name
+                                        for name in ("METADATA", "WHEEL", "RECORD"))):
+        path = folder / "app" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     for number in range(12):
         changes = version if number == 10 else 0
         path = folder / "app" / ("%02d.bin" % number)
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(random.Random(100 * number + changes).randbytes(1 << 20))
+    for number in range(small):
+        (folder / "app" / ("a%05d.py" % number)).touch()
     (folder / "app" / "k.py").write_text("x = %d\n" % version)
 
 
 @pytest.fixture
 def large(tmp_path):
     """large(".tgz"): the archives of two releases; `old` is the first, unpacked."""
-    def make(suffix):
+    def make(suffix, small=10):
         made = []
         for version in (1, 2):
-            make_large(tmp_path / str(version), version)
+            make_large(tmp_path / str(version), version, small)
             made.append(tmp_path / ("%d%s" % (version, suffix)))
-            warmpack.create(made[-1], "app", directory=tmp_path / str(version))
+            place = tmp_path / str(version) / "app"
+            if suffix in (".egg", ".whl"):
+                warmpack.create(made[-1], ".", directory=place)
+            else:
+                warmpack.create(made[-1], "app", directory=place.parent)
         warmpack.extract(made[0], tmp_path / "old")
         return made
     return make
@@ -169,33 +183,60 @@ def large(tmp_path):
 
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*")
-            if path.is_file() and ".warmpack" not in path.parts}
+            if path.is_file() and not {".warmpack", "warmpack"} & set(path.parts)}
 
 
-@pytest.mark.parametrize("suffix", (".tgz", ".tar.zst"))
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_an_earlier_tree_has_is_not_fetched(web, large, suffix, tmp_path):
     folder, url, fetched, _ = web
     archive = large(suffix)[1]
     shutil.copy(archive, folder / "app.bin")
     done = warmpack.extract(url + "app.bin", tmp_path / "new", from_tree=tmp_path / "old")
-    assert done["reused"] == 11 and len(fetched) > 2
+    assert done["reused"] >= 11 and len(fetched) > 2
     assert sum(web.sent) < archive.stat().st_size / 2
-    assert contents(tmp_path / "new") == contents(tmp_path / "2")
+    warmpack.extract(archive, tmp_path / "whole")
+    assert contents(tmp_path / "new") == contents(tmp_path / "whole")
 
 
-def test_no_more_is_fetched_of_what_is_unpacked_already(web, large, tmp_path):
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_manifest_of_any_size_is_found(web, large, suffix, monkeypatch, tmp_path):
+    """Of more bytes than are fetched at once from the end."""
+    archive = large(suffix, 300)[1]
+    shutil.copy(archive, web.folder / "app.bin")
+    monkeypatch.setattr(_ranges, "_END", 1 << 12)
+    monkeypatch.setattr(_ranges, "fetched", None)  # all of it
+    done = warmpack.extract(web.url + "app.bin", tmp_path / "new", from_tree=tmp_path / "old")
+    assert done["reused"] >= 11
+    assert sum(web.sent) < archive.stat().st_size / 2
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_no_more_is_fetched_of_what_is_unpacked_already(web, large, suffix, tmp_path):
     """Though nothing of this archive was kept but the tree."""
-    archive = large(".tgz")[0]
-    shutil.copy(archive, web.folder / "app.tgz")
-    done = warmpack.extract(web.url + "app.tgz", tmp_path / "old", if_needed=True)
+    archive = large(suffix)[0]
+    shutil.copy(archive, web.folder / "app.bin")
+    done = warmpack.extract(web.url + "app.bin", tmp_path / "old", if_needed=True)
     assert done["unchanged"] and sum(web.sent) < 1 << 20
 
 
-def test_a_store_is_asked_for_the_parts(s3, large, monkeypatch, tmp_path):
-    s3.upload_file(str(large(".tgz")[1]), "bucket", "large/app.tgz")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_store_is_asked_for_the_parts(s3, large, suffix, monkeypatch, tmp_path):
+    archive = large(suffix)[1]
+    s3.upload_file(str(archive), "bucket", "large/app.bin")
+    filesystem = importlib.import_module("fsspec").filesystem("s3")  # the one that is kept
+    parts, fetch = [], filesystem.cat_file
+
+    def counted(*words, **named):
+        parts.append(fetch(*words, **named))
+        return parts[-1]
+
+    monkeypatch.setattr(filesystem, "cat_file", counted)
     monkeypatch.setattr(_ranges, "fetched", None)  # all of it
-    warmpack.extract("s3://bucket/large/app.tgz", tmp_path / "old", replace=True)
-    assert contents(tmp_path / "old") == contents(tmp_path / "2")
+    done = warmpack.extract("s3://bucket/large/app.bin", tmp_path / "new",
+                            from_tree=tmp_path / "old")
+    assert done["reused"] >= 11 and 1 << 20 < sum(map(len, parts)) < archive.stat().st_size / 2
+    warmpack.extract(archive, tmp_path / "whole")
+    assert contents(tmp_path / "new") == contents(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("size", ("12000000", None, 12e6))
@@ -209,16 +250,17 @@ def test_all_is_fetched_where_a_store_gives_no_number_for_the_size(large, size, 
     assert contents(tmp_path / "new") == contents(tmp_path / "2")
 
 
+@pytest.mark.parametrize("suffix", (".tgz", ".tar", ".zip"))
 @pytest.mark.parametrize("web", (Ranges, Whole), indirect=True, ids=("ranges", "whole"))
-def test_all_is_fetched_where_parts_are_not_enough(web, large, tmp_path):
+def test_all_is_fetched_where_parts_are_not_enough(web, large, suffix, tmp_path):
     """A file of the earlier tree has changed; a server gives no parts."""
-    shutil.copy(large(".tgz")[1], web.folder / "app.tgz")
+    shutil.copy(large(suffix)[1], web.folder / "app.bin")
     changed = tmp_path / "old/app/00.bin"
     changed.write_bytes(changed.read_bytes()[::-1])
-    done = warmpack.extract(web.url + "app.tgz", tmp_path / "new", from_tree=tmp_path / "old")
+    done = warmpack.extract(web.url + "app.bin", tmp_path / "new", from_tree=tmp_path / "old")
     assert done["reused"] == 10
     assert contents(tmp_path / "new") == contents(tmp_path / "2")
-    assert max(web.sent) == (web.folder / "app.tgz").stat().st_size
+    assert max(web.sent) == (web.folder / "app.bin").stat().st_size
 
 
 def test_activate_fetches_what_has_changed(web, large, tmp_path):
