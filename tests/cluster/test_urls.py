@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import gzip
 import http.server
 import importlib
 import os
@@ -10,13 +11,18 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import threading
 
 import pytest
 import warmpack
 from warmpack import _ranges
-from conftest import recipe, run_script
+from conftest import ROOT, recipe, run_script
 from small import run_small
+
+sys.path.append(str(ROOT / "tests" / "cli"))
+
+import images as by_hand  # noqa: E402
 
 
 class Ranges(http.server.SimpleHTTPRequestHandler):
@@ -139,6 +145,100 @@ def test_what_has_not_changed_is_fetched_once_where_the_store_tells(web, times, 
     (folder / "app.tgz").write_bytes(archives[1].read_bytes())
     assert activated(url + "app.tgz", tmp_path / "place") == "1042"
     assert not [p for p in tmp_path.iterdir() if "fetched" in p.name]
+
+
+# ---- Layouts of images ------------------------------------------------------------------------
+
+def blobs(folder):
+    """From the smallest to the largest."""
+    return sorted((folder / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+
+
+@pytest.fixture
+def images(trees, monkeypatch, tmp_path):
+    """Two layouts: an image of 1 MiB that others made, and the first release upon it."""
+    noise = tarfile.TarInfo("noise")
+    noise.size = 1 << 20
+    packed = gzip.compress(noise.tobuf() + random.Random(1).randbytes(1 << 20) + bytes(1024))
+    monkeypatch.setattr(by_hand, "tar_of", lambda _: packed)
+    image = by_hand.image(tmp_path / "base")
+    by_hand.layout(tmp_path / "base", {**image, "annotations": {by_hand.REF: "it"}})
+    warmpack.create(tmp_path / "app.oci", "app", directory=trees[0].parent,
+                    base=str(tmp_path / "base:it"))
+    return tmp_path / "base", tmp_path / "app.oci"
+
+
+def upload(s3, folder, key):
+    for path in folder.rglob("*"):
+        if path.is_file():
+            s3.upload_file(str(path), "bucket", key + "/" + path.relative_to(folder).as_posix())
+
+
+@pytest.mark.parametrize("where", ("s3", "web", "file"))
+def test_a_layout_that_is_a_directory_is_an_archive(where, s3, web, images, home, tmp_path):
+    """Of its layers the one that is warmpack's is fetched."""
+    app = images[1]
+    if where == "s3":
+        upload(s3, app, "layout/app.oci")
+    else:
+        shutil.copytree(app, web.folder / "app.oci")
+    url = {"s3": "s3://bucket/layout/", "web": web.url, "file": "file://%s/" % web.folder}[where]
+    assert warmpack.verify(archive=url + "app.oci")["summary"] == {"total": 3, "valid": 3}
+    done = warmpack.extract(url + "app.oci", tmp_path / "opt")
+    assert (done["lost"], run_small(tmp_path / "opt" / "app", home)) == (0, (3, 0))
+    layer, base = blobs(app)[-2:]
+    if where == "web":
+        assert web.fetched.count("/app.oci/blobs/sha256/" + layer.name) == 4  # two looks
+        assert sum(web.sent) < base.stat().st_size / 2
+
+
+@pytest.mark.parametrize("kind", ("directory", "tar"))
+def test_an_image_and_its_base_may_be_in_a_store(kind, s3, images, trees, home, tmp_path):
+    base, app = images
+    if kind == "tar":
+        subprocess.run(["tar", "-cf", tmp_path / "base.tar", "-C", base, "."], check=True)
+        s3.upload_file(str(tmp_path / "base.tar"), "bucket", "base-tar/base.oci.tar")
+        given, url = "s3://bucket/base-tar/base.oci.tar:it", "s3://bucket/made-tar/app.oci.tar"
+    else:
+        upload(s3, base, "base/base.oci")
+        given, url = "s3://bucket/base/base.oci:it", "s3://bucket/made/app.oci"
+    made = warmpack.create(url, "app", directory=trees[0].parent, base=given)
+    assert made["archive"] == url
+    assert warmpack.extract(url, tmp_path / "opt")["lost"] == 0
+    assert run_small(tmp_path / "opt" / "app", home) == (3, 0)
+    if kind == "directory":
+        listed = s3.list_objects_v2(Bucket="bucket", Prefix="made/app.oci/")["Contents"]
+        assert {item["Key"][len("made/app.oci/"):] for item in listed} == \
+            {path.relative_to(app).as_posix() for path in app.rglob("*") if path.is_file()}
+        with pytest.raises(warmpack.Error, match="made/app.oci: is there"):
+            warmpack.create(url, "app", directory=trees[0].parent)
+
+
+def test_a_layout_is_unpacked_again_when_its_index_changed(s3, images, trees, tmp_path):
+    upload(s3, images[1], "changing.oci")
+    place = tmp_path / "place"
+    assert activated("s3://bucket/changing.oci", place) == "42"
+    warmpack.create(tmp_path / "next.oci", "app", directory=trees[1].parent)
+    upload(s3, tmp_path / "next.oci", "changing.oci")
+    assert activated("s3://bucket/changing.oci", place) == "1042"
+    assert activated(str(images[1]), place) == "42"
+    shutil.copytree(tmp_path / "next.oci", images[1], dirs_exist_ok=True)  # names no file anew
+    assert activated(str(images[1]), place) == "1042"
+
+
+def test_what_is_wrong_with_a_layout_is_told_of_it(s3, tmp_path):
+    """A store that names blobs in a circle, or nothing that is one."""
+    digest = "sha256:" + 64 * "a"
+    for key, text in (("oci-layout", '{"imageLayoutVersion": "1.0.0"}'),
+                      ("blobs/sha256/" + 64 * "a", '{"manifests": [{"digest": "%s"}]}' % digest)):
+        s3.put_object(Bucket="bucket", Key="wrong.oci/" + key, Body=text.encode())
+    for text in ('{"manifests": [{"digest": "%s"}]}' % digest, "[1]", "{", '{"manifests": {}}',
+                 '{"manifests": [{"digest": "../../x"}, 1]}'):
+        s3.put_object(Bucket="bucket", Key="wrong.oci/index.json", Body=text.encode())
+        with pytest.raises(warmpack.Error, match="wrong.oci: ") as caught:
+            warmpack.extract("s3://bucket/wrong.oci", tmp_path / "opt")
+        assert caught.value.status == 2 and "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
 
 
 # ---- No more than is needed ------------------------------------------------------------------
