@@ -31,7 +31,7 @@ fi
 if_there="python3-pynndescent"
 case "${1-}" in
   demo | bench) ;;
-  all) if_there="$if_there umoci skopeo" ;;
+  all) if_there="$if_there umoci skopeo podman runc" ;;
   *) if_there="$if_there umoci" ;;
 esac
 
