@@ -220,14 +220,14 @@ static int sync_names(const struct output *o, int dir, int level, struct wp_erro
     int r = d ? output_sync_fd(o, dir, err)
               : error_set(err, errno, o->name, "cannot be written to the disk");
 
-    while (r == 0 && level < DEEPEST && file_next(d, &item) > 0) {
+    while (r == 0 && level < DEEPEST && (r = file_next(d, &item)) > 0) {
         _cleanup_close_ int below =
             openat(dir, item->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-        if (below >= 0)
-            r = sync_names(o, below, level + 1, err);
+        r = below >= 0 ? sync_names(o, below, level + 1, err) : -errno;
+        r = error_is_no_directory(r) ? 0 : r; /* a file */
     }
-    return r;
+    return r < 0 ? error_set(err, -r, o->name, "cannot be written to the disk") : 0;
 }
 
 int output_dir_commit(struct output *o, struct wp_error *err)

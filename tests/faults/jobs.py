@@ -65,6 +65,9 @@ JOBS = {
     "seal": ("seal", "s2", *ONE),
     "seal --sign": ("seal", "s2", *SIGN, *ONE),
     "seal over another": ("seal", "older2", *ONE),
+    "seal again": ("seal", "sealed2", "--cache-dir", "roots", *ONE),
+    "create from a seal": ("create", "-f", "x.tgz", "-C", "sealed", ".", *ONE),
+    "merge a signed tree": ("merge", "-o", "m.tgz", "other.tgz", "signed", *ONE),
     "retarget": ("retarget", "tree2", "--for", "probe.json", *ONE),
     "retarget --undo": ("retarget", "--undo", "aimed2", *ONE),
     "warm": ("warm", "-f", "w.tgz", "-C", "bare", "app", *ONE, "--", PYTHON, "-m", "app.smoke"),
@@ -129,6 +132,9 @@ def prepare(warmpack, base):
         subprocess.run(["openssl", *words], cwd=base, check=True)
     warmpack.ok("create", "-qf", "signed.tgz", *SIGN, "-C", "s", "app")
     warmpack.ok("extract", "-qf", "signed.tgz", "-C", "signed")
+    copy(base / "bare", base / "sealed")
+    make_index(base / "sealed" / "app" / "k.py", base / "roots")
+    warmpack.ok("seal", "-q", "sealed", "--cache-dir", "roots", *SIGN)
     copy(base / "tree", base / "older")
     copy(base / "tree", base / "gaps")
     (base / "older" / "app" / "k.py").write_text("x = 0\n")
