@@ -39,7 +39,7 @@ cd "$(dirname "$0")/.."
 # Root's tests become another user, who may not be able to come here (/root is closed to others):
 # then all happens in a copy.
 if [ "$(id -u)" -eq 0 ] &&
-  ! setpriv --reuid=65534 --regid=65534 --clear-groups sh -c 'cd "$1"' sh "$PWD" 2>/dev/null; then
+  ! setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$PWD" 2>/dev/null; then
   copy=$(mktemp -d)
   trap 'rm -rf "$copy"' EXIT
   trap 'exit 130' INT
@@ -49,7 +49,7 @@ if [ "$(id -u)" -eq 0 ] &&
   chmod -R a+rX "$copy"
   status=0
   sh "$copy/tests/run.sh" "$@" || status=$?
-  mkdir -p "$build" && cp -r "$copy/$build/reports" "$build/" || true
+  { mkdir -p "$build" && cp -r "$copy/$build/reports" "$build/"; } || true
   exit $status
 fi
 
@@ -80,12 +80,14 @@ install=
 [ "$only" != world ] || install=world
 # shellcheck disable=SC2086 # One word or none.
 sh tests/install.sh $install || give_up "the packages that the tests need are not there"
-cmake --preset "$preset" >"$results/log" 2>&1 &&
-  cmake --build --preset "$preset" >>"$results/log" 2>&1 &&
-  cmake --build --preset "$preset" --target unit_tests >>"$results/log" 2>&1 || {
+# built PRESET [WORD...]: configures, and builds what the words say; tells of it where that fails.
+built() {
+  cmake --preset "$1" >"$results/log" 2>&1 && cmake --build --preset "$@" >>"$results/log" 2>&1 &&
+    return 0
   cat "$results/log"
-  give_up "it does not build"
+  return 1
 }
+built "$preset" --target all unit_tests || give_up "it does not build"
 
 export WARMPACK="$PWD/$build/warmpack" PYTHONDONTWRITEBYTECODE=1
 # An exit status that warmpack itself never has, so that no test takes a report for an answer.
@@ -104,10 +106,14 @@ unit() {
 unsigned_char() {
   parts="$parts unsigned_char"
   echo "== unsigned_char"
-  cmake --preset release -B build-unsigned -DCMAKE_C_FLAGS=-funsigned-char >"$results/log" 2>&1 &&
-    cmake --build build-unsigned --target unit_tests >>"$results/log" 2>&1 &&
+  if cmake --preset release -B build-unsigned -DCMAKE_C_FLAGS=-funsigned-char >"$results/log" 2>&1 &&
+    cmake --build build-unsigned --target unit_tests >>"$results/log" 2>&1
+  then
     ctest --test-dir build-unsigned --output-on-failure --no-tests=error --timeout 300 \
-      --output-junit "$results/unsigned_char.xml" || tail -n 50 "$results/log"
+      --output-junit "$results/unsigned_char.xml" || true
+  else
+    tail -n 50 "$results/log"
+  fi
 }
 # pytest_part NAME WORD...: the tests that the words name. What failed is counted from the report.
 # Files of tests run side by side where Python is Debian's, which has what that needs.
@@ -184,12 +190,8 @@ newest() {
 # spark_part NAME WORD...: what goes to executors is the static program.
 spark_part() {
   shared_program=$WARMPACK
-  if cmake --preset static >"$results/log" 2>&1 &&
-    cmake --build --preset static --target warmpack >>"$results/log" 2>&1
-  then
+  if built static --target warmpack; then
     export WARMPACK="$PWD/build-static/warmpack"
-  else
-    cat "$results/log"
   fi
   python=$WARMPACK_TEST_PYTHON pytest_part "$@"
   python=/usr/bin/python3
@@ -216,11 +218,9 @@ cluster() {
 }
 # Without sanitizers of its own, since the targets have them.
 fuzz() {
-  if cmake --preset fuzz >"$results/log" 2>&1 && cmake --build --preset fuzz >>"$results/log" 2>&1
-  then
+  if built fuzz; then
     pytest_part fuzz tests/fuzz
   else
-    cat "$results/log"
     parts="$parts fuzz"
   fi
 }
