@@ -18,12 +18,14 @@
 
 enum {
     LONGEST_LINK = 65536, /* bytes of a symlink's text */
+    SCRIPT_MAX = 1 << 20, /* bytes of a script that stands before the archive */
     WARM = 2,             /* so many contents in a row, and the next ones will be wanted, too */
 };
 
 struct zip_reader {
     struct format_reader base;
     struct zip_archive a;
+    struct buf script;                /* see base.script */
     const struct wp_context *context; /* borrowed */
     struct pool *pool;                /* borrowed */
 
@@ -341,6 +343,7 @@ static void reader_free(struct format_reader *base)
     zip_expected_clear(&r->expected);
     zip_ahead_clear(&r->ahead);
     zip_archive_clear(&r->a);
+    buf_free(&r->script);
     entry_clear(&r->entry);
     free(r);
 }
@@ -386,6 +389,26 @@ static int tell_oddities(const struct zip_reader *r, const struct format_open_op
     return r->a.mark ? 0 : tell_repeated(r, o, err); /* a manifest allows none */
 }
 
+/* What stands before the archive, where that is a script which a kernel starts. */
+static int read_script(struct zip_reader *r, const struct format_open_options *o,
+                       struct wp_error *err)
+{
+    const size_t n = (size_t)r->a.before;
+    ssize_t got;
+
+    r->base.has_program = r->a.before > sizeof(uint32_t); /* more than a signature */
+    if (!r->base.has_program || r->a.before > SCRIPT_MAX)
+        return 0;
+    if (buf_add_zeros(&r->script, n) < 0)
+        return error_nomem(err);
+    got = file_read_at(r->a.fd, r->script.data, n, 0);
+    if (got < 0 || (size_t)got < n)
+        return error_set(err, got < 0 ? (int)-got : 0, o->name, "cannot read");
+    if (memcmp(r->script.data, "#!", 2) == 0)
+        r->base.script = &r->script;
+    return 0;
+}
+
 static int start(struct zip_reader *r, const struct format_open_options *o, struct wp_error *err)
 {
     struct stat st;
@@ -400,10 +423,11 @@ static int start(struct zip_reader *r, const struct format_open_options *o, stru
     rc = zip_archive_read(&r->a, err);
     if (rc == 0)
         rc = tell_oddities(r, o, err);
+    if (rc == 0)
+        rc = read_script(r, o, err);
     if (rc < 0)
         return rc;
     r->base.mark = r->a.mark;
-    r->base.has_program = r->a.has_program;
     r->base.has_comment = r->a.has_comment;
     return zip_ahead_init(&r->ahead, &r->a, o->pool) < 0 ? error_nomem(err) : 0;
 }
