@@ -165,7 +165,7 @@ static int inherit_all(struct inheriting *i, int at, const char *path, int targe
 
     if (r == 0)
         r = read_default(at, &own);
-    if (r < 0 || (own.size == i->acl.size && memcmp(own.data, i->acl.data, own.size) == 0))
+    if (r < 0 || buf_equals(&own, &i->acl))
         return r; /* it has been made under the same */
     i->umask = i->acl.size ? 0 : file_umask();
     r = inherit(i, at, path_base(path), path_base(path), path);
