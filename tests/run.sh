@@ -201,10 +201,11 @@ spark() {
   # The server of Spark Connect is not in the distribution of Spark 3.
   spark_part spark tests/spark --ignore=tests/spark/test_connect.py
 }
-# A standalone master with two workers, and a server of Spark Connect.
+# A standalone master with two workers, a local cluster, and a server of Spark Connect.
 spark4() {
   spark_part spark4 tests/spark \
-    -k "test_connect or test_uris or every_executor or updated_archive or two_applications or pandas"
+    -k "test_connect or test_uris or test_recipe or every_executor or updated_archive or adopted \
+      or two_applications or pandas"
 }
 # umap, stumpy and librosa, two releases of each.
 neighbours() {

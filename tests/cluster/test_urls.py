@@ -117,6 +117,39 @@ def test_every_function_takes_a_url(s3, trees, home, tmp_path):
     assert warmpack.verify(archive="s3://bucket/every/foreign.zip")["summary"]["valid"] == 3
 
 
+def test_what_compares_joins_and_repairs_takes_urls_too(s3, trees, archives, home, tmp_path):
+    web = ["s3://bucket/more/%d.tgz" % number for number in range(2)]
+    for url, archive in zip(web, archives):
+        s3.upload_file(str(archive), "bucket", url[len("s3://bucket/"):])
+    assert warmpack.diff(web[0], web[0])["differences"] == []
+    assert "app/pkg/k.py" in {found["path"] for found in warmpack.diff(*web)["differences"]}
+
+    for number, cpu in enumerate(("x86-64-v2", "generic")):
+        tree = tmp_path / cpu / "app"
+        shutil.copytree(trees[0], tree, ignore=shutil.ignore_patterns("__pycache__"))
+        os.utime(tree / "pkg/k.py", ns=2 * (trees[0].joinpath("pkg/k.py").stat().st_mtime_ns,))
+        run_small(tree, home, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES="")
+        warmpack.create("s3://bucket/more/%s.tgz" % cpu, "app", directory=tree.parent)
+    made = warmpack.merge("s3://bucket/more/all.tgz", "s3://bucket/more/x86-64-v2.tgz",
+                          "s3://bucket/more/generic.tgz")
+    assert made["archive"] == "s3://bucket/more/all.tgz" and made["joined"] == 3
+    assert warmpack.verify(archive=made["archive"])["summary"] == {"total": 3, "valid": 3}
+
+    warmpack.extract(web[0], tmp_path / "opt")
+    (manifest,) = (tmp_path / "opt/app/.warmpack").glob("*/manifest.jsonl")
+    s3.upload_file(str(manifest), "bucket", "more/manifest.jsonl")
+    shutil.rmtree(tmp_path / "opt/app/.warmpack")
+    os.utime(tmp_path / "opt/app/pkg/k.py", (1, 1))
+    assert warmpack.restore(tmp_path / "opt", manifest="s3://bucket/more/manifest.jsonl")["times"]
+    assert run_small(tmp_path / "opt" / "app", home) == (3, 0)
+
+    warmed = warmpack.warm("s3://bucket/more/warmed.tgz", "app", directory=trees[1].parent,
+                           command=[sys.executable, "-c", "import pkg.k"],
+                           env={**os.environ, "PYTHONPATH": str(trees[1])})
+    assert warmed["archive"] == "s3://bucket/more/warmed.tgz" and warmed["written"]
+    assert warmpack.verify(archive=warmed["archive"])["summary"] == {"total": 3, "valid": 3}
+
+
 def activated(url, place, *also):
     code = ("import warmpack, sys\n"
             "for url in sys.argv[2:]: done = warmpack.activate(url, sys.argv[1])\n"
