@@ -73,7 +73,8 @@ static int link_across(int from_fd, const char *from, int to_fd, const char *to)
 }
 
 /* Puts one cache file into a destination: moves it, or leaves it there for further ones. What is
- * only read is copied, so that no later change reaches it. */
+ * only read is copied, so that no later change reaches it, and so is what gets the ACL of whatever
+ * is made there. */
 static int put_file(struct layout *l, const struct layout_record *record,
                     const struct layout_file *f, const struct layout_destination *d, int area,
                     bool move, struct wp_error *err)
@@ -85,12 +86,12 @@ static int put_file(struct layout *l, const struct layout_record *record,
 
     if (!from || !to)
         return error_nomem(err);
-    if (record->root == LAYOUT_FOREIGN)
+    r = staging_gives_acl(*l->o.staging, area, d->path);
+    if (r > 0 || (r == 0 && record->root == LAYOUT_FOREIGN))
         r = -EXDEV;
-    else if (move && record->staged)
-        r = beneath_rename(record->fd, from, to_fd, to);
-    else
-        r = link_across(record->fd, from, to_fd, to);
+    else if (r == 0)
+        r = move && record->staged ? beneath_rename(record->fd, from, to_fd, to)
+                                   : link_across(record->fd, from, to_fd, to);
     if (r == -EXDEV || r == -EPERM || r == -EMLINK) {
         r = copy_across(record->fd, from, to_fd, to);
         /* What is staged and was copied out of its area would be committed where it was, too. */
