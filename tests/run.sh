@@ -3,15 +3,15 @@
 # "N passed, N failed, N skipped".
 # Usage: sh tests/run.sh [--all] [--asan] | --attack | --coverage | --analyse | --world
 #   --all   also the longer tests with Numba, other releases of Numba, of umap, stumpy and librosa,
-#           Spark, Dask, Ray, object stores and the newest setuptools from the Python package index,
-#           and two minutes of fuzzing
+#           Spark, Dask, Ray, object stores, shiv, pex and the newest setuptools from the Python
+#           package index, and two minutes of fuzzing
 #   --asan  with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan
 #   --attack    only the campaigns, in under an hour: every job killed at each of its changing calls,
 #               each of its calls failing with six errnos, each of its allocations; ten times the
 #               mutated archives; Numba writing its caches while they are packed
 #   --coverage  the parts unit, cli, numba (the longer tests, too), hostile, museum, faults and
 #               python, and which lines of lib, formats and cmd they run, in build-coverage
-#   --analyse   gcc -fanalyzer, clang-tidy and cppcheck: each finding is a failure
+#   --analyse   gcc -fanalyzer, clang-tidy, cppcheck and shellcheck: each finding is a failure
 #   --world     other processors, fresh releases of Debian and Ubuntu (tests/world.sh), then --attack:
 #               hours, as root, on a Debian
 set -eu
@@ -60,7 +60,7 @@ longer_numba="edits_all random_edits merge restore verdicts env inspect amend am
 every_numba="versions merge_releases egg inspect zipped second_release in_place written code_names" # with each release of Numba
 more_numba=" 0.60.0 0.62.1 0.65.1 0.68.1 " # also with retargeting and all of running in place
 edits_numba="0.62.1 0.65.1 0.68.1" # releases with which tests/numba/test_edits.py is run, too
-python_index="wheel types" # tests/python/test_NAME.py, with what a package index has
+python_index="wheel types applications" # tests/python/test_NAME.py, with what a package index has
 results=$PWD/$build/reports # kept, for tests/numba/versions_table.py
 rm -rf "$results"
 mkdir -p "$results"
@@ -181,7 +181,7 @@ environment_part() {
   fi
   unset WARMPACK_TEST_PYTHON
 }
-# The newest setuptools; the wheel, which has the static program; types.
+# The newest setuptools; the wheel, which has the static program; types; shiv and pex.
 newest() {
   set -- tests/python/test_setuptools.py
   for name in $python_index; do set -- "$@" "tests/python/test_$name.py"; done
