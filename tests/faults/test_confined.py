@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from indexes import make_index
-from trees import write
+from trees import needs_root, run, write
 
 CREATE_RULESET = 444  # landlock_create_ruleset, on every architecture that Debian has
 TRIES = {"open", "truncate", "create", "mkdir", "symlink", "link", "rename", "unlink", "start"}
@@ -90,3 +90,92 @@ def test_the_tries_succeed_in_a_verb_that_is_not_confined(foreign, packed, tmp_p
     said, _ = foreign("create", "-qf", "b.tgz", "-C", "s", "app")
     assert said[("main", "create")] == {"none"}
     assert said[("main", "start")] == {"none"}
+
+
+# ---- Odd places ----------------------------------------------------------------------------------
+
+# What the kernel says that has no Landlock.
+NO_LANDLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+
+long syscall(long n, ...)
+{
+    static long (*real)(long, ...);
+    long v[6];
+    va_list ap;
+
+    va_start(ap, n);
+    for (int i = 0; i < 6; i++)
+        v[i] = va_arg(ap, long);
+    va_end(ap);
+    if (!real)
+        real = dlsym(RTLD_NEXT, "syscall");
+    if (n == %d) {
+        errno = ENOSYS;
+        return -1;
+    }
+    return real(n, v[0], v[1], v[2], v[3], v[4], v[5]);
+}
+""" % CREATE_RULESET
+
+ODD = {
+    "DIR is a symlink": ("mkdir real && ln -s real out", "extract -qf a.tgz -C out"),
+    "DIR is a symlink to another filesystem": (
+        "mkdir tm && mount -t tmpfs t tm && ln -s tm out", "extract -qf a.tgz -C out"),
+    "DIR is on FUSE": ("mkdir real out && bindfs real out", "extract -qf a.tgz -C out"),
+    "restore on FUSE": ("cp -a app real && mkdir out && bindfs real out", "restore -q out"),
+    "DIR is where it runs": ("mkdir out && cd out", "extract -qf ../a.tgz"),
+    "DIR is missing on tmpfs": ("mkdir tm && mount -t tmpfs t tm", "extract -qf a.tgz -C tm/a/b"),
+    "the archive is on tmpfs": (
+        "mkdir tm && mount -t tmpfs t tm && cp a.zip tm", "extract -qf tm/a.zip -C out"),
+    "a pipe": ("", "extract -qf - -C out < a.tgz"),
+    "a zip from a pipe": ("", "extract -qf /dev/stdin -C out < a.zip"),
+    "an interpreter is asked": ("", "extract -qf a.tgz -C out --retarget=/usr/bin/python3"),
+    "the cache root is elsewhere": (
+        "mkdir tm && mount -t tmpfs t tm", "extract -qf a.tgz -C out --cache-dir tm/a/b"),
+    "the cache root is a symlink": (
+        "mkdir real && ln -s real cd", "extract -qf a.tgz -C out --cache-dir cd"),
+    "the cache root of the state": (
+        "$WARMPACK extract -qf a.tgz -C was --cache-dir cd && mv was out", "restore -q out"),
+    "a cache root after another": (
+        "$WARMPACK extract -qf a.tgz -C was --cache-dir cd && mv was out",
+        "restore -q out --cache-dir other"),
+    "--from elsewhere": (
+        "mkdir tm && mount -t tmpfs t tm && $WARMPACK extract -qf a.zip -C tm/old",
+        "extract -qf a.tgz -C out --from tm/old"),
+    "no /proc": ("umount -l /proc", "extract -qf a.tgz -C out"),
+    "restore without /proc": ("umount -l /proc && cp -a app out", "restore -q out"),
+    "/ is read-only": (
+        "mkdir tm && mount -t tmpfs t tm && mount -o remount,bind,ro /",
+        "extract -qf a.tgz -C tm/out"),
+}
+
+
+@needs_root
+@pytest.mark.parametrize("name", ODD)
+def test_odd_places_are_as_without_landlock(warmpack, landlock, packed, tmp_path, name):
+    """Whatever is mounted goes with the namespace of mounts."""
+    if "bindfs" in ODD[name][0] and not shutil.which("bindfs"):
+        pytest.skip("bindfs is not installed")
+    (tmp_path / "none.c").write_text(NO_LANDLOCK)
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", "none.so", "none.c", "-ldl"],
+                   cwd=tmp_path, check=True)
+    before, (prepare, words) = set(os.listdir(tmp_path)), ODD[name]
+    found = []
+    for preload in "", f"LD_PRELOAD={tmp_path}/none.so":
+        for left in set(os.listdir(tmp_path)) - before:
+            run("rm", "-rf", tmp_path / left)
+        r = subprocess.run(
+            ["unshare", "-m", "sh", "-c", f"{prepare or ':'} || exit 9\n"
+             f"env {preload} $WARMPACK {words}; echo $?; cd {tmp_path}\n"
+             "find out real cd other tm -path '*/.warmpack/*' -prune -o -exec ls -ld --time-style=+ {} +"
+             " 2>/dev/null | sort -k6"],
+            cwd=tmp_path, capture_output=True, check=False, env=warmpack.variables())
+        found.append((r.returncode, r.stdout, r.stderr))
+    if found[0][0] == 9:
+        pytest.skip("cannot mount here")
+    assert found[0][1].startswith(b"0\n") and b"/k.py" in found[0][1], found
+    assert found[0] == found[1]
