@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import tarfile
 
 import pytest
 from conftest import BINARY
@@ -49,6 +50,20 @@ def test_verbose_list_has_mode_owner_size_and_the_whole_time(warmpack, archive):
     assert by_name["app/link -> k.py"].startswith("l")
     assert by_name["app/l.py link to app/k.py"].startswith("h")
     assert "1969-12-31 23:59:59.500000000" in by_name["app/old"]
+
+
+def test_fifos_and_devices_are_listed_with_what_gnu_tar_says_of_them(warmpack, tmp_path):
+    with tarfile.open(tmp_path / "dev.tar", "w") as tar:
+        for name, kind, major, minor in (("p", tarfile.FIFOTYPE, 0, 0),
+                                         ("c", tarfile.CHRTYPE, 1, 3),
+                                         ("b", tarfile.BLKTYPE, 259, 100_017)):
+            entry = tarfile.TarInfo("dev/" + name)
+            entry.type, entry.devmajor, entry.devminor = kind, major, minor
+            tar.addfile(entry)
+    said = subprocess.run(["tar", "-tvf", tmp_path / "dev.tar"], stdout=subprocess.PIPE, check=True)
+    theirs, ours = said.stdout.split(), warmpack("tvf", "dev.tar").stdout.split()
+    assert [ours[i:i + 3] for i in (0, 6, 12)] == [theirs[i:i + 3] for i in (0, 6, 12)]
+    assert [ours[i] for i in (2, 8, 14)] == [b"0", b"1,3", b"259,100017"]
 
 
 def test_list_shows_times_of_the_zone_that_TZ_names(warmpack, archive):

@@ -93,10 +93,11 @@ def pack(tmp_path, base, form):
 
 
 @pytest.mark.parametrize("form", OURS)
-def test_gnu_tar_reads_ours_to_the_nanosecond_and_without_a_word(tmp_path, rich, form):
+@pytest.mark.parametrize("words", [[], ["--ignore-zeros"]])
+def test_gnu_tar_reads_ours_to_the_nanosecond_and_without_a_word(tmp_path, rich, form, words):
     base, packed = rich
     archive = pack(tmp_path, base, form)
-    done = subprocess.run(["tar", "--warning=no-timestamp", "-xpf", archive, "-C",
+    done = subprocess.run(["tar", "--warning=no-timestamp", *words, "-xpf", archive, "-C",
                            tmp_path / "out"], capture_output=True,
                           env=environment(tmp_path), check=False)
     assert (done.returncode, done.stderr) == (0, b"")
