@@ -80,11 +80,31 @@ int staging_add_dirs(struct path_list *p, int fd, const char *path, bool mounts)
     return more;
 }
 
+/* Can something be mounted below what is called NAME? The list of mounts has paths, with escapes.
+ */
+static bool may_have_mounts(const char *name)
+{
+    enum { LARGEST = 64 << 20 };
+    _cleanup_buf_ struct buf list = {0};
+    const size_t size = strlen(name);
+    int r = file_read("/proc/self/mountinfo", LARGEST, &list, NULL);
+    const char *text = NULL;
+
+    if (r < 0 || buf_add(&list, "", 1) < 0 || strpbrk(name, " \t\n\\"))
+        return true;
+    for (text = strchr((const char *)list.data, '/'); text; text = strchr(text + 1, '/'))
+        if (strncmp(text + 1, name, size) == 0 && strchr("/ ", text[1 + size]))
+            return true;
+    return false;
+}
+
 int staging_find_mounts(int at, const char *name)
 {
     _cleanup_(path_list_clear) struct path_list p = {0};
     int flags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
 
+    if (!may_have_mounts(name))
+        return 0;
     int r = path_list_add(&p, strdup(name));
     for (size_t i = 0; i < p.count && r == 0; i++) {
         int fd = beneath_open(at, p.v[i], flags, 0);

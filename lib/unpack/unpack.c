@@ -250,6 +250,7 @@ static int begin_staging(struct unpack *unpack, struct wp_error *err)
                                       .opens_own =
                                           unpack->policy.permissions || unpack->policy.superuser,
                                       .context = unpack->a->context,
+                                      .pool = unpack->a->pool,
                                       .packed_mode = packed_mode,
                                       .ctx = unpack};
     int r = staging_new(&unpack->staging, &options, err);

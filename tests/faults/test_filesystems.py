@@ -233,3 +233,17 @@ def test_no_staging_stays_where_unlinked_files_keep_a_name_while_they_are_open(w
         assert os.listdir(tmp_path / "mnt" / "other") == ["app"]
     finally:
         subprocess.run(["umount", tmp_path / "mnt"], check=True)
+
+
+@pytest.mark.parametrize("name", ["app", "a b", "a\\b", "new\nline", "pp", "0"])
+@pytest.mark.parametrize("place", ["in/mounted", "mounted"])
+def test_a_tree_that_something_is_mounted_in_is_not_replaced(warmpack, tmp_path, mount, name, place):
+    write(tmp_path / name / "x.py", b"x = 1\n")
+    warmpack.ok("create", "-qf", "a.tgz", name)
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "out")
+    disk = mount(tmp_path / "out" / name / place, "-t", "tmpfs", "none")
+    write(disk / "kept", b"kept")
+    before = look(tmp_path / "out", ours=True)
+    result = warmpack("extract", "-qf", "a.tgz", "-C", "out", "--replace")
+    assert result.returncode == 2 and b"something is mounted in it" in result.stderr
+    assert_same(before, look(tmp_path / "out", ours=True))
