@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -334,24 +335,44 @@ static int open_directory(struct format_reader **out, int fd, const struct forma
     return rc < 0 ? rc : 0;
 }
 
+/* What comes through a pipe is kept in a file, *FD from now on. */
+static int keep_in_file(int *fd, bool *is_file, const struct start *s,
+                        const struct format_open_options *o, struct wp_error *err)
+{
+    int file;
+
+    if (*is_file)
+        return 0;
+    file = zip_spool(*fd, s->data, s->size, false, o, err);
+    if (file < 0)
+        return file;
+    close(*fd);
+    *fd = file;
+    *is_file = true;
+    return lseek(file, (off_t)s->size, SEEK_SET) < 0 ? error_set(err, errno, o->name, "cannot read")
+                                                     : 0;
+}
+
 /* A tar that begins as one of a layout may: 1 where it is one with a layer of warmpack's; 0: it is
- * to be read as the tar that it is. What comes through a pipe is kept in a file, *FD from now on.
- */
+ * to be read as the tar that it is. */
 static int open_image_tar(struct format_reader **out, int *fd, bool *is_file, const struct start *s,
                           const struct format_open_options *o, struct wp_error *err)
 {
-    if (!*is_file) {
-        int file = zip_spool(*fd, s->data, s->size, false, o, err);
+    int rc = keep_in_file(fd, is_file, s, o, err);
 
-        if (file < 0)
-            return file;
-        close(*fd);
-        *fd = file;
-        *is_file = true;
-        if (lseek(file, (off_t)s->size, SEEK_SET) < 0)
-            return error_set(err, errno, o->name, "cannot read");
-    }
-    return open_layer(out, *fd, o, err);
+    return rc < 0 ? rc : open_layer(out, *fd, o, err);
+}
+
+/* Do these bytes begin a layer of ours? The manifest, its last entry, has the times of all. */
+static bool begins_layer(const struct start *s, const struct format_open_options *o)
+{
+    const struct codec *codec = codec_recognise(s->data, s->size < 16 ? s->size : 16);
+    _cleanup_close_ int fd = memfd_create("start", MFD_CLOEXEC);
+
+    if (!codec)
+        codec = is_tar(s) ? &codec_none : NULL;
+    return fd >= 0 && codec && codec->peek && file_write(fd, s->data, s->size) == 0 &&
+           tar_is_rounded(codec, fd, o);
 }
 
 /* ---- Any archive ------------------------------------------------------------------------- */
@@ -369,10 +390,13 @@ static int open_archive(struct format_reader **out, int fd, const struct format_
 
     in.is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && lseek(fd, 0, SEEK_CUR) == 0;
     rc = read_start(fd, &s, TAR_BLOCK, o, err);
-    if (rc == 0 && is_tar(&s))
+    if (rc == 0 && (is_tar(&s) || !in.is_file))
         rc = read_start(fd, &s, sizeof s.data, o, err);
+    if (rc == 0 && !in.is_file && begins_layer(&s, o))
+        rc = keep_in_file(&owned, &in.is_file, &s, o, err);
     if (rc < 0)
         return rc;
+    fd = owned;
     if (is_tar(&s) && oci_may_begin(s.data, s.size)) {
         rc = open_image_tar(out, &owned, &in.is_file, &s, o, err);
         if (rc != 0)

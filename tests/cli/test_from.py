@@ -283,6 +283,15 @@ def test_an_earlier_tree_that_is_none_is_refused(warmpack, tmp_path, versions, o
     assert not (tmp_path / "new/app").exists()
 
 
+@pytest.mark.parametrize("damage", (b"{", b"", b'{"format": "other"}\n'))
+def test_an_earlier_tree_whose_manifest_is_damaged_is_refused(warmpack, tmp_path, versions, damage):
+    manifest, = (tmp_path / "old/app/.warmpack").glob("*/manifest.jsonl")
+    manifest.write_bytes(damage or manifest.read_bytes()[:-100])
+    refused(warmpack("extract", "-qf", pack(warmpack, "tgz"), "-C", "new", "--from", "old"),
+            "manifest.jsonl")
+    assert not (tmp_path / "new/app").exists() and not leftovers(tmp_path / "new")
+
+
 def reorder(archive, first, second):
     """Two entries of one size, one behind the other, change places in the archive."""
     data, out, moved = archive.read_bytes(), [], 0

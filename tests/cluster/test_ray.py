@@ -78,6 +78,28 @@ print(json.dumps([ray.get(ray.remote(work).options(runtime_env=second).remote())
     assert len(unpacked) == 2 and all(name.startswith("app-") for name in unpacked)
 
 
+def test_what_nobody_uses_any_more_leaves_rays_cache(place, archives):
+    """Its size is Ray's to keep; what a job still uses stays."""
+    more = """
+import time
+actor = Actor.options(runtime_env={"warmpack": %r}).remote()
+told = ray.get(actor.work.remote())
+was_there = os.path.exists(told["file"])
+ray.kill(actor)
+deadline = time.monotonic() + 120
+while os.path.exists(told["file"]) and time.monotonic() < deadline:
+    time.sleep(0.2)
+print(json.dumps([{**told, "there": [was_there, os.path.exists(told["file"])],
+                   "first": os.path.exists(reports[0]["file"])}]))
+""" % str(archives[1])
+    first, (second,) = run(place, {"warmpack": str(archives[0])}, more,
+                           RAY_RUNTIME_ENV_PLUGINS=PLUGIN,
+                           RAY_RUNTIME_ENV_WARMPACK_CACHE_SIZE_GB="0")
+    assert_warm(first)
+    assert (second["loads"], second["saves"], second["result"]) == (3, 0, 1042)
+    assert second["there"] == [True, False] and second["first"]
+
+
 def test_a_mistake_in_the_environment_is_told(place, archives):
     more = """
 for wrong in ({"archive": "none.tgz"}, {"archiv": "app.tgz"}):

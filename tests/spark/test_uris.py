@@ -39,7 +39,8 @@ def test_a_uri_with_other_content_than_before_is_refused(sc, place, packed, smal
     path = place / "apps" / name
     shutil.copy2(packed, path)
     uri = "viewfs://store/apps/" + name if scheme == "viewfs" else path.as_uri()
-    warmpack.spark.add_app(sc, uri)
+    app = warmpack.spark.add_app(sc, uri)
+    assert_small_was_loaded(on_executors(sc, app.wrap(jobs.reporting(jobs.run_small()))))
     warmpack.create(path, small.name, directory=small.parent, level=1)
     with pytest.raises(warmpack.Error, match="was added before with other content"):
         warmpack.spark.add_app(sc, uri)
