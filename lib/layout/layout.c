@@ -65,7 +65,10 @@ static int place_own(struct layout *l, const struct layout_record *record,
     int r;
 
     for (size_t i = 0; i < n; i++) {
-        if (!is_own(record, &d[i]) || layout_is_claimed(l, &d[i], f))
+        r = is_own(record, &d[i]) ? layout_is_claimed(l, &d[i], f) : 1;
+        if (r < 0)
+            return error_nomem(err);
+        if (r > 0)
             continue;
         if (layout_add_claim(l, &d[i], f) < 0)
             return error_nomem(err);
@@ -86,12 +89,20 @@ static int place_elsewhere(struct layout *l, struct layout_record *record,
     if (f->stays)
         return 0;
     for (size_t i = 0; i < n; i++) {
+        const int claimed = is_own(record, &d[i]) ? 1 : layout_is_claimed(l, &d[i], f);
+
+        if (claimed < 0)
+            return error_nomem(err);
         stays |= is_own(record, &d[i]);
-        if (!is_own(record, &d[i]) && !layout_is_claimed(l, &d[i], f))
+        if (!claimed)
             last = i;
     }
     for (size_t i = 0; i < n && r == 0 && last < n; i++) {
-        if (is_own(record, &d[i]) || layout_is_claimed(l, &d[i], f))
+        const int claimed = is_own(record, &d[i]) ? 1 : layout_is_claimed(l, &d[i], f);
+
+        if (claimed < 0)
+            return error_nomem(err);
+        if (claimed)
             continue;
         left_out = false;
         record->moved = true;

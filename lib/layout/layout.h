@@ -202,9 +202,9 @@ struct layout_destination {
 int layout_sort_records(struct layout *l);
 /* The records whose directory is called DIR, COUNT of them, in whatever root. */
 struct layout_record **layout_records_at(const struct layout *l, const char *dir, size_t *count);
-/* Has an index of F's name claimed D? */
-bool layout_is_claimed(const struct layout *l, const struct layout_destination *d,
-                       const struct layout_file *f);
+/* Has an index of F's name claimed D? 1, 0 or -ENOMEM. */
+int layout_is_claimed(const struct layout *l, const struct layout_destination *d,
+                      const struct layout_file *f);
 int layout_add_claim(struct layout *l, const struct layout_destination *d,
                      const struct layout_file *f);
 void layout_records_clear(struct layout *l);

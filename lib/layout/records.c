@@ -135,12 +135,12 @@ static char *claim_key(const struct layout_destination *d, const struct layout_f
     return n < 0 ? NULL : key;
 }
 
-bool layout_is_claimed(const struct layout *l, const struct layout_destination *d,
-                       const struct layout_file *f)
+int layout_is_claimed(const struct layout *l, const struct layout_destination *d,
+                      const struct layout_file *f)
 {
     _cleanup_free_ char *key = claim_key(d, f);
 
-    return key && text_table_get(&l->claims, key, strlen(key)) != TEXT_TABLE_NONE;
+    return key ? text_table_get(&l->claims, key, strlen(key)) != TEXT_TABLE_NONE : -ENOMEM;
 }
 
 int layout_add_claim(struct layout *l, const struct layout_destination *d,
