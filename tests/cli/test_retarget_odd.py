@@ -4,7 +4,7 @@ import json
 import pickle
 
 import pytest
-from trees import write
+from trees import refused, write
 
 TRIPLE = "x86_64-pc-linux-gnu"
 CODE = ("0" * 64, "1" * 64)
@@ -70,3 +70,18 @@ def test_an_index_with_more_keys_than_can_be_compared_is_left_as_it_is(warmpack,
     said, told = retarget(warmpack, status=0)
     assert "is left as it is: its keys are too many" in told
     assert said["changed"] == 0 and keys(cache) == was
+
+
+@pytest.mark.parametrize("missing, changed, said", [
+    (["machine"], {}, "says nothing of what its machine has"),
+    (["cpu", "features"], {}, "says nothing of Numba: probe with --python"),
+    ([], {"features": "+sse\u00012"}, "tells of a CPU that no machine has"),
+], ids=["machine", "numba", "features"])
+def test_a_probe_that_says_too_little_is_refused_and_nothing_changed(warmpack, tree, tmp_path,
+                                                                     missing, changed, said):
+    cache = tree([((), OTHER_CPU, CODE)])
+    was = keys(cache)
+    told = {**{k: v for k, v in PROBE.items() if k not in missing}, **changed}
+    write(tmp_path / "probe.json", json.dumps(told))
+    refused(warmpack("retarget", "t", "--for", "probe.json"), "probe.json", said)
+    assert keys(cache) == was

@@ -275,3 +275,16 @@ def test_an_image_whose_names_cannot_be_listed_is_not_said_to_be_on_the_disk(war
         assert happened and r.returncode == 2
         assert b"x.oci: cannot be written to the disk: Input/output error" in r.stderr
         assert not (tmp_path / "x.oci").exists()
+
+
+def test_a_directory_that_cannot_be_looked_into_is_not_taken_for_an_empty_one(warmpack, faulty,
+                                                                              packed, tmp_path):
+    words = "create", "-qf", "x.oci", "-C", "s", "app", "--threads", "1"
+    trees.write(tmp_path / "x.oci/mine", "x")
+    for calls in ",opendir,", ",readdir,":
+        said, happened, n = b"", True, 1
+        while happened:
+            r, happened = faulty(*words, calls=calls, n=n, errno=errno.EIO)
+            assert r.returncode == 2 and names(tmp_path / "x.oci") == ["mine"]
+            said, n = said + r.stderr, n + 1
+        assert b"x.oci: cannot look into the directory: Input/output error" in said
