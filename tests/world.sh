@@ -56,7 +56,8 @@ machine() {
 }
 
 # in_machine NAME SCRIPT [ARGUMENT...]: as root there, with mounts that nobody else sees. The root
-# is a mount point, as tests that unshare mounts need it.
+# is a mount point, as tests that unshare mounts need it, and that of all there is: the kernel gives
+# no user namespaces in a chroot.
 in_machine() {
   root=$world/$1
   script=$2
@@ -71,7 +72,9 @@ in_machine() {
     mount -t tmpfs shm "$root/dev/shm"
     mount -t sysfs sys "$root/sys"
     cd "$root"
-    exec chroot . env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=dumb \
+    pivot_root . .
+    umount -l .
+    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=dumb \
       DEBIAN_FRONTEND=noninteractive ${http_proxy:+"http_proxy=$http_proxy"} sh -eu -c "$@"' \
     sh "$root" "$script" sh "$@"
 }
