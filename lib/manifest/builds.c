@@ -14,13 +14,11 @@ enum { MOST_NUMBERS = 1 << 16 }; /* of data files in one line: a line bounds it,
 
 void builds_write_cpus(struct json_writer *w, uint32_t cpus)
 {
-    uint32_t numbers[MANIFEST_CPUS_MOST];
-    size_t n = 0;
-
+    json_write_array(w, "cpus");
     for (uint32_t i = 0; i < MANIFEST_CPUS_MOST; i++)
         if (cpus >> i & 1)
-            numbers[n++] = i;
-    json_write_numbers(w, "cpus", numbers, n);
+            json_write_uint(w, NULL, i);
+    json_write_array_end(w);
 }
 
 int builds_read_cpus(const struct json_line *l, uint32_t *cpus)
@@ -47,28 +45,15 @@ int builds_read_cpus(const struct json_line *l, uint32_t *cpus)
 
 void builds_write(struct json_writer *w, const struct manifest *m)
 {
-    _cleanup_buf_ struct buf text = {0};
-    struct json_writer one = {.out = &text};
-    int r = buf_add_str(&text, "[");
-
-    for (size_t i = 0; i < m->build_count && r == 0 && !one.error; i++) {
-        r = i ? buf_add_str(&text, ", ") : 0;
-        one.inside = false;
-        json_write_open(&one);
-        json_write_plain(&one, "archive", m->builds[i].archive);
-        if (m->builds[i].root)
-            json_write_text(&one, "root", m->builds[i].root);
-        builds_write_cpus(&one, m->builds[i].cpus);
-        json_write_close(&one);
+    json_write_array(w, "builds");
+    for (size_t i = 0; i < m->build_count; i++) {
+        json_write_open(w);
+        json_write_plain(w, "archive", m->builds[i].archive);
+        json_write_text(w, "root", m->builds[i].root);
+        builds_write_cpus(w, m->builds[i].cpus);
+        json_write_close(w);
     }
-    if (r == 0)
-        r = buf_add_str(&text, "]");
-    if (one.error)
-        w->error = one.error;
-    else if (r < 0 || buf_terminate(&text) < 0)
-        w->error = -ENOMEM;
-    else
-        json_write_raw(w, "builds", (char *)text.data);
+    json_write_array_end(w);
 }
 
 static int read_build(const struct json_line *l, struct manifest_build *b)

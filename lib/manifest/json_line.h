@@ -59,12 +59,13 @@ struct json_writer {
     int error;       /* 0 or negative errno */
 };
 
-void json_write_open(struct json_writer *w);  /* { */
-void json_write_close(struct json_writer *w); /* } */
-void json_write_end_line(struct json_writer *w);
+void json_write_open(struct json_writer *w);     /* { */
+void json_write_close(struct json_writer *w);    /* } */
+void json_write_end_line(struct json_writer *w); /* } and a newline */
 
 /* A member; none where VALUE is NULL. Names are our own and plain; values are any bytes: what is
- * not UTF-8 becomes the member NAME_base64. */
+ * not UTF-8 becomes the member NAME_base64. With NAME NULL the next four write an item of an array.
+ */
 void json_write_text(struct json_writer *w, const char *name, const char *value);
 void json_write_uint(struct json_writer *w, const char *name, uint64_t value);
 /* VALUE is JSON already. */
@@ -81,6 +82,10 @@ void json_write_numbers(struct json_writer *w, const char *name, const uint32_t 
                         size_t count);
 /* The member NAME, an object that the caller fills and closes with json_write_close. */
 void json_write_object(struct json_writer *w, const char *name);
+/* The member NAME, or the item where that is NULL: an array that the caller fills and closes. */
+void json_write_array(struct json_writer *w, const char *name);
+void json_write_item(struct json_writer *w, const char *value, size_t n); /* UTF-8 */
+void json_write_array_end(struct json_writer *w);
 /* A member of any name: in base 64, and NAME with the suffix, where VALUE is not UTF-8 or NAME
  * itself ends in the suffix. */
 void json_write_named_text(struct json_writer *w, const char *name, size_t name_size,

@@ -76,6 +76,19 @@ static int missing(const struct json_line *l, const char *name, enum json_need n
     return need == JSON_REQUIRED ? json_line_wrong(l, "\"%s\" is missing", name) : 0;
 }
 
+/* Member NAME, or in its place the one in base 64. 1; 0: neither is there; negative errno. */
+static int find_member(const struct json_line *l, const char *name, enum json_need need,
+                       const json_t **v, bool *encoded)
+{
+    const json_t *plain = json_object_get(l->object, name), *other = encoded_member(l, name);
+
+    if (plain && other)
+        return json_line_wrong(l, "\"%s\" stands there twice", name);
+    *v = plain ? plain : other;
+    *encoded = !plain;
+    return *v ? 1 : missing(l, name, need);
+}
+
 /* The text of string V, allocated. */
 static int take_text(const struct json_line *l, const char *name, const json_t *v, bool encoded,
                      char **out)
@@ -96,14 +109,11 @@ static int take_text(const struct json_line *l, const char *name, const json_t *
 
 int json_line_text(const struct json_line *l, const char *name, enum json_need need, char **out)
 {
-    const json_t *v = json_object_get(l->object, name);
-    const json_t *encoded = encoded_member(l, name);
+    const json_t *v;
+    bool encoded;
+    int r = find_member(l, name, need, &v, &encoded);
 
-    if (v && encoded)
-        return json_line_wrong(l, "\"%s\" stands there twice", name);
-    if (!v && !encoded)
-        return missing(l, name, need);
-    return take_text(l, name, v ? v : encoded, !v, out);
+    return r > 0 ? take_text(l, name, v, encoded, out) : r;
 }
 
 int json_line_plain(const struct json_line *l, const char *name, enum json_need need,
@@ -181,13 +191,11 @@ static int take_list(const struct json_line *l, const char *name, const json_t *
 int json_line_list(const struct json_line *l, const char *name, enum json_need need, char ***out,
                    size_t *count)
 {
-    const json_t *plain = json_object_get(l->object, name), *encoded = encoded_member(l, name);
+    const json_t *v;
+    bool encoded;
+    int r = find_member(l, name, need, &v, &encoded);
 
-    if (plain && encoded)
-        return json_line_wrong(l, "\"%s\" stands there twice", name);
-    if (!plain && !encoded)
-        return missing(l, name, need);
-    return take_list(l, name, plain ? plain : encoded, !plain, out, count);
+    return r > 0 ? take_list(l, name, v, encoded, out, count) : r;
 }
 
 int json_line_texts(const struct json_line *l, const char *one, const char *many, char ***out,

@@ -52,38 +52,27 @@ int needs_of_cpu(const char *cpu, char **out)
 
 /* ---- The header's member ----------------------------------------------------------------- */
 
-/* "avx,avx2" as ["avx", "avx2"]: the names need no escapes. */
-static int add_list(struct buf *out, const char *needs)
+/* "avx,avx2" as ["avx", "avx2"]. */
+static void write_list(struct json_writer *w, const char *needs)
 {
-    const char *before = "";
-    int r = buf_add_str(out, "[");
-
-    while (*needs && r == 0) {
-        size_t n = strcspn(needs, ",");
-
-        r = buf_printf(out, "%s\"%.*s\"", before, (int)n, needs);
-        before = ", ";
-        needs += n + (needs[n] == ',');
+    json_write_array(w, NULL);
+    for (size_t n; *needs; needs += n + (needs[n] == ',')) {
+        n = strcspn(needs, ",");
+        json_write_item(w, needs, n);
     }
-    return r < 0 ? r : buf_add_str(out, "]");
+    json_write_array_end(w);
 }
 
 void needs_write(struct json_writer *w, const struct manifest *m)
 {
-    _cleanup_buf_ struct buf text = {0};
-    int r = buf_add_str(&text, "[");
-
-    for (size_t i = 0; i < m->cpu_count && r == 0; i++) {
-        r = i ? buf_add_str(&text, ", ") : 0;
-        if (r == 0)
-            r = m->needs[i] ? add_list(&text, m->needs[i]) : buf_add_str(&text, "null");
+    json_write_array(w, "needs");
+    for (size_t i = 0; i < m->cpu_count; i++) {
+        if (m->needs[i])
+            write_list(w, m->needs[i]);
+        else
+            json_write_raw(w, NULL, "null");
     }
-    if (r == 0)
-        r = buf_add_str(&text, "]");
-    if (r < 0 || buf_terminate(&text) < 0)
-        w->error = -ENOMEM;
-    else
-        json_write_raw(w, "needs", (char *)text.data);
+    json_write_array_end(w);
 }
 
 static int read_list(const struct json_line *l, const json_t *list, char **out)

@@ -43,7 +43,6 @@ int originals_write(struct buf *out, const char *index, const struct buf *text)
     json_write_open(&w);
     json_write_text(&w, "retargeted", index);
     json_write_plain(&w, "original", hex);
-    json_write_close(&w);
     json_write_end_line(&w);
     if (w.error == 0 && out->size - start > MANIFEST_LINE_MAX)
         w.error = -EFBIG;

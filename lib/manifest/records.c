@@ -211,18 +211,10 @@ static int add_cache(struct records *r, const struct json_line *l)
 
     if (array_grow(m->caches, m->cache_count) < 0)
         return error_nomem(l->err);
-    c = &m->caches[m->cache_count];
+    c = &m->caches[m->cache_count++];
     *c = (struct manifest_cache){0};
     result = read_cache(l, c);
-    if (result == 0 && m->cache_count)
-        result = check_order(l, c[-1].cache, c->cache);
-    if (result < 0) {
-        free(c->cache);
-        free(c->source);
-        return result;
-    }
-    m->cache_count++;
-    return 0;
+    return result == 0 && m->cache_count > 1 ? check_order(l, c[-1].cache, c->cache) : result;
 }
 
 /* The number that a stamp of kind MTIME (any number) or SECONDS (a whole one) holds. */
@@ -309,14 +301,8 @@ static int add_set(struct records *r, const struct json_line *l)
         return json_line_wrong(l, "sets are not numbered in their order");
     if (array_grow(m->sets, m->set_count) < 0)
         return error_nomem(l->err);
-    m->sets[m->set_count] = (struct manifest_set){0};
-    result = read_set(l, &m->sets[m->set_count], number);
-    if (result < 0) {
-        manifest_set_clear(&m->sets[m->set_count]);
-        return result;
-    }
-    m->set_count++;
-    return 0;
+    m->sets[m->set_count++] = (struct manifest_set){0};
+    return read_set(l, &m->sets[m->set_count - 1], number);
 }
 
 static int read_index(const struct json_line *l, struct manifest_index *i)
@@ -355,22 +341,10 @@ static int add_index(struct records *r, const struct json_line *l)
 
     if (array_grow(m->indexes, m->index_count) < 0)
         return error_nomem(l->err);
-    i = &m->indexes[m->index_count];
+    i = &m->indexes[m->index_count++];
     *i = (struct manifest_index){0};
     result = read_index(l, i);
-    if (result == 0 && m->index_count)
-        result = check_order(l, i[-1].index, i->index);
-    if (result < 0) {
-        free(i->index);
-        free(i->source);
-        free(i->status);
-        free(i->reason);
-        free(i->numba);
-        free(i->builds);
-        return result;
-    }
-    m->index_count++;
-    return 0;
+    return result == 0 && m->index_count > 1 ? check_order(l, i[-1].index, i->index) : result;
 }
 
 int records_add_line(struct records *r, struct json_line *l, size_t size)

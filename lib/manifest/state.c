@@ -25,7 +25,6 @@ int manifest_state_write(const struct manifest_state *s, struct buf *out)
     json_write_text(&w, "cache_root", s->cache_root);
     json_write_text(&w, "options", s->options);
     json_write_text(&w, "archive", s->archive);
-    json_write_close(&w);
     json_write_end_line(&w);
     if (w.error)
         out->size = start;
