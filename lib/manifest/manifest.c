@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "manifest/manifest_private.h"
 #include "manifest/needs.h"
+#include "numba/stamp.h"
 
 static const char *const TYPES[] = {
     [ENTRY_FILE] = "file",
@@ -22,13 +23,9 @@ static const char *const PLACES[] = {
     [MANIFEST_CACHE_USER_WIDE] = "user-wide",
     [MANIFEST_CACHE_INSIDE] = "inside",
 };
-static const char *const STAMPS[] = {
-    [WP_STAMP_MTIME] = "mtime",     [WP_STAMP_SECONDS] = "seconds", [WP_STAMP_CONTENT] = "content",
-    [WP_STAMP_UNKNOWN] = "unknown", [WP_STAMP_NONE] = "none",
-};
 const struct manifest_names manifest_type_names = {TYPES, sizeof TYPES / sizeof *TYPES};
 const struct manifest_names manifest_place_names = {PLACES, sizeof PLACES / sizeof *PLACES};
-const struct manifest_names manifest_stamp_names = {STAMPS, sizeof STAMPS / sizeof *STAMPS};
+const struct manifest_names manifest_stamp_names = {stamp_kind_names, STAMP_KINDS};
 
 int manifest_name_index(const struct manifest_names *n, const char *text)
 {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "numba/features_table.h"
 
 /* ---- The tables -------------------------------------------------------------------------- */
@@ -236,11 +237,6 @@ int features_missing(const struct features *need, const struct features *have, s
 
 /* ---- Texts ------------------------------------------------------------------------------- */
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 int features_text(const struct features *f, struct buf *out)
 {
     const char *names[8 * sizeof f->bits];
@@ -250,7 +246,7 @@ int features_text(const struct features *f, struct buf *out)
         if (features_has(f, i))
             names[count++] = features_name(i);
     if (count)
-        qsort(names, count, sizeof *names, compare_names);
+        qsort(names, count, sizeof *names, path_compare);
     for (size_t i = 0; i < count; i++)
         if (buf_printf(out, "%s%s", i ? "," : "", names[i]) < 0)
             return -ENOMEM;

@@ -19,9 +19,7 @@ int op_int(struct machine *m, const struct opcode *o)
     uint64_t n;
     struct pickle_value *v;
     int r = machine_number(m, o->width, &n);
-    if (r < 0)
-        return r;
-    r = machine_push_new(m, PICKLE_INT, &v);
+    r = r < 0 ? r : machine_push_new(m, PICKLE_INT, &v);
     if (r < 0)
         return r;
     /* BININT alone is signed. */
@@ -68,9 +66,7 @@ int op_long(struct machine *m, const struct opcode *o)
     const unsigned char *bytes;
     struct pickle_value *v;
     int r = take_counted(m, o, "an integer of negative length", &bytes, &n);
-    if (r < 0)
-        return r;
-    r = machine_push_new(m, PICKLE_INT, &v);
+    r = r < 0 ? r : machine_push_new(m, PICKLE_INT, &v);
     if (r < 0)
         return r;
     set_integer(v, bytes, n);
@@ -83,9 +79,7 @@ int op_float(struct machine *m, const struct opcode *o)
     const unsigned char *bytes;
     struct pickle_value *v;
     int r = machine_take(m, 8, &bytes);
-    if (r < 0)
-        return r;
-    r = machine_push_new(m, PICKLE_FLOAT, &v);
+    r = r < 0 ? r : machine_push_new(m, PICKLE_FLOAT, &v);
     if (r < 0)
         return r;
     uint64_t bits = 0;
