@@ -225,7 +225,7 @@ static int add_as_now(struct index_writer *w, const struct index *was,
                       const struct index_overload *o)
 {
     const size_t which = find_data(was, o->data);
-    _cleanup_(key_clear) struct key key = {0};
+    _cleanup_(key_clear) struct wp_overload key = {0};
     struct index_cpu cpu;
     int r;
 
