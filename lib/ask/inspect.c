@@ -221,7 +221,7 @@ static int inspect_found(const struct archive_indexes *found, const struct archi
 int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *result, struct wp_error *err)
 {
     struct archive_indexes found;
-    int r = archive_indexes_read(&found, a, ARCHIVE_SOURCE_DIGESTS, err);
+    int r = archive_indexes_read(&found, a, ARCHIVE_SOURCE_DIGESTS, NULL, err);
 
     *result = (struct wp_verify_report){0};
     for (size_t i = 0; i < found.count && r == 0; i++)

@@ -34,7 +34,7 @@ bool path_has_suffix(const char *path, const char *suffix);
 /* The part before the last slash; "" where there is none. Allocated. */
 char *path_dir(const char *path);
 
-/* For qsort and bsearch of `char *`: bytewise, as strcmp. */
+/* For qsort and bsearch of `char *`, and of structs that begin with one: bytewise, as strcmp. */
 int path_compare(const void *a, const void *b);
 
 /* For bsearch, where KEY is a struct path_start: how the `char *` that ITEM begins with lies to the
@@ -73,6 +73,10 @@ const char *path_strip(const char *path, unsigned n);
 
 /* Is the text valid UTF-8 (no surrogates, no overlong forms)? */
 bool utf8_valid(const char *s, size_t n);
+/* Likewise, lone surrogates allowed: Python's "surrogatepass". */
+bool utf8_valid_surrogates(const unsigned char *s, size_t n);
+/* Bytes of the character that S, of N bytes, begins with; 0: it begins with none. */
+size_t utf8_length(const unsigned char *s, size_t n, bool surrogates);
 
 /* As wp_escape, what vprintf(3) would print. */
 char *path_escape_format(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
@@ -100,17 +101,11 @@ static int parse_area(struct staging_journal *j, char *text)
     char *path = text + n + 1;
     if (decode(path) < 0 || path[0] != '/' || !own_is_staging(name))
         return -EINVAL;
-    char **paths = reallocarray(j->paths, j->area_count + 1, sizeof *paths);
-    if (!paths)
+    if (array_grow(j->paths, j->area_count) < 0 || array_grow(j->names, j->area_count) < 0)
         return -ENOMEM;
-    j->paths = paths;
-    char(*names)[STAGING_NAME_SIZE] = reallocarray(j->names, j->area_count + 1, sizeof *names);
-    if (!names)
-        return -ENOMEM;
-    j->names = names;
-    memcpy(names[j->area_count], name, sizeof name);
-    paths[j->area_count] = strdup(path);
-    if (!paths[j->area_count])
+    memcpy(j->names[j->area_count], name, sizeof name);
+    j->paths[j->area_count] = strdup(path);
+    if (!j->paths[j->area_count])
         return -ENOMEM;
     j->area_count++;
     return 0;

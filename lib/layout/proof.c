@@ -58,11 +58,6 @@ static void judge_run(struct pool_job *job)
     verify_end(&mine);
 }
 
-static int compare_placed(const void *a, const void *b)
-{
-    return strcmp(((const struct placed_index *)a)->index, ((const struct placed_index *)b)->index);
-}
-
 /* What a run found, in its order. */
 static int add_run(struct proof *p, struct run *run, struct wp_error *err)
 {
@@ -121,7 +116,7 @@ int layout_verify(struct layout *l, struct pool *pool, struct wp_verify_report *
     if (!runs)
         return error_nomem(err);
     if (l->placed_count) /* by directory, so that each is looked at seldom more than once */
-        qsort(l->placed, l->placed_count, sizeof *l->placed, compare_placed);
+        qsort(l->placed, l->placed_count, sizeof *l->placed, path_compare);
     for (size_t first = 0; first < l->placed_count && r == 0; first += count) {
         count = l->placed_count - first < RUNS * RUN ? l->placed_count - first : RUNS * RUN;
         r = judge_some(&p, first, count, err);

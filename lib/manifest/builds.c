@@ -2,12 +2,9 @@
 
 #include "manifest/builds.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/array.h"
-#include "base/cleanup.h"
 #include "base/digest.h"
 
 enum { MOST_NUMBERS = 1 << 16 }; /* of data files in one line: a line bounds it, too */

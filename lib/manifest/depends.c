@@ -103,7 +103,7 @@ static int changed_package(const struct manifest *m, const struct same *s, const
 
 /* An index that does not say, and the package that it depends on. */
 struct silent {
-    char *package; /* owned */
+    char *package; /* the first member, for path_compare; owned */
     size_t index;
 };
 
@@ -117,11 +117,6 @@ static void silents_clear(struct silents *s)
     for (size_t i = 0; i < s->count; i++)
         free(s->list[i].package);
     free(s->list);
-}
-
-static int compare_silents(const void *a, const void *b)
-{
-    return strcmp(((const struct silent *)a)->package, ((const struct silent *)b)->package);
 }
 
 /* Those that do not say, sorted: a package is looked at once, whatever the order of its indexes. */
@@ -140,7 +135,7 @@ static int find_silents(const struct manifest *m, struct silents *out)
             return -ENOMEM;
         out->count++;
     }
-    qsort(out->list, out->count, sizeof *out->list, compare_silents);
+    qsort(out->list, out->count, sizeof *out->list, path_compare);
     return 0;
 }
 
@@ -153,7 +148,7 @@ static int changed_silents(const struct manifest *m, const struct same *s, const
     for (size_t i = 0; i < silents.count && r == 0; i++) {
         const struct silent *one = &silents.list[i];
 
-        if (i && compare_silents(one - 1, one) == 0)
+        if (i && path_compare(one - 1, one) == 0)
             all[one->index] = all[one[-1].index];
         else
             r = changed_package(m, s, one->package, &all[one->index]);

@@ -135,28 +135,14 @@ void manifest_state_clear(struct manifest_state *s)
     *s = (struct manifest_state){0};
 }
 
-static int compare_to_entry(const void *path, const void *entry)
-{
-    return strcmp(path, ((const struct entry *)entry)->path);
-}
-
 const struct entry *manifest_find(const struct manifest *m, const char *path)
 {
-    if (!m->entry_count)
-        return NULL;
-    return bsearch(path, m->entries, m->entry_count, sizeof *m->entries, compare_to_entry);
-}
-
-static int compare_to_index(const void *key, const void *index)
-{
-    return strcmp(key, ((const struct manifest_index *)index)->index);
+    return array_find(&path, m->entries, m->entry_count, path_compare);
 }
 
 const struct manifest_index *manifest_find_index(const struct manifest *m, const char *path)
 {
-    if (!m->index_count)
-        return NULL;
-    return bsearch(path, m->indexes, m->index_count, sizeof *m->indexes, compare_to_index);
+    return array_find(&path, m->indexes, m->index_count, path_compare);
 }
 
 char *manifest_source_dir(const struct manifest *m, const char *dir, const char **misplaced)

@@ -10,7 +10,6 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/number_text.h"
-#include "base/path.h"
 #include "manifest/builds.h"
 #include "manifest/needs.h"
 

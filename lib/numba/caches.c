@@ -14,7 +14,7 @@
 #include "places.h"
 
 struct hashed {
-    char *name; /* BASE_SHA1; the first member, for path_compare_start */
+    char *name; /* BASE_SHA1; the first member, for path_compare */
     char *dir;
 };
 
@@ -63,22 +63,14 @@ int caches_add(struct caches *c, const char *base, const char *place, const char
     return 0;
 }
 
-static int compare_hashed(const void *a, const void *b)
-{
-    return strcmp(((const struct hashed *)a)->name, ((const struct hashed *)b)->name);
-}
-
 void caches_sort(struct caches *c)
 {
-    if (c->count)
-        qsort(c->items, c->count, sizeof *c->items, compare_hashed);
+    array_sort(c->items, c->count, path_compare);
 }
 
 const char *caches_find(const struct caches *c, const char *name)
 {
-    struct hashed key = {.name = (char *)name};
-    struct hashed *hit =
-        c->count ? bsearch(&key, c->items, c->count, sizeof key, compare_hashed) : NULL;
+    const struct hashed *hit = array_find(&name, c->items, c->count, path_compare);
 
     return hit ? hit->dir : NULL;
 }
@@ -90,8 +82,7 @@ bool caches_knows_base(const struct caches *c, const char *name)
     if (!places_is_hash_name(name, &start.n))
         return false;
     start.n++; /* with the underscore */
-    return c->count &&
-           bsearch(&start, c->items, c->count, sizeof *c->items, path_compare_start) != NULL;
+    return array_find(&start, c->items, c->count, path_compare_start) != NULL;
 }
 
 /* Adds PATH (taken over) unless it is there already. */

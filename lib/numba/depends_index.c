@@ -92,8 +92,7 @@ static int add_modules(struct depends_index *x)
             return -ENOMEM;
         x->modules[x->module_count++] = (struct depends_module){path, (uint32_t)size, (uint32_t)i};
     }
-    if (x->module_count > 0)
-        qsort(x->modules, x->module_count, sizeof *x->modules, compare_modules);
+    array_sort(x->modules, x->module_count, compare_modules);
     for (size_t i = 0; i < x->module_count; i++)
         if (text_table_put(&x->by_key, x->modules[i].key, x->modules[i].size, (uint32_t)i) < 0)
             return -ENOMEM;

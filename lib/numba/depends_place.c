@@ -1,7 +1,6 @@
 /* Adds edges: to the files of a module that is looked up by its path, part by part. */
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"

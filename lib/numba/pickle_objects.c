@@ -2,7 +2,7 @@
 
 #include "pickle_machine.h"
 
-#include <errno.h>
+#include "base/path.h"
 
 /* Pushes a new value of TYPE whose N members are ITEMS. */
 static int push_of(struct machine *m, enum pickle_type type, struct pickle_value *const *items,
@@ -118,7 +118,7 @@ static int global_line(struct machine *m, struct pickle_value **out)
     int r = machine_line(m, &text, &n);
     if (r < 0)
         return r;
-    if (!literal_is_text(text, n))
+    if (!utf8_valid_surrogates(text, n))
         return machine_fail(m, "the name of a class is not UTF-8");
     struct pickle_value *v = machine_new(m, PICKLE_STR);
     if (!v)

@@ -11,9 +11,9 @@
 struct pool;
 
 struct walk_item {
-    struct entry entry;
-    unsigned root; /* index of the root that its name is relative to */
-    char *name;    /* path relative to that root's descriptor, NULL: entry.path */
+    struct entry entry; /* the first member, for path_compare */
+    unsigned root;      /* index of the root that its name is relative to */
+    char *name;         /* path relative to that root's descriptor, NULL: entry.path */
     dev_t dev;
     ino_t ino;
     struct timespec ctime; /* to notice a change under the reader */

@@ -2,7 +2,6 @@
  * the place where a tree was unpacked, and nobody wants to commit it. A seal, which is made to be
  * committed, has none. */
 
-#include <errno.h>
 #include <string.h>
 #include <time.h>
 
