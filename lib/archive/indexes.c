@@ -177,21 +177,27 @@ static void drop_index(struct archive_index *index)
     *index = (struct archive_index){0};
 }
 
-static void sort_named(struct named *list, size_t count)
+/* Leaves in LIST those of whose name there is a later one. Their number. */
+static size_t find_earlier(struct named *list, size_t count)
 {
+    size_t earlier = 0;
+
     array_sort(list, count, compare_named);
+    for (size_t i = 0; i + 1 < count; i++)
+        if (strcmp(list[i].path, list[i + 1].path) == 0)
+            list[earlier++] = list[i];
+    return earlier;
 }
 
 static void drop_earlier_entries(struct manifest *m, struct named *list)
 {
-    size_t kept = 0;
+    size_t kept = 0, earlier;
 
     for (size_t i = 0; i < m->entry_count; i++)
         list[i] = (struct named){m->entries[i].path, i};
-    sort_named(list, m->entry_count);
-    for (size_t i = 0; i + 1 < m->entry_count; i++)
-        if (strcmp(list[i].path, list[i + 1].path) == 0)
-            entry_clear(&m->entries[list[i].number]);
+    earlier = find_earlier(list, m->entry_count);
+    for (size_t i = 0; i < earlier; i++)
+        entry_clear(&m->entries[list[i].number]);
     for (size_t i = 0; i < m->entry_count; i++)
         if (m->entries[i].path)
             m->entries[kept++] = m->entries[i];
@@ -200,14 +206,13 @@ static void drop_earlier_entries(struct manifest *m, struct named *list)
 
 static void drop_earlier_indexes(struct archive_indexes *v, struct named *list)
 {
-    size_t kept = 0;
+    size_t kept = 0, earlier;
 
     for (size_t i = 0; i < v->count; i++)
         list[i] = (struct named){v->items[i].path, i};
-    sort_named(list, v->count);
-    for (size_t i = 0; i + 1 < v->count; i++)
-        if (strcmp(list[i].path, list[i + 1].path) == 0)
-            drop_index(&v->items[list[i].number]);
+    earlier = find_earlier(list, v->count);
+    for (size_t i = 0; i < earlier; i++)
+        drop_index(&v->items[list[i].number]);
     for (size_t i = 0; i < v->count; i++)
         if (v->items[i].path)
             v->items[kept++] = v->items[i];

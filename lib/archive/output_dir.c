@@ -1,5 +1,5 @@
-/* An archive that is a directory: made under a temporary name beside its own, and renamed when all
- * of it is there. */
+/* Makes an archive that is a directory under a temporary name beside its own, and renames it when
+ * all of it is there. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* Locks that are files: making them, waiting for them, and taking them away.
+/* Makes locks that are files, waits for them, and takes them away.
  *
  * Who gets the lock looks whether the file still has its name: the one before has removed it. */
 

@@ -75,7 +75,7 @@ void needs_write(struct json_writer *w, const struct manifest *m)
     json_write_array_end(w);
 }
 
-static int read_list(const struct json_line *l, const json_t *list, char **out)
+static int read_list(struct json_line *l, const json_t *list, char **out)
 {
     _cleanup_buf_ struct buf text = {0};
     const json_t *item;
@@ -92,32 +92,24 @@ static int read_list(const struct json_line *l, const json_t *list, char **out)
         if (!name || !*name || strchr(name, ',') || !features_is_plain(name))
             return json_line_wrong(l, "\"needs\" holds what is no feature's name");
         if (buf_printf(&text, "%s%s", i ? "," : "", name) < 0)
-            return error_nomem(l->err);
+            return json_line_nomem(l);
     }
     if (buf_terminate(&text) < 0)
-        return error_nomem(l->err);
+        return json_line_nomem(l);
     *out = (char *)take_ptr(text.data);
     return 0;
 }
 
-int needs_read(const struct json_line *l, struct manifest *m)
+int needs_read(struct json_line *l, struct manifest *m)
 {
     const json_t *lists = json_object_get(l->object, "needs"), *list;
     size_t i;
-    int r = 0;
 
     m->needs = calloc(m->cpu_count + 1, sizeof *m->needs);
     if (!m->needs)
-        return error_nomem(l->err);
-    if (!lists)
-        return 0;
-    if (!json_is_array(lists) || json_array_size(lists) != m->cpu_count)
+        return json_line_nomem(l);
+    if (lists && (!json_is_array(lists) || json_array_size(lists) != m->cpu_count))
         return json_line_wrong(l, "\"needs\" is no array with a list for each CPU");
-    json_array_foreach(lists, i, list)
-    {
-        r = read_list(l, list, &m->needs[i]);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    json_array_foreach(lists, i, list) if (l->status == 0) read_list(l, list, &m->needs[i]);
+    return l->status;
 }

@@ -1,4 +1,4 @@
-/* Asking a Python interpreter which caches Numba would get through warmpack.locator: by its own
+/* Asks a Python interpreter which caches Numba would get through warmpack.locator: by its own
  * module of that name, or where it has none, by ours. */
 
 #include "locator.h"

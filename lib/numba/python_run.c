@@ -1,4 +1,4 @@
-/* Running a Python interpreter with a script of ours, and taking what it answers. */
+/* Runs a Python interpreter with a script of ours, and takes what it answers. */
 
 #include "python_run.h"
 

@@ -240,7 +240,7 @@ static void patterns_that_matched_nothing_are_told(void **state)
     assert_true(patterns_match(&p, "app/pkg/k.py"));
     assert_false(patterns_match(&p, "apple"));
     assert_false(p.used[1]);
-    patterns_note(&p, "a/b.txt");
+    assert_true(patterns_match(&p, "a/b.txt"));
     assert_true(p.used[0] && p.used[1] && !p.used[2]);
     patterns_end(&p);
 }
