@@ -120,7 +120,7 @@ int output_dir_open(struct output *o, const char *name, const struct wp_context 
             return r;
         o->mode = st.st_mode & 07777;
     }
-    o->target = exists ? path_physical(plain) : strdup(plain);
+    o->target = exists ? realpath(plain, NULL) : strdup(plain);
     if (!o->target)
         return error_set(err, errno, name, "cannot be found");
     if (!*path_base(o->target))

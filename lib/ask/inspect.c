@@ -153,10 +153,9 @@ static int inspect_file(const char *path, const char *shown, struct wp_verify_re
 static int inspect_tree(const char *dir, const struct walk_options *o,
                         struct wp_verify_report *report, struct wp_error *err)
 {
-    struct walk walk;
+    struct walk walk = {0};
     int root, r;
 
-    walk_init(&walk);
     r = root = walk_add_root(&walk, dir, err);
     if (r >= 0)
         r = walk_add(&walk, (unsigned)root, ".", "", o, err);

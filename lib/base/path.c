@@ -82,11 +82,6 @@ char *path_absolute(const char *path)
     return out;
 }
 
-char *path_physical(const char *path)
-{
-    return realpath(path, NULL);
-}
-
 char *path_append(const char *a, const char *b)
 {
     return *b ? path_join(a, b) : strdup(a);

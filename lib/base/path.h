@@ -1,6 +1,6 @@
 #pragma once
-/* Path arithmetic on bytes. Nothing here touches the filesystem except path_absolute
- * (getcwd) and path_physical. Allocated results are the caller's. */
+/* Path arithmetic on bytes. Nothing here touches the filesystem except path_absolute (getcwd).
+ * Allocated results are the caller's. */
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -13,9 +13,6 @@ char *path_absolute(const char *path);
 
 /* Lexical normalisation alone, as os.path.normpath. */
 char *path_normalise(const char *path);
-
-/* realpath(3), of any length. NULL and errno on failure. */
-char *path_physical(const char *path);
 
 /* "A/B" (just B where A is "" or "."; B absolute wins, as os.path.join). */
 char *path_join(const char *a, const char *b);

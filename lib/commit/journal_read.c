@@ -27,13 +27,6 @@ int staging_journal_master(const struct staging_area *a, struct buf *path)
     return buf_terminate(path);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Decodes in place. */
 static int decode(char *text)
 {
@@ -43,11 +36,11 @@ static int decode(char *text)
             *out++ = *p;
             continue;
         }
-        int hi = hex_digit(p[1]);
-        int lo = hi < 0 ? -1 : hex_digit(p[2]);
-        if (lo < 0 || (hi == 0 && lo == 0))
+        const char digits[] = {p[1], p[1] ? p[2] : '\0', '\0'};
+        unsigned char byte;
+        if (hex_decode(digits, &byte, 1) < 0 || byte == 0)
             return -EINVAL;
-        *out++ = (char)(hi << 4 | lo);
+        *out++ = (char)byte;
         p += 2;
     }
     *out = '\0';
@@ -58,7 +51,7 @@ static int decode(char *text)
 static int take_number(char **at, int base, long long min, long long max, long long *out)
 {
     char *end;
-    if (**at != '-' && hex_digit(**at) < 0)
+    if (**at != '-' && (**at < '0' || **at > '9'))
         return -EINVAL;
     errno = 0;
     *out = strtoll(*at, &end, base);

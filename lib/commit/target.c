@@ -165,7 +165,7 @@ int staging_area_open_target(struct staging_area *a, const char *target, struct 
     a->dev = st.st_dev;
     a->ino = st.st_ino;
     a->time_before = st.st_mtim;
-    a->physical = path_physical(target);
+    a->physical = realpath(target, NULL);
     if (!a->physical)
         return error_set(err, errno, target, "cannot find the physical path");
     /* A run that is killed is completed by that path. */

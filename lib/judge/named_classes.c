@@ -1,6 +1,5 @@
 /* Judges whether the classes that caches name are still in the modules that have had them. */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"

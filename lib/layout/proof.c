@@ -2,7 +2,6 @@
  * pool. */
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "judge/judge.h"

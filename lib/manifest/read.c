@@ -1,6 +1,5 @@
 /* Reads a manifest from its text: the first line and the last ones. pieces.c reads the rest. */
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"

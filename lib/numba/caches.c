@@ -122,7 +122,7 @@ char **caches_bases(const char *dir, const char *const *more, struct wp_error *e
 {
     _cleanup_free_ char *pwd = shell_directory();
     _cleanup_free_ char *joined = pwd ? path_join(pwd, dir ? dir : ".") : NULL;
-    _cleanup_free_ char *physical = path_physical(dir ? dir : ".");
+    _cleanup_free_ char *physical = realpath(dir ? dir : ".", NULL);
     _cleanup_(path_list_clear) struct path_list bases = {0};
     char **out;
     int r;
@@ -154,7 +154,7 @@ int caches_roots(char ***out, const char *dir, const char *const *given, struct 
         if (add_base(&roots, path_absolute(given[i])) < 0)
             r = error_set(err, errno, given[i], "cannot be found");
     if (!roots.count && r == 0 &&
-        (add_base(&roots, path_absolute(dir)) < 0 || add_base(&roots, path_physical(dir)) < 0))
+        (add_base(&roots, path_absolute(dir)) < 0 || add_base(&roots, realpath(dir, NULL)) < 0))
         r = error_set(err, errno, dir, "cannot be found");
     if (r == 0 && !(*out = take_bases(&roots)))
         r = error_nomem(err);

@@ -3,7 +3,6 @@
 #include "numba/features.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"

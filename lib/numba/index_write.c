@@ -378,7 +378,7 @@ void index_writer_free(struct index_writer *w)
     free(w->sources);
     free(w->added);
     free(w->texts);
-    pickle_writer_clear(&w->body);
+    buf_free(&w->body.out);
     free(w);
 }
 

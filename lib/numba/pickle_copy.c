@@ -75,11 +75,6 @@ int pickle_writer_finish(struct pickle_writer *w, struct buf *out, struct wp_err
     return 0;
 }
 
-void pickle_writer_clear(struct pickle_writer *w)
-{
-    buf_free(&w->out);
-}
-
 /* ---- What pieces are taken from ---------------------------------------------------------- */
 
 static int compare_entries(const void *a, const void *b)

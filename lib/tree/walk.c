@@ -12,11 +12,6 @@
 #include "beneath.h"
 #include "walk_list.h"
 
-void walk_init(struct walk *w)
-{
-    *w = (struct walk){0};
-}
-
 void walk_free(struct walk *w)
 {
     for (size_t i = 0; i < w->count; i++) {

@@ -114,7 +114,7 @@ static size_t count_sources(const struct trees *trees, const struct manifest *m,
 /* Opens the archive that was unpacked where the manifest DIR/manifest.jsonl lies. */
 static int open_foreign(struct tree_manifest *t, const char *path, struct wp_error *err)
 {
-    _cleanup_free_ char *physical = path_physical(path);
+    _cleanup_free_ char *physical = realpath(path, NULL);
     _cleanup_free_ char *home = physical ? path_dir(physical) : NULL;
     _cleanup_free_ char *above = NULL;
     int n = home ? own_home_prefix(home) : -1;
