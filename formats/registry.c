@@ -94,6 +94,7 @@ const struct wp_format format_zip = {.name = "zip",
                                      .writes = true,
                                      .no_hardlinks = true,
                                      .is_rounded = true,
+                                     .takes_script = true,
                                      .open_writer = open_zip};
 static const struct wp_format format_egg = {.name = "egg",
                                             .suffixes = SUFFIXES(".egg"),
@@ -102,6 +103,7 @@ static const struct wp_format format_egg = {.name = "egg",
                                             .writes = true,
                                             .no_hardlinks = true,
                                             .is_rounded = true,
+                                            .takes_script = true,
                                             .home = FORMAT_HOME_EGG,
                                             .open_writer = open_zip};
 

@@ -1,4 +1,5 @@
-"""Runs gcc -fanalyzer, clang-tidy and cppcheck over the program and the library: analyse.py REPORT.
+"""Runs gcc -fanalyzer, clang-tidy and cppcheck over the program and the library, and shellcheck over
+all scripts: analyse.py REPORT.
 Prints what they find, and writes a report for tally.py, in which each that finds something, or is
 not there, has failed. What is known and no fault stands where it is found, with the reason.
 """
@@ -56,6 +57,8 @@ def main():
                              "--suppress=missingIncludeSystem",
                              "-j", str(os.cpu_count()), "-Ilib", "-Iformats", "cmd", "lib",
                              "formats"], cwd=ROOT)
+    found["shellcheck"] = run(["shellcheck", *sorted(ROOT.glob("tests/**/*.sh")), ROOT / ".ci/run",
+                               BUILD / "warmpack.bash"])
     cases = []
     for name, text in found.items():
         print(f"{name}: {'clean' if not text else text}")

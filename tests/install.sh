@@ -22,7 +22,7 @@ elif [ "${1-}" != demo ]; then
     strace unzip zip"
   # For the static program, shells that complete, and a recipe.
   packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh environment-modules"
-  [ "${1-}" != analyse ] || packages="$packages clang-tidy cppcheck"
+  [ "${1-}" != analyse ] || packages="$packages clang-tidy cppcheck shellcheck"
   [ "${1-}" != world ] || packages="$packages debootstrap"
   [ "${1-}" != all ] || packages="$packages debootstrap dpkg-dev lintian"
 fi
@@ -31,7 +31,7 @@ fi
 if_there="python3-pynndescent"
 case "${1-}" in
   demo | bench) ;;
-  all) if_there="$if_there umoci skopeo" ;;
+  all) if_there="$if_there umoci skopeo podman runc" ;;
   *) if_there="$if_there umoci" ;;
 esac
 

@@ -3,15 +3,15 @@
 # "N passed, N failed, N skipped".
 # Usage: sh tests/run.sh [--all] [--asan] | --attack | --coverage | --analyse | --world
 #   --all   also the longer tests with Numba, other releases of Numba, of umap, stumpy and librosa,
-#           Spark, Dask, Ray, object stores and the newest setuptools from the Python package index,
-#           and two minutes of fuzzing
+#           Spark, Dask, Ray, object stores, shiv, pex and the newest setuptools from the Python
+#           package index, and two minutes of fuzzing
 #   --asan  with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan
 #   --attack    only the campaigns, in under an hour: every job killed at each of its changing calls,
 #               each of its calls failing with six errnos, each of its allocations; ten times the
 #               mutated archives; Numba writing its caches while they are packed
 #   --coverage  the parts unit, cli, numba (the longer tests, too), hostile, museum, faults and
 #               python, and which lines of lib, formats and cmd they run, in build-coverage
-#   --analyse   gcc -fanalyzer, clang-tidy and cppcheck: each finding is a failure
+#   --analyse   gcc -fanalyzer, clang-tidy, cppcheck and shellcheck: each finding is a failure
 #   --world     other processors, fresh releases of Debian and Ubuntu (tests/world.sh), then --attack:
 #               hours, as root, on a Debian
 set -eu
@@ -39,7 +39,7 @@ cd "$(dirname "$0")/.."
 # Root's tests become another user, who may not be able to come here (/root is closed to others):
 # then all happens in a copy.
 if [ "$(id -u)" -eq 0 ] &&
-  ! setpriv --reuid=65534 --regid=65534 --clear-groups sh -c 'cd "$1"' sh "$PWD" 2>/dev/null; then
+  ! setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$PWD" 2>/dev/null; then
   copy=$(mktemp -d)
   trap 'rm -rf "$copy"' EXIT
   trap 'exit 130' INT
@@ -49,7 +49,7 @@ if [ "$(id -u)" -eq 0 ] &&
   chmod -R a+rX "$copy"
   status=0
   sh "$copy/tests/run.sh" "$@" || status=$?
-  mkdir -p "$build" && cp -r "$copy/$build/reports" "$build/" || true
+  { mkdir -p "$build" && cp -r "$copy/$build/reports" "$build/"; } || true
   exit $status
 fi
 
@@ -60,7 +60,7 @@ longer_numba="edits_all random_edits merge restore verdicts env inspect amend am
 every_numba="versions merge_releases egg inspect zipped second_release in_place written code_names" # with each release of Numba
 more_numba=" 0.60.0 0.62.1 0.65.1 0.68.1 " # also with retargeting and all of running in place
 edits_numba="0.62.1 0.65.1 0.68.1" # releases with which tests/numba/test_edits.py is run, too
-python_index="wheel types" # tests/python/test_NAME.py, with what a package index has
+python_index="wheel types applications" # tests/python/test_NAME.py, with what a package index has
 results=$PWD/$build/reports # kept, for tests/numba/versions_table.py
 rm -rf "$results"
 mkdir -p "$results"
@@ -80,12 +80,14 @@ install=
 [ "$only" != world ] || install=world
 # shellcheck disable=SC2086 # One word or none.
 sh tests/install.sh $install || give_up "the packages that the tests need are not there"
-cmake --preset "$preset" >"$results/log" 2>&1 &&
-  cmake --build --preset "$preset" >>"$results/log" 2>&1 &&
-  cmake --build --preset "$preset" --target unit_tests >>"$results/log" 2>&1 || {
+# built PRESET [WORD...]: configures, and builds what the words say; tells of it where that fails.
+built() {
+  cmake --preset "$1" >"$results/log" 2>&1 && cmake --build --preset "$@" >>"$results/log" 2>&1 &&
+    return 0
   cat "$results/log"
-  give_up "it does not build"
+  return 1
 }
+built "$preset" --target all unit_tests || give_up "it does not build"
 
 export WARMPACK="$PWD/$build/warmpack" PYTHONDONTWRITEBYTECODE=1
 # An exit status that warmpack itself never has, so that no test takes a report for an answer.
@@ -104,10 +106,14 @@ unit() {
 unsigned_char() {
   parts="$parts unsigned_char"
   echo "== unsigned_char"
-  cmake --preset release -B build-unsigned -DCMAKE_C_FLAGS=-funsigned-char >"$results/log" 2>&1 &&
-    cmake --build build-unsigned --target unit_tests >>"$results/log" 2>&1 &&
+  if cmake --preset release -B build-unsigned -DCMAKE_C_FLAGS=-funsigned-char >"$results/log" 2>&1 &&
+    cmake --build build-unsigned --target unit_tests >>"$results/log" 2>&1
+  then
     ctest --test-dir build-unsigned --output-on-failure --no-tests=error --timeout 300 \
-      --output-junit "$results/unsigned_char.xml" || tail -n 50 "$results/log"
+      --output-junit "$results/unsigned_char.xml" || true
+  else
+    tail -n 50 "$results/log"
+  fi
 }
 # pytest_part NAME WORD...: the tests that the words name. What failed is counted from the report.
 # Files of tests run side by side where Python is Debian's, which has what that needs.
@@ -175,7 +181,7 @@ environment_part() {
   fi
   unset WARMPACK_TEST_PYTHON
 }
-# The newest setuptools; the wheel, which has the static program; types.
+# The newest setuptools; the wheel, which has the static program; types; shiv and pex.
 newest() {
   set -- tests/python/test_setuptools.py
   for name in $python_index; do set -- "$@" "tests/python/test_$name.py"; done
@@ -184,12 +190,8 @@ newest() {
 # spark_part NAME WORD...: what goes to executors is the static program.
 spark_part() {
   shared_program=$WARMPACK
-  if cmake --preset static >"$results/log" 2>&1 &&
-    cmake --build --preset static --target warmpack >>"$results/log" 2>&1
-  then
+  if built static --target warmpack; then
     export WARMPACK="$PWD/build-static/warmpack"
-  else
-    cat "$results/log"
   fi
   python=$WARMPACK_TEST_PYTHON pytest_part "$@"
   python=/usr/bin/python3
@@ -199,10 +201,11 @@ spark() {
   # The server of Spark Connect is not in the distribution of Spark 3.
   spark_part spark tests/spark --ignore=tests/spark/test_connect.py
 }
-# A standalone master with two workers, and a server of Spark Connect.
+# A standalone master with two workers, a local cluster, and a server of Spark Connect.
 spark4() {
   spark_part spark4 tests/spark \
-    -k "test_connect or test_uris or every_executor or updated_archive or two_applications or pandas"
+    -k "test_connect or test_uris or test_recipe or every_executor or updated_archive or adopted \
+      or two_applications or pandas"
 }
 # umap, stumpy and librosa, two releases of each.
 neighbours() {
@@ -216,11 +219,9 @@ cluster() {
 }
 # Without sanitizers of its own, since the targets have them.
 fuzz() {
-  if cmake --preset fuzz >"$results/log" 2>&1 && cmake --build --preset fuzz >>"$results/log" 2>&1
-  then
+  if built fuzz; then
     pytest_part fuzz tests/fuzz
   else
-    cat "$results/log"
     parts="$parts fuzz"
   fi
 }

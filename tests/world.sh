@@ -121,6 +121,7 @@ processor() {
     return
   }
   said builds passed
+  # shellcheck disable=SC2016
   in_machine "$1" 'rm -f /build/unit.xml
     ctest --test-dir /build -j "$(nproc)" --output-on-failure --timeout 1800 \
       --output-junit /build/unit.xml' || true
@@ -166,12 +167,13 @@ ubuntu() {
 # The README says that musl is not supported, but that the one file runs there: it runs where there
 # is no library at all.
 musl() {
-  cmake --preset static >"$world/musl.log" 2>&1 &&
-    cmake --build --preset static --target warmpack >>"$world/musl.log" 2>&1 || {
+  if ! cmake --preset static >"$world/musl.log" 2>&1 ||
+    ! cmake --build --preset static --target warmpack >>"$world/musl.log" 2>&1
+  then
     tail -n 30 "$world/musl.log"
     said static failed "see above"
     return
-  }
+  fi
   root=$world/musl
   rm -rf "$root"
   mkdir -p "$root/tmp/app"

@@ -126,24 +126,55 @@ static int choose(struct tar_plan *p, const struct format_expected *x, const str
     return r;
 }
 
+/* Where nothing is packed, entries are left out one by one. The one that has the mark is read. */
+static int choose_entries(struct tar_plan *p, const struct format_expected *x, bool is_rounded)
+{
+    int r = 0;
+
+    for (size_t i = is_rounded; i + 1 < p->count && r == 0; i++) {
+        const uint64_t at = p->list[i].at, size = p->list[i + 1].at - at;
+        const struct piece_place place = {.at = at, .size = size, .plain = size};
+
+        if (wanted_end(&p->list[i], x))
+            continue;
+        r = add_gap(p, &place);
+        p->list[i].is_left_out = true;
+    }
+    return r;
+}
+
+/* What comes before the manifest, which begins at MANIFEST: 1; 0: that is not known. */
+static int plain_before(struct piece_map *map, const struct codec *codec, int fd, uint64_t manifest,
+                        uint64_t *plain)
+{
+    const struct piece_place *last;
+    int r = codec->measure ? piece_map_read(map, codec, fd, manifest) : 1;
+
+    *plain = manifest;
+    if (r <= 0 || !codec->measure)
+        return r;
+    last = map->count ? &map->list[map->count - 1] : NULL;
+    *plain = last ? last->plain_at + last->plain : 0;
+    return last != NULL;
+}
+
 int tar_plan_make(struct tar_plan *out, const struct format_expected *x, const struct codec *codec,
                   int fd, const char *mark, bool is_rounded, uint64_t manifest)
 {
     _cleanup_(piece_map_clear) struct piece_map map = {0};
-    const struct piece_place *last;
+    uint64_t plain;
     int r;
 
     *out = (struct tar_plan){0};
-    r = piece_map_read(&map, codec, fd, manifest);
-    if (r <= 0 || map.count == 0)
-        return r < 0 ? r : 0;
-    last = &map.list[map.count - 1];
+    r = plain_before(&map, codec, fd, manifest, &plain);
+    if (r <= 0)
+        return r;
     r = place_entries(out, x, mark, is_rounded);
     if (r < 0)
         return r == -ENOMEM ? r : 0;
-    if (last->plain_at + last->plain != out->list[out->count - 1].at)
+    if (plain != out->list[out->count - 1].at)
         return 0;
-    r = choose(out, x, &map);
+    r = codec->measure ? choose(out, x, &map) : choose_entries(out, x, is_rounded);
     return r < 0 ? r : out->gap_count > 0;
 }
 

@@ -8,6 +8,8 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "manifest/manifest.h"
+#include "tar_look_back.h"
 #include "tar_pointer.h"
 #include "tar_read.h"
 
@@ -49,16 +51,20 @@ static int plan(struct tar_reader *r, const struct format_expected *x, struct wp
     uint64_t manifest;
     int rc = codec_find_manifest(r->codec, r->fd, &manifest);
 
+    if (rc == 0 && r->is_raw)
+        rc = tar_look_back(r->fd, MANIFEST_LARGEST, &manifest);
     if (rc == 1)
         rc = tar_read_mark(r->codec, r->fd, &o, &mark, &is_rounded, err);
     if (rc == 1)
         rc = tar_plan_make(&r->plan, x, r->codec, r->fd, mark, is_rounded, manifest);
     if (rc == 1 && r->in.source->leave_out(r->in.source, r->plan.gaps, r->plan.gap_count) < 0)
         rc = -ENOMEM;
-    if (rc != 1)
+    if (rc != 1) {
         tar_plan_clear(&r->plan);
-    else
+    } else {
         r->base.mark = take_ptr(mark); /* which stands where nothing may be read */
+        r->in.seek_fd = -1;            /* the source steps over what is left out */
+    }
     return rc == -ENOMEM ? error_nomem(err) : rc == 1;
 }
 
@@ -67,11 +73,16 @@ int tar_read_expect(struct format_reader *base, const struct format_expected *x,
 {
     struct tar_reader *r = (struct tar_reader *)base;
     struct wp_error ignored = {0};
+    int rc;
 
-    if (!r->is_file || !r->codec || !r->codec->measure || !r->in.source->leave_out)
+    if (!r->is_file || !r->codec)
         return 0;
+    /* What has been read to recognise a plain tar may hold what is to be left out. */
+    rc = r->is_raw ? tar_read_rewind(base, &ignored) : 0;
+    if (rc == 0 && r->in.source->leave_out)
+        rc = plan(r, x, &ignored);
     /* What is wrong with the archive, reading it finds. */
-    return plan(r, x, &ignored) == -ENOMEM ? error_nomem(err) : r->plan.count > 0;
+    return rc == -ENOMEM ? error_nomem(err) : r->plan.count > 0;
 }
 
 const struct source_gap *tar_read_left_out(const struct format_reader *base, size_t *count)
@@ -87,7 +98,6 @@ int tar_read_rewind(struct format_reader *base, struct wp_error *err)
     struct tar_reader *r = (struct tar_reader *)base;
     _cleanup_close_ int fd = file_open_again(r->fd);
     _cleanup_close_ int again = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    const volatile sig_atomic_t *interrupted = r->in.source->interrupted;
     struct source *source;
     int rc;
 
@@ -96,22 +106,25 @@ int tar_read_rewind(struct format_reader *base, struct wp_error *err)
     rc = r->codec->open(&source, take_fd(&fd), NULL, 0, r->name, r->pool, err);
     if (rc < 0)
         return rc;
-    source->interrupted = interrupted;
+    source->interrupted = context_interrupted(r->context);
     source_free(r->in.source);
     close(r->fd);
+    r->fd = take_fd(&again);
     free(r->base.mark);
     pax_clear(&r->global);
     tar_member_clear(&r->member);
     entry_clear(&r->entry);
     sparse_clear(&r->map);
     tar_plan_clear(&r->plan);
-    *r = (struct tar_reader){.base = {.ops = r->base.ops, .is_rounded = r->base.is_rounded},
-                             .in = {.source = source, .name = r->name, .seek_fd = -1},
-                             .name = r->name,
-                             .context = r->context,
-                             .codec = r->codec,
-                             .pool = r->pool,
-                             .fd = take_fd(&again),
-                             .is_file = true};
+    *r = (struct tar_reader){
+        .base = {.ops = r->base.ops, .is_rounded = r->base.is_rounded},
+        .in = {.source = source, .name = r->name, .seek_fd = r->is_raw ? r->fd : -1},
+        .name = r->name,
+        .context = r->context,
+        .codec = r->codec,
+        .pool = r->pool,
+        .fd = r->fd,
+        .is_raw = r->is_raw,
+        .is_file = true};
     return 0;
 }

@@ -146,7 +146,7 @@ static int set_limits(struct zip_archive *a, uint64_t directory, struct wp_error
     for (size_t i = 0; i < a->count; i++)
         sorted[i] = &a->entries[i];
     qsort(sorted, a->count, sizeof *sorted, compare_places);
-    a->has_program = a->count && sorted[0]->at > sizeof(uint32_t); /* more than a signature */
+    a->before = a->count ? sorted[0]->at : 0;
     for (size_t i = 0; i < a->count; i++) {
         struct zip_entry *e = sorted[i];
         uint64_t room;

@@ -35,7 +35,7 @@ struct zip_archive {
     struct buf names;
     char *mark;        /* the path of the manifest that our comment names, or NULL; owned */
     bool has_comment;  /* another one */
-    bool has_program;  /* something stands before the first entry */
+    uint64_t before;   /* bytes that stand before the first entry */
     uint64_t trailing; /* bytes that follow the archive */
 };
 

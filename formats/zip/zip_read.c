@@ -13,16 +13,19 @@
 #include "manifest/manifest.h"
 #include "zip.h"
 #include "zip_ahead.h"
+#include "zip_expected.h"
 #include "zip_spool.h"
 
 enum {
     LONGEST_LINK = 65536, /* bytes of a symlink's text */
+    SCRIPT_MAX = 1 << 20, /* bytes of a script that stands before the archive */
     WARM = 2,             /* so many contents in a row, and the next ones will be wanted, too */
 };
 
 struct zip_reader {
     struct format_reader base;
     struct zip_archive a;
+    struct buf script;                /* see base.script */
     const struct wp_context *context; /* borrowed */
     struct pool *pool;                /* borrowed */
 
@@ -33,8 +36,9 @@ struct zip_reader {
     int failed;        /* negative errno: nothing more can be read */
     unsigned in_a_row; /* entries whose content was asked for */
 
-    struct zip_ahead ahead; /* small contents */
-    struct chunk *lent;     /* of a batch: it holds what small_content gave last */
+    struct zip_expected expected; /* empty: everything may be read */
+    struct zip_ahead ahead;       /* small contents */
+    struct chunk *lent;           /* of a batch: it holds what small_content gave last */
 
     struct zip_stream *stream; /* of a large entry */
     struct runahead *run;
@@ -73,6 +77,12 @@ static int small_content(struct zip_reader *r, size_t i, const void **data, stru
     *data = b->plain->data + c->at;
     r->lent = b->plain;
     return 0;
+}
+
+/* Has nothing, and its header may not be there. */
+static bool is_empty(const struct zip_reader *r, size_t i)
+{
+    return r->expected.is_left_out && r->expected.is_left_out[i] && r->a.entries[i].size == 0;
 }
 
 /* ---- Any content ------------------------------------------------------------------------- */
@@ -153,7 +163,7 @@ static int reader_data(struct format_reader *base, const void **data, size_t *n,
 
     if (r->failed < 0)
         return error_set(err, 0, r->a.name, "the archive could not be read further");
-    if (!r->e || r->entry.type != ENTRY_FILE)
+    if (!r->e || r->entry.type != ENTRY_FILE || is_empty(r, r->next - 1))
         return 0;
     r->begun = true;
     if (first)
@@ -302,6 +312,27 @@ static int reader_manifest(struct format_reader *base, struct buf *path, struct 
     return 0;
 }
 
+/* ---- What is expected -------------------------------------------------------------------- */
+
+static int reader_expect(struct format_reader *base, const struct format_expected *x,
+                         struct wp_error *err)
+{
+    struct zip_reader *r = reader_of(base);
+    int rc = zip_expected_make(&r->expected, &r->a, x);
+
+    if (rc != 1)
+        zip_expected_clear(&r->expected);
+    return rc < 0 ? error_nomem(err) : rc;
+}
+
+static const struct source_gap *reader_left_out(const struct format_reader *base, size_t *count)
+{
+    const struct zip_reader *r = (const struct zip_reader *)base;
+
+    *count = r->expected.gap_count;
+    return r->expected.gaps;
+}
+
 /* ---- The reader -------------------------------------------------------------------------- */
 
 static void reader_free(struct format_reader *base)
@@ -309,8 +340,10 @@ static void reader_free(struct format_reader *base)
     struct zip_reader *r = reader_of(base);
 
     close_content(r);
+    zip_expected_clear(&r->expected);
     zip_ahead_clear(&r->ahead);
     zip_archive_clear(&r->a);
+    buf_free(&r->script);
     entry_clear(&r->entry);
     free(r);
 }
@@ -356,6 +389,26 @@ static int tell_oddities(const struct zip_reader *r, const struct format_open_op
     return r->a.mark ? 0 : tell_repeated(r, o, err); /* a manifest allows none */
 }
 
+/* What stands before the archive, where that is a script which a kernel starts. */
+static int read_script(struct zip_reader *r, const struct format_open_options *o,
+                       struct wp_error *err)
+{
+    const size_t n = (size_t)r->a.before;
+    ssize_t got;
+
+    r->base.has_program = r->a.before > sizeof(uint32_t); /* more than a signature */
+    if (!r->base.has_program || r->a.before > SCRIPT_MAX)
+        return 0;
+    if (buf_add_zeros(&r->script, n) < 0)
+        return error_nomem(err);
+    got = file_read_at(r->a.fd, r->script.data, n, 0);
+    if (got < 0 || (size_t)got < n)
+        return error_set(err, got < 0 ? (int)-got : 0, o->name, "cannot read");
+    if (memcmp(r->script.data, "#!", 2) == 0)
+        r->base.script = &r->script;
+    return 0;
+}
+
 static int start(struct zip_reader *r, const struct format_open_options *o, struct wp_error *err)
 {
     struct stat st;
@@ -370,10 +423,11 @@ static int start(struct zip_reader *r, const struct format_open_options *o, stru
     rc = zip_archive_read(&r->a, err);
     if (rc == 0)
         rc = tell_oddities(r, o, err);
+    if (rc == 0)
+        rc = read_script(r, o, err);
     if (rc < 0)
         return rc;
     r->base.mark = r->a.mark;
-    r->base.has_program = r->a.has_program;
     r->base.has_comment = r->a.has_comment;
     return zip_ahead_init(&r->ahead, &r->a, o->pool) < 0 ? error_nomem(err) : 0;
 }
@@ -386,6 +440,8 @@ int zip_open_reader(struct format_reader **out, int fd, bool is_file, const void
                                                  .share = reader_share,
                                                  .expect_all = reader_expect_all,
                                                  .manifest = reader_manifest,
+                                                 .expect = reader_expect,
+                                                 .left_out = reader_left_out,
                                                  .free = reader_free};
     _cleanup_close_ int owned = fd;
     struct zip_reader *r;

@@ -22,7 +22,12 @@ enum {
 
 static int head(struct format_writer *base, struct format_block *b, struct wp_error *err)
 {
-    return zip_block_begin(base, b, err); /* nothing stands before the first entry */
+    const struct buf *script = zip_writer_of(base)->script;
+    int r = zip_block_begin(base, b, err);
+
+    if (r == 0 && script && buf_add(&b->packed, script->data, script->size) < 0)
+        r = error_nomem(err);
+    return r;
 }
 
 static int add_central(struct zip_writer *w, const struct zip_record *r)
@@ -162,6 +167,7 @@ int zip_open_writer(struct format_writer **out, const struct format_write_option
         (struct format_writer){.ops = &ops, .block_size = BLOCK_SIZE, .whole_size = WHOLE_SIZE};
     w->level = o->level == -1 ? LEVEL_DEFAULT : o->level;
     w->can_patch = o->can_patch;
+    w->script = o->script;
     if (o->mark && !(w->mark = comment_of(o->mark))) {
         writer_free(&w->base);
         return error_nomem(err);

@@ -26,11 +26,12 @@ struct zip_writer {
     int level;
     bool can_patch;
     char *mark;
-    struct buf central;      /* the directory so far */
-    uint64_t count;          /* entries in it */
-    uint64_t end;            /* of what has been written */
-    struct zip_record large; /* being written in pieces; name owned, NULL: none */
-    struct buf patch;        /* its header as it must be */
+    const struct buf *script; /* stands before the first entry; NULL: nothing */
+    struct buf central;       /* the directory so far */
+    uint64_t count;           /* entries in it */
+    uint64_t end;             /* of what has been written */
+    struct zip_record large;  /* being written in pieces; name owned, NULL: none */
+    struct buf patch;         /* its header as it must be */
     uint64_t patch_at;
     bool has_patch;
 };

@@ -44,19 +44,6 @@ static int finish(struct amend *a, struct output *out, struct wp_error *err)
     return r;
 }
 
-/* What would not be in the new archive. */
-static int check_archive(const struct wp_archive *archive, struct wp_error *err)
-{
-    if (archive->reader->has_program)
-        return error_set(err, 0, archive->name,
-                         "begins with something else, such as a program that unpacks it, which "
-                         "would be lost: refused");
-    if (archive->reader->has_comment)
-        report(archive->context, WP_WARNING, archive->name,
-               "its comment gives way to the one of the manifest");
-    return 0;
-}
-
 int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
              struct wp_amend_result *result, struct wp_error *err)
 {
@@ -82,8 +69,9 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
     r = options_check(archive->context, o, err);
     if (r == 0 && o->format->is_wrapped) /* its base would be lost */
         r = error_set(err, 0, o->output, "not made: amend writes no images, create does");
-    if (r == 0)
-        r = check_archive(archive, err);
+    if (r == 0 && archive->reader->has_comment)
+        report(archive->context, WP_WARNING, archive->name,
+               "its comment gives way to the one of the manifest");
     if (r == 0)
         r = spool_read(&a.spool, archive, NULL, err);
     if (r == 0)

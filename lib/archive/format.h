@@ -40,6 +40,7 @@ struct format_write_options {
     uint64_t content;   /* bytes of content that will be written, about */
     bool can_patch;     /* what has been written can be changed: the output is a file */
     bool is_dir;        /* the archive becomes a directory */
+    const struct buf *script; /* what is to stand before all entries: takes_script; NULL: nothing */
     const struct wp_image_options *image; /* what an image is to be like */
 };
 
@@ -91,8 +92,9 @@ struct format_writer_ops {
     void (*free)(struct format_writer *w);
 };
 
-/* What a caller knows who has read the manifest: the archive's entries in their order, apart from
- * the manifest itself, and whose content he is going to ask for. */
+/* What a caller knows who has read the manifest: the archive's entries, apart from the manifest
+ * itself, bytewise by path, which is the order of archives of ours, and whose content he is going
+ * to ask for. */
 struct format_expected {
     const struct entry *entries; /* those that are `absent` are not in the archive; borrowed */
     const bool *wanted;          /* by number; borrowed */
@@ -101,14 +103,16 @@ struct format_expected {
 
 struct format_reader {
     const struct format_reader_ops *ops;
-    char *mark;        /* after the first next(): the path of the manifest that the archive says
-                          follows; NULL: none; the format's */
-    bool is_rounded;   /* times are rounded and owners left out: where there is a manifest, they
-                          are taken from there */
-    bool has_program;  /* zip: something stands before the archive, such as what unpacks it */
-    bool has_comment;  /* zip: one that is not ours */
-    bool misled;       /* after a failure: the archive is not as was expected (`expect`) */
-    uint64_t consumed; /* bytes of the archive read so far, for progress */
+    char *mark;       /* after the first next(): the path of the manifest that the archive says
+                         follows; NULL: none; the format's */
+    bool is_rounded;  /* times are rounded and owners left out: where there is a manifest, they
+                         are taken from there */
+    bool has_program; /* zip: something stands before the archive, such as what unpacks it */
+    const struct buf *script; /* that, where it is a script (#!) of no unusual size; else NULL;
+                                 the format's */
+    bool has_comment;         /* zip: one that is not ours */
+    bool misled;              /* after a failure: the archive is not as was expected (`expect`) */
+    uint64_t consumed;        /* bytes of the archive read so far, for progress */
 };
 
 struct format_reader_ops {
@@ -136,7 +140,7 @@ struct format_reader_ops {
     int (*expect)(struct format_reader *r, const struct format_expected *x, struct wp_error *err);
     /* With `expect`, may be NULL: what is not going to be read, *COUNT parts; the reader's. */
     const struct source_gap *(*left_out)(const struct format_reader *r, size_t *count);
-    /* With `expect`: back to the beginning, and nothing is expected any more. */
+    /* Of a reader that sets `misled`: back to the beginning, and nothing is expected any more. */
     int (*rewind)(struct format_reader *r, struct wp_error *err);
     void (*free)(struct format_reader *r);
 };
@@ -157,6 +161,7 @@ struct wp_format {
     bool writes;                 /* false: read only (bzip2, xz) */
     bool no_hardlinks;           /* further names of a file are packed as copies */
     bool no_symlinks;            /* refused */
+    bool takes_script;           /* one may stand before the archive, which Python runs so */
     bool is_rounded;             /* its times are rounded; the manifest has the exact ones */
     bool is_wrapped;             /* is changed when all has been written: through a pipe, it goes
                                     into a file first */

@@ -92,6 +92,18 @@ int output_open(struct output *o, const char *name, const struct wp_context *con
         return r;
     if (exists && fchmod(o->fd, mode) < 0)
         return error_set(err, errno, name, "cannot set the mode of the archive");
+    o->replaces = exists;
+    return 0;
+}
+
+int output_let_run(struct output *o, struct wp_error *err)
+{
+    struct stat st;
+
+    if (o->direct || o->replaces)
+        return 0;
+    if (fstat(o->fd, &st) < 0 || fchmod(o->fd, st.st_mode | (st.st_mode & 0444) >> 2) < 0)
+        return error_set(err, errno, o->name, "cannot set the mode of the archive");
     return 0;
 }
 

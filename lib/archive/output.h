@@ -22,6 +22,7 @@ struct output {
     int pipe;      /* what the file goes to in the end: output_spool; with IS_SPOOLED alone */
     bool is_spooled;
     mode_t mode;      /* of a directory that exists; 0: there is none */
+    bool replaces;    /* a file that has the archive's name */
     bool sync;        /* on the disk, content and name, when the commit returns */
     uint64_t written; /* bytes */
     const volatile sig_atomic_t *interrupted;
@@ -36,6 +37,8 @@ int output_write(struct output *o, const void *data, size_t n, struct wp_error *
 /* Changes what has been written, at OFFSET; not in a direct output. */
 int output_patch(struct output *o, uint64_t offset, const void *data, size_t n,
                  struct wp_error *err);
+/* A new file, not one that replaces another, may be run by all who may read it. */
+int output_let_run(struct output *o, struct wp_error *err);
 /* Starts again from nothing; -EBUSY for a direct output. */
 int output_restart(struct output *o, struct wp_error *err);
 /* What is written to O, which is direct, goes into a file until the commit: it may be changed. */

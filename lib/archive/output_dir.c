@@ -200,30 +200,29 @@ int output_dir_close(struct output *o, int fd, const char *path, struct wp_error
 
 /* ---- The commit -------------------------------------------------------------------------- */
 
-/* Names, of all directories that hold some. */
-static int sync_names(const struct output *o, int dir, int level, struct wp_error *err)
+/* Names, of all directories that hold some. 0 or negative errno. */
+static int sync_names(int dir, int level)
 {
     _cleanup_closedir_ DIR *d = file_list_at(dir, ".");
     struct dirent *item;
-    int r = d ? output_sync_fd(o, dir, err)
-              : error_set(err, errno, o->name, "cannot be written to the disk");
+    int r = d && (fsync(dir) == 0 || errno == EINVAL) ? 0 : -errno;
 
-    while (r == 0 && level < DEEPEST && file_next(d, &item) > 0) {
+    while (r == 0 && level < DEEPEST && (r = file_next(d, &item)) > 0) {
         _cleanup_close_ int below =
             openat(dir, item->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-        if (below >= 0)
-            r = sync_names(o, below, level + 1, err);
+        r = below < 0 ? -errno : sync_names(below, level + 1);
+        r = error_is_no_directory(r) ? 0 : r;
     }
     return r;
 }
 
 int output_dir_commit(struct output *o, struct wp_error *err)
 {
-    int r = o->sync ? sync_names(o, o->staged_fd, 0, err) : 0;
+    int r = o->sync ? sync_names(o->staged_fd, 0) : 0;
 
     if (r < 0)
-        return r;
+        return error_set(err, -r, o->name, "cannot be written to the disk");
     if (o->mode && fchmod(o->staged_fd, o->mode) < 0)
         return error_set(err, errno, o->name, "cannot set the mode of the directory");
     if (renameat(o->dir, o->staged, o->dir, o->base) < 0)

@@ -222,6 +222,19 @@ int spool_resolve_links(struct spool *s, struct wp_error *err)
     return r;
 }
 
+/* A script that unpacks or runs the archive finds it again behind itself; another program may know
+ * by number where it begins. */
+static int take_script(struct spool *s, const struct wp_archive *a, struct wp_error *err)
+{
+    const struct buf *script = a->reader->script;
+
+    if (a->reader->has_program && !script)
+        return error_set(err, 0, a->name,
+                         "begins with something else, such as a program that unpacks it, which "
+                         "would be lost: refused");
+    return script && buf_add(&s->script, script->data, script->size) < 0 ? error_nomem(err) : 0;
+}
+
 int spool_read(struct spool *s, struct wp_archive *a, struct manifest *recorded,
                struct wp_error *err)
 {
@@ -230,10 +243,12 @@ int spool_read(struct spool *s, struct wp_archive *a, struct manifest *recorded,
         .in = {.a = a, .tells_progress = true},
         .sha = sha256_new(),
     };
-    int r;
+    int r = take_script(s, a, err);
 
-    s->fd = f.sha ? file_temporary(err) : error_nomem(err);
-    r = s->fd < 0 ? s->fd : read_entries(&f, err);
+    if (r == 0)
+        r = s->fd = f.sha ? file_temporary(err) : error_nomem(err);
+    if (r >= 0)
+        r = read_entries(&f, err);
     for (size_t i = 0; i < s->count && r == 0 && f.in.has_manifest; i++)
         r = take_recorded(&f, &s->items[i], err);
     if (r == 0)
@@ -287,5 +302,6 @@ void spool_clear(struct spool *s)
     if (s->fd >= 0)
         close(s->fd);
     free(s->items);
+    buf_free(&s->script);
     *s = (struct spool){.fd = -1};
 }

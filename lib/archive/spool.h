@@ -22,8 +22,9 @@ struct spool {
     int fd;                /* owned; -1: none */
     struct spooled *items; /* in the archive's order; owned */
     size_t count;
-    uint64_t size;   /* of the file */
-    bool was_signed; /* the archive has a manifest with signatures */
+    uint64_t size;     /* of the file */
+    struct buf script; /* stands before the archive; empty: nothing does */
+    bool was_signed;   /* the archive has a manifest with signatures */
 };
 
 /* Reads all of A into S, which is empty. Names are safe, hard links lead to files that are there,

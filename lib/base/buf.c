@@ -88,6 +88,11 @@ int buf_terminate(struct buf *b)
     return 0;
 }
 
+bool buf_equals(const struct buf *a, const struct buf *b)
+{
+    return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
+}
+
 void buf_free(struct buf *b)
 {
     free(b->data);

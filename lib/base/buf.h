@@ -11,6 +11,9 @@ struct buf {
     size_t room;         /* bytes allocated */
 };
 
+/* Have they the same bytes? Empty ones have no data. */
+bool buf_equals(const struct buf *a, const struct buf *b);
+
 /* All return 0 or -ENOMEM. */
 int buf_reserve(struct buf *b, size_t more);            /* room for MORE further bytes */
 int buf_add(struct buf *b, const void *data, size_t n); /* append */

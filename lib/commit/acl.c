@@ -114,8 +114,7 @@ static int inherit(struct inheriting *i, int at, const char *name, const char *d
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
-    /* Somebody else may have another name of a file in the target, where it stays as it is. */
-    if (!S_ISDIR(st.st_mode) && (!S_ISREG(st.st_mode) || st.st_nlink > 1))
+    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
         return 0;
     if (!set(i, proc.text, &st, packed) || !S_ISDIR(st.st_mode))
         return 0;
@@ -151,13 +150,36 @@ static int inherit_all(struct inheriting *i, int at, const char *path, int targe
 
     if (r == 0)
         r = read_default(at, &own);
-    if (r < 0 || (own.size == i->acl.size && memcmp(own.data, i->acl.data, own.size) == 0))
+    if (r < 0 || buf_equals(&own, &i->acl))
         return r; /* it has been made under the same */
     i->umask = i->acl.size ? 0 : file_umask();
     r = inherit(i, at, path_base(path), path_base(path), path);
     for (size_t n = 0; n < i->dirs.count && r == 0; n++)
         r = inherit_in(i, at, i->dirs.v[n], i->names.v[n]);
     return r;
+}
+
+int staging_gives_acl(const struct staging *s, int area, const char *path)
+{
+    _cleanup_free_ char *at = strdup(path);
+    _cleanup_close_ int fd = -ENOENT;
+    _cleanup_buf_ struct buf acl = {0};
+    int r;
+
+    /* Directories that are to be made get it from the one above. */
+    while (at && beneath_is_absence(fd)) {
+        char *above = *at ? path_dir(at) : NULL;
+
+        fd = beneath_open(s->areas[area].target_fd, at, O_PATH | O_DIRECTORY, 0);
+        if (beneath_is_absence(fd) && !*at)
+            return 0;
+        free(at);
+        at = above;
+    }
+    if (fd < 0)
+        return beneath_is_absence(fd) ? -ENOMEM : fd;
+    r = read_default(fd, &acl);
+    return r < 0 ? r : acl.size > 0;
 }
 
 int staging_acl_inherit(struct staging *s, int area, const char *path, int at, int target)

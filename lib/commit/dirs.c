@@ -99,28 +99,46 @@ int staging_find_mounts(int at, const char *name)
 /* ---- The group of what is staged */
 
 /* Gives NAME of AT group GID, and directories the setgid bit. Adds directories to P. */
-static void inherit(struct path_list *p, int at, const char *name, const char *path, gid_t gid)
+static int inherit(struct path_list *p, int at, const char *name, const char *path, gid_t gid)
 {
     struct stat st;
-    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-        fchownat(at, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
-        return;
-    if (fchmodat(at, name, (st.st_mode & 07777) | S_ISGID, 0) == 0)
-        (void)path_list_add(p, strdup(path));
+    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    /* The kernel gives a group to what is made there; its members alone may give it themselves. */
+    if (fchownat(at, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == EPERM ? 0 : -errno;
+    if (!S_ISDIR(st.st_mode))
+        return 0;
+    if (fchmodat(at, name, (st.st_mode & 07777) | S_ISGID, 0) < 0)
+        return -errno;
+    return path_list_add(p, strdup(path));
 }
 
-void staging_dirs_inherit(int at, const char *name, gid_t gid)
+static int inherit_in(struct path_list *p, int at, const char *dir, gid_t gid)
+{
+    _cleanup_closedir_ DIR *d = NULL;
+    struct dirent *e;
+    int r = beneath_list(at, dir, &d);
+
+    if (r == -EACCES) /* packed so; it has got the group itself */
+        return 0;
+    while (r > 0 && (r = file_next(d, &e)) > 0) {
+        _cleanup_free_ char *path = path_join(dir, e->d_name);
+
+        r = path ? inherit(p, dirfd(d), e->d_name, path, gid) : -ENOMEM;
+        if (r < 0)
+            return r;
+        r = 1;
+    }
+    return r;
+}
+
+int staging_dirs_inherit(int at, const char *name, gid_t gid)
 {
     _cleanup_(path_list_clear) struct path_list p = {0};
+    int r = inherit(&p, at, name, name, gid);
 
-    inherit(&p, at, name, name, gid);
-    for (size_t i = 0; i < p.count; i++) {
-        int fd = beneath_open(at, p.v[i], O_RDONLY | O_DIRECTORY, 0);
-        _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
-        for (struct dirent *e; d && file_next(d, &e) > 0;) {
-            _cleanup_free_ char *path = path_join(p.v[i], e->d_name);
-            if (path)
-                inherit(&p, dirfd(d), e->d_name, path, gid);
-        }
-    }
+    for (size_t i = 0; i < p.count && r == 0; i++)
+        r = inherit_in(&p, at, p.v[i], gid);
+    return r;
 }

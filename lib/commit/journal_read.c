@@ -20,8 +20,8 @@ enum { LARGEST_POINTER = 1 << 20 };
 int staging_journal_master(const struct staging_area *a, struct buf *path)
 {
     int r = beneath_read(a->stage_fd, STAGING_JOURNAL_AT, LARGEST_POINTER, path, NULL);
-    if (r == -ENOMEM)
-        return r;
+    if (r < 0 && !beneath_is_no_file(r))
+        return r; /* what the journal elsewhere needs would be taken for nobody's */
     if (r < 0 || path->size == 0 || path->data[0] != '/' || memchr(path->data, '\0', path->size))
         return -ENOENT;
     return buf_terminate(path);

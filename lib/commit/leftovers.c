@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "staging_private.h"
+#include "tree/beneath.h"
 
 static bool is_leftover(const char *name)
 {
@@ -25,11 +26,14 @@ int staging_has_leftovers(const char *dir)
 
     if (r == -EACCES)
         return 0; /* nothing of ours is in there */
-    while (r > 0 && (r = file_next(d, &item)) > 0)
-        if (is_leftover(item->d_name) &&
-            fstatat(dirfd(d), item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            st.st_uid == geteuid())
-            return 1;
+    while (r > 0 && (r = file_next(d, &item)) > 0) {
+        if (!is_leftover(item->d_name))
+            continue;
+        r = beneath_look(dirfd(d), item->d_name, &st);
+        if (r < 0 || (r > 0 && st.st_uid == geteuid()))
+            return r;
+        r = 1;
+    }
     return r;
 }
 

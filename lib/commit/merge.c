@@ -34,8 +34,11 @@ static int add_put(struct planner *p, struct pair *d, const char *path, const st
     }
     /* The top of the target has given its group on already, as staging lies in it. */
     if (*d->w->path && !d->w->staged && geteuid() != 0 && (d->other.st_mode & S_ISGID) &&
-        d->other.st_gid != st->st_gid)
-        staging_dirs_inherit(d->new_fd, path_base(path), d->other.st_gid);
+        d->other.st_gid != st->st_gid) {
+        int r = staging_dirs_inherit(d->new_fd, path_base(path), d->other.st_gid);
+        if (r < 0)
+            return staging_error(p->err, -r, d->a, path, "cannot get its directory's group");
+    }
     if (*d->w->path && !d->w->staged) {
         int r = staging_acl_inherit(p->s, (int)d->w->area, path, d->new_fd, d->other_fd);
         if (r < 0)

@@ -76,6 +76,11 @@ mode_t staging_umask(const struct staging *s, int area);
  * group, for one. */
 bool staging_gives_own(const struct staging *s, int area);
 
+/* Does directory PATH of AREA, or where that has yet to be made the one above it, hand a default
+ * ACL on to what is made there? Then a file from elsewhere is to be copied into the staged tree,
+ * not moved: it has the ACL of where it was. 1, 0 or negative errno. */
+int staging_gives_acl(const struct staging *s, int area, const char *path);
+
 /* Directories not named here are merged into existing ones silently and get 0755 & ~umask when
  * new. An existing directory keeps its mode, owner and labels unless named; named ones get mode
  * and mtime (as tar does; a setgid bit that is there stays), and owner where given; with keep_old

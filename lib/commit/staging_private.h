@@ -186,7 +186,7 @@ const struct staging_dir *staging_dir_find(const struct staging_area *a, const c
 int staging_find_mounts(int at, const char *name);
 /* Gives NAME of AT, staged elsewhere, the group that it would have got where it goes, in a setgid
  * directory of group GID. As far as that is allowed. */
-void staging_dirs_inherit(int at, const char *name, gid_t gid);
+int staging_dirs_inherit(int at, const char *name, gid_t gid);
 
 /* ---- acl.c: gives PATH of AREA, staged in directory AT, the default ACL of the directory TARGET
  * that it goes into, or none if that has none, as far as that is allowed. */

@@ -105,7 +105,8 @@ int layout_area(struct layout *l, enum layout_root root, struct wp_error *err)
     if (root == LAYOUT_TREE && faccessat(l->o.target_fd, ".", W_OK, AT_EACCESS) < 0 &&
         (errno == EROFS || errno == EACCES))
         return layout_refuse_unwritable(errno, path, err);
-    shared = l->o.group_writable && root == LAYOUT_CACHE_DIR && lstat(path, &st) < 0;
+    shared = l->o.group_writable && root == LAYOUT_CACHE_DIR && lstat(path, &st) < 0 &&
+             error_is_absence(-errno);
     if (!*l->o.staging)
         r = staging_new(l->o.staging, &l->o.staging_options, err);
     /* The tree is always the first, where anything is written to it. */
@@ -161,17 +162,25 @@ int layout_add_hashed(struct layout *l, struct layout_destination **d, size_t *n
     return 0;
 }
 
-/* Could SOURCE/__pycache__ be a directory, here and in the tree that this one is merged into? */
-static bool can_be_in_tree(const struct layout *l, const char *source)
+/* Could SOURCE/__pycache__ be a directory, here and in the tree that this one is merged into? 1, 0
+ * or negative errno. */
+static int can_be_in_tree(const struct layout *l, const char *source, struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(source, "__pycache__");
+    const int at[] = {l->o.tree_fd, l->o.target_fd};
     struct stat st;
 
     if (!path)
-        return false;
-    if (beneath_stat(l->o.tree_fd, path, &st) == 0 && !S_ISDIR(st.st_mode))
-        return false;
-    return beneath_stat(l->o.target_fd, path, &st) != 0 || S_ISDIR(st.st_mode);
+        return error_nomem(err);
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        int r = beneath_stat(at[i], path, &st);
+
+        if (r < 0 && !beneath_is_absence(r))
+            return error_set(err, -r, path, "cannot stat");
+        if (r == 0 && !S_ISDIR(st.st_mode))
+            return 0;
+    }
+    return 1;
 }
 
 /* Says why caches cannot go beside their sources, where that is not plain. */
@@ -195,6 +204,7 @@ static int wanted_place(const struct layout *l, struct layout_record *record, en
                         struct wp_error *err)
 {
     bool given = l->o.cache_dir != NULL;
+    int r;
     /* What lies beside its source stays, but that of another tree has yet to come. */
     bool stays = record->kind == LAYOUT_IN_TREE && record->root != LAYOUT_FOREIGN;
 
@@ -210,8 +220,12 @@ static int wanted_place(const struct layout *l, struct layout_record *record, en
             *place = WP_LAYOUT_CACHE_DIR;
         else if (stays)
             *place = WP_LAYOUT_KEEP;
-        else
-            *place = can_be_in_tree(l, record->source) ? WP_LAYOUT_IN_TREE : WP_LAYOUT_USER_WIDE;
+        else {
+            r = can_be_in_tree(l, record->source, err);
+            if (r < 0)
+                return r;
+            *place = r > 0 ? WP_LAYOUT_IN_TREE : WP_LAYOUT_USER_WIDE;
+        }
         if (*place == WP_LAYOUT_USER_WIDE && !record->warned)
             warn_of_link(l, record->source);
         record->warned = true;
@@ -229,7 +243,10 @@ static int wanted_place(const struct layout *l, struct layout_record *record, en
         return error_set(err, 0, NULL,
                          "this layout puts caches into a cache directory: name it with --cache-dir "
                          "or NUMBA_CACHE_DIR");
-    if (*place == WP_LAYOUT_IN_TREE && !can_be_in_tree(l, record->source)) {
+    r = *place == WP_LAYOUT_IN_TREE ? can_be_in_tree(l, record->source, err) : 1;
+    if (r < 0)
+        return r;
+    if (r == 0) {
         if (!record->warned)
             report(l->o.context, WP_WARNING, *record->source ? record->source : ".",
                    "its __pycache__ is not a directory: the caches go to the user-wide place");

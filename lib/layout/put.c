@@ -69,7 +69,8 @@ static int link_across(int from_fd, const char *from, int to_fd, const char *to)
 }
 
 /* Puts one cache file into a destination: moves it, or leaves it there for further ones. What is
- * only read is copied, so that no later change reaches it. */
+ * only read is copied, so that no later change reaches it, and so is what gets the ACL of whatever
+ * is made there. */
 static int put_file(struct layout *l, const struct layout_record *record,
                     const struct layout_file *f, const struct layout_destination *d, int area,
                     bool move, struct wp_error *err)
@@ -81,12 +82,12 @@ static int put_file(struct layout *l, const struct layout_record *record,
 
     if (!from || !to)
         return error_nomem(err);
-    if (record->root == LAYOUT_FOREIGN)
+    r = staging_gives_acl(*l->o.staging, area, d->path);
+    if (r > 0 || (r == 0 && record->root == LAYOUT_FOREIGN))
         r = -EXDEV;
-    else if (move && record->staged)
-        r = beneath_rename(record->fd, from, to_fd, to);
-    else
-        r = link_across(record->fd, from, to_fd, to);
+    else if (r == 0)
+        r = move && record->staged ? beneath_rename(record->fd, from, to_fd, to)
+                                   : link_across(record->fd, from, to_fd, to);
     if (r == -EXDEV || r == -EPERM || r == -EMLINK) {
         r = copy_across(record->fd, from, to_fd, to);
         /* What is staged and was copied out of its area would be committed where it was, too. */
@@ -169,17 +170,19 @@ static int give_root(struct layout *l, const struct layout_destination *d, struc
 
 /* Owner and mode of a new destination: those of the directory that the caches come from, but for
  * what others may write. */
-static void attributes_like(const struct layout *l, const struct layout_record *record,
-                            const struct layout_destination *d, struct staging_dir *attributes)
+static int attributes_like(const struct layout *l, const struct layout_record *record,
+                           const struct layout_destination *d, struct staging_dir *attributes)
 {
     const struct entry *like = unpacked_dir(l, record->dir);
     const struct entry *same = d->root == LAYOUT_TREE ? unpacked_dir(l, d->path) : NULL;
     struct stat st;
+    int r = 0;
 
     if (like)
         create_owner(l->o.policy, like, &attributes->uid, &attributes->gid);
-    else if (!record->staged && record->root != LAYOUT_FOREIGN && geteuid() == 0 &&
-             beneath_stat(record->fd, record->dir, &st) == 0) {
+    else if (!record->staged && record->root != LAYOUT_FOREIGN && geteuid() == 0)
+        r = beneath_look(record->fd, record->dir, &st);
+    if (r > 0) {
         attributes->uid = st.st_uid;
         attributes->gid = st.st_gid;
     }
@@ -190,6 +193,7 @@ static void attributes_like(const struct layout *l, const struct layout_record *
     if (same)
         attributes->mode = create_mode(l->o.policy, same);
     attributes->mode |= layout_group_mode(l);
+    return r < 0 ? r : 0;
 }
 
 static int make_destination(struct layout *l, const struct layout_record *record,
@@ -202,17 +206,17 @@ static int make_destination(struct layout *l, const struct layout_record *record
                                      .gid = (gid_t)-1};
     struct stat st;
 
-    attributes_like(l, record, d, &attributes);
-    attributes.mtime = new_time(l);
-    if (*d->path && beneath_stat(fd, d->path, &st) < 0) {
+    r = attributes_like(l, record, d, &attributes);
+    if (r == 0 && *d->path)
         r = beneath_mkdirs(fd, d->path, 0700);
-        if (r < 0)
-            return error_set(err, -r, d->path, "cannot make the cache directory");
-    }
     /* A directory that is there and not the user's to be stays as it is. */
-    if (!record->staged && !l->o.give && !l->o.group_writable &&
-        beneath_stat(staging_target(*l->o.staging, area), d->path, &st) == 0)
+    if (r == 0 && !record->staged && !l->o.give && !l->o.group_writable)
+        r = beneath_look(staging_target(*l->o.staging, area), d->path, &st);
+    if (r < 0)
+        return error_set(err, -r, d->path, "cannot make the cache directory");
+    if (r > 0)
         return 0;
+    attributes.mtime = new_time(l);
     r = set_dir(l, area, &attributes, err);
     return r < 0 ? r : give_root(l, d, err);
 }

@@ -99,9 +99,9 @@ int merge_read_tree(struct merge *m, struct merge_input *in, const char *tree, s
     r = pack_into(&to.base, m->context, &options, m->pool, &made, err);
     wp_create_result_clear(&made);
     if (r == 0) {
-        r = trees_has_signature(m->context, tree);
+        r = trees_has_signature(m->context, tree, err);
         in->was_signed = r > 0;
-        r = r < 0 ? error_nomem(err) : 0;
+        r = r < 0 ? r : 0;
     }
     if (r == 0)
         r = manifest_read_once(&in->m, &to.text, tree, m->pool, err);

@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "job.h"
 #include "numba/zipped.h"
+#include "tree/beneath.h"
 
 /* ---- Sources in zips --------------------------------------------------------------------- */
 
@@ -27,9 +28,12 @@ static int hash_zip(struct pack *p, struct caches *known, const struct walk_item
 {
     _cleanup_close_ int fd = open_zip(p, item);
 
-    return fd < 0 ? 0
-                  : caches_add_zip(known, fd, (const char *const *)bases, place, item->entry.path,
-                                   err);
+    /* A link may lead to what is nobody's here. */
+    if (fd < 0)
+        return errno == EACCES || beneath_is_no_file(-errno)
+                   ? 0
+                   : error_set(err, errno, item->entry.path, "cannot be read");
+    return caches_add_zip(known, fd, (const char *const *)bases, place, item->entry.path, err);
 }
 
 /* ---- Which directory has which name ------------------------------------------------------ */

@@ -91,17 +91,25 @@ static int open_output(const struct pack *p, struct output *out, struct format_w
                        struct wp_error *err)
 {
     const struct wp_create_options *o = p->o;
+    const struct buf *script = p->spool && p->spool->script.size ? &p->spool->script : NULL;
     _cleanup_buf_ struct buf mark = {0};
     struct format_write_options options = {.level = o->level_set ? o->level : -1,
                                            .one_member = o->gzip_one_member,
                                            .content = p->total,
                                            .first = first_entry(p),
+                                           .script = script,
                                            .image = &o->image};
     int r = buf_printf(&mark, MANIFEST_MARK "%s/%s", p->home, MANIFEST_NAME);
 
     if (r < 0 || buf_terminate(&mark) < 0)
         return error_nomem(err);
+    if (script && !o->format->takes_script)
+        return error_set(err, 0, o->archive,
+                         "not made: the script that the archive begins with would be lost in this "
+                         "format");
     r = out->fd < 0 ? open_target(p, out, err) : 0;
+    if (r == 0 && script)
+        r = output_let_run(out, err);
     if (r < 0)
         return r;
     out->sync = o->sync;

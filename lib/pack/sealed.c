@@ -189,13 +189,14 @@ static int take(struct sealed *s, const struct manifest_cache *cache, struct wp_
     return take_from(s, root, path_base(cache->cache), cache->kind, err);
 }
 
-/* Most manifests have no caches beside them, and need not be read. */
-static bool has_cache_dir(int fd, const char *home)
+/* Most manifests have no caches beside them, and need not be read. 1, 0 or negative errno. */
+static int has_cache_dir(int fd, const char *home)
 {
     _cleanup_free_ char *path = path_join(home, "cache");
     struct stat st;
+    int r = path ? beneath_look(fd, path, &st) : -ENOMEM;
 
-    return path && beneath_stat(fd, path, &st) == 0 && S_ISDIR(st.st_mode);
+    return r > 0 ? S_ISDIR(st.st_mode) : r;
 }
 
 /* 1; 0: it tells nothing that is of use here. */
@@ -206,11 +207,13 @@ static int read_manifest(struct sealed *s, int fd, const char *home, struct wp_e
     int r = path ? beneath_read(fd, path, MANIFEST_LARGEST, &text, NULL) : -ENOMEM;
     int n;
 
+    if (r < 0 && r != -ENOMEM && !beneath_is_no_file(r))
+        return error_set(err, -r, s->place, "its manifest cannot be read");
     if (r == 0)
         r = manifest_read_once(&s->m, &text, s->place, s->p->pool, NULL);
     if (r == -ENOMEM)
         return error_nomem(err);
-    if (r < 0 || !s->m.home) /* of one that cannot be read, nothing is known */
+    if (r < 0 || !s->m.home) /* of one that is damaged, nothing is known */
         return 0;
     n = own_home_prefix(s->m.home);
     s->prefix = n > 0 ? (size_t)n + 1 : 0;
@@ -225,7 +228,12 @@ static int find_in_home(struct pack *p, int fd, const char *dir, const char *hom
     int r = s.place ? 0 : error_nomem(err);
     bool has_caches;
 
-    if (r == 0 && has_cache_dir(fd, home))
+    if (r == 0) {
+        r = has_cache_dir(fd, home);
+        if (r < 0)
+            error_set(err, -r, s.place, "cannot look for caches in it");
+    }
+    if (r > 0)
         r = read_manifest(&s, fd, home, err);
     has_caches = r > 0 && s.m.cache_count;
     if (has_caches)
@@ -261,15 +269,19 @@ static int find_in_member(struct pack *p, const struct wp_member *m, struct wp_e
 {
     _cleanup_free_ char *dir = path_join(pack_member_dir(m), m->path);
     _cleanup_free_ char *as = path_clean(m->path + strspn(m->path, "/"));
-    _cleanup_close_ int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    int held = fd < 0 ? -1 : beneath_open(fd, MANIFEST_DIR, O_RDONLY | O_DIRECTORY, 0);
-    _cleanup_closedir_ DIR *d = held < 0 ? NULL : file_list(held);
+    _cleanup_close_ int fd = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    _cleanup_closedir_ DIR *d = NULL;
     _cleanup_(path_list_clear) struct path_list homes = {0};
-    int r = 0;
+    int r;
 
     if (!dir || !as)
         return error_nomem(err);
-    if (d && (r = list_homes(d, &homes)) < 0)
+    if (fd < 0) /* a file, or the walk says what is wrong with it */
+        return error_is_absence(-errno) ? 0 : error_set(err, errno, dir, "cannot be opened");
+    r = beneath_list(fd, MANIFEST_DIR, &d);
+    if (r > 0)
+        r = list_homes(d, &homes);
+    if (r < 0)
         error_set(err, -r, dir, "cannot read its " MANIFEST_DIR);
     for (size_t i = 0; i < homes.count && r == 0; i++)
         r = find_in_home(p, fd, dir, homes.v[i], as, err);

@@ -13,6 +13,7 @@
 #include "judge/came_from.h"
 #include "numba/caches.h"
 #include "tree/behind.h"
+#include "tree/beneath.h"
 #include "tree/walk.h"
 
 enum { LARGEST = 1 << 30 };
@@ -73,6 +74,8 @@ static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *e
 
     if (r == -ENOMEM)
         return error_nomem(err);
+    if (r < 0 && r != -EACCES && !beneath_is_no_file(r))
+        return error_set(err, -r, a->paths[file], "cannot be read");
     if (r < 0)
         buf_clear(out);
     return 0;

@@ -86,7 +86,7 @@ static int add_record(struct installed *in, const char *place, const char *name)
 
     if (!info || array_grow(in->records, in->count) < 0)
         return -ENOMEM;
-    r = record_read(&rec, in->restore->fd, info, place);
+    r = record_read(&rec, in->restore, info, place);
     if (r > 0 && !is_packed(in->restore, rec.path))
         in->records[in->count++] = rec;
     else
@@ -107,7 +107,9 @@ static int find_records(struct installed *in, const char *place)
             add_record(in, place, item->d_name) < 0)
             return -ENOMEM;
     }
-    return r == -ENOMEM ? r : 0; /* what cannot be listed is not known to be installed */
+    if (r < 0 && r != -ENOMEM)
+        record_tell(in->restore, place, r);
+    return r == -ENOMEM ? r : 0;
 }
 
 /* Adds PLACED to the RECORD that has its source. 1; 0: none has. */

@@ -117,6 +117,8 @@ static int keep_wanted(struct restore *restore, const struct repair *repair,
 
         if (fits && p->doubted)
             fits = tree_fits(&trust, fd, f->name, r->tag);
+        if (fits == -EACCES)
+            continue; /* somebody else's: it stays where it is */
         if (fits < 0)
             return fits;
         if (!fits)

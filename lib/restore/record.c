@@ -86,12 +86,12 @@ int record_add_index(struct record *rec, const struct placed_index *placed)
     return 0;
 }
 
-/* 0, also where PATH is not there, or -ENOMEM. */
+/* 0, also where PATH is not there, or -ENOMEM. A line too many harms nobody. */
 static int add_if_there(struct record *rec, int fd, const char *path)
 {
     struct stat st;
 
-    return beneath_stat(fd, path, &st) == 0 && add(rec, path) < 0 ? -ENOMEM : 0;
+    return beneath_look(fd, path, &st) != 0 && add(rec, path) < 0 ? -ENOMEM : 0;
 }
 
 int record_add_home(struct record *rec, int fd, const char *home)
@@ -109,16 +109,26 @@ int record_add_home(struct record *rec, int fd, const char *home)
     return r;
 }
 
-int record_read(struct record *rec, int fd, const char *info, const char *base)
+void record_tell(const struct restore *restore, const char *path, int r)
+{
+    report(restore->context, WP_WARNING, path,
+           "cannot be read: %s; an installer may leave caches behind when it removes their sources",
+           strerror(-r));
+}
+
+int record_read(struct record *rec, const struct restore *restore, const char *info,
+                const char *base)
 {
     int r;
 
     *rec = (struct record){.path = path_join(info, WHEEL_RECORD), .base = strdup(base)};
     if (!rec->path || !rec->base)
         return -ENOMEM;
-    r = beneath_read(fd, rec->path, LARGEST_RECORD, &rec->text, &rec->like);
+    r = beneath_read(restore->fd, rec->path, LARGEST_RECORD, &rec->text, &rec->like);
     if (r == -ENOMEM)
         return r;
+    if (r < 0 && !beneath_is_no_file(r))
+        record_tell(restore, rec->path, r);
     if (r < 0 || !rec->text.size)
         return 0; /* an egg, or no installer was here */
     if (memchr(rec->text.data, '\0', rec->text.size))
@@ -173,7 +183,7 @@ static int in_metadata(struct restore *restore, struct repair *repair)
     _cleanup_free_ char *manifest = path_join(repair->t->home, MANIFEST_NAME);
     _cleanup_(record_clear) struct record rec = {0};
     const struct layout *l = repair->layout;
-    int r = info && manifest ? record_read(&rec, restore->fd, info, repair->t->base) : -ENOMEM;
+    int r = info && manifest ? record_read(&rec, restore, info, repair->t->base) : -ENOMEM;
 
     /* Where the manifest itself is not in it, nothing of ours is anybody's to remove. */
     if (r > 0)

@@ -18,9 +18,12 @@ struct record {
     bool is_used; /* it lists a source whose caches are here */
 };
 
-/* Reads the one in directory INFO beneath FD. 1; 0: there is none that an installer reads; negative
- * errno. Clear REC in any case. */
-int record_read(struct record *rec, int fd, const char *info, const char *base);
+/* Reads the one in directory INFO of the tree. 1; 0: there is none that an installer reads, or that
+ * we can, which is told; -ENOMEM. Clear REC in any case. */
+int record_read(struct record *rec, const struct restore *restore, const char *info,
+                const char *base);
+/* Tells that what lies at PATH, which may be or hold one, cannot be read for R. */
+void record_tell(const struct restore *restore, const char *path, int r);
 void record_clear(struct record *rec);
 /* Is PATH of the tree listed? 1, 0 or -ENOMEM. */
 int record_has(struct record *rec, const char *path);

@@ -195,13 +195,13 @@ static void tell(const struct environment *env, const char *path, const char *wh
            "holds a path of where the environment was, and %s: it stays as it is", why);
 }
 
-/* 1: read; 0: it is not there, or no file; -ENOMEM. */
+/* 1: read; 0: it is not there, or no file; negative errno. */
 static int read_file(const struct relocation *r, const char *path, size_t most, struct buf *text,
                      struct stat *st)
 {
     int e = beneath_read(r->fd, path, most, text, st);
 
-    return e == -ENOMEM ? e : e == 0;
+    return e == 0 ? 1 : beneath_is_no_file(e) ? 0 : e;
 }
 
 static int check_link(const struct environment *env, const struct entry *e)
@@ -241,6 +241,12 @@ static int look_at(struct environment *env, const struct entry *e)
     if (!f.path)
         return gone ? 0 : -ENOMEM;
     r = read_file(env->r, f.path, LARGEST, &text, &f.like);
+    if (r == -EACCES) {
+        report(
+            env->r->context, WP_WARNING, f.path,
+            "cannot be read, and may hold a path of where the environment was: it stays as it is");
+        r = 0;
+    }
     if (r > 0 && memchr(text.data ? (char *)text.data : "", '\0', text.size)) {
         if (holds_old(env, &text))
             tell(env, f.path, "is no text");
@@ -449,9 +455,11 @@ static int is_same(const struct environment *env, const struct entry *e, const c
 
 static int relocate(struct environment *env, struct relocation *r, struct wp_error *err)
 {
+    int e;
+
     for (size_t i = 0; i < r->t->m.entry_count; i++)
-        if (look_at(env, &r->t->m.entries[i]) < 0)
-            return error_nomem(err);
+        if ((e = look_at(env, &r->t->m.entries[i])) < 0)
+            return error_set(err, -e, r->t->m.entries[i].path, "cannot be looked at");
     r->count += env->count;
     for (size_t i = 0; i < env->count && r->dry_run; i++)
         report(r->context, WP_NOTE, env->files[i].path, "would be rewritten for its new place");
@@ -519,7 +527,7 @@ static int mark(struct environment *env, struct relocation *r, struct wp_error *
                        : 0;
 
         if (same < 0)
-            return error_nomem(err);
+            return error_set(err, -same, f->path, "cannot be looked at");
         if (same)
             f->status = RESTORED_SAME;
     }

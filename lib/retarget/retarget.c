@@ -268,11 +268,6 @@ static int make(const struct retarget_job *job, const struct builds *builds,
 
 /* ---- All of them ------------------------------------------------------------------------- */
 
-static bool same_text(const struct buf *a, const struct buf *b)
-{
-    return a->size == b->size && (!a->size || memcmp(a->data, b->data, a->size) == 0);
-}
-
 /* The lines of originals to come: while indexes are being written, and afterwards. */
 struct lines {
     struct buf during, after;
@@ -313,9 +308,9 @@ static int keep(const struct retarget_job *job, size_t which, const struct loade
 
     if (!is_first(job, which)) /* it lies in several places */
         return 0;
-    if (!same_text(&l->was_text, next))
+    if (!buf_equals(&l->was_text, next))
         r = originals_write(&lines->after, item->archived, &l->was_text);
-    if (r == 0 && !(same_text(&l->was_text, next) && same_text(&l->was_text, &l->now_text)))
+    if (r == 0 && !(buf_equals(&l->was_text, next) && buf_equals(&l->was_text, &l->now_text)))
         r = originals_write(&lines->during, item->archived, &l->was_text);
     return check_kept(lines, r, item->shown, err);
 }
@@ -364,7 +359,7 @@ static int plan(struct retarget_job *job, const struct manifest_originals *origi
         if (r == 0)
             r = keep(job, i, &l, &next, lines, err);
         job->result->indexes++;
-        if (r < 0 || same_text(&next, &l.now_text))
+        if (r < 0 || buf_equals(&next, &l.now_text))
             continue;
         job->result->changed++;
         item->text = next;
@@ -404,7 +399,7 @@ static int put_state(const struct retarget_job *job, const struct buf *lines, st
     if (buf_add(&text, lines->data, lines->size) < 0 ||
         originals_leave_out(&text, job->state->data, job->state->size) < 0)
         return error_nomem(err);
-    if (same_text(&text, before))
+    if (buf_equals(&text, before))
         return 0;
     buf_clear(before);
     if (buf_add(before, text.data, text.size) < 0)

@@ -45,10 +45,8 @@ static int is_same(const struct seal *s, const struct entry *e)
 
     if (staged < 0)
         return staged;
-    if (there == -ENOMEM || there == -EMFILE || there == -ENFILE)
-        return there;
     if (there < 0)
-        return 0;
+        return beneath_is_no_file(there) ? 0 : there;
     if (fstat(staged, &new) < 0 || fstat(there, &old) < 0)
         return -errno;
     if ((old.st_mode & S_IFMT) != (new.st_mode &S_IFMT))
@@ -155,6 +153,7 @@ static int would_be_lost(const struct seal *s, const struct by_source *by,
                          const struct manifest_index *line)
 {
     bool gone, index_gone, valid = false, there = false;
+    int r = 0;
     _cleanup_free_ char *source = tree_path(old, line->source, &gone);
     _cleanup_free_ char *index = tree_path(old, line->index, &index_gone);
     const struct entry *then, *now;
@@ -170,8 +169,9 @@ static int would_be_lost(const struct seal *s, const struct by_source *by,
         memcmp(then->sha256, now->sha256, sizeof then->sha256) != 0)
         return 0;
     look_up(by, source, line->index, &valid, &there);
-    there |= index && beneath_stat(staging_target(s->staging, 0), index, &st) == 0;
-    return there && !valid;
+    if (index && !there)
+        r = beneath_look(staging_target(s->staging, 0), index, &st);
+    return r < 0 ? r : (there || r > 0) && !valid;
 }
 
 static int count_lost(const struct seal *s, const struct by_source *by,
@@ -188,7 +188,7 @@ static int count_lost(const struct seal *s, const struct by_source *by,
     return 0;
 }
 
-/* One that cannot be read tells nothing. */
+/* One that is damaged tells nothing. */
 static int check_home(struct seal *s, const struct by_source *by, const struct manifest *new,
                       const char *home, struct wp_error *err)
 {
@@ -196,15 +196,15 @@ static int check_home(struct seal *s, const struct by_source *by, const struct m
         .dir = s->o->dir, .fd = staging_target(s->staging, 0), .context = s->context};
     _cleanup_(tree_manifest_clear) struct tree_manifest old = {.foreign = -1};
     size_t lost = 0;
-    int r = tree_manifest_read(&trees, &old, home, NULL);
+    int r = tree_manifest_and_state_read(&trees, &old, home, err);
 
-    if (r > 0 && tree_state_read(&trees, &old, NULL) == -ENOMEM)
-        r = -ENOMEM;
+    if (r < 0)
+        return r;
     s->was_signed |= r > 0 && old.m.signature_count;
     if (r > 0)
         r = count_lost(s, by, &old, new, &lost);
-    if (r == -ENOMEM)
-        return error_nomem(err);
+    if (r < 0)
+        return error_set(err, -r, home, "cannot be compared with what is there");
     if (!lost)
         return 0;
     return error_set(err, 0, s->o->dir,

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,23 +29,87 @@ struct file_source {
     struct source base;
     int fd;
     char *name;
+    uint64_t at;             /* in the file, of the next byte to give; only where there are gaps */
+    size_t used, size;       /* of DATA: given, and read; likewise */
+    struct source_gap *gaps; /* owned */
+    size_t gap_count, gaps_done;
     unsigned char data[FILE_CHUNK];
 };
+
+static ssize_t file_read_some(struct file_source *s, struct wp_error *err)
+{
+    ssize_t n;
+
+    do {
+        if (file_wait(s->fd, POLLIN, s->base.interrupted) < 0)
+            return error_set(err, EINTR, s->name, "cannot read");
+        n = read(s->fd, s->data, sizeof(s->data));
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? error_set(err, errno, s->name, "cannot read") : n;
+}
+
+/* Over the gaps that begin here: over what has been read of them, and then in the file. */
+static int step_over_gaps(struct file_source *s, struct wp_error *err)
+{
+    const uint64_t from = s->at;
+
+    for (; s->gaps_done < s->gap_count && s->gaps[s->gaps_done].at == s->at; s->gaps_done++)
+        s->at = s->gaps[s->gaps_done].end;
+    s->base.gap = s->at - from;
+    if (s->base.gap <= s->size - s->used) {
+        s->used += (size_t)s->base.gap;
+        return 0;
+    }
+    s->used = s->size = 0;
+    if (s->at > INT64_MAX || lseek(s->fd, (off_t)s->at, SEEK_SET) < 0)
+        return error_set(err, errno, s->name, "cannot read");
+    return 0;
+}
+
+/* Up to the next gap. */
+static ssize_t pull_between(struct file_source *s, const void **data, struct wp_error *err)
+{
+    ssize_t n = step_over_gaps(s, err);
+
+    if (n == 0 && s->used == s->size) {
+        s->used = s->size = 0;
+        n = file_read_some(s, err);
+        s->size = n > 0 ? (size_t)n : 0;
+    }
+    if (n < 0 || s->used == s->size)
+        return n < 0 ? n : 0;
+    *data = s->data + s->used;
+    n = (ssize_t)(s->size - s->used);
+    if (s->gaps_done < s->gap_count && s->gaps[s->gaps_done].at - s->at < (uint64_t)n)
+        n = (ssize_t)(s->gaps[s->gaps_done].at - s->at);
+    s->used += (size_t)n;
+    s->at += (uint64_t)n;
+    return n;
+}
 
 static ssize_t file_pull(struct source *base, const void **data, struct wp_error *err)
 {
     struct file_source *s = (struct file_source *)base;
-    ssize_t n;
 
-    do {
-        if (file_wait(s->fd, POLLIN, base->interrupted) < 0)
-            return error_set(err, EINTR, s->name, "cannot read");
-        n = read(s->fd, s->data, sizeof(s->data));
-    } while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return error_set(err, errno, s->name, "cannot read");
+    if (s->gap_count)
+        return pull_between(s, data, err);
     *data = s->data;
-    return n;
+    return file_read_some(s, err);
+}
+
+static int file_leave_out(struct source *base, const struct source_gap *gaps, size_t n)
+{
+    struct file_source *s = (struct file_source *)base;
+    off_t at = lseek(s->fd, 0, SEEK_CUR);
+
+    s->at = at < 0 ? 0 : (uint64_t)at;
+    s->gaps = reallocarray(s->gaps, n ? n : 1, sizeof *s->gaps);
+    if (!s->gaps)
+        return -ENOMEM;
+    if (n)
+        memcpy(s->gaps, gaps, n * sizeof *gaps);
+    s->gap_count = n;
+    return 0;
 }
 
 static void file_free(struct source *base)
@@ -52,6 +117,7 @@ static void file_free(struct source *base)
     struct file_source *s = (struct file_source *)base;
 
     close(s->fd);
+    free(s->gaps);
     free(s->name);
     free(s);
 }
@@ -67,7 +133,8 @@ int source_file(struct source **out, int fd, const char *name, struct wp_error *
         free(copy);
         return error_nomem(err);
     }
-    s->base = (struct source){.pull = file_pull, .free = file_free};
+    memset(s, 0, offsetof(struct file_source, data));
+    s->base = (struct source){.pull = file_pull, .free = file_free, .leave_out = file_leave_out};
     s->fd = take_fd(&owned);
     s->name = copy;
     /* A hint only; what is no file refuses it. */

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "chunk.h"
 
-/* Pieces that are not wanted. */
+/* Pieces that are not wanted; of what is not packed in any, a run of bytes. */
 struct source_gap {
     uint64_t at, end; /* in the archive: where the first begins, and the last ends */
     uint64_t plain;   /* bytes that they say they unpack to */
@@ -31,9 +31,9 @@ struct source {
     /* Of a source that unpacks pieces (gzip members, zstd frames): where in the archive the piece
      * begins with which the last run begins; SOURCE_NO_PLACE where it begins within one. */
     uint64_t place;
-    /* Of such a source that reads a file, may be NULL: the N GAPS (copied), in their order, are not
-     * read; before the first pull. 0 or -ENOMEM. Then GAP, after a pull, is how many bytes of the
-     * stream were left out before the run. */
+    /* Of a source that reads a file, unpacking pieces or not, may be NULL: the N GAPS (copied), in
+     * their order, are not needed; before the first pull. 0 or -ENOMEM. Then GAP, after a pull, is
+     * how many bytes of the stream were left out before the run. */
     int (*leave_out)(struct source *s, const struct source_gap *gaps, size_t n);
     uint64_t gap;
     /* Of such a source, may be NULL: copies the last N bytes read of the archive, which has *SIZE

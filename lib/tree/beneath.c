@@ -308,6 +308,11 @@ bool beneath_is_absence(int r)
     return error_is_absence(r) || r == -ELOOP;
 }
 
+bool beneath_is_no_file(int r)
+{
+    return beneath_is_absence(r) || file_is_unfit(r);
+}
+
 int beneath_look(int dirfd, const char *path, struct stat *st)
 {
     int r = beneath_stat(dirfd, path, st);

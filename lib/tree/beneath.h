@@ -28,6 +28,9 @@ int beneath_stat(int dirfd, const char *path, struct stat *st);
 /* Is R, which one of these functions has returned, "not there"? As error_is_absence, and ELOOP:
  * what lies behind a symlink is not beneath the directory. */
 bool beneath_is_absence(int r);
+/* Is R, from opening or reading a file, "no such file": not there, or there is something else than
+ * a file that could be read, or more than the largest that is asked for? */
+bool beneath_is_no_file(int r);
 /* As beneath_stat. 1; 0: nothing is there; negative errno. */
 int beneath_look(int dirfd, const char *path, struct stat *st);
 /* Opens a directory for listing. 1; 0: there is none; negative errno. */

@@ -71,18 +71,20 @@ void trees_signed_clear(struct trees_signed *s)
     *s = (struct trees_signed){0};
 }
 
-int trees_has_signature(const struct wp_context *context, const char *dir)
+int trees_has_signature(const struct wp_context *context, const char *dir, struct wp_error *err)
 {
     _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const struct trees trees = {.dir = dir, .fd = fd, .context = context};
     struct path_list homes = {0};
-    int r = fd < 0 ? 0 : trees_homes(fd, MANIFEST_DIR, &homes);
+    int r = fd < 0 ? -errno : trees_homes(fd, MANIFEST_DIR, &homes);
 
+    if (r < 0)
+        r = error_set(err, -r, dir, "cannot look for manifests in it");
     for (size_t i = 0; i < homes.count && r == 0; i++) {
         _cleanup_(tree_manifest_clear) struct tree_manifest t = {.foreign = -1};
 
-        r = tree_manifest_read(&trees, &t, homes.v[i], NULL);
-        r = r == -ENOMEM ? r : r > 0 && t.m.signature_count;
+        r = tree_manifest_and_state_read(&trees, &t, homes.v[i], err);
+        r = r < 0 ? r : r > 0 && t.m.signature_count;
     }
     path_list_clear(&homes);
     return r;

@@ -36,6 +36,5 @@ int trees_signed_index(const struct trees_signed *s, const char *source, int fd,
                        const char *shown, struct wp_error *err);
 void trees_signed_clear(struct trees_signed *s);
 
-/* Has a manifest at the top of DIR a signature, of whomever? 1; 0, also where it cannot be read;
- * -ENOMEM. */
-int trees_has_signature(const struct wp_context *context, const char *dir);
+/* Has a manifest at the top of DIR a signature, of whomever? 1; 0, also where it is damaged. */
+int trees_has_signature(const struct wp_context *context, const char *dir, struct wp_error *err);

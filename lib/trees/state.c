@@ -111,6 +111,29 @@ int tree_state_read(const struct trees *trees, struct tree_manifest *t, struct w
     return r < 0 ? r : find_old_root(trees, t, err);
 }
 
+/* Is it what was read that is to blame, and not the machine or the user? */
+static bool is_damage(int r)
+{
+    return beneath_is_no_file(r) || r == -EBADMSG || r == -ENOTSUP;
+}
+
+int tree_manifest_and_state_read(const struct trees *trees, struct tree_manifest *t,
+                                 const char *home, struct wp_error *err)
+{
+    struct wp_error why = {0};
+    int r = tree_manifest_read(trees, t, home, &why), state = 0;
+
+    if (r > 0)
+        state = tree_state_read(trees, t, &why);
+    if (state < 0 && !is_damage(state))
+        r = state;
+    if (r < 0 && is_damage(r))
+        return 0;
+    if (r < 0 && err && !err->code)
+        *err = why;
+    return r;
+}
+
 int trees_state_stage(const struct staging *s, const char *home, const struct buf *text,
                       struct wp_error *err)
 {

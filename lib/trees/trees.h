@@ -111,6 +111,10 @@ char *tree_place(const struct trees *trees, const struct tree_manifest *t);
 /* Reads T's state, in place of what was read of it before. */
 int tree_state_read(const struct trees *trees, struct tree_manifest *t, struct wp_error *err);
 void tree_state_clear(struct tree_manifest *t);
+/* Reads the manifest in directory HOME of the tree, and its state. 1; 0: there is none, or it is
+ * damaged; a state that is damaged is none. Clear T in any case. */
+int tree_manifest_and_state_read(const struct trees *trees, struct tree_manifest *t,
+                                 const char *home, struct wp_error *err);
 /* Puts TEXT into the staged tree as the state of the manifest in HOME. */
 struct staging;
 int trees_state_stage(const struct staging *s, const char *home, const struct buf *text,
@@ -156,8 +160,8 @@ int tree_fits(const struct tree_trust *trust, int fd, const char *name, size_t d
 enum { TREE_ROOT_AWAY = 2 };
 /* Is T's old_root to be believed, where the tree has the paths ROOTS for Python and CACHE_DIR (or
  * NULL) is the cache root that was named? Where it is not, CONTEXT is told why, unless nothing is
- * there. 1, 0 or negative errno; TREE_ROOT_AWAY: it is not there now, or cannot be opened, which
- * may change again. After tree_find_dirs. */
+ * there. 1, 0 or negative errno; TREE_ROOT_AWAY: it is not there now, or we are not let into
+ * it, which may change again. After tree_find_dirs. */
 int tree_trusts_old_root(const struct tree_trust *trust, char **roots, const char *cache_dir,
                          const struct wp_context *context, struct wp_error *err);
 

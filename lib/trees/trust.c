@@ -44,8 +44,8 @@ static bool is_of_archive(const struct tree_trust *trust, const struct wp_stamp 
 }
 
 /* Is it of the file that lies at SOURCE of the tree now? Not through a link, which could lead to
- * the source of another tree. */
-static bool is_of_file(const struct trees *trees, const struct wp_stamp *stamp, const char *source)
+ * the source of another tree. 1, 0 or negative errno. */
+static int is_of_file(const struct trees *trees, const struct wp_stamp *stamp, const char *source)
 {
     _cleanup_free_ char *zip = zipped_file(source);
     _cleanup_close_ int fd =
@@ -53,10 +53,14 @@ static bool is_of_file(const struct trees *trees, const struct wp_stamp *stamp, 
     bool by_content = stamp->kind == WP_STAMP_CONTENT && !zip;
     unsigned char digest[SHA256_SIZE];
     struct stat st;
+    int r = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : 0;
 
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-        (by_content && sha256_of_file(fd, digest) < 0))
-        return false;
+    if (r == 0 && !S_ISREG(st.st_mode))
+        return 0;
+    if (r == 0 && by_content)
+        r = sha256_of_file(fd, digest);
+    if (r < 0)
+        return beneath_is_no_file(r) ? 0 : r;
     return stamp_matches(stamp, st.st_mtim, (uint64_t)st.st_size, by_content ? digest : NULL) == 1;
 }
 
@@ -76,13 +80,16 @@ int tree_fits(const struct tree_trust *trust, int fd, const char *name, size_t d
     int r = beneath_read(fd, name, INDEX_LARGEST, &text, NULL);
 
     if (r < 0)
-        return file_is_unfit(r) || beneath_is_absence(r) || r == -EACCES ? 0 : r;
+        return beneath_is_no_file(r) ? 0 : r;
     r = index_read(&index, text.data, text.size, NULL);
     if (r < 0)
         return r == -ENOMEM ? r : 0;
     source = caches_source_of(name, trust->t->dirs[dir].path, exists, (void *)trust->trees, &found);
-    return source && (is_of_archive(trust, &index.stamp, name, path_base(source), dir) ||
-                      is_of_file(trust->trees, &index.stamp, source));
+    if (!source)
+        return 0;
+    return is_of_archive(trust, &index.stamp, name, path_base(source), dir)
+               ? 1
+               : is_of_file(trust->trees, &index.stamp, source);
 }
 
 /* ---- Cache roots ------------------------------------------------------------------------- */
@@ -98,7 +105,7 @@ static int holds_own(const struct tree_trust *trust, int fd, const char *name, s
     while (r > 0 && fits == 0 && (r = file_next(d, &item)) > 0)
         if (caches_is_index(item->d_name))
             fits = tree_fits(trust, dirfd(d), item->d_name, dir);
-    return fits ? fits : r == -EACCES ? 0 : r;
+    return fits ? fits : r;
 }
 
 /* Does one of the names lie there that BASES give to the source directories? BELOW_BASE: the bases
@@ -153,6 +160,8 @@ int tree_trusts_old_root(const struct tree_trust *trust, char **roots, const cha
         r = holds_names(trust, fd, roots, false);
         if (r == 0)
             r = holds_names(trust, fd, t->old_bases, true);
+        if (r == -EACCES)
+            return TREE_ROOT_AWAY;
         if (r < 0)
             return error_set(err, -r, t->old_root, "cannot read the cache directory");
         if (r > 0)

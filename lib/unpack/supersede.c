@@ -66,30 +66,38 @@ static const struct unpacked *find_taker(const struct unpack *unpack, const char
     return item && !item->skipped ? item : NULL;
 }
 
-/* Will the file PATH, which this archive does not bring, be there afterwards? */
-static bool stays(const struct unpack *unpack, const char *path)
+/* Will the file PATH, which this archive does not bring, be there afterwards? 1, 0 or negative
+ * errno. */
+static int stays(const struct unpack *unpack, const char *path)
 {
     _cleanup_free_ char *top = strndup(path, strcspn(path, "/"));
     struct stat st;
+    int r = 0;
 
-    if (unpack->o->replace && top && path[strlen(top)] && beneath_stat(unpack->tree, top, &st) == 0)
-        return false;
-    return beneath_stat(unpack->target, path, &st) == 0;
+    if (!top)
+        return -ENOMEM;
+    if (unpack->o->replace && path[strlen(top)])
+        r = beneath_look(unpack->tree, top, &st);
+    return r < 0 ? r : r > 0 ? 0 : beneath_look(unpack->target, path, &st);
 }
 
 /* Stops at the file that decides. */
-static void count_left(const struct unpack *unpack, struct earlier *old, size_t most)
+static int count_left(const struct unpack *unpack, struct earlier *old, size_t most,
+                      struct wp_error *err)
 {
     for (size_t i = 0; i < old->tree.m.entry_count && old->left <= most; i++) {
         const char *path = file_path(old, &old->tree.m.entries[i]);
+        int r;
 
         if (!path || find_taker(unpack, path))
             continue;
-        if (stays(unpack, path))
-            old->left++;
-        else
-            old->has_gone = true;
+        r = stays(unpack, path);
+        if (r < 0)
+            return error_set(err, -r, path, "cannot stat");
+        old->left += r > 0;
+        old->has_gone |= r == 0;
     }
+    return 0;
 }
 
 static void count_taken(const struct unpack *unpack, struct earlier *old)
@@ -105,16 +113,17 @@ static void count_taken(const struct unpack *unpack, struct earlier *old)
 }
 
 /* Is nothing, or next to nothing, left for OLD to speak for? An archive without a manifest
- * describes nothing, and supersedes none. */
-static bool is_superseded(const struct unpack *unpack, struct earlier *old)
+ * describes nothing, and supersedes none. 1, 0 or negative errno. */
+static int is_superseded(const struct unpack *unpack, struct earlier *old, struct wp_error *err)
 {
     size_t most = old->taken / LEAST_SHARE * (10 - LEAST_SHARE);
+    int r;
 
     /* Without a record it is not known what its files are called here. */
     if (!unpack->has_manifest || (!old->taken && !old->tree.has_state))
-        return false;
-    count_left(unpack, old, most);
-    return old->left <= most && (old->taken || old->has_gone);
+        return 0;
+    r = count_left(unpack, old, most, err);
+    return r < 0 ? r : old->left <= most && (old->taken || old->has_gone);
 }
 
 /* Where it stays: its record no longer says that DIR holds that very archive. */
@@ -211,10 +220,15 @@ static int remove_old_names(struct unpack *unpack, const struct manifest *m,
 static int judge(struct unpack *unpack, struct earlier *old, struct wp_error *err)
 {
     bool is_own = unpack->home && strcmp(old->tree.home, unpack->home) == 0;
+    int r = is_own;
 
-    if (!is_own)
+    if (!is_own) {
         count_taken(unpack, old);
-    if (is_own || is_superseded(unpack, old)) {
+        r = is_superseded(unpack, old, err);
+    }
+    if (r < 0)
+        return r;
+    if (r > 0) {
         if (remove_old_names(unpack, &old->tree.m, &old->tree.state) < 0 ||
             (!is_own && staging_set_remove(unpack->staging, 0, old->tree.home) < 0))
             return error_nomem(err);
@@ -225,18 +239,14 @@ static int judge(struct unpack *unpack, struct earlier *old, struct wp_error *er
                : 0;
 }
 
-/* One that cannot be read is left alone; a state that cannot be, is none. */
+/* One that is damaged is left alone; a state that is, is none. */
 static int supersede_one(struct unpack *unpack, const struct trees *trees, const char *home,
                          struct wp_error *err)
 {
     _cleanup_(earlier_clear) struct earlier old = {0};
-    int r = tree_manifest_read(trees, &old.tree, home, NULL);
+    int r = tree_manifest_and_state_read(trees, &old.tree, home, err);
 
-    if (r > 0 && tree_state_read(trees, &old.tree, NULL) == -ENOMEM)
-        r = -ENOMEM;
-    if (r == -ENOMEM)
-        return error_nomem(err);
-    return r > 0 ? judge(unpack, &old, err) : 0;
+    return r > 0 ? judge(unpack, &old, err) : r;
 }
 
 /* Manifests below directory TOP, "" for DIR itself. */

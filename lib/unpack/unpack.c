@@ -17,6 +17,7 @@
 #include "restore/retarget.h"
 #include "tree/beneath.h"
 #include "tree/walk.h"
+#include "untouched.h"
 
 /* ---- Staging ----------------------------------------------------------------------------- */
 
@@ -271,6 +272,7 @@ static int stage_all(struct unpack *unpack, struct wp_error *err)
 {
     int r;
 
+    untouched_begin(unpack);
     expect_all(unpack);
     r = unpack_read_recorded(unpack, err);
     if (r == 0)
@@ -279,6 +281,8 @@ static int stage_all(struct unpack *unpack, struct wp_error *err)
         r = stage_entries(unpack, err);
     if (r == 0)
         r = unpack_links_make(unpack, err);
+    if (r == 0)
+        untouched_end(unpack);
     if (r == 0 && !unpack->apart)
         r = set_directories(unpack, err);
     if (r == 0 && !unpack->has_manifest)
@@ -316,7 +320,7 @@ static int retarget(struct unpack *unpack, struct wp_error *err)
     if (!manifest)
         return error_nomem(err);
     r = restore_retarget_tree(unpack->a->context, &o, &unpack->who, &unpack->result->retarget, err);
-    return r < 0 ? r : unpack_state_end(unpack, err);
+    return r;
 }
 
 /* What is set after the commit: times of sources that came another way, keys. */
@@ -362,6 +366,8 @@ static int extract(struct unpack *unpack, struct wp_error *err)
         r = unpack_set_times(unpack, err);
     if (r == 0)
         r = staging_commit(unpack->staging, err);
+    if (r == 0 && unpack->earlier.linked)
+        untouched_end_again(unpack);
     staging_free(unpack->staging);
     unpack->staging = NULL;
     if (r < 0)
@@ -373,6 +379,10 @@ static int extract(struct unpack *unpack, struct wp_error *err)
     unpack->result->has_manifest = unpack->has_manifest;
     if (unpack->o->retarget && unpack->has_manifest)
         r = retarget(unpack, err);
+    if (r == 0 && unpack->has_manifest && unpack->o->retarget)
+        r = unpack_state_end(unpack, err);
+    else if (r == 0 && unpack->earlier.linked)
+        (void)unpack_state_end(unpack, NULL); /* the next release reads what it need not */
     if (r == 0)
         r = judge_unpacked(unpack, err);
     if (r == 0 && unpack->o->sync)

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/path.h"
 #include "job.h"
+#include "tree/beneath.h"
 
 static int find_manifests(struct verify_tree *tree, struct wp_error *err)
 {
@@ -62,7 +63,12 @@ static int know_zip(struct verify_tree *tree, const struct entry *e, const char 
     if (!path)
         return error_nomem(err);
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    return fd < 0 ? 0 : caches_add_zip(tree->zipped, fd, bases, e->path, e->path, err);
+    /* What Python cannot read either has no sources. */
+    if (fd < 0)
+        return errno == EACCES || beneath_is_no_file(-errno)
+                   ? 0
+                   : error_set(err, errno, path, "cannot be read");
+    return caches_add_zip(tree->zipped, fd, bases, e->path, e->path, err);
 }
 
 /* Where Python sees the tree, or will see it. */

@@ -16,12 +16,13 @@
 #include "judge/outdated.h"
 #include "numba/zipped.h"
 #include "outdated.h"
+#include "tree/beneath.h"
 
 enum { LARGEST = 1 << 30 };
 
 /* ---- Files -------------------------------------------------------------------------------- */
 
-/* What cannot be read has no imports: Python cannot read it either. */
+/* What is not to be read has no imports: Python cannot read it either. */
 int outdated_read(const char *path, struct buf *out, struct wp_error *err)
 {
     int r;
@@ -30,6 +31,8 @@ int outdated_read(const char *path, struct buf *out, struct wp_error *err)
     r = file_read(path, LARGEST, out, NULL);
     if (r == -ENOMEM)
         return error_nomem(err);
+    if (r < 0 && r != -EACCES && !beneath_is_no_file(r))
+        return error_set(err, -r, path, "cannot be read");
     if (r < 0)
         buf_clear(out);
     return 0;

@@ -66,7 +66,7 @@ def _read_record(path: str) -> Optional[Dict[str, Any]]:
     try:
         with open(path, encoding="utf-8") as file:
             record = json.load(file)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return record if isinstance(record, dict) and os.path.isdir(record.get("root", "")) else None
 
@@ -172,7 +172,8 @@ def prepare(archive: PathLike, directory: PathLike, *, cache_dir: Optional[PathL
 
     if not _url.is_url(archive):
         source = os.path.abspath(os.fsdecode(archive))
-        status = os.stat(source)
+        index = os.path.join(source, "index.json")  # of a layout that is a directory
+        status = os.stat(index if os.path.isdir(source) else source)
         key = ["archive", source, status.st_size, status.st_mtime_ns, status.st_ino, root, *wish.key()]
         return once(key, place, lambda before: put(source, before))
 

@@ -1,7 +1,7 @@
 """The main verbs of the program as functions. See its manual pages for what options mean.
 
-Each archive, and restore's manifest, may be an fsspec URL: it is fetched whole into a temporary
-file, and sent from one.
+Each archive, create's base and restore's manifest may be an fsspec URL: it is fetched into a
+temporary file, and sent from one. The layout of an image that is a directory may be one, too.
 """
 
 import contextlib
@@ -47,12 +47,12 @@ def create(archive: PathLike, *paths: PathLike, directory: Optional[PathLike] = 
                     source_root=source_root, egg_info=egg_info, exclude=exclude,
                     dereference=dereference, caches_only=caches_only, strict=strict,
                     gzip_members=gzip_members, numeric_owner=numeric_owner, owner=owner,
-                    group=group, base=base, ref=ref, platform=platform,
+                    group=group, ref=ref, platform=platform,
                     with_locator=with_locator, python=python, sign=sign, threads=threads,
                     directory=directory)
     names = [os.fspath(path) for path in paths]
-    with _url.written(archive) as file:
-        result = run(["create", *words, *options(file=file), "--", *names], env)
+    with _url.local_base(base) as image, _url.written(archive) as file:
+        result = run(["create", *words, *options(file=file, base=image), "--", *names], env)
     if _url.is_url(archive):
         result["archive"] = os.fsdecode(archive)
     return cast(CreateResult, result)
@@ -142,7 +142,7 @@ def amend(archive: PathLike, *, source: PathLike, output: Optional[PathLike] = N
                     python=python, sign=sign, threads=threads)
     target = archive if output is None else output
     urls = [name for name in (archive, target) if _url.is_url(name)]
-    with _url.local(archive) as file, _url.written(target) as made:
+    with _url.local(archive, all_layers=True) as file, _url.written(target) as made:
         # Without URLs it is the program that knows what is one file.
         result = run(["amend", *words, *options(file=file, output=made if urls else output)], env)
     if _url.is_url(target):

@@ -10,6 +10,15 @@ from . import _url
 from ._program import Error
 
 
+def is_there(path: str) -> bool:
+    """Whether anything is; an error is no absence, and is raised."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def own_directory(parent: str) -> str:
     """A directory in PARENT that is this user's alone: what is activated from it is run."""
     path = os.path.join(os.path.abspath(parent), "warmpack-%d" % os.geteuid())
@@ -37,7 +46,7 @@ def keep(data: bytes, directory: str, name: str) -> str:
     """Writes DATA, an archive that NAME names by its content, into DIRECTORY if it is not there;
     returns its path."""
     path = os.path.join(directory, name)
-    if not os.path.exists(path):
+    if not is_there(path):
         fd, temporary = tempfile.mkstemp(dir=directory)
         with open(fd, "wb") as file:
             file.write(data)

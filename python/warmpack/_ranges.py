@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import zipfile
 from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from ._program import Error, run
@@ -20,21 +21,13 @@ T = TypeVar("T")
 LEAST = 1 << 20  # bytes: a smaller archive is fetched in one request
 _START = 1 << 16  # bytes: the first header and some more
 _END = 1 << 18  # bytes in which most manifests and the pointer to them lie
+_BLOCK = 512  # bytes, of a tar
 _MOST = 0.7  # of the archive: where more than this is needed, one request is quicker
 _NEAR = 1 << 16  # bytes between two ranges that are fetched in one
 
 
 class _Unfit(Exception):
     """The store gives no ranges, or the archive is not one of those that tell."""
-
-
-def _manifest_offset(end: bytes) -> int:
-    """Where in the archive, whose last bytes END is, the manifest begins."""
-    if end[-42:-38] == b"\x1f\x8b\x08\x04" and end[-22:-18] == b"WP\x08\x00":
-        return int.from_bytes(end[-18:-10], "little")  # the last gzip member
-    if end[-16:-8] == b"warmpack":
-        return int.from_bytes(end[-8:], "little")  # the last zstd frame
-    raise _Unfit
 
 
 class _Parts:
@@ -56,14 +49,58 @@ class _Parts:
         return data
 
     def fetch_ends(self) -> int:
-        """Returns where the last part begins."""
-        self.fetch(0, _START)
+        """Returns where the last part begins: the manifest, or before that."""
         begin = self.size - _END
-        offset = _manifest_offset(self.fetch(begin, self.size))
+        start, end = self.fetch(0, _START), self.fetch(begin, self.size)
+        if start[257:262] == b"ustar":
+            offset = _looked_back(self, begin, end)
+        else:
+            offset = _pointed(end) or _before_directory(self, begin, end)
+        if offset is None:
+            raise _Unfit
         if offset < begin:
             self.fetch(offset, begin)
         return min(offset, begin)
 
+
+# ---- Where the manifest begins ----------------------------------------------------------------
+
+def _pointed(end: bytes) -> Optional[int]:
+    """As the last gzip member or zstd frame says."""
+    if end[-42:-38] == b"\x1f\x8b\x08\x04" and end[-22:-18] == b"WP\x08\x00":
+        return int.from_bytes(end[-18:-10], "little")
+    return int.from_bytes(end[-8:], "little") if end[-16:-8] == b"warmpack" else None
+
+
+def _before_directory(parts: _Parts, begin: int, end: bytes) -> Optional[int]:
+    """In a zip it is the last entry. The directory, which says so, ends where its end record, or
+    the longer one that large archives have before that, begins."""
+    at = end.rfind(b"PK\x05\x06")
+    if at < 0:
+        return None
+    if end[at - 20:at - 16] == b"PK\x06\x07":
+        at = end.rfind(b"PK\x06\x06", 0, at)
+        directory = begin + at - int.from_bytes(end[at + 40:at + 48], "little")
+    else:
+        directory = begin + at - int.from_bytes(end[at + 12:at + 16], "little")
+    if 0 <= directory < begin:
+        parts.fetch(directory, begin)
+    with zipfile.ZipFile(parts.file) as archive:
+        return max((entry.header_offset for entry in archive.infolist()), default=None)
+
+
+def _looked_back(parts: _Parts, begin: int, end: bytes) -> Optional[int]:
+    """In a plain tar it is the last entry, behind an extended header of its own."""
+    while parts.size % _BLOCK == 0 and begin > parts.size // 2:
+        headers = [at for at in range(0, len(end), _BLOCK) if end[at + 257:at + 262] == b"ustar"]
+        if len(headers) > 1 and end[headers[-2] + 156:headers[-2] + 157] == b"x":
+            return begin + headers[-2]
+        earlier = max(begin - 3 * len(end), 0)
+        begin, end = earlier, parts.fetch(earlier, begin) + end
+    return None
+
+
+# ---- What is needed ---------------------------------------------------------------------------
 
 def _joined(ranges: Sequence[Sequence[int]]) -> List[Tuple[int, int]]:
     joined: List[Tuple[int, int]] = []

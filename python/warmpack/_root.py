@@ -4,6 +4,8 @@ import os
 import struct
 from typing import Any, Dict, Optional, Sequence
 
+from ._places import is_there
+
 
 def _says(data: bytes, module: str) -> bool:
     """Is MODULE one of the strings of these pickles?"""
@@ -31,7 +33,7 @@ def _was_imported_with(top: str, directory: str, index: Dict[str, Any]) -> Optio
         try:
             with open(path, "rb") as file:
                 content = file.read()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         if _says(content, _module(source)):
             return True
@@ -49,7 +51,7 @@ def root_of(directory: str, indexes: Sequence[Dict[str, Any]]) -> str:
     if len(names) != 1:
         return directory
     top = os.path.join(directory, names[0])
-    if not os.path.isdir(top) or os.path.exists(os.path.join(top, "__init__.py")):
+    if not os.path.isdir(top) or is_there(os.path.join(top, "__init__.py")):
         return directory
     for index in indexes:
         with_top = _was_imported_with(names[0], directory, index)

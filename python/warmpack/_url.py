@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from typing import Any, Iterator, Optional, Tuple, Type
 
+from . import _layouts
 from ._program import Error, PathLike
 
 # "s3://bucket/app.tgz", and fsspec's chains: "simplecache::s3://bucket/app.tgz".
@@ -66,33 +67,49 @@ def version(url: str) -> Optional[str]:
     filesystem, path = filesystem_of(url)
     with telling(url):
         filesystem.invalidate_cache()  # of a process that lives long
+        if _layouts.is_layout(filesystem, path):
+            path = path.rstrip("/") + "/" + _layouts.INDEX  # which names the rest by its content
         info = filesystem.info(path)
     told = ["%s=%s" % (name, info[name]) for name in _VERSIONS if info.get(name)]
     return "; ".join([*told, "size=%s" % info.get("size")]) if told else None
 
 
 @contextlib.contextmanager
-def fetched(url: str, beside: Optional[str] = None) -> Iterator[str]:
-    """A file with what URL names, in a directory of its own in BESIDE, while the context lasts."""
+def fetched(url: str, beside: Optional[str] = None, all_layers: bool = False) -> Iterator[str]:
+    """A file with what URL names, in a directory of its own in BESIDE, while the context lasts; of
+    an image's layout, a directory with ALL_LAYERS or those that are warmpack's."""
     filesystem, path = filesystem_of(url)
     folder = tempfile.mkdtemp(prefix=".warmpack-fetched-", dir=beside)
     try:
         file = os.path.join(folder, name_of(url))
         with telling(url):
-            filesystem.get_file(path, file)
+            if _layouts.is_layout(filesystem, path):
+                _layouts.fetch(filesystem, path, file, all_layers)
+            else:
+                filesystem.get_file(path, file)
         yield file
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def local(archive: Optional[PathLike]) -> Iterator[Optional[PathLike]]:
+def local(archive: Optional[PathLike], all_layers: bool = False) -> Iterator[Optional[PathLike]]:
     """ARCHIVE itself, or a file with what it names where it is a URL."""
     if archive is None or not is_url(archive):
         yield archive
         return
-    with fetched(os.fsdecode(archive)) as file:
+    with fetched(os.fsdecode(archive), all_layers=all_layers) as file:
         yield file
+
+
+@contextlib.contextmanager
+def local_base(base: Optional[PathLike]) -> Iterator[Optional[PathLike]]:
+    """The same of LAYOUT[:REF]."""
+    url, colon, ref = os.fsdecode(base or "").rpartition(":")
+    if "/" in ref or not is_url(url):
+        url, colon, ref = os.fsdecode(base or ""), "", ""
+    with local(url, all_layers=True) as file:
+        yield os.fsdecode(file or "") + colon + ref if is_url(url) else base
 
 
 @contextlib.contextmanager
@@ -108,7 +125,9 @@ def written(archive: PathLike) -> Iterator[PathLike]:
         file = os.path.join(folder, name_of(url))
         yield file
         with telling(url):
-            if os.path.exists(file):  # amend may have nothing to write
+            if os.path.isdir(file):
+                _layouts.send(file, filesystem, path)
+            elif os.path.exists(file):  # amend may have nothing to write
                 filesystem.put_file(file, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -116,7 +135,7 @@ def written(archive: PathLike) -> Iterator[PathLike]:
 
 def sha256(path: str) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open(os.path.join(path, _layouts.INDEX) if os.path.isdir(path) else path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()

@@ -45,6 +45,7 @@ class _State:
     inode: Tuple[int, ...] = ()  # of FILE, with its mode and device
     directory: Optional[str] = None  # a program may clear its environment
     installed = False
+    unread = ""  # what could not be listed where an index was looked for
 
 
 _listeners: List[Callable[[], None]] = []
@@ -141,7 +142,7 @@ def _read(path: str) -> Any:
             if version != sys.modules["numba"].__version__:
                 return _Index(version, None, {})
             return _Index(version, *pickle.loads(file.read()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # as many kinds as there are ways to damage a pickle
         return error
@@ -171,7 +172,10 @@ def _homes(directory: str) -> Iterator[str]:
 def _names(directory: str) -> List[str]:
     try:
         return sorted(os.listdir(directory))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        _State.unread = str(error)
         return []
 
 
@@ -225,6 +229,7 @@ def _no_index(cache: Any) -> Cause:
     function, _, rest = name.rpartition("-")
     line, _, python = rest.partition(".")
     others: List[Tuple[str, str, str]] = []  # what it is, directory, name
+    _State.unread = ""
     places = [(cache.cache_path, ""), *_elsewhere(source_dir, cache.cache_path)]
     for directory, kind in places:
         for found in _names(directory):
@@ -248,6 +253,9 @@ def _no_index(cache: Any) -> Cause:
                          "warm it with the Python that runs it")
         return Cause(word, "the cache in %s is of the function in line %s, and it stands in line "
                      "%s" % (directory, what, line), "the source changed: warm it again")
+    if _State.unread:
+        return Cause("unreadable", "there is no index of it in %s, and of another place: %s" %
+                     (cache.cache_path, _State.unread), "let this user read it")
     return Cause("never-warmed", "there is no index of it in %s" % cache.cache_path, _WARM)
 
 
@@ -345,9 +353,14 @@ def _why(cache: Any, signature: Any, context: Any) -> Cause:
     if name is None:
         return _not_among(index, key)
     data = os.path.join(cache.cache_path, name)
-    if not os.path.exists(data):
+    try:
+        os.stat(data)
+    except (FileNotFoundError, NotADirectoryError):
         return Cause("data-missing", "%s is not there, which the index names" % data,
                      "pack the index and its data together: warm it again")
+    except OSError as error:
+        return Cause("unreadable", "a data file cannot be looked at: %s" % error,
+                     "let this user read it")
     if not os.access(data, os.R_OK):
         return Cause("data-missing", "%s cannot be read by this user" % data,
                      "let this user read it: warmpack extract --user, or chmod")

@@ -92,14 +92,26 @@ def _is_beneath(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
+# An error is no absence: what cannot be looked at is neither taken for gone, nor passed over.
+_ABSENT = (FileNotFoundError, NotADirectoryError)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.stat(path)
+    except _ABSENT:
+        return False
+    return True
+
+
 def _modules(directory: str) -> List[str]:
     """What gives a module in there: files, and packages."""
     found = []
-    with contextlib.suppress(OSError), os.scandir(directory) as items:
+    with contextlib.suppress(*_ABSENT), os.scandir(directory) as items:
         for item in items:
             if _MODULE.fullmatch(item.name):
                 found.append(item.name)
-            elif "." not in item.name and os.path.exists(item.path + "/__init__.py"):
+            elif "." not in item.name and _is_there(item.path + "/__init__.py"):
                 found.append(item.name)
     return sorted(found)
 
@@ -892,7 +904,7 @@ class _Tree:
     def has(self, rel: str, digest: str) -> bool:
         try:
             return self.digest(self.place(rel)) == digest
-        except (OSError, _Left):
+        except (*_ABSENT, _Left):
             return False
 
     def check(self, known: Dict[str, Any]) -> None:
@@ -1043,11 +1055,11 @@ _near: Dict[str, Tuple[float, List[_Tree]]] = {}  # directory -> until when, its
 def _homes(directory: str) -> Iterator[str]:
     places = [directory + "/.warmpack", directory + "/EGG-INFO/warmpack"]
     if not os.path.exists(directory + "/__init__.py"):  # distributions lie beside packages
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # what we are not let into is looked through for none
             places += ["%s/%s/warmpack" % (directory, name) for name in os.listdir(directory)
                        if name.endswith(".dist-info")]
     for place in places:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_ABSENT):
             yield from (place + "/" + name for name in sorted(os.listdir(place))
                         if _ID.fullmatch(name))
 
@@ -1066,11 +1078,16 @@ def _tree(base: str, home: str) -> _Tree:
 def _trees_at(directory: str) -> List[_Tree]:
     until, trees = _near.get(directory, (0.0, []))
     if time.monotonic() >= until:
-        trees = []
-        for home in _homes(directory):
+        trees, homes = [], []
+        try:
+            homes = list(_homes(directory))
+        except OSError as why:
+            _warn(directory, str(why))
+            trees.append(_Unfit(directory, directory, str(why)))
+        for home in homes:
             try:
                 trees.append(_tree(directory, home))
-            except FileNotFoundError:
+            except _ABSENT:
                 pass
             except (OSError, _Left) as why:
                 _warn(home, "%s: %s" % (home, why))
@@ -1371,6 +1388,9 @@ def _locked(directory: str) -> Iterator[None]:
         os.close(fd)
 
 
+_saving = threading.local()
+
+
 def _soften() -> None:
     """A directory of ours may fill up or vanish under a program: what cannot be loaded from it is
     compiled, what cannot be saved there is not saved, and nothing is raised."""
@@ -1394,7 +1414,12 @@ def _soften() -> None:
             stamp, overloads = pickle.load(stream)
             caching._cache_log("[cache] index loaded from %r", self._index_path)
             return overloads if stamp == self._source_stamp else {}
-        except (EOFError, OSError, pickle.UnpicklingError):
+        except (EOFError, pickle.UnpicklingError, *_ABSENT):
+            return {}
+        except OSError as error:
+            if getattr(_saving, "path", None) == self._cache_path:  # what is there would be lost
+                raise
+            _warn("load", "what was saved is not loaded: %s" % error)
             return {}
 
     def soft_load_data(self: Any, name: str) -> Any:
@@ -1418,9 +1443,12 @@ def _soften() -> None:
             try:
                 _check_overlay(self._cache_path)
                 with _locked(self._cache_path):
+                    _saving.path = self._cache_path
                     save(self, key, data)
             except OSError as error:
                 _warn("save", "what Numba compiles is not saved: %s" % error)
+            finally:
+                _saving.path = None
 
     def soft_flush(self: Any) -> None:
         if self._cache_path in _held:

@@ -50,7 +50,7 @@ def _settings() -> Optional[Dict[str, Any]]:
     try:
         with open("pyproject.toml", "rb") as file:
             text = file.read()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if b"warmpack" not in text:  # most projects
         return None

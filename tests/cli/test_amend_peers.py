@@ -3,6 +3,8 @@
 import bz2
 import io
 import pathlib
+import shutil
+import stat
 import struct
 import sys
 import zipfile
@@ -10,7 +12,7 @@ import zlib
 
 import pytest
 from test_amend import TIME, contents, make_zip, source, warmpack
-from trees import refused, run
+from trees import refused, run, write
 
 HERE = pathlib.Path(__file__).parent
 FILES = ("pkg/__init__.py", "pkg/k.py", "pkg/deep/__init__.py", "pkg/deep/m.py", "pkg/plain.py",
@@ -115,10 +117,60 @@ def test_a_zip_of_more_entries_than_the_old_format_counts_is_amended(warmpack, t
 
 def test_a_program_before_a_zip_is_not_lost(warmpack, tmp_path, source):
     archive = make_zip(tmp_path / "a.zip", source)
-    archive.write_bytes(b"#!/usr/bin/env python3\n" + archive.read_bytes())
+    archive.write_bytes(b"\x7fELF" + bytes(100) + archive.read_bytes())
     before = archive.read_bytes()
     refused(warmpack("amend", "-f", archive, "--source", source), "a.zip", "would be lost")
     assert archive.read_bytes() == before
+
+
+@pytest.fixture
+def application(tmp_path, source):
+    """What zipapp makes of the sources, which runs by itself."""
+    write(source / "__main__.py", "import pkg.k\nprint(pkg.k.__name__)\n", ns=TIME)
+    shutil.copytree(source, tmp_path / "bare", ignore=shutil.ignore_patterns("*.nb?"))
+    run(sys.executable, "-m", "zipapp", tmp_path / "bare", "-p", sys.executable,
+        "-o", tmp_path / "a.pyz")
+    return tmp_path / "a.pyz"
+
+
+AS_ZIP = ("--format", "zip")
+
+
+def test_an_application_that_begins_with_an_interpreters_name_runs_when_it_is_amended(
+        warmpack, tmp_path, source, application):
+    mode, line = application.stat().st_mode, application.read_bytes().split(b"PK")[0]
+    assert line.startswith(b"#!") and mode & 0o100
+    warmpack.ok("amend", "-f", application, *AS_ZIP, "--source", source)
+    once = application.read_bytes()
+    assert once.startswith(line + b"PK\3\4") and application.stat().st_mode == mode
+    assert run(application) == b"pkg.k\n"
+    run("unzip", "-tq", application)
+    warmpack.ok("amend", "-f", application, *AS_ZIP, "--source", source)
+    assert application.read_bytes() == once
+    for how in ({}, {"stdin": once}):
+        target = "out-of-a-pipe" if how else "out"
+        said = warmpack.ok("extract", "-f", "-" if how else application, "-C", target, **how)
+        assert b"2 of 2" in said.stderr
+        assert (tmp_path / target / "pkg/k.py").stat().st_mtime_ns == TIME
+
+
+@pytest.mark.parametrize("umask, mode", [("022", 0o755), ("077", 0o700), ("027", 0o750)])
+def test_a_new_application_may_be_run_by_who_may_read_it(warmpack, tmp_path, source, application,
+                                                        umask, mode):
+    warmpack.ok("amend", "-f", application, "-o", "new.pyz", *AS_ZIP, "--source", source,
+                umask=umask)
+    assert stat.S_IMODE((tmp_path / "new.pyz").stat().st_mode) == mode
+    assert run(tmp_path / "new.pyz") == b"pkg.k\n"
+    application.chmod(0o644)
+    warmpack.ok("amend", "-f", application, *AS_ZIP, "--source", source)
+    assert stat.S_IMODE(application.stat().st_mode) == 0o644
+
+
+def test_a_script_is_not_lost_in_a_format_that_begins_with_none(warmpack, tmp_path, source,
+                                                               application):
+    refused(warmpack("amend", "-f", application, "-o", "new.tgz", "--source", source),
+            "new.tgz", "script", "would be lost")
+    assert not (tmp_path / "new.tgz").exists()
 
 
 def test_a_comment_that_gives_way_is_told_of_once(warmpack, tmp_path, source):

@@ -2,11 +2,14 @@
 
 import json
 import os
+import pathlib
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import tarfile
+import tempfile
 import threading
 
 import pytest
@@ -25,6 +28,14 @@ def shared():
     path = public_directory()
     yield path
     remove_tree(path)
+
+
+@pytest.fixture
+def memory():
+    """A directory that no disk makes slow."""
+    path = pathlib.Path(tempfile.mkdtemp(dir="/dev/shm"))
+    yield path
+    shutil.rmtree(path)
 
 
 def members(archive):
@@ -108,6 +119,21 @@ def test_names_from_find_reach_the_archive_whatever_bytes_they_have(warmpack, tm
         write(os.fsencode(tmp_path) + b"/" + name, b"x")
     warmpack.ok("-cqf", "a.tar", "-0", "-T", "-", stdin=b"\0".join(odd) + b"\0")
     assert {os.fsencode(n) for n in members(tmp_path / "a.tar")} == set(odd)
+
+
+def test_a_list_of_a_hundred_thousand_names_is_packed(memory):
+    """As find gives them: neither in order nor by directories, and some twice."""
+    names = [f"app/{i % 1000}/{i}.py" for i in range(100_000)]
+    for i in range(1000):
+        (memory / "app" / str(i)).mkdir(parents=True)
+    for name in names:
+        os.close(os.open(memory / name, os.O_CREAT | os.O_WRONLY))
+    names += names[::100]
+    done = Runner(memory).ok("create", "-f", "a.tar.zst", "-T", "-", "--json",
+                             stdin="".join(name + "\n" for name in names).encode())
+    assert json.loads(done.stdout)["entries"] == 100_000
+    listed = run(BINARY, "list", "-f", memory / "a.tar.zst").decode().split()
+    assert sorted(n for n in listed if "/.warmpack/" not in n) == sorted(set(names))
 
 
 def test_a_list_of_names_joins_those_of_the_command_line(warmpack, tmp_path, app):

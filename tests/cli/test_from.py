@@ -103,7 +103,7 @@ def damage(archive, content):
         file.write(b"damage")
 
 
-@pytest.mark.parametrize("form", ("tgz", "tar.zst", "zip", "oci"))
+@pytest.mark.parametrize("form", ("tgz", "tar.zst", "tar", "zip", "oci"))
 def test_what_nothing_is_wanted_of_is_not_read(warmpack, tmp_path, versions, form):
     archive = tmp_path / pack(warmpack, form)
     damage(archive, noise(MEGABYTE, (5, 0)))
@@ -350,7 +350,7 @@ def needs(warmpack, archive, *words):
     return said["ranges"]
 
 
-@pytest.mark.parametrize("form", ("tgz", "tar.zst"))
+@pytest.mark.parametrize("form", ("tgz", "tar.zst", "tar", "zip"))
 def test_what_needs_tells_is_enough(warmpack, tmp_path, versions, form):
     archive = tmp_path / pack(warmpack, form)
     ranges = needs(warmpack, archive, "--from", "old")
@@ -385,7 +385,7 @@ def test_needs_tells_all_where_the_earlier_tree_has_no_content(warmpack, tmp_pat
     assert len(list((tmp_path / "new/app/lib").iterdir())) == 2
 
 
-@pytest.mark.parametrize("form", ("tgz", "tar.zst"))
+@pytest.mark.parametrize("form", ("tgz", "tar.zst", "tar", "zip"))
 def test_a_hole_is_never_taken_for_content(warmpack, tmp_path, versions, form):
     """Where the earlier tree turns out to be other than its manifest says."""
     archive = tmp_path / pack(warmpack, form)

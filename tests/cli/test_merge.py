@@ -111,6 +111,20 @@ def test_an_index_holds_the_overloads_of_all(pack, warmpack):
     warmpack.ok("verify", "out")
 
 
+def test_an_application_begins_with_its_interpreters_name_afterwards(pack, warmpack, tmp_path):
+    line, inputs = b"#!/usr/bin/env python3\n", (pack("a.zip", "v1"), pack("b.zip", "v2"))
+    for path in inputs:
+        path.write_bytes(line + path.read_bytes())
+    warmpack.ok("merge", "-o", "m.zip", *inputs)
+    assert (tmp_path / "m.zip").read_bytes().startswith(line + b"PK")
+    assert os.access(tmp_path / "m.zip", os.X_OK)
+    trees.run("unzip", "-tq", tmp_path / "m.zip")
+    warmpack.ok("extract", "-f", "m.zip", "-C", "out")
+    refused(warmpack("merge", "-o", "m.tgz", *inputs), "m.tgz", "script", "lost")
+    inputs[1].write_bytes(b"MZ" + bytes(100) + inputs[1].read_bytes())
+    refused(warmpack("merge", "-o", "n.zip", *inputs), "b.zip", "would be lost")
+
+
 def test_a_signature_is_dropped_only_by_saying_so(pack, warmpack, tmp_path):
     trees.run("openssl", "genpkey", "-algorithm", "ed25519", "-out", tmp_path / "key.pem")
     sign = ("--sign", "key.pem")

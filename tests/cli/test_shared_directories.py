@@ -2,12 +2,18 @@
 tar gives it, though it is made in a staging directory of its own."""
 
 import os
+import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 import trees
 from trees import NOBODY, needs_root, run, write
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "faults"))
+
+from indexes import make_index  # noqa: E402
 
 GROUP = 100  # nobody is made a member
 
@@ -99,6 +105,57 @@ def test_what_comes_into_an_existing_directory_gets_its_default_acl_as_with_tar(
     assert below != FOR_ANOTHER or b"daemon" in run("getfacl", "-cp",
                                                     place / "by us/app/sub/deep/tool")
     assert rights(place / "by tar") == rights(place / "by us")
+
+
+@needs_root
+@pytest.mark.parametrize("top", [True, False], ids=["the cache root", "a directory in it"])
+@pytest.mark.parametrize("verb", ["extract", "restore"])
+def test_caches_that_come_into_a_cache_root_get_its_default_acl(place, verb, top):
+    """Moved or unpacked, with the directories that are made for them; what they were stays where
+    its directory gives none."""
+    if shutil.which("setfacl") is None:
+        pytest.skip("setfacl is not installed")
+    warmpack = trees.Runner(place)
+    write(place / "src/app/k.py", "x = 1\n")
+    make_index(place / "src/app/k.py")
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "src", "app")
+    (place / "roots").mkdir()
+    if verb == "restore":
+        warmpack.ok("extract", "-qf", "a.tgz", "-C", "out")
+    where = place / "roots"
+    if not top:
+        warmpack.ok("extract", "-qf", "a.tgz", "-C", "out", "--cache-dir", "roots")
+        (where,) = where.iterdir()
+        for path in where.iterdir():
+            path.unlink()
+        warmpack.ok("extract", "-qf", "a.tgz", "-C", "out")
+    acl(where, FOR_ANOTHER)
+    words = ["-f", "a.tgz", "-C", "out"] if verb == "extract" else ["out"]
+    run("sh", "-c", 'umask 022; exec "$@"', "sh", trees.BINARY, verb, "-q", *words, "--cache-dir",
+        "roots", cwd=place, env=warmpack.variables())
+    (made,) = (place / "roots").iterdir()
+    files = sorted(made.iterdir())
+    assert [path.suffix for path in files] == [".nbc", ".nbi"]
+    for path in made, *files:
+        assert b"user:daemon:rwx" in run("getfacl", "-cp", path), path
+    if top:  # made anew, so that whoever the ACL names may save there
+        assert made.stat().st_mode & 0o777 == 0o775
+
+
+@needs_root
+def test_a_seal_gets_the_default_acl_as_with_tar(place):
+    if shutil.which("setfacl") is None:
+        pytest.skip("setfacl is not installed")
+    warmpack = trees.Runner(place)
+    for name in "by tar", "by us":
+        write(place / name / "app/k.py", "x = 1\n")
+        make_index(place / name / "app/k.py")
+        acl(place / name, FOR_ANOTHER)
+    warmpack.ok("seal", "-q", "by us")
+    run("sh", "-c", "tar -cf - -C 'by us' .warmpack | tar --no-same-permissions -xf - -C 'by tar'",
+        cwd=place, env=warmpack.variables())
+    us, tar = (run("getfacl", "-Rcpn", place / name / ".warmpack") for name in ("by us", "by tar"))
+    assert b"default:user:1:rwx" in us and us == tar
 
 
 @needs_root

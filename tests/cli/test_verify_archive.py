@@ -1,5 +1,7 @@
 """What verify says of an archive is what would come of unpacking it."""
 
+import subprocess
+
 import pytest
 import trees
 from trees import index, run, set_time, write
@@ -44,3 +46,17 @@ def test_of_two_indexes_with_one_name_the_later_one_counts(warmpack, tmp_path, t
     set_time(tree / "c.py", OLD)
     tar(tmp_path, "-r", str(stale.relative_to(tmp_path)))
     assert b"4 of 5 cache indexes valid" in warmpack.ok("verify", "-f", "a.tar", status=1).stderr
+
+
+def test_what_the_manifest_says_at_once_is_what_reading_all_of_it_finds(warmpack, tmp_path, tree):
+    write(tmp_path / "store/e.py", "x = 1\n", ns=OLD)
+    set_time(tree / "b.py", OLD + trees.SECOND)
+    (tree / "c.py").unlink()
+    (tree / "__pycache__/d.add-3.py311.nbi").write_bytes(b"no pickle")
+    (tree / "e.py").unlink()
+    (tree / "e.py").symlink_to("../store/e.py")
+    warmpack.ok("create", "-qf", "a.tar", "pkg")
+    at_once = warmpack.ok("verify", "-f", "a.tar", status=1)
+    with subprocess.Popen(["cat", tmp_path / "a.tar"], stdout=subprocess.PIPE) as pipe:
+        read = warmpack.ok("verify", "-f", "-", status=1, stdin=pipe.stdout)
+    assert at_once.stdout == read.stdout and len(read.stdout.splitlines()) == 4

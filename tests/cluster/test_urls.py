@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import gzip
 import http.server
 import importlib
 import os
@@ -10,13 +11,18 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import threading
 
 import pytest
 import warmpack
 from warmpack import _ranges
-from conftest import recipe, run_script
+from conftest import ROOT, recipe, run_script
 from small import run_small
+
+sys.path.append(str(ROOT / "tests" / "cli"))
+
+import images as by_hand  # noqa: E402
 
 
 class Ranges(http.server.SimpleHTTPRequestHandler):
@@ -111,6 +117,39 @@ def test_every_function_takes_a_url(s3, trees, home, tmp_path):
     assert warmpack.verify(archive="s3://bucket/every/foreign.zip")["summary"]["valid"] == 3
 
 
+def test_what_compares_joins_and_repairs_takes_urls_too(s3, trees, archives, home, tmp_path):
+    web = ["s3://bucket/more/%d.tgz" % number for number in range(2)]
+    for url, archive in zip(web, archives):
+        s3.upload_file(str(archive), "bucket", url[len("s3://bucket/"):])
+    assert warmpack.diff(web[0], web[0])["differences"] == []
+    assert "app/pkg/k.py" in {found["path"] for found in warmpack.diff(*web)["differences"]}
+
+    for number, cpu in enumerate(("x86-64-v2", "generic")):
+        tree = tmp_path / cpu / "app"
+        shutil.copytree(trees[0], tree, ignore=shutil.ignore_patterns("__pycache__"))
+        os.utime(tree / "pkg/k.py", ns=2 * (trees[0].joinpath("pkg/k.py").stat().st_mtime_ns,))
+        run_small(tree, home, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES="")
+        warmpack.create("s3://bucket/more/%s.tgz" % cpu, "app", directory=tree.parent)
+    made = warmpack.merge("s3://bucket/more/all.tgz", "s3://bucket/more/x86-64-v2.tgz",
+                          "s3://bucket/more/generic.tgz")
+    assert made["archive"] == "s3://bucket/more/all.tgz" and made["joined"] == 3
+    assert warmpack.verify(archive=made["archive"])["summary"] == {"total": 3, "valid": 3}
+
+    warmpack.extract(web[0], tmp_path / "opt")
+    (manifest,) = (tmp_path / "opt/app/.warmpack").glob("*/manifest.jsonl")
+    s3.upload_file(str(manifest), "bucket", "more/manifest.jsonl")
+    shutil.rmtree(tmp_path / "opt/app/.warmpack")
+    os.utime(tmp_path / "opt/app/pkg/k.py", (1, 1))
+    assert warmpack.restore(tmp_path / "opt", manifest="s3://bucket/more/manifest.jsonl")["times"]
+    assert run_small(tmp_path / "opt" / "app", home) == (3, 0)
+
+    warmed = warmpack.warm("s3://bucket/more/warmed.tgz", "app", directory=trees[1].parent,
+                           command=[sys.executable, "-c", "import pkg.k"],
+                           env={**os.environ, "PYTHONPATH": str(trees[1])})
+    assert warmed["archive"] == "s3://bucket/more/warmed.tgz" and warmed["written"]
+    assert warmpack.verify(archive=warmed["archive"])["summary"] == {"total": 3, "valid": 3}
+
+
 def activated(url, place, *also):
     code = ("import warmpack, sys\n"
             "for url in sys.argv[2:]: done = warmpack.activate(url, sys.argv[1])\n"
@@ -141,27 +180,135 @@ def test_what_has_not_changed_is_fetched_once_where_the_store_tells(web, times, 
     assert not [p for p in tmp_path.iterdir() if "fetched" in p.name]
 
 
+# ---- Layouts of images ------------------------------------------------------------------------
+
+def blobs(folder):
+    """From the smallest to the largest."""
+    return sorted((folder / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+
+
+@pytest.fixture
+def images(trees, monkeypatch, tmp_path):
+    """Two layouts: an image of 1 MiB that others made, and the first release upon it."""
+    noise = tarfile.TarInfo("noise")
+    noise.size = 1 << 20
+    packed = gzip.compress(noise.tobuf() + random.Random(1).randbytes(1 << 20) + bytes(1024))
+    monkeypatch.setattr(by_hand, "tar_of", lambda _: packed)
+    image = by_hand.image(tmp_path / "base")
+    by_hand.layout(tmp_path / "base", {**image, "annotations": {by_hand.REF: "it"}})
+    warmpack.create(tmp_path / "app.oci", "app", directory=trees[0].parent,
+                    base=str(tmp_path / "base:it"))
+    return tmp_path / "base", tmp_path / "app.oci"
+
+
+def upload(s3, folder, key):
+    for path in folder.rglob("*"):
+        if path.is_file():
+            s3.upload_file(str(path), "bucket", key + "/" + path.relative_to(folder).as_posix())
+
+
+@pytest.mark.parametrize("where", ("s3", "web", "file"))
+def test_a_layout_that_is_a_directory_is_an_archive(where, s3, web, images, home, tmp_path):
+    """Of its layers the one that is warmpack's is fetched."""
+    app = images[1]
+    if where == "s3":
+        upload(s3, app, "layout/app.oci")
+    else:
+        shutil.copytree(app, web.folder / "app.oci")
+    url = {"s3": "s3://bucket/layout/", "web": web.url, "file": "file://%s/" % web.folder}[where]
+    assert warmpack.verify(archive=url + "app.oci")["summary"] == {"total": 3, "valid": 3}
+    done = warmpack.extract(url + "app.oci", tmp_path / "opt")
+    assert (done["lost"], run_small(tmp_path / "opt" / "app", home)) == (0, (3, 0))
+    layer, base = blobs(app)[-2:]
+    if where == "web":
+        assert web.fetched.count("/app.oci/blobs/sha256/" + layer.name) == 4  # two looks
+        assert sum(web.sent) < base.stat().st_size / 2
+
+
+@pytest.mark.parametrize("kind", ("directory", "tar"))
+def test_an_image_and_its_base_may_be_in_a_store(kind, s3, images, trees, home, tmp_path):
+    base, app = images
+    if kind == "tar":
+        subprocess.run(["tar", "-cf", tmp_path / "base.tar", "-C", base, "."], check=True)
+        s3.upload_file(str(tmp_path / "base.tar"), "bucket", "base-tar/base.oci.tar")
+        given, url = "s3://bucket/base-tar/base.oci.tar:it", "s3://bucket/made-tar/app.oci.tar"
+    else:
+        upload(s3, base, "base/base.oci")
+        given, url = "s3://bucket/base/base.oci:it", "s3://bucket/made/app.oci"
+    made = warmpack.create(url, "app", directory=trees[0].parent, base=given)
+    assert made["archive"] == url
+    assert warmpack.extract(url, tmp_path / "opt")["lost"] == 0
+    assert run_small(tmp_path / "opt" / "app", home) == (3, 0)
+    if kind == "directory":
+        listed = s3.list_objects_v2(Bucket="bucket", Prefix="made/app.oci/")["Contents"]
+        assert {item["Key"][len("made/app.oci/"):] for item in listed} == \
+            {path.relative_to(app).as_posix() for path in app.rglob("*") if path.is_file()}
+        with pytest.raises(warmpack.Error, match="made/app.oci: is there"):
+            warmpack.create(url, "app", directory=trees[0].parent)
+
+
+def test_a_layout_is_unpacked_again_when_its_index_changed(s3, images, trees, tmp_path):
+    upload(s3, images[1], "changing.oci")
+    place = tmp_path / "place"
+    assert activated("s3://bucket/changing.oci", place) == "42"
+    warmpack.create(tmp_path / "next.oci", "app", directory=trees[1].parent)
+    upload(s3, tmp_path / "next.oci", "changing.oci")
+    assert activated("s3://bucket/changing.oci", place) == "1042"
+    assert activated(str(images[1]), place) == "42"
+    shutil.copytree(tmp_path / "next.oci", images[1], dirs_exist_ok=True)  # names no file anew
+    assert activated(str(images[1]), place) == "1042"
+
+
+def test_what_is_wrong_with_a_layout_is_told_of_it(s3, tmp_path):
+    """A store that names blobs in a circle, or nothing that is one."""
+    digest = "sha256:" + 64 * "a"
+    for key, text in (("oci-layout", '{"imageLayoutVersion": "1.0.0"}'),
+                      ("blobs/sha256/" + 64 * "a", '{"manifests": [{"digest": "%s"}]}' % digest)):
+        s3.put_object(Bucket="bucket", Key="wrong.oci/" + key, Body=text.encode())
+    for text in ('{"manifests": [{"digest": "%s"}]}' % digest, "[1]", "{", '{"manifests": {}}',
+                 '{"manifests": [{"digest": "../../x"}, 1]}'):
+        s3.put_object(Bucket="bucket", Key="wrong.oci/index.json", Body=text.encode())
+        with pytest.raises(warmpack.Error, match="wrong.oci: ") as caught:
+            warmpack.extract("s3://bucket/wrong.oci", tmp_path / "opt")
+        assert caught.value.status == 2 and "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
 # ---- No more than is needed ------------------------------------------------------------------
 
-def make_large(folder, version):
-    """Twelve files that nothing compresses, of which one changes; small ones; and links."""
+SUFFIXES = (".tgz", ".tar.zst", ".tar", ".zip", ".egg", ".whl")
+
+
+def make_large(folder, version, small):
+    """Twelve files that nothing compresses, of which one changes; SMALL empty ones; and what
+    makes an egg or a wheel of them."""
+    for name in ("EGG-INFO/PKG-INFO", *("large-1.dist-info/" + name
+                                        for name in ("METADATA", "WHEEL", "RECORD"))):
+        path = folder / "app" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     for number in range(12):
         changes = version if number == 10 else 0
         path = folder / "app" / ("%02d.bin" % number)
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(random.Random(100 * number + changes).randbytes(1 << 20))
+    for number in range(small):
+        (folder / "app" / ("a%05d.py" % number)).touch()
     (folder / "app" / "k.py").write_text("x = %d\n" % version)
 
 
 @pytest.fixture
 def large(tmp_path):
     """large(".tgz"): the archives of two releases; `old` is the first, unpacked."""
-    def make(suffix):
+    def make(suffix, small=10):
         made = []
         for version in (1, 2):
-            make_large(tmp_path / str(version), version)
+            make_large(tmp_path / str(version), version, small)
             made.append(tmp_path / ("%d%s" % (version, suffix)))
-            warmpack.create(made[-1], "app", directory=tmp_path / str(version))
+            place = tmp_path / str(version) / "app"
+            if suffix in (".egg", ".whl"):
+                warmpack.create(made[-1], ".", directory=place)
+            else:
+                warmpack.create(made[-1], "app", directory=place.parent)
         warmpack.extract(made[0], tmp_path / "old")
         return made
     return make
@@ -169,33 +316,60 @@ def large(tmp_path):
 
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*")
-            if path.is_file() and ".warmpack" not in path.parts}
+            if path.is_file() and not {".warmpack", "warmpack"} & set(path.parts)}
 
 
-@pytest.mark.parametrize("suffix", (".tgz", ".tar.zst"))
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_an_earlier_tree_has_is_not_fetched(web, large, suffix, tmp_path):
     folder, url, fetched, _ = web
     archive = large(suffix)[1]
     shutil.copy(archive, folder / "app.bin")
     done = warmpack.extract(url + "app.bin", tmp_path / "new", from_tree=tmp_path / "old")
-    assert done["reused"] == 11 and len(fetched) > 2
+    assert done["reused"] >= 11 and len(fetched) > 2
     assert sum(web.sent) < archive.stat().st_size / 2
-    assert contents(tmp_path / "new") == contents(tmp_path / "2")
+    warmpack.extract(archive, tmp_path / "whole")
+    assert contents(tmp_path / "new") == contents(tmp_path / "whole")
 
 
-def test_no_more_is_fetched_of_what_is_unpacked_already(web, large, tmp_path):
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_manifest_of_any_size_is_found(web, large, suffix, monkeypatch, tmp_path):
+    """Of more bytes than are fetched at once from the end."""
+    archive = large(suffix, 300)[1]
+    shutil.copy(archive, web.folder / "app.bin")
+    monkeypatch.setattr(_ranges, "_END", 1 << 12)
+    monkeypatch.setattr(_ranges, "fetched", None)  # all of it
+    done = warmpack.extract(web.url + "app.bin", tmp_path / "new", from_tree=tmp_path / "old")
+    assert done["reused"] >= 11
+    assert sum(web.sent) < archive.stat().st_size / 2
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_no_more_is_fetched_of_what_is_unpacked_already(web, large, suffix, tmp_path):
     """Though nothing of this archive was kept but the tree."""
-    archive = large(".tgz")[0]
-    shutil.copy(archive, web.folder / "app.tgz")
-    done = warmpack.extract(web.url + "app.tgz", tmp_path / "old", if_needed=True)
+    archive = large(suffix)[0]
+    shutil.copy(archive, web.folder / "app.bin")
+    done = warmpack.extract(web.url + "app.bin", tmp_path / "old", if_needed=True)
     assert done["unchanged"] and sum(web.sent) < 1 << 20
 
 
-def test_a_store_is_asked_for_the_parts(s3, large, monkeypatch, tmp_path):
-    s3.upload_file(str(large(".tgz")[1]), "bucket", "large/app.tgz")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_store_is_asked_for_the_parts(s3, large, suffix, monkeypatch, tmp_path):
+    archive = large(suffix)[1]
+    s3.upload_file(str(archive), "bucket", "large/app.bin")
+    filesystem = importlib.import_module("fsspec").filesystem("s3")  # the one that is kept
+    parts, fetch = [], filesystem.cat_file
+
+    def counted(*words, **named):
+        parts.append(fetch(*words, **named))
+        return parts[-1]
+
+    monkeypatch.setattr(filesystem, "cat_file", counted)
     monkeypatch.setattr(_ranges, "fetched", None)  # all of it
-    warmpack.extract("s3://bucket/large/app.tgz", tmp_path / "old", replace=True)
-    assert contents(tmp_path / "old") == contents(tmp_path / "2")
+    done = warmpack.extract("s3://bucket/large/app.bin", tmp_path / "new",
+                            from_tree=tmp_path / "old")
+    assert done["reused"] >= 11 and 1 << 20 < sum(map(len, parts)) < archive.stat().st_size / 2
+    warmpack.extract(archive, tmp_path / "whole")
+    assert contents(tmp_path / "new") == contents(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("size", ("12000000", None, 12e6))
@@ -209,16 +383,17 @@ def test_all_is_fetched_where_a_store_gives_no_number_for_the_size(large, size, 
     assert contents(tmp_path / "new") == contents(tmp_path / "2")
 
 
+@pytest.mark.parametrize("suffix", (".tgz", ".tar", ".zip"))
 @pytest.mark.parametrize("web", (Ranges, Whole), indirect=True, ids=("ranges", "whole"))
-def test_all_is_fetched_where_parts_are_not_enough(web, large, tmp_path):
+def test_all_is_fetched_where_parts_are_not_enough(web, large, suffix, tmp_path):
     """A file of the earlier tree has changed; a server gives no parts."""
-    shutil.copy(large(".tgz")[1], web.folder / "app.tgz")
+    shutil.copy(large(suffix)[1], web.folder / "app.bin")
     changed = tmp_path / "old/app/00.bin"
     changed.write_bytes(changed.read_bytes()[::-1])
-    done = warmpack.extract(web.url + "app.tgz", tmp_path / "new", from_tree=tmp_path / "old")
+    done = warmpack.extract(web.url + "app.bin", tmp_path / "new", from_tree=tmp_path / "old")
     assert done["reused"] == 10
     assert contents(tmp_path / "new") == contents(tmp_path / "2")
-    assert max(web.sent) == (web.folder / "app.tgz").stat().st_size
+    assert max(web.sent) == (web.folder / "app.bin").stat().st_size
 
 
 def test_activate_fetches_what_has_changed(web, large, tmp_path):

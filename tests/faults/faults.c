@@ -3,7 +3,7 @@
  * below; "changing" is all of those that change something, "every" all. FAULT_ALLOCATION=N: the
  * N-th allocation fails. FAULT_OUT: a file that gets a word when it has happened: "happened", or
  * "foreign" where that was in a function of another library which is known to crash then. Where
- * FAULT_N is 0 it gets the number of calls, when the program ends. */
+ * FAULT_N or FAULT_ALLOCATION is 0 it gets their number, when the program ends. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -24,7 +24,7 @@
 
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
 
-static long calls, wanted, allocations, allocation;
+static long calls, wanted, allocations, allocation = -1;
 static int error, kills, out = -1;
 static const char *kinds;
 static __thread int foreign;
@@ -50,7 +50,7 @@ __attribute__((constructor)) static void begin(void)
         out =
             (int)raw(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666, 0, 0);
     wanted = (text = getenv("FAULT_N")) ? atol(text) : 0;
-    allocation = (text = getenv("FAULT_ALLOCATION")) ? atol(text) : 0;
+    allocation = (text = getenv("FAULT_ALLOCATION")) ? atol(text) : -1;
     unsetenv("LD_PRELOAD"); /* programs that this one starts are not meant */
 }
 
@@ -74,8 +74,9 @@ __attribute__((destructor)) static void end(void)
 {
     char text[32];
 
-    if (kinds && !wanted)
-        raw(SYS_write, out, (long)text, snprintf(text, sizeof text, "%ld", calls), 0, 0, 0);
+    if (kinds ? !wanted : !allocation)
+        raw(SYS_write, out, (long)text,
+            snprintf(text, sizeof text, "%ld", kinds ? calls : allocations), 0, 0, 0);
 }
 
 static int fails(const char *kind, int changes)
@@ -92,7 +93,7 @@ static int fails(const char *kind, int changes)
 
 static int is_out(void)
 {
-    if (!allocation || __atomic_add_fetch(&allocations, 1, __ATOMIC_SEQ_CST) != allocation)
+    if (allocation < 0 || __atomic_add_fetch(&allocations, 1, __ATOMIC_SEQ_CST) != allocation)
         return 0;
     note();
     errno = ENOMEM;

@@ -1,5 +1,5 @@
 """One short job of every verb that reads or writes a tree or an archive, and what it works on: the
-campaigns of faults run each of them to every one of its calls."""
+campaigns of faults run each of them to every one of its calls and of its allocations."""
 
 import json
 import os
@@ -11,14 +11,21 @@ from indexes import make_index
 
 PYTHON = os.environ.get("WARMPACK_TEST_PYTHON", "/usr/bin/python3")
 ONE = ("--threads", "1")
+SIGN = ("--sign", "key.pem")
+TRUST = ("--trust", "keys")
 JOBS = {
     "create": ("create", "-f", "x.tgz", "-C", "s", "app", *ONE),
     "create a zip": ("create", "-f", "x.zip", "-C", "s", "app", *ONE),
     "create a tar.zst": ("create", "-f", "x.tar.zst", "-C", "s", "app", *ONE),
     "create --caches-only": ("create", "--caches-only", "-f", "x.tgz", "-C", "s", "app", *ONE),
     "create --sync": ("create", "--sync", "-f", "x.tgz", "-C", "s", "app", *ONE),
+    "create --sign": ("create", "-f", "x.tgz", *SIGN, "-C", "s", "app", *ONE),
+    "create an image": ("create", "-f", "x.oci.tar", "-C", "s", "app", *ONE),
+    "create an image on a base": ("create", "--sync", "-f", "out", "--format", "oci", "--base",
+                                  "base.oci", "-C", "s", "app", *ONE),
     "extract": ("extract", "-f", "a.tgz", "-C", "out", *ONE),
     "extract a zip": ("extract", "-f", "a.zip", "-C", "out", *ONE),
+    "extract an image": ("extract", "-f", "base.oci", "-C", "out", *ONE),
     "extract --from": ("extract", "-f", "a.tgz", "-C", "out", "--from", "tree", *ONE),
     "extract a zip --from": ("extract", "-f", "a.zip", "-C", "out", "--from", "tree", *ONE),
     "extract --sync": ("extract", "--sync", "-f", "a.tgz", "-C", "out", *ONE),
@@ -31,25 +38,46 @@ JOBS = {
     "extract --caches-only": ("extract", "--caches-only", "-f", "a.tgz", "-C", "s2", *ONE),
     "extract --retarget": ("extract", "-f", "a.tgz", "-C", "out", "--retarget=probe.json", *ONE),
     "extract to stdout": ("extract", "-Of", "a.tgz", *ONE),
+    "extract --trust": ("extract", "-f", "signed.tgz", "-C", "out", *TRUST, *ONE),
+    "extract --from --trust": ("extract", "-f", "signed.tgz", "-C", "out", "--from", "tree", *TRUST,
+                               *ONE),
+    "extract --caches-only --trust": ("extract", "--caches-only", "-f", "signed.tgz", "-C", "s2",
+                                      *TRUST, *ONE),
     "restore": ("restore", "raw2", *ONE),
     "restore --restamp": ("restore", "--restamp", "always", "raw2", *ONE),
     "restore into a cache root": ("restore", "raw2", "--cache-dir", "cd", *ONE),
+    "restore --trust": ("restore", "signed2", *TRUST, *ONE),
     "verify": ("verify", "tree", *ONE),
     "verify an archive": ("verify", "-f", "a.tgz", *ONE),
     "verify --fix": ("verify", "--fix", "raw2", *ONE),
+    "verify --trust": ("verify", "signed", *TRUST, *ONE),
+    "verify an archive --trust": ("verify", "-f", "signed.tgz", *TRUST, *ONE),
     "list": ("list", "-vf", "a.tgz"),
+    "list an image": ("list", "-f", "base.oci", *ONE),
     "inspect": ("inspect", "tree"),
-    "diff": ("diff", "a.tgz", "tree", *ONE),
+    "diff": ("diff", "a.tgz", "other.tgz", *ONE),
+    "diff with a tree": ("diff", "a.tgz", "tree", *ONE),
     "amend": ("amend", "-f", "plain.tgz", "-o", "y.tgz", "--source", "s", *ONE),
     "amend a wheel": ("amend", "-f", "plain.whl", "-o", "y.whl", "--source", "s", *ONE),
+    "amend --sign": ("amend", "-f", "plain.tgz", "-o", "y.tgz", "--source", "s", *SIGN, *ONE),
     "merge": ("merge", "-o", "m.tgz", "a.tgz", "other.tgz", *ONE),
+    "merge a tree": ("merge", "-o", "m.tgz", "a.tgz", "elsewhere", *ONE),
+    "merge --sign": ("merge", "-o", "m.tgz", "a.tgz", "other.tgz", *SIGN, *ONE),
     "seal": ("seal", "s2", *ONE),
+    "seal --sign": ("seal", "s2", *SIGN, *ONE),
+    "seal over another": ("seal", "older2", *ONE),
+    "seal again": ("seal", "sealed2", "--cache-dir", "roots", *ONE),
+    "create from a seal": ("create", "-f", "x.tgz", "-C", "sealed", ".", *ONE),
+    "merge a signed tree": ("merge", "-o", "m.tgz", "other.tgz", "signed", *ONE),
     "retarget": ("retarget", "tree2", "--for", "probe.json", *ONE),
     "retarget --undo": ("retarget", "--undo", "aimed2", *ONE),
     "warm": ("warm", "-f", "w.tgz", "-C", "bare", "app", *ONE, "--", PYTHON, "-m", "app.smoke"),
     "env": ("env", "tree"),
     "path": ("path", "a.tgz"),
+    "explain": ("explain", "/bin/true"),
 }
+USUAL = {"extract -k": 2, "diff": 1}  # what they end with: files are kept, there are differences
+SLOW = {"warm": 10}  # jobs that take seconds: so many tries, and in a campaign alone
 
 TRIPLE = "x86_64-pc-linux-gnu"
 PROBE = {"format": "warmpack-probe", "version": 1, "python": "3.11", "numba": "0.56.4",
@@ -86,7 +114,7 @@ def prepare(warmpack, base):
     (bare / "smoke.py").write_text("from app import k\nassert k.f(1) == 2\n")
     make_index(source)
     source.with_name("l.py").symlink_to("k.py")
-    for name in "a.tgz", "a.zip":
+    for name in "a.tgz", "a.zip", "base.oci":
         warmpack.ok("create", "-qf", name, "-C", "s", "app")
     copy(base / "s", base / "elsewhere")
     make_index(base / "elsewhere" / "app" / "k.py", cpu="x86-64-v2", features="")
@@ -99,6 +127,15 @@ def prepare(warmpack, base):
     for words in ("xzmf", "a.tgz", "-C", "raw"), ("czf", "plain.tgz", "-C", "s", "app"):
         subprocess.run(["tar", *words], cwd=base, check=True)
     zipped(base / "plain.whl", base / "s")
+    (base / "keys").mkdir()
+    for words in (("genpkey", "-algorithm", "ed25519", "-out", "key.pem"),
+                  ("pkey", "-in", "key.pem", "-pubout", "-out", "keys/pub.pem")):
+        subprocess.run(["openssl", *words], cwd=base, check=True)
+    warmpack.ok("create", "-qf", "signed.tgz", *SIGN, "-C", "s", "app")
+    warmpack.ok("extract", "-qf", "signed.tgz", "-C", "signed")
+    copy(base / "bare", base / "sealed")
+    make_index(base / "sealed" / "app" / "k.py", base / "roots")
+    warmpack.ok("seal", "-q", "sealed", "--cache-dir", "roots", *SIGN)
     copy(base / "tree", base / "older")
     copy(base / "tree", base / "gaps")
     (base / "older" / "app" / "k.py").write_text("x = 0\n")

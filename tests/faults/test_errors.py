@@ -261,3 +261,17 @@ def test_a_place_of_manifests_that_cannot_be_read_is_not_one_without(warmpack, v
         assert names(place) == before
     finally:
         trees.remove_tree(place)
+
+
+def test_an_image_whose_names_cannot_be_listed_is_not_said_to_be_on_the_disk(warmpack, faulty,
+                                                                              packed, tmp_path):
+    """The last directories that --sync lists are those of the image."""
+    words = "create", "--sync", "-qf", "x.oci", "-C", "s", "app", "--threads", "1"
+    faulty(*words, calls=",readdir,", n=0)
+    last = int((tmp_path / "happened").read_text())
+    for n in last, last - 1:
+        shutil.rmtree(tmp_path / "x.oci", ignore_errors=True)
+        r, happened = faulty(*words, calls=",readdir,", n=n, errno=errno.EIO)
+        assert happened and r.returncode == 2
+        assert b"x.oci: cannot be written to the disk: Input/output error" in r.stderr
+        assert not (tmp_path / "x.oci").exists()

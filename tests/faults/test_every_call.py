@@ -6,6 +6,7 @@ A part of the calls is tried here, a different one for each job and errno; with
 WARMPACK_EVERY_CALL=1, as tests/run.sh --attack sets it, each."""
 
 import errno
+import json
 import os
 import re
 import signal
@@ -15,11 +16,10 @@ import subprocess
 import pytest
 from trees import BINARY, look
 
-from jobs import JOBS, prepare
+from jobs import JOBS, SLOW, USUAL, prepare
 
 EVERY = os.environ.get("WARMPACK_EVERY_CALL") == "1"
 TRIES = 6  # of a job and a fault, else
-SLOW = {"warm": 10}  # jobs that take seconds: so many tries, and in a campaign alone
 ERRORS = [errno.EIO, errno.ENOSPC, errno.EMFILE, errno.ENOMEM, errno.EACCES, errno.EROFS]
 NAMES = [name for name in JOBS if EVERY or name not in SLOW]
 APART = {b"home", b"happened"}  # what belongs to the test
@@ -30,6 +30,15 @@ WARMED = b"w.tgz"  # that warm writes
 def undo(warmpack, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "bare"))  # of the command that warms
     return prepare(warmpack, tmp_path)
+
+
+def what_was_done(text):
+    """The lines of a state.jsonl without when its files were made, which is known or not."""
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        for member in ("since", "until", "witness", "inode"):
+            line.pop(member, None)
+    return [line for i, line in enumerate(lines) if line not in lines[:i]]
 
 
 def seen(base):
@@ -46,12 +55,15 @@ def seen(base):
                                capture_output=True, check=False)
             kept["content"] = r.returncode, r.stderr
             del kept["size"]
+        if path.endswith(b"/state.jsonl"):
+            kept["content"] = what_was_done((base / os.fsdecode(path)).read_text())
+            del kept["size"]
         found[path] = kept
     return found
 
 
 # Staging, locks, and files that have not yet taken the place of others.
-TEMPORARY = re.compile(rb"(^|/)(\.warmpack-|\.warmpack\.(lock|new)|\.[xymw]\.[a-z.]+\.[0-9a-f]{16}$)")
+TEMPORARY = re.compile(rb"(^|/)(\.warmpack-|\.warmpack\.(lock|new)|\.([xymw]\.[a-z.]+|out)\.[0-9a-f]{16}(/|$))")
 
 
 def temporary(found):
@@ -70,9 +82,9 @@ def without_new_directories(now, before):
             if path in before or not stat.S_ISDIR(entry["type"])}
 
 
-def numbers(job, last, salt):
-    """Which of LAST calls are tried."""
-    tries = SLOW.get(job) if EVERY else TRIES
+def numbers(job, last, salt, most=None):
+    """Which of LAST calls are tried: MOST, if any, or all in a campaign."""
+    tries = SLOW.get(job, most) if EVERY else TRIES
     if tries is None or tries >= last:
         return range(1, last + 1)
     step = last / tries
@@ -93,8 +105,9 @@ class Job:
             self.between = seen(base)
         undo(name)
         self.before = seen(base)
-        self.usual = warmpack(*self.words).returncode
-        assert self.usual == (2 if name == "extract -k" else 0)  # files are kept
+        done = warmpack(*self.words)
+        self.usual, self.answer = done.returncode, done.stdout
+        assert self.usual == USUAL.get(name, 0)
         self.after = seen(base)
         assert not temporary(self.after)
 
@@ -110,6 +123,8 @@ class Job:
 
     def check_next_run(self, n):
         """It completes what was left, or does it all anew."""
+        if "oci" in self.words:  # an image takes the place of no other one
+            self.undo(self.name)
         again = self.warmpack(*self.words)
         now, after = seen(self.base), self.after
         if self.name == "verify --fix":  # does not record again what is removed already
@@ -160,13 +175,33 @@ def test_a_call_that_fails_changes_nothing_or_is_told(make, name, error):
         found = seen(job.base)
         now = {path: found[path] for path in found.keys() - set(temporary(found))}
         said = [line for line in r.stderr.splitlines() if line.startswith(b"warmpack: ")]
+        # An answer that differs says why.
+        told = said or any(word in r.stdout + r.stderr
+                           for word in (b"unreadable", b"restamped", os.strerror(error).encode()))
         assert r.returncode in (0, 1, 2), (n, r)
-        if r.returncode == job.usual and now == job.after:
+        if r.returncode == job.usual and now == job.after and r.stdout == job.answer:
             pass
         elif r.returncode == 2:
             assert said, (n, r)
             assert without_new_directories(now, job.before) == job.before or any(
                 STAYS.search(line) for line in said), (n, r, differing(now, job.before))
-        elif r.returncode == job.usual:
-            assert said or b"restamped" in r.stderr, (n, r, differing(now, job.after))
+        else:
+            assert told, (n, r, job.answer, differing(now, job.after))
         job.check_next_run(n)
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.EACCES], ids=errno.errorcode.get)
+@pytest.mark.parametrize("name", ["extract with a cache root", "extract --replace", "extract -k",
+                                  "extract --caches-only", "restore into a cache root",
+                                  "seal over another", "verify --fix", "retarget"])
+def test_a_call_that_fails_while_a_kill_is_made_good_loses_nothing(make, name, error):
+    job = make(name)
+    for k in numbers(name, job.count(",changing,"), "killed", 20):
+        def run(**fault):
+            job.try_call(",changing,", k, kill=1)
+            return job.faulty(*job.words, calls=",every,", **fault)
+
+        run(n=0)
+        for n in numbers(name, int((job.base / "happened").read_text()), error + k, 30):
+            run(n=n, errno=error)
+            job.check_next_run((k, n))

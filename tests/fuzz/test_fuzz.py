@@ -13,7 +13,8 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent.parent / "build-fuzz"
-TARGETS = ("pickle", "index", "rewrite", "data", "imports", "manifest", "tar", "zip")
+TARGETS = ("pickle", "index", "rewrite", "data", "imports", "manifest", "tar", "zip",
+           "oci")
 SECONDS = int(os.environ.get("WARMPACK_FUZZ_SECONDS", "120")) // len(TARGETS)
 
 

@@ -406,3 +406,32 @@ def test_a_hostile_state_of_earlier_times_stays_harmless(arena, ours, packed):
         state.symlink_to("/etc/passwd")
         arena.run.ok("extract", "--if-needed", "-f", path, "-C", arena.out)
         assert state.read_bytes().startswith(b"{") and not state.is_symlink()
+
+
+# What a line of an index may say, and what verify tells of it without reading the index. None: the
+# line has no such member, as where another program wrote it.
+SAID = {
+    "no-status": ({"status": "of-later", "valid": False}, "suspect", "though its stamp fits"),
+    "stale": ({"status": None, "stamp": {"kind": "mtime", "mtime": 1.5, "size": 6}},
+              "stale", "was stale"),
+    "no-stamp": ({"status": None, "stamp": None, "valid": False}, "corrupt", "could not be read"),
+    "no-source": ({"status": None, "source": "app/pkg/gone.py"},
+                  "source-missing", "not in the archive"),
+    "reason": ({"status": "stale", "valid": False, "reason": "a\\b\nc"}, "stale", "a\\\\b\\nc"),
+    "no-reason": ({"status": "stale", "valid": False, "reason": None}, "stale", "was not valid"),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_what_a_line_says_of_an_index_is_told_at_once(arena, ours, name):
+    (line,) = [x for x in ours.lines if "index" in x]
+    changed, status, reason = SAID[name]
+    line.update(changed)
+    for member in [m for m, value in line.items() if value is None]:
+        del line[member]
+    front = ours.mark + ours.entries()
+    path = arena.archive(front + ours.manifest() + END + pointer(len(front)))
+    said = arena.run("verify", "-f", path)
+    assert said.returncode == 1, said
+    (told,) = said.stdout.decode().splitlines()
+    assert told.startswith(status + "  ") and reason in told

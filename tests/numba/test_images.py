@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
-from harness import environment, remove_tree, warmpack
+import harness
+from harness import NOBODY, environment, remove_tree, warmpack
 from in_place import RESULTS, reader, run_in_place
 from small import run_small, write_small
 
@@ -89,3 +91,62 @@ def test_extracted_it_needs_no_locator(image, here, me):
     warmpack("extract", "-f", image, "-C", here / "opt", home=here)
     run = run_in_place(Path(here / "opt" / "app"), me, locator=False)
     assert (run.loads, run.saves) == (SAVED, 0), run.said
+
+
+@pytest.fixture
+def podman(image):
+    """podman(WORD...): what it says, with the image in a storage of its own, which is forgotten."""
+    if os.geteuid() != 0 or not shutil.which("podman"):
+        pytest.skip("needs root and podman")
+    place = Path(tempfile.mkdtemp(prefix="podman-"))  # in a name of ASCII alone
+    storage = place / "storage.conf"
+    storage.write_text('[storage]\ndriver = "vfs"\nrunroot = "%s"\ngraphroot = "%s"\n'
+                       % (place / "run", place / "graph"))
+
+    def run(*words, check=True):
+        # runc, where it is, can do with the cgroups of any kernel.
+        runtime = ["--runtime", "runc"] if shutil.which("runc") else []
+        done = subprocess.run(["podman", "--cgroup-manager=cgroupfs", *runtime, *map(str, words)],
+                              cwd=image.parent, env=environment(place, CONTAINERS_STORAGE_CONF=storage), text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        assert done.returncode == 0 or not check, done.stderr
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    run("pull", "--quiet", "oci:%s:latest" % image.name)
+    run.place = place
+    yield run
+    run("image", "unmount", "--all")
+    shutil.rmtree(place)
+
+
+def test_it_loads_where_podman_mounts_it(podman, me):
+    (name,) = podman("images", "--quiet").split()
+    root = Path(podman("image", "mount", name)) / "app"
+    before = sorted(root.rglob("*"))
+    run = run_in_place(root, me)
+    assert (run.loads, run.saves) == (SAVED, 0), run.said
+    assert sorted(root.rglob("*")) == before
+
+
+def test_it_loads_as_a_volume_of_a_container(podman):
+    """The container has this machine's Python, and nothing of warmpack but what the volume has."""
+    root = podman.place / "rootfs"
+    for name in ("usr", "etc", "proc", "dev", "sys", "tmp", "srv"):
+        (root / name).mkdir(parents=True)
+    (root / "tmp").chmod(0o1777)
+    for name in ("bin", "lib", "lib64"):
+        (root / name).symlink_to("usr/" + name)
+    (name,) = podman("images", "--quiet").split()
+    limits = ["--ulimit=nofile=1000:1000", "--ulimit=nproc=1000:1000"]
+    container = ["run", "--rm", "--network=none", *limits, "--user=%d" % NOBODY,
+                 "--volume=/usr:/usr:ro", "--volume=/etc:/etc:ro",
+                 "--mount=type=image,source=%s,destination=/srv" % name]
+    if podman(*container, "--rootfs", root, "/usr/bin/true", check=False) is None:
+        pytest.skip("needs podman, and a machine where it runs containers")
+    variables = {"HOME": "/tmp", "NUMBA_DEBUG_CACHE": 1, "NUMBA_NUM_THREADS": 1,
+                 "PYTHONPATH": "/srv/app:/srv/app/.warmpack/python"}
+    said = podman(*container, *("--env=%s=%s" % item for item in variables.items()),
+                  "--rootfs", root, "/usr/bin/python3", "-B", "-c",
+                  "import warmpack.locator; warmpack.locator.install()\n" + RESULTS)
+    assert len(harness.LOADED.findall(said)) == SAVED and not harness.SAVED.findall(said), said
+    assert "RESULTS [3, 204.0]" in said

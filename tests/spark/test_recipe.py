@@ -70,3 +70,18 @@ def test_the_recipe_for_spark_runs_as_it_stands(worked_in, home, tmp_path, mount
     work = tmp_path / "said" / "work" if mounted == "noexec" else place / "work"
     said = "".join(p.read_text() for p in work.glob("*/*/std*"))
     assert "[cache] data loaded" in said and "[cache] data saved" not in said
+
+
+def test_the_line_for_one_cpu_runs_after_the_recipe(worked_in):
+    """Where its caches lie."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"`(SparkConf\(\)\.setAll\(warmpack\.spark\.conf\(.*?\))`", text, re.S)
+    code = ("import warmpack, warmpack.spark\n"
+            "from pyspark import SparkConf\n"
+            "print(dict(%s.getAll())['spark.executorEnv.NUMBA_CPU_NAME'])" % line)
+    env = dict(os.environ, PYTHONPATH=str(Path(warmpack.__file__).parents[1]))
+    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=worked_in, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (index, *_) = warmpack.inspect(worked_in / "caches")["indexes"]
+    assert done.stdout.split() == [index["overloads"][0]["cpu"]]

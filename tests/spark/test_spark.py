@@ -1,5 +1,6 @@
 """An application arrives warm on every executor, whatever happens to executors."""
 
+import inspect
 import os
 import platform
 import shutil
@@ -111,9 +112,11 @@ def test_an_updated_archive_has_a_new_name_and_old_handles_keep_the_old(sc, smal
     new = warmpack.spark.add_app(sc, tree)
     assert new.name == tiny.name and repr(new) != repr(tiny)
 
-    (report,) = on_executors(sc, new.wrap(jobs.reporting(jobs.run_small())), 1)
-    assert (report["loads"], report["saves"]) == (3, 0) and report["result"][1] == 1042
-    assert report["new"], "the modules of the first are not taken for its own"
+    reports = on_executors(sc, new.wrap(jobs.reporting(jobs.run_small())))
+    assert len({report["executor"] for report in reports}) == 2
+    for report in reports:
+        assert (report["loads"], report["saves"]) == (3, 0) and report["result"][1] == 1042
+        assert report["new"], "the modules of the first are not taken for its own"
     assert_small_was_loaded(on_executors(sc, tiny.wrap(jobs.reporting(jobs.run_small())), 1))
 
 
@@ -240,7 +243,15 @@ def test_executors_of_any_cpu_load_with_no_settings(sc, home, tmp_path):
     assert left._retarget is False
 
 
-def test_settings_for_executors_are_those_that_the_caches_need(small, warm):
+def test_conf_takes_what_add_app_takes():
+    of_add_app = dict(inspect.signature(warmpack.spark.add_app).parameters)
+    of_conf = dict(inspect.signature(warmpack.spark.conf).parameters)
+    assert set(of_add_app) - {"spark", "source"} == set(of_conf) - {"sources", "numba_cache_dir"}
+    for name in set(of_add_app) - {"spark", "source"}:
+        assert of_add_app[name] == of_conf[name]
+
+
+def test_settings_for_executors_are_those_that_the_caches_need(small, warm, tmp_path):
     settings = warmpack.spark.conf(small, numba_cache_dir="/var/cache/numba")
     needed = warmpack.env(small)
     assert settings == {
@@ -252,6 +263,9 @@ def test_settings_for_executors_are_those_that_the_caches_need(small, warm):
     # The same arguments as add_app, where caches lie outside of the tree.
     del settings["spark.executorEnv.NUMBA_CACHE_DIR"]
     assert warmpack.spark.conf(warm["tree"], cache_dir=warm["caches"], paths=("",)) == settings
+    archive = tmp_path / "small.tgz"
+    warmpack.create(archive, small.name, directory=small.parent)
+    assert warmpack.spark.conf(archive) == settings
 
 
 def test_an_accumulator_sums_what_all_tasks_loaded_and_compiled(sc, tiny):

@@ -91,7 +91,7 @@ def closures(edges):
 
 def by_library(command, paths):
     done = subprocess.run(
-        command,
+        [*imports_by_ast.EMULATOR, *command],
         input="".join(p + "\n" for p in paths),
         stdout=subprocess.PIPE,
         text=True,

@@ -8,12 +8,15 @@ find more than ast, in few files; never fewer, never on another line.
 
 import ast
 import json
+import os
 import subprocess
 import sys
 import warnings
 import zlib
 from pathlib import Path
 
+# What runs programs that were compiled for another processor.
+EMULATOR = os.environ.get("EMULATOR", "").split()
 FOLDERS = ("/usr/lib/python3/dist-packages", "/usr/lib/python3.%d" % sys.version_info[1])
 
 
@@ -49,7 +52,10 @@ def by_ast(source):
 def by_scanner(show_imports, paths):
     """What the scanner finds in each file: its statements, and whether it calls it dynamic."""
     done = subprocess.run(
-        [show_imports], input="".join(p + "\n" for p in paths), stdout=subprocess.PIPE, text=True
+        [*EMULATOR, show_imports],
+        input="".join(p + "\n" for p in paths),
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert done.returncode == 0
     for line in done.stdout.splitlines():

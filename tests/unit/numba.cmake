@@ -26,6 +26,8 @@ add_test(NAME imports_by_ast COMMAND /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_
                                      $<TARGET_FILE:show_imports> 5)
 add_test(NAME depends_by_ast COMMAND /usr/bin/python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/depends_by_ast.py
                                      $<TARGET_FILE:show_depends> $<TARGET_FILE:show_imports>)
+set_tests_properties(imports_by_ast depends_by_ast PROPERTIES
+                     ENVIRONMENT "EMULATOR=${CMAKE_CROSSCOMPILING_EMULATOR}")
 
 # The same tests as they run on other processors: see lib/numba/source_text.c.
 set(imports_sources imports imports_dynamic imports_encoding source_text)

@@ -86,6 +86,38 @@ static void test_an_empty_prefix_is_not_taken_for_the_end(void **state)
     buf_free(&all);
 }
 
+/* Small gaps, which lie in what has been read, and large ones, two side by side and at the end. */
+static void test_what_is_left_out_of_a_file_is_stepped_over(void **state)
+{
+    static const struct source_gap gaps[] = {
+        {10, 20, 10},        {21, 300000, 0},      {300000, 300001, 0},
+        {700000, 700512, 0}, {999000, 1000000, 0},
+    };
+    const size_t size = 1000000, count = sizeof gaps / sizeof *gaps;
+    unsigned char *bytes = malloc(size);
+    struct source *s;
+    const void *data;
+    size_t at = 0;
+    ssize_t n;
+
+    (void)state;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (unsigned char)(i * 31 >> 3);
+    assert_int_equal(source_file(&s, file_of(bytes, size), "f", NULL), 0);
+    assert_int_equal(s->leave_out(s, gaps, count), 0);
+    while ((n = source_pull(s, &data, NULL)) > 0) {
+        for (size_t i = 0; i < count; i++)
+            assert_true(at + s->gap + (size_t)n <= gaps[i].at || at + s->gap >= gaps[i].end);
+        at += s->gap;
+        assert_memory_equal(data, bytes + at, (size_t)n);
+        at += (size_t)n;
+    }
+    assert_int_equal(n, 0);
+    assert_int_equal(at + s->gap, size);
+    source_free(s);
+    free(bytes);
+}
+
 static void test_a_failing_read_names_the_file(void **state)
 {
     struct wp_error err = {0};
@@ -106,6 +138,7 @@ int main(void)
         cmocka_unit_test(test_a_file_is_given_from_where_it_stands_to_its_end),
         cmocka_unit_test(test_what_was_looked_at_comes_first_again),
         cmocka_unit_test(test_an_empty_prefix_is_not_taken_for_the_end),
+        cmocka_unit_test(test_what_is_left_out_of_a_file_is_stepped_over),
         cmocka_unit_test(test_a_failing_read_names_the_file),
     };
     return cmocka_run_group_tests_name("source", tests, NULL, NULL);
