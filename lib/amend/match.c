@@ -20,7 +20,7 @@ bool amend_is_source(const struct entry *e)
 
 bool amend_is_zip(const struct entry *e)
 {
-    return e->type == ENTRY_FILE && zipped_is_zip(e->path);
+    return e->type == ENTRY_FILE && path_has_suffix(e->path, ".zip");
 }
 
 /* Sorted by digest. */

@@ -351,8 +351,7 @@ int amend_plan(struct pack *p, void *ctx, struct wp_error *err)
     int r;
 
     forget(a); /* a second attempt looks again */
-    walk_init(&p->walk);
-    p->walk.copies = p->o->format->no_hardlinks;
+    p->walk = (struct walk){.copies = p->o->format->no_hardlinks};
     r = amend_survey(a, err);
     if (r == 0)
         r = amend_match(a, err);

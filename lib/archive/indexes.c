@@ -66,23 +66,6 @@ static int keep_entry(struct archive_indexes *v, const struct entry *e, struct w
     return 0;
 }
 
-/* Adds the N zeros of a hole. */
-static int digest_hole(struct archive_reading *in, struct sha256 *sha, uint64_t n,
-                       struct wp_error *err)
-{
-    static const unsigned char zeros[64 << 10];
-    int r = 0;
-
-    while (n && r == 0) {
-        const size_t some = n < sizeof zeros ? (size_t)n : sizeof zeros;
-
-        sha256_add(sha, zeros, some);
-        n -= some;
-        r = context_check(in->a->context, err);
-    }
-    return r;
-}
-
 /* The digest of the current entry: of a source, what a stamp may hold. It stays unknown where the
  * holes are larger than any file that is looked at for its content. KEPT, if not NULL, gets the
  * content, as far as it has no holes. */
@@ -104,7 +87,7 @@ static int digest_content(struct archive_reading *in, struct entry *e, struct bu
             break;
         }
         holes += offset - end;
-        r = holes <= LARGEST_HOLES ? digest_hole(in, sha, offset - end, err) : 0;
+        r = holes <= LARGEST_HOLES ? archive_digest_hole(in, sha, offset - end, err) : 0;
         if (r < 0)
             break;
         sha256_add(sha, data, n);
@@ -116,7 +99,7 @@ static int digest_content(struct archive_reading *in, struct entry *e, struct bu
     }
     if (r == 0 && end < e->size) {
         holes += e->size - end;
-        r = holes <= LARGEST_HOLES ? digest_hole(in, sha, e->size - end, err) : 0;
+        r = holes <= LARGEST_HOLES ? archive_digest_hole(in, sha, e->size - end, err) : 0;
         end = e->size;
     }
     sha256_end(sha, e->sha256);
@@ -187,11 +170,6 @@ static int compare_named(const void *a, const void *b)
     return order ? order : (x->number > y->number) - (x->number < y->number);
 }
 
-static int compare_entries(const void *a, const void *b)
-{
-    return strcmp(((const struct entry *)a)->path, ((const struct entry *)b)->path);
-}
-
 static void drop_index(struct archive_index *index)
 {
     free(index->path);
@@ -199,22 +177,27 @@ static void drop_index(struct archive_index *index)
     *index = (struct archive_index){0};
 }
 
-static void sort_named(struct named *list, size_t count)
+/* Leaves in LIST those of whose name there is a later one. Their number. */
+static size_t find_earlier(struct named *list, size_t count)
 {
-    if (count)
-        qsort(list, count, sizeof *list, compare_named);
+    size_t earlier = 0;
+
+    array_sort(list, count, compare_named);
+    for (size_t i = 0; i + 1 < count; i++)
+        if (strcmp(list[i].path, list[i + 1].path) == 0)
+            list[earlier++] = list[i];
+    return earlier;
 }
 
 static void drop_earlier_entries(struct manifest *m, struct named *list)
 {
-    size_t kept = 0;
+    size_t kept = 0, earlier;
 
     for (size_t i = 0; i < m->entry_count; i++)
         list[i] = (struct named){m->entries[i].path, i};
-    sort_named(list, m->entry_count);
-    for (size_t i = 0; i + 1 < m->entry_count; i++)
-        if (strcmp(list[i].path, list[i + 1].path) == 0)
-            entry_clear(&m->entries[list[i].number]);
+    earlier = find_earlier(list, m->entry_count);
+    for (size_t i = 0; i < earlier; i++)
+        entry_clear(&m->entries[list[i].number]);
     for (size_t i = 0; i < m->entry_count; i++)
         if (m->entries[i].path)
             m->entries[kept++] = m->entries[i];
@@ -223,14 +206,13 @@ static void drop_earlier_entries(struct manifest *m, struct named *list)
 
 static void drop_earlier_indexes(struct archive_indexes *v, struct named *list)
 {
-    size_t kept = 0;
+    size_t kept = 0, earlier;
 
     for (size_t i = 0; i < v->count; i++)
         list[i] = (struct named){v->items[i].path, i};
-    sort_named(list, v->count);
-    for (size_t i = 0; i + 1 < v->count; i++)
-        if (strcmp(list[i].path, list[i + 1].path) == 0)
-            drop_index(&v->items[list[i].number]);
+    earlier = find_earlier(list, v->count);
+    for (size_t i = 0; i < earlier; i++)
+        drop_index(&v->items[list[i].number]);
     for (size_t i = 0; i < v->count; i++)
         if (v->items[i].path)
             v->items[kept++] = v->items[i];
@@ -248,8 +230,7 @@ static int resolve_names(struct archive_indexes *v, struct wp_error *err)
         return error_nomem(err);
     drop_earlier_indexes(v, list); /* each of them is an entry, too */
     drop_earlier_entries(m, list);
-    if (m->entry_count)
-        qsort(m->entries, m->entry_count, sizeof *m->entries, compare_entries);
+    array_sort(m->entries, m->entry_count, path_compare);
     return 0;
 }
 
@@ -346,8 +327,9 @@ static void take_records(struct manifest *m, struct manifest *recorded)
     *recorded = (struct manifest){0};
 }
 
-static int read_all(struct archive_indexes *out, struct wp_archive *a, enum archive_digests digests,
-                    const struct trust *trust, struct wp_error *err)
+int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a,
+                         enum archive_digests digests, const struct trust *trust,
+                         struct wp_error *err)
 {
     _cleanup_(archive_signed_clear) struct archive_signed s = {.trust = trust};
     struct archive_reading in = {.a = a};
@@ -368,18 +350,6 @@ static int read_all(struct archive_indexes *out, struct wp_archive *a, enum arch
         take_records(&out->m, &recorded);
     manifest_clear(&recorded);
     return r;
-}
-
-int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a,
-                         enum archive_digests digests, struct wp_error *err)
-{
-    return read_all(out, a, digests, NULL, err);
-}
-
-int archive_indexes_read_signed(struct archive_indexes *out, struct wp_archive *a,
-                                const struct trust *trust, struct wp_error *err)
-{
-    return read_all(out, a, ARCHIVE_ALL_DIGESTS, trust, err);
 }
 
 char *archive_indexes_source(const struct archive_indexes *v, const struct archive_index *i,

@@ -25,12 +25,11 @@ struct archive_indexes {
 /* Of which files the digest is taken. */
 enum archive_digests { ARCHIVE_SOURCE_DIGESTS, ARCHIVE_ALL_DIGESTS };
 
-/* Reads the whole archive; clear *OUT in any case. One that is known to be truncated is refused. */
+/* Reads the whole archive; clear *OUT in any case. One that is known to be truncated is refused,
+ * and with all digests what TRUST (NULL: nothing is checked) does not let pass. */
 int archive_indexes_read(struct archive_indexes *out, struct wp_archive *a,
-                         enum archive_digests digests, struct wp_error *err);
-/* The same with all digests, and what TRUST does not let pass is refused. */
-int archive_indexes_read_signed(struct archive_indexes *out, struct wp_archive *a,
-                                const struct trust *trust, struct wp_error *err);
+                         enum archive_digests digests, const struct trust *trust,
+                         struct wp_error *err);
 void archive_indexes_clear(struct archive_indexes *v);
 
 /* *E becomes the file that PATH leads to, or NULL. -EXDEV: a symlink leads out of the archive;

@@ -80,7 +80,7 @@ int output_open(struct output *o, const char *name, const struct wp_context *con
     }
     if (exists && access(name, W_OK) < 0)
         return error_set(err, errno, name, "cannot be replaced");
-    o->target = exists ? path_physical(name) : strdup(name);
+    o->target = exists ? realpath(name, NULL) : strdup(name);
     if (!o->target)
         return error_set(err, errno, name, "cannot be found");
     if (!exists && lstat(name, &st) == 0)

@@ -1,13 +1,11 @@
-/* An archive that is a directory: made under a temporary name beside its own, and renamed when all
- * of it is there. */
+/* Makes an archive that is a directory under a temporary name beside its own, and renames it when
+ * all of it is there. */
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -23,8 +21,7 @@ enum { TRIES = 100, DEEPEST = 4 /* levels of directories in such an archive */ }
 /* All that lies in the directory DIR. It is warmpack's own and of few levels. */
 static void empty(int dir, int level)
 {
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
+    _cleanup_closedir_ DIR *d = file_list_at(dir, ".");
     struct dirent *item;
 
     while (d && file_next(d, &item) > 0) {
@@ -68,8 +65,7 @@ static void remove_dead(int dir, const char *name)
 
 static void sweep(const struct output *o, const char *prefix)
 {
-    int fd = openat(o->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
+    _cleanup_closedir_ DIR *d = file_list_at(o->dir, ".");
     struct dirent *item;
 
     while (d && file_next(d, &item) > 0)
@@ -124,7 +120,7 @@ int output_dir_open(struct output *o, const char *name, const struct wp_context 
             return r;
         o->mode = st.st_mode & 07777;
     }
-    o->target = exists ? path_physical(plain) : strdup(plain);
+    o->target = exists ? realpath(plain, NULL) : strdup(plain);
     if (!o->target)
         return error_set(err, errno, name, "cannot be found");
     if (!*path_base(o->target))
@@ -136,16 +132,11 @@ int output_dir_open(struct output *o, const char *name, const struct wp_context 
 static int make_staged(struct output *o, const char *prefix)
 {
     for (int i = 0; i < TRIES; i++) {
-        _cleanup_free_ char *name = NULL;
+        _cleanup_free_ char *name = temporary_name(prefix);
         _cleanup_close_ int fd = -1;
-        uint64_t number;
 
-        if (getrandom(&number, sizeof number, GRND_NONBLOCK) < 0)
-            return -errno;
-        if (asprintf(&name, "%s%016llx", prefix, (unsigned long long)number) < 0) {
-            name = NULL;
+        if (!name)
             return -ENOMEM;
-        }
         if (mkdirat(o->dir, name, 0777) < 0 && errno == EEXIST)
             continue;
         fd = openat(o->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -176,18 +167,16 @@ int output_dir_begin(struct output *o, const char *const *dirs, struct wp_error 
 
 int output_dir_take(struct output *o, const char *path, struct wp_error *err)
 {
-    char self[64];
     int r = output_sync_fd(o, o->fd, err);
 
     if (r < 0)
         return r;
-    snprintf(self, sizeof self, "/proc/self/fd/%d", o->fd);
-    if (o->temporary)
-        r = renameat(o->dir, o->temporary, o->staged_fd, path);
-    else if (linkat(AT_FDCWD, self, o->staged_fd, path, AT_SYMLINK_FOLLOW) < 0)
-        r = linkat(o->fd, "", o->staged_fd, path, AT_EMPTY_PATH);
+    if (!o->temporary)
+        r = file_link(o->fd, o->staged_fd, path);
+    else if (renameat(o->dir, o->temporary, o->staged_fd, path) < 0)
+        r = -errno;
     if (r < 0)
-        return error_set(err, errno, o->name, "cannot give a file of the archive its name");
+        return error_set(err, -r, o->name, "cannot give a file of the archive its name");
     free(take_ptr(o->temporary));
     return output_dir_close(o, take_fd(&o->fd), path, err);
 }
@@ -214,8 +203,7 @@ int output_dir_close(struct output *o, int fd, const char *path, struct wp_error
 /* Names, of all directories that hold some. 0 or negative errno. */
 static int sync_names(int dir, int level)
 {
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
+    _cleanup_closedir_ DIR *d = file_list_at(dir, ".");
     struct dirent *item;
     int r = d && (fsync(dir) == 0 || errno == EINVAL) ? 0 : -errno;
 

@@ -36,11 +36,6 @@ bool patterns_match(const struct patterns *p, const char *path)
     return yes;
 }
 
-void patterns_note(const struct patterns *p, const char *path)
-{
-    (void)patterns_match(p, path);
-}
-
 void patterns_tell_unused(const struct patterns *p, const struct wp_context *context)
 {
     for (size_t i = 0; i < p->count; i++)

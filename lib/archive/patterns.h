@@ -18,9 +18,6 @@ struct patterns {
 int patterns_begin(struct patterns *p, const char *const *given);
 /* Is PATH meant? Notes which patterns say so. */
 bool patterns_match(const struct patterns *p, const char *path);
-/* Notes that PATH is in the archive, where it is not for the patterns to say whether it is taken.
- */
-void patterns_note(const struct patterns *p, const char *path);
 /* WP_FAILED for each pattern that matched nothing. */
 void patterns_tell_unused(const struct patterns *p, const struct wp_context *context);
 void patterns_end(struct patterns *p);

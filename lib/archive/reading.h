@@ -3,6 +3,7 @@
  * see the same archive: which entry is the manifest, and whether the archive is whole. */
 
 #include "archive.h"
+#include "base/digest.h"
 #include "manifest/manifest.h"
 
 /* What archive_next has come to. */
@@ -27,5 +28,9 @@ int archive_next(struct archive_reading *in, struct wp_error *err);
 /* Appends the content of the current entry to TEXT; of the manifest, no more than may become one.
  */
 int archive_content(struct archive_reading *in, struct buf *text, struct wp_error *err);
+/* Adds the N zeros of a hole to SHA: a few bytes of an archive can tell of more than are ever
+ * hashed. 0, or -EINTR. */
+int archive_digest_hole(const struct archive_reading *in, struct sha256 *sha, uint64_t n,
+                        struct wp_error *err);
 /* Reads the current entry, the manifest, into M. */
 int archive_read_manifest(struct archive_reading *in, struct manifest *m, struct wp_error *err);

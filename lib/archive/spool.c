@@ -32,22 +32,6 @@ static int check_entry(const struct entry *e, struct wp_error *err)
     return 0;
 }
 
-/* Zeros into the digest: a few bytes of an archive can tell of more than are ever hashed. */
-static int digest_hole(struct spooling *f, uint64_t size, struct wp_error *err)
-{
-    static const char zeros[65536];
-
-    while (size) {
-        size_t part = size < sizeof zeros ? (size_t)size : sizeof zeros;
-
-        if (context_check(f->in.a->context, err) < 0)
-            return -EINTR;
-        sha256_add(f->sha, zeros, part);
-        size -= part;
-    }
-    return 0;
-}
-
 /* Room in the file for the content of ITEM, all of it a hole at first. */
 static int make_room(struct spool *s, struct spooled *item, struct wp_error *err)
 {
@@ -79,7 +63,7 @@ static int keep_content(struct spooling *f, struct spooled *item, struct wp_erro
         if (offset < at || offset > item->entry.size || n > item->entry.size - offset)
             return error_set(err, EBADMSG, item->entry.path,
                              "has another size than its header says");
-        r = digest_hole(f, offset - at, err);
+        r = archive_digest_hole(&f->in, f->sha, offset - at, err);
         if (r < 0)
             return r;
         sha256_add(f->sha, data, n);
@@ -89,7 +73,7 @@ static int keep_content(struct spooling *f, struct spooled *item, struct wp_erro
         at = offset + n;
     }
     if (r == 0)
-        r = digest_hole(f, item->entry.size - at, err);
+        r = archive_digest_hole(&f->in, f->sha, item->entry.size - at, err);
     sha256_end(f->sha, item->entry.sha256);
     item->entry.has_sha256 = true;
     return r;

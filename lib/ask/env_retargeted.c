@@ -20,7 +20,7 @@ static bool is_same(const char *a, const char *b)
 /* Is O's key, which was WAS, another CPU's now? 1, 0 or -ENOMEM. */
 static int is_retargeted(const struct wp_overload *o, const struct pickle_value *was)
 {
-    _cleanup_(key_clear) struct key key = {0};
+    _cleanup_(key_clear) struct wp_overload key = {0};
 
     if (!was || !key_is_for_cpu(was) || !o->cpu)
         return 0;

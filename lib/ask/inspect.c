@@ -153,10 +153,9 @@ static int inspect_file(const char *path, const char *shown, struct wp_verify_re
 static int inspect_tree(const char *dir, const struct walk_options *o,
                         struct wp_verify_report *report, struct wp_error *err)
 {
-    struct walk walk;
+    struct walk walk = {0};
     int root, r;
 
-    walk_init(&walk);
     r = root = walk_add_root(&walk, dir, err);
     if (r >= 0)
         r = walk_add(&walk, (unsigned)root, ".", "", o, err);
@@ -221,7 +220,7 @@ static int inspect_found(const struct archive_indexes *found, const struct archi
 int wp_inspect_archive(struct wp_archive *a, struct wp_verify_report *result, struct wp_error *err)
 {
     struct archive_indexes found;
-    int r = archive_indexes_read(&found, a, ARCHIVE_SOURCE_DIGESTS, err);
+    int r = archive_indexes_read(&found, a, ARCHIVE_SOURCE_DIGESTS, NULL, err);
 
     *result = (struct wp_verify_report){0};
     for (size_t i = 0; i < found.count && r == 0; i++)

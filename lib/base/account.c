@@ -20,16 +20,26 @@ void account_clear(struct account *a)
     *a = (struct account){0};
 }
 
-#ifdef WARMPACK_STATIC
-
-int account_user(struct account *out, const char *name, uid_t id)
+int account_of_user(struct account *out, const struct passwd *p)
 {
-    return account_file_user("/etc/passwd", out, name, id);
+    *out = (struct account){.name = strdup(p->pw_name),
+                            .home = strdup(p->pw_dir ? p->pw_dir : ""),
+                            .id = p->pw_uid,
+                            .gid = p->pw_gid};
+    return out->name && out->home ? 1 : -ENOMEM;
 }
 
-int account_group(struct account *out, const char *name, gid_t id)
+int account_of_group(struct account *out, const struct group *g)
 {
-    return account_file_group("/etc/group", out, name, id);
+    *out = (struct account){.name = strdup(g->gr_name), .id = g->gr_gid, .gid = g->gr_gid};
+    return out->name ? 1 : -ENOMEM;
+}
+
+#ifdef WARMPACK_STATIC
+
+int account_find(struct account *out, bool group, const char *name, id_t id)
+{
+    return account_file_find(group ? "/etc/group" : "/etc/passwd", out, group, name, id);
 }
 
 int account_groups(const char *name, gid_t gid, gid_t **list, size_t *count)
@@ -48,13 +58,7 @@ static int ask_user(struct account *out, const char *name, uid_t id, char *room,
     int r =
         name ? getpwnam_r(name, &p, room, size, &found) : getpwuid_r(id, &p, room, size, &found);
 
-    if (!found)
-        return -r;
-    *out = (struct account){.name = strdup(p.pw_name),
-                            .home = strdup(p.pw_dir ? p.pw_dir : ""),
-                            .id = p.pw_uid,
-                            .gid = p.pw_gid};
-    return out->name && out->home ? 1 : -ENOMEM;
+    return found ? account_of_user(out, found) : -r;
 }
 
 static int ask_group(struct account *out, const char *name, gid_t id, char *room, size_t size)
@@ -63,13 +67,10 @@ static int ask_group(struct account *out, const char *name, gid_t id, char *room
     int r =
         name ? getgrnam_r(name, &g, room, size, &found) : getgrgid_r(id, &g, room, size, &found);
 
-    if (!found)
-        return -r;
-    *out = (struct account){.name = strdup(g.gr_name), .id = g.gr_gid, .gid = g.gr_gid};
-    return out->name ? 1 : -ENOMEM;
+    return found ? account_of_group(out, found) : -r;
 }
 
-static int ask(bool group, struct account *out, const char *name, id_t id)
+int account_find(struct account *out, bool group, const char *name, id_t id)
 {
     _cleanup_free_ char *room = NULL;
     size_t size = 1024;
@@ -90,16 +91,6 @@ static int ask(bool group, struct account *out, const char *name, id_t id)
         else if (r != -EINTR)
             return r;
     }
-}
-
-int account_user(struct account *out, const char *name, uid_t id)
-{
-    return ask(false, out, name, id);
-}
-
-int account_group(struct account *out, const char *name, gid_t id)
-{
-    return ask(true, out, name, id);
 }
 
 int account_groups(const char *name, gid_t gid, gid_t **list, size_t *count)
@@ -132,7 +123,7 @@ int account_groups(const char *name, gid_t gid, gid_t **list, size_t *count)
 int wp_account_id(const char *name, bool group, uint32_t *id)
 {
     struct account a = {0};
-    int r = group ? account_group(&a, name, 0) : account_user(&a, name, 0);
+    int r = account_find(&a, group, name, 0);
 
     if (r == 1)
         *id = a.id;
@@ -143,7 +134,7 @@ int wp_account_id(const char *name, bool group, uint32_t *id)
 char *wp_account_name(uint32_t id, bool group)
 {
     struct account a = {0};
-    int r = group ? account_group(&a, NULL, id) : account_user(&a, NULL, id);
+    int r = account_find(&a, group, NULL, id);
     char *name = strdup(r == 1 && a.name ? a.name : "");
 
     account_clear(&a);

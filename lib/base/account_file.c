@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "account.h"
+#include "array.h"
 #include "base/error.h"
 #include "cleanup.h"
 
@@ -66,59 +67,39 @@ static bool is_entry(const char *name)
     return name[0] && name[0] != '+' && name[0] != '-';
 }
 
+/* Is the entry of NAME and ID the one for SOUGHT or, where that is NULL, for SOUGHT_ID? */
+static bool is_sought(const char *name, id_t id, const char *sought, id_t sought_id)
+{
+    return is_entry(name) && (sought ? strcmp(name, sought) == 0 : id == sought_id);
+}
+
 static int next_user(struct lines *l, struct passwd *p)
 {
     struct passwd *found;
-    int r;
 
-    do
-        r = lines_judge(l, fgetpwent_r(l->file, p, l->room, l->size, &found));
-    while (r == -EAGAIN || (r == 1 && !is_entry(p->pw_name)));
-    return r;
+    return lines_judge(l, fgetpwent_r(l->file, p, l->room, l->size, &found));
 }
 
 static int next_group(struct lines *l, struct group *g)
 {
     struct group *found;
-    int r;
 
-    do
-        r = lines_judge(l, fgetgrent_r(l->file, g, l->room, l->size, &found));
-    while (r == -EAGAIN || (r == 1 && !is_entry(g->gr_name)));
-    return r;
+    return lines_judge(l, fgetgrent_r(l->file, g, l->room, l->size, &found));
 }
 
-int account_file_user(const char *passwd, struct account *out, const char *name, uid_t id)
+int account_file_find(const char *path, struct account *out, bool group, const char *name, id_t id)
 {
     _cleanup_(lines_close) struct lines l = {0};
     struct passwd p;
-
-    *out = (struct account){0};
-    int r = lines_open(&l, passwd);
-    while (r == 1) {
-        r = next_user(&l, &p);
-        if (r < 1 || (name ? strcmp(p.pw_name, name) != 0 : p.pw_uid != id))
-            continue;
-        *out = (struct account){
-            .name = strdup(p.pw_name), .home = strdup(p.pw_dir), .id = p.pw_uid, .gid = p.pw_gid};
-        return out->name && out->home ? 1 : -ENOMEM;
-    }
-    return r;
-}
-
-int account_file_group(const char *group, struct account *out, const char *name, gid_t id)
-{
-    _cleanup_(lines_close) struct lines l = {0};
     struct group g;
 
     *out = (struct account){0};
-    int r = lines_open(&l, group);
-    while (r == 1) {
-        r = next_group(&l, &g);
-        if (r < 1 || (name ? strcmp(g.gr_name, name) != 0 : g.gr_gid != id))
-            continue;
-        *out = (struct account){.name = strdup(g.gr_name), .id = g.gr_gid, .gid = g.gr_gid};
-        return out->name ? 1 : -ENOMEM;
+    int r = lines_open(&l, path);
+    while (r == 1 || r == -EAGAIN) {
+        r = group ? next_group(&l, &g) : next_user(&l, &p);
+        if (r == 1 &&
+            is_sought(group ? g.gr_name : p.pw_name, group ? g.gr_gid : p.pw_uid, name, id))
+            return group ? account_of_group(out, &g) : account_of_user(out, &p);
     }
     return r;
 }
@@ -132,7 +113,7 @@ static bool has_member(const struct group *g, const char *name)
     return false;
 }
 
-int account_file_groups(const char *group, const char *name, gid_t gid, gid_t **list, size_t *count)
+int account_file_groups(const char *path, const char *name, gid_t gid, gid_t **list, size_t *count)
 {
     _cleanup_(lines_close) struct lines l = {0};
     _cleanup_free_ gid_t *groups = malloc(sizeof(*groups));
@@ -142,15 +123,13 @@ int account_file_groups(const char *group, const char *name, gid_t gid, gid_t **
     if (!groups)
         return -ENOMEM;
     groups[0] = gid;
-    int r = lines_open(&l, group);
-    while (r == 1) {
+    int r = lines_open(&l, path);
+    while (r == 1 || r == -EAGAIN) {
         r = next_group(&l, &g);
-        if (r < 1 || g.gr_gid == gid || !has_member(&g, name))
+        if (r < 1 || !is_entry(g.gr_name) || g.gr_gid == gid || !has_member(&g, name))
             continue;
-        gid_t *more = reallocarray(groups, n + 1, sizeof(*groups));
-        if (!more)
+        if (array_grow(groups, n) < 0)
             return -ENOMEM;
-        groups = more;
         groups[n++] = g.gr_gid;
     }
     if (r < 0)

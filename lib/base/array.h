@@ -25,6 +25,25 @@ static inline void *array_with_room(void *array, size_t count, size_t size)
         _grown ? 0 : -ENOMEM;                                                                      \
     })
 
+/* Sorts the COUNT items of ARRAY, which may be NULL where there are none. */
+#define array_sort(array, count, compare)                                                          \
+    array_sort_items((array), (count), sizeof *(array), (compare))
+static inline void array_sort_items(void *array, size_t count, size_t size,
+                                    int (*compare)(const void *a, const void *b))
+{
+    if (count)
+        qsort(array, count, size, compare);
+}
+
+/* The item of ARRAY, sorted so, for which COMPARE, called with KEY first, says 0; or NULL. */
+#define array_find(key, array, count, compare)                                                     \
+    array_find_item((key), (array), (count), sizeof *(array), (compare))
+static inline void *array_find_item(const void *key, const void *array, size_t count, size_t size,
+                                    int (*compare)(const void *a, const void *b))
+{
+    return count ? bsearch(key, array, count, size, compare) : NULL;
+}
+
 /* Of COUNT items, the number of the first for which IS_BEFORE is false: an expression in the number
  * I, true for none but the items before. COUNT where it is true for all. */
 /* I is a name. NOLINTBEGIN(bugprone-macro-parentheses) */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct sha256 {
@@ -54,6 +55,14 @@ void sha256_of(const void *data, size_t n, unsigned char out[SHA256_SIZE])
     SHA256_Init(&s.ctx);
     sha256_add(&s, data, n);
     SHA256_Final(out, &s.ctx);
+}
+
+bool sha256_is(const void *data, size_t n, const unsigned char want[SHA256_SIZE])
+{
+    unsigned char digest[SHA256_SIZE];
+
+    sha256_of(data, n, digest);
+    return memcmp(digest, want, SHA256_SIZE) == 0;
 }
 
 int sha256_of_file(int fd, unsigned char out[SHA256_SIZE])

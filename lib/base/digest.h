@@ -1,6 +1,7 @@
 #pragma once
 /* SHA-1 and SHA-256 of libcrypto, and hex. Once there, a digest cannot fail. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { SHA256_SIZE = 32, SHA1_SIZE = 20 };
@@ -15,6 +16,8 @@ void sha256_peek(const struct sha256 *s, unsigned char out[SHA256_SIZE]);
 void sha256_free(struct sha256 *s);
 
 void sha256_of(const void *data, size_t n, unsigned char out[SHA256_SIZE]);
+/* Is WANT their digest? */
+bool sha256_is(const void *data, size_t n, const unsigned char want[SHA256_SIZE]);
 /* The digest of what can be read from FD, to its end. 0 or negative errno. */
 int sha256_of_file(int fd, unsigned char out[SHA256_SIZE]);
 void sha1_of(const void *data, size_t n, unsigned char out[SHA1_SIZE]);

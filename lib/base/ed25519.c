@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/cleanup.h"
 #include "base/file.h"
 
 enum { KEY_LARGEST = 64 << 10 }; /* bytes of a key's file */

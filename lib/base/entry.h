@@ -8,7 +8,7 @@
 
 enum entry_type { ENTRY_FILE, ENTRY_DIR, ENTRY_SYMLINK, ENTRY_HARDLINK, ENTRY_OTHER };
 
-struct entry {
+struct entry {    /* sorted by its first member: path_compare */
     char *path;   /* name in the archive: relative, clean (path_clean), any bytes; owned */
     char *target; /* symlink: its text; hardlink: the path of an earlier entry; else NULL; owned */
     enum entry_type type; /* ENTRY_OTHER: device, FIFO, socket (readers only) */

@@ -19,12 +19,18 @@
 int file_read(const char *path, size_t max, struct buf *out, struct stat *st)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    return fd < 0 ? -errno : file_read_all(fd, max, out, st);
+}
+
+int file_read_all(int fd, size_t max, struct buf *out, struct stat *st)
+{
     struct stat own;
 
-    if (fd < 0 || fstat(fd, st ? st : &own) < 0)
-        return -errno;
     if (!st)
         st = &own;
+    if (fstat(fd, st) < 0)
+        return -errno;
     if (!S_ISREG(st->st_mode))
         return S_ISDIR(st->st_mode) ? -EISDIR : -EINVAL;
     if ((uint64_t)st->st_size > max)
@@ -89,6 +95,13 @@ DIR *file_list(int fd)
     return d;
 }
 
+DIR *file_list_at(int dir, const char *name)
+{
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    return fd < 0 ? NULL : file_list(fd);
+}
+
 int file_list_path(const char *path, DIR **out)
 {
     *out = opendir(path);
@@ -136,35 +149,31 @@ int file_temporary(struct wp_error *err)
     return fd;
 }
 
-int file_write(int fd, const void *data, size_t n)
+/* OFFSET below 0: where FD stands. */
+static int write_all(int fd, const char *p, size_t n, off_t offset)
 {
-    for (const char *p = data; n > 0;) {
-        ssize_t done = write(fd, p, n);
+    while (n > 0) {
+        ssize_t done = offset < 0 ? write(fd, p, n) : pwrite(fd, p, n, offset);
 
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
             return -errno;
         p += done;
+        offset += offset < 0 ? 0 : done;
         n -= (size_t)done;
     }
     return 0;
 }
 
+int file_write(int fd, const void *data, size_t n)
+{
+    return write_all(fd, data, n, -1);
+}
+
 int file_write_at(int fd, const void *data, size_t n, uint64_t offset)
 {
-    for (const char *p = data; n > 0;) {
-        ssize_t done = pwrite(fd, p, n, (off_t)offset);
-
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return -errno;
-        p += done;
-        offset += (uint64_t)done;
-        n -= (size_t)done;
-    }
-    return 0;
+    return write_all(fd, data, n, (off_t)offset);
 }
 
 int file_temporary_write(int fd, uint64_t offset, const void *data, size_t n, struct wp_error *err)
@@ -208,12 +217,33 @@ mode_t file_umask(void)
     return old;
 }
 
+struct file_fd_name file_fd_name(int fd)
+{
+    struct file_fd_name name;
+
+    snprintf(name.text, sizeof name.text, "/proc/self/fd/%d", fd);
+    return name;
+}
+
+int file_link(int fd, int dir, const char *name)
+{
+    return linkat(AT_FDCWD, file_fd_name(fd).text, dir, name, AT_SYMLINK_FOLLOW) < 0 &&
+                   linkat(fd, "", dir, name, AT_EMPTY_PATH) < 0
+               ? -errno
+               : 0;
+}
+
+bool file_has_name(int fd, int dir, const char *name)
+{
+    struct stat held, now;
+
+    return fstat(fd, &held) == 0 && fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+           held.st_dev == now.st_dev && held.st_ino == now.st_ino;
+}
+
 int file_open_again(int fd)
 {
-    char self[64];
-    int again;
+    int again = open(file_fd_name(fd).text, O_RDONLY | O_CLOEXEC);
 
-    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-    again = open(self, O_RDONLY | O_CLOEXEC);
     return again < 0 ? -errno : again;
 }

@@ -22,6 +22,9 @@ int file_read(const char *path, size_t max, struct buf *out, struct stat *st);
  * no regular file, or too large? */
 bool file_is_unfit(int r);
 
+/* The same of the file FD: ST is filled, unless it is NULL. */
+int file_read_all(int fd, size_t max, struct buf *out, struct stat *st);
+
 /* Reads FD from where it stands to its end into OUT (appended), whose size is thought to be
  * EXPECTED. 0, or negative errno: -EFBIG where it is more than MAX. */
 int file_read_rest(int fd, size_t expected, size_t max, struct buf *out);
@@ -35,9 +38,20 @@ int file_list_path(const char *path, DIR **out);
 int file_next(DIR *d, struct dirent **item);
 /* FD's directory, which owns FD from now on; FD is closed on failure, too. NULL and errno. */
 DIR *file_list(int fd);
+/* Directory NAME in DIR, not through a symlink. NULL and errno. */
+DIR *file_list_at(int dir, const char *name);
 /* Is this the name of the directory itself, or of the one above it? */
 bool file_is_dots(const char *name);
 
+/* The name that file FD has in /proc, for what a descriptor alone is not enough for. */
+struct file_fd_name {
+    char text[sizeof "/proc/self/fd/" + 10];
+};
+struct file_fd_name file_fd_name(int fd);
+/* Gives the file FD, which may have no name yet, the name NAME in DIR. 0 or negative errno. */
+int file_link(int fd, int dir, const char *name);
+/* Is NAME in DIR the very file FD? */
+bool file_has_name(int fd, int dir, const char *name);
 /* FD's file once more, for reading from its first byte: a duplicate would share the position. A new
  * descriptor, or negative errno. */
 int file_open_again(int fd);

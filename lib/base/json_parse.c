@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <string.h>
 
 static json_malloc_t allocate;
 static json_free_t release;
@@ -37,4 +38,12 @@ int json_parse(json_t **out, const char *text, size_t size, size_t flags, json_e
     json_decref(*out);
     *out = NULL;
     return -ENOMEM;
+}
+
+int json_copy_text(char **out, const json_t *o, const char *name)
+{
+    const char *text = json_string_value(json_object_get(o, name));
+
+    *out = text ? strdup(text) : NULL;
+    return text && !*out ? -ENOMEM : 0;
 }

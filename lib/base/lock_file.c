@@ -1,4 +1,4 @@
-/* Locks that are files: making them, waiting for them, and taking them away.
+/* Makes locks that are files, waits for them, and takes them away.
  *
  * Who gets the lock looks whether the file still has its name: the one before has removed it. */
 
@@ -12,16 +12,9 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "file.h"
 
 enum { WAIT_MS = 20, NOTE_MS = 1000, LIMIT_MS = 10 * 60 * 1000 };
-
-static bool has_name(int fd, int dir, const char *name)
-{
-    struct stat held, now;
-
-    return fstat(fd, &held) == 0 && fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-           held.st_dev == now.st_dev && held.st_ino == now.st_ino;
-}
 
 /* Everybody who may change names in directory ABOVE may take the lock, and nobody else: the file's
  * access says so. Where names are only their owners' to remove, they take it alone. */
@@ -140,7 +133,7 @@ int lock_file_take(struct lock_file *lock, int dir, const char *name, const char
         r = wait_for(fd, &lock->waited, &ms, path, context, err);
         if (r < 0)
             return r;
-        if (has_name(fd, dir, name)) {
+        if (file_has_name(fd, dir, name)) {
             lock->fd = take_fd(&fd);
             return 0;
         }
@@ -149,7 +142,7 @@ int lock_file_take(struct lock_file *lock, int dir, const char *name, const char
 
 void lock_file_release(struct lock_file *lock, int dir, const char *name)
 {
-    if (lock->fd >= 0 && has_name(lock->fd, dir, name))
+    if (lock->fd >= 0 && file_has_name(lock->fd, dir, name))
         (void)!unlinkat(dir, name, 0);
     cleanup_close(&lock->fd);
     lock->fd = -1;
@@ -162,6 +155,6 @@ void lock_file_remove_dead(int dir, const char *name)
     struct stat st;
 
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-        flock(fd, LOCK_EX | LOCK_NB) == 0 && has_name(fd, dir, name))
+        flock(fd, LOCK_EX | LOCK_NB) == 0 && file_has_name(fd, dir, name))
         (void)!unlinkat(dir, name, 0);
 }

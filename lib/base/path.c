@@ -82,11 +82,6 @@ char *path_absolute(const char *path)
     return out;
 }
 
-char *path_physical(const char *path)
-{
-    return realpath(path, NULL);
-}
-
 char *path_append(const char *a, const char *b)
 {
     return *b ? path_join(a, b) : strdup(a);
@@ -141,13 +136,12 @@ int path_list_add(struct path_list *l, char *path)
 
 void path_list_sort(struct path_list *l)
 {
-    if (l->count)
-        qsort(l->v, l->count, sizeof *l->v, path_compare);
+    array_sort(l->v, l->count, path_compare);
 }
 
 bool path_list_has(const struct path_list *l, const char *path)
 {
-    return l->count && bsearch(&path, l->v, l->count, sizeof *l->v, path_compare);
+    return array_find(&path, l->v, l->count, path_compare) != NULL;
 }
 
 void path_list_clear(struct path_list *l)
@@ -220,50 +214,43 @@ const char *path_strip(const char *path, unsigned n)
     return path;
 }
 
-/* The length of the well-formed UTF-8 sequence at S (Unicode 15, table 3-7), or 0. */
-static size_t utf8_sequence(const unsigned char *s, size_t n)
+size_t utf8_length(const unsigned char *s, size_t n, bool surrogates)
 {
-    unsigned char low = 0x80, high = 0xBF;
-    size_t length;
+    const size_t length = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
 
-    if (s[0] < 0x80)
+    if (length == 1)
         return 1;
-    if (s[0] >= 0xC2 && s[0] <= 0xDF)
-        length = 2;
-    else if ((s[0] & 0xF0) == 0xE0)
-        length = 3;
-    else if (s[0] >= 0xF0 && s[0] <= 0xF4)
-        length = 4;
-    else
+    if (s[0] < 0xc2 || s[0] > 0xf4 || length > n)
         return 0;
-    if (length > n)
-        return 0;
-    if (s[0] == 0xE0)
-        low = 0xA0; /* overlong */
-    else if (s[0] == 0xED)
-        high = 0x9F; /* surrogates */
-    else if (s[0] == 0xF0)
-        low = 0x90; /* overlong */
-    else if (s[0] == 0xF4)
-        high = 0x8F; /* above U+10FFFF */
-    if (s[1] < low || s[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((s[i] & 0xC0) != 0x80)
+    for (size_t i = 1; i < length; i++)
+        if ((s[i] & 0xc0) != 0x80)
             return 0;
+    /* Forms that are longer than they need to be, what lies beyond U+10FFFF, and surrogates. */
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
+        (s[0] == 0xf4 && s[1] > 0x8f) || (s[0] == 0xed && s[1] > 0x9f && !surrogates))
+        return 0;
     return length;
+}
+
+/* Is all of it such characters? */
+static bool is_utf8(const unsigned char *s, size_t n, bool surrogates)
+{
+    for (size_t i = 0, step; i < n; i += step) {
+        step = utf8_length(s + i, n - i, surrogates);
+        if (!step)
+            return false;
+    }
+    return true;
 }
 
 bool utf8_valid(const char *s, size_t n)
 {
-    for (size_t i = 0; i < n;) {
-        size_t step = utf8_sequence((const unsigned char *)s + i, n - i);
+    return is_utf8((const unsigned char *)s, n, false);
+}
 
-        if (!step)
-            return false;
-        i += step;
-    }
-    return true;
+bool utf8_valid_surrogates(const unsigned char *s, size_t n)
+{
+    return is_utf8(s, n, true);
 }
 
 bool wp_is_utf8(const char *text)
@@ -288,7 +275,7 @@ char *wp_escape(const char *text)
     if (!out)
         return NULL;
     for (size_t i = 0; i < n;) {
-        size_t step = utf8_sequence(s + i, n - i);
+        size_t step = utf8_length(s + i, n - i, false);
         bool plain = step && !is_control(s + i, step) && s[i] != '\\';
 
         if (plain) {

@@ -1,6 +1,6 @@
 #pragma once
-/* Path arithmetic on bytes. Nothing here touches the filesystem except path_absolute
- * (getcwd) and path_physical. Allocated results are the caller's. */
+/* Path arithmetic on bytes. Nothing here touches the filesystem except path_absolute (getcwd).
+ * Allocated results are the caller's. */
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -13,9 +13,6 @@ char *path_absolute(const char *path);
 
 /* Lexical normalisation alone, as os.path.normpath. */
 char *path_normalise(const char *path);
-
-/* realpath(3), of any length. NULL and errno on failure. */
-char *path_physical(const char *path);
 
 /* "A/B" (just B where A is "" or "."; B absolute wins, as os.path.join). */
 char *path_join(const char *a, const char *b);
@@ -34,7 +31,7 @@ bool path_has_suffix(const char *path, const char *suffix);
 /* The part before the last slash; "" where there is none. Allocated. */
 char *path_dir(const char *path);
 
-/* For qsort and bsearch of `char *`: bytewise, as strcmp. */
+/* For qsort and bsearch of `char *`, and of structs that begin with one: bytewise, as strcmp. */
 int path_compare(const void *a, const void *b);
 
 /* For bsearch, where KEY is a struct path_start: how the `char *` that ITEM begins with lies to the
@@ -73,6 +70,10 @@ const char *path_strip(const char *path, unsigned n);
 
 /* Is the text valid UTF-8 (no surrogates, no overlong forms)? */
 bool utf8_valid(const char *s, size_t n);
+/* Likewise, lone surrogates allowed: Python's "surrogatepass". */
+bool utf8_valid_surrogates(const unsigned char *s, size_t n);
+/* Bytes of the character that S, of N bytes, begins with; 0: it begins with none. */
+size_t utf8_length(const unsigned char *s, size_t n, bool surrogates);
 
 /* As wp_escape, what vprintf(3) would print. */
 char *path_escape_format(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));

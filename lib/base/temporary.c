@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -19,8 +18,7 @@
 
 enum { TRIES = 100 };
 
-/* A name that nobody else uses, or NULL. */
-static char *new_name(const char *prefix)
+char *temporary_name(const char *prefix)
 {
     uint64_t number = 0;
     char *name = NULL;
@@ -45,7 +43,7 @@ static bool take_lock(int fd)
 int temporary_make(int dir, const char *prefix, mode_t mode, char **name)
 {
     for (int i = 0; i < TRIES; i++) {
-        _cleanup_free_ char *tried = new_name(prefix);
+        _cleanup_free_ char *tried = temporary_name(prefix);
         _cleanup_close_ int fd = -1;
 
         if (!tried)
@@ -66,18 +64,16 @@ int temporary_make(int dir, const char *prefix, mode_t mode, char **name)
 
 int temporary_link(int dir, const char *prefix, int fd, char **name)
 {
-    _cleanup_free_ char *made = new_name(prefix);
-    char self[64];
+    _cleanup_free_ char *made = temporary_name(prefix);
+    int r;
 
     if (!made)
         return -ENOMEM;
     (void)!flock(fd, LOCK_EX | LOCK_NB); /* it has no name: nobody else holds it */
-    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-    if (linkat(AT_FDCWD, self, dir, made, AT_SYMLINK_FOLLOW) < 0 &&
-        linkat(fd, "", dir, made, AT_EMPTY_PATH) < 0)
-        return -errno;
-    *name = take_ptr(made);
-    return 0;
+    r = file_link(fd, dir, made);
+    if (r == 0)
+        *name = take_ptr(made);
+    return r;
 }
 
 int temporary_rename(int dir, char *name, int *fd, const char *final)
@@ -108,14 +104,11 @@ void temporary_remove_dead(int dir, const char *name, const char *tail)
     _cleanup_close_ int fd =
         openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     _cleanup_free_ char *other = NULL;
-    struct stat held, now;
+    struct stat held;
 
-    if (fd < 0 || fstat(fd, &held) < 0 || !S_ISREG(held.st_mode) || held.st_uid != geteuid() ||
-        flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return;
     /* Whoever held it may have renamed it meanwhile. */
-    if (fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) < 0 || now.st_dev != held.st_dev ||
-        now.st_ino != held.st_ino)
+    if (fd < 0 || fstat(fd, &held) < 0 || !S_ISREG(held.st_mode) || held.st_uid != geteuid() ||
+        flock(fd, LOCK_EX | LOCK_NB) < 0 || !file_has_name(fd, dir, name))
         return;
     if (tail && asprintf(&other, "%s%s", name, tail) < 0)
         return;
@@ -126,8 +119,7 @@ void temporary_remove_dead(int dir, const char *name, const char *tail)
 
 void temporary_sweep(int dir, const char *prefix, const char *tail)
 {
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
+    _cleanup_closedir_ DIR *d = file_list_at(dir, ".");
     struct dirent *item;
 
     while (d && file_next(d, &item) > 0)

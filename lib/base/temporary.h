@@ -7,6 +7,8 @@
 
 enum { TEMPORARY_DIGITS = 16 /* hex digits behind the prefix */ };
 
+/* PREFIX and digits: a name that nobody else uses. Allocated; NULL: no memory, or no digits. */
+char *temporary_name(const char *prefix);
 /* Makes a file in directory DIR, whose name begins with PREFIX and is the caller's in *NAME. A
  * descriptor for reading and writing that holds its lock, or negative errno. */
 int temporary_make(int dir, const char *prefix, mode_t mode, char **name);

@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -26,20 +24,6 @@
 enum { VERSION_SIZE = 4, ENTRY_SIZE = 8, LARGEST = 1 << 16 };
 enum { TAG_USER_OBJ = 0x01, TAG_GROUP_OBJ = 0x04, TAG_MASK = 0x10, TAG_OTHER = 0x20 };
 
-/* Descriptors that are only a path have no xattr calls of their own, and what they lead to may be
- * unreadable. */
-struct proc_name {
-    char text[sizeof "/proc/self/fd/" + 10];
-};
-
-static struct proc_name proc_name(int fd)
-{
-    struct proc_name name;
-
-    snprintf(name.text, sizeof name.text, "/proc/self/fd/%d", fd);
-    return name;
-}
-
 /* OUT stays empty where there is none. */
 static int read_default(int dir, struct buf *out)
 {
@@ -47,7 +31,9 @@ static int read_default(int dir, struct buf *out)
 
     if (buf_reserve(out, LARGEST) < 0)
         return -ENOMEM;
-    n = getxattr(proc_name(dir).text, ACL_DEFAULT, out->data, LARGEST);
+    /* Descriptors that are only a path have no xattr calls of their own, and what they lead to may
+     * be unreadable. */
+    n = getxattr(file_fd_name(dir).text, ACL_DEFAULT, out->data, LARGEST);
     out->size = n < 0 ? 0 : (size_t)n;
     /* ENOENT: there is no /proc. */
     return n >= 0 || errno == ENODATA || errno == ENOTSUP || error_is_absence(-errno) ? 0 : -errno;
@@ -122,7 +108,7 @@ static int inherit(struct inheriting *i, int at, const char *name, const char *d
                    const char *path)
 {
     _cleanup_close_ int fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    struct proc_name proc = proc_name(fd);
+    struct file_fd_name proc = file_fd_name(fd);
     struct stat st;
     mode_t packed = staging_packed_mode(i->s, i->area, path);
 

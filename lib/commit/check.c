@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -13,7 +12,6 @@
 #include "base/path.h"
 #include "plan.h"
 
-/* lstat, and whether it is a mount point: two mounts of one filesystem have the same device. */
 int plan_look(int at, const char *name, struct found *f)
 {
     struct statx x;
@@ -57,7 +55,6 @@ static int unlock_dir(struct planner *p, unsigned area, const char *path, const 
     return 0;
 }
 
-/* Names will change in directory FD, which is PATH. */
 int plan_need_write(struct planner *p, unsigned area, const char *path, int fd, bool restore)
 {
     struct stat st;
@@ -80,7 +77,6 @@ static bool holds_area(const struct planner *p, unsigned area, const char *path,
     return false;
 }
 
-/* PATH, found as F in directory FD, will be moved away: may it? */
 int plan_check_victim(struct planner *p, unsigned area, const char *path, int fd, const char *name,
                       const struct found *f, const struct stat *dir)
 {
@@ -112,12 +108,7 @@ int plan_check_victim(struct planner *p, unsigned area, const char *path, int fd
 
 bool plan_is_empty(int at, const char *name)
 {
-    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    _cleanup_closedir_ DIR *d = file_list(fd);
-    if (!d)
-        return false;
+    _cleanup_closedir_ DIR *d = file_list_at(at, name);
     struct dirent *e;
-    return file_next(d, &e) == 0;
+    return d && file_next(d, &e) == 0;
 }

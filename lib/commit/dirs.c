@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,8 +26,7 @@ static int by_path(const void *a, const void *b)
 
 void staging_dirs_sort(struct staging_area *a)
 {
-    if (a->dir_count)
-        qsort(a->dirs, a->dir_count, sizeof *a->dirs, by_path);
+    array_sort(a->dirs, a->dir_count, by_path);
 }
 
 const struct staging_dir *staging_dir_find(const struct staging_area *a, const char *path)

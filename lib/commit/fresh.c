@@ -111,15 +111,9 @@ static void drop_doubles(struct fresh_tree *t)
 static int find_known(struct fresh_tree *t, const char *top)
 {
     const struct staging_area *a = t->a;
-    size_t n = strlen(top), low = 0, high = a->dir_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (compare_under(a->dirs[middle].d.path, top, n) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (size_t i = low; i < a->dir_count; i++) {
+    const size_t n = strlen(top);
+    const size_t first = array_first(i, a->dir_count, compare_under(a->dirs[i].d.path, top, n) < 0);
+    for (size_t i = first; i < a->dir_count; i++) {
         const struct staging_dir *d = &a->dirs[i].d;
         if (compare_under(d->path, top, n) != 0)
             break;
@@ -131,8 +125,7 @@ static int find_known(struct fresh_tree *t, const char *top)
         if (r < 0)
             return r;
     }
-    if (t->count)
-        qsort(t->list, t->count, sizeof *t->list, by_depth);
+    array_sort(t->list, t->count, by_depth);
     drop_doubles(t);
     return 0;
 }
@@ -142,7 +135,7 @@ static struct fresh *find_fresh(const struct fresh_tree *t, const char *path)
     struct fresh key = {.path = path};
     for (const char *p = path; *p; p++)
         key.depth += *p == '/';
-    return t->count ? bsearch(&key, t->list, t->count, sizeof key, by_depth) : NULL;
+    return array_find(&key, t->list, t->count, by_depth);
 }
 
 /* ---- Attributes */

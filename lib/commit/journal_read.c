@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
@@ -26,13 +27,6 @@ int staging_journal_master(const struct staging_area *a, struct buf *path)
     return buf_terminate(path);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Decodes in place. */
 static int decode(char *text)
 {
@@ -42,11 +36,11 @@ static int decode(char *text)
             *out++ = *p;
             continue;
         }
-        int hi = hex_digit(p[1]);
-        int lo = hi < 0 ? -1 : hex_digit(p[2]);
-        if (lo < 0 || (hi == 0 && lo == 0))
+        const char digits[] = {p[1], p[1] ? p[2] : '\0', '\0'};
+        unsigned char byte;
+        if (hex_decode(digits, &byte, 1) < 0 || byte == 0)
             return -EINVAL;
-        *out++ = (char)(hi << 4 | lo);
+        *out++ = (char)byte;
         p += 2;
     }
     *out = '\0';
@@ -57,7 +51,7 @@ static int decode(char *text)
 static int take_number(char **at, int base, long long min, long long max, long long *out)
 {
     char *end;
-    if (**at != '-' && hex_digit(**at) < 0)
+    if (**at != '-' && (**at < '0' || **at > '9'))
         return -EINVAL;
     errno = 0;
     *out = strtoll(*at, &end, base);
@@ -100,17 +94,11 @@ static int parse_area(struct staging_journal *j, char *text)
     char *path = text + n + 1;
     if (decode(path) < 0 || path[0] != '/' || !own_is_staging(name))
         return -EINVAL;
-    char **paths = reallocarray(j->paths, j->area_count + 1, sizeof *paths);
-    if (!paths)
+    if (array_grow(j->paths, j->area_count) < 0 || array_grow(j->names, j->area_count) < 0)
         return -ENOMEM;
-    j->paths = paths;
-    char(*names)[STAGING_NAME_SIZE] = reallocarray(j->names, j->area_count + 1, sizeof *names);
-    if (!names)
-        return -ENOMEM;
-    j->names = names;
-    memcpy(names[j->area_count], name, sizeof name);
-    paths[j->area_count] = strdup(path);
-    if (!paths[j->area_count])
+    memcpy(j->names[j->area_count], name, sizeof name);
+    j->paths[j->area_count] = strdup(path);
+    if (!j->paths[j->area_count])
         return -ENOMEM;
     j->area_count++;
     return 0;

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
 #include <time.h>
@@ -56,8 +55,7 @@ static bool is_of(const struct staging_area *areas, size_t n, const char *name)
 /* Is there a staging in A's target beside those of the N areas? 1, 0 or negative errno. */
 static int has_others(const struct staging_area *areas, size_t n, const struct staging_area *a)
 {
-    int fd = openat(a->target_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
+    _cleanup_closedir_ DIR *d = file_list_at(a->target_fd, ".");
     struct dirent *item;
     int r = d ? 0 : -errno;
 

@@ -28,10 +28,7 @@ static void planner_clear(struct planner *p)
 
 static int read_names(int dirfd, struct path_list *names)
 {
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    _cleanup_closedir_ DIR *d = file_list(fd);
+    _cleanup_closedir_ DIR *d = file_list_at(dirfd, ".");
     if (!d)
         return -errno;
     int more;

@@ -24,52 +24,47 @@ static void area_drop(struct staging_area *a)
 }
 #define _cleanup_area_ _cleanup_(area_drop)
 
-/* Opens the existing directory PATH as a target. Where it is the target of one of our own areas
- * that area's descriptor is duplicated: flocks of one description do not wait for each other. */
+/* Makes A the target FD, which is taken over, at TARGET and physically at PHYSICAL. */
+static int take_target(struct staging_area *a, int fd, dev_t dev, ino_t ino, const char *target,
+                       const char *physical)
+{
+    int r = fd < 0 ? -errno : 0;
+
+    staging_area_init(a);
+    a->target_fd = fd;
+    a->dev = dev;
+    a->ino = ino;
+    a->target = strdup(target);
+    a->physical = strdup(physical);
+    if (r == 0 && (!a->target || !a->physical))
+        r = -ENOMEM;
+    if (r < 0)
+        staging_area_clear(a, false);
+    return r;
+}
+
+/* A second hold on area FROM's target: flocks of one description do not wait for each
+ * other. */
+static int same_target(const struct staging_area *from, struct staging_area *a)
+{
+    return take_target(a, fcntl(from->target_fd, F_DUPFD_CLOEXEC, 3), from->dev, from->ino,
+                       from->target, from->physical);
+}
+
+/* Opens the existing directory PATH as a target; that of one of our own areas once more. */
 static int open_existing(const struct staging *s, const char *path, struct staging_area *a)
 {
     struct stat st;
 
     staging_area_init(a);
     _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    if (fstat(fd, &st) < 0)
+    if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
     for (int i = 0; i < s->area_count; i++)
-        if (s->areas[i].dev == st.st_dev && s->areas[i].ino == st.st_ino) {
-            cleanup_close(&fd);
-            fd = fcntl(s->areas[i].target_fd, F_DUPFD_CLOEXEC, 3);
-            if (fd < 0)
-                return -errno;
-            break;
-        }
-    a->dev = st.st_dev;
-    a->ino = st.st_ino;
-    a->target = strdup(path);
-    a->physical = strdup(path);
-    if (!a->target || !a->physical) {
-        staging_area_clear(a, false);
-        return -ENOMEM;
-    }
-    a->target_fd = take_fd(&fd);
-    return 0;
-}
-
-/* A second hold on area FROM's target. */
-static int same_target(const struct staging_area *from, struct staging_area *a)
-{
-    staging_area_init(a);
-    a->dev = from->dev;
-    a->ino = from->ino;
-    a->target = strdup(from->target);
-    a->physical = strdup(from->physical);
-    a->target_fd = fcntl(from->target_fd, F_DUPFD_CLOEXEC, 3);
-    if (a->target && a->physical && a->target_fd >= 0)
-        return 0;
-    int r = a->target_fd < 0 ? -errno : -ENOMEM;
-    staging_area_clear(a, false);
-    return r;
+        if (s->areas[i].dev == st.st_dev && s->areas[i].ino == st.st_ino)
+            return take_target(a, fcntl(s->areas[i].target_fd, F_DUPFD_CLOEXEC, 3), st.st_dev,
+                               st.st_ino, path, path);
+    return take_target(a, take_fd(&fd), st.st_dev, st.st_ino, path, path);
 }
 
 /* Does A's staging belong to the one that journal J lies in? */
@@ -228,10 +223,7 @@ static int each_staging(const struct staging *s, const struct staging_area *a,
                         struct wp_error *err)
 {
     _cleanup_buf_ struct buf names = {0};
-    int fd = openat(a->target_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    _cleanup_closedir_ DIR *d = file_list(fd);
+    _cleanup_closedir_ DIR *d = file_list_at(a->target_fd, ".");
     if (!d)
         return -errno;
     /* All names first: EACH removes some. */

@@ -1,7 +1,6 @@
 /* Plans what a commit takes away from the targets, beside what it replaces. */
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 

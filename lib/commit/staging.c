@@ -52,12 +52,9 @@ int staging_add_area_for(struct staging *s, const char *target, const struct sta
 {
     if (s->area_count == STAGING_MAX_AREAS)
         return error_set(err, EMFILE, target, "too many directories to unpack into");
-    struct staging_area *areas = reallocarray(s->areas, (size_t)s->area_count + 1, sizeof *areas);
-    if (!areas)
+    if (array_grow(s->areas, (size_t)s->area_count) < 0)
         return error_nomem(err);
-    s->areas = areas;
-
-    struct staging_area *a = &areas[s->area_count];
+    struct staging_area *a = &s->areas[s->area_count];
     staging_area_init(a);
     a->owner = owner;
     int r = prepare_area(s, a, target, err);

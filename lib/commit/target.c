@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "staging_private.h"
@@ -25,13 +26,11 @@ static int remember_made(struct staging_area *a, int parent, const char *name, i
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -errno;
-    struct staging_made *made = reallocarray(a->made, a->made_count + 1, sizeof *made);
-    if (!made)
-        return -ENOMEM;
-    a->made = made;
     struct staging_made m = {.name = strdup(name), .dev = st.st_dev, .ino = st.st_ino};
-    if (!m.name)
+    if (!m.name || array_grow(a->made, a->made_count) < 0) {
+        free(m.name);
         return -ENOMEM;
+    }
     m.parent = fcntl(parent, F_DUPFD_CLOEXEC, 3);
     if (m.parent < 0) {
         int r = -errno;
@@ -166,7 +165,7 @@ int staging_area_open_target(struct staging_area *a, const char *target, struct 
     a->dev = st.st_dev;
     a->ino = st.st_ino;
     a->time_before = st.st_mtim;
-    a->physical = path_physical(target);
+    a->physical = realpath(target, NULL);
     if (!a->physical)
         return error_set(err, errno, target, "cannot find the physical path");
     /* A run that is killed is completed by that path. */

@@ -65,7 +65,8 @@ int diff_read(struct diff_side *side, const struct wp_context *context,
     int r;
 
     if (side->given->archive) {
-        r = archive_indexes_read(&side->packed, side->given->archive, ARCHIVE_ALL_DIGESTS, err);
+        r = archive_indexes_read(&side->packed, side->given->archive, ARCHIVE_ALL_DIGESTS, NULL,
+                                 err);
         side->caches_only = side->packed.caches_only;
         if (side->packed.count)
             qsort(side->packed.items, side->packed.count, sizeof *side->packed.items,

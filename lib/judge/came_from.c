@@ -192,8 +192,7 @@ int came_from_resolve(struct came_from *c, struct depends **out, const size_t *s
                                       .zip_has = zip_has,
                                       .arg = c};
 
-    if (c->name_count)
-        qsort(c->names, c->name_count, sizeof *c->names, compare_names);
+    array_sort(c->names, c->name_count, compare_names);
     return depends_resolve(out, &tree, sources, count, err);
 }
 

@@ -245,16 +245,9 @@ int judge_add(struct wp_verify_report *r, struct wp_index_status *s)
     return 0;
 }
 
-static int compare_status(const void *a, const void *b)
-{
-    return strcmp(((const struct wp_index_status *)a)->index,
-                  ((const struct wp_index_status *)b)->index);
-}
-
 void judge_sort(struct wp_verify_report *r)
 {
-    if (r->count)
-        qsort(r->indexes, r->count, sizeof *r->indexes, compare_status);
+    array_sort(r->indexes, r->count, path_compare);
 }
 
 void wp_verify_report_clear(struct wp_verify_report *r)

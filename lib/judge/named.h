@@ -21,7 +21,10 @@
 #include "numba/imports.h"
 #include "warmpack.h"
 
-struct named_global;
+/* A class or function. */
+struct named_global {
+    const char *module, *name;
+};
 
 /* What one index names. Give SOURCE and CACHE; free with named_clear. */
 struct named {
@@ -53,6 +56,35 @@ struct named_maker {
     bool makes;
 };
 
+/* ---- named_modules.c */
+/* The directory of the first N bytes of PATH, without its slash. */
+size_t named_parent(const char *path, size_t n);
+/* Can CH be part of a name? */
+bool named_is_in_word(unsigned char ch);
+/* Is the directory of the first N bytes of PATH a regular package? No package is called
+ * "site-packages". 1: *INIT is the number of its __init__; 0; -ENOMEM. */
+int named_is_package(const struct came_from *c, const char *path, size_t n, size_t *init);
+/* Reads source FILE into C->text and scans it. 0 or negative errno. */
+int named_scan(struct came_from *c, size_t file, struct imports *out, struct wp_error *err);
+/* Do the packages around PATH change how modules are found, or cannot it be told? 1, 0, or negative
+ * errno. */
+int named_finds_otherwise(struct came_from *c, const char *path, struct wp_error *err);
+/* The one source that MODULE is beneath the directory of the first ROOT bytes of PATH. 1: *FILE; 0:
+ * there is none, or more than one file; -ENOMEM. */
+int named_find_module(const struct came_from *c, const char *path, size_t root, const char *module,
+                      size_t *file);
+/* Is MODULE gone from a regular package beneath the directory of the first ROOT bytes of PATH,
+ * where nothing beneath the topmost package makes modules itself? 1, 0 or negative errno. */
+int named_is_module_gone(struct came_from *c, const char *path, size_t root, const char *module,
+                         struct wp_error *err);
+
+/* ---- named_classes.c */
+/* Notes that N needs class G, or that its module is gone. 0 or negative errno. */
+int named_note_class(struct came_from *c, struct named *n, const struct named_global *g,
+                     struct wp_error *err);
+/* Judges all that were noted. 0 or negative errno. */
+int named_judge_classes(struct came_from *c, struct wp_error *err);
+
 /* ---- named_elsewhere.c */
 /* Is there a file called NAME with a suffix, or a directory? Its last byte is to be changed. */
 bool named_is_there(const struct came_from *c, struct buf *name);
@@ -61,6 +93,10 @@ int named_note_elsewhere(struct came_from *c, const struct named *n, const char 
                          const char *name);
 /* Asks C's interpreter for all of these, and adds those that are missing to C->wrong. */
 int named_ask_elsewhere(struct came_from *c, struct wp_error *err);
+
+/* ---- named.c */
+/* Adds W to C->wrong. 0 or -ENOMEM. */
+int named_add_wrong(struct came_from *c, struct named_wrong w);
 
 /* Adds the names of the index itself or of one of its data files. 0 or -ENOMEM. */
 int named_add(const struct came_from *c, struct named *n, const struct code_names *names);

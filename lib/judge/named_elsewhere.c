@@ -118,10 +118,9 @@ int named_ask_elsewhere(struct came_from *c, struct wp_error *err)
 
         if (!globals[of[i]].is_missing)
             continue;
-        if (array_grow(c->wrong, c->wrong_count) < 0)
+        if (named_add_wrong(c, (struct named_wrong){e->cache, WP_TYPE_MISSING, 0, e->name,
+                                                    e->module, true}) < 0)
             return error_nomem(err);
-        c->wrong[c->wrong_count++] =
-            (struct named_wrong){e->cache, WP_TYPE_MISSING, 0, e->name, e->module, true};
     }
     return r;
 }

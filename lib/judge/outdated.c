@@ -13,6 +13,7 @@
 #include "base/path.h"
 #include "base/times.h"
 #include "judge/judge.h"
+#include "numba/compiled.h"
 
 enum outdated outdated_by_times(const struct wp_stamp *stamp, bool kept, struct timespec compiled,
                                 struct timespec source, struct timespec newest)
@@ -26,19 +27,19 @@ enum outdated outdated_by_times(const struct wp_stamp *stamp, bool kept, struct 
                : OUTDATED;
 }
 
-/* A .pyc begins with a magic number, flags (0: by time), the source's time in seconds, its size. */
+/* Does the .pyc called NAME, no newer than COMPILED, say that SOURCE had its time and size? */
 static bool remembers(int dirfd, const char *name, const struct stat *source,
                       struct timespec compiled)
 {
     _cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    uint32_t head[4];
+    struct compiled_header head;
     struct stat st;
 
     return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
            !time_is_before(compiled, st.st_mtim) &&
-           file_read_at(fd, head, sizeof head, 0) == sizeof head && head[1] == 0 &&
-           le32toh(head[2]) == (uint32_t)source->st_mtim.tv_sec &&
-           le32toh(head[3]) == (uint32_t)source->st_size;
+           file_read_at(fd, &head, sizeof head, 0) == sizeof head && head.flags == 0 &&
+           le32toh(head.mtime) == (uint32_t)source->st_mtim.tv_sec &&
+           le32toh(head.size) == (uint32_t)source->st_size;
 }
 
 bool outdated_time_is_kept(int dirfd, const char *name, const struct stat *st,

@@ -16,40 +16,11 @@ static size_t length(const char *text)
     return text ? strlen(text) : 0;
 }
 
-static void overload_clear(struct wp_overload *o)
-{
-    free(o->signature);
-    free(o->triple);
-    free(o->cpu);
-    free(o->features);
-    free(o->target);
-    free(o->version);
-    free(o->launch);
-    free(o->other);
-    free(o->code);
-    free(o->cells);
-    free(o->data);
-    free(o->module);
-}
-
 static int fill(struct wp_overload *o, const struct index_overload *from, size_t *used)
 {
-    struct key key;
-
-    if (key_read(&key, from->key) < 0)
+    if (key_read(o, from->key) < 0)
         return -ENOMEM;
-    *o = (struct wp_overload){.signature = key.signature,
-                              .triple = key.triple,
-                              .cpu = key.cpu,
-                              .features = key.features,
-                              .target = key.target,
-                              .version = key.version,
-                              .launch = key.launch,
-                              .other = key.other,
-                              .code = key.code,
-                              .cells = key.cells,
-                              .closure = key_is_closure(&key),
-                              .data = strdup(from->data)};
+    o->data = strdup(from->data);
     *used += length(o->signature) + length(o->triple) + length(o->cpu) + length(o->features) +
              length(o->target) + length(o->version) + length(o->launch) + length(o->other) +
              length(o->code) + length(o->cells) + length(o->data) + sizeof *o;
@@ -86,7 +57,7 @@ int overloads_fill(struct wp_index_status *s, const struct index *index,
 void overloads_clear(struct wp_index_status *s)
 {
     for (size_t i = 0; i < s->overload_count; i++)
-        overload_clear(&s->overloads[i]);
+        key_clear(&s->overloads[i]);
     free(s->overloads);
     s->overloads = NULL;
     s->overload_count = 0;

@@ -4,7 +4,6 @@
 
 #include "base/cleanup.h"
 #include "commit/staging.h"
-#include "judge/judge.h"
 #include "layout.h"
 #include "numba/places.h"
 #include "stream/pool.h"

@@ -68,7 +68,7 @@ struct layout_record {
 
 /* An index in its final place. */
 struct placed_index {
-    char *index;                /* absolute path; owned */
+    char *index;                /* absolute path; the first member, for path_compare; owned */
     char *source;               /* likewise; owned */
     char *shown, *source_shown; /* for the report; owned */
     bool was_valid;             /* when packed */

@@ -2,7 +2,6 @@
  * pool. */
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "judge/judge.h"
@@ -56,11 +55,6 @@ static void judge_run(struct pool_job *job)
             run->result = judge_placed(&mine, &run->placed[i], &run->judged[i], &run->why);
     mine.user = (struct places_user){0}; /* is not this run's */
     verify_end(&mine);
-}
-
-static int compare_placed(const void *a, const void *b)
-{
-    return strcmp(((const struct placed_index *)a)->index, ((const struct placed_index *)b)->index);
 }
 
 /* What a run found, in its order. */
@@ -121,7 +115,7 @@ int layout_verify(struct layout *l, struct pool *pool, struct wp_verify_report *
     if (!runs)
         return error_nomem(err);
     if (l->placed_count) /* by directory, so that each is looked at seldom more than once */
-        qsort(l->placed, l->placed_count, sizeof *l->placed, compare_placed);
+        qsort(l->placed, l->placed_count, sizeof *l->placed, path_compare);
     for (size_t first = 0; first < l->placed_count && r == 0; first += count) {
         count = l->placed_count - first < RUNS * RUN ? l->placed_count - first : RUNS * RUN;
         r = judge_some(&p, first, count, err);

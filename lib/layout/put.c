@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/array.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -24,6 +23,8 @@ static int copy_across(int from_fd, const char *from, int to_fd, const char *to)
     _cleanup_close_ int out = -1;
     _cleanup_buf_ struct buf block = {0};
     struct timespec times[2];
+    uint64_t at = 0;
+    ssize_t n;
 
     if (in < 0)
         return in;
@@ -32,20 +33,15 @@ static int copy_across(int from_fd, const char *from, int to_fd, const char *to)
         return out;
     if (fstat(in, &st) < 0 || buf_reserve(&block, 1 << 18) < 0)
         return -ENOMEM;
-    for (;;) {
-        ssize_t n = read(in, block.data, block.room);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
+    while ((n = file_read_at(in, block.data, block.room, at)) > 0) {
         int r = file_write(out, block.data, (size_t)n);
 
         if (r < 0)
             return r;
+        at += (uint64_t)n;
     }
+    if (n < 0)
+        return (int)n;
     if (geteuid() == 0 && fchown(out, st.st_uid, st.st_gid) < 0)
         return -errno;
     times[0] = st.st_atim;

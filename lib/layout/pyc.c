@@ -2,6 +2,7 @@
 
 #include "pyc.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,20 +14,8 @@
 #include "base/file.h"
 #include "base/own_names.h"
 #include "base/temporary.h"
+#include "numba/compiled.h"
 #include "tree/beneath.h"
-
-enum { PYC_HEADER = 16, PYC_FLAGS = 4, PYC_MTIME = 8, PYC_SIZE = 12 };
-
-static uint32_t get_u32(const unsigned char *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static void put_u32(unsigned char *p, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        p[i] = (unsigned char)(v >> 8 * i);
-}
 
 /* "MODULE.TAG.pyc" or "MODULE.TAG.opt-N.pyc"? A tag has no dot. */
 static bool is_pyc_of(const char *name, const char *module, size_t n)
@@ -43,12 +32,11 @@ static bool is_pyc_of(const char *name, const char *module, size_t n)
 }
 
 /* Is HEADER that of a file made from SOURCE, whose time it does not have? */
-static bool is_to_change(const unsigned char *header, const struct restamp_source *source)
+static bool is_to_change(const struct compiled_header *header, const struct restamp_source *source)
 {
-    const uint32_t held = get_u32(header + PYC_MTIME);
+    const uint32_t held = le32toh(header->mtime);
 
-    return get_u32(header + PYC_FLAGS) == 0 &&
-           get_u32(header + PYC_SIZE) == (uint32_t)source->packed->size &&
+    return header->flags == 0 && le32toh(header->size) == (uint32_t)source->packed->size &&
            held != (uint32_t)source->now.tv_sec &&
            (held == (uint32_t)source->before.tv_sec ||
             held == (uint32_t)source->packed->mtime.tv_sec);
@@ -57,11 +45,11 @@ static bool is_to_change(const unsigned char *header, const struct restamp_sourc
 /* Says the header alone that the file stays as it is? Most do. */
 static bool is_settled(int dir, const char *name, const struct restamp_source *source)
 {
-    unsigned char header[PYC_HEADER];
+    struct compiled_header header;
     _cleanup_close_ int fd = beneath_open(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 
-    return fd >= 0 && pread(fd, header, sizeof header, 0) == sizeof header &&
-           !is_to_change(header, source);
+    return fd >= 0 && file_read_at(fd, &header, sizeof header, 0) == sizeof header &&
+           !is_to_change(&header, source);
 }
 
 /* 1 where the file was changed. */
@@ -69,6 +57,7 @@ static int patch(int fd, const char *path, const struct restamp_source *source, 
                  struct wp_error *err)
 {
     _cleanup_buf_ struct buf text = {0};
+    struct compiled_header header;
     struct stat st;
     int r;
 
@@ -77,9 +66,12 @@ static int patch(int fd, const char *path, const struct restamp_source *source, 
     r = restamp_read(fd, path, &text, &st);
     if (r == -ENOMEM)
         return error_nomem(err);
-    if (r < 0 || text.size < PYC_HEADER || !is_to_change(text.data, source))
+    if (r < 0 || text.size < sizeof header)
         return 0;
-    put_u32(text.data + PYC_MTIME, (uint32_t)source->now.tv_sec);
+    memcpy(&header, text.data, sizeof header);
+    if (!is_to_change(&header, source))
+        return 0;
+    compiled_set_mtime(&text, source->now);
     r = dry_run ? 0 : restamp_replace(fd, path, text.data, text.size, &st, NULL);
     /* Python can do without: it compiles again. */
     return r == -ENOMEM || r == -ENOSPC || r == -EIO

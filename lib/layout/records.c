@@ -8,7 +8,6 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "base/path.h"
 #include "layout.h"
 #include "numba/index.h"
 
@@ -76,8 +75,7 @@ static int compare_files(const void *a, const void *b)
 
 void layout_sort_files(struct layout_record *record)
 {
-    if (record->file_count)
-        qsort(record->files, record->file_count, sizeof *record->files, compare_files);
+    array_sort(record->files, record->file_count, compare_files);
 }
 
 struct layout_file *layout_stem(const struct layout_record *record, const struct layout_file *f,

@@ -3,15 +3,12 @@
 #include "restamp.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/own_names.h"
-#include "base/path.h"
 #include "base/temporary.h"
 #include "numba/index.h"
 #include "tree/behind.h"
@@ -75,7 +72,6 @@ static int is_packed_text(const struct index *index, const struct buf *text,
                           const struct manifest_index *line, const struct entry *packed)
 {
     _cleanup_buf_ struct buf back = {0};
-    unsigned char digest[SHA256_SIZE];
     int r;
 
     if (!packed || !packed->has_sha256 || !line->has_stamp)
@@ -83,8 +79,7 @@ static int is_packed_text(const struct index *index, const struct buf *text,
     r = index_restamp(index, text->data, text->size, &line->stamp, &back, NULL);
     if (r < 0)
         return r == -ENOMEM ? r : 0;
-    sha256_of(back.data, back.size, digest);
-    return memcmp(digest, packed->sha256, sizeof digest) == 0;
+    return sha256_is(back.data, back.size, packed->sha256);
 }
 
 /* Does the index belong to the source's content? 1, 0 or -ENOMEM. */
@@ -111,7 +106,7 @@ static int rewrite(int fd, const char *path, const struct index *index, const st
     struct wp_stamp to = stamp_of(index->stamp.kind, source->now, e->size, e->sha256);
     _cleanup_buf_ struct buf out = {0};
     struct wp_error why = {0};
-    bool is_packed = false;
+    bool is_packed;
     int r = index_restamp(index, text->data, text->size, &to, &out, &why);
 
     if (r == -ENOMEM)
@@ -119,12 +114,7 @@ static int rewrite(int fd, const char *path, const struct index *index, const st
     if (r < 0)
         return 0; /* it stays stale, and is reported so */
     /* What is now the very file that was packed gets its time, too: the next run would set it. */
-    if (packed && packed->has_sha256) {
-        unsigned char digest[SHA256_SIZE];
-
-        sha256_of(out.data, out.size, digest);
-        is_packed = memcmp(digest, packed->sha256, sizeof digest) == 0;
-    }
+    is_packed = packed && packed->has_sha256 && sha256_is(out.data, out.size, packed->sha256);
     r = dry_run
             ? 0
             : restamp_replace(fd, path, out.data, out.size, st, is_packed ? &packed->mtime : NULL);

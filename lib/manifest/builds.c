@@ -1,10 +1,6 @@
-/* The builds of an archive that was merged. */
+/* Writes and reads the builds of an archive that was merged. */
 
 #include "manifest/builds.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -14,124 +10,96 @@ enum { MOST_NUMBERS = 1 << 16 }; /* of data files in one line: a line bounds it,
 
 void builds_write_cpus(struct json_writer *w, uint32_t cpus)
 {
-    uint32_t numbers[MANIFEST_CPUS_MOST];
-    size_t n = 0;
-
+    json_write_array(w, "cpus");
     for (uint32_t i = 0; i < MANIFEST_CPUS_MOST; i++)
         if (cpus >> i & 1)
-            numbers[n++] = i;
-    json_write_numbers(w, "cpus", numbers, n);
+            json_write_uint(w, NULL, i);
+    json_write_array_end(w);
 }
 
-int builds_read_cpus(const struct json_line *l, uint32_t *cpus)
+int builds_read_cpus(struct json_line *l, uint32_t *cpus)
 {
-    const json_t *list = json_object_get(l->object, "cpus"), *item;
-    size_t n;
+    const json_t *list = json_object_get(l->object, "cpus");
+    _cleanup_free_ uint32_t *numbers = NULL;
+    size_t count = 0;
 
     if (!list)
-        return 0;
+        return l->status;
     if (!json_is_array(list))
         return json_line_wrong(l, "\"cpus\" is not an array");
-    json_array_foreach(list, n, item)
-    {
-        json_int_t number = json_is_integer(item) ? json_integer_value(item) : -1;
-
-        if (number < 0 || number >= MANIFEST_CPUS_MOST)
-            return json_line_wrong(l, "\"cpus\" holds what is no number of a CPU");
-        *cpus |= UINT32_C(1) << number;
-    }
-    return 1;
+    json_line_numbers(l, list, MANIFEST_CPUS_MOST, "\"cpus\" holds what is no number of a CPU",
+                      &numbers, &count);
+    for (size_t i = 0; i < count; i++)
+        *cpus |= UINT32_C(1) << numbers[i];
+    return l->status < 0 ? l->status : 1;
 }
 
 /* ---- The header's member ----------------------------------------------------------------- */
 
 void builds_write(struct json_writer *w, const struct manifest *m)
 {
-    _cleanup_buf_ struct buf text = {0};
-    struct json_writer one = {.out = &text};
-    int r = buf_add_str(&text, "[");
-
-    for (size_t i = 0; i < m->build_count && r == 0 && !one.error; i++) {
-        r = i ? buf_add_str(&text, ", ") : 0;
-        one.inside = false;
-        json_write_open(&one);
-        json_write_plain(&one, "archive", m->builds[i].archive);
-        if (m->builds[i].root)
-            json_write_text(&one, "root", m->builds[i].root);
-        builds_write_cpus(&one, m->builds[i].cpus);
-        json_write_close(&one);
+    json_write_array(w, "builds");
+    for (size_t i = 0; i < m->build_count; i++) {
+        json_write_open(w);
+        json_write_plain(w, "archive", m->builds[i].archive);
+        json_write_text(w, "root", m->builds[i].root);
+        builds_write_cpus(w, m->builds[i].cpus);
+        json_write_close(w);
     }
-    if (r == 0)
-        r = buf_add_str(&text, "]");
-    if (one.error)
-        w->error = one.error;
-    else if (r < 0 || buf_terminate(&text) < 0)
-        w->error = -ENOMEM;
-    else
-        json_write_raw(w, "builds", (char *)text.data);
+    json_write_array_end(w);
 }
 
-static int read_build(const struct json_line *l, struct manifest_build *b)
+static int read_build(struct json_line *l, struct manifest_build *b)
 {
     unsigned char digest[SHA256_SIZE];
-    int r = json_line_text(l, "archive", JSON_REQUIRED, &b->archive);
 
-    if (r >= 0 && hex_decode(b->archive, digest, sizeof digest) < 0)
-        return json_line_wrong(l, "\"archive\" of a build is not 64 hexadecimal digits");
-    r = r < 0 ? r : json_line_text(l, "root", JSON_OPTIONAL, &b->root);
-    return r < 0 ? r : builds_read_cpus(l, &b->cpus);
+    if (json_line_text(l, "archive", JSON_REQUIRED, &b->archive) > 0 &&
+        hex_decode(b->archive, digest, sizeof digest) < 0)
+        json_line_wrong(l, "\"archive\" of a build is not 64 hexadecimal digits");
+    json_line_text(l, "root", JSON_OPTIONAL, &b->root);
+    builds_read_cpus(l, &b->cpus);
+    return l->status;
 }
 
-int builds_read(const struct json_line *l, struct manifest *m)
+int builds_read(struct json_line *l, struct manifest *m)
 {
     const json_t *list = json_object_get(l->object, "builds");
     json_t *item;
     size_t i;
 
-    if (!list)
-        return 0;
+    if (!list || l->status < 0)
+        return l->status;
     if (!json_is_array(list) || json_array_size(list) > MANIFEST_BUILDS_MOST)
         return json_line_wrong(l, "\"builds\" is no array of up to %d builds",
                                MANIFEST_BUILDS_MOST);
     json_array_foreach(list, i, item)
     {
         struct json_line one = *l;
-        int r;
 
         if (!json_is_object(item))
             return json_line_wrong(l, "\"builds\" holds what is no build");
         if (array_grow(m->builds, m->build_count) < 0)
-            return error_nomem(l->err);
+            return json_line_nomem(l);
         one.object = item; /* borrowed: not cleared */
         m->builds[m->build_count] = (struct manifest_build){0};
-        r = read_build(&one, &m->builds[m->build_count++]);
-        if (r < 0)
-            return r;
+        l->status = read_build(&one, &m->builds[m->build_count++]);
+        if (l->status < 0)
+            break;
     }
-    return 0;
+    return l->status;
 }
 
 /* ---- An index's -------------------------------------------------------------------------- */
 
-int builds_read_index(const struct json_line *l, struct manifest_index *i)
+int builds_read_index(struct json_line *l, struct manifest_index *i)
 {
-    const json_t *list = json_object_get(l->object, "builds"), *item;
-    size_t n;
+    const json_t *list = json_object_get(l->object, "builds");
 
     if (!list)
-        return 0;
+        return l->status;
     if (!json_is_array(list) || json_array_size(list) > MOST_NUMBERS)
         return json_line_wrong(l, "\"builds\" is no array of numbers");
-    i->builds = calloc(json_array_size(list) + 1, sizeof *i->builds);
-    if (!i->builds)
-        return error_nomem(l->err);
-    json_array_foreach(list, n, item)
-    {
-        json_int_t number = json_is_integer(item) ? json_integer_value(item) : -1;
-
-        if (number < 0 || number >= MANIFEST_BUILDS_MOST)
-            return json_line_wrong(l, "\"builds\" holds what is no number of a build");
-        i->builds[i->build_count++] = (uint32_t)number;
-    }
-    return 0;
+    return json_line_numbers(l, list, MANIFEST_BUILDS_MOST,
+                             "\"builds\" holds what is no number of a build", &i->builds,
+                             &i->build_count);
 }

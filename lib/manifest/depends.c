@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
+#include "base/times.h"
 
 /* ---- What has changed --------------------------------------------------------------------- */
 
@@ -44,40 +45,28 @@ static int changed_sets(const struct manifest *m, const struct same *s, const ch
     return 0;
 }
 
+/* 1, 0 or -ENOMEM. */
+static int is_package(const struct manifest *m, const char *dir)
+{
+    _cleanup_free_ char *init = path_join(dir, "__init__.py");
+
+    return init ? manifest_find(m, init) != NULL : -ENOMEM;
+}
+
 /* The directory of the topmost package that SOURCE lies in, or of SOURCE itself where it lies in
  * none. Allocated; NULL on no memory. */
 static char *topmost_package(const struct manifest *m, const char *source)
 {
     _cleanup_free_ char *dir = path_dir(source);
+    int r = !dir ? -ENOMEM : *dir ? is_package(m, dir) : 0;
 
-    while (dir && *dir) {
-        _cleanup_free_ char *init = path_join(dir, "__init__.py");
-        char *slash = strrchr(dir, '/');
-        _cleanup_free_ char *above = NULL;
-
-        if (!init)
-            return NULL;
-        if (!manifest_find(m, init))
-            break;
-        if (!slash)
-            break;
+    for (char *slash; r == 1 && (slash = strrchr(dir, '/'));) {
         *slash = '\0';
-        above = path_join(dir, "__init__.py");
-        if (!above)
-            return NULL;
-        if (!manifest_find(m, above)) {
+        r = is_package(m, dir);
+        if (r == 0)
             *slash = '/';
-            break;
-        }
     }
-    return take_ptr(dir);
-}
-
-static bool is_source(const char *path)
-{
-    size_t n = strlen(path);
-
-    return n > 3 && strcmp(path + n - 3, ".py") == 0;
+    return r < 0 ? NULL : take_ptr(dir);
 }
 
 /* Does PATH stand before all that lies beneath DIR, of N bytes? */
@@ -103,7 +92,7 @@ static int changed_package(const struct manifest *m, const struct same *s, const
 
         if (n && (strncmp(path, dir, n) != 0 || path[n] != '/'))
             break;
-        if (!is_source(path))
+        if (!path_has_suffix(path, ".py"))
             continue;
         r = find_changed(s, path, changed);
         if (r < 0)
@@ -114,7 +103,7 @@ static int changed_package(const struct manifest *m, const struct same *s, const
 
 /* An index that does not say, and the package that it depends on. */
 struct silent {
-    char *package; /* owned */
+    char *package; /* the first member, for path_compare; owned */
     size_t index;
 };
 
@@ -128,11 +117,6 @@ static void silents_clear(struct silents *s)
     for (size_t i = 0; i < s->count; i++)
         free(s->list[i].package);
     free(s->list);
-}
-
-static int compare_silents(const void *a, const void *b)
-{
-    return strcmp(((const struct silent *)a)->package, ((const struct silent *)b)->package);
 }
 
 /* Those that do not say, sorted: a package is looked at once, whatever the order of its indexes. */
@@ -151,7 +135,7 @@ static int find_silents(const struct manifest *m, struct silents *out)
             return -ENOMEM;
         out->count++;
     }
-    qsort(out->list, out->count, sizeof *out->list, compare_silents);
+    qsort(out->list, out->count, sizeof *out->list, path_compare);
     return 0;
 }
 
@@ -164,7 +148,7 @@ static int changed_silents(const struct manifest *m, const struct same *s, const
     for (size_t i = 0; i < silents.count && r == 0; i++) {
         const struct silent *one = &silents.list[i];
 
-        if (i && compare_silents(one - 1, one) == 0)
+        if (i && path_compare(one - 1, one) == 0)
             all[one->index] = all[one[-1].index];
         else
             r = changed_package(m, s, one->package, &all[one->index]);
@@ -192,13 +176,6 @@ int manifest_changed(const struct manifest *m, int (*same)(void *ctx, const char
 
 /* ---- What is left out --------------------------------------------------------------------- */
 
-static int compare_paths(const void *a, const void *b)
-{
-    const char *const *x = a, *const *y = b;
-
-    return strcmp(*x, *y);
-}
-
 void manifest_tell_left_out(const struct wp_context *context, const char **changed, size_t count,
                             size_t all)
 {
@@ -206,7 +183,7 @@ void manifest_tell_left_out(const struct wp_context *context, const char **chang
 
     if (!count)
         return;
-    qsort(changed, count, sizeof *changed, compare_paths);
+    qsort(changed, count, sizeof *changed, path_compare);
     for (size_t i = 1; i < count; i++)
         others += strcmp(changed[i], changed[i - 1]) != 0;
     if (others)
@@ -222,8 +199,7 @@ void manifest_tell_left_out(const struct wp_context *context, const char **chang
 
 static bool is_later(const struct manifest_newest *a, const struct manifest_newest *b)
 {
-    return a->path && (!b->path || a->time.tv_sec > b->time.tv_sec ||
-                       (a->time.tv_sec == b->time.tv_sec && a->time.tv_nsec > b->time.tv_nsec));
+    return a->path && (!b->path || time_is_before(b->time, a->time));
 }
 
 int manifest_newest(const struct manifest *m,

@@ -74,30 +74,32 @@ static bool read_mode(struct cursor *c, struct entry *e)
     return true;
 }
 
-static bool read_mtime(struct cursor *c, struct entry *e)
+/* A text of fewer than ROOM bytes, with a NUL behind it. */
+static bool copy_text(struct cursor *c, char *out, size_t room)
 {
-    char copy[32];
     const char *text;
     size_t n;
 
-    if (!read_text(c, &text, &n) || n >= sizeof copy)
+    if (!read_text(c, &text, &n) || n >= room)
         return false;
-    memcpy(copy, text, n);
-    copy[n] = '\0';
-    return time_parse(copy, &e->mtime) == 0;
+    memcpy(out, text, n);
+    out[n] = '\0';
+    return true;
+}
+
+static bool read_mtime(struct cursor *c, struct entry *e)
+{
+    char copy[32];
+
+    return copy_text(c, copy, sizeof copy) && time_parse(copy, &e->mtime) == 0;
 }
 
 static bool read_digest(struct cursor *c, struct entry *e)
 {
     char copy[2 * SHA256_SIZE + 1];
-    const char *text;
-    size_t n;
 
-    if (!read_text(c, &text, &n) || n != sizeof copy - 1)
-        return false;
-    memcpy(copy, text, n);
-    copy[n] = '\0';
-    e->has_sha256 = hex_decode(copy, e->sha256, SHA256_SIZE) == 0;
+    e->has_sha256 = copy_text(c, copy, sizeof copy) && strlen(copy) == sizeof copy - 1 &&
+                    hex_decode(copy, e->sha256, SHA256_SIZE) == 0;
     return e->has_sha256;
 }
 

@@ -55,66 +55,90 @@ static void add_escaped(struct json_writer *w, const char *value, size_t n)
     add(w, value + from, n - from);
 }
 
-static void add_string(struct json_writer *w, const char *value, size_t n)
+/* A comma, where something stands before, and the name of a member; NULL: an item of an array. */
+static void begin(struct json_writer *w, const char *name, const char *suffix)
 {
+    if (w->inside)
+        add(w, ", ", 2);
+    w->inside = true;
+    if (!name)
+        return;
     add(w, "\"", 1);
-    add_escaped(w, value, n);
-    add(w, "\"", 1);
+    add_str(w, name);
+    add_str(w, suffix);
+    add(w, "\": ", 3);
 }
 
-static void add_base64(struct json_writer *w, const char *value, size_t n)
+/* A string: VALUE itself where it is PLAIN, else in base 64. */
+static void add_value(struct json_writer *w, const char *value, size_t n, bool plain)
 {
     add(w, "\"", 1);
-    if (!w->error)
+    if (plain)
+        add_escaped(w, value, n);
+    else if (!w->error)
         w->error = base64_add(w->out, value, n);
     add(w, "\"", 1);
 }
 
-static void add_name(struct json_writer *w, const char *name, const char *suffix)
+static void open_with(struct json_writer *w, const char *name, const char *suffix,
+                      const char *bracket)
 {
-    add_str(w, w->inside ? ", \"" : "\"");
-    add_str(w, name);
-    add_str(w, suffix);
-    add(w, "\": ", 3);
+    begin(w, name, suffix);
+    add(w, bracket, 1);
+    w->inside = false;
+}
+
+static void close_with(struct json_writer *w, const char *bracket)
+{
+    add(w, bracket, 1);
     w->inside = true;
 }
 
 void json_write_open(struct json_writer *w)
 {
-    add(w, "{", 1);
-    w->inside = false;
-}
-
-void json_write_close(struct json_writer *w)
-{
-    add(w, "}", 1);
-    w->inside = true;
-}
-
-void json_write_end_line(struct json_writer *w)
-{
-    add(w, "\n", 1);
+    json_write_object(w, NULL);
 }
 
 void json_write_object(struct json_writer *w, const char *name)
 {
-    add_name(w, name, "");
-    json_write_open(w);
+    open_with(w, name, "", "{");
+}
+
+void json_write_close(struct json_writer *w)
+{
+    close_with(w, "}");
+}
+
+void json_write_end_line(struct json_writer *w)
+{
+    add(w, "}\n", 2);
+}
+
+void json_write_array(struct json_writer *w, const char *name)
+{
+    open_with(w, name, "", "[");
+}
+
+void json_write_array_end(struct json_writer *w)
+{
+    close_with(w, "]");
+}
+
+void json_write_item(struct json_writer *w, const char *value, size_t n)
+{
+    begin(w, NULL, "");
+    add_value(w, value, n, true);
 }
 
 void json_write_text(struct json_writer *w, const char *name, const char *value)
 {
     size_t n = value ? strlen(value) : 0;
+    bool plain = value && utf8_valid(value, n);
 
     if (!value)
         return;
-    if (utf8_valid(value, n)) {
-        add_name(w, name, "");
-        add_string(w, value, n);
-    } else {
-        add_name(w, name, BASE64_SUFFIX);
-        add_base64(w, value, n);
-    }
+    begin(w, name, plain ? "" : BASE64_SUFFIX);
+    add_value(w, value, n, plain);
 }
 
 void json_write_named_text(struct json_writer *w, const char *name, size_t name_size,
@@ -127,14 +151,11 @@ void json_write_named_text(struct json_writer *w, const char *name, size_t name_
 
     if (!utf8_valid(name, name_size) && !w->error)
         w->error = -EINVAL;
-    add_str(w, w->inside ? ", \"" : "\"");
+    begin(w, NULL, "");
+    add(w, "\"", 1);
     add_escaped(w, name, name_size);
     add_str(w, plain ? "\": " : BASE64_SUFFIX "\": ");
-    w->inside = true;
-    if (plain)
-        add_string(w, value, n);
-    else
-        add_base64(w, value, n);
+    add_value(w, value, n, plain);
 }
 
 void json_write_uint(struct json_writer *w, const char *name, uint64_t value)
@@ -147,13 +168,13 @@ void json_write_uint(struct json_writer *w, const char *name, uint64_t value)
 
 void json_write_raw(struct json_writer *w, const char *name, const char *value)
 {
-    add_name(w, name, "");
+    begin(w, name, "");
     add_str(w, value);
 }
 
 void json_write_plain(struct json_writer *w, const char *name, const char *value)
 {
-    add_name(w, name, "");
+    begin(w, name, "");
     add(w, "\"", 1);
     add_str(w, value);
     add(w, "\"", 1);
@@ -165,17 +186,12 @@ void json_write_texts(struct json_writer *w, const char *name, char *const *valu
 
     for (size_t i = 0; i < count; i++)
         plain = plain && utf8_valid(values[i], strlen(values[i]));
-    add_name(w, name, plain ? "" : BASE64_SUFFIX);
-    add(w, "[", 1);
+    open_with(w, name, plain ? "" : BASE64_SUFFIX, "[");
     for (size_t i = 0; i < count; i++) {
-        if (i)
-            add(w, ", ", 2);
-        if (plain)
-            add_string(w, values[i], strlen(values[i]));
-        else
-            add_base64(w, values[i], strlen(values[i]));
+        begin(w, NULL, "");
+        add_value(w, values[i], strlen(values[i]), plain);
     }
-    add(w, "]", 1);
+    json_write_array_end(w);
 }
 
 void json_write_one_or_many(struct json_writer *w, const char *one, const char *many,
@@ -190,13 +206,8 @@ void json_write_one_or_many(struct json_writer *w, const char *one, const char *
 void json_write_numbers(struct json_writer *w, const char *name, const uint32_t *values,
                         size_t count)
 {
-    add_name(w, name, "");
-    add(w, "[", 1);
-    for (size_t i = 0; i < count; i++) {
-        char text[16];
-
-        snprintf(text, sizeof text, i ? ", %u" : "%u", (unsigned)values[i]);
-        add_str(w, text);
-    }
-    add(w, "]", 1);
+    json_write_array(w, name);
+    for (size_t i = 0; i < count; i++)
+        json_write_uint(w, NULL, values[i]);
+    json_write_array_end(w);
 }

@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "manifest/manifest_private.h"
 #include "manifest/needs.h"
+#include "numba/stamp.h"
 
 static const char *const TYPES[] = {
     [ENTRY_FILE] = "file",
@@ -22,13 +23,9 @@ static const char *const PLACES[] = {
     [MANIFEST_CACHE_USER_WIDE] = "user-wide",
     [MANIFEST_CACHE_INSIDE] = "inside",
 };
-static const char *const STAMPS[] = {
-    [WP_STAMP_MTIME] = "mtime",     [WP_STAMP_SECONDS] = "seconds", [WP_STAMP_CONTENT] = "content",
-    [WP_STAMP_UNKNOWN] = "unknown", [WP_STAMP_NONE] = "none",
-};
 const struct manifest_names manifest_type_names = {TYPES, sizeof TYPES / sizeof *TYPES};
 const struct manifest_names manifest_place_names = {PLACES, sizeof PLACES / sizeof *PLACES};
-const struct manifest_names manifest_stamp_names = {STAMPS, sizeof STAMPS / sizeof *STAMPS};
+const struct manifest_names manifest_stamp_names = {stamp_kind_names, STAMP_KINDS};
 
 int manifest_name_index(const struct manifest_names *n, const char *text)
 {
@@ -139,28 +136,14 @@ void manifest_state_clear(struct manifest_state *s)
     *s = (struct manifest_state){0};
 }
 
-static int compare_to_entry(const void *path, const void *entry)
-{
-    return strcmp(path, ((const struct entry *)entry)->path);
-}
-
 const struct entry *manifest_find(const struct manifest *m, const char *path)
 {
-    if (!m->entry_count)
-        return NULL;
-    return bsearch(path, m->entries, m->entry_count, sizeof *m->entries, compare_to_entry);
-}
-
-static int compare_to_index(const void *key, const void *index)
-{
-    return strcmp(key, ((const struct manifest_index *)index)->index);
+    return array_find(&path, m->entries, m->entry_count, path_compare);
 }
 
 const struct manifest_index *manifest_find_index(const struct manifest *m, const char *path)
 {
-    if (!m->index_count)
-        return NULL;
-    return bsearch(path, m->indexes, m->index_count, sizeof *m->indexes, compare_to_index);
+    return array_find(&path, m->indexes, m->index_count, path_compare);
 }
 
 char *manifest_source_dir(const struct manifest *m, const char *dir, const char **misplaced)

@@ -38,7 +38,8 @@ struct manifest_set {
 };
 
 struct manifest_index {
-    char *index, *source; /* paths in the archive; source may be NULL (not known) */
+    char *index;  /* path in the archive; the first member, for path_compare */
+    char *source; /* likewise; NULL: not known */
     struct wp_stamp stamp;
     bool has_stamp;
     bool valid;       /* when packed */

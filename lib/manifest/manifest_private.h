@@ -52,7 +52,7 @@ enum { RECORDS_LEAST = 64 };
 int records_add_line(struct records *r, struct json_line *l, size_t size);
 
 /* The first line: fills creator, roots and env. */
-int records_read_header(struct manifest *m, const struct json_line *l);
+int records_read_header(struct manifest *m, struct json_line *l);
 
 /* ---- entry_line.c: the lines that nearly all of a manifest is made of, read without a tree of
  * JSON values */

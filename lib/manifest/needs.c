@@ -52,41 +52,30 @@ int needs_of_cpu(const char *cpu, char **out)
 
 /* ---- The header's member ----------------------------------------------------------------- */
 
-/* "avx,avx2" as ["avx", "avx2"]: the names need no escapes. */
-static int add_list(struct buf *out, const char *needs)
+/* "avx,avx2" as ["avx", "avx2"]. */
+static void write_list(struct json_writer *w, const char *needs)
 {
-    const char *before = "";
-    int r = buf_add_str(out, "[");
-
-    while (*needs && r == 0) {
-        size_t n = strcspn(needs, ",");
-
-        r = buf_printf(out, "%s\"%.*s\"", before, (int)n, needs);
-        before = ", ";
-        needs += n + (needs[n] == ',');
+    json_write_array(w, NULL);
+    for (size_t n; *needs; needs += n + (needs[n] == ',')) {
+        n = strcspn(needs, ",");
+        json_write_item(w, needs, n);
     }
-    return r < 0 ? r : buf_add_str(out, "]");
+    json_write_array_end(w);
 }
 
 void needs_write(struct json_writer *w, const struct manifest *m)
 {
-    _cleanup_buf_ struct buf text = {0};
-    int r = buf_add_str(&text, "[");
-
-    for (size_t i = 0; i < m->cpu_count && r == 0; i++) {
-        r = i ? buf_add_str(&text, ", ") : 0;
-        if (r == 0)
-            r = m->needs[i] ? add_list(&text, m->needs[i]) : buf_add_str(&text, "null");
+    json_write_array(w, "needs");
+    for (size_t i = 0; i < m->cpu_count; i++) {
+        if (m->needs[i])
+            write_list(w, m->needs[i]);
+        else
+            json_write_raw(w, NULL, "null");
     }
-    if (r == 0)
-        r = buf_add_str(&text, "]");
-    if (r < 0 || buf_terminate(&text) < 0)
-        w->error = -ENOMEM;
-    else
-        json_write_raw(w, "needs", (char *)text.data);
+    json_write_array_end(w);
 }
 
-static int read_list(const struct json_line *l, const json_t *list, char **out)
+static int read_list(struct json_line *l, const json_t *list, char **out)
 {
     _cleanup_buf_ struct buf text = {0};
     const json_t *item;
@@ -103,32 +92,24 @@ static int read_list(const struct json_line *l, const json_t *list, char **out)
         if (!name || !*name || strchr(name, ',') || !features_is_plain(name))
             return json_line_wrong(l, "\"needs\" holds what is no feature's name");
         if (buf_printf(&text, "%s%s", i ? "," : "", name) < 0)
-            return error_nomem(l->err);
+            return json_line_nomem(l);
     }
     if (buf_terminate(&text) < 0)
-        return error_nomem(l->err);
+        return json_line_nomem(l);
     *out = (char *)take_ptr(text.data);
     return 0;
 }
 
-int needs_read(const struct json_line *l, struct manifest *m)
+int needs_read(struct json_line *l, struct manifest *m)
 {
     const json_t *lists = json_object_get(l->object, "needs"), *list;
     size_t i;
-    int r = 0;
 
     m->needs = calloc(m->cpu_count + 1, sizeof *m->needs);
     if (!m->needs)
-        return error_nomem(l->err);
-    if (!lists)
-        return 0;
-    if (!json_is_array(lists) || json_array_size(lists) != m->cpu_count)
+        return json_line_nomem(l);
+    if (lists && (!json_is_array(lists) || json_array_size(lists) != m->cpu_count))
         return json_line_wrong(l, "\"needs\" is no array with a list for each CPU");
-    json_array_foreach(lists, i, list)
-    {
-        r = read_list(l, list, &m->needs[i]);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    json_array_foreach(lists, i, list) if (l->status == 0) read_list(l, list, &m->needs[i]);
+    return l->status;
 }

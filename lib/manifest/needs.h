@@ -12,4 +12,4 @@ int needs_of_cpu(const char *cpu, char **out);
 /* The header's member "needs": a list for each CPU of M, null where it is not known. */
 void needs_write(struct json_writer *w, const struct manifest *m);
 /* Fills M->needs, after its CPUs, where L has the member. */
-int needs_read(const struct json_line *l, struct manifest *m);
+int needs_read(struct json_line *l, struct manifest *m);

@@ -43,7 +43,6 @@ int originals_write(struct buf *out, const char *index, const struct buf *text)
     json_write_open(&w);
     json_write_text(&w, "retargeted", index);
     json_write_plain(&w, "original", hex);
-    json_write_close(&w);
     json_write_end_line(&w);
     if (w.error == 0 && out->size - start > MANIFEST_LINE_MAX)
         w.error = -EFBIG;
@@ -52,19 +51,17 @@ int originals_write(struct buf *out, const char *index, const struct buf *text)
     return w.error;
 }
 
-static int read_one(struct manifest_original *o, const struct json_line *l)
+static int read_one(struct manifest_original *o, struct json_line *l)
 {
     const char *hex = NULL;
     size_t n;
-    int r = json_line_text(l, "retargeted", JSON_REQUIRED, &o->index);
 
-    if (r >= 0)
-        r = json_line_plain(l, "original", JSON_REQUIRED, &hex);
-    if (r < 0)
-        return r;
+    json_line_text(l, "retargeted", JSON_REQUIRED, &o->index);
+    if (json_line_plain(l, "original", JSON_REQUIRED, &hex) < 0)
+        return l->status;
     n = strlen(hex) / 2;
     if (buf_reserve(&o->text, n + 1) < 0)
-        return error_nomem(l->err);
+        return json_line_nomem(l);
     if (hex_decode(hex, o->text.data, n) < 0)
         return json_line_wrong(l, "\"original\" is not hexadecimal");
     o->text.size = n;

@@ -42,7 +42,6 @@ void reading_clear(struct reading *r)
     read_text_close(&r->text);
 }
 
-/* The line at TEXT, BEFORE others. */
 struct json_line reading_line(const struct reading *r, const char *text, size_t before,
                               struct wp_error *err)
 {
@@ -50,14 +49,22 @@ struct json_line reading_line(const struct reading *r, const char *text, size_t 
         .name = r->name, .all = text, .before = before, .text = text, .err = err};
 }
 
+/* Records of three kinds have an order of their own: entries, caches and indexes. */
+static size_t count_of(const struct manifest *m, int kind)
+{
+    return kind == 0 ? m->entry_count : kind == 1 ? m->cache_count : m->index_count;
+}
+
+static const char *path_of(const struct manifest *m, int kind, size_t i)
+{
+    return kind == 0 ? m->entries[i].path : kind == 1 ? m->caches[i].cache : m->indexes[i].index;
+}
+
 /* Notes that the line with BEFORE others before it was the first of its kind in the piece. */
 static void note_first(struct piece *p, size_t before)
 {
-    const struct manifest *m = &p->records.m;
-    const size_t counts[3] = {m->entry_count, m->cache_count, m->index_count};
-
     for (int kind = 0; kind < 3; kind++)
-        if (counts[kind] && !p->has[kind]) {
+        if (count_of(&p->records.m, kind) && !p->has[kind]) {
             p->first[kind] = before;
             p->has[kind] = true;
         }
@@ -250,28 +257,15 @@ static int check_seams(const struct reading *r, struct wp_error *err)
 
     for (size_t i = 0; i < r->piece_count; i++) {
         const struct manifest *m = &r->pieces[i].records.m;
-        const char *ends[3][2] = {{NULL}};
 
-        if (m->entry_count) {
-            ends[0][0] = m->entries[0].path;
-            ends[0][1] = m->entries[m->entry_count - 1].path;
-        }
-        if (m->cache_count) {
-            ends[1][0] = m->caches[0].cache;
-            ends[1][1] = m->caches[m->cache_count - 1].cache;
-        }
-        if (m->index_count) {
-            ends[2][0] = m->indexes[0].index;
-            ends[2][1] = m->indexes[m->index_count - 1].index;
-        }
         for (int kind = 0; kind < 3; kind++) {
+            const size_t n = count_of(m, kind);
             int result =
-                ends[kind][0] ? check_seam(&r->pieces[i], kind, last[kind], ends[kind][0], err) : 0;
+                n ? check_seam(&r->pieces[i], kind, last[kind], path_of(m, kind, 0), err) : 0;
 
             if (result < 0)
                 return result;
-            if (ends[kind][1])
-                last[kind] = ends[kind][1];
+            last[kind] = n ? path_of(m, kind, n - 1) : last[kind];
         }
     }
     return 0;

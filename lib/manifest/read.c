@@ -1,7 +1,5 @@
 /* Reads a manifest from its text: the first line and the last ones. pieces.c reads the rest. */
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -101,17 +99,14 @@ static int find_end(struct reading *r, size_t *size, uint64_t *entries,
             *size = r->end_line;
             continue;
         }
-        if (json_line_bool(&l, "end", JSON_OPTIONAL, &end) < 0)
-            return -EINVAL;
+        json_line_bool(&l, "end", JSON_OPTIONAL, &end);
         if (!end)
-            return json_line_wrong(&l, "not an end line: the manifest is truncated");
-        result = json_line_uint(&l, "entries", INT64_MAX, JSON_REQUIRED, entries);
-        result = result < 0 ? result : json_line_plain(&l, "sha256", JSON_REQUIRED, &hex);
-        if (result < 0)
-            return result;
-        if (hex_decode(hex, digest, SHA256_SIZE) < 0)
-            return json_line_wrong(&l, "\"sha256\" is not 64 hexadecimal digits");
-        return 0;
+            json_line_wrong(&l, "not an end line: the manifest is truncated");
+        json_line_uint(&l, "entries", INT64_MAX, JSON_REQUIRED, entries);
+        if (json_line_plain(&l, "sha256", JSON_REQUIRED, &hex) > 0 &&
+            hex_decode(hex, digest, SHA256_SIZE) < 0)
+            json_line_wrong(&l, "\"sha256\" is not 64 hexadecimal digits");
+        return l.status;
     }
 }
 

@@ -50,7 +50,6 @@ int signature_write(const struct ed25519_key *key, const unsigned char before[SH
     json_write_plain(&w, "key", public_hex);
     json_write_plain(&w, "value", value_hex);
     json_write_close(&w);
-    json_write_close(&w);
     json_write_end_line(&w);
     return w.error;
 }
@@ -75,10 +74,9 @@ static int add_directory(struct trust *t, DIR *d, const char *path, struct wp_er
     int r;
 
     while ((r = file_next(d, &item)) > 0) {
-        const size_t n = strlen(item->d_name);
         _cleanup_free_ char *file = NULL;
 
-        if (n <= 4 || strcmp(item->d_name + n - 4, ".pem") != 0)
+        if (!path_has_suffix(item->d_name, ".pem"))
             continue;
         file = path_join(path, item->d_name);
         r = file ? add_key(t, file, err) : error_nomem(err);

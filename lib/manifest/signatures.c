@@ -1,6 +1,5 @@
 /* Reads the signatures behind the end line of a manifest. */
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/array.h"

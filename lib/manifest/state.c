@@ -31,36 +31,30 @@ int manifest_state_write(const struct manifest_state *s, struct buf *out)
         json_write_text(&w, "witness", s->witness);
         json_write_uint(&w, "inode", s->inode);
     }
-    json_write_close(&w);
     json_write_end_line(&w);
     if (w.error)
         out->size = start;
     return w.error;
 }
 
-static int read_line(struct manifest_state *s, const struct json_line *l)
+static int read_line(struct manifest_state *s, struct json_line *l)
 {
-    uint64_t version = 0, strip = 0;
-    int r = json_line_uint(l, "version", INT64_MAX, JSON_REQUIRED, &version);
+    uint64_t strip = 0;
 
-    if (r < 0)
-        return r;
-    if (version != STATE_VERSION)
-        return json_line_wrong(l, "version %llu is not known here: it takes a newer warmpack",
-                               (unsigned long long)version);
-    r = json_line_text(l, "action", JSON_REQUIRED, &s->action);
-    r = r < 0 ? r : json_line_texts(l, "root", "roots", &s->roots, &s->root_count);
-    r = r < 0 ? r : json_line_uint(l, "strip", UINT_MAX, JSON_OPTIONAL, &strip);
-    r = r < 0 ? r : json_line_text(l, "layout", JSON_REQUIRED, &s->layout);
-    r = r < 0 ? r : json_line_text(l, "cache_root", JSON_OPTIONAL, &s->cache_root);
-    r = r < 0 ? r : json_line_text(l, "options", JSON_OPTIONAL, &s->options);
-    r = r < 0 ? r : json_line_text(l, "archive", JSON_OPTIONAL, &s->archive);
-    r = r < 0 ? r : json_line_uint(l, "since", INT64_MAX, JSON_OPTIONAL, &s->since);
-    r = r < 0 ? r : json_line_uint(l, "until", INT64_MAX, JSON_OPTIONAL, &s->until);
-    r = r < 0 ? r : json_line_text(l, "witness", JSON_OPTIONAL, &s->witness);
-    r = r < 0 ? r : json_line_uint(l, "inode", INT64_MAX, JSON_OPTIONAL, &s->inode);
+    json_line_version(l, STATE_VERSION);
+    json_line_text(l, "action", JSON_REQUIRED, &s->action);
+    json_line_texts(l, "root", "roots", &s->roots, &s->root_count);
+    json_line_uint(l, "strip", UINT_MAX, JSON_OPTIONAL, &strip);
+    json_line_text(l, "layout", JSON_REQUIRED, &s->layout);
+    json_line_text(l, "cache_root", JSON_OPTIONAL, &s->cache_root);
+    json_line_text(l, "options", JSON_OPTIONAL, &s->options);
+    json_line_text(l, "archive", JSON_OPTIONAL, &s->archive);
+    json_line_uint(l, "since", INT64_MAX, JSON_OPTIONAL, &s->since);
+    json_line_uint(l, "until", INT64_MAX, JSON_OPTIONAL, &s->until);
+    json_line_text(l, "witness", JSON_OPTIONAL, &s->witness);
+    json_line_uint(l, "inode", INT64_MAX, JSON_OPTIONAL, &s->inode);
     s->strip = (unsigned)strip;
-    return r < 0 ? r : 0;
+    return l->status;
 }
 
 int manifest_state_read(struct manifest_state *out, const void *text, size_t size, const char *name,

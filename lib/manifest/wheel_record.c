@@ -37,7 +37,7 @@ static int add_field(struct buf *out, const char *text)
 }
 
 /* "PATH,sha256=DIGEST,SIZE", the digest in base 64 for URLs without padding. */
-static int add_line(struct buf *out, const char *path, const unsigned char *sha256, uint64_t size)
+int wheel_record_add(struct buf *out, const char *path, const unsigned char *sha256, uint64_t size)
 {
     size_t from;
 
@@ -61,17 +61,6 @@ static int add_line(struct buf *out, const char *path, const unsigned char *sha2
     return buf_printf(out, ",%llu\n", (unsigned long long)size);
 }
 
-int wheel_record_add(struct buf *out, const char *path)
-{
-    return add_line(out, path, NULL, 0);
-}
-
-int wheel_record_add_file(struct buf *out, const char *path,
-                          const unsigned char sha256[SHA256_SIZE], uint64_t size)
-{
-    return add_line(out, path, sha256, size);
-}
-
 int wheel_record_write(const struct manifest *m, const char *home,
                        const unsigned char digest[SHA256_SIZE], uint64_t size, struct buf *out)
 {
@@ -83,11 +72,11 @@ int wheel_record_write(const struct manifest *m, const char *home,
         const struct entry *e = i < m->entry_count ? &m->entries[i] : NULL;
 
         if (!is_listed && (!e || strcmp(path, e->path) < 0)) {
-            r = add_line(out, path, digest, size);
+            r = wheel_record_add(out, path, digest, size);
             is_listed = true;
         }
         if (r == 0 && e && e->type == ENTRY_FILE)
-            r = add_line(out, e->path, e->has_sha256 ? e->sha256 : NULL, e->size);
+            r = wheel_record_add(out, e->path, e->has_sha256 ? e->sha256 : NULL, e->size);
     }
     return r;
 }

@@ -11,11 +11,9 @@
  * or HOME lies elsewhere (errno 0). */
 char *wheel_record_path(const char *home);
 
-/* Appends the line of a file that changes, without a digest. 0 or -ENOMEM. */
-int wheel_record_add(struct buf *out, const char *path);
-/* Appends the line of a file with its digest. 0 or -ENOMEM. */
-int wheel_record_add_file(struct buf *out, const char *path,
-                          const unsigned char sha256[SHA256_SIZE], uint64_t size);
+/* Appends the line of a file with its digest; SHA256 NULL: of one that changes, without. 0 or
+ * -ENOMEM. */
+int wheel_record_add(struct buf *out, const char *path, const unsigned char *sha256, uint64_t size);
 /* Appends what RECORD says for the files of M, whose entries are sorted, and for the manifest
  * itself, whose text of SIZE bytes has DIGEST, and which lies in HOME. 0 or -ENOMEM. */
 int wheel_record_write(const struct manifest *m, const char *home,

@@ -29,7 +29,6 @@ static int refuse(struct wp_error *err, const char *path, const char *why)
 /* Ends the line that began at START. */
 static int end_line(struct json_writer *w, size_t start, const char *path, struct wp_error *err)
 {
-    json_write_close(w);
     json_write_end_line(w);
     if (w->error == -ENOMEM)
         return error_nomem(err);

@@ -18,7 +18,7 @@
 /* "TRIPLE NAME FEATURES" of an overload, in *TEXT; NULL where it is for no CPU. */
 static int cpu_text(const struct merge_index *i, size_t overload, char **text, struct wp_error *err)
 {
-    _cleanup_(key_clear) struct key key = {0};
+    _cleanup_(key_clear) struct wp_overload key = {0};
 
     *text = NULL;
     if (!key_is_for_cpu(i->index.overloads[overload].key))

@@ -282,8 +282,7 @@ int merge_plan(struct pack *p, void *ctx, struct wp_error *err)
     const size_t before = s->count;
     int r;
 
-    walk_init(&p->walk);
-    p->walk.copies = p->o->format->no_hardlinks;
+    p->walk = (struct walk){.copies = p->o->format->no_hardlinks};
     p->spool = s;
     r = list_prefixes(&m->inputs[0], &gone) < 0 ? error_nomem(err) : 0;
     if (r == 0)

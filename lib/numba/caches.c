@@ -14,7 +14,7 @@
 #include "places.h"
 
 struct hashed {
-    char *name; /* BASE_SHA1; the first member, for path_compare_start */
+    char *name; /* BASE_SHA1; the first member, for path_compare */
     char *dir;
 };
 
@@ -63,22 +63,14 @@ int caches_add(struct caches *c, const char *base, const char *place, const char
     return 0;
 }
 
-static int compare_hashed(const void *a, const void *b)
-{
-    return strcmp(((const struct hashed *)a)->name, ((const struct hashed *)b)->name);
-}
-
 void caches_sort(struct caches *c)
 {
-    if (c->count)
-        qsort(c->items, c->count, sizeof *c->items, compare_hashed);
+    array_sort(c->items, c->count, path_compare);
 }
 
 const char *caches_find(const struct caches *c, const char *name)
 {
-    struct hashed key = {.name = (char *)name};
-    struct hashed *hit =
-        c->count ? bsearch(&key, c->items, c->count, sizeof key, compare_hashed) : NULL;
+    const struct hashed *hit = array_find(&name, c->items, c->count, path_compare);
 
     return hit ? hit->dir : NULL;
 }
@@ -90,31 +82,28 @@ bool caches_knows_base(const struct caches *c, const char *name)
     if (!places_is_hash_name(name, &start.n))
         return false;
     start.n++; /* with the underscore */
-    return c->count &&
-           bsearch(&start, c->items, c->count, sizeof *c->items, path_compare_start) != NULL;
+    return array_find(&start, c->items, c->count, path_compare_start) != NULL;
 }
 
-/* Appends PATH (taken over) unless it is there already. */
-static int add_base(char ***bases, size_t *count, char *path)
+/* Adds PATH (taken over) unless it is there already. */
+static int add_base(struct path_list *bases, char *path)
 {
-    char **grown;
-
-    if (!path)
-        return -ENOMEM;
-    for (size_t i = 0; i < *count; i++)
-        if (strcmp((*bases)[i], path) == 0) {
+    for (size_t i = 0; path && i < bases->count; i++)
+        if (strcmp(bases->v[i], path) == 0) {
             free(path);
             return 0;
         }
-    grown = realloc(*bases, (*count + 2) * sizeof *grown);
-    if (!grown) {
-        free(path);
-        return -ENOMEM;
-    }
-    *bases = grown;
-    grown[(*count)++] = path;
-    grown[*count] = NULL;
-    return 0;
+    return path_list_add(bases, path);
+}
+
+/* What BASES holds, with NULL behind it; NULL: no memory. */
+static char **take_bases(struct path_list *bases)
+{
+    if (array_grow(bases->v, bases->count) < 0)
+        return NULL;
+    bases->v[bases->count] = NULL;
+    bases->count = 0;
+    return take_ptr(bases->v);
 }
 
 /* The working directory as the shell calls it, where $PWD is true. Allocated, or NULL. */
@@ -132,50 +121,43 @@ static char *shell_directory(void)
 char **caches_bases(const char *dir, const char *const *more, struct wp_error *err)
 {
     _cleanup_free_ char *pwd = shell_directory();
-    _cleanup_free_ char *physical = path_physical(dir ? dir : ".");
-    char **bases = NULL;
-    size_t count = 0;
+    _cleanup_free_ char *joined = pwd ? path_join(pwd, dir ? dir : ".") : NULL;
+    _cleanup_free_ char *physical = realpath(dir ? dir : ".", NULL);
+    _cleanup_(path_list_clear) struct path_list bases = {0};
+    char **out;
+    int r;
 
     if (!physical) {
         error_set(err, errno, dir ? dir : ".", "cannot be found");
         return NULL;
     }
-    if (add_base(&bases, &count, path_absolute(dir ? dir : ".")) < 0)
-        goto nomem;
-    if (pwd) {
-        _cleanup_free_ char *joined = path_join(pwd, dir ? dir : ".");
-
-        if (!joined || add_base(&bases, &count, path_normalise(joined)) < 0)
-            goto nomem;
-    }
-    if (add_base(&bases, &count, take_ptr(physical)) < 0)
-        goto nomem;
-    for (; more && *more; more++)
-        if (add_base(&bases, &count, path_absolute(*more)) < 0)
-            goto nomem;
-    return bases;
-nomem:
-    caches_free_bases(bases);
-    error_nomem(err);
-    return NULL;
+    r = add_base(&bases, path_absolute(dir ? dir : "."));
+    if (r == 0 && pwd)
+        r = add_base(&bases, joined ? path_normalise(joined) : NULL);
+    if (r == 0)
+        r = add_base(&bases, take_ptr(physical));
+    for (; r == 0 && more && *more; more++)
+        r = add_base(&bases, path_absolute(*more));
+    out = r == 0 ? take_bases(&bases) : NULL;
+    if (!out)
+        error_nomem(err);
+    return out;
 }
 
 int caches_roots(char ***out, const char *dir, const char *const *given, struct wp_error *err)
 {
-    char **roots = NULL;
-    size_t count = 0;
+    _cleanup_(path_list_clear) struct path_list roots = {0};
     int r = 0;
 
+    *out = NULL;
     for (size_t i = 0; given && given[i] && r == 0; i++)
-        if (add_base(&roots, &count, path_absolute(given[i])) < 0)
+        if (add_base(&roots, path_absolute(given[i])) < 0)
             r = error_set(err, errno, given[i], "cannot be found");
-    if (!count && r == 0 &&
-        (add_base(&roots, &count, path_absolute(dir)) < 0 ||
-         add_base(&roots, &count, path_physical(dir)) < 0))
+    if (!roots.count && r == 0 &&
+        (add_base(&roots, path_absolute(dir)) < 0 || add_base(&roots, realpath(dir, NULL)) < 0))
         r = error_set(err, errno, dir, "cannot be found");
-    if (r < 0)
-        caches_free_bases(take_ptr(roots));
-    *out = roots;
+    if (r == 0 && !(*out = take_bases(&roots)))
+        r = error_nomem(err);
     return r;
 }
 

@@ -38,7 +38,7 @@ bool caches_knows_base(const struct caches *c, const char *name);
 char **caches_bases(const char *dir, const char *const *more, struct wp_error *err);
 /* The absolute directories that DIR will have when Python is run: those GIVEN (made absolute), or
  * where none are, its lexical and its physical one, without duplicates. *OUT is as caches_bases
- * gives it; NULL on failure: what path_absolute and path_physical gave. */
+ * gives it; NULL on failure: what path_absolute and realpath(3) gave. */
 int caches_roots(char ***out, const char *dir, const char *const *given, struct wp_error *err);
 void caches_free_bases(char **bases);
 

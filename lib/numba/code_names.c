@@ -243,8 +243,7 @@ static void sort(struct code_names *n)
 {
     size_t kept = 0;
 
-    if (n->function_count > 0)
-        qsort(n->functions, n->function_count, sizeof *n->functions, compare_functions);
+    array_sort(n->functions, n->function_count, compare_functions);
     for (size_t i = 0; i < n->function_count; i++) {
         const struct code_function *last = kept > 0 ? n->functions + kept - 1 : NULL, *f;
 
@@ -255,8 +254,7 @@ static void sort(struct code_names *n)
     }
     n->function_count = kept;
     kept = 0;
-    if (n->global_count > 0)
-        qsort(n->globals, n->global_count, sizeof *n->globals, compare_globals);
+    array_sort(n->globals, n->global_count, compare_globals);
     for (size_t i = 0; i < n->global_count; i++)
         if (kept == 0 || compare_globals(n->globals + kept - 1, n->globals + i) != 0)
             n->globals[kept++] = n->globals[i];

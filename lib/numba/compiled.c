@@ -2,7 +2,9 @@
 
 #include "numba/compiled.h"
 
+#include <endian.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -28,4 +30,11 @@ char *compiled_source(const char *path)
         memcpy(tag, ".py", sizeof ".py"); /* the tag is longer, or it is that */
     }
     return path_join(dir, name);
+}
+
+void compiled_set_mtime(struct buf *text, struct timespec mtime)
+{
+    const uint32_t seconds = htole32((uint32_t)mtime.tv_sec);
+
+    memcpy(text->data + offsetof(struct compiled_header, mtime), &seconds, sizeof seconds);
 }

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -156,24 +155,12 @@ int config_file_parse(const char *text, size_t size,
 
 /* ---- The file ------------------------------------------------------------------------------ */
 
-struct pairs {
-    struct path_list names, values;
-};
-
+/* Keeps both in a list, one behind the other. */
 static int add_pair(void *ctx, const char *name, const char *value)
 {
-    struct pairs *p = ctx;
+    int r = path_list_add(ctx, strdup(name));
 
-    return path_list_add(&p->names, strdup(name)) < 0 ||
-                   path_list_add(&p->values, strdup(value)) < 0
-               ? -ENOMEM
-               : 0;
-}
-
-static void pairs_clear(struct pairs *p)
-{
-    path_list_clear(&p->names);
-    path_list_clear(&p->values);
+    return r < 0 ? r : path_list_add(ctx, strdup(value));
 }
 
 /* Could somebody else have written it? */
@@ -209,7 +196,7 @@ int wp_numba_config(const struct wp_context *context,
                     int (*each)(void *ctx, const char *name, const char *value), void *ctx,
                     struct wp_error *err)
 {
-    _cleanup_(pairs_clear) struct pairs pairs = {0};
+    _cleanup_(path_list_clear) struct path_list pairs = {0};
     _cleanup_buf_ struct buf text = {0};
     int r = read_config(context, &text, err);
 
@@ -223,10 +210,7 @@ int wp_numba_config(const struct wp_context *context,
                "is ignored, though Numba would use it: line %d is no simple \"name: value\"", r);
         return 0;
     }
-    for (size_t i = pairs.names.count; i-- > 0;) {
-        r = each(ctx, pairs.names.v[i], pairs.values.v[i]);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    for (size_t i = pairs.count; i > 0 && r >= 0; i -= 2)
+        r = each(ctx, pairs.v[i - 2], pairs.v[i - 1]);
+    return r < 0 ? r : 0;
 }

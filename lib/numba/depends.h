@@ -76,8 +76,6 @@ void depends_free(struct depends *d);
 
 /* All files of a set and of the sets that it uses, sorted. Allocated. -ENOMEM. */
 int depends_files(const struct depends *d, size_t set, size_t **files, size_t *count);
-/* Likewise the names that lead out of the tree; they belong to D. */
-int depends_outside(const struct depends *d, size_t set, const char ***names, size_t *count);
 
 /* Is PATH a module or a script? Sets hold no other files. */
 bool depends_is_module(const char *path);

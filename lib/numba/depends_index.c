@@ -67,11 +67,15 @@ static int compare_modules(const void *a, const void *b)
     return d != 0 ? d : (x->file > y->file) - (x->file < y->file);
 }
 
+static int compare_name(const struct depends_entry *e, const char *name, size_t size)
+{
+    return compare_keys(e->key + e->name_at, e->size - e->name_at, name, size);
+}
+
 static int compare_entries(const void *a, const void *b)
 {
     const struct depends_entry *x = a, *y = b;
-    int d = compare_keys(x->key + x->name_at, x->size - x->name_at, y->key + y->name_at,
-                         y->size - y->name_at);
+    int d = compare_name(x, y->key + y->name_at, y->size - y->name_at);
 
     return d != 0 ? d : compare_keys(x->key, x->size, y->key, y->size);
 }
@@ -88,8 +92,7 @@ static int add_modules(struct depends_index *x)
             return -ENOMEM;
         x->modules[x->module_count++] = (struct depends_module){path, (uint32_t)size, (uint32_t)i};
     }
-    if (x->module_count > 0)
-        qsort(x->modules, x->module_count, sizeof *x->modules, compare_modules);
+    array_sort(x->modules, x->module_count, compare_modules);
     for (size_t i = 0; i < x->module_count; i++)
         if (text_table_put(&x->by_key, x->modules[i].key, x->modules[i].size, (uint32_t)i) < 0)
             return -ENOMEM;
@@ -301,43 +304,34 @@ bool depends_index_has_name(const struct depends_index *x, const char *name, siz
     return x->names[bit / 64] >> bit % 64 & 1;
 }
 
-size_t depends_index_entry(const struct depends_index *x, const char *name, size_t size)
+size_t depends_index_entries(const struct depends_index *x, const char *name, size_t size,
+                             size_t *end)
 {
-    size_t first = 0, end = x->entry_count;
+    size_t first;
 
+    *end = x->entry_count;
     if (!depends_index_has_name(x, name, size))
         return x->entry_count;
-    while (first < end) {
-        size_t middle = first + (end - first) / 2;
-        const struct depends_entry *e = x->entries + middle;
-
-        if (compare_keys(e->key + e->name_at, e->size - e->name_at, name, size) < 0)
-            first = middle + 1;
-        else
-            end = middle;
-    }
+    first = array_first(i, x->entry_count, compare_name(&x->entries[i], name, size) < 0);
+    *end = first;
+    while (*end < x->entry_count && compare_name(&x->entries[*end], name, size) == 0)
+        ++*end;
     return first;
 }
 
-/* The first module whose key is not before PATH and a byte C. */
+/* Does M's key stand before that of D with a byte C behind it? */
+static bool is_before(const struct depends_module *m, const struct depends_dir *d, char c)
+{
+    int order = memcmp(m->key, d->path, m->size < d->size ? m->size : d->size);
+
+    if (order == 0)
+        order = m->size <= d->size ? -1 : (unsigned char)m->key[d->size] - (unsigned char)c;
+    return order < 0;
+}
+
 static size_t lower(const struct depends_index *x, const struct depends_dir *d, char c)
 {
-    size_t first = 0, end = x->module_count;
-
-    while (first < end) {
-        size_t middle = first + (end - first) / 2;
-        const struct depends_module *m = x->modules + middle;
-        size_t n = m->size < d->size ? m->size : d->size;
-        int order = memcmp(m->key, d->path, n);
-
-        if (order == 0)
-            order = m->size <= d->size ? -1 : (unsigned char)m->key[d->size] - (unsigned char)c;
-        if (order < 0)
-            first = middle + 1;
-        else
-            end = middle;
-    }
-    return first;
+    return array_first(i, x->module_count, is_before(&x->modules[i], d, c));
 }
 
 void depends_index_beneath(const struct depends_index *x, uint32_t dir, size_t *first, size_t *end)

@@ -60,8 +60,9 @@ uint32_t depends_index_module(const struct depends_index *x, const char *key, si
 uint32_t depends_index_dir(const struct depends_index *x, const char *path, size_t size);
 /* May NAME, without a slash, be the last part of a module's key or of a directory's path? */
 bool depends_index_has_name(const struct depends_index *x, const char *name, size_t size);
-/* The first entry whose name is NAME; others with it follow. */
-size_t depends_index_entry(const struct depends_index *x, const char *name, size_t size);
+/* The first entry whose name is NAME; others with it follow, up to *END. */
+size_t depends_index_entries(const struct depends_index *x, const char *name, size_t size,
+                             size_t *end);
 /* The modules beneath a directory are those from *FIRST up to *END. */
 void depends_index_beneath(const struct depends_index *x, uint32_t dir, size_t *first, size_t *end);
 /* The bytes of PATH before its last slash, or 0. */
@@ -110,14 +111,33 @@ struct depends_linker {
     int r;                /* the first failure */
 };
 
-/* Adds an edge. */
+/* ---- depends_place.c */
+/* Adds an edge to NODE; to a module that the tree has not, NAME of SIZE bytes. */
 void depends_add_node(struct depends_linker *l, uint32_t node);
+void depends_add_outside(struct depends_linker *l, const char *name, size_t size);
+/* Sets the scratch key to DIR and NAME. False on no memory. */
+bool depends_set_key(struct depends_linker *l, const char *dir, size_t size, const char *name,
+                     size_t n);
+/* Adds every __init__ of the package DIR. Are there any? */
+bool depends_add_init(struct depends_linker *l, const char *dir, size_t size);
 /* depends_start_place begins at directory PATH; depends_enter goes on to NAME in it, and adds each
  * file that is loaded on the way. */
 void depends_start_place(struct depends_linker *l, struct depends_place *p, const char *path,
                          size_t size);
 void depends_enter(struct depends_linker *l, struct depends_place *p, const char *name, size_t n);
+const char *depends_place_path(const struct depends_place *p);
 
+/* ---- depends_around.c */
+/* The text of the current file, or NULL. */
+const struct buf *depends_text_of(struct depends_linker *l);
+/* Adds the __init__ of each package around FILE's directory. */
+void depends_link_packages(struct depends_linker *l, const char *file);
+/* Adds all files that FILE may load if its imports cannot be followed: see depends.h. */
+void depends_link_dynamic(struct depends_linker *l, const char *file);
+/* Adds the modules beneath a directory; for a star, only those directly in it. */
+int depends_link_dir(struct depends_linker *l, uint32_t dir, bool star, struct wp_error *err);
+
+/* ---- depends_text.c */
 /* Adds the modules beneath directory DIR that TEXT uses as attributes. */
 void depends_link_attributes(struct depends_linker *l, uint32_t dir, const struct buf *text);
 /* Adds the top-level modules that strings in TEXT name. */

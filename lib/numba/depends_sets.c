@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "numba/depends_private.h"
 
 static int compare_sizes(const void *a, const void *b)
@@ -15,42 +16,32 @@ static int compare_sizes(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int compare_names(const void *a, const void *b)
+/* Sorts, and drops duplicates from, the N sorted values of SIZE bytes at V. Names are equal if
+ * their pointers are: each name is stored once. */
+static size_t sort_unique(void *v, size_t n, size_t size,
+                          int (*compare)(const void *, const void *))
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Sorts numbers, and drops duplicates. */
-static size_t sort_unique(size_t *v, size_t n)
-{
+    char *values = v;
     size_t kept = 0;
 
     if (n > 0)
-        qsort(v, n, sizeof *v, compare_sizes);
+        qsort(v, n, size, compare);
     for (size_t i = 0; i < n; i++)
-        if (kept == 0 || v[kept - 1] != v[i])
-            v[kept++] = v[i];
+        if (kept == 0 || memcmp(values + (kept - 1) * size, values + i * size, size) != 0)
+            memmove(values + kept++ * size, values + i * size, size);
     return kept;
 }
 
-/* Names are equal if their pointers are: each name is stored once. */
-static size_t sort_unique_names(const char **v, size_t n)
+static size_t sort_numbers(size_t *v, size_t n)
 {
-    size_t kept = 0;
-
-    if (n > 0)
-        qsort(v, n, sizeof *v, compare_names);
-    for (size_t i = 0; i < n; i++)
-        if (kept == 0 || v[kept - 1] != v[i])
-            v[kept++] = v[i];
-    return kept;
+    return sort_unique(v, n, sizeof *v, compare_sizes);
 }
 
 void depends_sort_set(struct depends_set *s)
 {
-    s->file_count = sort_unique(s->files, s->file_count);
-    s->use_count = sort_unique(s->uses, s->use_count);
-    s->outside_count = sort_unique_names(s->outside, s->outside_count);
+    s->file_count = sort_numbers(s->files, s->file_count);
+    s->use_count = sort_numbers(s->uses, s->use_count);
+    s->outside_count = sort_unique(s->outside, s->outside_count, sizeof *s->outside, path_compare);
 }
 
 void depends_clear_set(struct depends_set *s)
@@ -179,25 +170,7 @@ int depends_files(const struct depends *d, size_t set, size_t **files, size_t *c
         depends_clear_set(&all);
         return r;
     }
-    *count = sort_unique(all.files, all.file_count);
+    *count = sort_numbers(all.files, all.file_count);
     *files = all.files;
-    return 0;
-}
-
-int depends_outside(const struct depends *d, size_t set, const char ***names, size_t *count)
-{
-    _cleanup_free_ bool *marked = mark(d, set);
-    struct depends_set all = {0};
-    int r = marked ? 0 : -ENOMEM;
-
-    for (size_t i = 0; r == 0 && i <= set; i++)
-        for (size_t k = 0; r == 0 && marked[i] && k < d->sets[i].outside_count; k++)
-            r = depends_add(all.outside, all.outside_count, d->sets[i].outside[k]);
-    if (r < 0) {
-        depends_clear_set(&all);
-        return r;
-    }
-    *count = sort_unique_names(all.outside, all.outside_count);
-    *names = all.outside;
     return 0;
 }

@@ -117,15 +117,13 @@ static void mention(struct mentions *m, size_t begin, size_t end)
     struct depends_linker *l = m->l;
     const struct depends_index *x = l->index;
     const char *name = (const char *)m->text.data + begin;
-    size_t n = name_end(m->text.data, begin, end) - begin;
+    size_t n = name_end(m->text.data, begin, end) - begin, last;
 
-    for (size_t i = depends_index_entry(x, name, n); i < x->entry_count; i++) {
+    for (size_t i = depends_index_entries(x, name, n, &last); i < last; i++) {
         const struct depends_entry *e = x->entries + i;
         size_t parent = depends_parent(e->key, e->size);
         uint32_t dir;
 
-        if (e->size - e->name_at != n || memcmp(e->key + e->name_at, name, n) != 0)
-            break;
         if (x->dirs[depends_index_dir(x, e->key, parent)].installed)
             continue;
         depends_start_place(l, &m->place, e->key, parent);

@@ -3,9 +3,10 @@
 #include "numba/features.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+#include "base/path.h"
 #include "numba/features_table.h"
 
 /* ---- The tables -------------------------------------------------------------------------- */
@@ -174,14 +175,19 @@ static void change(struct features *f, const char *text,
     }
 }
 
-/* LLVM takes "skylake_avx512" for "skylake-avx512". */
-static bool is_name(const char *name, const char *given)
+/* Is GIVEN one of NAMES? LLVM takes "skylake_avx512" for "skylake-avx512". */
+static bool is_one_of(const char *names, const char *given)
 {
-    while (*name && (*name == *given || (*name == '-' && *given == '_'))) {
-        name++;
-        given++;
+    for (; *names; names += *names == ' ') {
+        const char *g = given;
+
+        for (; *names && *names != ' ' && (*names == *g || (*names == '-' && *g == '_')); g++)
+            names++;
+        if (!*g && (!*names || *names == ' '))
+            return true;
+        names += strcspn(names, " ");
     }
-    return *name == *given;
+    return false;
 }
 
 bool features_of_cpu(enum features_arch arch, const char *name, struct features *out)
@@ -191,9 +197,9 @@ bool features_of_cpu(enum features_arch arch, const char *name, struct features 
                                                               : NULL;
 
     *out = (struct features){.arch = arch};
-    while (c && c->name && !is_name(c->name, name))
+    while (c && c->names && !is_one_of(c->names, name))
         c++;
-    if (!c || !c->name || (c->like && !features_of_cpu(arch, c->like, out)))
+    if (!c || !c->names || (c->like && !features_of_cpu(arch, c->like, out)))
         return false;
     change(out, c->more, features_add);
     if (c->without)
@@ -236,11 +242,6 @@ int features_missing(const struct features *need, const struct features *have, s
 
 /* ---- Texts ------------------------------------------------------------------------------- */
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 int features_text(const struct features *f, struct buf *out)
 {
     const char *names[8 * sizeof f->bits];
@@ -249,8 +250,7 @@ int features_text(const struct features *f, struct buf *out)
     for (unsigned i = 0; features_name(i); i++)
         if (features_has(f, i))
             names[count++] = features_name(i);
-    if (count)
-        qsort(names, count, sizeof *names, compare_names);
+    array_sort(names, count, path_compare);
     for (size_t i = 0; i < count; i++)
         if (buf_printf(out, "%s%s", i ? "," : "", names[i]) < 0)
             return -ENOMEM;

@@ -31,12 +31,12 @@ const struct features_row *features_row(unsigned id);
 void features_ids(enum features_arch arch, unsigned *first, unsigned *end);
 
 struct features_cpu {
-    const char *name;
-    const char *like;    /* NULL: the base is empty */
+    const char *names;   /* that stand for it, parted by spaces */
+    const char *like;    /* one of another row's; NULL: the base is empty */
     const char *more;    /* features that LIKE lacks, parted by spaces */
     const char *without; /* features of LIKE that it lacks; NULL: none */
 };
-/* A name stands behind the one it is like; each ends with one without a name. */
+/* A row stands behind the one it is like; each ends with one without names. */
 extern const struct features_cpu features_x86_cpus[], features_aarch64_cpus[];
 
 /* The features that a system with these AT_HWCAP and AT_HWCAP2 has. */

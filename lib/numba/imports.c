@@ -36,11 +36,6 @@ size_t import_skip_blanks(const struct source_text *s, size_t at, bool lines)
     return at;
 }
 
-static bool is_word(const struct source_text *s, size_t begin, size_t end, const char *word)
-{
-    return end - begin == strlen(word) && memcmp(s->data + begin, word, end - begin) == 0;
-}
-
 static void add_text(struct import_scan *s, const void *text, size_t n)
 {
     if (s->r == 0)
@@ -89,7 +84,7 @@ static bool skip_as(struct import_scan *s, size_t *at, bool lines, const char *l
     const struct source_text *t = &s->text;
     size_t end = source_name_end(t, *at), n = strlen(like);
 
-    if (!is_word(t, *at, end, "as"))
+    if (!import_is_word(t, *at, end, "as"))
         return false;
     end = source_name_end(t, import_skip_blanks(t, end, lines));
     *at = import_skip_blanks(t, end, lines);
@@ -174,7 +169,7 @@ static size_t read_from(struct import_scan *s, size_t begin, size_t at)
         module = import_skip_blanks(t, module + 1, false);
     }
     /* In "from . import b" the word "import" stands where the module would. */
-    if (is_word(t, module, source_name_end(t, module), "import"))
+    if (import_is_word(t, module, source_name_end(t, module), "import"))
         add_text(s, "", 1);
     else
         take_module(s, &module);
@@ -223,7 +218,7 @@ static bool find_from(const struct import_scan *s, size_t at, size_t *begin)
             at--;
         if (at == end)
             return false;
-        if (is_word(&s->text, at, end, "from")) {
+        if (import_is_word(&s->text, at, end, "from")) {
             *begin = at;
             return true;
         }
@@ -255,7 +250,7 @@ static void scan_code(struct import_scan *s)
     while ((at = source_text_next(t, at)) < t->size) {
         size_t begin = source_name_begin(t, at), end = source_name_end(t, at);
 
-        if (is_word(t, begin, end, "import"))
+        if (import_is_word(t, begin, end, "import"))
             at = read_statement(s, begin, end);
         else {
             import_judge_word(s, begin, end);

@@ -31,11 +31,6 @@ static const char *in_list(const char *const *list, size_t n, const void *word, 
 }
 #define IN(list, word, size) in_list((list), sizeof(list) / sizeof *(list), (word), (size))
 
-static bool is(const struct source_text *t, size_t begin, size_t end, const char *word)
-{
-    return end - begin == strlen(word) && memcmp(t->data + begin, word, end - begin) == 0;
-}
-
 static unsigned char byte_at(const struct source_text *t, size_t at)
 {
     return at < t->size ? t->data[at] : 0;
@@ -57,7 +52,8 @@ static bool is_defined(const struct source_text *t, size_t at)
 
     before(t, at, &end);
     begin = source_name_begin(t, end);
-    return end < at && (is(t, begin, end, "def") || is(t, begin, end, "class"));
+    return end < at &&
+           (import_is_word(t, begin, end, "def") || import_is_word(t, begin, end, "class"));
 }
 
 /* The name before the dot before the word at AT. False where no dot is. */
@@ -92,7 +88,7 @@ static bool names_module(const struct source_text *t, size_t end)
         if (parts == MOST_PARTS)
             return false;
     next = import_skip_blanks(t, end, false);
-    return next > end && is(t, next, source_name_end(t, next), "import");
+    return next > end && import_is_word(t, next, source_name_end(t, next), "import");
 }
 
 /* exec and eval are functions of Python, unless they are another object's, or an argument's name.
@@ -104,8 +100,8 @@ static void judge_runner(struct import_scan *s, size_t begin, size_t end, const 
 
     if (is_defined(t, begin) || names_module(t, end))
         return;
-    if (owner(t, begin, &from, &to) && !is(t, from, to, "builtins") && !is(t, from, to, "six") &&
-        !is(t, from, to, "__builtins__"))
+    if (owner(t, begin, &from, &to) && !import_is_word(t, from, to, "builtins") &&
+        !import_is_word(t, from, to, "six") && !import_is_word(t, from, to, "__builtins__"))
         return;
     if (byte_at(t, next) == '=' && byte_at(t, next + 1) != '=')
         return;
@@ -128,7 +124,7 @@ static void judge_sys(struct import_scan *s, size_t begin, size_t end)
         size_t next = import_skip_blanks(t, to, false);
 
         if (byte_at(t, next) == '.') {
-            if (!member(t, &from, &to) || is(t, from, to, "keys"))
+            if (!member(t, &from, &to) || import_is_word(t, from, to, "keys"))
                 return;
         } else if (byte_at(t, next) != '[' && byte_at(t, next) != '=') {
             return;
@@ -144,7 +140,7 @@ static void judge_importlib(struct import_scan *s, size_t begin, size_t end)
 {
     size_t from, to = end;
 
-    if (member(&s->text, &from, &to) && is(&s->text, from, to, "metadata"))
+    if (member(&s->text, &from, &to) && import_is_word(&s->text, from, to, "metadata"))
         s->metadata = true;
     else if (!names_module(&s->text, end))
         import_dynamic(s, "importlib", begin);
@@ -199,9 +195,9 @@ static void judge_importer(struct import_scan *s, size_t begin, size_t end)
 {
     const struct source_text *t = &s->text;
 
-    if (is(t, begin, end, "__import__"))
+    if (import_is_word(t, begin, end, "__import__"))
         import_dynamic(s, "__import__", begin);
-    else if (is(t, begin, end, "import_module") && !names_module(t, end))
+    else if (import_is_word(t, begin, end, "import_module") && !names_module(t, end))
         import_dynamic(s, "import_module", begin);
     else if (byte_at(t, import_skip_blanks(t, end, false)) == '(' && !is_defined(t, begin))
         import_dynamic(s, "a function that imports", begin);
@@ -253,14 +249,15 @@ static const char *judge_own_name(const struct source_text *t, size_t begin, siz
 {
     size_t next = import_skip_blanks(t, end, false);
 
-    if (is(t, begin, end, "__path__"))
+    if (import_is_word(t, begin, end, "__path__"))
         return "__path__";
-    if (is(t, begin, end, "__builtins__"))
+    if (import_is_word(t, begin, end, "__builtins__"))
         return "__builtins__";
-    if (is(t, begin, end, "__loader__"))
+    if (import_is_word(t, begin, end, "__loader__"))
         return "__loader__";
     /* Relative imports begin there. */
-    if (is(t, begin, end, "__package__") && byte_at(t, next) == '=' && byte_at(t, next + 1) != '=')
+    if (import_is_word(t, begin, end, "__package__") && byte_at(t, next) == '=' &&
+        byte_at(t, next + 1) != '=')
         return "__package__";
     return NULL;
 }
@@ -278,11 +275,11 @@ void import_judge_word(struct import_scan *s, size_t begin, size_t end)
         judge_runner(s, begin, end, what);
     else if (memcmp(word + n - 3, "sys", 3) == 0)
         judge_sys(s, begin, end);
-    else if (is(&s->text, begin, end, "importlib"))
+    else if (import_is_word(&s->text, begin, end, "importlib"))
         judge_importlib(s, begin, end);
     else if (word[0] == '_' && (what = judge_own_name(&s->text, begin, end)))
         import_dynamic(s, what, begin);
-    else if (is(&s->text, begin, end, "__getattr__"))
+    else if (import_is_word(&s->text, begin, end, "__getattr__"))
         judge_getattr(s, begin, end);
     else if (tells_of_import(word, n))
         judge_importer(s, begin, end);

@@ -1,6 +1,8 @@
 #pragma once
 /* The inside of the scanner of imports. Private to lib/numba/imports*.c. */
 
+#include <string.h>
+
 #include "numba/imports.h"
 #include "numba/source_text.h"
 
@@ -21,6 +23,13 @@ void import_judge_word(struct import_scan *s, size_t begin, size_t end);
 void import_judge_import(struct import_scan *s, const struct import *i, size_t at);
 /* What only the whole source tells. */
 void import_judge_source(struct import_scan *s);
+
+/* Is WORD what stands from BEGIN to END? */
+static inline bool import_is_word(const struct source_text *t, size_t begin, size_t end,
+                                  const char *word)
+{
+    return end - begin == strlen(word) && memcmp(t->data + begin, word, end - begin) == 0;
+}
 
 /* Behind blanks and joined lines from AT on; with LINES, behind line ends and comments too. */
 size_t import_skip_blanks(const struct source_text *s, size_t at, bool lines);

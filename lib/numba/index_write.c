@@ -8,6 +8,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "numba/key.h"
 #include "numba/pickle_copy.h"
 #include "numba/pickle_machine.h"
@@ -196,17 +197,6 @@ static int write_key(struct index_writer *w, struct source *s, const struct pick
                                     &magic, err);
 }
 
-/* How many bytes of the name, up to N, are one character of UTF-8; 0: none is. */
-static size_t character(const unsigned char *name, size_t n)
-{
-    if (n >= 2 && name[0] == 0xed && name[1] >= 0xa0) /* a surrogate */
-        return 0;
-    for (size_t i = 1; i <= n && i <= 4; i++)
-        if (literal_is_text(name, i))
-            return i;
-    return 0;
-}
-
 /* A file's name as Python has it: each byte that is not UTF-8 is a surrogate (PEP 383). */
 static int write_name(struct index_writer *w, const char *name, struct wp_error *err)
 {
@@ -214,7 +204,7 @@ static int write_name(struct index_writer *w, const char *name, struct wp_error 
     _cleanup_buf_ struct buf text = {0};
 
     for (size_t n = strlen(name); n > 0;) {
-        size_t step = character(s, n);
+        size_t step = utf8_length(s, n, false);
         const unsigned char escape[] = {0xed, (unsigned char)(0xb0 | s[0] >> 6),
                                         (unsigned char)(0x80 | (s[0] & 0x3f))};
         int r = step ? buf_add(&text, s, step) : buf_add(&text, escape, sizeof escape);
@@ -388,7 +378,7 @@ void index_writer_free(struct index_writer *w)
     free(w->sources);
     free(w->added);
     free(w->texts);
-    pickle_writer_clear(&w->body);
+    buf_free(&w->body.out);
     free(w);
 }
 

@@ -4,28 +4,18 @@
 #include "numba/installed.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "base/file.h"
-#include "base/json_parse.h"
 #include "python_run.h"
 
 enum { LONGEST_ANSWER = 64 << 20 };
 
-/* What a module prints while it is imported must not mix with the answer, and nothing is imported
- * from the working directory. The question is words, each with a zero behind it. */
+/* The question is words, each with a zero behind it. */
 #define BEGIN                                                                                      \
-    "import sys\n"                                                                                 \
-    "sys.path[:] = [p for p in sys.path if p]\n"                                                   \
-    "import os, json\n"                                                                            \
-    "out = os.fdopen(os.dup(1), 'w')\n"                                                            \
-    "os.dup2(2, 1)\n"                                                                              \
+    PYTHON_RUN_BEGIN                                                                               \
     "asked = [os.fsdecode(w) for w in sys.stdin.buffer.read().split(b'\\0')[:-1]]\n"
 
 /* Which modules a distribution has: as it says itself, or by its files; so does
@@ -102,22 +92,8 @@ static int ask(const struct wp_context *context, const char *python, const char 
                const struct buf *question, json_t **answer, struct wp_error *err)
 {
     struct python_run run = {.python = python, .script = script, .longest = LONGEST_ANSWER};
-    _cleanup_close_ int fd = memfd_create("warmpack", MFD_CLOEXEC);
-    int r = fd < 0 ? -errno : file_write(fd, question->data, question->size);
+    int r = python_run_ask(&run, context, question, JSON_ARRAY, answer, err);
 
-    *answer = NULL;
-    if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
-        r = -errno;
-    if (r < 0)
-        return error_set(err, -r, NULL, "cannot write what an interpreter is asked");
-    run.in = fd;
-    r = python_run(&run, context, err);
-    if (r == 0 && json_parse(answer, (const char *)run.answer.data, run.answer.size, 0, NULL) < 0)
-        r = error_nomem(err);
-    if (r == 0 && !json_is_array(*answer)) {
-        json_decref(take_ptr(*answer));
-        r = python_run_complain(&run, err);
-    }
     python_run_clear(&run);
     return r;
 }

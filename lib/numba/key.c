@@ -48,7 +48,7 @@ static bool is_strings(const struct pickle_value *v, size_t n)
     return true;
 }
 
-static int read_cpu(struct key *out, const struct pickle_value *magic)
+static int read_cpu(struct wp_overload *out, const struct pickle_value *magic)
 {
     int r = take(&out->triple, magic->items[0], repr_str);
 
@@ -98,11 +98,11 @@ static bool is_version(const struct pickle_value *key, size_t i, size_t code)
            !is_strings(key->items[MAGIC], 3);
 }
 
-int key_read_cpu(struct key *out, const struct pickle_value *v)
+int key_read_cpu(struct wp_overload *out, const struct pickle_value *v)
 {
     int r = 0;
 
-    *out = (struct key){0};
+    *out = (struct wp_overload){0};
     if (is_key(v) && is_strings(v->items[MAGIC], 3))
         r = read_cpu(out, v->items[MAGIC]);
     if (r < 0)
@@ -110,11 +110,13 @@ int key_read_cpu(struct key *out, const struct pickle_value *v)
     return r;
 }
 
-static int read_code(struct key *out, const struct pickle_value *code)
+static int read_code(struct wp_overload *out, const struct pickle_value *code)
 {
     int r = take(&out->code, code->items[0], repr_str);
 
-    return r < 0 ? r : take(&out->cells, code->items[1], repr_str);
+    r = r < 0 ? r : take(&out->cells, code->items[1], repr_str);
+    out->closure = r == 0 && strcmp(out->cells, NO_CELLS) != 0;
+    return r;
 }
 
 static int read_other(struct buf *out, const struct pickle_value *v)
@@ -125,7 +127,7 @@ static int read_other(struct buf *out, const struct pickle_value *v)
 }
 
 /* The parts behind the magic. */
-static int read_rest(struct key *out, const struct pickle_value *v)
+static int read_rest(struct wp_overload *out, const struct pickle_value *v)
 {
     _cleanup_buf_ struct buf other = {0};
     const size_t code = find_code(v);
@@ -150,11 +152,11 @@ static int read_rest(struct key *out, const struct pickle_value *v)
     return r;
 }
 
-int key_read(struct key *out, const struct pickle_value *v)
+int key_read(struct wp_overload *out, const struct pickle_value *v)
 {
     int r;
 
-    *out = (struct key){0};
+    *out = (struct wp_overload){0};
     if (!is_key(v))
         return 0;
     r = take(&out->signature, v->items[SIGNATURE], repr_str);
@@ -193,22 +195,19 @@ int key_is_alike(const struct pickle_value *a, const struct pickle_value *b)
     return 1;
 }
 
-void key_clear(struct key *k)
+void key_clear(struct wp_overload *o)
 {
-    free(k->signature);
-    free(k->triple);
-    free(k->cpu);
-    free(k->features);
-    free(k->target);
-    free(k->version);
-    free(k->launch);
-    free(k->other);
-    free(k->code);
-    free(k->cells);
-    *k = (struct key){0};
-}
-
-bool key_is_closure(const struct key *k)
-{
-    return k->cells && strcmp(k->cells, NO_CELLS) != 0;
+    free(o->signature);
+    free(o->triple);
+    free(o->cpu);
+    free(o->features);
+    free(o->target);
+    free(o->version);
+    free(o->launch);
+    free(o->other);
+    free(o->code);
+    free(o->cells);
+    free(o->data);
+    free(o->module);
+    *o = (struct wp_overload){0};
 }

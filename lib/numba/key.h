@@ -9,28 +9,16 @@
 
 #include "base/buf.h"
 #include "numba/pickle.h"
+#include "warmpack.h"
 
-/* The texts are owned, and end with a NUL; a NUL within one is written as "\x00". */
-struct key {
-    char *signature; /* what str() of the first part gives; NULL: no such part */
-    /* The CPU that it was compiled for; NULL where the second part is not that of CPU code. */
-    char *triple, *cpu, *features;
-    char *target;       /* what repr() of such another second part gives; else NULL */
-    char *version;      /* numba-cuda's version: a text between target and code; else NULL */
-    char *code, *cells; /* hex digests of the bytecode and of the closure's cells; NULL: not so */
-    char *launch;       /* what repr() of the launch configuration gives; NULL: no such part */
-    char *other;        /* what repr() of all further parts gives, parted by ", "; NULL: none */
-};
-
-/* Fills OUT from V, the key in an index. A part that has another form than those above is left
- * NULL, or is among the others: no form of a key is an error. 0 or -ENOMEM, with OUT cleared. */
-int key_read(struct key *out, const struct pickle_value *v);
+/* Fills OUT with what V, the key in an index, says: all texts but the data file's
+ * name. A NUL within one is written as "\x00". A part that has another form than those above is
+ * left NULL, or is among the others: no form of a key is an error. 0 or -ENOMEM, with OUT cleared.
+ */
+int key_read(struct wp_overload *out, const struct pickle_value *v);
 /* The same of triple, CPU and features alone. */
-int key_read_cpu(struct key *out, const struct pickle_value *v);
-void key_clear(struct key *k);
-
-/* Does the code belong to a closure over something? */
-bool key_is_closure(const struct key *k);
+int key_read_cpu(struct wp_overload *out, const struct pickle_value *v);
+void key_clear(struct wp_overload *o);
 
 /* Is V the key of code for a CPU, of a form whose CPU may be replaced: the second part is of three
  * texts, and there is neither a version nor a launch configuration, which other targets have? */

@@ -1,29 +1,21 @@
-/* Asking a Python interpreter which caches Numba would get through warmpack.locator: by its own
+/* Asks a Python interpreter which caches Numba would get through warmpack.locator: by its own
  * module of that name, or where it has none, by ours. */
 
 #include "locator.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/json_parse.h"
 #include "locator_text.h"
 #include "python_run.h"
 
 enum { LONGEST_ANSWER = 64 << 20 };
 
-static const char script[] =
-    "import sys\n"
-    "sys.path[:] = [p for p in sys.path if p]\n"
-    "import os, json, types\n"
-    "out = os.fdopen(os.dup(1), 'w')\n"
-    "os.dup2(2, 1)\n"
+static const char script[] = PYTHON_RUN_BEGIN
+    "import types\n"
     "module, *names = sys.stdin.buffer.read().split(b'\\0')[:-1]\n"
     "from numba.core import caching, config\n"
     "try:\n"
@@ -55,37 +47,13 @@ bool locator_is_alone(const char *locators)
            !locators[n + strlen(name) + strspn(locators + n + strlen(name), " ")];
 }
 
-/* A file in memory with the module's text and the names, each with a zero behind it; its offset is
- * the beginning. */
-static int write_question(const char *const *files, size_t count, struct wp_error *err)
-{
-    _cleanup_close_ int fd = memfd_create("warmpack", MFD_CLOEXEC);
-    const char *text = (const char *)locator_text;
-    int r = fd < 0 ? -errno : file_write(fd, text, strlen(text) + 1);
-
-    for (size_t i = 0; i < count && r == 0; i++)
-        r = file_write(fd, files[i], strlen(files[i]) + 1);
-    if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
-        r = -errno;
-    return r < 0 ? error_set(err, -r, NULL, "cannot write what an interpreter is asked")
-                 : take_fd(&fd);
-}
-
-static int member(char **out, const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    *out = text ? strdup(text) : NULL;
-    return text && !*out ? -ENOMEM : 0;
-}
-
 static int understand_file(struct wp_located *l, const json_t *o)
 {
     const json_t *indexes = json_object_get(o, "indexes");
 
     l->indexes = calloc(json_array_size(indexes) + 1, sizeof *l->indexes);
-    if (!l->indexes || member(&l->manifest, o, "manifest") || member(&l->overlay, o, "overlay") ||
-        member(&l->reason, o, "reason"))
+    if (!l->indexes || json_copy_text(&l->manifest, o, "manifest") ||
+        json_copy_text(&l->overlay, o, "overlay") || json_copy_text(&l->reason, o, "reason"))
         return -ENOMEM;
     for (size_t i = 0; i < json_array_size(indexes); i++) {
         const char *text = json_string_value(json_array_get(indexes, i));
@@ -96,23 +64,18 @@ static int understand_file(struct wp_located *l, const json_t *o)
     return 0;
 }
 
-static int understand(struct python_run *run, struct wp_located *list, size_t count,
-                      struct wp_error *err)
+static int understand(struct python_run *run, const json_t *o, struct wp_located *list,
+                      size_t count, struct wp_error *err)
 {
-    json_t *o;
-    int r = json_parse(&o, (const char *)run->answer.data, run->answer.size, 0, NULL);
     const json_t *files = json_object_get(o, "files");
+    int r = json_array_size(files) != count || !json_is_array(files) ? python_run_complain(run, err)
+                                                                     : 0;
 
-    if (r < 0)
-        return error_nomem(err);
-    if (json_array_size(files) != count || !json_is_array(files))
-        r = python_run_complain(run, err);
     for (size_t i = 0; i < count && r == 0; i++) {
         list[i].in_force = json_is_true(json_object_get(o, "force"));
         list[i].is_installed = json_is_true(json_object_get(o, "there"));
         r = understand_file(&list[i], json_array_get(files, i)) < 0 ? error_nomem(err) : 0;
     }
-    json_decref(o);
     return r;
 }
 
@@ -121,16 +84,26 @@ int wp_locate(const struct wp_context *context, const char *python, const char *
 {
     struct python_run run = {.python = python, .script = script, .longest = LONGEST_ANSWER};
     struct wp_located *list = calloc(count + 1, sizeof *list);
-    _cleanup_close_ int question = -1;
+    _cleanup_buf_ struct buf question = {0};
+    const char *text = (const char *)locator_text;
+    json_t *answer;
     int r;
 
     *located = NULL;
     if (!list)
         return error_nomem(err);
-    question = run.in = write_question(files, count, err);
-    r = question < 0 ? question : python_run(&run, context, err);
+    /* The module's text and the names, each with a zero behind it. */
+    r = buf_add(&question, text, strlen(text) + 1);
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = buf_add(&question, files[i], strlen(files[i]) + 1);
+    if (r < 0) {
+        free(list);
+        return error_nomem(err);
+    }
+    r = python_run_ask(&run, context, &question, JSON_OBJECT, &answer, err);
     if (r == 0)
-        r = understand(&run, list, count, err);
+        r = understand(&run, answer, list, count, err);
+    json_decref(answer);
     python_run_clear(&run);
     if (r < 0)
         wp_located_free(list, count);

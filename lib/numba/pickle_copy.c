@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "base/array.h"
-#include "base/cleanup.h"
 #include "numba/pickle_machine.h"
 
 /* ---- Writing ----------------------------------------------------------------------------- */
@@ -76,11 +75,6 @@ int pickle_writer_finish(struct pickle_writer *w, struct buf *out, struct wp_err
     return 0;
 }
 
-void pickle_writer_clear(struct pickle_writer *w)
-{
-    buf_free(&w->out);
-}
-
 /* ---- What pieces are taken from ---------------------------------------------------------- */
 
 static int compare_entries(const void *a, const void *b)
@@ -137,7 +131,7 @@ struct walk {
     struct pickle_writer *w;
     const struct pickle_span *but;
     struct step *steps; /* owned */
-    size_t count, room;
+    size_t count;
     struct wp_error *err;
 };
 
@@ -153,14 +147,8 @@ static size_t find_entry(const struct pickle_copy *c, size_t at)
 
 static int walk_into(struct walk *k, struct pickle_span span)
 {
-    if (k->count == k->room) {
-        size_t room = k->room ? k->room * 2 : 16;
-        void *p = reallocarray(k->steps, room, sizeof(*k->steps));
-        if (!p)
-            return error_nomem(k->err);
-        k->steps = p;
-        k->room = room;
-    }
+    if (array_grow(k->steps, k->count) < 0)
+        return error_nomem(k->err);
     k->steps[k->count++] = (struct step){.at = span.at,
                                          .end = span.end,
                                          .event = find_event(k->c->from->trace, span.at),

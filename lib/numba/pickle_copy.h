@@ -12,14 +12,13 @@
 #include "base/buf.h"
 #include "numba/pickle_trace.h"
 
-/* The pickle being written. Zero-initialise but for PROTOCOL; free with pickle_writer_clear. */
+/* The pickle being written. Zero-initialise but for PROTOCOL; OUT is to be freed. */
 struct pickle_writer {
     struct buf out;    /* what is written of the body; owned */
     unsigned protocol; /* 3 to 5: below 4 there is no MEMOIZE and no FRAME */
     size_t memo;       /* entries of the new memo */
     size_t most;       /* bytes of OUT that are not to be exceeded */
 };
-void pickle_writer_clear(struct pickle_writer *w);
 
 /* A traced pickle that pieces are taken from. */
 struct pickle_copy {

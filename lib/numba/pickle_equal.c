@@ -4,65 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "numba/pickle.h"
+#include "numba/pickle_seen.h"
 
 /* Keys of Numba's nest some ten deep and have some hundred values. */
-enum { DEEPEST = 1000, MOST = 1 << 20, HASHED = 200 };
+enum { DEEPEST = 1000, MOST = 1 << 19, HASHED = 200 };
 
-/* Pairs of values that are taken to be equal: they were found to be, or are being compared, which
- * is how what holds itself comes to an end. A hash table with open addressing. */
-struct pair {
-    const struct pickle_value *a, *b;
-};
+/* The pairs that were met are taken to be equal: they were found to be, or are being compared,
+ * which is how what holds itself comes to an end. */
 struct comparison {
-    struct pair *pairs; /* owned; a power of two */
-    size_t count, room;
+    struct pickle_seen seen;
     unsigned depth;
 };
-
-/* Where the pair is, or may be put: there is always room. */
-static struct pair *find_pair(const struct comparison *c, const struct pickle_value *a,
-                              const struct pickle_value *b)
-{
-    uint64_t h = ((uintptr_t)a * 31 + (uintptr_t)b) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
-    for (size_t i = h;; i++) {
-        struct pair *p = &c->pairs[i & (c->room - 1)];
-        if (!p->a || (p->a == a && p->b == b))
-            return p;
-    }
-}
-
-static int grow(struct comparison *c)
-{
-    struct comparison grown = {.count = c->count, .room = c->room ? c->room * 2 : 64};
-    if (c->count * 2 < c->room)
-        return 0;
-    if (grown.room > MOST)
-        return -ENOTSUP;
-    grown.pairs = calloc(grown.room, sizeof(*grown.pairs));
-    if (!grown.pairs)
-        return -ENOMEM;
-    for (size_t i = 0; i < c->room; i++)
-        if (c->pairs[i].a)
-            *find_pair(&grown, c->pairs[i].a, c->pairs[i].b) = c->pairs[i];
-    free(c->pairs);
-    c->pairs = grown.pairs;
-    c->room = grown.room;
-    return 0;
-}
 
 /* 1: the pair is known; 0: it is now. */
 static int know(struct comparison *c, const struct pickle_value *a, const struct pickle_value *b)
 {
-    int r = grow(c);
-    if (r < 0)
-        return r;
-    struct pair *p = find_pair(c, a, b);
-    if (p->a)
-        return 1;
-    *p = (struct pair){a, b};
-    c->count++;
-    return 0;
+    return c->depth == DEEPEST || c->seen.count == MOST ? -ENOTSUP
+                                                        : pickle_seen_add(&c->seen, a, b);
 }
 
 static int compare(struct comparison *c, const struct pickle_value *a,
@@ -108,7 +66,7 @@ static int compare(struct comparison *c, const struct pickle_value *a, const str
         return 0;
     if (!a->count && !b->count && !a->state && !b->state && !a->more_count && !b->more_count)
         return 1;
-    int r = c->depth == DEEPEST ? -ENOTSUP : know(c, a, b);
+    int r = know(c, a, b);
     if (r != 0)
         return r;
     c->depth++;
@@ -121,7 +79,7 @@ int pickle_equal(const struct pickle_value *a, const struct pickle_value *b)
 {
     struct comparison c = {0};
     int r = compare(&c, a, b);
-    free(c.pairs);
+    free(c.seen.pairs);
     return r;
 }
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/path.h"
+
 int op_constant(struct machine *m, const struct opcode *o)
 {
     struct pickle_value *v;
@@ -19,9 +21,7 @@ int op_int(struct machine *m, const struct opcode *o)
     uint64_t n;
     struct pickle_value *v;
     int r = machine_number(m, o->width, &n);
-    if (r < 0)
-        return r;
-    r = machine_push_new(m, PICKLE_INT, &v);
+    r = r < 0 ? r : machine_push_new(m, PICKLE_INT, &v);
     if (r < 0)
         return r;
     /* BININT alone is signed. */
@@ -68,9 +68,7 @@ int op_long(struct machine *m, const struct opcode *o)
     const unsigned char *bytes;
     struct pickle_value *v;
     int r = take_counted(m, o, "an integer of negative length", &bytes, &n);
-    if (r < 0)
-        return r;
-    r = machine_push_new(m, PICKLE_INT, &v);
+    r = r < 0 ? r : machine_push_new(m, PICKLE_INT, &v);
     if (r < 0)
         return r;
     set_integer(v, bytes, n);
@@ -83,9 +81,7 @@ int op_float(struct machine *m, const struct opcode *o)
     const unsigned char *bytes;
     struct pickle_value *v;
     int r = machine_take(m, 8, &bytes);
-    if (r < 0)
-        return r;
-    r = machine_push_new(m, PICKLE_FLOAT, &v);
+    r = r < 0 ? r : machine_push_new(m, PICKLE_FLOAT, &v);
     if (r < 0)
         return r;
     uint64_t bits = 0;
@@ -93,35 +89,6 @@ int op_float(struct machine *m, const struct opcode *o)
         bits = bits << 8 | bytes[i];
     memcpy(&v->real, &bits, sizeof(bits));
     return 0;
-}
-
-/* How many bytes the UTF-8 character at S has; 0: none that Python's "surrogatepass" reads. */
-static size_t utf8_character(const unsigned char *s, size_t n)
-{
-    if (s[0] < 0x80)
-        return 1;
-    size_t want = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || want > n)
-        return 0;
-    for (size_t i = 1; i < want; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    /* Forms that are longer than they need to be, and what lies beyond U+10FFFF. */
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
-        (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return want;
-}
-
-bool literal_is_text(const unsigned char *s, size_t n)
-{
-    for (size_t i = 0; i < n;) {
-        size_t step = utf8_character(s + i, n - i);
-        if (step == 0)
-            return false;
-        i += step;
-    }
-    return true;
 }
 
 int op_counted(struct machine *m, const struct opcode *o)
@@ -132,7 +99,7 @@ int op_counted(struct machine *m, const struct opcode *o)
     int r = take_counted(m, o, NULL, &bytes, &n);
     if (r < 0)
         return r;
-    if (o->type == PICKLE_STR && !literal_is_text(bytes, n))
+    if (o->type == PICKLE_STR && !utf8_valid_surrogates(bytes, n))
         return machine_fail(m, "a string that is not UTF-8");
     r = machine_push_new(m, o->type, &v);
     if (r < 0)

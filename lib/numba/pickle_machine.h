@@ -133,6 +133,3 @@ int op_give_topmost(struct machine *m, const struct opcode *o);
 int op_give_marked(struct machine *m, const struct opcode *o);
 int op_build(struct machine *m, const struct opcode *o);
 int op_global(struct machine *m, const struct opcode *o);
-
-/* Is this UTF-8, lone surrogates allowed (Python's "surrogatepass")? */
-bool literal_is_text(const unsigned char *s, size_t n);

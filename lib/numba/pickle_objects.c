@@ -2,7 +2,16 @@
 
 #include "pickle_machine.h"
 
-#include <errno.h>
+#include "base/path.h"
+
+/* Pushes a new value of TYPE whose N members are ITEMS. */
+static int push_of(struct machine *m, enum pickle_type type, struct pickle_value *const *items,
+                   size_t n)
+{
+    struct pickle_value *v = machine_new(m, type);
+    int r = v ? machine_extend(m, v, false, items, n) : machine_no_memory(m);
+    return r < 0 ? r : machine_push(m, v);
+}
 
 /* ---- Containers -------------------------------------------------------------------------- */
 
@@ -15,22 +24,16 @@ int op_empty(struct machine *m, const struct opcode *o)
 /* TUPLE, FROZENSET: of all that stands above the mark. */
 int op_collect(struct machine *m, const struct opcode *o)
 {
-    struct pickle_value **items, *v;
+    struct pickle_value **items;
     size_t n;
     int r = machine_pop_mark(m, &items, &n);
-    if (r < 0)
-        return r;
-    v = machine_new(m, o->type);
-    if (!v)
-        return machine_no_memory(m);
-    r = machine_extend(m, v, false, items, n);
-    return r < 0 ? r : machine_push(m, v);
+    return r < 0 ? r : push_of(m, o->type, items, n);
 }
 
 /* A value of the topmost N: TUPLE1 to TUPLE3, REDUCE, NEWOBJ, NEWOBJ_EX, STACK_GLOBAL. */
 int op_combine(struct machine *m, const struct opcode *o)
 {
-    struct pickle_value *parts[3], *v;
+    struct pickle_value *parts[3];
     for (size_t i = o->width; i-- > 0;) {
         int r = machine_pop(m, &parts[i]);
         if (r < 0)
@@ -38,11 +41,7 @@ int op_combine(struct machine *m, const struct opcode *o)
         if (o->type == PICKLE_GLOBAL && parts[i]->type != PICKLE_STR)
             return machine_fail(m, "the name of a class is not a string");
     }
-    v = machine_new(m, o->type);
-    if (!v)
-        return machine_no_memory(m);
-    int r = machine_extend(m, v, false, parts, o->width);
-    return r < 0 ? r : machine_push(m, v);
+    return push_of(m, o->type, parts, o->width);
 }
 
 /* Things of classes: what they do with what they are given cannot be known here. */
@@ -104,9 +103,7 @@ int op_build(struct machine *m, const struct opcode *o)
     (void)o;
     struct pickle_value *state, *v;
     int r = machine_pop(m, &state);
-    if (r < 0)
-        return r;
-    r = machine_top(m, &v);
+    r = r < 0 ? r : machine_top(m, &v);
     if (r < 0)
         return r;
     machine_note_change(m);
@@ -121,7 +118,7 @@ static int global_line(struct machine *m, struct pickle_value **out)
     int r = machine_line(m, &text, &n);
     if (r < 0)
         return r;
-    if (!literal_is_text(text, n))
+    if (!utf8_valid_surrogates(text, n))
         return machine_fail(m, "the name of a class is not UTF-8");
     struct pickle_value *v = machine_new(m, PICKLE_STR);
     if (!v)
@@ -138,15 +135,11 @@ static int global_line(struct machine *m, struct pickle_value **out)
 int op_global(struct machine *m, const struct opcode *o)
 {
     (void)o;
-    struct pickle_value *names[2], *v;
+    struct pickle_value *names[2];
     for (int i = 0; i < 2; i++) {
         int r = global_line(m, &names[i]);
         if (r < 0)
             return r;
     }
-    v = machine_new(m, PICKLE_GLOBAL);
-    if (!v)
-        return machine_no_memory(m);
-    int r = machine_extend(m, v, false, names, 2);
-    return r < 0 ? r : machine_push(m, v);
+    return push_of(m, PICKLE_GLOBAL, names, 2);
 }

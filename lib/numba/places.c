@@ -93,7 +93,7 @@ static int set_names(struct places_user *u, const char *home, const struct accou
 static int fill_caller(struct places_user *u)
 {
     _cleanup_(account_clear) struct account a = {0};
-    int found = account_user(&a, NULL, getuid());
+    int found = account_find(&a, false, NULL, getuid());
     if (found < 0)
         return found;
     u->uid = geteuid();
@@ -110,11 +110,11 @@ static int fill_caller(struct places_user *u)
 static int fill_named(struct places_user *u, const char *name_or_uid)
 {
     _cleanup_(account_clear) struct account a = {0};
-    int found = account_user(&a, name_or_uid, 0);
+    int found = account_find(&a, false, name_or_uid, 0);
     if (found == 0) {
         if (parse_id(name_or_uid, &u->uid) < 0)
             return -ENOENT;
-        found = account_user(&a, NULL, u->uid);
+        found = account_find(&a, false, NULL, u->uid);
     }
     if (found < 0)
         return found;
@@ -138,7 +138,7 @@ static int fill_other(struct places_user *u, const char *text)
     int r = user ? fill_named(u, user) : -ENOMEM;
     if (r < 0 || !*group) /* "USER:": with the groups of a login */
         return r;
-    r = account_group(&a, group, 0);
+    r = account_find(&a, true, group, 0);
     if (r < 0)
         return r;
     if (r == 0 && parse_id(group, &u->gid) < 0)

@@ -90,6 +90,12 @@ static int member(char **out, const json_t *o, const char *member, const char *n
 
 int probe_read(struct wp_probe *out, const struct buf *text, const char *name, struct wp_error *err)
 {
+    const struct {
+        const char *name;
+        char **to;
+    } members[] = {{"machine", &out->machine},    {"python", &out->python.python},
+                   {"numba", &out->python.numba}, {"triple", &out->python.triple},
+                   {"cpu", &out->python.cpu},     {"features", &out->python.features}};
     json_error_t wrong;
     json_t *o;
     const char *format;
@@ -105,18 +111,8 @@ int probe_read(struct wp_probe *out, const struct buf *text, const char *name, s
         r = error_set(err, 0, name, "is no probe: its format is not \"" FORMAT "\"");
     else if (json_integer_value(json_object_get(o, "version")) != VERSION)
         r = error_set(err, 0, name, "is a probe of a version that is not known here");
-    if (r == 0)
-        r = member(&out->machine, o, "machine", name, err);
-    if (r == 0)
-        r = member(&out->python.python, o, "python", name, err);
-    if (r == 0)
-        r = member(&out->python.numba, o, "numba", name, err);
-    if (r == 0)
-        r = member(&out->python.triple, o, "triple", name, err);
-    if (r == 0)
-        r = member(&out->python.cpu, o, "cpu", name, err);
-    if (r == 0)
-        r = member(&out->python.features, o, "features", name, err);
+    for (size_t i = 0; i < sizeof members / sizeof *members && r == 0; i++)
+        r = member(members[i].to, o, members[i].name, name, err);
     json_decref(o);
     if (r < 0)
         wp_probe_clear(out);

@@ -1,6 +1,5 @@
 /* Asks a Python interpreter for what decides whether it loads from a cache. */
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,14 +10,7 @@
 
 enum { LONGEST_ANSWER = 1 << 20 };
 
-/* What a module prints while it is imported must not mix with the answer. Python puts the working
- * directory on sys.path for -c: nothing is imported from there. */
-static const char script[] =
-    "import sys\n"
-    "sys.path[:] = [p for p in sys.path if p]\n"
-    "import os, json\n"
-    "out = os.fdopen(os.dup(1), 'w')\n"
-    "os.dup2(2, 1)\n"
+static const char script[] = PYTHON_RUN_BEGIN
     "import numba\n"
     "from numba.core import config, caching\n"
     "from numba.core.registry import cpu_target\n"
@@ -34,21 +26,13 @@ static const char script[] =
     "          out)\n"
     "out.close()\n";
 
-static int member(char **out, const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    *out = text ? strdup(text) : NULL;
-    return text && !*out ? -ENOMEM : 0;
-}
-
 /* Does a locator in force stamp whole seconds? Those named in the environment replace the list. */
 static int find_whole_seconds(struct wp_python *out, const json_t *o)
 {
     _cleanup_free_ char *classes = NULL;
     const char *list;
 
-    if (member(&classes, o, "classes") < 0)
+    if (json_copy_text(&classes, o, "classes") < 0)
         return -ENOMEM;
     list = out->locators && !locator_is_alone(out->locators) ? out->locators : classes;
     /* A locator of somebody's own may do anything. */
@@ -56,40 +40,35 @@ static int find_whole_seconds(struct wp_python *out, const json_t *o)
     return 0;
 }
 
-static int understand(struct python_run *run, struct wp_python *out, struct wp_error *err)
+static int understand(const char *python, const json_t *o, struct wp_python *out,
+                      struct wp_error *err)
 {
-    json_t *o;
-    int r = json_parse(&o, (const char *)run->answer.data, run->answer.size, 0, NULL);
+    int r = json_copy_text(&out->python, o, "python") || json_copy_text(&out->numba, o, "numba") ||
+                    json_copy_text(&out->triple, o, "triple") ||
+                    json_copy_text(&out->cpu, o, "cpu") ||
+                    json_copy_text(&out->features, o, "features") ||
+                    json_copy_text(&out->cache_dir, o, "cache_dir") ||
+                    json_copy_text(&out->locators, o, "locators") || find_whole_seconds(out, o)
+                ? error_nomem(err)
+                : 0;
 
-    if (r < 0)
-        return error_nomem(err);
-    if (!o || !json_is_object(o)) {
-        json_decref(o);
-        return python_run_complain(run, err);
-    }
-    r = member(&out->python, o, "python") || member(&out->numba, o, "numba") ||
-                member(&out->triple, o, "triple") || member(&out->cpu, o, "cpu") ||
-                member(&out->features, o, "features") || member(&out->cache_dir, o, "cache_dir") ||
-                member(&out->locators, o, "locators") || find_whole_seconds(out, o)
-            ? error_nomem(err)
-            : 0;
     out->no_svml = json_is_true(json_object_get(o, "no_svml"));
-    json_decref(o);
     if (r == 0 && (!out->python || !out->numba || !out->triple || !out->cpu || !out->features))
-        r = error_set(err, 0, run->python, "does not say what its Numba compiles for");
+        r = error_set(err, 0, python, "does not say what its Numba compiles for");
     return r;
 }
 
 int wp_python_ask(const struct wp_context *context, const char *python, struct wp_python *out,
                   struct wp_error *err)
 {
-    struct python_run run = {
-        .python = python, .script = script, .in = -1, .longest = LONGEST_ANSWER};
-    int r = python_run(&run, context, err);
+    struct python_run run = {.python = python, .script = script, .longest = LONGEST_ANSWER};
+    json_t *answer;
+    int r = python_run_ask(&run, context, NULL, JSON_OBJECT, &answer, err);
 
     *out = (struct wp_python){0};
     if (r == 0)
-        r = understand(&run, out, err);
+        r = understand(python, answer, out, err);
+    json_decref(answer);
     python_run_clear(&run);
     if (r < 0)
         wp_python_clear(out);

@@ -1,4 +1,4 @@
-/* Running a Python interpreter with a script of ours, and taking what it answers. */
+/* Runs a Python interpreter with a script of ours, and takes what it answers. */
 
 #include "python_run.h"
 
@@ -7,13 +7,15 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
+#include "base/json_parse.h"
 
 enum { PATIENCE = 120 /* seconds */, LONGEST_COMPLAINT = 1 << 20 };
 
@@ -185,11 +187,11 @@ int python_run_complain(struct python_run *run, struct wp_error *err)
     return error_set(err, 0, run->python, "cannot be asked for its Numba: %s", said);
 }
 
-int python_run(struct python_run *run, const struct wp_context *context, struct wp_error *err)
+static int run_to_end(struct python_run *run, const struct wp_context *context,
+                      struct wp_error *err)
 {
     int r;
 
-    run->out = run->err = -1;
     r = start(run);
     if (r > 0)
         return error_set(err, r, run->python, "cannot be run");
@@ -200,6 +202,40 @@ int python_run(struct python_run *run, const struct wp_context *context, struct 
     if (r == -EFBIG)
         return error_set(err, 0, run->python, "cannot be asked for its Numba: it says too much");
     return r < 0 ? error_set(err, -r, run->python, "cannot be asked for its Numba") : 0;
+}
+
+/* A file in memory with what it is asked; its offset is the beginning. */
+static int write_question(const struct buf *question, struct wp_error *err)
+{
+    _cleanup_close_ int fd = memfd_create("warmpack", MFD_CLOEXEC);
+    int r = fd < 0 ? -errno : file_write(fd, question->data, question->size);
+
+    if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+        r = -errno;
+    return r < 0 ? error_set(err, -r, NULL, "cannot write what an interpreter is asked")
+                 : take_fd(&fd);
+}
+
+int python_run_ask(struct python_run *run, const struct wp_context *context,
+                   const struct buf *question, json_type type, json_t **answer,
+                   struct wp_error *err)
+{
+    _cleanup_close_ int in = question ? write_question(question, err) : -1;
+    int r;
+
+    *answer = NULL;
+    run->out = run->err = -1;
+    if (question && in < 0)
+        return in;
+    run->in = in;
+    r = run_to_end(run, context, err);
+    if (r == 0 && json_parse(answer, (const char *)run->answer.data, run->answer.size, 0, NULL) < 0)
+        r = error_nomem(err);
+    if (r == 0 && (!*answer || json_typeof(*answer) != type)) {
+        json_decref(take_ptr(*answer));
+        r = python_run_complain(run, err);
+    }
+    return r;
 }
 
 void python_run_clear(struct python_run *run)

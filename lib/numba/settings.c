@@ -1,6 +1,4 @@
-/* Tells which of Numba's settings change the code that it makes. */
-
-/* Tells which NUMBA_ variables change code. */
+/* Tells which of Numba's settings, NUMBA_ variables, change the code that it makes. */
 
 #include "settings.h"
 

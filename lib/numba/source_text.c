@@ -283,7 +283,8 @@ static size_t skip_plain(struct source_text *s, const struct literal *l, size_t 
     }
 }
 
-static size_t skip_string_at(struct source_text *s, size_t at, unsigned depth);
+/* Behind the string whose opening quote stands at AT. */
+static size_t skip_string(struct source_text *s, size_t at, unsigned depth);
 static size_t skip_format(struct source_text *s, const struct literal *l, size_t at,
                           unsigned depth);
 
@@ -296,7 +297,7 @@ static size_t skip_field(struct source_text *s, const struct literal *l, size_t 
         unsigned char c = s->data[at];
 
         if (c == '"' || c == '\'') {
-            at = skip_string_at(s, at, depth + 1);
+            at = skip_string(s, at, depth + 1);
         } else if (c == '#') {
             at = source_text_line_end(s, at);
         } else if (source_is_name(c)) {
@@ -379,7 +380,7 @@ static size_t skip_fields(struct source_text *s, const struct literal *l, size_t
     return no_end(s);
 }
 
-static size_t skip_string_at(struct source_text *s, size_t at, unsigned depth)
+static size_t skip_string(struct source_text *s, size_t at, unsigned depth)
 {
     struct literal l = read_opening(s, at);
 
@@ -387,11 +388,6 @@ static size_t skip_string_at(struct source_text *s, size_t at, unsigned depth)
         return no_end(s);
     at += l.triple ? 3 : 1;
     return l.fields ? skip_fields(s, &l, at, depth) : skip_plain(s, &l, at);
-}
-
-size_t source_text_skip_string(struct source_text *s, size_t at)
-{
-    return skip_string_at(s, at, 0);
 }
 
 size_t source_text_next(struct source_text *s, size_t at)
@@ -402,7 +398,7 @@ size_t source_text_next(struct source_text *s, size_t at)
         if (c == '"' || c == '\'') {
             size_t begin = at;
 
-            at = source_text_skip_string(s, at);
+            at = skip_string(s, at, 0);
             if (s->string)
                 s->string(s->arg, begin, at);
         } else if (c == '#')

@@ -29,8 +29,6 @@ void source_text_start(struct source_text *s, const unsigned char *data, size_t 
  * "ys", "__" stands: each word of interest holds one. The end of the text where there is none. */
 size_t source_text_next(struct source_text *s, size_t at);
 
-/* Offset behind the string whose opening quote stands at AT. */
-size_t source_text_skip_string(struct source_text *s, size_t at);
 /* Offset of the line end, or the end of the text, from AT on. */
 size_t source_text_line_end(const struct source_text *s, size_t at);
 /* Offset behind the line end that stands at AT: LF, CR or CRLF. */

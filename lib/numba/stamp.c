@@ -27,21 +27,12 @@ static double whole_seconds(double t)
 int stamp_matches(const struct wp_stamp *s, struct timespec mtime, uint64_t size,
                   const unsigned char *sha256)
 {
-    switch (s->kind) {
-    case WP_STAMP_MTIME:
-        return s->size == size && s->mtime == stamp_mtime(mtime);
-    case WP_STAMP_SECONDS:
-        /* Numba takes the floor of the double, which just below a second is the next one. */
-        return s->size == size && s->mtime == whole_seconds(stamp_mtime(mtime));
-    case WP_STAMP_CONTENT:
-        if (!sha256)
-            return -ENODATA;
-        return memcmp(s->sha256, sha256, sizeof(s->sha256)) == 0;
-    case WP_STAMP_UNKNOWN:
-    case WP_STAMP_NONE:
-        break;
-    }
-    return 0;
+    struct wp_stamp now;
+
+    if (s->kind == WP_STAMP_CONTENT && !sha256)
+        return -ENODATA;
+    now = stamp_of(s->kind, mtime, size, sha256);
+    return stamp_equal(s, &now);
 }
 
 struct wp_stamp stamp_of(enum wp_stamp_kind kind, struct timespec mtime, uint64_t size,
@@ -54,6 +45,7 @@ struct wp_stamp stamp_of(enum wp_stamp_kind kind, struct timespec mtime, uint64_
         s.size = size;
         break;
     case WP_STAMP_SECONDS:
+        /* Numba takes the floor of the double, which just below a second is the next one. */
         s.mtime = whole_seconds(stamp_mtime(mtime));
         s.size = size;
         break;
@@ -76,19 +68,12 @@ bool stamp_equal(const struct wp_stamp *a, const struct wp_stamp *b)
     return a->mtime == b->mtime && a->size == b->size;
 }
 
+const char *const stamp_kind_names[STAMP_KINDS] = {
+    [WP_STAMP_MTIME] = "mtime",     [WP_STAMP_SECONDS] = "seconds", [WP_STAMP_CONTENT] = "content",
+    [WP_STAMP_UNKNOWN] = "unknown", [WP_STAMP_NONE] = "none",
+};
+
 const char *wp_stamp_kind_name(enum wp_stamp_kind k)
 {
-    switch (k) {
-    case WP_STAMP_MTIME:
-        return "mtime";
-    case WP_STAMP_SECONDS:
-        return "seconds";
-    case WP_STAMP_CONTENT:
-        return "content";
-    case WP_STAMP_NONE:
-        return "none";
-    case WP_STAMP_UNKNOWN:
-        break;
-    }
-    return "unknown";
+    return stamp_kind_names[(unsigned)k < STAMP_KINDS ? k : WP_STAMP_UNKNOWN];
 }

@@ -7,6 +7,9 @@
 
 #include "warmpack.h"
 
+enum { STAMP_KINDS = WP_STAMP_NONE + 1 };
+extern const char *const stamp_kind_names[STAMP_KINDS]; /* by enum wp_stamp_kind */
+
 /* st_mtime as CPython's os.stat gives it: (double)sec + 1e-9*nsec, rounded at each step
  * (Modules/posixmodule.c, fill_time). Equal to the last bit. */
 double stamp_mtime(struct timespec t);

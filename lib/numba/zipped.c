@@ -38,11 +38,6 @@ size_t zipped_length(const char *path)
     return 0;
 }
 
-bool zipped_is_zip(const char *path)
-{
-    return path_has_suffix(path, ".zip");
-}
-
 char *zipped_file(const char *path)
 {
     size_t n = zipped_length(path);

@@ -13,8 +13,6 @@
 /* Length of the part of PATH that names a zip, where more of PATH lies in that: Numba takes the
  * first component that ends in ".zip". 0: there is none. Looks at the name only. */
 size_t zipped_length(const char *path);
-/* Is PATH called like such a zip? */
-bool zipped_is_zip(const char *path);
 /* That part. Allocated; NULL with errno ENOENT where there is none, or ENOMEM. */
 char *zipped_file(const char *path);
 

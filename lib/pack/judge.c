@@ -198,7 +198,7 @@ static int record_cpus(struct manifest *m, struct manifest_index *line, const st
         return 0;
     for (size_t i = 0; i < index->count; i++) {
         _cleanup_buf_ struct buf text = {0};
-        _cleanup_(key_clear) struct key key;
+        _cleanup_(key_clear) struct wp_overload key = {0};
         bool plain;
         int number;
 
@@ -280,7 +280,7 @@ static int warn_of_marker(const struct pack *p, const char *path, const char *di
     bool is_launched = false;
 
     for (size_t i = 0; i < index->count && i < MOST_OVERLOADS && !is_launched; i++) {
-        _cleanup_(key_clear) struct key key = {0};
+        _cleanup_(key_clear) struct wp_overload key = {0};
 
         if (key_is_for_cpu(index->overloads[i].key))
             continue;

@@ -53,7 +53,7 @@ static int hash_under(struct pack *p, struct pack_names *names, size_t from, siz
 
         if (root >= 0 && (item->root != (unsigned)root || !item->name))
             continue;
-        if (!is_dir && zipped_is_zip(item->entry.path))
+        if (!is_dir && path_has_suffix(item->entry.path, ".zip"))
             r = hash_zip(p, names->zipped, item, root >= 0 ? item->name : item->entry.path, bases,
                          err);
         if (r < 0)

@@ -137,8 +137,7 @@ int pack_plan(struct pack *p, void *ctx, struct wp_error *err)
     int r;
 
     (void)ctx;
-    walk_init(&p->walk);
-    p->walk.copies = p->o->format->no_hardlinks;
+    p->walk = (struct walk){.copies = p->o->format->no_hardlinks};
     r = caches_new(&names.dirs, err);
     if (r == 0)
         r = caches_new(&names.zipped, err);

@@ -32,7 +32,6 @@ static int list_tree(struct adding *a, struct wp_error *err)
     struct walk_options options = {.numeric_owner = true, .names_alone = true};
     int root, r;
 
-    walk_init(&a->walk);
     r = root = walk_add_root(&a->walk, a->restore->o->dir, err);
     if (r >= 0)
         r = walk_add(&a->walk, (unsigned)root, ".", "", &options, err);

@@ -51,7 +51,7 @@ static int add(struct record *rec, const char *path)
             return 0; /* of the tree, but not where the distribution is */
         relative = path + above + 1;
     }
-    if (wheel_record_add(&rec->more, relative) < 0)
+    if (wheel_record_add(&rec->more, relative, NULL, 0) < 0)
         return -ENOMEM;
     /* "PATH,,\n": what it shares with a line that has a digest ends at its first comma. */
     if (!is_listed(rec, (const char *)rec->more.data + before, rec->more.size - before - 2))

@@ -333,7 +333,7 @@ static int mend(const struct environment *env, const char *path, const struct bu
             if (facts(env, archived, &sha256, &size)) {
                 bool cr = end && end > line && end[-1] == '\r';
 
-                if (wheel_record_add_file(out, name, sha256, size) < 0)
+                if (wheel_record_add(out, name, sha256, size) < 0)
                     return -ENOMEM;
                 if (cr) {
                     out->size--;

@@ -10,13 +10,13 @@
 
 enum { MOST_BUILDS = 256 };
 
-static bool is_same(const struct build *b, const struct key *key)
+static bool is_same(const struct build *b, const struct wp_overload *key)
 {
     return strcmp(b->triple, key->triple) == 0 && strcmp(b->cpu, key->cpu) == 0 &&
            strcmp(b->features, key->features) == 0;
 }
 
-const struct build *builds_find(const struct builds *b, const struct key *key)
+const struct build *builds_find(const struct builds *b, const struct wp_overload *key)
 {
     for (size_t i = 0; i < b->count; i++)
         if (is_same(&b->list[i], key))
@@ -56,7 +56,7 @@ static int compare(struct build *b, const struct retarget_who *who)
     return r < 0 || buf_terminate(&text) < 0 ? -ENOMEM : explain(b, (char *)text.data);
 }
 
-static int add(struct builds *b, const struct key *key, const struct retarget_who *who,
+static int add(struct builds *b, const struct wp_overload *key, const struct retarget_who *who,
                struct wp_error *err)
 {
     struct build *new;
@@ -79,7 +79,7 @@ int builds_add(struct builds *b, const struct retarget_job *job, const struct in
     int r = 0;
 
     for (size_t i = 0; i < index->count && r == 0; i++) {
-        _cleanup_(key_clear) struct key key;
+        _cleanup_(key_clear) struct wp_overload key = {0};
         struct build *known;
 
         if (!key_is_for_cpu(index->overloads[i].key))

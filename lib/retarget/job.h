@@ -33,7 +33,7 @@ int builds_add(struct builds *b, const struct retarget_job *job, const struct in
  * comes first. */
 void builds_choose(struct builds *b, const struct manifest *m);
 /* The one of KEY, or NULL. */
-const struct build *builds_find(const struct builds *b, const struct key *key);
+const struct build *builds_find(const struct builds *b, const struct wp_overload *key);
 void builds_clear(struct builds *b);
 
 /* ---- original.c */

@@ -45,7 +45,7 @@ static bool is_same(const char *a, const char *b)
  * that are others in each process which writes it. 1, 0 or -ENOMEM. */
 static int is_of_same(const struct pickle_value *a, const struct pickle_value *b)
 {
-    _cleanup_(key_clear) struct key x = {0}, y = {0};
+    _cleanup_(key_clear) struct wp_overload x = {0}, y = {0};
 
     if (!key_is_for_cpu(a) || !key_is_for_cpu(b))
         return 0;

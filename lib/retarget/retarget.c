@@ -103,7 +103,7 @@ static int choose(const struct index *index, const struct builds *builds, struct
     if (index->count > MOST_PAIRS / index->count)
         return -ENOTSUP;
     for (size_t i = 0; i < index->count; i++) {
-        _cleanup_(key_clear) struct key key = {0};
+        _cleanup_(key_clear) struct wp_overload key = {0};
 
         if (!key_is_for_cpu(index->overloads[i].key))
             continue;

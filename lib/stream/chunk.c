@@ -1,4 +1,4 @@
-/* Shares runs of bytes that several holders share. */
+/* Shares runs of bytes among holders: each is freed with its last one. */
 
 #include "chunk.h"
 

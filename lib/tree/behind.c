@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -37,16 +36,9 @@ int behind_open(int dirfd, const char *path)
 int behind_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st)
 {
     _cleanup_close_ int fd = behind_open(dirfd, path);
-    struct stat own;
 
-    if (!st)
-        st = &own;
     if (fd < 0)
         return fd;
-    if (fstat(fd, st) < 0)
-        return -errno;
-    if (st->st_size < 0 || (uintmax_t)st->st_size > max)
-        return -EFBIG;
     buf_clear(out);
-    return file_read_rest(fd, (size_t)st->st_size, max, out);
+    return file_read_all(fd, max, out, st);
 }

@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -131,6 +130,17 @@ static int open_at_once(int dirfd, const char *path, int flags, mode_t mode)
     return fd < 0 ? -errno : (int)fd;
 }
 
+int beneath_split_long(const char *path, char part[PATH_MAX])
+{
+    size_t n = PATH_MAX - 1;
+
+    while (n > 0 && path[n] != '/')
+        n--;
+    memcpy(part, path, n);
+    part[n] = '\0';
+    return n ? (int)n : -ENAMETOOLONG;
+}
+
 /* Opens what of *PATH is too long for one call but for its end, and moves *PATH on to that. */
 static int open_long(int dirfd, const char **path)
 {
@@ -138,13 +148,9 @@ static int open_long(int dirfd, const char **path)
     int at = dirfd;
     while (strlen(*path) >= PATH_MAX) {
         char part[PATH_MAX];
-        size_t n = PATH_MAX - 1;
-        while (n > 0 && (*path)[n] != '/')
-            n--;
-        if (n == 0)
-            return -ENAMETOOLONG;
-        memcpy(part, *path, n);
-        part[n] = '\0';
+        int n = beneath_split_long(*path, part);
+        if (n < 0)
+            return n;
         int fd = open_at_once(at, part, O_PATH | O_DIRECTORY, 0);
         if (error_is_no_directory(fd))
             fd = open_stepwise(at, part, O_PATH | O_DIRECTORY, 0);
@@ -213,9 +219,7 @@ static int borrow_parent(int dirfd, const char *path, const char **name, int *at
  * it before Linux 6.6. Without /proc, at least directories can be opened anew. */
 static int chmod_path_fd(int fd, mode_t mode)
 {
-    char proc[64];
-    snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
-    if (chmod(proc, mode) == 0)
+    if (chmod(file_fd_name(fd).text, mode) == 0)
         return 0;
     if (!error_is_absence(-errno))
         return -errno;
@@ -353,20 +357,10 @@ int beneath_rename(int from_fd, const char *from, int to_fd, const char *to)
 
 int beneath_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st)
 {
-    struct stat own;
-    if (!st)
-        st = &own;
     /* O_NONBLOCK: a FIFO that stands there must not hold us up. */
     _cleanup_close_ int fd = beneath_open(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0)
         return fd;
-    if (fstat(fd, st) < 0)
-        return -errno;
-    if (!S_ISREG(st->st_mode))
-        return S_ISDIR(st->st_mode) ? -EISDIR : -EINVAL;
-    if (st->st_size < 0 || (uintmax_t)st->st_size > max)
-        return -EFBIG;
-
     buf_clear(out);
-    return file_read_rest(fd, (size_t)st->st_size, max, out);
+    return file_read_all(fd, max, out, st);
 }

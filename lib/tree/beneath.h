@@ -5,11 +5,15 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
 /* As openat(2) with O_CLOEXEC | O_NOFOLLOW. PATH "" or "." is the directory itself. */
 int beneath_open(int dirfd, const char *path, int flags, mode_t mode);
+/* Copies to PART as many of the first components of PATH, of PATH_MAX bytes and more, as fit into
+ * one call: their size, or -ENAMETOOLONG. */
+int beneath_split_long(const char *path, char part[PATH_MAX]);
 /* Opens the directory that holds PATH's last component (O_PATH: for the *at calls alone); *NAME
  * points into PATH at that. -EINVAL where PATH ends in a slash, "." or "..". */
 int beneath_parent(int dirfd, const char *path, const char **name);

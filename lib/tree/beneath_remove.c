@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/own_names.h"
@@ -27,7 +28,7 @@ struct level {
 struct remover {
     int parent; /* of the top; borrowed */
     struct level *levels;
-    size_t depth, room;
+    size_t depth;
 };
 
 static void remover_free(struct remover *r)
@@ -80,14 +81,8 @@ static int descend(struct remover *r, const char *name)
     if ((st.st_mode & 0700) != 0700)
         (void)!fchmod(fd, (st.st_mode & 07777) | 0700);
 
-    if (r->depth == r->room) {
-        size_t room = r->room ? r->room * 2 : 16;
-        struct level *levels = reallocarray(r->levels, room, sizeof *levels);
-        if (!levels)
-            return -ENOMEM;
-        r->levels = levels;
-        r->room = room;
-    }
+    if (array_grow(r->levels, r->depth) < 0)
+        return -ENOMEM;
     struct level l = {.name = strdup(name), .dev = st.st_dev, .ino = st.st_ino};
     if (!l.name)
         return -ENOMEM;

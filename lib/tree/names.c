@@ -18,7 +18,7 @@ enum { MOST_NAMES = 4096 };
 static int ask(enum names_kind kind, const char *name, id_t *id, char **found)
 {
     _cleanup_(account_clear) struct account a = {0};
-    int r = kind == NAMES_USER ? account_user(&a, name, *id) : account_group(&a, name, *id);
+    int r = account_find(&a, kind == NAMES_GROUP, name, *id);
 
     if (r < 1)
         return r == -ENOMEM ? r : 0;

@@ -7,14 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "beneath.h"
 #include "walk_list.h"
-
-void walk_init(struct walk *w)
-{
-    *w = (struct walk){0};
-}
 
 void walk_free(struct walk *w)
 {
@@ -53,13 +49,8 @@ void walk_drop(struct walk *w, size_t from, bool (*goes)(const struct walk_item 
 
 int walk_root_add(struct walk *w, int fd, char *name, struct wp_error *err)
 {
-    int *fds = reallocarray(w->root_fds, (size_t)w->root_count + 1, sizeof *fds);
-    if (fds)
-        w->root_fds = fds;
-    char **names = reallocarray(w->root_names, (size_t)w->root_count + 1, sizeof *names);
-    if (names)
-        w->root_names = names;
-    if (!fds || !names || !name) {
+    if (!name || array_grow(w->root_fds, w->root_count) < 0 ||
+        array_grow(w->root_names, w->root_count) < 0) {
         close(fd);
         free(name);
         return error_nomem(err);
@@ -86,13 +77,9 @@ int walk_root_follow(int at, const char *name, int flags)
     _cleanup_close_ int held = -1;
     while (strlen(name) >= PATH_MAX) {
         char part[PATH_MAX];
-        size_t n = PATH_MAX - 1;
-        while (n > 0 && name[n] != '/')
-            n--;
-        if (n == 0)
-            return -ENAMETOOLONG;
-        memcpy(part, name, n);
-        part[n] = '\0';
+        int n = beneath_split_long(name, part);
+        if (n < 0)
+            return n;
         int fd = openat(at, part, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             return -errno;

@@ -11,9 +11,9 @@
 struct pool;
 
 struct walk_item {
-    struct entry entry;
-    unsigned root; /* index of the root that its name is relative to */
-    char *name;    /* path relative to that root's descriptor, NULL: entry.path */
+    struct entry entry; /* the first member, for path_compare */
+    unsigned root;      /* index of the root that its name is relative to */
+    char *name;         /* path relative to that root's descriptor, NULL: entry.path */
     dev_t dev;
     ino_t ino;
     struct timespec ctime; /* to notice a change under the reader */
@@ -50,7 +50,6 @@ struct walk {
     bool copies;        /* further names of one inode are files of their own, not hard links */
 };
 
-void walk_init(struct walk *w);
 /* A directory that members are relative to; its index, or negative errno. NULL: ".". */
 int walk_add_root(struct walk *w, const char *dir, struct wp_error *err);
 /* Walks ROOT's member PATH under archive name AS (NULL: path_clean(PATH); "": the members of a

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "walk.h"
 
 struct key {
@@ -136,14 +138,9 @@ int walk_finish(struct walk *w, struct wp_error *err)
     return e < 0 || w->copies ? e : find_links(w, err);
 }
 
-static int compare_with_path(const void *path, const void *item)
-{
-    return strcmp(path, ((const struct walk_item *)item)->entry.path);
-}
-
 struct walk_item *walk_find(const struct walk *w, const char *path)
 {
-    return w->count ? bsearch(path, w->items, w->count, sizeof *w->items, compare_with_path) : NULL;
+    return array_find(&path, w->items, w->count, path_compare);
 }
 
 bool walk_has_dir(const struct walk *w, int fd)

@@ -13,12 +13,6 @@
 
 /* ---- Source directories ------------------------------------------------------------------ */
 
-static int compare_dirs(const void *a, const void *b)
-{
-    return strcmp(((const struct source_dir *)a)->archived,
-                  ((const struct source_dir *)b)->archived);
-}
-
 /* Takes ARCHIVED over. */
 static int add_dir(struct tree_manifest *t, char *archived)
 {
@@ -56,10 +50,9 @@ int tree_find_dirs(struct tree_manifest *t)
     for (size_t i = 0; i < t->m.cache_count; i++)
         if (add_dir(t, strdup(t->m.caches[i].source)) < 0)
             return -ENOMEM;
-    if (t->dir_count)
-        qsort(t->dirs, t->dir_count, sizeof *t->dirs, compare_dirs);
+    array_sort(t->dirs, t->dir_count, path_compare);
     for (size_t i = 0; i < t->dir_count; i++) {
-        if (kept && compare_dirs(&t->dirs[kept - 1], &t->dirs[i]) == 0) {
+        if (kept && path_compare(&t->dirs[kept - 1], &t->dirs[i]) == 0) {
             free(t->dirs[i].archived);
             free(t->dirs[i].path);
         } else {

@@ -57,8 +57,8 @@ int trees_take_home(struct trees *trees, const char *home, struct wp_error *err)
 /* Does PATH lie in the tree, where its own manifests lie? Then its home there; NULL otherwise. */
 static char *own_home(const struct trees *trees, const char *path)
 {
-    _cleanup_free_ char *tree = path_physical(trees->dir);
-    _cleanup_free_ char *physical = path_physical(path);
+    _cleanup_free_ char *tree = realpath(trees->dir, NULL);
+    _cleanup_free_ char *physical = realpath(path, NULL);
     _cleanup_free_ char *home = physical ? path_dir(physical) : NULL;
     const char *below;
 

@@ -1,8 +1,7 @@
-/* The .gitignore in .warmpack, as other tools have it in their caches: what lies there belongs to
- * the place where a tree was unpacked, and nobody wants to commit it. A seal, which is made to be
- * committed, has none. */
+/* Stages the .gitignore in .warmpack, as other tools have it in their caches: what lies there
+ * belongs to the place where a tree was unpacked, and nobody wants to commit it. A seal, which is
+ * made to be committed, has none. */
 
-#include <errno.h>
 #include <string.h>
 #include <time.h>
 

@@ -114,7 +114,7 @@ static size_t count_sources(const struct trees *trees, const struct manifest *m,
 /* Opens the archive that was unpacked where the manifest DIR/manifest.jsonl lies. */
 static int open_foreign(struct tree_manifest *t, const char *path, struct wp_error *err)
 {
-    _cleanup_free_ char *physical = path_physical(path);
+    _cleanup_free_ char *physical = realpath(path, NULL);
     _cleanup_free_ char *home = physical ? path_dir(physical) : NULL;
     _cleanup_free_ char *above = NULL;
     int n = home ? own_home_prefix(home) : -1;
@@ -168,19 +168,10 @@ int tree_manifest_read_foreign(const struct trees *trees, struct tree_manifest *
     return 0;
 }
 
-static void clear_state(struct tree_manifest *t)
-{
-    for (char **base = t->old_bases; base && *base; base++)
-        free(*base);
-    free(t->old_bases);
-    free(t->old_root);
-    manifest_state_clear(&t->state);
-    buf_free(&t->state_text);
-}
-
 void tree_manifest_clear(struct tree_manifest *t)
 {
-    clear_state(t);
+    tree_state_clear(t);
+    buf_free(&t->state_text);
     for (size_t i = 0; i < t->dir_count; i++) {
         free(t->dirs[i].archived);
         free(t->dirs[i].path);

@@ -1,7 +1,6 @@
 /* Tells what a manifest calls things: where manifests lie, and how names of the archive become
  * paths of the tree. */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/path.h"

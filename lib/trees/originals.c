@@ -1,4 +1,4 @@
-/* Indexes as they were before they were retargeted, found by where they lie in the tree. */
+/* Finds indexes as they were before they were retargeted, by where they lie in the tree. */
 
 #include "originals.h"
 

@@ -12,18 +12,11 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/path.h"
-#include "manifest/wheel_record.h"
 #include "numba/caches.h"
 #include "numba/compiled.h"
 #include "numba/index_write.h"
 #include "numba/key.h"
 #include "tree/beneath.h"
-
-static int compare_lines(const void *a, const void *b)
-{
-    return strcmp(((const struct trees_signed_line *)a)->name,
-                  ((const struct trees_signed_line *)b)->name);
-}
 
 /* A tree may have as many indexes as its manifests have lines about them. */
 static int list_lines(struct trees_signed *s, struct wp_error *err)
@@ -42,7 +35,7 @@ static int list_lines(struct trees_signed *s, struct wp_error *err)
             s->lines[s->line_count++] = (struct trees_signed_line){
                 .name = path_base(m->indexes[k].index), .tree = i, .line = &m->indexes[k]};
     }
-    qsort(s->lines, s->line_count, sizeof *s->lines, compare_lines);
+    qsort(s->lines, s->line_count, sizeof *s->lines, path_compare);
     return 0;
 }
 
@@ -132,7 +125,6 @@ static int is_recompiled(const struct trees_signed *s, const struct tree_manifes
 {
     _cleanup_free_ char *name = compiled_source(e->path);
     const struct entry *source = name ? manifest_find(&t->m, name) : NULL;
-    unsigned char digest[SHA256_SIZE];
     _cleanup_buf_ struct buf text = {0};
     int r;
 
@@ -141,12 +133,10 @@ static int is_recompiled(const struct trees_signed *s, const struct tree_manifes
     r = beneath_read(s->trees->fd, path, COMPILED_LARGEST, &text, NULL);
     if (r < 0)
         return r;
-    if (text.size < COMPILED_HEADER)
+    if (text.size < sizeof(struct compiled_header))
         return 0;
-    for (unsigned i = 0; i < 4; i++)
-        text.data[COMPILED_MTIME + i] = (unsigned char)((uint64_t)source->mtime.tv_sec >> 8 * i);
-    sha256_of(text.data, text.size, digest);
-    return memcmp(digest, e->sha256, SHA256_SIZE) == 0;
+    compiled_set_mtime(&text, source->mtime);
+    return sha256_is(text.data, text.size, e->sha256);
 }
 
 static int check_file(const struct trees_signed *s, const struct tree_manifest *t,
@@ -190,26 +180,18 @@ int trees_signed_files(const struct trees_signed *s, trees_signed_changed *chang
 
 /* ---- Indexes ----------------------------------------------------------------------------- */
 
-static bool is_packed(const void *text, size_t size, const struct entry *e)
-{
-    unsigned char digest[SHA256_SIZE];
-
-    sha256_of(text, size, digest);
-    return memcmp(digest, e->sha256, SHA256_SIZE) == 0;
-}
-
 /* Is index I the one that was packed as E, with STAMP, but for its stamp? 1, 0 or -ENOMEM. */
 static int is_restamped(const struct index *i, const struct entry *e, const struct wp_stamp *stamp)
 {
     _cleanup_buf_ struct buf text = {0};
     int r;
 
-    if (is_packed(i->text, i->size, e))
+    if (sha256_is(i->text, i->size, e->sha256))
         return 1;
     if (i->stamp.kind != stamp->kind)
         return 0;
     r = index_restamp(i, i->text, i->size, stamp, &text, NULL);
-    return r == -ENOMEM ? r : r == 0 && is_packed(text.data, text.size, e);
+    return r == -ENOMEM ? r : r == 0 && sha256_is(text.data, text.size, e->sha256);
 }
 
 /* The number in WAS of the overload with data file DATA; WAS->count: none. */
@@ -227,7 +209,7 @@ static int add_as_now(struct index_writer *w, const struct index *was,
                       const struct index_overload *o)
 {
     const size_t which = find_data(was, o->data);
-    _cleanup_(key_clear) struct key key = {0};
+    _cleanup_(key_clear) struct wp_overload key = {0};
     struct index_cpu cpu;
     int r;
 

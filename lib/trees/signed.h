@@ -7,7 +7,7 @@
 
 /* An index of a manifest. */
 struct trees_signed_line {
-    const char *name; /* without its directory */
+    const char *name; /* without its directory; the first member, for path_compare */
     size_t tree;
     const struct manifest_index *line;
 };

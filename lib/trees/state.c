@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "commit/staging.h"
+#include "numba/caches.h"
 #include "tree/beneath.h"
 #include "tree/create.h"
 #include "trees.h"
@@ -83,11 +84,9 @@ static int find_old_root(const struct trees *trees, struct tree_manifest *t, str
     return 0;
 }
 
-static void forget_state(struct tree_manifest *t)
+void tree_state_clear(struct tree_manifest *t)
 {
-    for (char **base = t->old_bases; base && *base; base++)
-        free(*base);
-    free(take_ptr(t->old_bases));
+    caches_free_bases(take_ptr(t->old_bases));
     free(take_ptr(t->old_root));
     manifest_state_clear(&t->state);
     t->state_text.size = 0;
@@ -99,7 +98,7 @@ int tree_state_read(const struct trees *trees, struct tree_manifest *t, struct w
     unsigned depth = trees_depth(t->prefix), strip;
     int r;
 
-    forget_state(t);
+    tree_state_clear(t);
     r = trees_state_read(trees->fd, t->home, &t->state, &t->state_text, &t->state_uid, err);
     if (r < 0)
         return r;

@@ -16,7 +16,7 @@ enum { TREES_MOST_STRIP = 32 };
 
 /* A directory of sources. */
 struct source_dir {
-    char *archived; /* in the archive; owned */
+    char *archived; /* in the archive; the first member, for path_compare; owned */
     char *path;     /* in the tree; owned */
     bool zipped;    /* in a zip, or that itself */
 };
@@ -110,6 +110,7 @@ int trees_state_read(int fd, const char *home, struct manifest_state *state, str
 char *tree_place(const struct trees *trees, const struct tree_manifest *t);
 /* Reads T's state, in place of what was read of it before. */
 int tree_state_read(const struct trees *trees, struct tree_manifest *t, struct wp_error *err);
+void tree_state_clear(struct tree_manifest *t);
 /* Reads the manifest in directory HOME of the tree, and its state. 1; 0: there is none, or it is
  * damaged; a state that is damaged is none. Clear T in any case. */
 int tree_manifest_and_state_read(const struct trees *trees, struct tree_manifest *t,

@@ -114,7 +114,7 @@ static int take_step(struct unpack *unpack, struct unpack_files *files, enum arc
         return r;
     if (step == ARCHIVE_ENTRY)
         return take_entry(unpack, files, e, err);
-    patterns_note(&unpack->patterns, e->path);
+    (void)patterns_match(&unpack->patterns, e->path); /* it is taken in any case */
     return unpack_stage_manifest(unpack, e, err);
 }
 

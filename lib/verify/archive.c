@@ -305,8 +305,10 @@ static int judge_found(struct verify_archive *job, const struct archive_index *i
 /* Reads the whole archive and judges the indexes themselves. */
 static int verify_stream(struct verify_archive *job, struct wp_archive *a, struct wp_error *err)
 {
-    int r = job->trust.count ? archive_indexes_read_signed(&job->found, a, &job->trust, err)
-                             : archive_indexes_read(&job->found, a, ARCHIVE_SOURCE_DIGESTS, err);
+    const bool trusts = job->trust.count > 0;
+    int r =
+        archive_indexes_read(&job->found, a, trusts ? ARCHIVE_ALL_DIGESTS : ARCHIVE_SOURCE_DIGESTS,
+                             trusts ? &job->trust : NULL, err);
 
     job->out->keys = true;
     for (size_t i = 0; i < job->found.count && r == 0; i++)

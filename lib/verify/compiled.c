@@ -59,7 +59,7 @@ static int count_overload(struct wp_verify_report *out, const struct trees_origi
                           const struct wp_index_status *s, const struct wp_overload *o)
 {
     const struct pickle_value *was = trees_originals_key(f, s->index, s->source, o->data);
-    _cleanup_(key_clear) struct key key = {0};
+    _cleanup_(key_clear) struct wp_overload key = {0};
 
     if (was && key_is_for_cpu(was)) {
         if (key_read_cpu(&key, was) < 0)

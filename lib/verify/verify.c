@@ -158,7 +158,6 @@ int wp_verify_tree(const struct wp_context *context, const char *dir,
     *result = (struct wp_verify_report){0};
     if (r < 0)
         return r;
-    walk_init(&tree.walk);
     r = run(&tree, &expect, err);
     judge_expect_end(&expect);
     clear(&tree);

@@ -48,15 +48,15 @@ static void users_are_found_by_name_and_by_number(void **state)
     struct account a;
 
     (void)state;
-    assert_int_equal(account_file_user(path, &a, "app", 0), 1);
+    assert_int_equal(account_file_find(path, &a, false, "app", 0), 1);
     assert_int_equal(a.id, 1001);
     assert_int_equal(a.gid, 1002);
     assert_string_equal(a.home, "/srv/app");
     account_clear(&a);
-    assert_int_equal(account_file_user(path, &a, NULL, 1003), 1);
+    assert_int_equal(account_file_find(path, &a, false, NULL, 1003), 1);
     assert_string_equal(a.name, "last");
     account_clear(&a);
-    assert_int_equal(account_file_user(path, &a, NULL, 0), 1);
+    assert_int_equal(account_file_find(path, &a, false, NULL, 0), 1);
     assert_string_equal(a.name, "root");
     account_clear(&a);
 }
@@ -69,10 +69,10 @@ static void lines_that_are_no_entries_are_nobody(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        assert_int_equal(account_file_user(path, &a, names[i], 0), 0);
-    assert_int_equal(account_file_user(path, &a, NULL, 12), 0);
-    assert_int_equal(account_file_user("/nonexistent/passwd", &a, "root", 0), 0);
-    assert_int_equal(account_file_group("/nonexistent/group", &a, NULL, 0), 0);
+        assert_int_equal(account_file_find(path, &a, false, names[i], 0), 0);
+    assert_int_equal(account_file_find(path, &a, false, NULL, 12), 0);
+    assert_int_equal(account_file_find("/nonexistent/passwd", &a, false, "root", 0), 0);
+    assert_int_equal(account_file_find("/nonexistent/group", &a, true, NULL, 0), 0);
 }
 
 static void groups_are_found_however_long_their_lines(void **state)
@@ -90,10 +90,10 @@ static void groups_are_found_however_long_their_lines(void **state)
                      0);
     _cleanup_(drop) char *path = file_with((const char *)text.data, text.size);
 
-    assert_int_equal(account_file_group(path, &a, "crowd", 0), 1);
+    assert_int_equal(account_file_find(path, &a, true, "crowd", 0), 1);
     assert_int_equal(a.id, 50);
     account_clear(&a);
-    assert_int_equal(account_file_group(path, &a, NULL, 52), 1);
+    assert_int_equal(account_file_find(path, &a, true, NULL, 52), 1);
     assert_string_equal(a.name, "more");
     account_clear(&a);
 
@@ -110,17 +110,17 @@ static void the_system_and_its_files_agree_on_root(void **state)
     struct account a, b;
 
     (void)state;
-    assert_int_equal(account_user(&a, "root", 1), 1);
-    assert_int_equal(account_file_user("/etc/passwd", &b, NULL, 0), 1);
+    assert_int_equal(account_find(&a, false, "root", 1), 1);
+    assert_int_equal(account_file_find("/etc/passwd", &b, false, NULL, 0), 1);
     assert_int_equal(a.id, 0);
     assert_string_equal(a.name, b.name);
     assert_string_equal(a.home, b.home);
     account_clear(&a);
     account_clear(&b);
-    assert_int_equal(account_group(&a, NULL, 0), 1);
+    assert_int_equal(account_find(&a, true, NULL, 0), 1);
     assert_string_equal(a.name, "root");
     account_clear(&a);
-    assert_int_equal(account_user(&a, "no such user", 0), 0);
+    assert_int_equal(account_find(&a, false, "no such user", 0), 0);
 }
 
 int main(void)

@@ -61,12 +61,33 @@ static void finds_the_first_that_is_not_before(void **state)
             assert_int_equal(array_first(i, count, i < first), first);
 }
 
+static int compare_ints(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+/* Sanitizers see a NULL given to libc. */
+static void sorts_and_finds_where_there_is_nothing_too(void **state)
+{
+    int numbers[] = {7, 1, 3}, key = 3, *none = NULL;
+
+    (void)state;
+    array_sort(none, 0, compare_ints);
+    assert_null(array_find(&key, none, 0, compare_ints));
+    array_sort(numbers, 3, compare_ints);
+    assert_int_equal(numbers[0], 1);
+    assert_ptr_equal(array_find(&key, numbers, 3, compare_ints), &numbers[1]);
+    key = 4;
+    assert_null(array_find(&key, numbers, 3, compare_ints));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_all_that_is_added),
         cmocka_unit_test(has_room_after_items_were_dropped),
         cmocka_unit_test(finds_the_first_that_is_not_before),
+        cmocka_unit_test(sorts_and_finds_where_there_is_nothing_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ static void add_field(struct buf *line, const char *text)
 /* The line that make.py writes of a key. */
 static void describe(struct buf *line, const struct pickle_value *v)
 {
-    _cleanup_(key_clear) struct key key;
+    _cleanup_(key_clear) struct wp_overload key;
 
     assert_int_equal(key_read(&key, v), 0);
     add_field(line, key.signature);

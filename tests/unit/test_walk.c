@@ -39,7 +39,6 @@ static int setup(void **state)
     f->dir = f->s->fd;
     f->context = (struct wp_context){.message = hear, .user_data = &f->heard};
     f->o = (struct walk_options){.context = &f->context};
-    walk_init(&f->w);
     *state = f;
     return walk_add_root(&f->w, f->s->path, &f->err) == 0 ? 0 : -1;
 }
@@ -513,8 +512,7 @@ static void deep_trees_with_names_beyond_path_max(void **state)
     assert_true(fd >= 0);
     close(fd);
     for (int follow = 0; follow < 2; follow++) {
-        struct walk w;
-        walk_init(&w);
+        struct walk w = {0};
         f->o.follow = follow;
         assert_int_equal(walk_add_root(&w, f->s->path, &f->err), 0);
         assert_int_equal(walk_add(&w, 0, ".", NULL, &f->o, &f->err), 0);
@@ -533,10 +531,9 @@ static void deep_trees_with_names_beyond_path_max(void **state)
 static int walk_unreadable(void *arg)
 {
     const char *dir = arg;
-    struct walk w;
+    struct walk w = {0};
     struct wp_error err = {0};
     struct walk_options o = {0};
-    walk_init(&w);
     int r = walk_add_root(&w, dir, &err);
     if (r == 0)
         r = walk_add(&w, 0, "d", NULL, &o, &err);

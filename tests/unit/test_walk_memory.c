@@ -26,8 +26,7 @@ void *reallocarray(void *p, size_t n, size_t size)
 static int walk_without(const struct scratch *s, int number, const struct walk_options *o)
 {
     struct wp_error err = {0};
-    struct walk w;
-    walk_init(&w);
+    struct walk w = {0};
     assert_int_equal(walk_add_root(&w, s->path, &err), 0);
     atomic_store(&growths, number);
     int r = walk_add(&w, 0, ".", "as", o, &err);

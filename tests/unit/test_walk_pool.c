@@ -21,8 +21,7 @@ static int look(const char *dir, unsigned threads, struct buf *seen)
     struct wp_context context = {.message = hear, .user_data = seen};
     struct walk_options o = {.context = &context, .pool = threads ? pool_new(threads) : NULL};
     struct wp_error err = {0};
-    struct walk w;
-    walk_init(&w);
+    struct walk w = {0};
     int r = walk_add_root(&w, dir, &err);
     if (r == 0)
         r = walk_add(&w, 0, "d", "as", &o, &err);
@@ -133,11 +132,10 @@ static void a_directory_that_vanishes_is_left_out(void **state)
     struct wp_context context = {.message = remove_b, .user_data = s};
     struct walk_options o = {.context = &context, .pool = pool_new(2)};
     struct wp_error err = {0};
-    struct walk w;
+    struct walk w = {0};
     make_dir(s->fd, "a", 0755);
     make_dir(s->fd, "b", 0755);
     assert_int_equal(mkfifoat(s->fd, "fifo", 0600), 0);
-    walk_init(&w);
     assert_int_equal(walk_add_root(&w, s->path, &err), 0);
     assert_int_equal(walk_add(&w, 0, ".", NULL, &o, &err), 0);
     assert_int_equal(walk_finish(&w, &err), 0);
@@ -163,11 +161,10 @@ static void interruption_ends_all_threads(void **state)
     struct wp_context context = {.message = interrupt, .interrupted = &interrupted};
     struct walk_options o = {.context = &context, .pool = pool_new(3)};
     struct wp_error err = {0};
-    struct walk w;
+    struct walk w = {0};
     assert_int_equal(mkfifoat(s->fd, "fifo", 0600), 0);
     make_dir(s->fd, "d", 0755);
     make_many(s->fd, "d", 3);
-    walk_init(&w);
     assert_int_equal(walk_add_root(&w, s->path, &err), 0);
     assert_int_equal(walk_add(&w, 0, ".", NULL, &o, &err), -EINTR);
     assert_null(strchr(w.items[w.count - 1].entry.path, '/'));
