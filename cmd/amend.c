@@ -71,10 +71,10 @@ static int amend(const struct wp_context *context, const struct args *a,
     rc = wp_archive_open(context, a->archive, &archive, &err);
     if (rc == 0)
         rc = wp_amend(archive, o, &result, &err);
-    progress_end();
     wp_archive_close(archive);
-    if (rc < 0)
-        return message_failure(rc, &err);
+    rc = message_outcome(rc, &err);
+    if (rc)
+        return rc;
     if (a->json)
         print_json(o, &result);
     print_summary(o, &result);
@@ -88,11 +88,9 @@ static int check_output(const char *output)
     struct stat st;
 
     if (strcmp(output, "-") == 0)
-        return message_usage("amend", "the archive is written to a file: give -o OUT");
-    if (stat(output, &st) == 0 && !S_ISREG(st.st_mode)) {
-        message_error("%s: is no regular file", output);
-        return STATUS_FAILED;
-    }
+        return message_usage("the archive is written to a file: give -o OUT");
+    if (stat(output, &st) == 0 && !S_ISREG(st.st_mode))
+        return message_error("%s: is no regular file", output);
     return 0;
 }
 

@@ -13,11 +13,6 @@
 
 enum { THREADS_MAX = 1024, STRIP_MAX = 1 << 20 };
 
-int args_usage(const struct args *a, const char *text, const char *what)
-{
-    return message_usage(options_verb_name(a->verb), "%s%s", text, what);
-}
-
 int args_add_operand(struct args *a, int kind, const char *text)
 {
     struct operand *more = reallocarray(a->operands, a->operand_count + 1, sizeof *more);
@@ -30,31 +25,33 @@ int args_add_operand(struct args *a, int kind, const char *text)
     return 0;
 }
 
-static int parse_number(const struct args *a, int code, const char *text, long min, long max,
-                        long *out)
+static int parse_number(int code, const char *text, long min, long max, long *out)
 {
     char *end;
 
     errno = 0;
     *out = strtol(text, &end, 10);
     if (end == text || *end || isspace((unsigned char)*text) || errno || *out < min || *out > max)
-        return message_usage(options_verb_name(a->verb), "%s: '%s' is not a number%s",
-                             options_name(code), text, *end ? "" : " in its range");
+        return message_usage("%s: '%s' is not a number%s", options_name(code), text,
+                             *end ? "" : " in its range");
     return 0;
 }
 
 static int set_mode(struct args *a, enum verb v)
 {
-    if (a->verb != VERB_NONE && a->verb != v)
-        return message_usage(NULL, "-c, -x and -t exclude one another");
+    if (a->verb != VERB_NONE && a->verb != v) {
+        message_set_verb(NULL);
+        return message_usage("-c, -x and -t exclude one another");
+    }
     a->verb = v;
+    message_set_verb(options_verb_name(v));
     return 0;
 }
 
 static int set_compression(struct args *a, enum compression c)
 {
     if (a->compression != COMPRESSION_NONE_GIVEN && a->compression != c)
-        return args_usage(a, "conflicting compression options", "");
+        return message_usage("conflicting compression options");
     a->compression = c;
     return 0;
 }
@@ -69,8 +66,7 @@ static int set_format(struct args *a, const char *name)
     }
     for (size_t i = 0; refused[i]; i++) {
         if (strcmp(name, refused[i]) == 0)
-            return message_usage(options_verb_name(a->verb),
-                                 "--format %s is refused: it keeps whole seconds only, and every "
+            return message_usage("--format %s is refused: it keeps whole seconds only, and every "
                                  "cache index would be stale",
                                  name);
     }
@@ -88,14 +84,13 @@ static int set_mtime(struct args *a, const char *text)
     int rc;
 
     if (is_variable && !digits)
-        return args_usage(a, "--mtime: the environment has no ", variable);
+        return message_usage("--mtime: the environment has no %s", variable);
     if (!digits)
-        return message_usage(options_verb_name(a->verb), "--mtime: '%s' is neither @SECONDS nor %s",
-                             text, variable);
-    rc = parse_number(a, OPT_MTIME, digits, LONG_MIN, LONG_MAX, &seconds);
+        return message_usage("--mtime: '%s' is neither @SECONDS nor %s", text, variable);
+    rc = parse_number(OPT_MTIME, digits, LONG_MIN, LONG_MAX, &seconds);
     /* importlib takes a directory of that time for one that it has listed already. */
     if (seconds == -1)
-        return args_usage(a, "--mtime: in directories of the time @-1 Python finds no modules", "");
+        return message_usage("--mtime: in directories of the time @-1 Python finds no modules");
     a->mtime_set = true;
     a->mtime = seconds;
     return rc;
@@ -141,7 +136,7 @@ static int set_name(struct args *a, int code, const char *text)
         if (names[i].code != code)
             continue;
         if (!*text && !names[i].may_be_empty)
-            return args_usage(a, options_name(code), ": the name is empty");
+            return message_usage("%s: the name is empty", options_name(code));
         if (names[i].is_list)
             return string_list_add(member, text) ? message_no_memory() : 0;
         *(const char **)member = text;
@@ -155,8 +150,7 @@ static int take_word(struct args *a, int code, const char *text)
     int word = options_value(code, text);
 
     if (word < 0)
-        return message_usage(options_verb_name(a->verb), "%s: '%s' is not known",
-                             options_name(code), text);
+        return message_usage("%s: '%s' is not known", options_name(code), text);
     switch (code) {
     case OPT_LAYOUT:
         a->layout = (enum wp_layout)word;
@@ -182,20 +176,20 @@ static int take_number(struct args *a, int code, const char *text)
 
     switch (code) {
     case OPT_LEVEL:
-        rc = parse_number(a, code, text, INT_MIN, INT_MAX, &number);
+        rc = parse_number(code, text, INT_MIN, INT_MAX, &number);
         a->level_set = true;
         a->level = (int)number;
         break;
     case OPT_STRIP:
-        rc = parse_number(a, code, text, 0, STRIP_MAX, &number);
+        rc = parse_number(code, text, 0, STRIP_MAX, &number);
         a->strip_components = (unsigned)number;
         break;
     case OPT_MAX_SIZE:
-        rc = parse_number(a, code, text, 1, LONG_MAX, &number);
+        rc = parse_number(code, text, 1, LONG_MAX, &number);
         a->max_size = (uint64_t)number;
         break;
     case OPT_THREADS:
-        rc = parse_number(a, code, text, 0, THREADS_MAX, &number);
+        rc = parse_number(code, text, 0, THREADS_MAX, &number);
         a->threads = (unsigned)number;
         break;
     }
@@ -207,7 +201,7 @@ int args_take_argument(struct args *a, int code, const char *text)
     switch (code) {
     case 'f':
         if (a->archive)
-            return args_usage(a, "-f given twice", "");
+            return message_usage("-f given twice");
         a->archive = text;
         return 0;
     case 'C':

@@ -111,12 +111,12 @@ static int check_options(const struct args *a, const struct wp_format *f)
     if (rc)
         return rc;
     if (!is_image && (a->image_base || a->image_ref || a->image_platform))
-        return message_usage("create", "--base, --ref and --platform are for oci, not for %s",
+        return message_usage("--base, --ref and --platform are for oci, not for %s",
                              wp_format_name(f));
     if (a->egg_info && strcmp(wp_format_name(f), "egg") != 0)
-        return message_usage("create", "--egg-info is for egg, not for %s", wp_format_name(f));
+        return message_usage("--egg-info is for egg, not for %s", wp_format_name(f));
     if (strcmp(a->archive, "-") == 0 && isatty(STDOUT_FILENO))
-        return message_usage("create", "an archive is not written to a terminal");
+        return message_usage("an archive is not written to a terminal");
     return 0;
 }
 
@@ -151,10 +151,9 @@ static int pack(const struct wp_context *context, const struct args *a,
     int rc;
 
     signals_install();
-    rc = wp_create(context, o, &result, &err);
-    progress_end();
-    if (rc < 0)
-        return message_failure(rc, &err);
+    rc = message_outcome(wp_create(context, o, &result, &err), &err);
+    if (rc)
+        return rc;
     if (result.changed)
         message_raise(STATUS_LOST);
     if (a->json)

@@ -99,16 +99,9 @@ static void print_cpu(const struct wp_overload *o, size_t number, bool whole)
     _cleanup_free_ char *beside = NULL;
     bool known = false;
 
-    printf("  cpu %-5zu ", number);
-    show_name(o->triple);
-    putchar(' ');
-    show_name(o->cpu);
     beside = whole ? strdup(o->features) : wp_features_beside(o->cpu, o->features, &known);
-    if (beside && *beside) {
-        putchar(' ');
-        show_name(beside);
-    }
-    putchar('\n');
+    printf("  cpu %-5zu %s %s%s%s\n", number, show_name(o->triple), show_name(o->cpu),
+           beside && *beside ? " " : "", show_name(beside ? beside : ""));
 }
 
 static void print_cells(const struct matrix *m, size_t row)
@@ -133,9 +126,7 @@ void matrix_print(const struct matrix *m, bool whole)
         printf(" %11zu", i + 1);
     putchar('\n');
     for (size_t i = 0; i < m->row_count; i++) {
-        const char *text = m->rows[i]->signature;
-        _cleanup_free_ char *shown = wp_escape(text ? text : "(a key of another form)");
-        const char *label = shown ? shown : "";
+        const char *label = show_signature(m->rows[i]);
 
         if (strlen(label) > LONGEST_ROW) {
             printf("  %s\n", label);

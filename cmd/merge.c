@@ -45,16 +45,14 @@ static int open_inputs(const struct wp_context *context, struct inputs *in)
         const char *path = in->paths.v[i];
         struct wp_error err = {0};
         struct stat st;
-        int rc;
 
         if (strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
             !wp_archive_is_directory(path)) {
             in->v[i].tree = path;
             continue;
         }
-        rc = wp_archive_open(context, path, &in->v[i].archive, &err);
-        if (rc < 0)
-            return message_failure(rc, &err);
+        if (message_outcome(wp_archive_open(context, path, &in->v[i].archive, &err), &err))
+            return message_status();
     }
     return 0;
 }
@@ -108,11 +106,10 @@ static int merge(const struct wp_context *context, const struct args *a, const s
 {
     struct wp_merge_result result = {0};
     struct wp_error err = {0};
-    int rc = wp_merge(context, o, &result, &err);
+    int rc = message_outcome(wp_merge(context, o, &result, &err), &err);
 
-    progress_end();
-    if (rc < 0)
-        return message_failure(rc, &err);
+    if (rc)
+        return rc;
     if (a->json)
         print_json(a, in, &result);
     print_summary(a, &result);
@@ -132,7 +129,7 @@ static int prepare(const struct args *a, struct inputs *in, struct wp_merge_opti
         rc = cache_dirs_add(&in->cache_dirs, a);
     for (size_t i = 0; i < a->operand_count && !rc; i++) {
         if (strcmp(a->operands[i].text, "-") == 0 && isatty(STDIN_FILENO))
-            rc = message_usage("merge", "an archive is not read from a terminal");
+            rc = message_usage("an archive is not read from a terminal");
         else if (string_list_add(&in->paths, a->operands[i].text))
             rc = message_no_memory();
     }

@@ -96,10 +96,9 @@ int restore_run(const struct wp_context *context, const struct args *a)
     confined.confine = confine_to;
     args_warn_layout(a);
     signals_install();
-    rc = wp_restore(&confined, &o, &result, &err);
-    progress_end();
-    if (rc < 0)
-        return message_failure(rc, &err);
+    rc = message_outcome(wp_restore(&confined, &o, &result, &err), &err);
+    if (rc)
+        return rc;
     if (result.lost)
         message_raise(STATUS_LOST);
     if (a->json)

@@ -46,10 +46,9 @@ int retarget_run(const struct wp_context *context, const struct args *a)
     int rc;
 
     signals_install();
-    rc = wp_retarget(context, &o, &result, &err);
-    progress_end();
-    if (rc < 0)
-        return message_failure(rc, &err);
+    rc = message_outcome(wp_retarget(context, &o, &result, &err), &err);
+    if (rc)
+        return rc;
     if (result.left || result.elsewhere)
         message_raise(STATUS_LOST);
     if (a->json)

@@ -44,10 +44,9 @@ static int seal(const struct wp_context *context, const struct args *a,
     int rc;
 
     signals_install();
-    rc = wp_seal(context, o, &result, &err);
-    progress_end();
-    if (rc < 0)
-        return message_failure(rc, &err);
+    rc = message_outcome(wp_seal(context, o, &result, &err), &err);
+    if (rc)
+        return rc;
     if (result.made.changed)
         message_raise(STATUS_LOST);
     if (a->json)

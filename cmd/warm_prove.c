@@ -65,7 +65,7 @@ static int unpack(struct warm *w)
     if (r == 0)
         r = extract_without_settings(archive, &o, &err);
     wp_archive_close(archive);
-    return r < 0 ? message_failure(r, &err) : 0;
+    return message_outcome(r, &err);
 }
 
 /* Where the command is run: here, or at this place in the copy. */

@@ -40,12 +40,6 @@ struct place {
     char *explain;     /* "WARMPACK_EXPLAIN=..."; owned */
 };
 
-static int failed(const char *path)
-{
-    message_error("%s: %s", path, strerror(errno));
-    return STATUS_FAILED;
-}
-
 static int write_file(const char *dir, const char *name, const char *text)
 {
     _cleanup_free_ char *path = text_join(dir, name);
@@ -55,9 +49,9 @@ static int write_file(const char *dir, const char *name, const char *text)
     if (!path)
         return message_no_memory();
     if (!f)
-        return failed(path);
+        return message_errno(path);
     done = fputs(text, f) >= 0;
-    return fclose(f) == 0 && done ? 0 : failed(path);
+    return fclose(f) == 0 && done ? 0 : message_errno(path);
 }
 
 static int make_place(struct place *p, const char *path)
@@ -66,10 +60,8 @@ static int make_place(struct place *p, const char *path)
 
     if (status)
         return status;
-    if (strchr(p->dir, ':')) {
-        message_error("%s: TMPDIR has a colon in it, and PYTHONPATH takes none", p->dir);
-        return STATUS_FAILED;
-    }
+    if (strchr(p->dir, ':'))
+        return message_error("%s: TMPDIR has a colon in it, and PYTHONPATH takes none", p->dir);
     p->told = text_join(p->dir, "told");
     if (!p->told)
         return message_no_memory();
@@ -83,7 +75,7 @@ static int make_place(struct place *p, const char *path)
         return message_no_memory();
     }
     if (mkdir(p->told, 0700) < 0)
-        return failed(p->told);
+        return message_errno(p->told);
     status = write_file(p->dir, "explaining.py", (const char *)embedded_explaining);
     return status ? status : write_file(p->dir, "sitecustomize.py", sitecustomize);
 }
@@ -127,8 +119,7 @@ static int run(const struct watched *w, const struct place *p, int *status)
     r = child_run(&o, status);
     if (r == 0)
         return 0;
-    message_error("%s: cannot be run: %s", o.command[0], strerror(-r));
-    return STATUS_FAILED;
+    return message_error("%s: cannot be run: %s", o.command[0], strerror(-r));
 }
 
 int watched_run(const struct watched *w, int *status, struct explain_report *out)
