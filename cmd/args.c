@@ -88,8 +88,7 @@ static int parse_all(struct args *a, int argc, char **argv)
         if (verb_given && (code == OPT_CREATE || code == OPT_EXTRACT || code == OPT_LIST))
             return message_usage("%s: the verb is already given", options_name(code));
         a->seen[code] = true;
-        rc = options_has_argument(code) ? args_take_argument(a, code, optarg)
-                                        : args_take_flag(a, code);
+        rc = args_take(a, code, optarg);
     }
     for (; !rc && optind < argc && !a->help && !a->version; optind++) /* behind "--" */
         rc = args_add_operand(

@@ -45,13 +45,6 @@ static int check_stdin(const struct args *a)
     return 0;
 }
 
-static int check_cache_dirs(const struct args *a)
-{
-    if (a->no_cache_dir && a->cache_dirs.count)
-        return message_usage("--cache-dir and --no-cache-dir exclude one another");
-    return 0;
-}
-
 static int check_create(const struct args *a)
 {
     size_t i;
@@ -67,17 +60,6 @@ static int check_create(const struct args *a)
         return message_usage("--json and -f - would both write to standard output");
     if (a->caches_only && a->with_locator) /* who unpacks that takes caches alone out of it */
         return message_usage("--caches-only and --with-locator exclude one another");
-    return check_cache_dirs(a);
-}
-
-static int check_layout(const struct args *a)
-{
-    if (a->mtime_set && a->restamp != WP_RESTAMP_AUTO)
-        return message_usage("--mtime goes with --restamp auto alone");
-    if (a->prune && !a->retarget)
-        return message_usage("--prune goes with --retarget");
-    if (a->layout == WP_LAYOUT_CACHE_DIR && !args_cache_dir(a))
-        return message_usage("--layout cache-dir needs --cache-dir or NUMBA_CACHE_DIR");
     return 0;
 }
 
@@ -114,20 +96,18 @@ static int check_extract(const struct args *a)
                              a->seen[OPT_TRUST] ? "--trust" : "WARMPACK_TRUST");
     if (a->caches_only && (a->to_stdout || a->replace || a->if_needed || a->keep_old))
         return message_usage("--caches-only excludes -O, -k, --replace and --if-needed");
-    return check_layout(a);
+    return 0;
 }
 
-static int check_restore(const struct args *a)
+static int check_one_dir(const struct args *a)
 {
-    if (count(a, OPERAND_NAME) != 1)
-        return message_usage("give one DIR");
-    return check_layout(a);
+    return count(a, OPERAND_NAME) == 1 ? 0 : message_usage("give one DIR");
 }
 
 static int check_retarget(const struct args *a)
 {
-    if (count(a, OPERAND_NAME) != 1)
-        return message_usage("give one DIR");
+    if (check_one_dir(a))
+        return STATUS_FAILED;
     if (a->prune && a->undo)
         return message_usage("--prune and --undo exclude one another");
     if (!a->retarget == !a->undo)
@@ -136,18 +116,13 @@ static int check_retarget(const struct args *a)
     return 0;
 }
 
-static int check_seal(const struct args *a)
-{
-    return count(a, OPERAND_NAME) == 1 ? check_cache_dirs(a) : message_usage("give one DIR");
-}
-
 static int check_diff(const struct args *a)
 {
     if (count(a, OPERAND_NAME) != 2)
         return message_usage("give two of them: archives, directories or manifests");
     if (strcmp(a->operands[0].text, "-") == 0 && strcmp(a->operands[1].text, "-") == 0)
         return message_usage("standard input is named twice");
-    return check_cache_dirs(a);
+    return 0;
 }
 
 static int check_warm(const struct args *a)
@@ -171,8 +146,10 @@ static int check_warm(const struct args *a)
     return 0;
 }
 
-static int check_env(const struct args *a, size_t names)
+static int check_env(const struct args *a)
 {
+    const size_t names = count(a, OPERAND_NAME);
+
     if (a->common + a->probe + a->check > 1)
         return message_usage("--common, --probe and --check exclude one another");
     if (a->python && !a->probe)
@@ -195,7 +172,7 @@ static int check_amend(const struct args *a)
         return message_usage("-o: the archive's name is empty");
     if (a->operand_count)
         return message_usage("'%s': only options are taken", a->operands[0].text);
-    return check_cache_dirs(a);
+    return 0;
 }
 
 static int check_merge(const struct args *a)
@@ -214,14 +191,61 @@ static int check_merge(const struct args *a)
         return message_usage("--json and -o - would both write to standard output");
     if (strcmp(a->output, "-") == 0 && isatty(STDOUT_FILENO))
         return message_usage("an archive is not written to a terminal");
-    return check_cache_dirs(a);
+    return 0;
+}
+
+static int check_explain(const struct args *a)
+{
+    return count(a, OPERAND_COMMAND) ? 0 : message_usage("give a COMMAND to run");
+}
+
+static int check_path(const struct args *a)
+{
+    return count(a, OPERAND_NAME) ? 0 : message_usage("no FILE.py given");
+}
+
+static int check_look(const struct args *a)
+{
+    if (count(a, OPERAND_NAME) + (a->archive != NULL) != 1)
+        return message_usage(a->verb == VERB_VERIFY ? "give one DIR, or -f ARCHIVE"
+                                                    : "give one FILE.nbi or DIR, or -f ARCHIVE");
+    if (a->fix && a->archive)
+        return message_usage("--fix changes a DIR, not an archive");
+    if (a->manifest && a->archive)
+        return message_usage("--manifest is for a DIR: an archive has its own");
+    if (a->dry_run && !a->fix)
+        return message_usage("--dry-run goes with --fix");
+    return 0;
+}
+
+static int (*const checks[VERB_COUNT])(const struct args *) = {
+    [VERB_CREATE] = check_create,     [VERB_EXTRACT] = check_extract,
+    [VERB_AMEND] = check_amend,       [VERB_RESTORE] = check_one_dir,
+    [VERB_RETARGET] = check_retarget, [VERB_MERGE] = check_merge,
+    [VERB_SEAL] = check_one_dir,      [VERB_VERIFY] = check_look,
+    [VERB_INSPECT] = check_look,      [VERB_DIFF] = check_diff,
+    [VERB_WARM] = check_warm,         [VERB_EXPLAIN] = check_explain,
+    [VERB_ENV] = check_env,           [VERB_PATH] = check_path,
+};
+
+/* What goes for every verb that takes these options. */
+static int check_common(const struct args *a)
+{
+    if (a->no_cache_dir && a->cache_dirs.count)
+        return message_usage("--cache-dir and --no-cache-dir exclude one another");
+    if (a->mtime_set && a->restamp != WP_RESTAMP_AUTO)
+        return message_usage("--mtime goes with --restamp auto alone");
+    if (a->prune && !a->retarget)
+        return message_usage("--prune goes with --retarget");
+    if (a->layout == WP_LAYOUT_CACHE_DIR && !args_cache_dir(a))
+        return message_usage("--layout cache-dir needs --cache-dir or NUMBA_CACHE_DIR");
+    return 0;
 }
 
 int args_check(const struct args *a)
 {
     bool takes_archive = a->verb == VERB_CREATE || a->verb == VERB_EXTRACT ||
                          a->verb == VERB_LIST || a->verb == VERB_AMEND;
-    size_t names = count(a, OPERAND_NAME);
     int rc = check_taken(a);
 
     if (rc)
@@ -235,49 +259,9 @@ int args_check(const struct args *a)
             return message_usage("an empty name is given");
     }
     rc = check_stdin(a);
-    if (rc)
-        return rc;
-    switch (a->verb) {
-    case VERB_CREATE:
-        return check_create(a);
-    case VERB_EXTRACT:
-        return check_extract(a);
-    case VERB_AMEND:
-        return check_amend(a);
-    case VERB_MERGE:
-        return check_merge(a);
-    case VERB_RESTORE:
-        return check_restore(a);
-    case VERB_RETARGET:
-        return check_retarget(a);
-    case VERB_SEAL:
-        return check_seal(a);
-    case VERB_DIFF:
-        return check_diff(a);
-    case VERB_VERIFY:
-    case VERB_INSPECT:
-        if (names + (a->archive != NULL) != 1)
-            return message_usage(a->verb == VERB_VERIFY
-                                     ? "give one DIR, or -f ARCHIVE"
-                                     : "give one FILE.nbi or DIR, or -f ARCHIVE");
-        if (a->fix && a->archive)
-            return message_usage("--fix changes a DIR, not an archive");
-        if (a->manifest && a->archive)
-            return message_usage("--manifest is for a DIR: an archive has its own");
-        if (a->dry_run && !a->fix)
-            return message_usage("--dry-run goes with --fix");
-        return 0;
-    case VERB_WARM:
-        return check_warm(a);
-    case VERB_EXPLAIN:
-        return count(a, OPERAND_COMMAND) ? 0 : message_usage("give a COMMAND to run");
-    case VERB_ENV:
-        return check_env(a, names);
-    case VERB_PATH:
-        return names ? 0 : message_usage("no FILE.py given");
-    default:
-        return 0;
-    }
+    if (!rc && checks[a->verb])
+        rc = checks[a->verb](a);
+    return rc ? rc : check_common(a);
 }
 
 int args_exclude(const struct args *a, struct string_list *out)

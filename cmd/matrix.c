@@ -139,16 +139,6 @@ void matrix_print(const struct matrix *m, bool whole)
 
 /* ---- As JSON ----------------------------------------------------------------------------- */
 
-static json_t *cpu_object(const struct wp_overload *o)
-{
-    json_t *cpu = json_object();
-
-    document_set_name(cpu, "triple", o->triple);
-    document_set_name(cpu, "cpu", o->cpu);
-    document_set_name(cpu, "features", o->features);
-    return cpu;
-}
-
 /* For each CPU the data file, null where there is none. */
 static json_t *row_object(const struct matrix *m, size_t row)
 {
@@ -170,8 +160,12 @@ json_t *matrix_object(const struct matrix *m)
 {
     json_t *object = json_object(), *cpus = json_array(), *rows = json_array();
 
-    for (size_t i = 0; i < m->cpu_count; i++)
-        json_array_append_new(cpus, cpu_object(m->cpus[i]));
+    for (size_t i = 0; i < m->cpu_count; i++) {
+        json_t *cpu = json_object();
+
+        document_set_cpu(cpu, m->cpus[i]->triple, m->cpus[i]->cpu, m->cpus[i]->features);
+        json_array_append_new(cpus, cpu);
+    }
     for (size_t i = 0; i < m->row_count; i++)
         json_array_append_new(rows, row_object(m, i));
     json_object_set_new(object, "cpus", cpus);

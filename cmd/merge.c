@@ -62,9 +62,7 @@ static json_t *build_of(const struct inputs *in, const struct wp_merge_build *b)
     json_t *build = json_object();
 
     document_set_name(build, "input", in->paths.v[b->input]);
-    document_set_name(build, "triple", b->triple);
-    document_set_name(build, "cpu", b->cpu);
-    document_set_name(build, "features", b->features);
+    document_set_cpu(build, b->triple, b->cpu, b->features);
     json_object_set_new(build, "overloads", document_count(b->overloads));
     return build;
 }
