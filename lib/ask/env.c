@@ -16,6 +16,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/path.h"
 #include "judge/judge.h"
 #include "judge/keys.h"
 #include "judge/notes.h"
@@ -203,16 +204,12 @@ int wp_env_add_archive(struct wp_env *e, const char *name, struct wp_archive *a,
 
 /* ---- Targets ----------------------------------------------------------------------------- */
 
-static bool is_same(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static int add_target(struct env_target **list, size_t *count, const struct env_target *t)
 {
     for (size_t i = 0; i < *count; i++)
-        if (is_same((*list)[i].triple, t->triple) && is_same((*list)[i].cpu, t->cpu) &&
-            is_same((*list)[i].features, t->features) && is_same((*list)[i].machine, t->machine))
+        if (text_same((*list)[i].triple, t->triple) && text_same((*list)[i].cpu, t->cpu) &&
+            text_same((*list)[i].features, t->features) &&
+            text_same((*list)[i].machine, t->machine))
             return 0;
     if (*count == MOST_TARGETS)
         return -E2BIG;
@@ -298,7 +295,7 @@ static int settings_of(const struct env_target *t, size_t count, struct wp_cpu *
         if (!features_is_plain(t[i].cpu) || !features_is_plain(t[i].features))
             return error_set(err, 0, t[i].from, "has a CPU in its key that no machine has");
         if (strcmp(t[i].cpu, t[0].cpu) != 0 || strcmp(t[i].features, t[0].features) != 0 ||
-            !is_same(t[i].triple, t[0].triple))
+            !text_same(t[i].triple, t[0].triple))
             return error_set(err, 0, t[i].from,
                              "is for another CPU (%s) than %s (%s): no one setting loads both",
                              t[i].cpu, t[0].from, t[0].cpu);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "numba/depends_private.h"
 
@@ -20,8 +21,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Sorts numbers, and drops duplicates. */
-static size_t sort_unique(size_t *v, size_t n)
+size_t depends_sort_unique(size_t *v, size_t n)
 {
     size_t kept = 0;
 
@@ -31,6 +31,14 @@ static size_t sort_unique(size_t *v, size_t n)
         if (kept == 0 || v[kept - 1] != v[i])
             v[kept++] = v[i];
     return kept;
+}
+
+size_t depends_number_of(const char *const *paths, size_t count, const char *path)
+{
+    size_t at = array_first(i, count, strcmp(paths[i], path) < 0);
+
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): the first COUNT are set */
+    return at < count && strcmp(paths[at], path) == 0 ? at : SIZE_MAX;
 }
 
 /* Names are equal if their pointers are: each name is stored once. */
@@ -48,8 +56,8 @@ static size_t sort_unique_names(const char **v, size_t n)
 
 void depends_sort_set(struct depends_set *s)
 {
-    s->file_count = sort_unique(s->files, s->file_count);
-    s->use_count = sort_unique(s->uses, s->use_count);
+    s->file_count = depends_sort_unique(s->files, s->file_count);
+    s->use_count = depends_sort_unique(s->uses, s->use_count);
     s->outside_count = sort_unique_names(s->outside, s->outside_count);
 }
 
@@ -179,7 +187,7 @@ int depends_files(const struct depends *d, size_t set, size_t **files, size_t *c
         depends_clear_set(&all);
         return r;
     }
-    *count = sort_unique(all.files, all.file_count);
+    *count = depends_sort_unique(all.files, all.file_count);
     *files = all.files;
     return 0;
 }

@@ -211,8 +211,7 @@ static int record_cpus(struct manifest *m, struct manifest_index *line, const st
                 features_is_plain(key.cpu) && features_is_plain(key.features);
         if (!plain)
             return 0;
-        if (buf_printf(&text, "%s %s %s", key.triple, key.cpu, key.features) < 0 ||
-            buf_terminate(&text) < 0)
+        if (buf_printf(&text, "%s %s %s", key.triple, key.cpu, key.features) < 0)
             return -ENOMEM;
         number = manifest_add_cpu(m, (char *)text.data);
         if (number < 0)

@@ -125,6 +125,20 @@ int pack_add_spooled(struct pack *p, size_t number, struct wp_error *err)
     return 0;
 }
 
+int pack_take_header_times(struct pack *p, struct wp_error *err)
+{
+    const struct spool *s = p->spool;
+
+    if (!p->o->format->is_rounded)
+        return 0;
+    p->header_times = calloc(s->count + 1, sizeof *p->header_times);
+    if (!p->header_times)
+        return error_nomem(err);
+    for (size_t i = 0; i < s->count; i++)
+        p->header_times[i] = s->items[i].header_time;
+    return 0;
+}
+
 /* Absolute names of the directories of -C, as the manifest's header has them. */
 int pack_record_roots(struct pack *p, struct wp_error *err)
 {

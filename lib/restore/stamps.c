@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/digest.h"
 #include "base/path.h"
 #include "base/times.h"
 #include "job.h"
@@ -21,15 +20,6 @@
 enum { LARGEST = 1 << 28 };
 
 /* ---- Data files -------------------------------------------------------------------------- */
-
-static int has_content(int fd, const char *path, const struct entry *e)
-{
-    unsigned char digest[32];
-    _cleanup_close_ int file = behind_open(fd, path);
-
-    return file >= 0 && sha256_of_file(file, digest) == 0 &&
-           memcmp(digest, e->sha256, sizeof digest) == 0;
-}
 
 /* A data file older than its source is the sign of a Numba that died while saving. This one is as
  * it was packed, beside a valid index, and only its source is newer now: it gets the same time. */
@@ -49,7 +39,7 @@ static int renew(const struct restore *restore, int fd, const char *path,
         return 0;
     is_own = S_ISREG(st.st_mode) && st.st_nlink == 1;
     if (behind_look(dir, name, &st) <= 0 || !time_is_before(st.st_mtim, source->now) ||
-        !has_content(dir, name, packed))
+        !behind_has_content(dir, name, packed->sha256))
         return 0;
     if (restore_may_change(restore) < 0)
         return -EAGAIN;

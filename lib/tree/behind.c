@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -32,6 +33,14 @@ int behind_open(int dirfd, const char *path)
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
     return S_ISREG(st.st_mode) ? take_fd(&fd) : -ENOENT;
+}
+
+bool behind_has_content(int dirfd, const char *path, const unsigned char sha256[SHA256_SIZE])
+{
+    _cleanup_close_ int fd = behind_open(dirfd, path);
+    unsigned char digest[SHA256_SIZE];
+
+    return fd >= 0 && sha256_of_file(fd, digest) == 0 && memcmp(digest, sha256, sizeof digest) == 0;
 }
 
 int behind_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st)
