@@ -1,10 +1,8 @@
 /* warmpack explain: runs a command, and says what Numba compiled in it although its cache exists or
  * could, and why. */
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 

@@ -1,6 +1,5 @@
 /* warmpack merge: makes one archive of those that were warmed for different CPUs. */
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -2,7 +2,6 @@
 
 #include "warm_cpus.h"
 
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -1,7 +1,6 @@
 /* Proves on a copy at another path that what was packed is warm there. */
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -2,7 +2,6 @@
 
 #include "watched.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

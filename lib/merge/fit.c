@@ -2,7 +2,6 @@
  * has, or from modules that a further file of the first input would shadow. */
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"

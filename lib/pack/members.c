@@ -1,7 +1,6 @@
 /* Packing: walks the members that are to be packed, and drops what is not. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -3,7 +3,6 @@
  * would let it load them. */
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "job.h"

@@ -1,7 +1,6 @@
 /* Verifying a tree: whether an index is older than a file that its code can come from. Imports are
  * followed only where a file of the tree is newer than one of its indexes. */
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
