@@ -63,7 +63,7 @@ static int amend(const struct wp_context *context, const struct args *a,
                  const struct wp_amend_options *o)
 {
     struct wp_archive *archive = NULL;
-    struct wp_amend_result result = {0};
+    _cleanup_(wp_amend_result_clear) struct wp_amend_result result = {0};
     struct wp_error err = {0};
     int rc;
 
@@ -78,7 +78,6 @@ static int amend(const struct wp_context *context, const struct args *a,
     if (a->json)
         print_json(o, &result);
     print_summary(o, &result);
-    wp_amend_result_clear(&result);
     return message_status();
 }
 

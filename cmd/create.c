@@ -55,12 +55,11 @@ static int add_member(struct inputs *in, const char *dir, const char *path)
 
 static int add_listed(struct inputs *in, const char *dir, const char *file, bool null)
 {
-    struct string_list listed = {0};
+    _cleanup_(string_list_clear) struct string_list listed = {0};
     int rc = string_list_read(&listed, file, null ? LIST_NUL : LIST_LINES);
 
     for (size_t i = 0; i < listed.count && !rc; i++)
         rc = add_member(in, dir, listed.v[i]);
-    string_list_clear(&listed);
     return rc;
 }
 
@@ -146,7 +145,7 @@ static void print_summary(const struct args *a, const struct wp_create_result *r
 static int pack(const struct wp_context *context, const struct args *a,
                 const struct wp_create_options *o)
 {
-    struct wp_create_result result = {0};
+    _cleanup_(wp_create_result_clear) struct wp_create_result result = {0};
     struct wp_error err = {0};
     int rc;
 
@@ -159,7 +158,6 @@ static int pack(const struct wp_context *context, const struct args *a,
     if (a->json)
         print_json(a, &result);
     print_summary(a, &result);
-    wp_create_result_clear(&result);
     return message_status();
 }
 

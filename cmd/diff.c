@@ -97,7 +97,7 @@ static void print_summary(const struct wp_diff_result *r)
 static int diff(const struct wp_context *context, const struct args *a,
                 const struct wp_diff_options *o, struct wp_diff_side side[2])
 {
-    struct wp_diff_result result = {0};
+    _cleanup_(wp_diff_result_clear) struct wp_diff_result result = {0};
     struct wp_error err = {0};
     int r = open_side(context, &side[0], &err);
 
@@ -116,7 +116,6 @@ static int diff(const struct wp_context *context, const struct args *a,
     print_summary(&result);
     if (result.count)
         message_raise(STATUS_LOST);
-    wp_diff_result_clear(&result);
     return message_status();
 }
 

@@ -72,7 +72,7 @@ static int print_needs(const struct wp_context *context, const struct args *a,
                        const struct wp_extract_options *o)
 {
     struct wp_archive *archive = NULL;
-    struct wp_needs needs = {0};
+    _cleanup_(wp_needs_clear) struct wp_needs needs = {0};
     struct wp_error err = {0};
     int rc = wp_archive_open(context, a->archive, &archive, &err);
 
@@ -89,7 +89,6 @@ static int print_needs(const struct wp_context *context, const struct args *a,
                                 (json_int_t)needs.ranges[i].end));
     document_array_end();
     document_end();
-    wp_needs_clear(&needs);
     return message_status();
 }
 
@@ -97,7 +96,7 @@ static int unpack(const struct wp_context *context, const struct args *a,
                   const struct wp_extract_options *o)
 {
     struct wp_context confined = *context;
-    struct wp_extract_result result = {0};
+    _cleanup_(wp_extract_result_clear) struct wp_extract_result result = {0};
     struct wp_archive *archive = NULL;
     struct wp_error err = {0};
     int rc;
@@ -117,7 +116,6 @@ static int unpack(const struct wp_context *context, const struct args *a,
         print_invalid(a, &result);
         print_summary(&result);
     }
-    wp_extract_result_clear(&result);
     return message_status();
 }
 

@@ -202,7 +202,7 @@ static int look(const struct wp_context *context, const struct args *a,
 
 int inspect_run(const struct wp_context *context, const struct args *a)
 {
-    struct wp_verify_report report = {0};
+    _cleanup_(wp_verify_report_clear) struct wp_verify_report report = {0};
     struct wp_error err = {0};
     int rc = operands_check_terminal(a);
 
@@ -215,6 +215,5 @@ int inspect_run(const struct wp_context *context, const struct args *a)
     print_report(a, &report);
     if (report.by_status[WP_CORRUPT] + report.by_status[WP_UNREADABLE])
         message_raise(STATUS_LOST);
-    wp_verify_report_clear(&report);
     return message_status();
 }

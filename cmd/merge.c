@@ -101,7 +101,7 @@ static void print_summary(const struct args *a, const struct wp_merge_result *r)
 static int merge(const struct wp_context *context, const struct args *a, const struct inputs *in,
                  const struct wp_merge_options *o)
 {
-    struct wp_merge_result result = {0};
+    _cleanup_(wp_merge_result_clear) struct wp_merge_result result = {0};
     struct wp_error err = {0};
     int rc = message_outcome(wp_merge(context, o, &result, &err), &err);
 
@@ -110,7 +110,6 @@ static int merge(const struct wp_context *context, const struct args *a, const s
     if (a->json)
         print_json(a, in, &result);
     print_summary(a, &result);
-    wp_merge_result_clear(&result);
     return message_status();
 }
 

@@ -39,7 +39,7 @@ static void print_summary(const struct wp_seal_options *o, const struct wp_seal_
 static int seal(const struct wp_context *context, const struct args *a,
                 const struct wp_seal_options *o)
 {
-    struct wp_seal_result result = {0};
+    _cleanup_(wp_seal_result_clear) struct wp_seal_result result = {0};
     struct wp_error err = {0};
     int rc;
 
@@ -52,7 +52,6 @@ static int seal(const struct wp_context *context, const struct args *a,
     if (a->json)
         print_json(o, &result);
     print_summary(o, &result);
-    wp_seal_result_clear(&result);
     return message_status();
 }
 

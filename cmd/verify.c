@@ -9,6 +9,7 @@
 #include "operands.h"
 #include "show.h"
 #include "signals.h"
+#include "text.h"
 #include "verbs.h"
 
 /* "stale  pkg/__pycache__/k.add-3.py311.nbi  reason" */
@@ -115,7 +116,7 @@ int verify_run(const struct wp_context *context, const struct args *a)
         .keys = a->json,
         .trust = string_list_values(&a->trust),
     };
-    struct wp_verify_report report = {0};
+    _cleanup_(wp_verify_report_clear) struct wp_verify_report report = {0};
     struct wp_fix_result fixed = {0};
     struct wp_error err = {0};
     int rc = operands_check_terminal(a);
@@ -126,14 +127,11 @@ int verify_run(const struct wp_context *context, const struct args *a)
     rc = judge(context, a, &o, &report, &err);
     if (rc == 0 && a->fix)
         rc = wp_verify_fix(context, a->operands[0].text, &o, a->dry_run, &report, &fixed, &err);
-    if (message_outcome(rc, &err)) {
-        wp_verify_report_clear(&report);
+    if (message_outcome(rc, &err))
         return message_status();
-    }
     print_report(a, &report, &fixed);
     wp_fix_result_clear(&fixed);
     if (wp_verify_report_loads(&report) < report.count)
         message_raise(STATUS_LOST);
-    wp_verify_report_clear(&report);
     return message_status();
 }

@@ -82,7 +82,7 @@ static void warm_clear(struct warm *w)
 
 int warm_run(const struct wp_context *context, const struct args *a)
 {
-    struct warm w = {.context = context, .a = a};
+    _cleanup_(warm_clear) struct warm w = {.context = context, .a = a};
     int status;
 
     signals_install();
@@ -91,6 +91,5 @@ int warm_run(const struct wp_context *context, const struct args *a)
         status = warm_build(&w, &w.builds[i]);
     if (!status)
         status = a->archive ? warm_archive(&w) : warm_tree(&w);
-    warm_clear(&w);
     return status;
 }

@@ -45,7 +45,7 @@ static int merge(const struct warm *w, const char *archive, const struct wp_form
                                  .level = w->a->level,
                                  .level_set = w->a->level_set && format == w->format,
                                  .sign = w->a->sign};
-    struct wp_merge_result result = {0};
+    _cleanup_(wp_merge_result_clear) struct wp_merge_result result = {0};
     struct wp_error err = {0};
     int r = inputs ? 0 : -ENOMEM;
 
@@ -60,7 +60,6 @@ static int merge(const struct warm *w, const char *archive, const struct wp_form
         return message_outcome(r, &err);
     *made = result.made;
     result.made = (struct wp_create_result){0};
-    wp_merge_result_clear(&result);
     return 0;
 }
 

@@ -26,7 +26,7 @@ static int extract_without_settings(struct wp_archive *archive, const struct wp_
                                     struct wp_error *err)
 {
     static const char *const names[] = {"NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"};
-    struct wp_extract_result result = {0};
+    _cleanup_(wp_extract_result_clear) struct wp_extract_result result = {0};
     char *values[2] = {NULL};
     int r = 0;
 
@@ -44,7 +44,6 @@ static int extract_without_settings(struct wp_archive *archive, const struct wp_
             r = r < 0 ? r : -ENOMEM;
         free(values[i]);
     }
-    wp_extract_result_clear(&result);
     return r;
 }
 

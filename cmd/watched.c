@@ -123,7 +123,7 @@ static int run(const struct watched *w, const struct place *p, int *status)
 
 int watched_run(const struct watched *w, int *status, struct explain_report *out)
 {
-    struct place place = {0};
+    _cleanup_(place_clear) struct place place = {0};
     int r;
 
     *out = (struct explain_report){0};
@@ -132,6 +132,5 @@ int watched_run(const struct watched *w, int *status, struct explain_report *out
         r = run(w, &place, status);
     if (!r)
         r = explain_report_read(out, place.told);
-    place_clear(&place);
     return r;
 }

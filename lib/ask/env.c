@@ -58,7 +58,7 @@ static bool is_unread(const struct wp_index_status *s)
     return s->status == WP_CORRUPT || s->status == WP_UNREADABLE;
 }
 
-/* Takes FOUND over. What an index that cannot be read needs is not known. */
+/* Takes what is in FOUND. What an index that cannot be read needs is not known. */
 static int add_report(struct wp_env *e, struct wp_verify_report *found, const char *name,
                       struct wp_error *err)
 {
@@ -68,15 +68,12 @@ static int add_report(struct wp_env *e, struct wp_verify_report *found, const ch
                    found->indexes[i].reason);
     if (found->count == 0)
         return error_set(err, 0, name, "has no cache index");
-    if (found->by_status[WP_CORRUPT] + found->by_status[WP_UNREADABLE] == found->count) {
-        wp_verify_report_clear(found);
+    if (found->by_status[WP_CORRUPT] + found->by_status[WP_UNREADABLE] == found->count)
         return error_set(err, 0, name, "has no cache index that can be read");
-    }
-    if (array_grow(e->reports, e->report_count) < 0) {
-        wp_verify_report_clear(found);
+    if (array_grow(e->reports, e->report_count) < 0)
         return error_nomem(err);
-    }
     e->reports[e->report_count++] = *found;
+    *found = (struct wp_verify_report){0};
     return 0;
 }
 
@@ -169,7 +166,7 @@ static int add_pipe(struct wp_env *e, const char *path, struct wp_error *err)
 int wp_env_add_path(struct wp_env *e, const char *path, struct wp_error *err)
 {
     _cleanup_buf_ struct buf text = {0};
-    struct wp_verify_report found;
+    _cleanup_(wp_verify_report_clear) struct wp_verify_report found = {0};
     struct stat st;
     int r;
 
@@ -196,7 +193,7 @@ int wp_env_add_path(struct wp_env *e, const char *path, struct wp_error *err)
 int wp_env_add_archive(struct wp_env *e, const char *name, struct wp_archive *a,
                        struct wp_error *err)
 {
-    struct wp_verify_report found;
+    _cleanup_(wp_verify_report_clear) struct wp_verify_report found = {0};
     int r = wp_inspect_archive(a, &found, err);
 
     return r < 0 ? r : add_report(e, &found, name, err);

@@ -144,7 +144,7 @@ static int leave_shadowed(struct fitting *f, const struct depends *d, struct wp_
 
 static int leave_added(struct fitting *f, struct wp_error *err)
 {
-    struct came_from from = {.read = read_file, .ctx = f};
+    _cleanup_(came_from_clear) struct came_from from = {.read = read_file, .ctx = f};
     struct depends *d = NULL;
     int r = list_paths(f) < 0 || list_sources(f) < 0 ? error_nomem(err) : 0;
 
@@ -156,7 +156,6 @@ static int leave_added(struct fitting *f, struct wp_error *err)
     if (r == 0)
         r = leave_shadowed(f, d, err);
     depends_free(d);
-    came_from_clear(&from);
     return r;
 }
 

@@ -171,7 +171,8 @@ static int find_added(struct adding *a, const struct depends *d, const char **of
 
 static int resolve(struct adding *a, const struct repair *repair, char **out, struct wp_error *err)
 {
-    struct came_from from = {.paths = a->paths, .count = a->count, .read = read_file, .ctx = a};
+    _cleanup_(came_from_clear) struct came_from from = {
+        .paths = a->paths, .count = a->count, .read = read_file, .ctx = a};
     const struct manifest *m = &repair->t->m;
     _cleanup_free_ const char **added = calloc(a->source_count + 1, sizeof *added);
     struct depends *d = NULL;
@@ -192,7 +193,6 @@ static int resolve(struct adding *a, const struct repair *repair, char **out, st
             r = error_nomem(err);
     }
     depends_free(d);
-    came_from_clear(&from);
     return r;
 }
 

@@ -262,12 +262,11 @@ int restore_stamps(struct restore *restore, struct repair *repair, int which, st
 
 int restore_pycs(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    struct pyc_listing listing = {0};
+    _cleanup_(pyc_listing_clear) struct pyc_listing listing = {0};
     int r = 0;
 
     for (size_t i = 0; i < repair->t->m.entry_count && r == 0 && !restore->apart; i++)
         if (repair->files[i].status == RESTORED_SAME && restore->o->restamp != WP_RESTAMP_NEVER)
             r = fit_pycs(restore, &listing, &repair->files[i], err);
-    pyc_listing_clear(&listing);
     return r;
 }
