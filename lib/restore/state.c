@@ -112,7 +112,7 @@ static void keep_run(const struct tree_manifest *t, struct manifest_state *now)
 {
     const struct manifest_state *was = &t->state;
 
-    if (!t->has_state || t->state_uid != geteuid() || !same_text(was->archive, now->archive))
+    if (!t->has_state || t->state_uid != geteuid() || !text_same(was->archive, now->archive))
         return;
     now->since = was->since;
     now->until = was->until;
