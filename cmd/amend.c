@@ -63,7 +63,7 @@ static int amend(const struct wp_context *context, const struct args *a,
                  const struct wp_amend_options *o)
 {
     struct wp_archive *archive = NULL;
-    struct wp_amend_result result = {0};
+    _cleanup_(wp_amend_result_clear) struct wp_amend_result result = {0};
     struct wp_error err = {0};
     int rc;
 
@@ -71,14 +71,13 @@ static int amend(const struct wp_context *context, const struct args *a,
     rc = wp_archive_open(context, a->archive, &archive, &err);
     if (rc == 0)
         rc = wp_amend(archive, o, &result, &err);
-    progress_end();
     wp_archive_close(archive);
-    if (rc < 0)
-        return message_failure(rc, &err);
+    rc = message_outcome(rc, &err);
+    if (rc)
+        return rc;
     if (a->json)
         print_json(o, &result);
     print_summary(o, &result);
-    wp_amend_result_clear(&result);
     return message_status();
 }
 
@@ -88,11 +87,9 @@ static int check_output(const char *output)
     struct stat st;
 
     if (strcmp(output, "-") == 0)
-        return message_usage("amend", "the archive is written to a file: give -o OUT");
-    if (stat(output, &st) == 0 && !S_ISREG(st.st_mode)) {
-        message_error("%s: is no regular file", output);
-        return STATUS_FAILED;
-    }
+        return message_usage("the archive is written to a file: give -o OUT");
+    if (stat(output, &st) == 0 && !S_ISREG(st.st_mode))
+        return message_error("%s: is no regular file", output);
     return 0;
 }
 

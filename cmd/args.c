@@ -20,10 +20,10 @@ static int expand_bundle(struct args *a, int *argc, char ***argv)
 
     for (size_t i = 0; i < letters; i++) {
         if (!isalnum((unsigned char)bundle[i]) || !strchr(known, bundle[i]))
-            return message_usage(NULL, "'%s' is not a verb", bundle);
+            return message_usage("'%s' is not a verb", bundle);
     }
     if (!strpbrk(bundle, "cxt"))
-        return message_usage(NULL, "'%s' is not a verb", bundle);
+        return message_usage("'%s' is not a verb", bundle);
 
     a->expanded = calloc(letters + (size_t)*argc + 1, sizeof *a->expanded);
     a->letters = calloc(letters + 1, 3);
@@ -39,7 +39,7 @@ static int expand_bundle(struct args *a, int *argc, char ***argv)
         if (!options_has_argument(bundle[i]))
             continue;
         if (word >= (size_t)*argc)
-            return message_usage(NULL, "%s needs an argument", options_name(bundle[i]));
+            return message_usage("%s needs an argument", options_name(bundle[i]));
         a->expanded[n++] = (*argv)[word++];
     }
     while (word < (size_t)*argc)
@@ -50,19 +50,17 @@ static int expand_bundle(struct args *a, int *argc, char ***argv)
 }
 
 /* What getopt_long could not take. LAST is the word before the next one. */
-static int refuse(const struct args *a, int result, const char *last)
+static int refuse(int result, const char *last)
 {
-    char letter[2] = {(char)optopt, '\0'};
-
     if (result == ':')
-        return args_usage(a, options_name(optopt), " needs an argument");
+        return message_usage("%s needs an argument", options_name(optopt));
     if (optopt && options_known(optopt))
-        return args_usage(a, options_name(optopt), " takes no argument");
+        return message_usage("%s takes no argument", options_name(optopt));
     if (optopt)
-        return args_usage(a, "unknown option -", letter);
+        return message_usage("unknown option -%c", optopt);
     if (options_ambiguous(last + 2, strcspn(last + 2, "=")))
-        return args_usage(a, "ambiguous option ", last);
-    return args_usage(a, "unknown option ", last);
+        return message_usage("ambiguous option %s", last);
+    return message_usage("unknown option %s", last);
 }
 
 static int parse_all(struct args *a, int argc, char **argv)
@@ -85,14 +83,12 @@ static int parse_all(struct args *a, int argc, char **argv)
             continue;
         }
         if (code == '?' || code == ':')
-            return refuse(a, code, argv[optind - 1]);
+            return refuse(code, argv[optind - 1]);
         /* Letters of tar that choose a verb are none where the verb is named. */
         if (verb_given && (code == OPT_CREATE || code == OPT_EXTRACT || code == OPT_LIST))
-            return message_usage(options_verb_name(a->verb), "%s: the verb is already given",
-                                 options_name(code));
+            return message_usage("%s: the verb is already given", options_name(code));
         a->seen[code] = true;
-        rc = options_has_argument(code) ? args_take_argument(a, code, optarg)
-                                        : args_take_flag(a, code);
+        rc = args_take(a, code, optarg);
     }
     for (; !rc && optind < argc && !a->help && !a->version; optind++) /* behind "--" */
         rc = args_add_operand(
@@ -121,9 +117,7 @@ static int take_trust(struct args *a)
         if (r)
             return message_no_memory();
     }
-    return a->trust.count
-               ? 0
-               : message_usage(options_verb_name(a->verb), "WARMPACK_TRUST names no key");
+    return a->trust.count ? 0 : message_usage("WARMPACK_TRUST names no key");
 }
 
 int args_parse(struct args *a, int argc, char **argv)
@@ -132,8 +126,9 @@ int args_parse(struct args *a, int argc, char **argv)
 
     *a = (struct args){.verb = VERB_NONE};
     if (argc < 2)
-        return message_usage(NULL, "nothing to do");
+        return message_usage("nothing to do");
     a->verb = options_verb(argv[1]);
+    message_set_verb(options_verb_name(a->verb));
     if (a->verb != VERB_NONE) {
         argc--;
         argv++;
@@ -146,8 +141,8 @@ int args_parse(struct args *a, int argc, char **argv)
     if (rc || a->help || a->version)
         return rc;
     if (a->verb == VERB_NONE)
-        return message_usage(NULL, "no verb: one of create (-c), extract (-x), list (-t), amend, "
-                                   "restore, verify, inspect, env, path");
+        return message_usage("no verb: one of create (-c), extract (-x), list (-t), amend, "
+                             "restore, verify, inspect, env, path");
     return take_trust(a);
 }
 

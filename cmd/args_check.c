@@ -19,16 +19,14 @@ static size_t count(const struct args *a, int kind)
 
 static int check_taken(const struct args *a)
 {
-    const char *verb = options_verb_name(a->verb);
-
     for (int code = 0; code < OPT_CODES; code++) {
         if (!a->seen[code] || options_taken(code, a->verb))
             continue;
         if (a->verb == VERB_CREATE && code == 'j')
-            return message_usage(verb, "-j (--bzip2): bzip2 is read, not written");
+            return message_usage("-j (--bzip2): bzip2 is read, not written");
         if (a->verb == VERB_CREATE && code == 'J')
-            return message_usage(verb, "-J (--xz): xz is read, not written");
-        return message_usage(verb, "%s does not take %s", verb, options_name(code));
+            return message_usage("-J (--xz): xz is read, not written");
+        return message_usage("%s does not take %s", options_verb_name(a->verb), options_name(code));
     }
     return 0;
 }
@@ -43,15 +41,7 @@ static int check_stdin(const struct args *a)
     for (size_t i = 0; i < a->exclude_files.count; i++)
         readers += strcmp(a->exclude_files.v[i], "-") == 0;
     if (readers > 1)
-        return message_usage(options_verb_name(a->verb), "standard input is named twice");
-    return 0;
-}
-
-static int check_cache_dirs(const struct args *a)
-{
-    if (a->no_cache_dir && a->cache_dirs.count)
-        return message_usage(options_verb_name(a->verb),
-                             "--cache-dir and --no-cache-dir exclude one another");
+        return message_usage("standard input is named twice");
     return 0;
 }
 
@@ -60,147 +50,129 @@ static int check_create(const struct args *a)
     size_t i;
 
     if (count(a, OPERAND_NAME) + count(a, OPERAND_FILES) == 0)
-        return message_usage("create", "nothing to pack: no PATH given");
+        return message_usage("nothing to pack: no PATH given");
     /* A -C behind the last PATH is an order mixed up, as in `-cf a.tgz app -C /srv`. */
     i = a->operand_count - 1;
     if (a->operands[i].kind == OPERAND_DIR)
-        return message_usage("create", "-C '%s' stands behind every PATH and has no effect",
+        return message_usage("-C '%s' stands behind every PATH and has no effect",
                              a->operands[i].text);
     if (a->json && strcmp(a->archive, "-") == 0)
-        return message_usage("create", "--json and -f - would both write to standard output");
+        return message_usage("--json and -f - would both write to standard output");
     if (a->caches_only && a->with_locator) /* who unpacks that takes caches alone out of it */
-        return message_usage("create", "--caches-only and --with-locator exclude one another");
-    return check_cache_dirs(a);
-}
-
-static int check_layout(const struct args *a)
-{
-    if (a->mtime_set && a->restamp != WP_RESTAMP_AUTO)
-        return message_usage(options_verb_name(a->verb), "--mtime goes with --restamp auto alone");
-    if (a->prune && !a->retarget)
-        return message_usage(options_verb_name(a->verb), "--prune goes with --retarget");
-    if (a->layout == WP_LAYOUT_CACHE_DIR && !args_cache_dir(a))
-        return message_usage(options_verb_name(a->verb),
-                             "--layout cache-dir needs --cache-dir or NUMBA_CACHE_DIR");
+        return message_usage("--caches-only and --with-locator exclude one another");
     return 0;
 }
 
 static int check_extract(const struct args *a)
 {
+    const char *on_disk = a->replace     ? "--replace"
+                          : a->from      ? "--from"
+                          : a->if_needed ? "--if-needed"
+                                         : NULL;
     bool names = false;
 
     for (size_t i = 0; i < a->operand_count; i++) {
         /* tar would unpack the patterns before it somewhere else. */
         if (a->operands[i].kind == OPERAND_DIR && names)
-            return message_usage("extract", "-C '%s' must stand before every PATTERN",
-                                 a->operands[i].text);
+            return message_usage("-C '%s' must stand before every PATTERN", a->operands[i].text);
         names = names || a->operands[i].kind != OPERAND_DIR;
     }
     if (a->to_stdout && a->json)
-        return message_usage("extract", "--json and -O would both write to standard output");
-    if (a->to_stdout && (a->if_needed || a->replace || a->from))
-        return message_usage("extract", "-O writes nothing to disk: it excludes %s",
-                             a->replace ? "--replace"
-                             : a->from  ? "--from"
-                                        : "--if-needed");
+        return message_usage("--json and -O would both write to standard output");
+    if (a->to_stdout && on_disk)
+        return message_usage("-O writes nothing to disk: it excludes %s", on_disk);
     if (a->needs && (a->to_stdout || strcmp(a->archive, "-") == 0))
-        return message_usage("extract", "--needs is for files: not with -O, nor for -f -");
+        return message_usage("--needs is for files: not with -O, nor for -f -");
     if (a->replace && a->keep_old)
-        return message_usage("extract", "--replace and -k exclude one another");
+        return message_usage("--replace and -k exclude one another");
     if (a->replace && (count(a, OPERAND_NAME) || a->exclude.count || a->exclude_files.count))
-        return message_usage("extract", "--replace takes whole archives: no PATTERN, no --exclude");
+        return message_usage("--replace takes whole archives: no PATTERN, no --exclude");
     if (a->to_stdout && a->mtime_set)
-        return message_usage("extract", "-O writes nothing to disk: it excludes --mtime");
+        return message_usage("-O writes nothing to disk: it excludes --mtime");
     if (a->to_stdout && a->retarget)
-        return message_usage("extract", "--retarget changes caches on disk: not with -O");
+        return message_usage("--retarget changes caches on disk: not with -O");
     if (a->trust.count && a->to_stdout)
-        return message_usage("extract", "-O writes before all is checked: it excludes %s",
+        return message_usage("-O writes before all is checked: it excludes %s",
                              a->seen[OPT_TRUST] ? "--trust" : "WARMPACK_TRUST");
     if (a->caches_only && (a->to_stdout || a->replace || a->if_needed || a->keep_old))
-        return message_usage("extract", "--caches-only excludes -O, -k, --replace and --if-needed");
-    return check_layout(a);
+        return message_usage("--caches-only excludes -O, -k, --replace and --if-needed");
+    return 0;
 }
 
-static int check_restore(const struct args *a)
+static int check_one_dir(const struct args *a)
 {
-    if (count(a, OPERAND_NAME) != 1)
-        return message_usage("restore", "give one DIR");
-    return check_layout(a);
+    return count(a, OPERAND_NAME) == 1 ? 0 : message_usage("give one DIR");
 }
 
 static int check_retarget(const struct args *a)
 {
-    if (count(a, OPERAND_NAME) != 1)
-        return message_usage("retarget", "give one DIR");
+    if (check_one_dir(a))
+        return STATUS_FAILED;
     if (a->prune && a->undo)
-        return message_usage("retarget", "--prune and --undo exclude one another");
+        return message_usage("--prune and --undo exclude one another");
     if (!a->retarget == !a->undo)
-        return message_usage("retarget", a->undo ? "--for and --undo exclude one another"
-                                                 : "say who will run the code: give --for WHO");
+        return message_usage(a->undo ? "--for and --undo exclude one another"
+                                     : "say who will run the code: give --for WHO");
     return 0;
-}
-
-static int check_seal(const struct args *a)
-{
-    return count(a, OPERAND_NAME) == 1 ? check_cache_dirs(a)
-                                       : message_usage("seal", "give one DIR");
 }
 
 static int check_diff(const struct args *a)
 {
     if (count(a, OPERAND_NAME) != 2)
-        return message_usage("diff", "give two of them: archives, directories or manifests");
+        return message_usage("give two of them: archives, directories or manifests");
     if (strcmp(a->operands[0].text, "-") == 0 && strcmp(a->operands[1].text, "-") == 0)
-        return message_usage("diff", "standard input is named twice");
-    return check_cache_dirs(a);
+        return message_usage("standard input is named twice");
+    return 0;
 }
 
 static int check_warm(const struct args *a)
 {
     if (!count(a, OPERAND_COMMAND))
-        return message_usage("warm", "give the COMMAND that warms the tree, behind --");
+        return message_usage("give the COMMAND that warms the tree, behind --");
     if (!count(a, OPERAND_NAME))
-        return message_usage("warm", "give the PATHs to pack, before --");
+        return message_usage("give the PATHs to pack, before --");
     for (size_t i = 0; i < a->operand_count; i++)
         if (a->operands[i].kind == OPERAND_NAME && a->operands[i].text[0] == '/')
-            return message_usage("warm", "%s: PATHs are relative to a directory: give that with -C",
+            return message_usage("%s: PATHs are relative to a directory: give that with -C",
                                  a->operands[i].text);
     if (count(a, OPERAND_DIR) > 1)
-        return message_usage("warm", "-C is given twice");
+        return message_usage("-C is given twice");
     if (a->archive && strcmp(a->archive, "-") == 0)
-        return message_usage("warm", "standard output is the command's: name an archive");
+        return message_usage("standard output is the command's: name an archive");
     if (!a->archive && count(a, OPERAND_NAME) > 1)
-        return message_usage("warm", "without -f one PATH is sealed");
+        return message_usage("without -f one PATH is sealed");
     if (!a->archive && (a->format || a->level_set || a->keep_going))
-        return message_usage("warm", "--format, --level and --keep-going go with -f");
+        return message_usage("--format, --level and --keep-going go with -f");
     return 0;
 }
 
-static int check_env(const struct args *a, size_t names)
+static int check_env(const struct args *a)
 {
+    const size_t names = count(a, OPERAND_NAME);
+
     if (a->common + a->probe + a->check > 1)
-        return message_usage("env", "--common, --probe and --check exclude one another");
+        return message_usage("--common, --probe and --check exclude one another");
     if (a->python && !a->probe)
-        return message_usage("env", "--python goes with --probe");
+        return message_usage("--python goes with --probe");
     if (a->probe && (names || a->archive))
-        return message_usage("env", "--probe looks at this machine, at nothing else");
+        return message_usage("--probe looks at this machine, at nothing else");
     if ((a->probe || a->check) && a->format)
-        return message_usage("env", "--format is for settings: not with %s",
+        return message_usage("--format is for settings: not with %s",
                              a->probe ? "--probe" : "--check");
     if (!a->probe && !names && !a->archive)
-        return message_usage("env", "give DIR, FILE.nbi, -f ARCHIVE or PROBE.json");
+        return message_usage("give DIR, FILE.nbi, -f ARCHIVE or PROBE.json");
     return 0;
 }
 
 static int check_amend(const struct args *a)
 {
     if (!a->source || !*a->source)
-        return message_usage("amend", "no tree named: give --source DIR");
+        return message_usage("no tree named: give --source DIR");
     if (a->output && !*a->output)
-        return message_usage("amend", "-o: the archive's name is empty");
+        return message_usage("-o: the archive's name is empty");
     if (a->operand_count)
-        return message_usage("amend", "'%s': only options are taken", a->operands[0].text);
-    return check_cache_dirs(a);
+        return message_usage("'%s': only options are taken", a->operands[0].text);
+    return 0;
 }
 
 static int check_merge(const struct args *a)
@@ -208,90 +180,95 @@ static int check_merge(const struct args *a)
     size_t readers = 0;
 
     if (!a->output || !*a->output)
-        return message_usage("merge", "no archive named: give -o OUT");
+        return message_usage("no archive named: give -o OUT");
     if (count(a, OPERAND_NAME) < 2)
-        return message_usage("merge", "give two archives or trees, or more");
+        return message_usage("give two archives or trees, or more");
     for (size_t i = 0; i < a->operand_count; i++)
         readers += strcmp(a->operands[i].text, "-") == 0;
     if (readers > 1)
-        return message_usage("merge", "standard input is named twice");
+        return message_usage("standard input is named twice");
     if (strcmp(a->output, "-") == 0 && a->json)
-        return message_usage("merge", "--json and -o - would both write to standard output");
+        return message_usage("--json and -o - would both write to standard output");
     if (strcmp(a->output, "-") == 0 && isatty(STDOUT_FILENO))
-        return message_usage("merge", "an archive is not written to a terminal");
-    return check_cache_dirs(a);
+        return message_usage("an archive is not written to a terminal");
+    return 0;
+}
+
+static int check_explain(const struct args *a)
+{
+    return count(a, OPERAND_COMMAND) ? 0 : message_usage("give a COMMAND to run");
+}
+
+static int check_path(const struct args *a)
+{
+    return count(a, OPERAND_NAME) ? 0 : message_usage("no FILE.py given");
+}
+
+static int check_look(const struct args *a)
+{
+    if (count(a, OPERAND_NAME) + (a->archive != NULL) != 1)
+        return message_usage(a->verb == VERB_VERIFY ? "give one DIR, or -f ARCHIVE"
+                                                    : "give one FILE.nbi or DIR, or -f ARCHIVE");
+    if (a->fix && a->archive)
+        return message_usage("--fix changes a DIR, not an archive");
+    if (a->manifest && a->archive)
+        return message_usage("--manifest is for a DIR: an archive has its own");
+    if (a->dry_run && !a->fix)
+        return message_usage("--dry-run goes with --fix");
+    return 0;
+}
+
+static int (*const checks[VERB_COUNT])(const struct args *) = {
+    [VERB_CREATE] = check_create,     [VERB_EXTRACT] = check_extract,
+    [VERB_AMEND] = check_amend,       [VERB_RESTORE] = check_one_dir,
+    [VERB_RETARGET] = check_retarget, [VERB_MERGE] = check_merge,
+    [VERB_SEAL] = check_one_dir,      [VERB_VERIFY] = check_look,
+    [VERB_INSPECT] = check_look,      [VERB_DIFF] = check_diff,
+    [VERB_WARM] = check_warm,         [VERB_EXPLAIN] = check_explain,
+    [VERB_ENV] = check_env,           [VERB_PATH] = check_path,
+};
+
+/* What goes for every verb that takes these options. */
+static int check_common(const struct args *a)
+{
+    if (a->no_cache_dir && a->cache_dirs.count)
+        return message_usage("--cache-dir and --no-cache-dir exclude one another");
+    if (a->mtime_set && a->restamp != WP_RESTAMP_AUTO)
+        return message_usage("--mtime goes with --restamp auto alone");
+    if (a->prune && !a->retarget)
+        return message_usage("--prune goes with --retarget");
+    if (a->layout == WP_LAYOUT_CACHE_DIR && !args_cache_dir(a))
+        return message_usage("--layout cache-dir needs --cache-dir or NUMBA_CACHE_DIR");
+    return 0;
 }
 
 int args_check(const struct args *a)
 {
-    const char *verb = options_verb_name(a->verb);
     bool takes_archive = a->verb == VERB_CREATE || a->verb == VERB_EXTRACT ||
                          a->verb == VERB_LIST || a->verb == VERB_AMEND;
-    size_t names = count(a, OPERAND_NAME);
     int rc = check_taken(a);
 
     if (rc)
         return rc;
     if (a->archive && !*a->archive)
-        return message_usage(verb, "-f: the archive's name is empty");
+        return message_usage("-f: the archive's name is empty");
     if (takes_archive && !a->archive)
-        return message_usage(verb, "no archive named: give -f ARCHIVE");
+        return message_usage("no archive named: give -f ARCHIVE");
     for (size_t i = 0; i < a->operand_count; i++) {
         if (!*a->operands[i].text && a->operands[i].kind != OPERAND_COMMAND)
-            return message_usage(verb, "an empty name is given");
+            return message_usage("an empty name is given");
     }
     rc = check_stdin(a);
-    if (rc)
-        return rc;
-    switch (a->verb) {
-    case VERB_CREATE:
-        return check_create(a);
-    case VERB_EXTRACT:
-        return check_extract(a);
-    case VERB_AMEND:
-        return check_amend(a);
-    case VERB_MERGE:
-        return check_merge(a);
-    case VERB_RESTORE:
-        return check_restore(a);
-    case VERB_RETARGET:
-        return check_retarget(a);
-    case VERB_SEAL:
-        return check_seal(a);
-    case VERB_DIFF:
-        return check_diff(a);
-    case VERB_VERIFY:
-    case VERB_INSPECT:
-        if (names + (a->archive != NULL) != 1)
-            return message_usage(verb, a->verb == VERB_VERIFY
-                                           ? "give one DIR, or -f ARCHIVE"
-                                           : "give one FILE.nbi or DIR, or -f ARCHIVE");
-        if (a->fix && a->archive)
-            return message_usage(verb, "--fix changes a DIR, not an archive");
-        if (a->manifest && a->archive)
-            return message_usage(verb, "--manifest is for a DIR: an archive has its own");
-        if (a->dry_run && !a->fix)
-            return message_usage(verb, "--dry-run goes with --fix");
-        return 0;
-    case VERB_WARM:
-        return check_warm(a);
-    case VERB_EXPLAIN:
-        return count(a, OPERAND_COMMAND) ? 0 : message_usage(verb, "give a COMMAND to run");
-    case VERB_ENV:
-        return check_env(a, names);
-    case VERB_PATH:
-        return names ? 0 : message_usage(verb, "no FILE.py given");
-    default:
-        return 0;
-    }
+    if (!rc && checks[a->verb])
+        rc = checks[a->verb](a);
+    return rc ? rc : check_common(a);
 }
 
 int args_exclude(const struct args *a, struct string_list *out)
 {
     for (size_t i = 0; i < a->exclude.count; i++) {
-        if (string_list_add(out, a->exclude.v[i])) {
+        if (string_list_add(out, a->exclude.v[i]))
             return message_no_memory();
-        }
     }
     for (size_t i = 0; i < a->exclude_files.count; i++) {
         int rc = string_list_read(out, a->exclude_files.v[i], LIST_PATTERNS);

@@ -6,10 +6,5 @@
 
 /* TEXT is borrowed. */
 int args_add_operand(struct args *a, int kind, const char *text);
-/* CODE with its argument TEXT, borrowed. */
-int args_take_argument(struct args *a, int code, const char *text);
-/* CODE, which has no argument. */
-int args_take_flag(struct args *a, int code);
-
-/* Says what is wrong with the command line: TEXT, and WHAT behind it. The exit status. */
-int args_usage(const struct args *a, const char *text, const char *what);
+/* The option CODE with its argument TEXT, borrowed; NULL: it has none. */
+int args_take(struct args *a, int code, const char *text);

@@ -18,10 +18,8 @@ static int add(struct string_list *dirs, const char *dir, bool is_default)
 
     if (failed && is_default)
         return 0;
-    if (failed) {
-        message_error("%s: cannot use as --cache-dir: %s", dir, strerror(failed));
-        return STATUS_FAILED;
-    }
+    if (failed)
+        return message_error("%s: cannot use as --cache-dir: %s", dir, strerror(failed));
     for (size_t i = 0; i < dirs->count; i++) {
         if (stat(dirs->v[i], &other) == 0 && other.st_dev == st.st_dev && other.st_ino == st.st_ino)
             return 0;

@@ -55,12 +55,11 @@ static int add_member(struct inputs *in, const char *dir, const char *path)
 
 static int add_listed(struct inputs *in, const char *dir, const char *file, bool null)
 {
-    struct string_list listed = {0};
+    _cleanup_(string_list_clear) struct string_list listed = {0};
     int rc = string_list_read(&listed, file, null ? LIST_NUL : LIST_LINES);
 
     for (size_t i = 0; i < listed.count && !rc; i++)
         rc = add_member(in, dir, listed.v[i]);
-    string_list_clear(&listed);
     return rc;
 }
 
@@ -111,12 +110,12 @@ static int check_options(const struct args *a, const struct wp_format *f)
     if (rc)
         return rc;
     if (!is_image && (a->image_base || a->image_ref || a->image_platform))
-        return message_usage("create", "--base, --ref and --platform are for oci, not for %s",
+        return message_usage("--base, --ref and --platform are for oci, not for %s",
                              wp_format_name(f));
     if (a->egg_info && strcmp(wp_format_name(f), "egg") != 0)
-        return message_usage("create", "--egg-info is for egg, not for %s", wp_format_name(f));
+        return message_usage("--egg-info is for egg, not for %s", wp_format_name(f));
     if (strcmp(a->archive, "-") == 0 && isatty(STDOUT_FILENO))
-        return message_usage("create", "an archive is not written to a terminal");
+        return message_usage("an archive is not written to a terminal");
     return 0;
 }
 
@@ -146,21 +145,19 @@ static void print_summary(const struct args *a, const struct wp_create_result *r
 static int pack(const struct wp_context *context, const struct args *a,
                 const struct wp_create_options *o)
 {
-    struct wp_create_result result = {0};
+    _cleanup_(wp_create_result_clear) struct wp_create_result result = {0};
     struct wp_error err = {0};
     int rc;
 
     signals_install();
-    rc = wp_create(context, o, &result, &err);
-    progress_end();
-    if (rc < 0)
-        return message_failure(rc, &err);
+    rc = message_outcome(wp_create(context, o, &result, &err), &err);
+    if (rc)
+        return rc;
     if (result.changed)
         message_raise(STATUS_LOST);
     if (a->json)
         print_json(a, &result);
     print_summary(a, &result);
-    wp_create_result_clear(&result);
     return message_status();
 }
 

@@ -33,21 +33,14 @@ static void print_overloads(const char *what, const struct wp_overload *list, si
     for (size_t i = 0; i < count; i++) {
         const struct wp_overload *o = &list[i];
 
-        printf("    %s ", what);
-        show_name(o->signature ? o->signature : "(a key of another form)");
-        if (o->cpu) {
-            fputs(" for ", stdout);
-            show_name(o->cpu);
-        }
-        putchar('\n');
+        printf("    %s %s%s%s\n", what, show_signature(o), o->cpu ? " for " : "",
+               show_name(o->cpu ? o->cpu : ""));
     }
 }
 
 static void print_difference(const struct wp_difference *d)
 {
-    printf("%-8s", wp_change_name(d->change));
-    show_name(d->path);
-    putchar('\n');
+    printf("%-8s%s\n", wp_change_name(d->change), show_name(d->path));
     if (d->change == WP_CHANGE_CONTENT) {
         print_overloads("gained", d->gained, d->gained_count);
         print_overloads("lost", d->lost, d->lost_count);
@@ -104,7 +97,7 @@ static void print_summary(const struct wp_diff_result *r)
 static int diff(const struct wp_context *context, const struct args *a,
                 const struct wp_diff_options *o, struct wp_diff_side side[2])
 {
-    struct wp_diff_result result = {0};
+    _cleanup_(wp_diff_result_clear) struct wp_diff_result result = {0};
     struct wp_error err = {0};
     int r = open_side(context, &side[0], &err);
 
@@ -112,9 +105,9 @@ static int diff(const struct wp_context *context, const struct args *a,
         r = open_side(context, &side[1], &err);
     if (r == 0)
         r = wp_diff(context, &side[0], &side[1], o, &result, &err);
-    progress_end();
-    if (r < 0)
-        return message_failure(r, &err);
+    r = message_outcome(r, &err);
+    if (r)
+        return r;
     if (a->json)
         print_json(&side[0], &side[1], &result);
     for (size_t i = 0; i < result.count && !a->json; i++)
@@ -123,7 +116,6 @@ static int diff(const struct wp_context *context, const struct args *a,
     print_summary(&result);
     if (result.count)
         message_raise(STATUS_LOST);
-    wp_diff_result_clear(&result);
     return message_status();
 }
 

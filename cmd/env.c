@@ -53,7 +53,7 @@ static int find_format(const struct args *a)
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
         if (strcmp(formats[i].name, name) == 0)
             return (int)i;
-    message_usage("env", "--format: '%s' is none of sh, docker, json, spark", name);
+    message_usage("--format: '%s' is none of sh, docker, json, spark", name);
     return -1;
 }
 
@@ -67,7 +67,7 @@ static int probe(const struct wp_context *context, const struct args *a)
     int rc = wp_probe_here(context, a->python, &here, &err);
 
     if (rc < 0)
-        return message_failure(rc, &err);
+        return message_outcome(rc, &err);
     text = wp_probe_text(&here);
     if (text)
         puts(text);
@@ -101,31 +101,27 @@ static void print_check(const struct wp_env_check *c)
 {
     bool told[WP_STATUS_COUNT] = {false};
 
-    show_name(c->probe);
-    printf(": %zu of %zu cache indexes would load, %zu could run\n", c->load, c->total, c->run);
+    printf("%s: %zu of %zu cache indexes would load, %zu could run\n", show_name(c->probe), c->load,
+           c->total, c->run);
     for (size_t i = 0; i < c->verify.count; i++) {
         const struct wp_index_status *s = &c->verify.indexes[i];
 
         if (wp_status_loads(s->status) || told[s->status])
             continue;
         told[s->status] = true;
-        printf("  %zu %s, such as ", c->verify.by_status[s->status], wp_status_name(s->status));
-        show_name(s->index);
-        fputs(": ", stdout);
-        fputs(s->reason, stdout);
-        putchar('\n');
+        printf("  %zu %s, such as %s: %s\n", c->verify.by_status[s->status],
+               wp_status_name(s->status), show_name(s->index), s->reason);
     }
-    if (!c->verify.note_count)
-        return;
-    printf("  %zu %s, such as ", c->verify.note_count, wp_note_name(c->verify.notes[0].kind));
-    show_name(c->verify.notes[0].path);
-    printf(": %s\n", c->verify.notes[0].text);
+    if (c->verify.note_count)
+        printf("  %zu %s, such as %s: %s\n", c->verify.note_count,
+               wp_note_name(c->verify.notes[0].kind), show_name(c->verify.notes[0].path),
+               c->verify.notes[0].text);
 }
 
 static int check(const struct args *a, const struct wp_env *env)
 {
     if (wp_env_probes(env) == 0)
-        return message_usage("env", "--check needs a PROBE.json: see --probe");
+        return message_usage("--check needs a PROBE.json: see --probe");
     if (a->json) {
         document_begin();
         document_array("checks");
@@ -136,7 +132,7 @@ static int check(const struct args *a, const struct wp_env *env)
         int rc = wp_env_check(env, i, &c, &err);
 
         if (rc < 0)
-            return message_failure(rc, &err);
+            return message_outcome(rc, &err);
         if (a->json)
             document_item(check_object(&c));
         else
@@ -189,7 +185,7 @@ static int print_settings(const struct args *a, const struct wp_env *env, int fo
     int rc = a->common ? wp_env_common(env, &cpu, &err) : wp_env_settings(env, &cpu, &err);
 
     if (rc < 0)
-        return message_failure(rc, &err);
+        return message_outcome(rc, &err);
     if (!cpu.name)
         message_summary("no settings are needed where these caches were retargeted for");
     if (cpu.name || strcmp(formats[format].name, "json") == 0)
@@ -212,12 +208,9 @@ int env_run(const struct wp_context *context, const struct args *a)
     rc = wp_env_new(context, &env, &err);
     if (rc == 0)
         rc = gather(context, a, env, &err);
-    progress_end();
-    if (rc < 0) {
-        rc = message_failure(rc, &err);
-    } else {
+    rc = message_outcome(rc, &err);
+    if (!rc)
         rc = a->check ? check(a, env) : print_settings(a, env, format);
-    }
     wp_env_free(env);
     return rc;
 }

@@ -1,10 +1,8 @@
 /* warmpack explain: runs a command, and says what Numba compiled in it although its cache exists or
  * could, and why. */
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -89,17 +87,11 @@ static void print_json(const struct explain_report *r, int status)
     document_end();
 }
 
-static int failed(const char *path)
-{
-    message_error("%s: %s", path, strerror(errno));
-    return STATUS_FAILED;
-}
-
 /* One line a process, each in one write, so that those of a fleet do not mix. */
 static int append_lines(const struct explain_report *r, const char *file)
 {
     int fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
-    int status = fd < 0 ? failed(file) : 0;
+    int status = fd < 0 ? message_errno(file) : 0;
 
     for (size_t i = 0; i < r->process_count && !status; i++) {
         json_t *o = process_object(&r->processes[i]);
@@ -114,11 +106,11 @@ static int append_lines(const struct explain_report *r, const char *file)
             line = NULL;
             status = message_no_memory();
         } else if (write(fd, line, (size_t)n) != n) {
-            status = failed(file);
+            status = message_errno(file);
         }
     }
     if (fd >= 0 && close(fd) < 0 && !status)
-        status = failed(file);
+        status = message_errno(file);
     return status;
 }
 

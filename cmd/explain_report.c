@@ -82,10 +82,8 @@ static int read_file(struct explain_report *r, const char *path)
     struct explain_process *p;
     size_t room = 0;
 
-    if (!f) {
-        message_error("%s: %s", path, strerror(errno));
-        return STATUS_FAILED;
-    }
+    if (!f)
+        return message_errno(path);
     if (grow((void **)&r->processes, r->process_count, sizeof *p))
         return STATUS_FAILED;
     p = &r->processes[r->process_count++];
@@ -118,8 +116,8 @@ static bool has_suffix(const char *name, const char *suffix)
 
 static int lost(void)
 {
-    message_error("a process of the command could not write what it saw: is there room in TMPDIR?");
-    return STATUS_FAILED;
+    return message_error(
+        "a process of the command could not write what it saw: is there room in TMPDIR?");
 }
 
 int explain_report_read(struct explain_report *out, const char *dir)
@@ -129,10 +127,8 @@ int explain_report_read(struct explain_report *out, const char *dir)
     int status = 0;
 
     *out = (struct explain_report){0};
-    if (!d) {
-        message_error("%s: %s", dir, strerror(errno));
-        return STATUS_FAILED;
-    }
+    if (!d)
+        return message_errno(dir);
     while (!status && (errno = 0, item = readdir(d))) {
         _cleanup_free_ char *path = text_join(dir, item->d_name);
 
@@ -143,10 +139,8 @@ int explain_report_read(struct explain_report *out, const char *dir)
         else if (item->d_name[0] != '.')
             status = read_file(out, path);
     }
-    if (!status && errno) {
-        message_error("%s: %s", dir, strerror(errno));
-        status = STATUS_FAILED;
-    }
+    if (!status && errno)
+        status = message_errno(dir);
     closedir(d);
     if (out->compiled_count)
         qsort(out->compiled, out->compiled_count, sizeof *out->compiled, by_seconds);

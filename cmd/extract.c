@@ -64,16 +64,15 @@ static void print_summary(const struct wp_extract_result *r)
  * library has said how many there are. */
 static void print_invalid(const struct args *a, const struct wp_extract_result *r)
 {
-    if (!r->has_manifest && !a->verbose)
-        return;
-    show_invalid(&r->verify, r->lost != 0);
+    if (r->has_manifest || a->verbose)
+        show_invalid(&r->verify, r->lost != 0);
 }
 
 static int print_needs(const struct wp_context *context, const struct args *a,
                        const struct wp_extract_options *o)
 {
     struct wp_archive *archive = NULL;
-    struct wp_needs needs = {0};
+    _cleanup_(wp_needs_clear) struct wp_needs needs = {0};
     struct wp_error err = {0};
     int rc = wp_archive_open(context, a->archive, &archive, &err);
 
@@ -81,7 +80,7 @@ static int print_needs(const struct wp_context *context, const struct args *a,
         rc = wp_extract_needs(archive, o, &needs, &err);
     wp_archive_close(archive);
     if (rc < 0)
-        return message_failure(rc, &err);
+        return message_outcome(rc, &err);
     document_begin();
     document_member("known", json_boolean(needs.is_known));
     document_array("ranges");
@@ -90,7 +89,6 @@ static int print_needs(const struct wp_context *context, const struct args *a,
                                 (json_int_t)needs.ranges[i].end));
     document_array_end();
     document_end();
-    wp_needs_clear(&needs);
     return message_status();
 }
 
@@ -98,7 +96,7 @@ static int unpack(const struct wp_context *context, const struct args *a,
                   const struct wp_extract_options *o)
 {
     struct wp_context confined = *context;
-    struct wp_extract_result result = {0};
+    _cleanup_(wp_extract_result_clear) struct wp_extract_result result = {0};
     struct wp_archive *archive = NULL;
     struct wp_error err = {0};
     int rc;
@@ -107,13 +105,10 @@ static int unpack(const struct wp_context *context, const struct args *a,
     signals_install();
     rc = wp_archive_open(&confined, a->archive, &archive, &err);
     if (rc < 0)
-        return message_failure(rc, &err);
+        return message_outcome(rc, &err);
     rc = wp_extract(archive, o, &result, &err);
     wp_archive_close(archive);
-    progress_end();
-    if (rc < 0) {
-        message_failure(rc, &err);
-    } else if (!a->to_stdout) {
+    if (!message_outcome(rc, &err) && !a->to_stdout) {
         if (result.lost)
             message_raise(STATUS_LOST);
         if (a->json)
@@ -121,7 +116,6 @@ static int unpack(const struct wp_context *context, const struct args *a,
         print_invalid(a, &result);
         print_summary(&result);
     }
-    wp_extract_result_clear(&result);
     return message_status();
 }
 

@@ -18,8 +18,7 @@ static int unknown_suffix(const struct args *a, const char *archive)
         if (wp_format_writes(f))
             snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", wp_format_name(f));
     }
-    return message_usage(options_verb_name(a->verb),
-                         options_taken('H', a->verb)
+    return message_usage(options_taken('H', a->verb)
                              ? "%s: the suffix names no format; give --format with one of %s"
                              : "%s: the suffix names no format; it must be one of %s",
                          archive, list);
@@ -37,11 +36,10 @@ int format_choose(const struct args *a, const char *archive, const struct wp_for
     const char *compressed = compressed_name(a->compression);
 
     if (a->format && !named)
-        return message_usage(options_verb_name(a->verb), "--format: '%s' is not known", a->format);
+        return message_usage("--format: '%s' is not known", a->format);
     *out = compressed ? wp_format_by_name(compressed) : named;
     if (compressed && named && named != *out && named != wp_format_by_name("tar"))
-        return message_usage(options_verb_name(a->verb),
-                             "--format %s and -z or --zstd exclude one another", a->format);
+        return message_usage("--format %s and -z or --zstd exclude one another", a->format);
     if (!*out)
         *out = wp_format_by_suffix(archive);
     /* tar without any hint writes a plain tar; so does it for a format that is one by name. */
@@ -50,24 +48,21 @@ int format_choose(const struct args *a, const char *archive, const struct wp_for
     if (!*out)
         return unknown_suffix(a, archive);
     if (!wp_format_writes(*out))
-        return message_usage(options_verb_name(a->verb), "%s: %s is read, not written", archive,
-                             wp_format_name(*out));
+        return message_usage("%s: %s is read, not written", archive, wp_format_name(*out));
     return 0;
 }
 
 int format_check_options(const struct args *a, const struct wp_format *f)
 {
-    const char *verb = options_verb_name(a->verb);
     int min = 0, max = 0;
 
     wp_format_levels(f, &min, &max);
     if (a->level_set && min == 0 && max == 0)
-        return message_usage(verb, "--level: %s is not compressed", wp_format_name(f));
+        return message_usage("--level: %s is not compressed", wp_format_name(f));
     if (a->level_set && (a->level < min || a->level > max))
-        return message_usage(verb, "--level: %s has the levels %d to %d", wp_format_name(f), min,
-                             max);
+        return message_usage("--level: %s has the levels %d to %d", wp_format_name(f), min, max);
     if (a->gzip_members_set && strcmp(wp_format_name(f), "tgz") != 0 &&
         strcmp(wp_format_name(f), "oci") != 0)
-        return message_usage(verb, "--gzip-members is for tgz, not for %s", wp_format_name(f));
+        return message_usage("--gzip-members is for tgz, not for %s", wp_format_name(f));
     return 0;
 }

@@ -17,12 +17,7 @@
 /* "  numba     0.56.4" */
 static void print_member(const char *name, const char *value)
 {
-    printf("  %-9s ", name);
-    if (value)
-        show_name(value);
-    else
-        putchar('-');
-    putchar('\n');
+    printf("  %-9s %s\n", name, value ? show_name(value) : "-");
 }
 
 /* "2026-11-22 09:23:16.456441401": the date of a stamp, in UTC, as is the number before it. */
@@ -71,25 +66,16 @@ static void print_cpu(const struct wp_overload *o, bool whole)
     _cleanup_free_ char *beside = NULL;
     bool known = false;
 
-    fputs("    cpu     ", stdout);
-    show_name(o->triple);
-    putchar(' ');
-    show_name(o->cpu);
-    putchar('\n');
+    printf("    cpu     %s %s\n", show_name(o->triple), show_name(o->cpu));
     if (whole) {
-        fputs("    feature ", stdout);
-        show_name(*o->features ? o->features : "(none)");
-        putchar('\n');
+        printf("    feature %s\n", *o->features ? show_name(o->features) : "(none)");
         return;
     }
     beside = wp_features_beside(o->cpu, o->features, &known);
     if (!beside)
         message_no_memory();
-    if (!beside || !*beside)
-        return;
-    printf("    %s ", known ? "besides" : "feature");
-    show_name(beside);
-    putchar('\n');
+    if (beside && *beside)
+        printf("    %s %s\n", known ? "besides" : "feature", show_name(beside));
 }
 
 static void print_digest(const char *text, bool whole)
@@ -97,27 +83,22 @@ static void print_digest(const char *text, bool whole)
     if (!text)
         putchar('-');
     else if (whole || strlen(text) <= 12)
-        show_name(text);
+        fputs(show_name(text), stdout);
     else
         printf("%.12s", text);
 }
 
 static void print_part(const char *what, const char *text)
 {
-    if (!text)
-        return;
-    printf("    %s", what);
-    show_name(text);
-    putchar('\n');
+    if (text)
+        printf("    %s%s\n", what, show_name(text));
 }
 
 static void print_overload(const struct wp_overload *o, bool whole)
 {
     char size[SHOW_SIZE];
 
-    fputs("  overload  ", stdout);
-    show_name(o->signature ? o->signature : "(a key of another form)");
-    putchar('\n');
+    printf("  overload  %s\n", show_signature(o));
     if (o->cpu)
         print_cpu(o, whole);
     print_part("for     ", o->target);
@@ -130,11 +111,9 @@ static void print_overload(const struct wp_overload *o, bool whole)
     fputs(o->closure ? ", closure " : ", no closure", stdout);
     if (o->closure)
         print_digest(o->cells, whole);
-    fputs("\n    data    ", stdout);
-    show_name(o->data);
     if (o->has_size)
         show_size(size, o->size);
-    printf(", %s\n", o->has_size ? size : "gone");
+    printf("\n    data    %s, %s\n", show_name(o->data), o->has_size ? size : "gone");
 }
 
 /* Of several CPUs: what there is for which, and one by one only where WHOLE. */
@@ -143,8 +122,7 @@ static void print_index(const struct wp_index_status *s, bool whole)
     struct matrix matrix;
     int by_cpu;
 
-    show_name(s->index);
-    putchar('\n');
+    puts(show_name(s->index));
     if (s->status != WP_VALID) {
         print_member(wp_status_name(s->status), s->reason);
         return;
@@ -195,9 +173,8 @@ static void print_report(const struct args *a, const struct wp_verify_report *r)
         print_index(&r->indexes[i], a->verbose);
     }
     for (size_t i = 0; i < r->note_count && !a->json; i++) {
-        printf("%s%s  ", i ? "" : "\n", wp_note_name(r->notes[i].kind));
-        show_name(r->notes[i].path);
-        printf("  %s\n", r->notes[i].text);
+        printf("%s%s  %s  %s\n", i ? "" : "\n", wp_note_name(r->notes[i].kind),
+               show_name(r->notes[i].path), r->notes[i].text);
     }
     show_flush();
     count_status(corrupt, r, WP_CORRUPT);
@@ -225,20 +202,18 @@ static int look(const struct wp_context *context, const struct args *a,
 
 int inspect_run(const struct wp_context *context, const struct args *a)
 {
-    struct wp_verify_report report = {0};
+    _cleanup_(wp_verify_report_clear) struct wp_verify_report report = {0};
     struct wp_error err = {0};
     int rc = operands_check_terminal(a);
 
     if (rc)
         return rc;
     signals_install();
-    rc = look(context, a, &report, &err);
-    progress_end();
-    if (rc < 0)
-        return message_failure(rc, &err);
+    rc = message_outcome(look(context, a, &report, &err), &err);
+    if (rc)
+        return rc;
     print_report(a, &report);
     if (report.by_status[WP_CORRUPT] + report.by_status[WP_UNREADABLE])
         message_raise(STATUS_LOST);
-    wp_verify_report_clear(&report);
     return message_status();
 }

@@ -127,6 +127,13 @@ void document_set_name(json_t *object, const char *key, const char *value)
         message_no_memory();
 }
 
+void document_set_cpu(json_t *object, const char *triple, const char *cpu, const char *features)
+{
+    document_set_name(object, "triple", triple);
+    document_set_name(object, "cpu", cpu);
+    document_set_name(object, "features", features);
+}
+
 json_t *document_count(uint64_t n)
 {
     /* Larger ones come from hostile input only. */
@@ -177,9 +184,7 @@ static json_t *overload_object(const struct wp_overload *o)
     json_t *object = json_object(), *code = json_array();
 
     document_set_name(object, "signature", o->signature);
-    document_set_name(object, "triple", o->triple);
-    document_set_name(object, "cpu", o->cpu);
-    document_set_name(object, "features", o->features);
+    document_set_cpu(object, o->triple, o->cpu, o->features);
     set_where_given(object, "target", o->target);
     set_where_given(object, "version", o->version);
     set_where_given(object, "launch", o->launch);
@@ -255,9 +260,7 @@ static json_t *retarget_build(const struct wp_retarget_build *b)
 {
     json_t *o = json_object();
 
-    document_set_name(o, "triple", b->triple);
-    document_set_name(o, "cpu", b->cpu);
-    document_set_name(o, "features", b->features);
+    document_set_cpu(o, b->triple, b->cpu, b->features);
     json_object_set_new(o, "overloads", document_count(b->overloads));
     json_object_set_new(o, "native", json_boolean(b->is_native));
     json_object_set_new(o, "chosen", json_boolean(b->is_chosen));
@@ -269,9 +272,7 @@ json_t *document_retarget(const struct wp_retarget_result *r)
 {
     json_t *o = json_object(), *builds = json_array();
 
-    document_set_name(o, "triple", r->triple);
-    document_set_name(o, "cpu", r->cpu);
-    document_set_name(o, "features", r->features);
+    document_set_cpu(o, r->triple, r->cpu, r->features);
     json_object_set_new(o, "indexes", document_count(r->indexes));
     json_object_set_new(o, "changed", document_count(r->changed));
     json_object_set_new(o, "overloads", document_count(r->overloads));
@@ -288,9 +289,7 @@ static json_t *loaded_build(const struct wp_loaded_build *b)
 {
     json_t *o = json_object(), *needs = b->needs ? json_array() : json_null();
 
-    document_set_name(o, "triple", b->triple);
-    document_set_name(o, "cpu", b->cpu);
-    document_set_name(o, "features", b->features);
+    document_set_cpu(o, b->triple, b->cpu, b->features);
     for (const char *at = b->needs; at && *at;) {
         size_t n = strcspn(at, ",");
 

@@ -17,6 +17,8 @@ void document_end(void);
 
 /* Sets KEY to the bytes VALUE: null where NULL, KEY_base64 where they are not UTF-8. */
 void document_set_name(json_t *object, const char *key, const char *value);
+/* "triple", "cpu" and "features" */
+void document_set_cpu(json_t *object, const char *triple, const char *cpu, const char *features);
 
 /* A number of bytes or files. */
 json_t *document_count(uint64_t n);

@@ -82,13 +82,10 @@ static void print_line(const struct wp_list_entry *e, const struct args *a)
         print_owner_and_size(e, a->numeric_owner);
         print_mtime(e);
     }
-    show_name(n ? e->path : ".");
-    if (e->type == 'd' && (n == 0 || e->path[n - 1] != '/'))
-        putchar('/');
-    if (a->verbose && e->target) {
-        fputs(e->type == 'h' ? " link to " : " -> ", stdout);
-        show_name(e->target);
-    }
+    printf("%s%s", n ? show_name(e->path) : ".",
+           e->type == 'd' && (n == 0 || e->path[n - 1] != '/') ? "/" : "");
+    if (a->verbose && e->target)
+        printf("%s%s", e->type == 'h' ? " link to " : " -> ", show_name(e->target));
     putchar('\n');
 }
 
@@ -153,13 +150,13 @@ static int list(const struct args *a, struct wp_archive *archive, const char *co
         document_array("entries");
     }
     rc = wp_list(archive, patterns, each, (void *)a, &err);
-    progress_end();
     if (ferror(stdout))
         return STATUS_FAILED;
-    if (rc < 0) {
+    if (rc < 0)
         show_flush();
-        return message_failure(rc, &err);
-    }
+    rc = message_outcome(rc, &err);
+    if (rc)
+        return rc;
     if (a->json) {
         document_array_end();
         document_end();
@@ -176,10 +173,9 @@ int list_run(const struct wp_context *context, const struct args *a)
 
     if (rc)
         return rc;
-    rc = wp_archive_open(context, a->archive, &archive, &err);
-    if (rc < 0)
-        return message_failure(rc, &err);
-    rc = list(a, archive, string_list_values(&given.patterns));
+    rc = message_outcome(wp_archive_open(context, a->archive, &archive, &err), &err);
+    if (!rc)
+        rc = list(a, archive, string_list_values(&given.patterns));
     wp_archive_close(archive);
     return rc;
 }

@@ -53,7 +53,7 @@ static int dispatch(const struct args *a)
     progress_set(a->progress, a->quiet);
     context.progress = progress_shown() ? progress_update : NULL;
     rc = run[a->verb](&context, a);
-    progress_end();
+    message_transient(NULL);
     return rc;
 }
 

@@ -99,16 +99,9 @@ static void print_cpu(const struct wp_overload *o, size_t number, bool whole)
     _cleanup_free_ char *beside = NULL;
     bool known = false;
 
-    printf("  cpu %-5zu ", number);
-    show_name(o->triple);
-    putchar(' ');
-    show_name(o->cpu);
     beside = whole ? strdup(o->features) : wp_features_beside(o->cpu, o->features, &known);
-    if (beside && *beside) {
-        putchar(' ');
-        show_name(beside);
-    }
-    putchar('\n');
+    printf("  cpu %-5zu %s %s%s%s\n", number, show_name(o->triple), show_name(o->cpu),
+           beside && *beside ? " " : "", show_name(beside ? beside : ""));
 }
 
 static void print_cells(const struct matrix *m, size_t row)
@@ -133,9 +126,7 @@ void matrix_print(const struct matrix *m, bool whole)
         printf(" %11zu", i + 1);
     putchar('\n');
     for (size_t i = 0; i < m->row_count; i++) {
-        const char *text = m->rows[i]->signature;
-        _cleanup_free_ char *shown = wp_escape(text ? text : "(a key of another form)");
-        const char *label = shown ? shown : "";
+        const char *label = show_signature(m->rows[i]);
 
         if (strlen(label) > LONGEST_ROW) {
             printf("  %s\n", label);
@@ -147,16 +138,6 @@ void matrix_print(const struct matrix *m, bool whole)
 }
 
 /* ---- As JSON ----------------------------------------------------------------------------- */
-
-static json_t *cpu_object(const struct wp_overload *o)
-{
-    json_t *cpu = json_object();
-
-    document_set_name(cpu, "triple", o->triple);
-    document_set_name(cpu, "cpu", o->cpu);
-    document_set_name(cpu, "features", o->features);
-    return cpu;
-}
 
 /* For each CPU the data file, null where there is none. */
 static json_t *row_object(const struct matrix *m, size_t row)
@@ -179,8 +160,12 @@ json_t *matrix_object(const struct matrix *m)
 {
     json_t *object = json_object(), *cpus = json_array(), *rows = json_array();
 
-    for (size_t i = 0; i < m->cpu_count; i++)
-        json_array_append_new(cpus, cpu_object(m->cpus[i]));
+    for (size_t i = 0; i < m->cpu_count; i++) {
+        json_t *cpu = json_object();
+
+        document_set_cpu(cpu, m->cpus[i]->triple, m->cpus[i]->cpu, m->cpus[i]->features);
+        json_array_append_new(cpus, cpu);
+    }
     for (size_t i = 0; i < m->row_count; i++)
         json_array_append_new(rows, row_object(m, i));
     json_object_set_new(object, "cpus", cpus);

@@ -1,6 +1,5 @@
 /* warmpack merge: makes one archive of those that were warmed for different CPUs. */
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,16 +44,14 @@ static int open_inputs(const struct wp_context *context, struct inputs *in)
         const char *path = in->paths.v[i];
         struct wp_error err = {0};
         struct stat st;
-        int rc;
 
         if (strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
             !wp_archive_is_directory(path)) {
             in->v[i].tree = path;
             continue;
         }
-        rc = wp_archive_open(context, path, &in->v[i].archive, &err);
-        if (rc < 0)
-            return message_failure(rc, &err);
+        if (message_outcome(wp_archive_open(context, path, &in->v[i].archive, &err), &err))
+            return message_status();
     }
     return 0;
 }
@@ -64,9 +61,7 @@ static json_t *build_of(const struct inputs *in, const struct wp_merge_build *b)
     json_t *build = json_object();
 
     document_set_name(build, "input", in->paths.v[b->input]);
-    document_set_name(build, "triple", b->triple);
-    document_set_name(build, "cpu", b->cpu);
-    document_set_name(build, "features", b->features);
+    document_set_cpu(build, b->triple, b->cpu, b->features);
     json_object_set_new(build, "overloads", document_count(b->overloads));
     return build;
 }
@@ -106,17 +101,15 @@ static void print_summary(const struct args *a, const struct wp_merge_result *r)
 static int merge(const struct wp_context *context, const struct args *a, const struct inputs *in,
                  const struct wp_merge_options *o)
 {
-    struct wp_merge_result result = {0};
+    _cleanup_(wp_merge_result_clear) struct wp_merge_result result = {0};
     struct wp_error err = {0};
-    int rc = wp_merge(context, o, &result, &err);
+    int rc = message_outcome(wp_merge(context, o, &result, &err), &err);
 
-    progress_end();
-    if (rc < 0)
-        return message_failure(rc, &err);
+    if (rc)
+        return rc;
     if (a->json)
         print_json(a, in, &result);
     print_summary(a, &result);
-    wp_merge_result_clear(&result);
     return message_status();
 }
 
@@ -132,7 +125,7 @@ static int prepare(const struct args *a, struct inputs *in, struct wp_merge_opti
         rc = cache_dirs_add(&in->cache_dirs, a);
     for (size_t i = 0; i < a->operand_count && !rc; i++) {
         if (strcmp(a->operands[i].text, "-") == 0 && isatty(STDIN_FILENO))
-            rc = message_usage("merge", "an archive is not read from a terminal");
+            rc = message_usage("an archive is not read from a terminal");
         else if (string_list_add(&in->paths, a->operands[i].text))
             rc = message_no_memory();
     }

@@ -12,6 +12,7 @@
 #include "text.h"
 
 static bool quiet, verbose;
+static const char *verb; /* whose help is hinted at; NULL: the program's */
 static int status = STATUS_DONE;
 static size_t transient; /* columns of the transient line on the screen; 0: there is none */
 
@@ -83,7 +84,7 @@ static void put_formatted(const char *colour, bool prefix, const char *hint, con
     put(colour, prefix, text, hint);
 }
 
-void message_error(const char *fmt, ...)
+int message_error(const char *fmt, ...)
 {
     va_list ap;
 
@@ -91,15 +92,25 @@ void message_error(const char *fmt, ...)
     va_start(ap, fmt);
     put_formatted(RED, true, NULL, fmt, ap);
     va_end(ap);
+    return STATUS_FAILED;
+}
+
+int message_errno(const char *path)
+{
+    return message_error("%s: %s", path, strerror(errno));
 }
 
 int message_no_memory(void)
 {
-    message_error("out of memory");
-    return STATUS_FAILED;
+    return message_error("out of memory");
 }
 
-int message_usage(const char *verb, const char *fmt, ...)
+void message_set_verb(const char *name)
+{
+    verb = name;
+}
+
+int message_usage(const char *fmt, ...)
 {
     char hint[64];
     va_list ap;
@@ -112,19 +123,22 @@ int message_usage(const char *verb, const char *fmt, ...)
     return STATUS_FAILED;
 }
 
-int message_failure(int rc, const struct wp_error *err)
+int message_outcome(int r, const struct wp_error *err)
 {
     int caught = signals_caught();
 
+    message_transient(NULL);
+    if (r >= 0)
+        return 0;
     if (caught == SIGPIPE) { /* nobody reads on, which needs no words */
         message_raise(128 + caught);
-    } else if (rc == -EINTR && caught) {
+    } else if (r == -EINTR && caught) {
         put(RED, true, "interrupted", NULL);
         message_raise(128 + caught);
     } else if (err->message[0]) {
         message_error("%s", err->message);
     } else {
-        message_error("%s", strerror(-rc));
+        message_error("%s", strerror(-r));
     }
     return message_status();
 }

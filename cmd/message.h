@@ -15,18 +15,20 @@ enum {
 /* -q: warnings and summaries are left out. -v: details are shown. */
 void message_set_level(bool quiet, bool verbose);
 
-/* "warmpack: TEXT", always shown; the exit status becomes STATUS_FAILED. */
-void message_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* "warmpack: TEXT", always shown; the exit status becomes STATUS_FAILED, which is returned. */
+int message_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same for want of memory. Returns STATUS_FAILED. */
+/* The same with what errno says of PATH, and for want of memory. */
+int message_errno(const char *path);
 int message_no_memory(void);
 
-/* The same with a hint at the help of VERB (NULL: of the program). Returns STATUS_FAILED. */
-int message_usage(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same with a hint at the help of the verb, or of the program where none is set. */
+int message_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void message_set_verb(const char *verb); /* borrowed; NULL: none */
 
-/* A job returned RC and filled ERR: says why. After a signal it says only that, and the exit
- * status tells the signal's number. Returns the exit status. */
-int message_failure(int rc, const struct wp_error *err);
+/* A job returned R, and its progress is no longer shown. Below 0 it filled ERR: says why; after a
+ * signal only that, and the exit status tells the signal's number. Returns 0 or the exit status. */
+int message_outcome(int r, const struct wp_error *err);
 
 /* "warmpack: TEXT", not with -q. */
 void message_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -12,7 +12,7 @@
 int operands_check_terminal(const struct args *a)
 {
     if (a->archive && strcmp(a->archive, "-") == 0 && isatty(STDIN_FILENO))
-        return message_usage(options_verb_name(a->verb), "an archive is not read from a terminal");
+        return message_usage("an archive is not read from a terminal");
     return 0;
 }
 

@@ -53,7 +53,7 @@ enum verb options_verb(const char *name)
 
 static bool has_letter(const struct option_row *r)
 {
-    return r->code < OPT_ZSTD;
+    return r->code <= OPT_LETTERS;
 }
 
 const char *options_short(void)

@@ -23,7 +23,7 @@ static bool parse_id(const char *text, uint32_t *id)
     return true;
 }
 
-static int parse(const char *verb, const char *text, bool group, struct wp_owner *out, char **name)
+static int parse(const char *text, bool group, struct wp_owner *out, char **name)
 {
     const char *option = group ? "--group" : "--owner";
     const char *colon = strchr(text, ':');
@@ -31,16 +31,15 @@ static int parse(const char *verb, const char *text, bool group, struct wp_owner
     out->set = true;
     if (colon) {
         if (!parse_id(colon + 1, &out->id))
-            return message_usage(verb, "%s: '%s' is not a number", option, colon + 1);
+            return message_usage("%s: '%s' is not a number", option, colon + 1);
         *name = strndup(text, (size_t)(colon - text));
     } else if (isdigit((unsigned char)*text)) {
         if (!parse_id(text, &out->id))
-            return message_usage(verb, "%s: '%s' is not a number", option, text);
+            return message_usage("%s: '%s' is not a number", option, text);
         *name = NULL;
     } else {
         if (wp_account_id(text, group, &out->id) != 1)
-            return message_usage(verb, "%s: '%s' is not known here: write NAME:NUMBER", option,
-                                 text);
+            return message_usage("%s: '%s' is not known here: write NAME:NUMBER", option, text);
         *name = strdup(text);
     }
     /* A bare number gets the name that it has here, as in tar. */
@@ -56,10 +55,9 @@ static int parse(const char *verb, const char *text, bool group, struct wp_owner
 
 int owners_take(struct owners *out, const struct args *a)
 {
-    const char *verb = options_verb_name(a->verb);
-    int rc = a->owner ? parse(verb, a->owner, false, &out->owner, &out->owner_name) : 0;
+    int rc = a->owner ? parse(a->owner, false, &out->owner, &out->owner_name) : 0;
 
-    return !rc && a->group ? parse(verb, a->group, true, &out->group, &out->group_name) : rc;
+    return !rc && a->group ? parse(a->group, true, &out->group, &out->group_name) : rc;
 }
 
 void owners_clear(struct owners *o)

@@ -12,13 +12,9 @@
 /* "* in-tree    /srv/app/pkg/__pycache__": the one that Numba uses is marked. */
 static void print_place(const struct wp_cache_place *p)
 {
-    printf("%c %-9s  ", p->used ? '*' : ' ', wp_layout_name(p->kind));
-    show_name(p->dir);
-    if (p->why_not) {
-        fputs("  (", stdout);
-        show_name(p->why_not);
-        putchar(')');
-    }
+    printf("%c %-9s  %s", p->used ? '*' : ' ', wp_layout_name(p->kind), show_name(p->dir));
+    if (p->why_not)
+        printf("  (%s)", show_name(p->why_not));
     putchar('\n');
 }
 
@@ -37,15 +33,13 @@ static json_t *place_object(const struct wp_cache_place *p)
 static void print_located(const struct wp_located *l)
 {
     if (!l->overlay) {
-        fputs("  locator    (", stdout);
-        show_name(l->manifest && l->reason ? l->reason
-                                           : "in no tree with a manifest that has caches of it");
-        fputs(")\n", stdout);
+        printf("  locator    (%s)\n", l->manifest && l->reason
+                                          ? show_name(l->reason)
+                                          : "in no tree with a manifest that has caches of it");
         return;
     }
-    printf("%c locator    ", l->in_force ? '*' : ' ');
-    show_name(l->overlay);
-    fputs(l->in_force ? "\n" : "  (not in force: see warmpack-locator(7))\n", stdout);
+    printf("%c locator    %s%s\n", l->in_force ? '*' : ' ', show_name(l->overlay),
+           l->in_force ? "" : "  (not in force: see warmpack-locator(7))");
 }
 
 static json_t *located_object(const struct wp_located *l)
@@ -76,11 +70,9 @@ static void print_object(const char *file, const struct wp_cache_place *places, 
 
 static void warn_of_no_place(const char *file)
 {
-    _cleanup_free_ char *name = wp_escape(file);
-
     show_flush();
     message_warning("%s: Numba can write to none of these and will refuse to cache",
-                    name ? name : "?");
+                    show_name(file));
 }
 
 /* LOCATED: NULL where nobody was asked. */
@@ -96,7 +88,7 @@ static void show_file(const struct args *a, const char *file, const struct wp_ve
 
     if (rc < 0) {
         show_flush();
-        message_failure(rc, &err);
+        message_outcome(rc, &err);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -105,10 +97,8 @@ static void show_file(const struct args *a, const char *file, const struct wp_ve
     }
     if (a->json)
         print_object(file, places, count, located);
-    else if (a->operand_count > 1) {
-        show_name(file);
-        fputs(":\n", stdout);
-    }
+    else if (a->operand_count > 1)
+        printf("%s:\n", show_name(file));
     if (located && !a->json)
         print_located(located);
     for (size_t i = 0; i < count && !a->json; i++)
@@ -132,7 +122,7 @@ static int ask(const struct wp_context *context, const struct args *a, struct wp
     if (rc < 0)
         return message_no_memory();
     rc = wp_locate(context, a->python, string_list_values(&files), files.count, located, &err);
-    return rc < 0 ? message_failure(rc, &err) : 0;
+    return message_outcome(rc, &err);
 }
 
 int path_run(const struct wp_context *context, const struct args *a)

@@ -57,8 +57,3 @@ void progress_update(void *user_data, uint64_t done, uint64_t total)
     }
     message_transient(line);
 }
-
-void progress_end(void)
-{
-    message_transient(NULL);
-}

@@ -12,6 +12,3 @@ bool progress_shown(void);
 
 /* For struct wp_context: bytes done of TOTAL (0: unknown). */
 void progress_update(void *user_data, uint64_t done, uint64_t total);
-
-/* The job is done: the line goes. */
-void progress_end(void);

@@ -6,6 +6,7 @@
 #include "show.h"
 #include "signals.h"
 #include "string_list.h"
+#include "text.h"
 #include "verbs.h"
 
 static void print_json(const struct args *a, const struct wp_restore_result *r)
@@ -89,23 +90,21 @@ int restore_run(const struct wp_context *context, const struct args *a)
         .sync = a->sync,
     };
     struct wp_context confined = *context;
-    struct wp_restore_result result = {0};
+    _cleanup_(wp_restore_result_clear) struct wp_restore_result result = {0};
     struct wp_error err = {0};
     int rc;
 
     confined.confine = confine_to;
     args_warn_layout(a);
     signals_install();
-    rc = wp_restore(&confined, &o, &result, &err);
-    progress_end();
-    if (rc < 0)
-        return message_failure(rc, &err);
+    rc = message_outcome(wp_restore(&confined, &o, &result, &err), &err);
+    if (rc)
+        return rc;
     if (result.lost)
         message_raise(STATUS_LOST);
     if (a->json)
         print_json(a, &result);
     show_invalid(&result.verify, result.lost != 0);
     print_summary(a, &result);
-    wp_restore_result_clear(&result);
     return message_status();
 }

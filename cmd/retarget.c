@@ -5,6 +5,7 @@
 #include "show.h"
 #include "signals.h"
 #include "string_list.h"
+#include "text.h"
 #include "verbs.h"
 
 static void print_json(const struct args *a, const struct wp_retarget_result *r)
@@ -41,20 +42,18 @@ int retarget_run(const struct wp_context *context, const struct args *a)
         .runtime_roots = string_list_values(&a->runtime_roots),
         .dry_run = a->dry_run,
     };
-    struct wp_retarget_result result = {0};
+    _cleanup_(wp_retarget_result_clear) struct wp_retarget_result result = {0};
     struct wp_error err = {0};
     int rc;
 
     signals_install();
-    rc = wp_retarget(context, &o, &result, &err);
-    progress_end();
-    if (rc < 0)
-        return message_failure(rc, &err);
+    rc = message_outcome(wp_retarget(context, &o, &result, &err), &err);
+    if (rc)
+        return rc;
     if (result.left || result.elsewhere)
         message_raise(STATUS_LOST);
     if (a->json)
         print_json(a, &result);
     print_summary(a, &result);
-    wp_retarget_result_clear(&result);
     return message_status();
 }

@@ -39,21 +39,19 @@ static void print_summary(const struct wp_seal_options *o, const struct wp_seal_
 static int seal(const struct wp_context *context, const struct args *a,
                 const struct wp_seal_options *o)
 {
-    struct wp_seal_result result = {0};
+    _cleanup_(wp_seal_result_clear) struct wp_seal_result result = {0};
     struct wp_error err = {0};
     int rc;
 
     signals_install();
-    rc = wp_seal(context, o, &result, &err);
-    progress_end();
-    if (rc < 0)
-        return message_failure(rc, &err);
+    rc = message_outcome(wp_seal(context, o, &result, &err), &err);
+    if (rc)
+        return rc;
     if (result.made.changed)
         message_raise(STATUS_LOST);
     if (a->json)
         print_json(o, &result);
     print_summary(o, &result);
-    wp_seal_result_clear(&result);
     return message_status();
 }
 

@@ -40,5 +40,5 @@ int settings_take(const struct wp_context *context, const struct args *a)
     struct wp_error err = {0};
     int r = goes_by_settings(a) ? wp_numba_config(context, set, NULL, &err) : 0;
 
-    return r < 0 ? message_failure(r, &err) : 0;
+    return message_outcome(r, &err);
 }

@@ -33,15 +33,22 @@ const char *show_plural(uint64_t n, const char *singular, const char *plural)
     return n == 1 ? singular : plural;
 }
 
-void show_name(const char *text)
+const char *show_name(const char *text)
 {
-    _cleanup_free_ char *escaped = wp_escape(text);
+    static char *last[4];
+    static size_t next;
+    char **place = &last[next++ % 4];
 
-    if (!escaped) {
+    free(*place);
+    *place = wp_escape(text);
+    if (!*place)
         message_no_memory();
-        return;
-    }
-    fputs(escaped, stdout);
+    return *place ? *place : "";
+}
+
+const char *show_signature(const struct wp_overload *o)
+{
+    return o->signature ? show_name(o->signature) : "(a key of another form)";
 }
 
 void show_begin(struct show_line *line)
@@ -134,14 +141,11 @@ void show_invalid(const struct wp_verify_report *r, bool lost)
 {
     for (size_t i = 0; i < r->count; i++) {
         const struct wp_index_status *s = r->indexes + i;
-        _cleanup_free_ char *name = NULL;
 
-        if (wp_status_loads(s->status))
-            continue;
-        name = wp_escape(s->index);
-        (lost ? message_lost : message_warning)("%s: %s: %s", name ? name : "?",
-                                                wp_status_name(s->status),
-                                                s->reason ? s->reason : "not valid");
+        if (!wp_status_loads(s->status))
+            (lost ? message_lost : message_warning)("%s: %s: %s", show_name(s->index),
+                                                    wp_status_name(s->status),
+                                                    s->reason ? s->reason : "not valid");
     }
 }
 

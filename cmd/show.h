@@ -15,8 +15,11 @@ void show_size(char out[SHOW_SIZE], uint64_t bytes);
 /* "1 cache directory", "2 cache directories": PLURAL where N is not 1. */
 const char *show_plural(uint64_t n, const char *singular, const char *plural);
 
-/* TEXT with control characters escaped, on stdout. */
-void show_name(const char *text);
+/* "(int64, float64)", or a word for a key that has no signature; good as long as a name's text. */
+const char *show_signature(const struct wp_overload *o);
+
+/* TEXT with control characters escaped. What it returns is good for the next three calls. */
+const char *show_name(const char *text);
 
 /* The line of a summary, gathered and then told at once. */
 struct show_line {

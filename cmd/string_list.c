@@ -77,10 +77,8 @@ int string_list_read(struct string_list *n, const char *file, enum string_list_k
     ssize_t size;
     int rc = 0;
 
-    if (!f) {
-        message_error("%s: %s", file, strerror(errno));
-        return STATUS_FAILED;
-    }
+    if (!f)
+        return message_errno(file);
     errno = 0;
     while (!rc && (size = getdelim(&text, &room, '\0', f)) > 0) {
         bool nul = text[size - 1] == '\0';
@@ -91,10 +89,8 @@ int string_list_read(struct string_list *n, const char *file, enum string_list_k
         rc = lines ? add_lines(n, text, kind) : add_name(n, text, kind);
         lines = lines && !nul;
     }
-    if (!rc && ferror(f)) {
-        message_error("%s: %s", file, strerror(errno ? errno : EIO));
-        return STATUS_FAILED;
-    }
+    if (!rc && ferror(f))
+        return message_error("%s: %s", file, strerror(errno ? errno : EIO));
     if (!rc && !feof(f))
         rc = -ENOMEM;
     if (rc)

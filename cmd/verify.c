@@ -9,6 +9,7 @@
 #include "operands.h"
 #include "show.h"
 #include "signals.h"
+#include "text.h"
 #include "verbs.h"
 
 /* "stale  pkg/__pycache__/k.add-3.py311.nbi  reason" */
@@ -16,35 +17,23 @@ static void print_index(const struct wp_index_status *s, bool colour)
 {
     bool highlight = colour && !wp_status_loads(s->status);
 
-    printf("%s%s%s  ", highlight ? "\033[31m" : "", wp_status_name(s->status),
-           highlight ? "\033[0m" : "");
-    show_name(s->index);
-    if (s->reason) {
-        fputs("  ", stdout);
-        fputs(s->reason, stdout);
-    }
-    putchar('\n');
+    printf("%s%s%s  %s%s%s\n", highlight ? "\033[31m" : "", wp_status_name(s->status),
+           highlight ? "\033[0m" : "", show_name(s->index), s->reason ? "  " : "",
+           s->reason ? s->reason : "");
 }
 
 /* "orphan  pkg/__pycache__/k.add-3.py311.2.nbc  reason" */
 static void print_note(const struct wp_note *n)
 {
-    printf("%s  ", wp_note_name(n->kind));
-    if (n->path) {
-        show_name(n->path);
-        fputs("  ", stdout);
-    }
-    fputs(n->text, stdout);
-    putchar('\n');
+    printf("%s  %s%s%s\n", wp_note_name(n->kind), n->path ? show_name(n->path) : "",
+           n->path ? "  " : "", n->text);
 }
 
 /* "loads  python3  3 overloads compiled for x86-64-v2 (retargeted), which need cmov,cx16,..." */
 static void print_build(const char *python, const struct wp_loaded_build *b)
 {
-    fputs("loads  ", stdout);
-    show_name(python);
-    printf("  %zu overload%s compiled for ", b->overloads, b->overloads == 1 ? "" : "s");
-    show_name(b->cpu);
+    printf("loads  %s  %zu %s compiled for %s", show_name(python), b->overloads,
+           show_plural(b->overloads, "overload", "overloads"), show_name(b->cpu));
     if (!b->retargeted)
         fputs(", for which it compiles", stdout);
     else if (b->needs)
@@ -127,7 +116,7 @@ int verify_run(const struct wp_context *context, const struct args *a)
         .keys = a->json,
         .trust = string_list_values(&a->trust),
     };
-    struct wp_verify_report report = {0};
+    _cleanup_(wp_verify_report_clear) struct wp_verify_report report = {0};
     struct wp_fix_result fixed = {0};
     struct wp_error err = {0};
     int rc = operands_check_terminal(a);
@@ -138,15 +127,11 @@ int verify_run(const struct wp_context *context, const struct args *a)
     rc = judge(context, a, &o, &report, &err);
     if (rc == 0 && a->fix)
         rc = wp_verify_fix(context, a->operands[0].text, &o, a->dry_run, &report, &fixed, &err);
-    progress_end();
-    if (rc < 0) {
-        wp_verify_report_clear(&report);
-        return message_failure(rc, &err);
-    }
+    if (message_outcome(rc, &err))
+        return message_status();
     print_report(a, &report, &fixed);
     wp_fix_result_clear(&fixed);
     if (wp_verify_report_loads(&report) < report.count)
         message_raise(STATUS_LOST);
-    wp_verify_report_clear(&report);
     return message_status();
 }

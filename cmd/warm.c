@@ -47,7 +47,7 @@ static int warm_tree(struct warm *w)
     int r = tree ? wp_seal(w->context, &o, &sealed, &err) : -ENOMEM;
 
     if (r < 0)
-        return message_failure(r, &err);
+        return message_outcome(r, &err);
     w->made = sealed.made;
     sealed.made = (struct wp_create_result){0};
     wp_seal_result_clear(&sealed);
@@ -82,7 +82,7 @@ static void warm_clear(struct warm *w)
 
 int warm_run(const struct wp_context *context, const struct args *a)
 {
-    struct warm w = {.context = context, .a = a};
+    _cleanup_(warm_clear) struct warm w = {.context = context, .a = a};
     int status;
 
     signals_install();
@@ -91,7 +91,5 @@ int warm_run(const struct wp_context *context, const struct args *a)
         status = warm_build(&w, &w.builds[i]);
     if (!status)
         status = a->archive ? warm_archive(&w) : warm_tree(&w);
-    progress_end();
-    warm_clear(&w);
     return status;
 }

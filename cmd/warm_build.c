@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -33,22 +32,19 @@ int warm_run_command(const struct warm *w, const struct watched *watched, const 
     if (signals_caught()) {
         struct wp_error err = {0};
 
-        return message_failure(-EINTR, &err);
+        return message_outcome(-EINTR, &err);
     }
-    if (child_status) {
-        message_error("%s: it ended with status %d, %s", w->command_text, child_status, where);
-        return STATUS_FAILED;
-    }
+    if (child_status)
+        return message_error("%s: it ended with status %d, %s", w->command_text, child_status,
+                             where);
     if (!out->process_count) {
-        message_error("%s: no Python process of it that obeys PYTHONPATH imported Numba, %s: "
-                      "nothing is warmed",
-                      w->command_text, where);
-        return STATUS_FAILED;
+        return message_error(
+            "%s: no Python process of it that obeys PYTHONPATH imported Numba, %s: "
+            "nothing is warmed",
+            w->command_text, where);
     }
-    if (out->disabled) {
-        message_error("%s: NUMBA_DISABLE_JIT is set: nothing is warmed", w->command_text);
-        return STATUS_FAILED;
-    }
+    if (out->disabled)
+        return message_error("%s: NUMBA_DISABLE_JIT is set: nothing is warmed", w->command_text);
     return 0;
 }
 
@@ -110,10 +106,8 @@ int warm_build(const struct warm *w, struct build *b)
         b->caches = NULL;
         return message_no_memory();
     }
-    if (b->caches && mkdir(b->caches, 0700) < 0) {
-        message_error("%s: %s", b->caches, strerror(errno));
-        return STATUS_FAILED;
-    }
+    if (b->caches && mkdir(b->caches, 0700) < 0)
+        return message_errno(b->caches);
     status = run_in_place(w, b, &b->seconds, &b->first);
     if (!status)
         status = run_in_place(w, b, NULL, &b->second);

@@ -2,7 +2,6 @@
 
 #include "warm_cpus.h"
 
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,7 +33,7 @@ static int read_probes(struct wp_cpu *out, const struct wp_context *context, cha
     if (r == 0)
         r = wp_env_common(env, out, &err);
     wp_env_free(env);
-    return r < 0 ? message_failure(r, &err) : 0;
+    return message_outcome(r, &err);
 }
 
 static bool is_level(const char *name)
@@ -53,14 +52,12 @@ static int refuse_what_cannot_run(const struct warm_cpu *c)
     struct wp_error err = {0};
     int r = wp_cpu_lacks(&c->cpu, &lacks, &err);
 
-    if (r < 0) {
-        message_error("--cpu %s: %s", c->given, err.message);
-        return STATUS_FAILED;
-    }
+    if (r < 0)
+        return message_error("--cpu %s: %s", c->given, err.message);
     if (!lacks)
         return 0;
-    message_error("--cpu %s: this machine cannot run its code: it lacks %s", c->given, lacks);
-    return STATUS_FAILED;
+    return message_error("--cpu %s: this machine cannot run its code: it lacks %s", c->given,
+                         lacks);
 }
 
 static int add(struct warm_cpus *out, const struct wp_context *context, const char *name)
@@ -112,7 +109,7 @@ int warm_cpus_read(struct warm_cpus *out, const struct wp_context *context,
     for (size_t i = 0; i < out->count && !status; i++)
         for (size_t k = 0; k < i && !status; k++)
             if (strcmp(out->v[i].given, out->v[k].given) == 0)
-                status = message_usage("warm", "--cpu: %s is named twice", out->v[i].given);
+                status = message_usage("--cpu: %s is named twice", out->v[i].given);
     return status;
 }
 

@@ -30,7 +30,7 @@ static int pack(const struct warm *w, const struct build *b, const char *archive
     struct wp_error err = {0};
     int r = wp_create(w->context, &o, made, &err);
 
-    return r < 0 ? message_failure(r, &err) : 0;
+    return message_outcome(r, &err);
 }
 
 static int merge(const struct warm *w, const char *archive, const struct wp_format *format,
@@ -45,7 +45,7 @@ static int merge(const struct warm *w, const char *archive, const struct wp_form
                                  .level = w->a->level,
                                  .level_set = w->a->level_set && format == w->format,
                                  .sign = w->a->sign};
-    struct wp_merge_result result = {0};
+    _cleanup_(wp_merge_result_clear) struct wp_merge_result result = {0};
     struct wp_error err = {0};
     int r = inputs ? 0 : -ENOMEM;
 
@@ -57,10 +57,9 @@ static int merge(const struct warm *w, const char *archive, const struct wp_form
         wp_archive_close(inputs[i].archive);
     free(inputs);
     if (r < 0)
-        return message_failure(r, &err);
+        return message_outcome(r, &err);
     *made = result.made;
     result.made = (struct wp_create_result){0};
-    wp_merge_result_clear(&result);
     return 0;
 }
 

@@ -46,16 +46,13 @@ static int find_dir(struct warm *w, const char *given)
     struct stat st;
 
     w->cwd = getcwd(NULL, 0);
-    if (!w->cwd) {
-        message_error("the working directory cannot be found: %s", strerror(errno));
-        return STATUS_FAILED;
-    }
+    if (!w->cwd)
+        return message_error("the working directory cannot be found: %s", strerror(errno));
     /* As it was given, too: Numba names caches by the path that Python knows. */
     w->real = realpath(given ? given : ".", NULL);
-    if (!w->real || stat(w->real, &st) < 0 || !S_ISDIR(st.st_mode)) {
-        message_error("%s: %s", given ? given : ".", w->real ? strerror(ENOTDIR) : strerror(errno));
-        return STATUS_FAILED;
-    }
+    if (!w->real || stat(w->real, &st) < 0 || !S_ISDIR(st.st_mode))
+        return message_error("%s: %s", given ? given : ".",
+                             w->real ? strerror(ENOTDIR) : strerror(errno));
     w->dir = given ? text_join(w->cwd, given) : strdup(w->cwd);
     if (!w->dir)
         return message_no_memory();
@@ -99,8 +96,7 @@ static int check_output(const char *archive)
         return message_no_memory();
     if (access(dir, W_OK | X_OK) == 0)
         return 0;
-    message_error("%s: cannot be made in %s: %s", archive, dir, strerror(errno));
-    return STATUS_FAILED;
+    return message_error("%s: cannot be made in %s: %s", archive, dir, strerror(errno));
 }
 
 int warm_prepare(struct warm *w)

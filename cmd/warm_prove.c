@@ -1,7 +1,6 @@
 /* Proves on a copy at another path that what was packed is warm there. */
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,7 +26,7 @@ static int extract_without_settings(struct wp_archive *archive, const struct wp_
                                     struct wp_error *err)
 {
     static const char *const names[] = {"NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"};
-    struct wp_extract_result result = {0};
+    _cleanup_(wp_extract_result_clear) struct wp_extract_result result = {0};
     char *values[2] = {NULL};
     int r = 0;
 
@@ -45,7 +44,6 @@ static int extract_without_settings(struct wp_archive *archive, const struct wp_
             r = r < 0 ? r : -ENOMEM;
         free(values[i]);
     }
-    wp_extract_result_clear(&result);
     return r;
 }
 
@@ -65,7 +63,7 @@ static int unpack(struct warm *w)
     if (r == 0)
         r = extract_without_settings(archive, &o, &err);
     wp_archive_close(archive);
-    return r < 0 ? message_failure(r, &err) : 0;
+    return message_outcome(r, &err);
 }
 
 /* Where the command is run: here, or at this place in the copy. */

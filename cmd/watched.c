@@ -2,7 +2,6 @@
 
 #include "watched.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,12 +39,6 @@ struct place {
     char *explain;     /* "WARMPACK_EXPLAIN=..."; owned */
 };
 
-static int failed(const char *path)
-{
-    message_error("%s: %s", path, strerror(errno));
-    return STATUS_FAILED;
-}
-
 static int write_file(const char *dir, const char *name, const char *text)
 {
     _cleanup_free_ char *path = text_join(dir, name);
@@ -55,9 +48,9 @@ static int write_file(const char *dir, const char *name, const char *text)
     if (!path)
         return message_no_memory();
     if (!f)
-        return failed(path);
+        return message_errno(path);
     done = fputs(text, f) >= 0;
-    return fclose(f) == 0 && done ? 0 : failed(path);
+    return fclose(f) == 0 && done ? 0 : message_errno(path);
 }
 
 static int make_place(struct place *p, const char *path)
@@ -66,10 +59,8 @@ static int make_place(struct place *p, const char *path)
 
     if (status)
         return status;
-    if (strchr(p->dir, ':')) {
-        message_error("%s: TMPDIR has a colon in it, and PYTHONPATH takes none", p->dir);
-        return STATUS_FAILED;
-    }
+    if (strchr(p->dir, ':'))
+        return message_error("%s: TMPDIR has a colon in it, and PYTHONPATH takes none", p->dir);
     p->told = text_join(p->dir, "told");
     if (!p->told)
         return message_no_memory();
@@ -83,7 +74,7 @@ static int make_place(struct place *p, const char *path)
         return message_no_memory();
     }
     if (mkdir(p->told, 0700) < 0)
-        return failed(p->told);
+        return message_errno(p->told);
     status = write_file(p->dir, "explaining.py", (const char *)embedded_explaining);
     return status ? status : write_file(p->dir, "sitecustomize.py", sitecustomize);
 }
@@ -127,13 +118,12 @@ static int run(const struct watched *w, const struct place *p, int *status)
     r = child_run(&o, status);
     if (r == 0)
         return 0;
-    message_error("%s: cannot be run: %s", o.command[0], strerror(-r));
-    return STATUS_FAILED;
+    return message_error("%s: cannot be run: %s", o.command[0], strerror(-r));
 }
 
 int watched_run(const struct watched *w, int *status, struct explain_report *out)
 {
-    struct place place = {0};
+    _cleanup_(place_clear) struct place place = {0};
     int r;
 
     *out = (struct explain_report){0};
@@ -142,6 +132,5 @@ int watched_run(const struct watched *w, int *status, struct explain_report *out
         r = run(w, &place, status);
     if (!r)
         r = explain_report_read(out, place.told);
-    place_clear(&place);
     return r;
 }

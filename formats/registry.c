@@ -24,36 +24,9 @@
 static int open_tar(struct format_writer **out, const struct wp_format *f,
                     const struct format_write_options *o, struct wp_error *err)
 {
-    (void)f;
-    return tar_open_writer(out, &codec_none, o, err);
-}
+    const bool is_one = f->codec == &codec_gzip && o->one_member;
 
-static int open_tgz(struct format_writer **out, const struct wp_format *f,
-                    const struct format_write_options *o, struct wp_error *err)
-{
-    (void)f;
-    return tar_open_writer(out, o->one_member ? &codec_gzip_one : &codec_gzip, o, err);
-}
-
-static int open_tar_zst(struct format_writer **out, const struct wp_format *f,
-                        const struct format_write_options *o, struct wp_error *err)
-{
-    (void)f;
-    return tar_open_writer(out, &codec_zstd, o, err);
-}
-
-static int open_zip(struct format_writer **out, const struct wp_format *f,
-                    const struct format_write_options *o, struct wp_error *err)
-{
-    (void)f;
-    return zip_open_writer(out, o, err);
-}
-
-static int open_oci(struct format_writer **out, const struct wp_format *f,
-                    const struct format_write_options *o, struct wp_error *err)
-{
-    (void)f;
-    return oci_open_writer(out, o, err);
+    return tar_open_writer(out, is_one ? &codec_gzip_one : f->codec, o, err);
 }
 
 static int open_read_only(struct format_writer **out, const struct wp_format *f,
@@ -64,70 +37,46 @@ static int open_read_only(struct format_writer **out, const struct wp_format *f,
     return error_set(err, 0, NULL, "%s archives can be read, but not written", f->name);
 }
 
-#define SUFFIXES(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define SUFFIXES(...)                                                                              \
+    .suffixes = (const char *const[])                                                              \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
 
 /* The levels are those of the codecs, which a constant cannot refer to; a test compares them. */
-const struct wp_format format_tgz = {.name = "tgz",
-                                     .suffixes = SUFFIXES(".tgz", ".tar.gz"),
-                                     .min_level = 1,
-                                     .max_level = 12,
-                                     .writes = true,
-                                     .open_writer = open_tgz};
-const struct wp_format format_tar = {
-    .name = "tar", .suffixes = SUFFIXES(".tar"), .writes = true, .open_writer = open_tar};
+#define GZIP_LEVELS .min_level = 1, .max_level = 12
+#define ZSTD_LEVELS .min_level = 1, .max_level = 19
+#define IS_TAR .writes = true, .open_writer = open_tar
+#define IS_ZIP                                                                                     \
+    .min_level = ZIP_LEVEL_MIN, .max_level = ZIP_LEVEL_MAX, .writes = true, .no_hardlinks = true,  \
+    .is_rounded = true, .open_writer = zip_open_writer
+
+const struct wp_format format_tgz = {
+    .name = "tgz", SUFFIXES(".tgz", ".tar.gz"), IS_TAR, GZIP_LEVELS, .codec = &codec_gzip};
+const struct wp_format format_tar = {.name = "tar", SUFFIXES(".tar"), IS_TAR, .codec = &codec_none};
 const struct wp_format format_tar_zst = {.name = "tar.zst",
-                                         .suffixes = SUFFIXES(".tar.zst", ".tzst", ".tar.zstd"),
-                                         .min_level = 1,
-                                         .max_level = 19,
-                                         .writes = true,
-                                         .open_writer = open_tar_zst};
+                                         SUFFIXES(".tar.zst", ".tzst", ".tar.zstd"),
+                                         IS_TAR,
+                                         ZSTD_LEVELS,
+                                         .codec = &codec_zstd};
 static const struct wp_format format_tar_bz2 = {.name = "tar.bz2",
-                                                .suffixes =
-                                                    SUFFIXES(".tar.bz2", ".tbz2", ".tbz", ".tb2"),
+                                                SUFFIXES(".tar.bz2", ".tbz2", ".tbz", ".tb2"),
                                                 .open_writer = open_read_only};
 static const struct wp_format format_tar_xz = {
-    .name = "tar.xz", .suffixes = SUFFIXES(".tar.xz", ".txz"), .open_writer = open_read_only};
-
-const struct wp_format format_zip = {.name = "zip",
-                                     .suffixes = SUFFIXES(".zip"),
-                                     .min_level = ZIP_LEVEL_MIN,
-                                     .max_level = ZIP_LEVEL_MAX,
-                                     .writes = true,
-                                     .no_hardlinks = true,
-                                     .is_rounded = true,
-                                     .takes_script = true,
-                                     .open_writer = open_zip};
-static const struct wp_format format_egg = {.name = "egg",
-                                            .suffixes = SUFFIXES(".egg"),
-                                            .min_level = ZIP_LEVEL_MIN,
-                                            .max_level = ZIP_LEVEL_MAX,
-                                            .writes = true,
-                                            .no_hardlinks = true,
-                                            .is_rounded = true,
-                                            .takes_script = true,
-                                            .home = FORMAT_HOME_EGG,
-                                            .open_writer = open_zip};
-
-static const struct wp_format format_whl = {.name = "whl",
-                                            .suffixes = SUFFIXES(".whl"),
-                                            .min_level = ZIP_LEVEL_MIN,
-                                            .max_level = ZIP_LEVEL_MAX,
-                                            .writes = true,
-                                            .no_hardlinks = true,
-                                            .is_rounded = true,
-                                            .no_symlinks = true,
-                                            .home = FORMAT_HOME_WHEEL,
-                                            .open_writer = open_zip};
-
+    .name = "tar.xz", SUFFIXES(".tar.xz", ".txz"), .open_writer = open_read_only};
+const struct wp_format format_zip = {.name = "zip", SUFFIXES(".zip"), IS_ZIP, .takes_script = true};
+static const struct wp_format format_egg = {
+    .name = "egg", SUFFIXES(".egg"), IS_ZIP, .takes_script = true, .home = FORMAT_HOME_EGG};
+static const struct wp_format format_whl = {
+    .name = "whl", SUFFIXES(".whl"), IS_ZIP, .no_symlinks = true, .home = FORMAT_HOME_WHEEL};
 static const struct wp_format format_oci = {.name = "oci",
-                                            .suffixes = SUFFIXES(".oci.tar", ".oci"),
-                                            .min_level = 1,
-                                            .max_level = 12,
+                                            SUFFIXES(".oci.tar", ".oci"),
+                                            GZIP_LEVELS,
                                             .writes = true,
                                             .is_rounded = true,
                                             .is_wrapped = true,
                                             .may_be_directory = true,
-                                            .open_writer = open_oci};
+                                            .open_writer = oci_open_writer};
 
 static const struct wp_format *const formats[] = {&format_tgz,     &format_tar,    &format_tar_zst,
                                                   &format_tar_bz2, &format_tar_xz, &format_zip,

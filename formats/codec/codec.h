@@ -37,7 +37,8 @@ struct codec {
     int (*add_map)(struct buf *out, const unsigned char *map, size_t count, struct wp_error *err);
 
     /* Reading. recognises: do the first N bytes (at most 16) of an archive begin with this
-     * codec's magic? begins: could a piece with a manifest (of a plain tar: an entry)? */
+     * codec's magic? NULL: it has none, as a tar's first bytes are a name. begins: could a piece
+     * with a manifest (of a plain tar: an entry)? */
     bool (*recognises)(const unsigned char *start, size_t n);
     bool (*begins)(const unsigned char *start, size_t n);
     /* Where the codec has pointers: are these, the last POINTER_SIZE bytes of an archive, one, made

@@ -108,22 +108,7 @@ void gzip_one_free(struct gzip_one *g)
     free(g);
 }
 
-/* A single member has no place for a pointer. */
-static int one_pointer(struct buf *out, uint64_t manifest_offset, struct wp_error *err)
-{
-    (void)out;
-    (void)manifest_offset;
-    (void)err;
-    return 0;
-}
-
-static bool one_recognises(const unsigned char *start, size_t n)
-{
-    (void)start;
-    (void)n;
-    return false; /* reading makes no difference between the two: codec_gzip */
-}
-
+/* A single member has no place for a pointer, and reading it is codec_gzip's. */
 const struct codec codec_gzip_one = {
     .name = "gzip",
     .block_size = GZIP_BLOCK_SIZE,
@@ -132,8 +117,6 @@ const struct codec codec_gzip_one = {
     .max_level = GZIP_LEVEL_MAX,
     .pack = one_pack,
     .drop = drop_packer,
-    .pointer = one_pointer,
-    .recognises = one_recognises,
     .peek = gzip_peek,
     .open = gzip_open,
 };

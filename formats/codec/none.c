@@ -60,14 +60,6 @@ static ssize_t none_peek(int fd, void *out, size_t n)
     return got < 0 ? -errno : got;
 }
 
-/* The first bytes of a tar are a name: anything. Who opens an archive falls back to this codec. */
-static bool none_recognises(const unsigned char *start, size_t n)
-{
-    (void)start;
-    (void)n;
-    return false;
-}
-
 static int none_open(struct source **out, int fd, const void *prefix, size_t prefix_size,
                      const char *name, struct pool *pool, struct wp_error *err)
 {
@@ -92,7 +84,6 @@ const struct codec codec_none = {
     .block_size = 1024 * 1024,
     .pack = none_pack,
     .drop = none_drop,
-    .recognises = none_recognises,
     .begins = begins_entry,
     .pointer_size = TAR_BLOCK,
     .read_pointer = none_read_pointer,

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -155,7 +154,7 @@ static int look(struct found *f, const struct oci_store *s, const struct format_
 
 int oci_find_layer(int fd, int *layer, const struct format_open_options *o, struct wp_error *err)
 {
-    struct oci_store store = {.fd = -1};
+    _cleanup_(oci_store_close) struct oci_store store = {.fd = -1};
     struct found f = {0};
     struct wp_error why = {0};
     int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -178,6 +177,5 @@ int oci_find_layer(int fd, int *layer, const struct format_open_options *o, stru
         r = *layer < 0 ? *layer : 1;
     }
     json_decref(f.layer);
-    oci_store_close(&store);
     return r;
 }

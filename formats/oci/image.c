@@ -2,7 +2,6 @@
 
 #include "image.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

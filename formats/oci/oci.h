@@ -4,8 +4,8 @@
 #include "archive/format.h"
 
 /* Writes an OCI image layout: a directory, or a tar of one. */
-int oci_open_writer(struct format_writer **out, const struct format_write_options *o,
-                    struct wp_error *err);
+int oci_open_writer(struct format_writer **out, const struct wp_format *f,
+                    const struct format_write_options *o, struct wp_error *err);
 
 /* Could a tar that starts with these bytes be one of a layout? Its first entry tells, or the second
  * where that is the directory that was packed as "."; SIZE should be enough for both. */

@@ -292,8 +292,8 @@ static int take_options(struct oci_writer *o, const struct format_write_options 
     return r;
 }
 
-int oci_open_writer(struct format_writer **out, const struct format_write_options *from,
-                    struct wp_error *err)
+int oci_open_writer(struct format_writer **out, const struct wp_format *f,
+                    const struct format_write_options *from, struct wp_error *err)
 {
     static const struct format_writer_ops ops = {.begin_block = begin_block,
                                                  .add_header = add_header,
@@ -308,6 +308,7 @@ int oci_open_writer(struct format_writer **out, const struct format_write_option
     struct oci_writer *o = calloc(1, sizeof *o);
     int r;
 
+    (void)f;
     if (!o)
         return error_nomem(err);
     o->image.store.fd = -1;

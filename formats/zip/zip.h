@@ -5,8 +5,8 @@
 
 enum { ZIP_LEVEL_MIN = 0, ZIP_LEVEL_MAX = 12 }; /* 0 stores */
 
-int zip_open_writer(struct format_writer **out, const struct format_write_options *o,
-                    struct wp_error *err);
+int zip_open_writer(struct format_writer **out, const struct wp_format *f,
+                    const struct format_write_options *o, struct wp_error *err);
 
 /* Does an archive that begins with these N bytes look like a zip? */
 bool zip_recognises(const void *start, size_t n);

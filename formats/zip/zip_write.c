@@ -142,8 +142,8 @@ static char *comment_of(const char *mark)
     return asprintf(&comment, MANIFEST_MARK "%.*s", (int)(end - begin), begin) < 0 ? NULL : comment;
 }
 
-int zip_open_writer(struct format_writer **out, const struct format_write_options *o,
-                    struct wp_error *err)
+int zip_open_writer(struct format_writer **out, const struct wp_format *f,
+                    const struct format_write_options *o, struct wp_error *err)
 {
     static const struct format_writer_ops ops = {.begin_block = zip_block_begin,
                                                  .add_header = zip_block_add_header,
@@ -157,6 +157,7 @@ int zip_open_writer(struct format_writer **out, const struct format_write_option
                                                  .free = writer_free};
     struct zip_writer *w;
 
+    (void)f;
     if (o->level != -1 && (o->level < ZIP_LEVEL_MIN || o->level > ZIP_LEVEL_MAX))
         return error_set(err, 0, NULL, "level %d is not one of zip's, which are %d to %d", o->level,
                          ZIP_LEVEL_MIN, ZIP_LEVEL_MAX);

@@ -60,20 +60,6 @@ static int list_items(struct adding *w)
     return 0;
 }
 
-static size_t number_of(const struct adding *w, const char *path)
-{
-    size_t at = array_first(i, w->count, strcmp(w->paths[i], path) < 0);
-
-    return at < w->count && strcmp(w->paths[at], path) == 0 ? at : SIZE_MAX;
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* The archive's sources to which valid indexes of the tree may go. */
 static int list_sources(struct adding *w)
 {
@@ -83,7 +69,7 @@ static int list_sources(struct adding *w)
         const struct match *m = &a->matches[i];
         const struct entry *e = &a->spool.items[m->spooled].entry;
         size_t number = m->same_name && a->survey.valid[m->source] && amend_is_source(e)
-                            ? number_of(w, e->path)
+                            ? depends_number_of(w->paths, w->count, e->path)
                             : SIZE_MAX;
 
         if (number == SIZE_MAX)
@@ -92,8 +78,7 @@ static int list_sources(struct adding *w)
             return -ENOMEM;
         w->sources[w->source_count++] = number;
     }
-    if (w->source_count)
-        qsort(w->sources, w->source_count, sizeof *w->sources, compare_numbers);
+    w->source_count = depends_sort_unique(w->sources, w->source_count);
     return 0;
 }
 
@@ -130,7 +115,8 @@ static int find_added(const struct adding *w, const struct depends *d)
 
     for (size_t i = 0; i < a->match_count; i++) {
         struct match *m = &a->matches[i];
-        size_t number = number_of(w, a->spool.items[m->spooled].entry.path);
+        size_t number =
+            depends_number_of(w->paths, w->count, a->spool.items[m->spooled].entry.path);
         size_t at = array_first(k, w->source_count, w->sources[k] < number);
         _cleanup_free_ size_t *files = NULL;
         size_t count;

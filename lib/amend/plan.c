@@ -38,19 +38,12 @@ static void destinations_clear(struct destinations *d)
 /* In the order of the spool: number I there is number I here. */
 static int add_spooled(struct pack *p, const struct amend *a, struct wp_error *err)
 {
-    p->spool = &a->spool;
-    if (a->o->format->is_rounded &&
-        !(p->header_times = calloc(a->spool.count + 1, sizeof *p->header_times)))
-        return error_nomem(err);
-    for (size_t i = 0; i < a->spool.count; i++) {
-        int r = pack_add_spooled(p, i, err);
+    int r = 0;
 
-        if (r < 0)
-            return r;
-        if (p->header_times)
-            p->header_times[i] = a->spool.items[i].header_time;
-    }
-    return 0;
+    p->spool = &a->spool;
+    for (size_t i = 0; i < a->spool.count && r == 0; i++)
+        r = pack_add_spooled(p, i, err);
+    return r < 0 ? r : pack_take_header_times(p, err);
 }
 
 /* ---- Caches ------------------------------------------------------------------------------ */
@@ -100,25 +93,6 @@ static int find_own_caches(struct pack *p, const struct amend *a, struct wp_erro
     return r;
 }
 
-/* The record of a hashed directory of the tree, or NULL: caches in FROM lie beside their source. */
-static const struct manifest_cache *hashed(const struct amend *a, const char *from)
-{
-    const struct manifest *m = &a->survey.pack.manifest;
-
-    for (size_t i = 0; i < m->cache_count; i++)
-        if (strcmp(m->caches[i].cache, from) == 0)
-            return &m->caches[i];
-    return NULL;
-}
-
-static bool is_taken(const struct pack *p, const char *path)
-{
-    for (size_t i = 0; i < p->manifest.cache_count; i++)
-        if (strcmp(p->manifest.caches[i].cache, path) == 0)
-            return true;
-    return false;
-}
-
 /* Names a hashed directory in the archive: where it has one already, there. Allocated. */
 static char *place_hashed(struct pack *p, const struct manifest_cache *cache, const char *source,
                           struct wp_error *err)
@@ -126,7 +100,7 @@ static char *place_hashed(struct pack *p, const struct manifest_cache *cache, co
     const char *name = path_base(cache->cache);
     enum manifest_cache_kind kind =
         cache->kind == MANIFEST_CACHE_INSIDE ? MANIFEST_CACHE_DIR : cache->kind;
-    _cleanup_buf_ struct buf path = {0};
+    char *path;
 
     for (size_t i = 0; i < p->manifest.cache_count; i++) {
         const struct manifest_cache *own = &p->manifest.caches[i];
@@ -135,16 +109,10 @@ static char *place_hashed(struct pack *p, const struct manifest_cache *cache, co
             strcmp(own->source, source) == 0)
             return strdup(own->cache);
     }
-    for (unsigned copy = 1; copy == 1 || is_taken(p, (char *)path.data); copy++) {
-        buf_clear(&path);
-        if (buf_printf(&path, copy > 1 ? "%s/cache/%s.%u" : "%s/cache/%s", p->home, name, copy) <
-                0 ||
-            buf_terminate(&path) < 0)
-            return NULL;
-    }
-    if (pack_record_cache(p, (char *)path.data, source, kind, err) < 0)
-        return NULL;
-    return (char *)take_ptr(path.data);
+    path = pack_name_cache(p, name);
+    if (path && pack_record_cache(p, path, source, kind, err) < 0)
+        free(take_ptr(path));
+    return path;
 }
 
 static bool is_in_the_way(const struct amend *a, const char *dir)
@@ -175,7 +143,8 @@ static const struct destination *destination(struct pack *p, const struct amend 
     }
     new = &d->v[d->count++];
     *new = (struct destination){.from = strdup(from), .source = strdup(source)};
-    cache = hashed(a, from);
+    /* None: caches in FROM lie beside their source. */
+    cache = pack_cache_at(&a->survey.pack, from);
     new->to = cache ? place_hashed(p, cache, source, err) : path_join(source, "__pycache__");
     if (!new->from || !new->source || !new->to) {
         error_nomem(err);

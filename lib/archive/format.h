@@ -153,6 +153,8 @@ enum format_home {
     FORMAT_HOME_DIR,   /* .warmpack/ID: no archive is made, the directory itself gets it */
 };
 
+struct codec; /* of formats/ */
+
 /* A format of the registry. Public as an opaque `struct wp_format`. */
 struct wp_format {
     const char *name;            /* "tgz" */
@@ -167,6 +169,7 @@ struct wp_format {
                                     into a file first */
     bool may_be_directory;       /* is a directory where its name does not end in ".tar" */
     enum format_home home;
+    const struct codec *codec; /* of a tar: what formats/ compresses it by */
     int (*open_writer)(struct format_writer **out, const struct wp_format *f,
                        const struct format_write_options *o, struct wp_error *err);
 };

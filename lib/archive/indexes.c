@@ -22,15 +22,9 @@ enum { LARGEST_SUM = 256 << 20 };
 /* Bytes of holes in one file. */
 static const uint64_t LARGEST_HOLES = (uint64_t)64 << 30;
 
-static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
-{
-    (void)is_end;
-    return manifest_find(ctx, path);
-}
-
 int archive_indexes_find(const struct archive_indexes *v, const char *path, const struct entry **e)
 {
-    int r = links_follow(look_up, (void *)&v->m, path, e);
+    int r = links_follow_in(&v->m, path, e);
 
     if (*e && (*e)->type != ENTRY_FILE)
         *e = NULL;

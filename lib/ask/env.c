@@ -16,6 +16,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/path.h"
 #include "judge/judge.h"
 #include "judge/keys.h"
 #include "judge/notes.h"
@@ -57,7 +58,7 @@ static bool is_unread(const struct wp_index_status *s)
     return s->status == WP_CORRUPT || s->status == WP_UNREADABLE;
 }
 
-/* Takes FOUND over. What an index that cannot be read needs is not known. */
+/* Takes what is in FOUND. What an index that cannot be read needs is not known. */
 static int add_report(struct wp_env *e, struct wp_verify_report *found, const char *name,
                       struct wp_error *err)
 {
@@ -67,15 +68,12 @@ static int add_report(struct wp_env *e, struct wp_verify_report *found, const ch
                    found->indexes[i].reason);
     if (found->count == 0)
         return error_set(err, 0, name, "has no cache index");
-    if (found->by_status[WP_CORRUPT] + found->by_status[WP_UNREADABLE] == found->count) {
-        wp_verify_report_clear(found);
+    if (found->by_status[WP_CORRUPT] + found->by_status[WP_UNREADABLE] == found->count)
         return error_set(err, 0, name, "has no cache index that can be read");
-    }
-    if (array_grow(e->reports, e->report_count) < 0) {
-        wp_verify_report_clear(found);
+    if (array_grow(e->reports, e->report_count) < 0)
         return error_nomem(err);
-    }
     e->reports[e->report_count++] = *found;
+    *found = (struct wp_verify_report){0};
     return 0;
 }
 
@@ -168,7 +166,7 @@ static int add_pipe(struct wp_env *e, const char *path, struct wp_error *err)
 int wp_env_add_path(struct wp_env *e, const char *path, struct wp_error *err)
 {
     _cleanup_buf_ struct buf text = {0};
-    struct wp_verify_report found;
+    _cleanup_(wp_verify_report_clear) struct wp_verify_report found = {0};
     struct stat st;
     int r;
 
@@ -195,7 +193,7 @@ int wp_env_add_path(struct wp_env *e, const char *path, struct wp_error *err)
 int wp_env_add_archive(struct wp_env *e, const char *name, struct wp_archive *a,
                        struct wp_error *err)
 {
-    struct wp_verify_report found;
+    _cleanup_(wp_verify_report_clear) struct wp_verify_report found = {0};
     int r = wp_inspect_archive(a, &found, err);
 
     return r < 0 ? r : add_report(e, &found, name, err);
@@ -203,16 +201,12 @@ int wp_env_add_archive(struct wp_env *e, const char *name, struct wp_archive *a,
 
 /* ---- Targets ----------------------------------------------------------------------------- */
 
-static bool is_same(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static int add_target(struct env_target **list, size_t *count, const struct env_target *t)
 {
     for (size_t i = 0; i < *count; i++)
-        if (is_same((*list)[i].triple, t->triple) && is_same((*list)[i].cpu, t->cpu) &&
-            is_same((*list)[i].features, t->features) && is_same((*list)[i].machine, t->machine))
+        if (text_same((*list)[i].triple, t->triple) && text_same((*list)[i].cpu, t->cpu) &&
+            text_same((*list)[i].features, t->features) &&
+            text_same((*list)[i].machine, t->machine))
             return 0;
     if (*count == MOST_TARGETS)
         return -E2BIG;
@@ -298,7 +292,7 @@ static int settings_of(const struct env_target *t, size_t count, struct wp_cpu *
         if (!features_is_plain(t[i].cpu) || !features_is_plain(t[i].features))
             return error_set(err, 0, t[i].from, "has a CPU in its key that no machine has");
         if (strcmp(t[i].cpu, t[0].cpu) != 0 || strcmp(t[i].features, t[0].features) != 0 ||
-            !is_same(t[i].triple, t[0].triple))
+            !text_same(t[i].triple, t[0].triple))
             return error_set(err, 0, t[i].from,
                              "is for another CPU (%s) than %s (%s): no one setting loads both",
                              t[i].cpu, t[0].from, t[0].cpu);

@@ -52,7 +52,7 @@ int env_find_retargeted(struct wp_env *e, const char *dir, const struct wp_verif
 {
     _cleanup_(trees_originals_clear) struct trees_originals originals = {0};
     _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct trees trees = {.context = e->context, .dir = dir, .fd = fd};
+    _cleanup_(trees_clear) struct trees trees = {.context = e->context, .dir = dir, .fd = fd};
     int r = 0;
 
     if (fd >= 0 && trees_find(&trees, NULL, NULL) == 0)
@@ -67,6 +67,5 @@ int env_find_retargeted(struct wp_env *e, const char *dir, const struct wp_verif
             r = r == 1 ? mark(e, o) : r;
         }
     }
-    trees_clear(&trees);
     return r < 0 ? error_nomem(err) : 0;
 }

@@ -56,13 +56,13 @@ static int find_module(struct wp_overload *o, const char *dir)
 }
 
 /* Adds what is in TEXT to REPORT; UNREAD, where that is not NULL, says why it could not be read. S
- * has index and source, and is taken over. */
+ * has index and source, and stays the caller's to clear. */
 static int add_index(struct wp_verify_report *report, struct wp_index_status *s,
                      const struct buf *text, const struct wp_error *unread, struct beside *beside,
                      struct wp_error *err)
 {
     struct wp_error why = unread ? *unread : (struct wp_error){0};
-    struct index index = {0};
+    _cleanup_(index_clear) struct index index = {0};
     int r =
         unread ? error_negative(-unread->code) : index_read(&index, text->data, text->size, &why);
 
@@ -83,8 +83,6 @@ static int add_index(struct wp_verify_report *report, struct wp_index_status *s,
         r = note_marker(report, s, size_beside, beside);
     if (r == 0)
         r = judge_add(report, s);
-    index_clear(&index);
-    judge_clear(s);
     return r < 0 ? error_nomem(err) : 0; /* all else is a verdict */
 }
 
@@ -121,7 +119,7 @@ static int inspect_file(const char *path, const char *shown, struct wp_verify_re
     _cleanup_free_ char *dir = path_dir(path);
     _cleanup_buf_ struct buf text = {0};
     struct beside beside = {.dir = dir};
-    struct wp_index_status s = {0};
+    _cleanup_(judge_clear) struct wp_index_status s = {0};
     struct wp_error why = {0};
     int r = file_read(path, INDEX_LARGEST, &text, NULL);
 
@@ -135,10 +133,8 @@ static int inspect_file(const char *path, const char *shown, struct wp_verify_re
         return r;
     }
     s.index = strdup(path);
-    if (!dir || !s.index || find_source(&s, dir) < 0) {
-        judge_clear(&s);
+    if (!dir || !s.index || find_source(&s, dir) < 0)
         return error_nomem(err);
-    }
     if (shown != path) {
         /* Beneath a directory, names are relative to it. */
         size_t above = strlen(path) - strlen(shown);
@@ -199,7 +195,7 @@ static int inspect_found(const struct archive_indexes *found, const struct archi
 {
     _cleanup_free_ char *dir = path_dir(item->path);
     struct beside beside = {.dir = dir, .archive = found};
-    struct wp_index_status s = {0};
+    _cleanup_(judge_clear) struct wp_index_status s = {0};
     struct wp_error unread = {0};
     const char *misplaced;
     bool has_source;
@@ -208,10 +204,8 @@ static int inspect_found(const struct archive_indexes *found, const struct archi
         error_set(&unread, 0, NULL, "%s", item->unread);
     s.index = strdup(item->path);
     s.source = archive_indexes_source(found, item, &misplaced, &has_source);
-    if (!dir || !s.index || !s.source) {
-        judge_clear(&s);
+    if (!dir || !s.index || !s.source)
         return error_nomem(err);
-    }
     if (!has_source)
         free(take_ptr(s.source));
     return add_index(report, &s, &item->text, item->unread ? &unread : NULL, &beside, err);

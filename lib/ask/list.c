@@ -46,7 +46,7 @@ static int show(const struct list *l, const struct entry *e)
 static int list_manifest(const struct list *l, const char *path, struct buf *text,
                          struct wp_error *err)
 {
-    struct manifest m = {0};
+    _cleanup_(manifest_clear) struct manifest m = {0};
     struct entry self = {.path = (char *)path, .mode = 0644, .size = text->size};
     int r = manifest_read_once(&m, text, path, l->a->pool, err);
 
@@ -57,7 +57,6 @@ static int list_manifest(const struct list *l, const char *path, struct buf *tex
     }
     if (r == 0)
         r = show(l, &self);
-    manifest_clear(&m);
     return r;
 }
 

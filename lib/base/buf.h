@@ -19,6 +19,7 @@ int buf_reserve(struct buf *b, size_t more);            /* room for MORE further
 int buf_add(struct buf *b, const void *data, size_t n); /* append */
 int buf_add_zeros(struct buf *b, size_t n);
 int buf_add_str(struct buf *b, const char *s); /* without the NUL */
+/* Also terminates. */
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int buf_terminate(struct buf *b); /* a NUL behind the bytes, not counted in size */
 void buf_free(struct buf *b);     /* also resets to empty */

@@ -247,6 +247,20 @@ int ed25519_sign(const struct ed25519_key *k, const void *data, size_t n,
     return signs ? 0 : -ENOMEM;
 }
 
+/* Does libcrypto tell of more than that the signature is wrong? OpenSSL says that from 3.4 on, with
+ * a reason that older headers have no name for; before, a wrong signature leaves no error behind.
+ */
+static bool has_failed(void)
+{
+    enum { WRONG_SIGNATURE = 234 }; /* EVP_R_PROVIDER_SIGNATURE_FAILURE */
+    unsigned long e;
+
+    while ((e = ERR_get_error()) != 0)
+        if (ERR_GET_LIB(e) != ERR_LIB_EVP || ERR_GET_REASON(e) != WRONG_SIGNATURE)
+            return true;
+    return false;
+}
+
 /* 1, 0 or -ENOMEM; 0 also for some lack of memory, which libcrypto does not tell of. */
 static int verify_once(const unsigned char public[ED25519_PUBLIC_SIZE], const void *data, size_t n,
                        const unsigned char signature[ED25519_SIGNATURE_SIZE])
@@ -259,8 +273,8 @@ static int verify_once(const unsigned char public[ED25519_PUBLIC_SIZE], const vo
 
     if (pkey && ctx && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, pkey) == 1)
         r = EVP_DigestVerify(ctx, signature, ED25519_SIGNATURE_SIZE, data, n) == 1;
-    if (r == 0 && ERR_peek_error() != 0)
-        r = -ENOMEM; /* it is not known to be wrong: a wrong signature leaves no error behind */
+    if (r == 0 && has_failed())
+        r = -ENOMEM; /* it is not known to be wrong */
     EVP_MD_CTX_free(ctx);
     EVP_PKEY_free(pkey);
     ERR_clear_error();

@@ -112,6 +112,11 @@ char *path_dir(const char *path)
     return strndup(path, path_base(path) == path ? 0 : (size_t)(path_base(path) - path) - 1);
 }
 
+bool text_same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 int path_compare(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);

@@ -31,6 +31,9 @@ bool path_has_suffix(const char *path, const char *suffix);
 /* The part before the last slash; "" where there is none. Allocated. */
 char *path_dir(const char *path);
 
+/* Are two texts the same, or both NULL? */
+bool text_same(const char *a, const char *b);
+
 /* For qsort and bsearch of `char *`, and of structs that begin with one: bytewise, as strcmp. */
 int path_compare(const void *a, const void *b);
 

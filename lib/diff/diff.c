@@ -6,6 +6,8 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/path.h"
+#include "base/times.h"
 #include "job.h"
 #include "judge/overloads.h"
 
@@ -19,17 +21,12 @@ static void pass_on(void *user_data, enum wp_severity severity, const char *text
         report(context, severity, NULL, "%s", text);
 }
 
-static bool is_same_text(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static bool has_same_content(const struct entry *a, const struct entry *b)
 {
     if (a->type != b->type)
         return false;
     if (a->type != ENTRY_FILE)
-        return is_same_text(a->target, b->target);
+        return text_same(a->target, b->target);
     return a->size == b->size && a->has_sha256 && b->has_sha256 &&
            memcmp(a->sha256, b->sha256, sizeof a->sha256) == 0;
 }
@@ -38,8 +35,7 @@ static bool has_same_content(const struct entry *a, const struct entry *b)
  * theirs from what is put into them. */
 static bool has_same_time(const struct entry *a, const struct entry *b)
 {
-    return a->type != ENTRY_FILE ||
-           (a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec);
+    return a->type != ENTRY_FILE || time_is(a->mtime, b->mtime);
 }
 
 /* The file that a hard link is another name of; E where it is none. */

@@ -1,7 +1,6 @@
 /* What is compared with what: files by their names, caches by the source that they belong to, so
  * that neither the name of the top directory nor the place of the caches makes a difference. */
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

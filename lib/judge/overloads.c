@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "numba/key.h"
 
 /* Overloads, and bytes of text, of one index: a small pickle can say a large one many times. */
@@ -63,13 +64,8 @@ void overloads_clear(struct wp_index_status *s)
     s->overload_count = 0;
 }
 
-static bool is_same(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 bool overloads_are_alike(const struct wp_overload *a, const struct wp_overload *b)
 {
-    return is_same(a->signature, b->signature) && is_same(a->code, b->code) &&
-           is_same(a->cells, b->cells) && is_same(a->target, b->target);
+    return text_same(a->signature, b->signature) && text_same(a->code, b->code) &&
+           text_same(a->cells, b->cells) && text_same(a->target, b->target);
 }

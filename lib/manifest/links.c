@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "manifest.h"
 #include "numba/zipped.h"
 
 enum { MOST_LINKS = 40 }; /* as Linux follows */
@@ -104,4 +105,15 @@ int links_follow(links_lookup *lookup, void *ctx, const char *path, const struct
     if (r == 0)
         *out = e;
     return r;
+}
+
+static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
+{
+    (void)is_end;
+    return manifest_find(ctx, path);
+}
+
+int links_follow_in(const struct manifest *m, const char *path, const struct entry **out)
+{
+    return links_follow(look_up, (void *)m, path, out);
 }

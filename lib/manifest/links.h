@@ -4,6 +4,8 @@
 
 #include "base/entry.h"
 
+struct manifest;
+
 /* The entry of PATH, or NULL: there is none. Asked for each path on the way; where it sets *IS_END,
  * which is false before, the entry is not followed further. */
 typedef const struct entry *links_lookup(void *ctx, const char *path, bool *is_end);
@@ -13,3 +15,5 @@ typedef const struct entry *links_lookup(void *ctx, const char *path, bool *is_e
  * link leads to where there is none, directories that are links followed; -ELOOP; -ENOMEM. Then
  * *OUT is NULL. */
 int links_follow(links_lookup *lookup, void *ctx, const char *path, const struct entry **out);
+/* Likewise among the entries of M. */
+int links_follow_in(const struct manifest *m, const char *path, const struct entry **out);

@@ -3,7 +3,6 @@
  * symbols of one name for the same function when both are loaded. Source: Numba 0.52 to 0.68,
  * core/codegen.py and core/compiler.py. */
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

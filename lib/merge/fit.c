@@ -2,7 +2,6 @@
  * has, or from modules that a further file of the first input would shadow. */
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -48,8 +47,7 @@ static int leave_changed(struct fitting *f, struct wp_error *err)
         if (!path || index->is_out)
             continue;
         if (buf_printf(&why, "outdated: its code came from %s, which %s has otherwise", path,
-                       f->m->inputs[0].name) < 0 ||
-            buf_terminate(&why) < 0)
+                       f->m->inputs[0].name) < 0)
             return error_nomem(err);
         merge_leave_out(f->m, f->in, index, (char *)why.data);
     }
@@ -74,41 +72,21 @@ static int list_paths(struct fitting *f)
     return 0;
 }
 
-static size_t number_of(const struct fitting *f, const char *path)
-{
-    size_t at = array_first(i, f->count, strcmp(f->paths[i], path) < 0);
-
-    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): the first COUNT are set */
-    return at < f->count && strcmp(f->paths[at], path) == 0 ? at : SIZE_MAX;
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 static int list_sources(struct fitting *f)
 {
-    size_t n = 0;
-
     f->sources = calloc(f->in->index_count + 1, sizeof *f->sources);
     if (!f->sources)
         return -ENOMEM;
     for (size_t i = 0; i < f->in->index_count; i++) {
         const struct merge_index *index = &f->in->indexes[i];
-        size_t number =
-            index->line->source && !index->is_out ? number_of(f, index->line->source) : SIZE_MAX;
+        size_t number = index->line->source && !index->is_out
+                            ? depends_number_of(f->paths, f->count, index->line->source)
+                            : SIZE_MAX;
 
         if (number != SIZE_MAX)
             f->sources[f->source_count++] = number;
     }
-    qsort(f->sources, f->source_count, sizeof *f->sources, compare_numbers);
-    for (size_t i = 0; i < f->source_count; i++)
-        if (n == 0 || f->sources[n - 1] != f->sources[i])
-            f->sources[n++] = f->sources[i];
-    f->source_count = n;
+    f->source_count = depends_sort_unique(f->sources, f->source_count);
     return 0;
 }
 
@@ -144,8 +122,9 @@ static int leave_shadowed(struct fitting *f, const struct depends *d, struct wp_
 {
     for (size_t i = 0; i < f->in->index_count; i++) {
         struct merge_index *index = &f->in->indexes[i];
-        size_t number =
-            index->line->source && !index->is_out ? number_of(f, index->line->source) : SIZE_MAX;
+        size_t number = index->line->source && !index->is_out
+                            ? depends_number_of(f->paths, f->count, index->line->source)
+                            : SIZE_MAX;
         size_t at = array_first(k, f->source_count, f->sources[k] < number);
         _cleanup_buf_ struct buf why = {0};
         const char *added;
@@ -156,8 +135,7 @@ static int leave_shadowed(struct fitting *f, const struct depends *d, struct wp_
             return error_nomem(err);
         if (!added)
             continue;
-        if (buf_printf(&why, "outdated: its source imports %s, which it did not have", added) < 0 ||
-            buf_terminate(&why) < 0)
+        if (buf_printf(&why, "outdated: its source imports %s, which it did not have", added) < 0)
             return error_nomem(err);
         merge_leave_out(f->m, f->in, index, (char *)why.data);
     }
@@ -166,7 +144,7 @@ static int leave_shadowed(struct fitting *f, const struct depends *d, struct wp_
 
 static int leave_added(struct fitting *f, struct wp_error *err)
 {
-    struct came_from from = {.read = read_file, .ctx = f};
+    _cleanup_(came_from_clear) struct came_from from = {.read = read_file, .ctx = f};
     struct depends *d = NULL;
     int r = list_paths(f) < 0 || list_sources(f) < 0 ? error_nomem(err) : 0;
 
@@ -178,7 +156,6 @@ static int leave_added(struct fitting *f, struct wp_error *err)
     if (r == 0)
         r = leave_shadowed(f, d, err);
     depends_free(d);
-    came_from_clear(&from);
     return r;
 }
 

@@ -85,16 +85,10 @@ void merge_input_clear(struct merge_input *in)
 
 /* ---- Files ------------------------------------------------------------------------------- */
 
-static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
-{
-    (void)is_end;
-    return manifest_find(&((const struct merge_input *)ctx)->m, path);
-}
-
 const struct entry *merge_file(const struct merge_input *in, const char *path)
 {
     const struct entry *e;
-    int r = links_follow(look_up, (void *)in, path, &e);
+    int r = links_follow_in(&in->m, path, &e);
 
     if (r == -ENOMEM)
         *in->no_memory = true;

@@ -150,29 +150,6 @@ static int record(struct pack *p, struct merge *m, struct wp_error *err)
 
 /* ---- Places ------------------------------------------------------------------------------ */
 
-static const struct manifest_cache *recorded(const struct pack *p, const char *path)
-{
-    for (size_t i = 0; i < p->manifest.cache_count; i++)
-        if (strcmp(p->manifest.caches[i].cache, path) == 0)
-            return &p->manifest.caches[i];
-    return NULL;
-}
-
-/* The path in the home of the result of what has path NAME in the home of an input. Allocated. */
-static char *place_hashed(const struct pack *p, const char *name)
-{
-    _cleanup_buf_ struct buf path = {0};
-
-    for (unsigned copy = 1; copy == 1 || recorded(p, (char *)path.data); copy++) {
-        buf_clear(&path);
-        if (buf_printf(&path, copy > 1 ? "%s/cache/%s.%u" : "%s/cache/%s", p->home, name, copy) <
-                0 ||
-            buf_terminate(&path) < 0)
-            return NULL;
-    }
-    return (char *)take_ptr(path.data);
-}
-
 /* The directory of the result for the caches of MEMBER. Allocated. */
 static char *place(struct pack *p, const struct merge *m, const struct merge_member *member,
                    struct wp_error *err)
@@ -182,7 +159,7 @@ static char *place(struct pack *p, const struct merge *m, const struct merge_mem
     _cleanup_free_ char *to = NULL;
 
     if (i->cache && i->cache->kind != MANIFEST_CACHE_INSIDE)
-        to = place_hashed(p, path_base(i->dir));
+        to = pack_name_cache(p, path_base(i->dir));
     else if (from->home && path_is_under(i->dir, from->home))
         to = path_append(p->home, i->where);
     else
@@ -191,7 +168,7 @@ static char *place(struct pack *p, const struct merge *m, const struct merge_mem
         error_nomem(err);
         return NULL;
     }
-    if (i->cache && !recorded(p, to) &&
+    if (i->cache && !pack_cache_at(p, to) &&
         pack_record_cache(p, to, i->cache->source, i->cache->kind, err) < 0)
         return NULL;
     return take_ptr(to);
@@ -262,18 +239,6 @@ static int refuse_left_out(const struct merge *m, struct wp_error *err)
                      m->result->left_out);
 }
 
-static int take_header_times(struct pack *p, const struct spool *s, struct wp_error *err)
-{
-    if (!p->o->format->is_rounded)
-        return 0;
-    p->header_times = calloc(s->count + 1, sizeof *p->header_times);
-    if (!p->header_times)
-        return error_nomem(err);
-    for (size_t i = 0; i < s->count; i++)
-        p->header_times[i] = s->items[i].header_time;
-    return 0;
-}
-
 int merge_plan(struct pack *p, void *ctx, struct wp_error *err)
 {
     struct merge *m = ctx;
@@ -298,7 +263,7 @@ int merge_plan(struct pack *p, void *ctx, struct wp_error *err)
     if (r == 0)
         r = refuse_left_out(m, err);
     if (r == 0)
-        r = take_header_times(p, s, err);
+        r = pack_take_header_times(p, err);
     if (r == 0)
         r = pack_metadata(p, err);
     return r < 0 ? r : pack_plan_end(p, err);

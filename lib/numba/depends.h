@@ -50,6 +50,11 @@ struct depends_tree {
     void *arg;
 };
 
+/* Sorts the N numbers of V, and drops duplicates: how many are left. */
+size_t depends_sort_unique(size_t *v, size_t n);
+/* The number of PATH among the COUNT of PATHS, which are sorted; SIZE_MAX: it is none of them. */
+size_t depends_number_of(const char *const *paths, size_t count, const char *path);
+
 /* Files that import each other, and the sets that they use. */
 struct depends_set {
     size_t *files; /* numbers in the tree's paths, sorted */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "numba/depends_private.h"
@@ -32,15 +33,23 @@ static size_t sort_unique(void *v, size_t n, size_t size,
     return kept;
 }
 
-static size_t sort_numbers(size_t *v, size_t n)
+size_t depends_number_of(const char *const *paths, size_t count, const char *path)
+{
+    size_t at = array_first(i, count, strcmp(paths[i], path) < 0);
+
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): the first COUNT are set */
+    return at < count && strcmp(paths[at], path) == 0 ? at : SIZE_MAX;
+}
+
+size_t depends_sort_unique(size_t *v, size_t n)
 {
     return sort_unique(v, n, sizeof *v, compare_sizes);
 }
 
 void depends_sort_set(struct depends_set *s)
 {
-    s->file_count = sort_numbers(s->files, s->file_count);
-    s->use_count = sort_numbers(s->uses, s->use_count);
+    s->file_count = depends_sort_unique(s->files, s->file_count);
+    s->use_count = depends_sort_unique(s->uses, s->use_count);
     s->outside_count = sort_unique(s->outside, s->outside_count, sizeof *s->outside, path_compare);
 }
 
@@ -170,7 +179,7 @@ int depends_files(const struct depends *d, size_t set, size_t **files, size_t *c
         depends_clear_set(&all);
         return r;
     }
-    *count = sort_numbers(all.files, all.file_count);
+    *count = depends_sort_unique(all.files, all.file_count);
     *files = all.files;
     return 0;
 }

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -75,6 +74,27 @@ static bool is_no_cache(const struct walk_item *item, void *dir)
     return strcmp(path, dir) != 0 && (item->entry.type != ENTRY_FILE || !caches_is_part(path));
 }
 
+const struct manifest_cache *pack_cache_at(const struct pack *p, const char *path)
+{
+    for (size_t i = 0; i < p->manifest.cache_count; i++)
+        if (strcmp(p->manifest.caches[i].cache, path) == 0)
+            return &p->manifest.caches[i];
+    return NULL;
+}
+
+char *pack_name_cache(const struct pack *p, const char *name)
+{
+    _cleanup_buf_ struct buf path = {0};
+
+    for (unsigned copy = 1; copy == 1 || pack_cache_at(p, (char *)path.data); copy++) {
+        buf_clear(&path);
+        if (buf_printf(&path, "%s/cache/%s", p->home, name) < 0 ||
+            (copy > 1 && buf_printf(&path, ".%u", copy) < 0))
+            return NULL;
+    }
+    return (char *)take_ptr(path.data);
+}
+
 /* Two roots may each have a directory of that name: the later gets a number behind its name. */
 int pack_take_cache(struct pack *p, unsigned root, const char *name, const char *source,
                     enum manifest_cache_kind kind, struct wp_error *err)
@@ -93,8 +113,7 @@ int pack_take_cache(struct pack *p, unsigned root, const char *name, const char 
             (taken[strlen(name)] == '\0' || taken[strlen(name)] == '.'))
             copies++;
     }
-    if (buf_printf(&as, copies ? "%s/cache/%s.%u" : "%s/cache/%s", p->home, name, copies + 1) < 0 ||
-        buf_terminate(&as) < 0)
+    if (buf_printf(&as, copies ? "%s/cache/%s.%u" : "%s/cache/%s", p->home, name, copies + 1) < 0)
         return error_nomem(err);
     r = pack_record_cache(p, (char *)as.data, source, kind, err);
     if (r < 0)

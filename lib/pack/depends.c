@@ -175,19 +175,11 @@ static int list_files(struct finding *f)
     return 0;
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Looks into all caches, and lists their sources, each once. */
 static int look_into_caches(struct finding *f, struct wp_error *err)
 {
     const struct walk *w = &f->p->walk;
     struct pack_depends *out = f->out;
-    size_t n = 0;
 
     for (size_t i = 0; i < w->count; i++) {
         const struct walk_item *item = &w->items[i];
@@ -208,12 +200,7 @@ static int look_into_caches(struct finding *f, struct wp_error *err)
         if (r < 0)
             return r;
     }
-    if (out->source_count)
-        qsort(out->sources, out->source_count, sizeof *out->sources, compare_numbers);
-    for (size_t i = 0; i < out->source_count; i++)
-        if (n == 0 || out->sources[n - 1] != out->sources[i])
-            out->sources[n++] = out->sources[i];
-    out->source_count = n;
+    out->source_count = depends_sort_unique(out->sources, out->source_count);
     return 0;
 }
 
@@ -250,9 +237,7 @@ static int name_top(const struct pack *p, char **out)
         _cleanup_buf_ struct buf longer = {0};
         struct stat st;
 
-        if (buf_printf(&longer, name.size ? "%s.%s" : "%s", path_base(dir), (char *)name.data) <
-                0 ||
-            buf_terminate(&longer) < 0)
+        if (buf_printf(&longer, name.size ? "%s.%s" : "%s", path_base(dir), (char *)name.data) < 0)
             return -ENOMEM;
         buf_free(&name);
         name = longer;

@@ -91,6 +91,11 @@ int pack_record_roots(struct pack *p, struct wp_error *err);
 /* Notes that directory CACHE of the archive is the hashed one of source directory SOURCE. */
 int pack_record_cache(struct pack *p, const char *cache, const char *source,
                       enum manifest_cache_kind kind, struct wp_error *err);
+/* The record of the cache directory PATH, or NULL. */
+const struct manifest_cache *pack_cache_at(const struct pack *p, const char *path);
+/* The path that a hashed directory called NAME gets in P's home: the second of that name has a
+ * number behind it. Allocated; NULL: no memory. */
+char *pack_name_cache(const struct pack *p, const char *name);
 /* Hashed directories in the walk itself, by the names that KNOWN has. */
 int pack_find_inside(struct pack *p, const struct caches *known, struct wp_error *err);
 /* These, those in the cache directories outside that were asked for, which are added to the walk,
@@ -116,6 +121,8 @@ void pack_drop(struct pack *p, const char *dir);
 struct walk_item *pack_add_item(struct pack *p, struct wp_error *err);
 /* Adds item number NUMBER of p->spool. */
 int pack_add_spooled(struct pack *p, size_t number, struct wp_error *err);
+/* Keeps the times that all items of it had in their headers, for a format that rounds its own. */
+int pack_take_header_times(struct pack *p, struct wp_error *err);
 
 /* ---- home.c */
 /* Fills p->home for a walk that is not sorted yet; zeros stand for the ID. */

@@ -211,8 +211,7 @@ static int record_cpus(struct manifest *m, struct manifest_index *line, const st
                 features_is_plain(key.cpu) && features_is_plain(key.features);
         if (!plain)
             return 0;
-        if (buf_printf(&text, "%s %s %s", key.triple, key.cpu, key.features) < 0 ||
-            buf_terminate(&text) < 0)
+        if (buf_printf(&text, "%s %s %s", key.triple, key.cpu, key.features) < 0)
             return -ENOMEM;
         number = manifest_add_cpu(m, (char *)text.data);
         if (number < 0)
@@ -308,9 +307,9 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
                                 .data = data_fact,
                                 .ctx = &c,
                                 .index_mtime = &item->entry.mtime};
-    struct wp_index_status s = {0};
+    _cleanup_(judge_clear) struct wp_index_status s = {0};
     struct wp_error why = {0};
-    struct index index = {0};
+    _cleanup_(index_clear) struct index index = {0};
     bool found;
     int parsed, r, svml;
 
@@ -318,10 +317,8 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
         return error_nomem(err);
     s.index = strdup(item->entry.path);
     s.source = caches_source_of(path_base(item->entry.path), sources, exists, p, &found);
-    if (!s.index || !s.source || judge_name(&s, s.index) < 0) {
-        judge_clear(&s);
+    if (!s.index || !s.source || judge_name(&s, s.index) < 0)
         return error_nomem(err);
-    }
     c.source = found ? pack_source(p, s.source) : NULL;
     if (c.source && !walk_find(&p->walk, s.source))
         c.member = s.source + zipped_length(s.source) + 1;
@@ -341,8 +338,6 @@ static int judge_packed(struct pack *p, const struct packed_index *packed,
         p->linked = p->linked ? p->linked : c.source->entry.path;
         p->linked_count++;
     }
-    judge_clear(&s);
-    index_clear(&index);
     return r;
 }
 

@@ -1,7 +1,6 @@
 /* Packing: walks the members that are to be packed, and drops what is not. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -122,6 +121,20 @@ int pack_add_spooled(struct pack *p, size_t number, struct wp_error *err)
     item->dev = (dev_t)-1; /* no file system's: only names of one file are alike */
     item->ino = (ino_t)from->file;
     item->linked = from->linked;
+    return 0;
+}
+
+int pack_take_header_times(struct pack *p, struct wp_error *err)
+{
+    const struct spool *s = p->spool;
+
+    if (!p->o->format->is_rounded)
+        return 0;
+    p->header_times = calloc(s->count + 1, sizeof *p->header_times);
+    if (!p->header_times)
+        return error_nomem(err);
+    for (size_t i = 0; i < s->count; i++)
+        p->header_times[i] = s->items[i].header_time;
     return 0;
 }
 

@@ -101,7 +101,7 @@ static int open_output(const struct pack *p, struct output *out, struct format_w
                                            .image = &o->image};
     int r = buf_printf(&mark, MANIFEST_MARK "%s/%s", p->home, MANIFEST_NAME);
 
-    if (r < 0 || buf_terminate(&mark) < 0)
+    if (r < 0)
         return error_nomem(err);
     if (script && !o->format->takes_script)
         return error_set(err, 0, o->archive,

@@ -51,21 +51,6 @@ static int list_tree(struct adding *a, struct wp_error *err)
     return 0;
 }
 
-static size_t number_of(const struct adding *a, const char *path)
-{
-    size_t at = array_first(i, a->count, strcmp(a->paths[i], path) < 0);
-
-    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): the first COUNT are set */
-    return at < a->count && strcmp(a->paths[at], path) == 0 ? at : SIZE_MAX;
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* What cannot be read has no imports: Python cannot read it either. */
 static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *err)
 {
@@ -93,11 +78,10 @@ static struct restored *source_of(const struct repair *repair, const struct mani
 static int list_sources(struct adding *a, const struct repair *repair)
 {
     const struct manifest *m = &repair->t->m;
-    size_t n = 0;
 
     for (size_t i = 0; i < m->index_count; i++) {
         const struct restored *f = source_of(repair, &m->indexes[i]);
-        size_t number = f ? number_of(a, f->path) : SIZE_MAX;
+        size_t number = f ? depends_number_of(a->paths, a->count, f->path) : SIZE_MAX;
 
         if (number == SIZE_MAX)
             continue;
@@ -105,12 +89,7 @@ static int list_sources(struct adding *a, const struct repair *repair)
             return -ENOMEM;
         a->sources[a->source_count++] = number;
     }
-    if (a->source_count)
-        qsort(a->sources, a->source_count, sizeof *a->sources, compare_numbers);
-    for (size_t i = 0; i < a->source_count; i++)
-        if (n == 0 || a->sources[n - 1] != a->sources[i])
-            a->sources[n++] = a->sources[i];
-    a->source_count = n;
+    a->source_count = depends_sort_unique(a->sources, a->source_count);
     return 0;
 }
 
@@ -191,7 +170,8 @@ static int find_added(struct adding *a, const struct depends *d, const char **of
 
 static int resolve(struct adding *a, const struct repair *repair, char **out, struct wp_error *err)
 {
-    struct came_from from = {.paths = a->paths, .count = a->count, .read = read_file, .ctx = a};
+    _cleanup_(came_from_clear) struct came_from from = {
+        .paths = a->paths, .count = a->count, .read = read_file, .ctx = a};
     const struct manifest *m = &repair->t->m;
     _cleanup_free_ const char **added = calloc(a->source_count + 1, sizeof *added);
     struct depends *d = NULL;
@@ -202,7 +182,7 @@ static int resolve(struct adding *a, const struct repair *repair, char **out, st
         r = error_nomem(err);
     for (size_t i = 0; i < m->index_count && r == 0; i++) {
         const struct restored *f = source_of(repair, &m->indexes[i]);
-        size_t number = f ? number_of(a, f->path) : SIZE_MAX;
+        size_t number = f ? depends_number_of(a->paths, a->count, f->path) : SIZE_MAX;
         size_t at = array_first(k, a->source_count, a->sources[k] < number);
 
         if (number == SIZE_MAX || !added[at])
@@ -212,7 +192,6 @@ static int resolve(struct adding *a, const struct repair *repair, char **out, st
             r = error_nomem(err);
     }
     depends_free(d);
-    came_from_clear(&from);
     return r;
 }
 

@@ -3,10 +3,8 @@
  * would let it load them. */
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
-#include "base/digest.h"
 #include "job.h"
 #include "manifest/depends.h"
 #include "tree/behind.h"
@@ -16,25 +14,16 @@ struct holding {
     const struct repair *repair;
 };
 
-/* Has the file at PATH, which another manifest speaks for, the content of E? */
-static bool has_content(const struct restore *restore, const char *path, const struct entry *e)
-{
-    _cleanup_close_ int fd = behind_open(restore->fd, path);
-    unsigned char digest[SHA256_SIZE];
-
-    return fd >= 0 && sha256_of_file(fd, digest) == 0 &&
-           memcmp(digest, e->sha256, sizeof digest) == 0;
-}
-
 static int is_same(void *ctx, const char *path)
 {
     const struct holding *h = ctx;
     const struct restored *f = restore_file_of(h->repair, path);
 
-    if (f && f->superseded && f->path) {
+    if (f && f->superseded && f->path) { /* another manifest speaks for it */
         const struct entry *e = &h->repair->t->m.entries[f - h->repair->files];
 
-        return e->type == ENTRY_FILE && e->has_sha256 && has_content(h->restore, f->path, e);
+        return e->type == ENTRY_FILE && e->has_sha256 &&
+               behind_has_content(h->restore->fd, f->path, e->sha256);
     }
     return f && (f->status == RESTORED_SAME || f->status == RESTORED_BEHIND);
 }

@@ -2,14 +2,14 @@
 /* What the steps of repairing share. Private to lib/restore.
  *
  * The way of a tree: its manifests and their states (trees/) → links that are missing (links.c) →
- * which files are its own (share.c) → and then, at first without the lock, until something is to be
- * changed (look.c, lock.c): is each what was packed, and with its time and mode?
- * (files.c) → is the state to be believed? (trees/trust.c) → where its caches lie now (caches.c) →
- * the layout, into staged trees → stamps of what could not be given its time (stamps.c) →
- * times and modes, which are taken back where the rest fails → commit → stamps of what stays where
- * it is → verification (restore.c). What is found out before is set once all is staged, and before
- * the state says that it is: the next run of one that was killed sets the rest. Every step may be
- * repeated, so a run that was killed is finished by the next one. */
+ * which files there should be (plan.c), and which are its own (share.c) → and then, at first
+ * without the lock, until something is to be changed (look.c, lock.c): is each what was packed, and
+ * with its time and mode? (files.c) → is the state to be believed? (trees/trust.c) → where its
+ * caches lie now (caches.c) → the layout, into staged trees → stamps of what could not be given its
+ * time (stamps.c) → times and modes, which are taken back where the rest fails → commit → stamps of
+ * what stays where it is → verification (restore.c). What is found out before is set once all is
+ * staged, and before the state says that it is: the next run of one that was killed sets the rest.
+ * Every step may be repeated, so a run that was killed is finished by the next one. */
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -115,10 +115,19 @@ struct restore {
 /* What -v shows, and a dry run tells. */
 enum wp_severity restore_detail(const struct restore *restore);
 
-/* ---- files.c */
+/* ---- plan.c */
 /* Which files there should be, and where. */
 int restore_plan(struct restore *restore, struct repair *repair, struct wp_error *err);
-/* Compares them, and finds out what may be set. Nothing is changed. */
+/* Counts what came of it, and warns of sources that have changed. */
+int restore_count_files(struct restore *restore, struct repair *repair, struct wp_error *err);
+/* What became of the file that PATH of the archive is, through links in it; NULL: none, or no
+ * memory to find it, which restore_memory says later. */
+struct restored *restore_file_of(const struct repair *repair, const char *archived);
+/* Likewise, into *OUT: 0 or -ENOMEM. */
+int restore_find_file(const struct repair *repair, const char *archived, struct restored **out);
+int restore_memory(const struct repair *repair, struct wp_error *err);
+
+/* ---- files.c: compares them, and finds out what may be set. Nothing is changed. */
 int restore_check_files(struct restore *restore, struct repair *repair, struct wp_error *err);
 /* ---- hold.c: which sources are held back, as their caches hold code of what has changed */
 int restore_hold(struct restore *restore, struct repair *repair, struct wp_error *err);
@@ -128,15 +137,6 @@ int restore_hold(struct restore *restore, struct repair *repair, struct wp_error
  */
 int restore_added(const struct restore *restore, const struct repair *repair, char **out,
                   struct wp_error *err);
-
-/* Counts what came of it, and warns of sources that have changed. */
-int restore_count_files(struct restore *restore, struct repair *repair, struct wp_error *err);
-/* What became of the file that PATH of the archive is, through links in it; NULL: none, or no
- * memory to find it, which restore_memory says later. */
-struct restored *restore_file_of(const struct repair *repair, const char *archived);
-/* Likewise, into *OUT: 0 or -ENOMEM. */
-int restore_find_file(const struct repair *repair, const char *archived, struct restored **out);
-int restore_memory(const struct repair *repair, struct wp_error *err);
 
 /* ---- set.c */
 /* Sets the times and modes that may be set, as a part of the commit. */

@@ -17,33 +17,10 @@
 #include "base/path.h"
 #include "job.h"
 #include "layout/restamp.h"
-#include "manifest/wheel_record.h"
-#include "relocate_text.h"
+#include "relocate_private.h"
 #include "tree/beneath.h"
 
-enum { LARGEST = 4 << 20, LARGEST_RECORD = 64 << 20 };
-
-enum kind { KIND_NONE, KIND_TEXT, KIND_SHELL, KIND_SCRIPT };
-
-/* A file of the environment whose text is another now. */
-struct rewritten {
-    const struct entry *e; /* borrowed */
-    char *path;            /* in the tree; owned */
-    struct buf text;
-    struct stat like;
-    unsigned char sha256[SHA256_SIZE];
-    int status; /* of the rewriting */
-};
-
-struct environment {
-    const struct relocation *r;
-    const char *dir; /* in the archive */
-    struct relocate_paths *paths;
-    size_t path_count;
-    struct path_list kept; /* what PATHS points to */
-    struct rewritten *files;
-    size_t count;
-};
+enum { LARGEST = 4 << 20 };
 
 static void environment_clear(struct environment *env)
 {
@@ -131,7 +108,7 @@ static bool is_in_site(const char *path)
            strncmp(path, "lib", 3) == 0 && strncmp(path_base(python), "python", 6) == 0;
 }
 
-static enum kind kind_of(const struct environment *env, const struct entry *e)
+enum kind relocate_kind_of(const struct environment *env, const struct entry *e)
 {
     const char *path, *name = path_base(e->path);
 
@@ -195,9 +172,8 @@ static void tell(const struct environment *env, const char *path, const char *wh
            "holds a path of where the environment was, and %s: it stays as it is", why);
 }
 
-/* 1: read; 0: it is not there, or no file; negative errno. */
-static int read_file(const struct relocation *r, const char *path, size_t most, struct buf *text,
-                     struct stat *st)
+int relocate_read(const struct relocation *r, const char *path, size_t most, struct buf *text,
+                  struct stat *st)
 {
     int e = beneath_read(r->fd, path, most, text, st);
 
@@ -216,8 +192,7 @@ static int check_link(const struct environment *env, const struct entry *e)
     return 0;
 }
 
-/* May another file be renamed over the one at PATH? */
-static bool may_replace(const struct environment *env, const char *path)
+bool relocate_may_replace(const struct environment *env, const char *path)
 {
     const char *name;
     _cleanup_close_ int dir = beneath_parent(env->r->fd, path, &name);
@@ -229,7 +204,7 @@ static bool may_replace(const struct environment *env, const char *path)
 /* Takes E into the environment's files, if its text is to be another. */
 static int look_at(struct environment *env, const struct entry *e)
 {
-    const enum kind kind = kind_of(env, e);
+    const enum kind kind = relocate_kind_of(env, e);
     struct rewritten f = {.e = e};
     _cleanup_buf_ struct buf text = {0};
     bool gone = false;
@@ -240,7 +215,7 @@ static int look_at(struct environment *env, const struct entry *e)
     f.path = tree_path(env->r->t, e->path, &gone);
     if (!f.path)
         return gone ? 0 : -ENOMEM;
-    r = read_file(env->r, f.path, LARGEST, &text, &f.like);
+    r = relocate_read(env->r, f.path, LARGEST, &text, &f.like);
     if (r == -EACCES) {
         report(
             env->r->context, WP_WARNING, f.path,
@@ -258,7 +233,7 @@ static int look_at(struct environment *env, const struct entry *e)
         tell(env, f.path, "no script can name the new one");
         r = 0;
     }
-    if (r > 0 && !may_replace(env, f.path)) {
+    if (r > 0 && !relocate_may_replace(env, f.path)) {
         tell(env, f.path, "its directory cannot be written to");
         r = 0;
     }
@@ -274,111 +249,6 @@ static int look_at(struct environment *env, const struct entry *e)
     return r;
 }
 
-/* ---- RECORD ------------------------------------------------------------------------------ */
-
-/* Tells the digest and size that RECORD is to have for PATH of the archive. */
-typedef bool record_facts(const struct environment *env, const char *path,
-                          const unsigned char **sha256, uint64_t *size);
-
-static bool new_facts(const struct environment *env, const char *path, const unsigned char **sha256,
-                      uint64_t *size)
-{
-    for (size_t i = 0; i < env->count; i++)
-        if (strcmp(env->files[i].e->path, path) == 0) {
-            *sha256 = env->files[i].sha256;
-            *size = env->files[i].text.size;
-            return true;
-        }
-    return false;
-}
-
-static bool packed_facts(const struct environment *env, const char *path,
-                         const unsigned char **sha256, uint64_t *size)
-{
-    const struct entry *e = manifest_find(&env->r->t->m, path);
-
-    if (!e || !e->has_sha256 || kind_of(env, e) == KIND_NONE)
-        return false;
-    *sha256 = e->sha256;
-    *size = e->size;
-    return true;
-}
-
-/* Appends TEXT of the RECORD at PATH of the archive, with FACTS in its lines that have a digest.
- * The number of lines that are others now, or -ENOMEM. */
-static int mend(const struct environment *env, const char *path, const struct buf *text,
-                record_facts *facts, struct buf *out)
-{
-    _cleanup_free_ char *info = path_dir(path), *site = info ? path_dir(info) : NULL;
-    int count = 0;
-
-    if (!site)
-        return -ENOMEM;
-    for (size_t at = 0, n; text->data && at < text->size; at += n) {
-        const char *line = (char *)text->data + at, *comma;
-        const char *end = memchr(line, '\n', text->size - at);
-        const unsigned char *sha256;
-        uint64_t size;
-        size_t before = out->size;
-
-        n = end ? (size_t)(end - line) + 1 : text->size - at;
-        comma = *line == '"' ? NULL : memchr(line, ',', n);
-        if (comma && n > (size_t)(comma - line) + 8 && memcmp(comma, ",sha256=", 8) == 0) {
-            _cleanup_free_ char *name = strndup(line, (size_t)(comma - line));
-            _cleanup_free_ char *joined = name ? path_join(site, name) : NULL;
-            _cleanup_free_ char *archived = joined ? path_normalise(joined) : NULL;
-
-            if (!archived)
-                return -ENOMEM;
-            if (facts(env, archived, &sha256, &size)) {
-                bool cr = end && end > line && end[-1] == '\r';
-
-                if (wheel_record_add(out, name, sha256, size) < 0)
-                    return -ENOMEM;
-                if (cr) {
-                    out->size--;
-                    if (buf_add_str(out, "\r\n") < 0)
-                        return -ENOMEM;
-                }
-                count += out->size - before != n || memcmp(out->data + before, line, n) != 0;
-                continue;
-            }
-        }
-        if (buf_add(out, line, n) < 0)
-            return -ENOMEM;
-    }
-    return count;
-}
-
-static bool is_record(const struct environment *env, const struct entry *e)
-{
-    return e->type == ENTRY_FILE && path_is_under(e->path, env->dir) &&
-           path_has_suffix(e->path, WHEEL_DIR_SUFFIX "/" WHEEL_RECORD);
-}
-
-static int mend_record(struct environment *env, const struct entry *e)
-{
-    bool gone = false;
-    _cleanup_free_ char *path = tree_path(env->r->t, e->path, &gone);
-    _cleanup_buf_ struct buf text = {0}, out = {0};
-    struct stat like;
-    int r;
-
-    if (!path)
-        return gone ? 0 : -ENOMEM;
-    r = read_file(env->r, path, LARGEST_RECORD, &text, &like);
-    if (r > 0)
-        r = mend(env, e->path, &text, new_facts, &out);
-    if (r <= 0)
-        return r;
-    if (!may_replace(env, path)) {
-        report(env->r->context, WP_WARNING, path,
-               "has digests of files that are rewritten, and cannot be written to");
-        return 0;
-    }
-    return restamp_replace(env->r->fd, path, out.data, out.size, &like, &like.st_mtim);
-}
-
 /* ---- The environment --------------------------------------------------------------------- */
 
 static int write_all(struct environment *env, struct wp_error *err)
@@ -386,7 +256,8 @@ static int write_all(struct environment *env, struct wp_error *err)
     const struct manifest *m = &env->r->t->m;
 
     for (size_t i = 0; i < m->entry_count; i++) {
-        int r = is_record(env, &m->entries[i]) ? mend_record(env, &m->entries[i]) : 0;
+        int r =
+            relocate_is_record(env, &m->entries[i]) ? relocate_mend_record(env, &m->entries[i]) : 0;
 
         if (r < 0)
             return error_set(err, -r, m->entries[i].path, "cannot be mended");
@@ -431,17 +302,17 @@ static int was_packed(const struct environment *env, const struct entry *e, enum
 /* Is the file that E became as it was packed, but for its paths? 1, 0 or -ENOMEM. */
 static int is_same(const struct environment *env, const struct entry *e, const char *path)
 {
-    const bool record = is_record(env, e);
-    const enum kind kind = kind_of(env, e);
+    const bool record = relocate_is_record(env, e);
+    const enum kind kind = relocate_kind_of(env, e);
     _cleanup_buf_ struct buf text = {0}, now = {0}, plain = {0};
     int r = record || kind != KIND_NONE
-                ? read_file(env->r, path, record ? LARGEST_RECORD : LARGEST, &text, NULL)
+                ? relocate_read(env->r, path, record ? LARGEST_RECORD : LARGEST, &text, NULL)
                 : 0;
 
     if (r <= 0 || memchr(text.data ? (char *)text.data : "", '\0', text.size))
         return r < 0 ? r : 0;
     if (record) {
-        r = mend(env, e->path, &text, packed_facts, &now);
+        r = relocate_record_as_packed(env, e->path, &text, &now);
         return r < 0 ? r : is_digest(&now, e);
     }
     r = rewrite(env->paths, env->path_count, kind, false, &text, &now);

@@ -2,7 +2,6 @@
  * archives in one directory), which of them speaks for a file. Each looks after its own files
  * alone, so that no index is placed or counted twice and no two times are set in turn. */
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,6 +1,5 @@
 /* Restoring only what was signed: refuses files and caches that are not what was packed. */
 
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 

@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/digest.h"
 #include "base/path.h"
 #include "base/times.h"
 #include "job.h"
@@ -21,15 +19,6 @@
 enum { LARGEST = 1 << 28 };
 
 /* ---- Data files -------------------------------------------------------------------------- */
-
-static int has_content(int fd, const char *path, const struct entry *e)
-{
-    unsigned char digest[32];
-    _cleanup_close_ int file = behind_open(fd, path);
-
-    return file >= 0 && sha256_of_file(file, digest) == 0 &&
-           memcmp(digest, e->sha256, sizeof digest) == 0;
-}
 
 /* A data file older than its source is the sign of a Numba that died while saving. This one is as
  * it was packed, beside a valid index, and only its source is newer now: it gets the same time. */
@@ -49,7 +38,7 @@ static int renew(const struct restore *restore, int fd, const char *path,
         return 0;
     is_own = S_ISREG(st.st_mode) && st.st_nlink == 1;
     if (behind_look(dir, name, &st) <= 0 || !time_is_before(st.st_mtim, source->now) ||
-        !has_content(dir, name, packed))
+        !behind_has_content(dir, name, packed->sha256))
         return 0;
     if (restore_may_change(restore) < 0)
         return -EAGAIN;
@@ -273,12 +262,11 @@ int restore_stamps(struct restore *restore, struct repair *repair, int which, st
 
 int restore_pycs(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    struct pyc_listing listing = {0};
+    _cleanup_(pyc_listing_clear) struct pyc_listing listing = {0};
     int r = 0;
 
     for (size_t i = 0; i < repair->t->m.entry_count && r == 0 && !restore->apart; i++)
         if (repair->files[i].status == RESTORED_SAME && restore->o->restamp != WP_RESTAMP_NEVER)
             r = fit_pycs(restore, &listing, &repair->files[i], err);
-    pyc_listing_clear(&listing);
     return r;
 }

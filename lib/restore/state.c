@@ -18,19 +18,14 @@
 #include "numba/caches.h"
 #include "tree/beneath.h"
 
-static bool same_text(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 /* Does the last line say what NOW says? It may say it of a directory above the base. */
 static bool says_the_same(const struct tree_manifest *t, const struct manifest_state *now)
 {
     const struct manifest_state *was = &t->state;
     size_t i = 0;
 
-    if (!t->has_state || !same_text(was->layout, now->layout) ||
-        !same_text(was->cache_root, now->cache_root) || !same_text(was->archive, now->archive))
+    if (!t->has_state || !text_same(was->layout, now->layout) ||
+        !text_same(was->cache_root, now->cache_root) || !text_same(was->archive, now->archive))
         return false;
     while (i < now->root_count && t->old_bases[i] && strcmp(t->old_bases[i], now->roots[i]) == 0)
         i++;
@@ -117,7 +112,7 @@ static void keep_run(const struct tree_manifest *t, struct manifest_state *now)
 {
     const struct manifest_state *was = &t->state;
 
-    if (!t->has_state || t->state_uid != geteuid() || !same_text(was->archive, now->archive))
+    if (!t->has_state || t->state_uid != geteuid() || !text_same(was->archive, now->archive))
         return;
     now->since = was->since;
     now->until = was->until;

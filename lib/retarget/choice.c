@@ -41,7 +41,7 @@ static int compare(struct build *b, const struct retarget_who *who)
     if (strcmp(b->triple, python->triple) != 0) {
         r = buf_printf(&text, "it is for %s, and %s compiles for %s", b->triple, who->name,
                        python->triple);
-        return r < 0 || buf_terminate(&text) < 0 ? -ENOMEM : explain(b, (char *)text.data);
+        return r < 0 ? r : explain(b, (char *)text.data);
     }
     b->is_native = strcmp(b->cpu, python->cpu) == 0 && strcmp(b->features, python->features) == 0;
     r = features_needed(&b->need, b->triple, b->cpu, b->features, &why);
@@ -53,7 +53,7 @@ static int compare(struct build *b, const struct retarget_who *who)
     if (r <= 0)
         return r;
     r = buf_printf(&text, "its code needs %s, which %s lacks", (char *)lacking.data, who->name);
-    return r < 0 || buf_terminate(&text) < 0 ? -ENOMEM : explain(b, (char *)text.data);
+    return r < 0 ? r : explain(b, (char *)text.data);
 }
 
 static int add(struct builds *b, const struct wp_overload *key, const struct retarget_who *who,

@@ -36,11 +36,6 @@ static int is_packed_data(const struct retarget_job *job, const struct retarget_
     return memcmp(digest, e->sha256, sizeof digest) == 0;
 }
 
-static bool is_same(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 /* Do two keys speak of one function and signature? By their texts: types have numbers in a pickle
  * that are others in each process which writes it. 1, 0 or -ENOMEM. */
 static int is_of_same(const struct pickle_value *a, const struct pickle_value *b)
@@ -51,8 +46,8 @@ static int is_of_same(const struct pickle_value *a, const struct pickle_value *b
         return 0;
     if (key_read(&x, a) < 0 || key_read(&y, b) < 0)
         return -ENOMEM;
-    return is_same(x.signature, y.signature) && is_same(x.triple, y.triple) &&
-           is_same(x.code, y.code) && is_same(x.cells, y.cells) && is_same(x.other, y.other);
+    return text_same(x.signature, y.signature) && text_same(x.triple, y.triple) &&
+           text_same(x.code, y.code) && text_same(x.cells, y.cells) && text_same(x.other, y.other);
 }
 
 /* *OLD: the number of the overload in WAS that number WHICH of NOW has become; WAS->count: none. 0

@@ -219,7 +219,7 @@ int seal_check_earlier(struct seal *s, struct wp_error *err)
         .dir = s->o->dir, .fd = staging_tree(s->staging, 0), .context = s->context};
     _cleanup_free_ char *home = path_dir(s->entries[s->entry_count - 1].path);
     _cleanup_(tree_manifest_clear) struct tree_manifest new = {.foreign = -1};
-    struct path_list homes = {0};
+    _cleanup_(path_list_clear) struct path_list homes = {0};
     struct by_source by = {0};
     int r = home ? find_homes(s, &homes, err) : error_nomem(err);
 
@@ -231,7 +231,6 @@ int seal_check_earlier(struct seal *s, struct wp_error *err)
     for (size_t i = 0; i < homes.count && r == 0; i++)
         r = check_home(s, &by, &new.m, homes.v[i], err);
     free(by.v);
-    path_list_clear(&homes);
     return r;
 }
 

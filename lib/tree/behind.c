@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -33,12 +35,27 @@ int behind_open(int dirfd, const char *path)
     return S_ISREG(st.st_mode) ? take_fd(&fd) : -ENOENT;
 }
 
+bool behind_has_content(int dirfd, const char *path, const unsigned char sha256[SHA256_SIZE])
+{
+    _cleanup_close_ int fd = behind_open(dirfd, path);
+    unsigned char digest[SHA256_SIZE];
+
+    return fd >= 0 && sha256_of_file(fd, digest) == 0 && memcmp(digest, sha256, sizeof digest) == 0;
+}
+
 int behind_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st)
 {
     _cleanup_close_ int fd = behind_open(dirfd, path);
+    struct stat own;
 
+    if (!st)
+        st = &own;
     if (fd < 0)
         return fd;
+    if (fstat(fd, st) < 0)
+        return -errno;
+    if (st->st_size < 0 || (uintmax_t)st->st_size > max)
+        return -EFBIG;
     buf_clear(out);
-    return file_read_all(fd, max, out, st);
+    return file_read_rest(fd, (size_t)st->st_size, max, out);
 }

@@ -184,7 +184,7 @@ static int judge_line(struct verify_archive *job, const struct manifest_index *l
     const struct entry *source = NULL;
     int r = line->source ? archive_indexes_find(&job->found, line->source, &source) : 0;
     bool outside = r == -EXDEV, in_zip;
-    struct wp_index_status s = {
+    _cleanup_(judge_clear) struct wp_index_status s = {
         .status = WP_VALID, .stamp = line->stamp, .has_stamp = line->has_stamp};
     const char *reason = NULL;
     enum wp_status status = WP_VALID;
@@ -197,10 +197,8 @@ static int judge_line(struct verify_archive *job, const struct manifest_index *l
     s.source = line->source ? strdup(line->source) : NULL;
     s.numba = line->numba ? strdup(line->numba) : NULL;
     if (r == -ENOMEM || !s.index || (line->source && !s.source) || (line->numba && !s.numba) ||
-        judge_name(&s, line->index) < 0) {
-        judge_clear(&s);
+        judge_name(&s, line->index) < 0)
         return error_nomem(err);
-    }
     if (is_recorded && status != WP_VALID) {
         s.status = status;
         if (!line->valid)
@@ -229,10 +227,8 @@ static int judge_line(struct verify_archive *job, const struct manifest_index *l
     if ((reason && !s.reason) ||
         (wp_status_loads(s.status) && judge_recorded_cpus(job, line, &s) < 0) ||
         (line->svml && note_add(job->out, WP_NOTE_SVML, s.index, "%s", CALLS_SVML) < 0) ||
-        judge_add(job->out, &s) < 0) {
-        judge_clear(&s);
+        judge_add(job->out, &s) < 0)
         return error_nomem(err);
-    }
     return 0;
 }
 
@@ -261,19 +257,17 @@ static int judge_found(struct verify_archive *job, const struct archive_index *i
                                 .data = data_fact,
                                 .ctx = &c,
                                 .index_mtime = file ? &file->mtime : NULL};
-    struct wp_index_status s = {0};
+    _cleanup_(judge_clear) struct wp_index_status s = {0};
     struct wp_error why = {0};
-    struct index index = {0};
+    _cleanup_(index_clear) struct index index = {0};
     const struct manifest_index *line;
     bool found, outside = false;
     int parsed, r = 0;
 
     s.index = strdup(item->path);
     s.source = archive_indexes_source(&job->found, item, &misplaced, &found);
-    if (!dir || !s.index || !s.source || judge_name(&s, s.index) < 0) {
-        judge_clear(&s);
+    if (!dir || !s.index || !s.source || judge_name(&s, s.index) < 0)
         return error_nomem(err);
-    }
     r = found ? archive_indexes_find(&job->found, s.source, &c.source) : 0;
     outside = r == -EXDEV;
     r = r == -ENOMEM ? error_nomem(err) : 0;
@@ -297,8 +291,6 @@ static int judge_found(struct verify_archive *job, const struct archive_index *i
         (judge_svml(job, &s, dir) < 0 || note_unknown(job->out, &s) < 0 ||
          note_marker(job->out, &s, size_in_archive, &c) < 0 || judge_add(job->out, &s) < 0))
         r = error_nomem(err);
-    judge_clear(&s);
-    index_clear(&index);
     return r;
 }
 

@@ -176,8 +176,8 @@ static int restore(struct fix *f, struct wp_error *err)
                                    .restamp = WP_RESTAMP_NEVER,
                                    .keep_modes = true,
                                    .dry_run = f->dry_run};
-    struct wp_restore_result restored = {0};
-    struct wp_python asked = {0};
+    _cleanup_(wp_restore_result_clear) struct wp_restore_result restored = {0};
+    _cleanup_(wp_python_clear) struct wp_python asked = {0};
     struct wp_error why = {0};
     int r = find_cache_dir(f, &asked, &o.cache_dir, err);
 
@@ -193,8 +193,6 @@ static int restore(struct fix *f, struct wp_error *err)
         f->done->moved = restored.renamed;
         report_restored(f, &restored);
     }
-    wp_restore_result_clear(&restored);
-    wp_python_clear(&asked);
     return r;
 }
 

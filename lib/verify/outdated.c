@@ -81,21 +81,14 @@ static int list_files(struct looking *l)
     return 0;
 }
 
-static size_t number_of(const struct looking *l, const char *path)
-{
-    size_t at = array_first(i, l->count, strcmp(l->paths[i], path) < 0);
-
-    return at < l->count && strcmp(l->paths[at], path) == 0 ? at : SIZE_MAX;
-}
-
 /* The file that SOURCE is, or the zip that it lies in. */
 static size_t source_number(const struct looking *l, const char *source)
 {
     const size_t n = zipped_length(source);
     _cleanup_free_ char *zip = n ? strndup(source, n) : NULL;
-    size_t number = number_of(l, source);
+    size_t number = depends_number_of(l->paths, l->count, source);
 
-    return number == SIZE_MAX && zip ? number_of(l, zip) : number;
+    return number == SIZE_MAX && zip ? depends_number_of(l->paths, l->count, zip) : number;
 }
 
 /* Looks into the valid indexes whose sources are in the tree. */

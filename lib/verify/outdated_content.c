@@ -50,19 +50,13 @@ static bool is_untouched(const struct comparing *c, const char *here, const stru
            time_is(item->entry.mtime, e->mtime) && time_is_before(item->ctime, c->put);
 }
 
-static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
-{
-    (void)is_end;
-    return manifest_find(ctx, path);
-}
-
 /* Has PATH of the archive the content here that was packed? Of a link that leads out of the archive
  * nobody has recorded any. 1, 0 or negative errno: an error is no change. */
 static int is_same(void *ctx, const char *path)
 {
     const struct comparing *c = ctx;
     const struct entry *e;
-    int r = links_follow(look_up, (void *)&c->m->m, path, &e);
+    int r = links_follow_in(&c->m->m, path, &e);
     bool gone;
     _cleanup_free_ char *here = tree_path(c->m, path, &gone);
     _cleanup_free_ char *full = NULL;

@@ -1,7 +1,6 @@
 /* Verifying a tree: whether an index is older than a file that its code can come from. Imports are
  * followed only where a file of the tree is newer than one of its indexes. */
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -128,28 +127,14 @@ static struct newest *newest_of_sets(const struct looking *l, const struct depen
     return all;
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Lists the sources of the indexes that have one still. */
 static void list_sources(struct looking *l)
 {
-    size_t n = 0;
-
     l->source_count = 0;
     for (size_t i = 0; i < l->tree->out->count; i++)
         if (l->source_of[i] != SIZE_MAX)
             l->sources[l->source_count++] = l->source_of[i];
-    if (l->source_count)
-        qsort(l->sources, l->source_count, sizeof *l->sources, compare_numbers);
-    for (size_t i = 0; i < l->source_count; i++)
-        if (n == 0 || l->sources[n - 1] != l->sources[i])
-            l->sources[n++] = l->sources[i];
-    l->source_count = n;
+    l->source_count = depends_sort_unique(l->sources, l->source_count);
 }
 
 int outdated_by_imports(struct looking *l, struct wp_error *err)

@@ -65,7 +65,7 @@ int verify_judge_one(struct verify_tree *tree, const char *index, const char *sh
                      const char *sources, const char *misplaced, struct wp_error *err)
 {
     _cleanup_free_ char *source = NULL, *source_path = NULL;
-    struct wp_index_status s = {0};
+    _cleanup_(judge_clear) struct wp_index_status s = {0};
     struct verify_place place;
     bool found = false, spare = false;
     int r = 0;
@@ -94,7 +94,6 @@ int verify_judge_one(struct verify_tree *tree, const char *index, const char *sh
     }
     if (r == 0 && judge_add(tree->out, &s) < 0)
         r = error_nomem(err);
-    judge_clear(&s);
     return r;
 }
 

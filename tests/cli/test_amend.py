@@ -21,11 +21,6 @@ TIME = 1_700_000_000 * SECOND + 123_456_789
 
 
 @pytest.fixture
-def warmpack(tmp_path):
-    return Runner(tmp_path)
-
-
-@pytest.fixture
 def source(tmp_path):
     """A tree whose two modules have valid caches."""
     for name in ("pkg/__init__.py", "pkg/k.py", "pkg/deep/__init__.py", "pkg/deep/m.py",

@@ -19,11 +19,6 @@ from trees import (BINARY, NOBODY, PATIENCE, SECOND, Runner, environment, index,
 
 
 @pytest.fixture
-def warmpack(tmp_path):
-    return Runner(tmp_path)
-
-
-@pytest.fixture
 def shared():
     path = public_directory()
     yield path

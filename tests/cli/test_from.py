@@ -19,11 +19,6 @@ MEGABYTE = 1 << 20
 LARGE = 12
 
 
-@pytest.fixture
-def warmpack(tmp_path):
-    return Runner(tmp_path)
-
-
 def fill(root, version):
     """Of twelve files of a megabyte one changes, and of forty small ones two."""
     for i in range(LARGE):

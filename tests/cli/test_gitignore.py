@@ -4,13 +4,7 @@ import os
 import shutil
 
 import pytest
-import trees
 from trees import index, run, write
-
-
-@pytest.fixture
-def warmpack(tmp_path):
-    return trees.Runner(tmp_path)
 
 
 @pytest.fixture

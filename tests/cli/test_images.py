@@ -19,11 +19,6 @@ NS = 10**18 + 123456789
 
 
 @pytest.fixture
-def warmpack(tmp_path):
-    return trees.Runner(tmp_path)
-
-
-@pytest.fixture
 def app(tmp_path):
     app = tmp_path / "app"
     write(app / "pkg/k.py", "x = 1\n", ns=NS)

@@ -17,11 +17,6 @@ FILES = {"alpha": ("alpha/__init__.py", "alpha/k.py", "alpha/deep/a,b.py"),
          "beta": ("beta/__init__.py", "beta/k.py", "one_module.py")}
 
 
-@pytest.fixture
-def warmpack(tmp_path):
-    return trees.Runner(tmp_path)
-
-
 def wheel(tmp_path, name):
     """Without caches, as other tools make it; the tree that it was made from has them."""
     path = tmp_path / f"{name}-1.0-py3-none-any.whl"

@@ -4,7 +4,7 @@ import os
 import subprocess
 
 import pytest
-from conftest import BINARY
+from trees import BINARY
 
 SUFFIXES = [".tar", ".tgz", ".tar.zst", ".zip"]
 

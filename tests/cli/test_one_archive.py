@@ -25,11 +25,6 @@ VERBS = [["list"], ["verify", "--json"], ["inspect"], ["extract", "-C", "out"], 
          ["amend", "--source", "tree"]]
 
 
-@pytest.fixture
-def warmpack(tmp_path):
-    return trees.Runner(tmp_path)
-
-
 def reorder_tar(path, last, *, without=None):
     """Python's tarfile keeps the mark, a global record, and the times, which are records, too."""
     with tarfile.open(path) as old:

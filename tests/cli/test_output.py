@@ -11,7 +11,7 @@ import subprocess
 import tarfile
 
 import pytest
-from conftest import BINARY
+from trees import BINARY
 from trees import PATIENCE, full_pipe, said_through, wait_until_stalled
 
 NANOSECONDS = 1_795_339_396_123_456_789

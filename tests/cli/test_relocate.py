@@ -16,11 +16,6 @@ LONG = "x" * 130
 SCRIPT = "# -*- coding: utf-8 -*-\nimport sys\nprint(sys.prefix)\n"
 
 
-@pytest.fixture
-def warmpack(tmp_path):
-    return trees.Runner(tmp_path)
-
-
 def digest(data):
     return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 

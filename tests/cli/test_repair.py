@@ -7,7 +7,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import time
 
 import pytest
@@ -16,11 +15,6 @@ from trees import index, look, run, set_time, write
 
 PYTHON = "/usr/bin/python3"
 OLD = 1_600_000_000 * 10**9 + 123_456_789
-
-
-@pytest.fixture
-def warmpack(tmp_path):
-    return trees.Runner(tmp_path)
 
 
 def hashed(root, source):
@@ -555,6 +549,25 @@ def test_an_archive_of_caches_says_how_many_sources_matched(warmpack, bare, suff
     assert b"l/m.py: is not what was packed" in done.stderr
     assert b"2 of 3 sources are the same" in done.stderr
     assert {path.name for path in all_indexes(bare)} == {"k.add-3.py311.nbi", "l.add-3.py311.nbi"}
+
+
+@pytest.mark.parametrize("cache_dir", [False, True])
+def test_caches_are_put_onto_a_tree_in_one_commit(warmpack, bare, tmp_path, cache_dir):
+    """In several directories of the tree, and in a cache root beside it."""
+    hashed_there = ["--layout", "cache-dir", "--cache-dir", tmp_path / "hashed"] if cache_dir else []
+    if cache_dir:
+        (tmp_path / "hashed").mkdir()
+    traced = ["strace", "-f", "-qq", "-o", tmp_path / "trace", "-e", "trace=/^(rename|unlink)"]
+    run(*traced, trees.BINARY, "extract", "-qf", "c.tgz", "--caches-only", "-C", bare, *hashed_there,
+        cwd=tmp_path, env=warmpack.variables(ASAN_OPTIONS="detect_leaks=0"))
+    lines = (tmp_path / "trace").read_text().splitlines()
+    done = [line for line in lines if '"journal"' in line and line.endswith(" = 0")]
+    (begun, ended) = (lines.index(line) for line in done)  # it gets its name once, and goes once
+    assert "rename" in lines[begun] and "unlink" in lines[ended]
+    placed = [i for i, line in enumerate(lines) if "rename" in line and "__pycache__" in line
+              or cache_dir and "rename" in line and "hashed" in line]
+    assert len(all_indexes(tmp_path / "hashed" if cache_dir else bare)) == 3
+    assert placed and all(begun < i < ended for i in placed)
 
 
 @pytest.mark.parametrize("words", [[], ["--caches-only"]])

@@ -11,11 +11,6 @@ from trees import NOBODY, assert_same, index, leftovers, look, needs_root, refus
 
 
 @pytest.fixture
-def warmpack(tmp_path):
-    return trees.Runner(tmp_path)
-
-
-@pytest.fixture
 def app(tmp_path):
     app = tmp_path / "app"
     write(app / "pkg/k.py", "x = 1\n", ns=10**18 + 1)

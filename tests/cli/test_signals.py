@@ -11,7 +11,7 @@ import zlib
 from contextlib import contextmanager
 
 import pytest
-from conftest import BINARY
+from trees import BINARY
 from trees import PATIENCE, catches, cpu_seconds_of, wait_for, wait_until_stalled
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]

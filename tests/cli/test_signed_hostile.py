@@ -14,11 +14,6 @@ from trees import refused
 
 
 @pytest.fixture
-def warmpack(tmp_path):
-    return trees.Runner(tmp_path)
-
-
-@pytest.fixture
 def trust(keys):  # noqa: F811
     return ("--trust", keys / "mine/pub.pem")
 

@@ -1,6 +1,5 @@
 """What happens to a tree after it was unpacked, and whether it is still known for what was signed."""
 
-import json
 import os
 import subprocess
 
@@ -11,11 +10,6 @@ from test_signatures import app, keep_time, key, keys, manifest_of  # noqa: F401
 from trees import refused, write
 
 PYTHON = "/usr/bin/python3"
-
-
-@pytest.fixture
-def warmpack(tmp_path):
-    return trees.Runner(tmp_path)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import BINARY
+from trees import BINARY
 from trees import index
 
 CALLS = "fsync,syncfs,rename,renameat,renameat2,linkat"

@@ -10,11 +10,6 @@ OLD = 1_600_000_000 * 10**9 + 123_456_789
 
 
 @pytest.fixture
-def warmpack(tmp_path):
-    return trees.Runner(tmp_path)
-
-
-@pytest.fixture
 def tree(tmp_path):
     """Sources, each with an index."""
     for name in "abcde":

@@ -16,11 +16,6 @@ PLACE = ".warmpack/python/warmpack/locator.py"
 
 
 @pytest.fixture
-def warmpack(tmp_path):
-    return trees.Runner(tmp_path)
-
-
-@pytest.fixture
 def app(tmp_path):
     app = tmp_path / "app"
     write(app / "pkg/k.py", "x = 1\n", ns=10**18 + 1)

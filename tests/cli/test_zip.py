@@ -10,7 +10,6 @@ import os
 import pathlib
 import py_compile
 import re
-import subprocess
 import sys
 import warnings
 import zipfile

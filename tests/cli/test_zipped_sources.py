@@ -8,17 +8,12 @@ import pickle
 import zipfile
 
 import pytest
-from trees import SECOND, Runner, refused, set_time, write
+from trees import SECOND, refused, set_time, write
 
 TIME = 1_700_000_000 * SECOND + 123_456_789
 LATER = TIME + 3600 * SECOND
 MODULES = {"pkg/__init__.py": "", "pkg/k.py": "# kernel\n", "pkg/deep/m.py": "# deep\n",
            "top.py": "# top\n"}
-
-
-@pytest.fixture
-def warmpack(tmp_path):
-    return Runner(tmp_path)
 
 
 def hashed(directory):
