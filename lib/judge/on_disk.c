@@ -133,11 +133,12 @@ static int remember_writable(struct verify *verify, const char *dir)
 static int has_other_place(const struct verify *verify, const struct verify_place *place)
 {
     _cleanup_free_ char *user_wide = places_user_wide(&verify->user, verify->is_caller);
+    const bool is_out = !user_wide && errno == ENOMEM;
     _cleanup_free_ char *sources = place->source ? path_dir(place->source) : NULL;
     _cleanup_free_ char *in_tree = sources ? path_join(sources, "__pycache__") : NULL;
     int why;
 
-    if (place->source && !in_tree)
+    if (is_out || (place->source && !in_tree))
         return -ENOMEM;
     if (!in_tree || !user_wide)
         return 1;
@@ -273,16 +274,17 @@ int verify_place(struct verify *verify, const struct verify_place *place, struct
     return r;
 }
 
-char *verify_shadowed(struct verify *verify, const char *source_dir)
+int verify_shadowed(struct verify *verify, const char *source_dir, char **why)
 {
     _cleanup_free_ char *in_tree = path_join(source_dir, "__pycache__");
-    char *why = NULL;
+    int not_usable = in_tree ? places_writable(in_tree, &verify->user) : ENOMEM;
 
-    if (!in_tree || places_writable(in_tree, &verify->user) != 0)
-        return NULL;
-    if (asprintf(&why, "Numba looks in %s first, which is usable", in_tree) < 0)
-        return NULL;
-    return why;
+    *why = NULL;
+    if (not_usable)
+        return not_usable == ENOMEM ? -ENOMEM : 0;
+    if (asprintf(why, "Numba looks in %s first, which is usable", in_tree) < 0)
+        *why = NULL;
+    return *why ? 0 : -ENOMEM;
 }
 
 int verify_begin(struct verify *verify, const char *user, struct wp_error *err)

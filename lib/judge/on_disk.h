@@ -34,5 +34,6 @@ int verify_place(struct verify *verify, const struct verify_place *place, struct
                  struct wp_error *err);
 
 /* Why Numba, run by the user, does not come to look in the user-wide place for sources of DIR:
- * it finds DIR/__pycache__ usable first. NULL where it does come. Allocated. */
-char *verify_shadowed(struct verify *verify, const char *source_dir);
+ * it finds DIR/__pycache__ usable first. *WHY, allocated, is NULL where it does come. 0 or
+ * -ENOMEM. */
+int verify_shadowed(struct verify *verify, const char *source_dir, char **why);

@@ -34,15 +34,15 @@ struct proof {
 static int judge_placed(struct verify *v, const struct placed_index *placed,
                         struct wp_index_status *s, struct wp_error *err)
 {
-    _cleanup_free_ char *shadowed =
-        placed->user_wide ? verify_shadowed(v, placed->source_dir) : NULL;
+    _cleanup_free_ char *shadowed = NULL;
+    int r = placed->user_wide ? verify_shadowed(v, placed->source_dir, &shadowed) : 0;
     struct verify_place place = {.index = placed->index,
                                  .index_shown = placed->shown,
                                  .source = placed->source,
                                  .source_shown = placed->source_shown,
                                  .misplaced = shadowed};
 
-    return verify_place(v, &place, s, err);
+    return r < 0 ? error_nomem(err) : verify_place(v, &place, s, err);
 }
 
 static void judge_run(struct pool_job *job)

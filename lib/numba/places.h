@@ -31,7 +31,8 @@ int places_user(struct places_user *out, const char *name_or_uid, struct wp_erro
 void places_user_clear(struct places_user *u);
 
 /* The user-wide root: $XDG_CACHE_HOME/numba (for the caller only; set and empty gives "numba"
- * under the working directory, as appdirs does) or HOME/.cache/numba. Allocated. */
+ * under the working directory, as appdirs does) or HOME/.cache/numba. Allocated. NULL with errno:
+ * ENOMEM, or that of a working directory that is gone, where HOME is beneath it. */
 char *places_user_wide(const struct places_user *u, bool is_caller);
 
 /* Could the user create a file in DIR, making missing directories on the way as Numba does?

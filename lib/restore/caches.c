@@ -229,10 +229,11 @@ static int add_roots(struct restore *restore, struct repair *repair, struct wp_e
     int has_cache = cache_dir ? open_root(restore, repair, cache_dir, LAYOUT_CACHE_DIR, &cache,
                                           &repair->cache_fd, err)
                               : 0;
-    int has_user = (user_wide || has_zipped(repair->t)) && layout_user_root(l)
-                       ? open_root(restore, repair, layout_user_root(l), LAYOUT_USER_WIDE, &user,
-                                   &repair->user_fd, err)
-                       : 0;
+    int has_user = !user_wide && !has_zipped(repair->t) ? 0
+                   : layout_user_root(l) ? open_root(restore, repair, layout_user_root(l),
+                                                     LAYOUT_USER_WIDE, &user, &repair->user_fd, err)
+                   : errno == ENOMEM     ? error_nomem(err)
+                                         : 0;
     struct restore_place user_then = user;
 
     if (has_old < 0 || has_cache < 0 || has_user < 0)

@@ -111,9 +111,11 @@ static bool is_same_place(const char *a, const char *b)
 static int wrong_root(const struct verify_tree *tree, const char *root, char **why)
 {
     _cleanup_free_ char *user_wide = places_user_wide(&tree->verify.user, tree->verify.is_caller);
-    _cleanup_free_ char *path = path_absolute(root);
+    _cleanup_free_ char *path = user_wide || errno != ENOMEM ? path_absolute(root) : NULL;
 
     *why = NULL;
+    if (!path && errno == ENOMEM)
+        return -ENOMEM;
     if (tree->cache_dir ? is_same_place(root, tree->cache_dir)
                         : !tree->o->python || is_same_place(root, user_wide))
         return 0;
@@ -194,14 +196,18 @@ int verify_judge_in_tree(struct verify_tree *tree, const struct entry *e, struct
     return verify_judge_one(tree, path, e->path, sources ? sources : parent, misplaced, err);
 }
 
-/* Why Numba does not look in the user-wide place for what is in directory SOURCES. Allocated. */
-static char *not_user_wide(struct verify_tree *tree, const char *sources)
+/* Why Numba does not look in the user-wide place for what is in directory SOURCES. *WHY, allocated,
+ * is NULL where it does. 0 or -ENOMEM. */
+static int not_user_wide(struct verify_tree *tree, const char *sources, char **why)
 {
     _cleanup_free_ char *source_dir = path_join(tree->dir, sources);
 
-    if (tree->cache_dir)
-        return strdup("NUMBA_CACHE_DIR is set, so Numba looks there");
-    return source_dir ? verify_shadowed(&tree->verify, source_dir) : NULL;
+    if (!source_dir)
+        return -ENOMEM;
+    if (!tree->cache_dir)
+        return verify_shadowed(&tree->verify, source_dir, why);
+    *why = strdup("NUMBA_CACHE_DIR is set, so Numba looks there");
+    return *why ? 0 : -ENOMEM;
 }
 
 /* Indexes in hashed directory PATH outside the tree. */
@@ -249,11 +255,11 @@ int verify_judge_root(struct verify_tree *tree, const char *root, bool user_wide
         const char *sources = caches_find(tree->known, item->d_name);
         const char *zipped = user_wide ? caches_find(tree->zipped, item->d_name) : NULL;
         _cleanup_free_ char *path = sources || zipped ? path_join(root, item->d_name) : NULL;
-        _cleanup_free_ char *misplaced = user_wide && sources ? not_user_wide(tree, sources) : NULL;
+        _cleanup_free_ char *misplaced = NULL;
 
         if (!sources && !zipped)
             continue;
-        if (!path)
+        if (!path || (user_wide && sources && not_user_wide(tree, sources, &misplaced) < 0))
             return error_nomem(err);
         r = judge_hashed(tree, path, sources ? sources : zipped, misplaced, err);
         if (r < 0)

@@ -2,6 +2,7 @@
 
 #include "job.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -41,8 +42,10 @@ static int judge_in_tree(struct verify_tree *tree, struct wp_error *err)
 static int judge_roots(struct verify_tree *tree, struct wp_error *err)
 {
     _cleanup_free_ char *user_wide = places_user_wide(&tree->verify.user, tree->verify.is_caller);
-    int r = tree->cache_dir ? verify_judge_root(tree, tree->cache_dir, false, err) : 0;
+    int r = user_wide || errno != ENOMEM ? 0 : error_nomem(err);
 
+    if (r == 0 && tree->cache_dir)
+        r = verify_judge_root(tree, tree->cache_dir, false, err);
     return r == 0 && user_wide ? verify_judge_root(tree, user_wide, true, err) : r;
 }
 

@@ -48,6 +48,7 @@ JOBS = {
     "restore into a cache root": ("restore", "raw2", "--cache-dir", "cd", *ONE),
     "restore --trust": ("restore", "signed2", *TRUST, *ONE),
     "verify": ("verify", "tree", *ONE),
+    "verify what is misplaced": ("verify", "shadowed", *ONE),
     "verify an archive": ("verify", "-f", "a.tgz", *ONE),
     "verify --fix": ("verify", "--fix", "raw2", *ONE),
     "verify --trust": ("verify", "signed", *TRUST, *ONE),
@@ -76,7 +77,8 @@ JOBS = {
     "path": ("path", "a.tgz"),
     "explain": ("explain", "/bin/true"),
 }
-USUAL = {"extract -k": 2, "diff": 1}  # what they end with: files are kept, there are differences
+# What they end with: files are kept, there are differences, a cache is not where Numba looks.
+USUAL = {"extract -k": 2, "diff": 1, "verify what is misplaced": 1}
 SLOW = {"warm": 10}  # jobs that take seconds: so many tries, and in a campaign alone
 
 TRIPLE = "x86_64-pc-linux-gnu"
@@ -136,6 +138,9 @@ def prepare(warmpack, base):
     copy(base / "bare", base / "sealed")
     make_index(base / "sealed" / "app" / "k.py", base / "roots")
     warmpack.ok("seal", "-q", "sealed", "--cache-dir", "roots", *SIGN)
+    copy(base / "bare", base / "shadowed")
+    (base / "shadowed/app/__pycache__").mkdir()
+    make_index(base / "shadowed/app/k.py", warmpack.home / ".cache/numba")
     copy(base / "tree", base / "older")
     copy(base / "tree", base / "gaps")
     (base / "older" / "app" / "k.py").write_text("x = 0\n")
