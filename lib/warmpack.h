@@ -83,7 +83,7 @@ struct wp_context {
     /* A signal handler may set it: the job then returns -EINTR, with nothing half-done, also where
      * it waits for a pipe. NULL: nothing stops a job. */
     const volatile sig_atomic_t *interrupted;
-    unsigned threads; /* to work with; 0: one for each CPU */
+    unsigned threads; /* to work with, at most 64; 0: one for each CPU */
     /* wp_extract and wp_restore call it once, on the job's thread: after killed runs were cleared
      * up, before what they read is believed, and while no other thread of the job runs. From then
      * on the job makes, changes and removes files only beneath the COUNT directories of DIRS, of

@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* More threads than this help nobody, and a typing error must not ask for a million. */
-enum { POOL_MAX_THREADS = 1024 };
+/* More threads than this help nobody, and each has blocks in memory. */
+enum { POOL_MAX_THREADS = 64 };
 
 struct pool {
     pthread_mutex_t lock;

@@ -11,13 +11,13 @@ import zipfile
 import zlib
 
 import pytest
-from test_amend import TIME, contents, make_zip, source, warmpack
+from test_amend import TIME, contents, make_zip, source
 from trees import refused, run, write
 
 HERE = pathlib.Path(__file__).parent
 FILES = ("pkg/__init__.py", "pkg/k.py", "pkg/deep/__init__.py", "pkg/deep/m.py", "pkg/plain.py",
          "pkg/data.bin")
-__all__ = ["source", "warmpack"]
+__all__ = ["source"]
 
 
 def with_zipfile(path, compression, **more):

@@ -17,11 +17,6 @@ LARGE = 24
 FIRST, SMALL = "app/a/large00.so", "app/a/first.py"
 
 
-@pytest.fixture
-def warmpack(tmp_path):
-    return Runner(tmp_path)
-
-
 def pack(warmpack, root, version, *words):
     """Of a tree in which one file changes with each version."""
     for i in range(LARGE):

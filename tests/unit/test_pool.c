@@ -53,6 +53,15 @@ static void test_a_million_small_jobs_run_once_each(void **state)
     every_job_runs_once(7, 20000);
 }
 
+static void test_a_pool_has_no_more_threads_than_its_memory_is_stated_for(void **state)
+{
+    struct pool *p = pool_new(1000);
+
+    (void)state;
+    assert_int_equal(pool_threads(p), 64);
+    pool_free(p);
+}
+
 static void test_a_pool_of_one_runs_everything_in_the_caller(void **state)
 {
     struct pool *p = pool_new(1);
@@ -239,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_million_small_jobs_run_once_each),
+        cmocka_unit_test(test_a_pool_has_no_more_threads_than_its_memory_is_stated_for),
         cmocka_unit_test(test_a_pool_of_one_runs_everything_in_the_caller),
         cmocka_unit_test(test_zero_threads_means_one_for_each_usable_cpu),
         cmocka_unit_test(test_waiting_misses_no_wakeup),
