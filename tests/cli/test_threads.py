@@ -1,5 +1,6 @@
 """Many threads on few processors: the same bytes, and no more memory than the manual says."""
 
+import filecmp
 import os
 
 import pytest
@@ -17,7 +18,8 @@ def tree(tmp_path_factory):
 
 
 def memory_of(child):
-    """The most that it had resident, in bytes, once it has succeeded."""
+    """The most that it had resident, in bytes, once it has succeeded. That counts from the fork on:
+    this process must not have more."""
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     assert child.returncode == 0, child.stderr.read()
@@ -28,7 +30,6 @@ def memory_of(child):
 @pytest.mark.parametrize("form", ["tgz", "tar.zst", "zip"])
 def test_sixty_four_threads_need_less_than_a_gigabyte_and_more_are_not_made(warmpack, tmp_path,
                                                                             tree, form):
-    archives = []
     for threads in ("1", "64", "1000"):
         archive, out = f"{threads}.{form}", f"out{threads}"
         most = [memory_of(warmpack.start("create", "-qf", archive, "--threads", threads, "-C", tree,
@@ -36,5 +37,4 @@ def test_sixty_four_threads_need_less_than_a_gigabyte_and_more_are_not_made(warm
                 memory_of(warmpack.start("extract", "-qf", archive, "--threads", threads, "-C", out))]
         assert max(most) < (100 if threads == "1" else 1000) * MEGABYTE, (threads, most)
         assert_same(look(tree), look(tmp_path / out))
-        archives.append((tmp_path / archive).read_bytes())
-    assert archives[0] == archives[1] == archives[2]
+        assert filecmp.cmp(tmp_path / f"1.{form}", tmp_path / archive, shallow=False)
