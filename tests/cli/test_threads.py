@@ -2,6 +2,7 @@
 
 import filecmp
 import os
+import shutil
 
 import pytest
 from trees import assert_same, look, noise, write
@@ -12,7 +13,7 @@ MEGABYTE = 1 << 20
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     base = tmp_path_factory.mktemp("tree")
-    for i in range(300):  # more than 64 threads have in hand at once
+    for i in range(140):  # more than 64 threads have in hand at once
         write(base / f"app/{i:03}.so", noise(MEGABYTE, i))
     return base
 
@@ -27,7 +28,7 @@ def memory_of(child):
     return usage.ru_maxrss * 1024
 
 
-@pytest.mark.parametrize("form", ["tgz", "tar.zst", "zip"])
+@pytest.mark.parametrize("form", ["tgz", "tar.zst"])
 def test_sixty_four_threads_need_less_than_a_gigabyte_and_more_are_not_made(warmpack, tmp_path,
                                                                             tree, form):
     for threads in ("1", "64", "1000"):
@@ -37,4 +38,5 @@ def test_sixty_four_threads_need_less_than_a_gigabyte_and_more_are_not_made(warm
                 memory_of(warmpack.start("extract", "-qf", archive, "--threads", threads, "-C", out))]
         assert max(most) < (100 if threads == "1" else 1000) * MEGABYTE, (threads, most)
         assert_same(look(tree), look(tmp_path / out))
+        shutil.rmtree(tmp_path / out)
         assert filecmp.cmp(tmp_path / f"1.{form}", tmp_path / archive, shallow=False)
