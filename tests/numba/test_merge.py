@@ -70,7 +70,7 @@ sys.addaudithook(lambda event, args: event == "open" and str(args[0]).endswith("
                  print("OPENED", args[0].rsplit("/", 1)[1]))
 import pkg.k
 '''
-CPUS = ("generic", "x86-64-v2", "x86-64-v3")
+CPUS = ("x86-64", "x86-64-v2", "x86-64-v3")
 
 
 def settings(cpu):
@@ -256,10 +256,10 @@ def test_a_machine_that_lacks_the_best_gets_the_next(fat, here, me):
     done = warmpack("extract", "-f", fat, "-C", here / "to", "--retarget", here / "probe.json",
                     "--json", home=me.home)
     builds = {b["cpu"]: b for b in json.loads(done.out)["retarget"]["builds"]}
-    assert builds["x86-64-v2"]["chosen"] and not builds["generic"]["chosen"]
+    assert builds["x86-64-v2"]["chosen"] and not builds["x86-64"]["chosen"]
     assert "its code needs fma" in builds["x86-64-v3"]["reason"]
     of = builds_of(here / "to", me.home)
-    assert of.keys() == {"generic", "nehalem", "x86-64-v3"}
+    assert of.keys() == {"x86-64", "nehalem", "x86-64-v3"}
 
 
 def test_a_merged_archive_is_merged_with_a_third(fat, built, here, me):
@@ -338,7 +338,7 @@ def test_such_builds_are_refused(here, me):
     # For different CPUs they never meet.
     root = here / "hundred" / "app"
     shutil.rmtree(root / "__pycache__")
-    Ran(root, me.home, "generic", code="import m; m.hundred(1)")
+    Ran(root, me.home, "x86-64", code="import m; m.hundred(1)")
     warmpack("merge", "-o", here / "fat.tgz", here / "one.tgz", root.parent, home=me.home)
     warmpack("extract", "-f", here / "fat.tgz", "-C", here / "to", home=me.home)
     ran = Ran(here / "to" / "app", me.home, code="import m; print('RESULTS', m.both(1))")
