@@ -380,10 +380,8 @@ static int extract(struct unpack *unpack, struct wp_error *err)
     unpack->result->has_manifest = unpack->has_manifest;
     if (unpack->o->retarget && unpack->has_manifest)
         r = retarget(unpack, err);
-    if (r == 0 && unpack->has_manifest && unpack->o->retarget)
+    if (r == 0 && unpack->has_manifest && (unpack->o->retarget || unpack->earlier.linked))
         r = unpack_state_end(unpack, err);
-    else if (r == 0 && unpack->earlier.linked)
-        (void)unpack_state_end(unpack, NULL); /* the next release reads what it need not */
     if (r == 0)
         r = judge_unpacked(unpack, err);
     if (r == 0 && unpack->o->sync)

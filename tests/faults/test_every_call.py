@@ -6,7 +6,6 @@ A part of the calls is tried here, a different one for each job and errno; with
 WARMPACK_EVERY_CALL=1, as tests/run.sh --attack sets it, each."""
 
 import errno
-import json
 import os
 import re
 import signal
@@ -32,15 +31,6 @@ def undo(warmpack, tmp_path, monkeypatch):
     return prepare(warmpack, tmp_path)
 
 
-def what_was_done(text):
-    """The lines of a state.jsonl without when its files were made, which is known or not."""
-    lines = [json.loads(line) for line in text.splitlines()]
-    for line in lines:
-        for member in ("since", "until", "witness", "inode"):
-            line.pop(member, None)
-    return [line for i, line in enumerate(lines) if line not in lines[:i]]
-
-
 def seen(base):
     """All that is there, but for what differs from run to run: times of all but sources."""
     found = {}
@@ -54,9 +44,6 @@ def seen(base):
             r = subprocess.run([BINARY, "verify", "-qf", base / "w.tgz"],
                                capture_output=True, check=False)
             kept["content"] = r.returncode, r.stderr
-            del kept["size"]
-        if path.endswith(b"/state.jsonl"):
-            kept["content"] = what_was_done((base / os.fsdecode(path)).read_text())
             del kept["size"]
         found[path] = kept
     return found
