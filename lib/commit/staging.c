@@ -10,7 +10,6 @@
 #include "base/own_names.h"
 #include "base/path.h"
 #include "staging_private.h"
-#include "tree/beneath.h"
 
 int (*staging_step_hook)(const char *step);
 bool staging_plain_renames;
@@ -235,9 +234,7 @@ int staging_commit(struct staging *s, struct wp_error *err)
 
     /* The last area first: while the first one is there, the others belong to it. */
     for (size_t i = n; i-- > 0;) {
-        int e = beneath_remove_with(s->o.pool, s->areas[i].stage_fd, "old");
-        if (e == 0)
-            e = staging_area_remove(&s->areas[i]);
+        int e = staging_area_remove(&s->areas[i]);
         if (e < 0)
             report(s->o.context, WP_WARNING, s->areas[i].target,
                    "all is in place, but staging directory %s cannot be removed: %s",

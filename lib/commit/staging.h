@@ -34,7 +34,6 @@ struct staging_options {
     bool opens_own; /* new directories of warmpack's own get 0755 whatever the umask, where files
                        get the modes that they had when packed */
     const struct wp_context *context;
-    struct pool *pool; /* whose threads remove what has been replaced; NULL: none; borrowed */
     /* The mode of PATH of area 0 before the umask took bits off it, which a default ACL of the
      * directory that it goes into replaces; 0: it stays as it is. NULL: that of all. */
     mode_t (*packed_mode)(void *ctx, const char *path);

@@ -132,7 +132,6 @@ void manifest_state_clear(struct manifest_state *s)
     free(s->cache_root);
     free(s->options);
     free(s->archive);
-    free(s->witness);
     *s = (struct manifest_state){0};
 }
 

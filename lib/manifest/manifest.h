@@ -151,12 +151,6 @@ struct manifest_state {
     char *cache_root; /* where hashed caches went, or NULL */
     char *options;    /* digest of all options that change the result (--if-needed) */
     char *archive;    /* hex digest that stands for the archive: the manifest's */
-    /* While its files were made, by their change times, in nanoseconds since 1970; UNTIL 0: not
-     * told. As the witness, one of them by its path in the archive, had that inode and, at the end,
-     * the change time UNTIL. */
-    uint64_t since, until;
-    char *witness;
-    uint64_t inode;
 };
 /* Appends a line. -EINVAL without action, layout or roots; -ENOMEM. */
 int manifest_state_write(const struct manifest_state *s, struct buf *out);

@@ -25,12 +25,6 @@ int manifest_state_write(const struct manifest_state *s, struct buf *out)
     json_write_text(&w, "cache_root", s->cache_root);
     json_write_text(&w, "options", s->options);
     json_write_text(&w, "archive", s->archive);
-    if (s->witness) {
-        json_write_uint(&w, "since", s->since);
-        json_write_uint(&w, "until", s->until);
-        json_write_text(&w, "witness", s->witness);
-        json_write_uint(&w, "inode", s->inode);
-    }
     json_write_end_line(&w);
     if (w.error)
         out->size = start;
@@ -49,10 +43,6 @@ static int read_line(struct manifest_state *s, struct json_line *l)
     json_line_text(l, "cache_root", JSON_OPTIONAL, &s->cache_root);
     json_line_text(l, "options", JSON_OPTIONAL, &s->options);
     json_line_text(l, "archive", JSON_OPTIONAL, &s->archive);
-    json_line_uint(l, "since", INT64_MAX, JSON_OPTIONAL, &s->since);
-    json_line_uint(l, "until", INT64_MAX, JSON_OPTIONAL, &s->until);
-    json_line_text(l, "witness", JSON_OPTIONAL, &s->witness);
-    json_line_uint(l, "inode", INT64_MAX, JSON_OPTIONAL, &s->inode);
     s->strip = (unsigned)strip;
     return l->status;
 }

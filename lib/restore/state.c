@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/digest.h"
@@ -106,20 +105,6 @@ static bool lies_in_root(const struct layout *l)
     return false;
 }
 
-/* What is known of the run that made the files still holds of those that are as it made them. Only
- * the user's own word: what he writes now will be taken for that. */
-static void keep_run(const struct tree_manifest *t, struct manifest_state *now)
-{
-    const struct manifest_state *was = &t->state;
-
-    if (!t->has_state || t->state_uid != geteuid() || !text_same(was->archive, now->archive))
-        return;
-    now->since = was->since;
-    now->until = was->until;
-    now->witness = was->witness;
-    now->inode = was->inode;
-}
-
 int restore_state_write(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
     const struct tree_manifest *t = repair->t;
@@ -143,7 +128,6 @@ int restore_state_write(struct restore *restore, struct repair *repair, struct w
     r = manifest_digest(restore, t, archive);
     if (r < 0)
         return error_set(err, -r, t->name, "cannot be read");
-    keep_run(t, &now);
     now.roots = base_roots(restore, t, &now.root_count);
     if (!now.roots)
         return error_nomem(err);

@@ -38,9 +38,6 @@ int beneath_list(int dirfd, const char *path, DIR **out);
 /* Removes a file or a whole tree (directories without write permission too); absent is fine.
  * Stops at the first thing that cannot be removed, such as a mount point (-EBUSY). */
 int beneath_remove(int dirfd, const char *path);
-/* Likewise, a large tree with the threads of POOL (NULL: alone). The pool's owner's thread only. */
-struct pool;
-int beneath_remove_with(struct pool *pool, int dirfd, const char *path);
 /* rmdir(2): 0 or negative errno. */
 int beneath_rmdir(int dirfd, const char *path);
 /* rename(2), each name beneath its own descriptor. */

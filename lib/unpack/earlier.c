@@ -32,45 +32,42 @@ static int find_replaced(struct earlier *x, struct wp_error *err)
     return r == -ENOMEM ? error_nomem(err) : 0;
 }
 
-/* File E of manifest T, which finds out by itself whether it is one of content. */
-static int add_known(struct earlier *x, const struct tree_manifest *t, const struct entry *e)
+/* The file PATH of the tree has the content of entry E. */
+static int add_known(struct earlier *x, const struct entry *e, char *path)
 {
-    const uint32_t number = (uint32_t)x->known_count;
-    struct known *known = &x->known[number];
-    bool gone = false;
+    char **grown = NULL;
 
-    x->known_count++;
-    if (e->type != ENTRY_FILE || !e->has_sha256 || e->absent || e->size == 0)
-        return 0;
-    *known = (struct known){.path = tree_path(t, e->path, &gone),
-                            .e = e,
-                            .untouched = &x->untouched[t - x->trees.list]};
-    if (!known->path)
-        return gone ? 0 : -ENOMEM;
-    x->file_count++;
-    return text_table_put(&x->by_digest, (const char *)e->sha256, SHA256_SIZE, number) < 0
-               ? -ENOMEM
-               : text_table_put(&x->by_name, e->path, strlen(e->path), number);
+    if ((x->path_count & (x->path_count - 1)) == 0)
+        grown = reallocarray(x->paths, x->path_count ? 2 * x->path_count : 1, sizeof *grown);
+    else
+        grown = x->paths;
+    if (!grown || x->path_count >= TEXT_TABLE_NONE) {
+        free(path);
+        return -ENOMEM;
+    }
+    x->paths = grown;
+    x->paths[x->path_count] = path;
+    return text_table_put(&x->by_digest, (const char *)e->sha256, SHA256_SIZE,
+                          (uint32_t)x->path_count++);
 }
 
 static int learn_content(struct earlier *x)
 {
-    size_t count = 0;
     int r = 0;
 
-    for (size_t i = 0; i < x->trees.count; i++)
-        count += x->trees.list[i].m.entry_count;
-    x->known = calloc(count + 1, sizeof *x->known);
-    x->untouched = calloc(x->trees.count + 1, sizeof *x->untouched);
-    if (!x->known || !x->untouched || count >= TEXT_TABLE_NONE)
-        return -ENOMEM;
     for (size_t i = 0; i < x->trees.count; i++) {
         const struct tree_manifest *t = &x->trees.list[i];
 
-        if (!x->unpack->trust.count)
-            x->untouched[i] = untouched_files(&x->trees, t);
-        for (size_t k = 0; k < t->m.entry_count && r == 0; k++)
-            r = add_known(x, t, &t->m.entries[k]);
+        for (size_t k = 0; k < t->m.entry_count && r == 0; k++) {
+            const struct entry *e = &t->m.entries[k];
+            bool gone = false;
+            char *path;
+
+            if (e->type != ENTRY_FILE || !e->has_sha256 || e->absent || e->size == 0)
+                continue;
+            path = tree_path(t, e->path, &gone);
+            r = path ? add_known(x, e, path) : gone ? 0 : -ENOMEM;
+        }
     }
     return r;
 }
@@ -84,7 +81,6 @@ static int find_earlier(struct earlier *x, struct wp_error *err)
                               .fd = -1,
                               .pool = unpack->a->pool,
                               .context = unpack->a->context};
-    x->may_link = !unpack->o->from && !unpack_has_acl(unpack);
     x->trees.fd = open(x->trees.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (x->trees.fd < 0 && unpack->o->from)
         return error_set(err, errno, unpack->o->from, "cannot be opened");
@@ -96,16 +92,12 @@ static int find_earlier(struct earlier *x, struct wp_error *err)
     return learn_content(x) < 0 ? error_nomem(err) : 0;
 }
 
-/* The one of that name has the attributes that are wanted, too. */
-const struct known *earlier_find(const struct earlier *x, const struct entry *e)
+const char *earlier_find(const struct earlier *x, const struct entry *e)
 {
-    uint32_t n =
-        e->has_sha256 ? text_table_get(&x->by_name, e->path, strlen(e->path)) : TEXT_TABLE_NONE;
+    uint32_t n = e->has_sha256 ? text_table_get(&x->by_digest, (const char *)e->sha256, SHA256_SIZE)
+                               : TEXT_TABLE_NONE;
 
-    if (e->has_sha256 &&
-        (n == TEXT_TABLE_NONE || memcmp(x->known[n].e->sha256, e->sha256, SHA256_SIZE) != 0))
-        n = text_table_get(&x->by_digest, (const char *)e->sha256, SHA256_SIZE);
-    return n == TEXT_TABLE_NONE ? NULL : &x->known[n];
+    return n == TEXT_TABLE_NONE ? NULL : x->paths[n];
 }
 
 /* ---- What is wanted ---------------------------------------------------------------------- */
@@ -189,13 +181,11 @@ static int expect(struct earlier *x, struct wp_error *err)
 
 static void clear(struct earlier *x)
 {
-    for (size_t i = 0; i < x->known_count; i++)
-        free(x->known[i].path);
+    for (size_t i = 0; i < x->path_count; i++)
+        free(x->paths[i]);
     for (size_t i = 0; x->names && i < x->unpack->manifest.entry_count; i++)
         free(x->names[i]);
-    free(x->known);
-    free(x->untouched);
-    text_table_free(&x->by_name);
+    free(x->paths);
     free(x->names);
     text_table_free(&x->by_digest);
     sha256_many_free(x->digests);
@@ -221,7 +211,7 @@ static int begin(struct earlier *x, struct wp_error *err)
     if (!unpack->earlier.taken || !unpack->earlier.wanted)
         return error_nomem(err);
     r = find_earlier(x, err);
-    if (r < 0 || !x->file_count)
+    if (r < 0 || !x->path_count)
         return r;
     r = name_files(x, err);
     if (r < 0 || !unpack->o->strip_components)
@@ -246,9 +236,9 @@ int unpack_take_earlier(struct unpack *unpack, struct wp_error *err)
         return 0;
     }
     r = begin(&x, err);
-    if (r == 0 && x.file_count)
+    if (r == 0 && x.path_count)
         r = earlier_copy_files(&x, err);
-    if (r >= 0 && x.file_count)
+    if (r >= 0 && x.path_count)
         r = expect(&x, err);
     clear(&x);
     return r;
@@ -261,10 +251,10 @@ static void look_at_sizes(struct earlier *x)
 
     for (size_t i = 0; i < unpack->manifest.entry_count; i++) {
         const struct entry *e = &unpack->manifest.entries[i];
-        const struct known *from = x->names[i] ? earlier_find(x, e) : NULL;
+        const char *from = x->names[i] ? earlier_find(x, e) : NULL;
         struct stat st;
 
-        unpack->earlier.taken[i] = from && beneath_stat(x->trees.fd, from->path, &st) == 0 &&
+        unpack->earlier.taken[i] = from && beneath_stat(x->trees.fd, from, &st) == 0 &&
                                    S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->size;
     }
 }
@@ -274,9 +264,9 @@ int unpack_expect_earlier(struct unpack *unpack, struct wp_error *err)
     struct earlier x = {.unpack = unpack, .trees.fd = -1};
     int r = begin(&x, err);
 
-    if (r == 0 && x.file_count)
+    if (r == 0 && x.path_count)
         look_at_sizes(&x);
-    if (r >= 0 && x.file_count)
+    if (r >= 0 && x.path_count)
         r = expect(&x, err);
     clear(&x);
     return r;

@@ -1,9 +1,8 @@
-/* Unpacking, content that an earlier tree has already: links, clones or copies it from there.
+/* Unpacking, content that an earlier tree has already: clones or copies it from there.
  *
  * Manifests in that tree tell which file has which content, but they prove nothing: the file may
  * have changed since, and may change now. So the digest is taken of what has been read or cloned,
- * unless it is known that nobody has touched the file since it was compared with the manifest, and
- * what is not the content that is wanted comes from the archive. */
+ * and what is not the content that is wanted comes from the archive. */
 
 #include "earlier.h"
 
@@ -29,12 +28,18 @@ enum {
     MOST_FILES = 64,   /* in a batch */
 };
 
+/* A file of the archive, and one of the earlier tree that should have its content. */
+struct copy {
+    size_t number;    /* in the manifest */
+    struct entry e;   /* as unpacked; its texts are borrowed */
+    const char *from; /* beneath the earlier tree; borrowed */
+};
+
 struct batch {
     struct copy files[MOST_FILES];
     size_t count;
     uint64_t bytes;
     bool same[MOST_FILES]; /* it is there now */
-    size_t linked;         /* of those */
     struct buf data;
     int status;
     struct wp_error why;
@@ -54,14 +59,6 @@ static int open_same_size(const struct earlier *x, const char *from, uint64_t si
     return take_fd(&fd);
 }
 
-/* Has FD, of which all has been read, the content that its manifest says? */
-static bool is_untouched(const struct copy *c, int fd)
-{
-    struct stat st;
-
-    return fstat(fd, &st) == 0 && untouched_is(c->from->untouched, c->from->e, &st);
-}
-
 /* Failures to make a file that the archive's own entry would meet, too, are left to that. */
 static bool is_in_the_way(int r)
 {
@@ -76,45 +73,38 @@ static int fail(struct batch *b, int r, const struct wp_error *why)
     return b->status = r;
 }
 
-/* Reads the file whole: a content that is not as wanted is not written at all. KNOWN: it is. */
-static bool read_small(const struct earlier *x, struct batch *b, const struct copy *c, bool *known)
+/* Reads the file whole: a content that is not as wanted is not written at all. */
+static bool read_small(const struct earlier *x, struct batch *b, const struct copy *c)
 {
     const size_t size = (size_t)c->e.size;
-    _cleanup_close_ int fd = open_same_size(x, c->from->path, c->e.size);
+    _cleanup_close_ int fd = open_same_size(x, c->from, c->e.size);
 
-    if (fd < 0 || buf_reserve(&b->data, size) < 0 ||
-        file_read_at(fd, b->data.data + b->data.size, size, 0) != (ssize_t)size)
+    if (fd < 0 || buf_reserve(&b->data, size) < 0)
         return false;
-    *known = is_untouched(c, fd);
-    return true;
+    return file_read_at(fd, b->data.data + b->data.size, size, 0) == (ssize_t)size;
 }
 
 static void copy_small(struct earlier *x, struct batch *b)
 {
     unsigned char found[MOST_FILES][SHA256_SIZE];
     struct sha256_text texts[MOST_FILES];
-    size_t at[MOST_FILES], which[MOST_FILES], count = 0, unknown = 0;
+    size_t at[MOST_FILES], which[MOST_FILES], count = 0;
 
     buf_clear(&b->data);
     if (buf_reserve(&b->data, (size_t)b->bytes) < 0)
         return;
     for (size_t i = 0; i < b->count; i++) {
-        const struct entry *e = &b->files[i].e;
-        bool known;
-
-        if (b->same[i] || !read_small(x, b, &b->files[i], &known))
+        if (!read_small(x, b, &b->files[i]))
             continue;
         at[count] = b->data.size;
         which[count] = i;
-        if (known)
-            memcpy(found[count], e->sha256, SHA256_SIZE);
-        else
-            texts[unknown++] = (struct sha256_text){
-                .data = b->data.data + b->data.size, .size = (size_t)e->size, .out = found[count]};
-        b->data.size += (size_t)e->size;
+        texts[count] = (struct sha256_text){.data = b->data.data + b->data.size,
+                                            .size = (size_t)b->files[i].e.size,
+                                            .out = found[count]};
+        b->data.size += (size_t)b->files[i].e.size;
         count++;
     }
-    sha256_many_of(x->digests, texts, unknown);
+    sha256_many_of(x->digests, texts, count);
     for (size_t k = 0; k < count && b->status == 0; k++) {
         const struct copy *c = &b->files[which[k]];
         struct wp_error why = {0};
@@ -169,25 +159,11 @@ static bool clone_file(struct earlier *x, int from, int to)
     return false;
 }
 
-/* What has been copied when it fails is overwritten. */
-static bool copy_range(int from, int to, uint64_t size)
-{
-    loff_t at = 0, there = 0;
-
-    while ((uint64_t)at < size) {
-        ssize_t n = copy_file_range(from, &at, to, &there, (size_t)(size - (uint64_t)at), 0);
-
-        if (n <= 0 && !(n < 0 && errno == EINTR))
-            return false;
-    }
-    return true;
-}
-
 /* A clone is ours alone: its digest is taken after it has been made. */
 static int copy_large(struct earlier *x, struct batch *b, const struct copy *c, bool *same,
                       struct wp_error *why)
 {
-    _cleanup_close_ int from = open_same_size(x, c->from->path, c->e.size);
+    _cleanup_close_ int from = open_same_size(x, c->from, c->e.size);
     _cleanup_close_ int to = -1, again = -1;
     int r;
 
@@ -197,10 +173,7 @@ static int copy_large(struct earlier *x, struct batch *b, const struct copy *c, 
     if (to < 0)
         return to;
     buf_clear(&b->data);
-    if (is_untouched(c, from) && (clone_file(x, from, to) || copy_range(from, to, c->e.size)) &&
-        is_untouched(c, from)) {
-        r = 1;
-    } else if (clone_file(x, from, to)) {
+    if (clone_file(x, from, to)) {
         again = beneath_open(x->unpack->tree, c->e.path, O_RDONLY, 0);
         r = again < 0 ? again : copy_runs(x, b, c, again, -1);
     } else {
@@ -215,20 +188,6 @@ static int copy_large(struct earlier *x, struct batch *b, const struct copy *c, 
     return r < 0 ? error_set(why, -r, c->e.path, "cannot be copied from %s", x->trees.dir) : 0;
 }
 
-/* ---- The files --------------------------------------------------------------------------- */
-
-static void link_files(struct earlier *x, struct batch *b)
-{
-    struct earlier_dir from = {.fd = -1}, to = {.fd = -1};
-
-    for (size_t i = 0; i < b->count; i++) {
-        b->same[i] = earlier_link_file(x, &b->files[i], &from, &to);
-        b->linked += b->same[i];
-    }
-    cleanup_close(&from.fd);
-    cleanup_close(&to.fd);
-}
-
 static void run_batch(void *slot, void *arg)
 {
     struct batch *b = slot;
@@ -236,10 +195,6 @@ static void run_batch(void *slot, void *arg)
     struct wp_error why = {0};
     int r;
 
-    if (x->may_link)
-        link_files(x, b);
-    if (b->linked == b->count)
-        return;
     if (b->count > 1 || b->files[0].e.size <= SMALL) {
         copy_small(x, b);
         return;
@@ -277,7 +232,6 @@ static int take_oldest(struct copying *c, struct wp_error *err)
             report(unpack->a->context, WP_DETAIL, b->files[i].e.path,
                    "is not in %s as its manifest says: it is unpacked", c->x->trees.dir);
     }
-    unpack->earlier.linked += b->linked;
     if (b->status < 0 && err && !err->code)
         *err = b->why;
     pipeline_release(c->line);
@@ -306,7 +260,7 @@ static int begin_batch(struct copying *c, uint64_t size, struct wp_error *err)
         if (r < 0)
             return r;
     }
-    b->count = b->linked = 0;
+    b->count = 0;
     b->bytes = 0;
     b->status = 0;
     memset(b->same, 0, sizeof b->same);
@@ -314,8 +268,7 @@ static int begin_batch(struct copying *c, uint64_t size, struct wp_error *err)
     return 0;
 }
 
-static int add_copy(struct copying *c, size_t number, const struct known *from,
-                    struct wp_error *err)
+static int add_copy(struct copying *c, size_t number, const char *from, struct wp_error *err)
 {
     const struct unpack *unpack = c->x->unpack;
     struct entry e = unpack->manifest.entries[number];
@@ -355,8 +308,7 @@ int earlier_copy_files(struct earlier *x, struct wp_error *err)
     if (!x->digests || !c.line)
         r = error_nomem(err);
     for (size_t i = 0; i < unpack->manifest.entry_count && r == 0; i++) {
-        const struct known *from =
-            x->names[i] ? earlier_find(x, &unpack->manifest.entries[i]) : NULL;
+        const char *from = x->names[i] ? earlier_find(x, &unpack->manifest.entries[i]) : NULL;
 
         r = context_check(unpack->a->context, err);
         if (r == 0 && from)

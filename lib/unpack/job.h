@@ -73,17 +73,11 @@ struct unpack {
     char *above;             /* DIR, or what was there of it at first; owned */
     bool is_again;           /* the archive is not as its manifest says: all of it is read */
     struct {
-        char *home;    /* as unpacked; NULL: not known before the entries; owned */
-        bool *taken;   /* by number in the manifest: content that is staged already; owned */
-        bool *wanted;  /* likewise: that comes from the archive; owned */
-        size_t linked; /* files that the tree before shares until it goes away */
+        char *home;   /* as unpacked; NULL: not known before the entries; owned */
+        bool *taken;  /* by number in the manifest: content that is staged already; owned */
+        bool *wanted; /* likewise: that comes from the archive; owned */
         struct format_expected expected;
     } earlier;
-    struct {
-        uint64_t since, until; /* as in struct manifest_state */
-        uint64_t inode;
-        const struct unpacked *witness; /* NULL: none; borrowed */
-    } run;
 };
 
 /* Path of an archive name after --strip-components; NULL with *GONE where nothing is left. Names
@@ -173,8 +167,6 @@ bool unpack_has_earlier(const struct unpack *unpack);
 int unpack_take_earlier(struct unpack *unpack, struct wp_error *err);
 /* Stages nothing: tells the reader what would be wanted. Where the manifest has been read. */
 int unpack_expect_earlier(struct unpack *unpack, struct wp_error *err);
-/* Does DIR have a default ACL, by which new files may differ from those that are there? */
-bool unpack_has_acl(const struct unpack *unpack);
 /* Is ITEM, a file of the archive, staged by that? Then its digest is set. */
 bool unpack_is_taken(struct unpack *unpack, struct unpacked *item);
 void unpack_earlier_clear(struct unpack *unpack);

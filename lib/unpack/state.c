@@ -94,17 +94,10 @@ static int write_line(const struct unpack *unpack, const char *options, struct b
                                    .cache_root = unpack->result->cache_dir,
                                    .options = (char *)options,
                                    .archive = archive};
-    const struct unpacked *witness = unpack->run.witness;
 
     while (unpack->roots[state.root_count])
         state.root_count++;
     hex_encode(unpack->text_sha256, SHA256_SIZE, archive);
-    if (witness) {
-        state.since = unpack->run.since;
-        state.until = unpack->run.until;
-        state.witness = witness->archived ? witness->archived : witness->e.path;
-        state.inode = unpack->run.inode;
-    }
     return manifest_state_write(&state, line) < 0 ? error_nomem(err) : 0;
 }
 

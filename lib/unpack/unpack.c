@@ -17,7 +17,6 @@
 #include "restore/retarget.h"
 #include "tree/beneath.h"
 #include "tree/walk.h"
-#include "untouched.h"
 
 /* ---- Staging ----------------------------------------------------------------------------- */
 
@@ -250,7 +249,6 @@ static int begin_staging(struct unpack *unpack, struct wp_error *err)
                                       .opens_own =
                                           unpack->policy.permissions || unpack->policy.superuser,
                                       .context = unpack->a->context,
-                                      .pool = unpack->a->pool,
                                       .packed_mode = packed_mode,
                                       .ctx = unpack};
     int r = staging_new(&unpack->staging, &options, err);
@@ -273,7 +271,6 @@ static int stage_all(struct unpack *unpack, struct wp_error *err)
 {
     int r;
 
-    untouched_begin(unpack);
     expect_all(unpack);
     r = unpack_read_recorded(unpack, err);
     if (r == 0)
@@ -282,8 +279,6 @@ static int stage_all(struct unpack *unpack, struct wp_error *err)
         r = stage_entries(unpack, err);
     if (r == 0)
         r = unpack_links_make(unpack, err);
-    if (r == 0)
-        untouched_end(unpack);
     if (r == 0 && !unpack->apart)
         r = set_directories(unpack, err);
     if (r == 0 && !unpack->has_manifest)
@@ -321,7 +316,7 @@ static int retarget(struct unpack *unpack, struct wp_error *err)
     if (!manifest)
         return error_nomem(err);
     r = restore_retarget_tree(unpack->a->context, &o, &unpack->who, &unpack->result->retarget, err);
-    return r;
+    return r < 0 ? r : unpack_state_end(unpack, err);
 }
 
 /* What is set after the commit: times of sources that came another way, keys. */
@@ -367,8 +362,6 @@ static int extract(struct unpack *unpack, struct wp_error *err)
         r = unpack_set_times(unpack, err);
     if (r == 0)
         r = staging_commit(unpack->staging, err);
-    if (r == 0 && unpack->earlier.linked)
-        untouched_end_again(unpack);
     staging_free(unpack->staging);
     unpack->staging = NULL;
     if (r < 0)
@@ -380,8 +373,6 @@ static int extract(struct unpack *unpack, struct wp_error *err)
     unpack->result->has_manifest = unpack->has_manifest;
     if (unpack->o->retarget && unpack->has_manifest)
         r = retarget(unpack, err);
-    if (r == 0 && unpack->has_manifest && (unpack->o->retarget || unpack->earlier.linked))
-        r = unpack_state_end(unpack, err);
     if (r == 0)
         r = judge_unpacked(unpack, err);
     if (r == 0 && unpack->o->sync)

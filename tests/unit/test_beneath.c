@@ -10,7 +10,6 @@
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "stream/pool.h"
 
 static void opens_and_makes_files(void **state)
 {
@@ -197,7 +196,7 @@ static void removing_what_is_absent_is_fine(void **state)
     assert_int_equal(beneath_remove(dir, "none/x"), 0);
 }
 
-static void removes_trees_without_following_symlinks(void **state, struct pool *pool)
+static void removes_trees_without_following_symlinks(void **state)
 {
     int dir = ((struct scratch *)*state)->fd;
     make_dir(dir, "outside", 0755);
@@ -217,31 +216,11 @@ static void removes_trees_without_following_symlinks(void **state, struct pool *
         strcat(name, "/f");
         make_file(dir, name, "");
     }
-    assert_int_equal(beneath_remove_with(pool, dir, "t"), 0);
+    assert_int_equal(beneath_remove(dir, "t"), 0);
     assert_false(exists(dir, "t"));
     assert_true(exists(dir, "outside/keep"));
     assert_int_equal(beneath_remove(dir, "outside/keep"), 0);
     assert_true(exists(dir, "outside"));
-}
-
-static void removes_trees_alone(void **state)
-{
-    removes_trees_without_following_symlinks(state, NULL);
-}
-
-static void removes_trees_with_threads(void **state)
-{
-    struct pool *pool = pool_new(3);
-    int dir = ((struct scratch *)*state)->fd;
-
-    assert_non_null(pool);
-    assert_int_equal(beneath_remove_with(pool, dir, "none"), 0);
-    make_file(dir, "file", "");
-    assert_int_equal(beneath_remove_with(pool, dir, "file"), 0);
-    assert_false(exists(dir, "file"));
-    assert_int_equal(beneath_remove_with(pool, dir, "../x"), -EINVAL);
-    removes_trees_without_following_symlinks(state, pool);
-    pool_free(pool);
 }
 
 static void removes_5000_levels_with_few_descriptors(void **state)
@@ -355,8 +334,7 @@ int main(void)
         TEST(works_beyond_path_max),
         TEST(reads_whole_files_up_to_a_bound),
         TEST(removing_what_is_absent_is_fine),
-        TEST(removes_trees_alone),
-        TEST(removes_trees_with_threads),
+        TEST(removes_trees_without_following_symlinks),
         TEST(removes_5000_levels_with_few_descriptors),
         TEST(a_user_removes_own_directories_without_permissions),
         TEST(what_may_not_be_removed_is_an_error),
