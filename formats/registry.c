@@ -312,16 +312,20 @@ static int open_image_tar(struct format_reader **out, int *fd, bool *is_file, co
     return rc < 0 ? rc : open_layer(out, *fd, o, err);
 }
 
-/* Do these bytes begin a layer of ours? The manifest, its last entry, has the times of all. */
-static bool begins_layer(const struct start *s, const struct format_open_options *o)
+/* Do these bytes begin a layer of ours? The manifest, its last entry, has the times of all. 1, 0 or
+ * negative errno. */
+static int begins_layer(const struct start *s, const struct format_open_options *o)
 {
     const struct codec *codec = codec_recognise(s->data, s->size < 16 ? s->size : 16);
     _cleanup_close_ int fd = memfd_create("start", MFD_CLOEXEC);
 
     if (!codec)
         codec = is_tar(s) ? &codec_none : NULL;
-    return fd >= 0 && codec && codec->peek && file_write(fd, s->data, s->size) == 0 &&
-           tar_is_rounded(codec, fd, o);
+    int rc = fd < 0 ? -errno : 0;
+
+    if (rc == 0 && codec && codec->peek)
+        rc = file_write(fd, s->data, s->size);
+    return rc < 0 || !codec || !codec->peek ? rc : tar_is_rounded(codec, fd, o);
 }
 
 /* ---- Any archive ------------------------------------------------------------------------- */
@@ -333,7 +337,7 @@ static int open_archive(struct format_reader **out, int fd, const struct format_
     _cleanup_close_ int archive = -1;
     struct tar_input in = {.fd = -1};
     struct start s = {.size = 0};
-    bool is_rounded;
+    int is_rounded;
     struct stat st;
     int rc;
 
@@ -341,8 +345,12 @@ static int open_archive(struct format_reader **out, int fd, const struct format_
     rc = read_start(fd, &s, TAR_BLOCK, o, err);
     if (rc == 0 && (is_tar(&s) || !in.is_file))
         rc = read_start(fd, &s, sizeof s.data, o, err);
-    if (rc == 0 && !in.is_file && begins_layer(&s, o))
-        rc = keep_in_file(&owned, &in.is_file, &s, o, err);
+    if (rc == 0 && !in.is_file) {
+        rc = begins_layer(&s, o);
+        rc = rc < 0   ? error_set(err, -rc, o->name, "cannot be opened")
+             : rc > 0 ? keep_in_file(&owned, &in.is_file, &s, o, err)
+                      : 0;
+    }
     if (rc < 0)
         return rc;
     fd = owned;
@@ -363,11 +371,16 @@ static int open_archive(struct format_reader **out, int fd, const struct format_
     if (rc < 0)
         return rc;
     in.fd = take_fd(&archive);
-    is_rounded = in.is_file && in.codec && in.codec->peek && tar_is_rounded(in.codec, in.fd, o);
+    is_rounded = in.is_file && in.codec && in.codec->peek ? tar_is_rounded(in.codec, in.fd, o) : 0;
     rc = tar_open_reader(out, &in, o, err);
-    if (rc == 0)
-        (*out)->is_rounded = is_rounded;
-    return rc;
+    if (rc < 0)
+        return rc;
+    (*out)->is_rounded = is_rounded > 0;
+    if (is_rounded < 0) {
+        (*out)->ops->free(take_ptr(*out));
+        return error_nomem(err);
+    }
+    return 0;
 }
 
 int formats_open_reader(struct format_reader **out, int fd, const struct format_open_options *o,

@@ -100,12 +100,13 @@ int tar_read_mark(const struct codec *codec, int fd, const struct format_open_op
     return 1;
 }
 
-bool tar_is_rounded(const struct codec *codec, int fd, const struct format_open_options *o)
+int tar_is_rounded(const struct codec *codec, int fd, const struct format_open_options *o)
 {
     _cleanup_free_ char *mark = NULL;
     bool is_rounded = false;
+    int rc = tar_read_mark(codec, fd, o, &mark, &is_rounded, NULL);
 
-    return tar_read_mark(codec, fd, o, &mark, &is_rounded, NULL) == 1 && is_rounded;
+    return rc == -ENOMEM ? rc : rc == 1 && is_rounded;
 }
 
 int tar_pointed_manifest(const struct codec *codec, int fd, const char *name, struct pool *pool,

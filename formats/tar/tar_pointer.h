@@ -20,5 +20,6 @@ int tar_sought_manifest(const struct codec *codec, int fd, const char *name, str
  * caller's, and *IS_ROUNDED as below; 0: it gives none. */
 int tar_read_mark(const struct codec *codec, int fd, const struct format_open_options *o,
                   char **name, bool *is_rounded, struct wp_error *err);
-/* Does it say that in the header of an entry, as a layer does, whose times are rounded? */
-bool tar_is_rounded(const struct codec *codec, int fd, const struct format_open_options *o);
+/* Does it say that in the header of an entry, as a layer does, whose times are rounded? 1, 0 or
+ * -ENOMEM. */
+int tar_is_rounded(const struct codec *codec, int fd, const struct format_open_options *o);

@@ -20,11 +20,22 @@
 struct beside {
     const char *dir;                       /* of the index */
     const struct archive_indexes *archive; /* NULL: on disk */
+    int error; /* errno of the first of those files that cannot be looked at; 0: of none */
 };
+
+/* Is there a file called PATH on disk? */
+static bool is_file(struct beside *b, const char *path, struct stat *st)
+{
+    int r = stat(path, st) < 0 ? -errno : 0;
+
+    if (r < 0 && !error_is_absence(r) && !b->error)
+        b->error = -r;
+    return r == 0 && S_ISREG(st->st_mode);
+}
 
 static int size_beside(void *ctx, const char *name, uint64_t *size)
 {
-    const struct beside *b = ctx;
+    struct beside *b = ctx;
     _cleanup_free_ char *path = path_join(b->dir, name);
     const struct entry *e =
         path && b->archive ? archive_indexes_file(b->archive, path, NULL) : NULL;
@@ -34,7 +45,7 @@ static int size_beside(void *ctx, const char *name, uint64_t *size)
         *size = e->size;
     if (!path || b->archive)
         return e != NULL;
-    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+    if (!is_file(b, path, &st))
         return 0;
     *size = (uint64_t)st.st_size;
     return 1;
@@ -90,13 +101,13 @@ static bool exists(void *ctx, const char *path)
 {
     struct stat st;
 
-    (void)ctx;
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    return is_file(ctx, path, &st);
 }
 
 /* The source of an index in tree, where it is there. */
-static int find_source(struct wp_index_status *s, const char *dir)
+static int find_source(struct wp_index_status *s, struct beside *beside)
 {
+    const char *dir = beside->dir;
     _cleanup_free_ char *sources = path_dir(dir);
     bool found = false;
 
@@ -104,7 +115,7 @@ static int find_source(struct wp_index_status *s, const char *dir)
         return -ENOMEM;
     if (strcmp(path_base(dir), "__pycache__") != 0)
         return 0;
-    s->source = caches_source_of(path_base(s->index), sources, exists, NULL, &found);
+    s->source = caches_source_of(path_base(s->index), sources, exists, beside, &found);
     if (!s->source)
         return -ENOMEM;
     if (!found)
@@ -133,7 +144,7 @@ static int inspect_file(const char *path, const char *shown, struct wp_verify_re
         return r;
     }
     s.index = strdup(path);
-    if (!dir || !s.index || find_source(&s, dir) < 0)
+    if (!dir || !s.index || find_source(&s, &beside) < 0)
         return error_nomem(err);
     if (shown != path) {
         /* Beneath a directory, names are relative to it. */
@@ -143,7 +154,10 @@ static int inspect_file(const char *path, const char *shown, struct wp_verify_re
         if (s.source && strncmp(s.source, path, above) == 0)
             memmove(s.source, s.source + above, strlen(s.source + above) + 1);
     }
-    return add_index(report, &s, &text, r < 0 ? &why : NULL, &beside, err);
+    r = add_index(report, &s, &text, r < 0 ? &why : NULL, &beside, err);
+    return r == 0 && beside.error
+               ? error_set(err, beside.error, path, "its source or data cannot be looked at")
+               : r;
 }
 
 static int inspect_tree(const char *dir, const struct walk_options *o,

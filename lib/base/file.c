@@ -173,7 +173,7 @@ int file_write(int fd, const void *data, size_t n)
 
 int file_write_at(int fd, const void *data, size_t n, uint64_t offset)
 {
-    return write_all(fd, data, n, (off_t)offset);
+    return offset > INT64_MAX ? -EFBIG : write_all(fd, data, n, (off_t)offset);
 }
 
 int file_temporary_write(int fd, uint64_t offset, const void *data, size_t n, struct wp_error *err)

@@ -124,9 +124,10 @@ static int inherit(struct path_list *p, int at, const char *name, const char *pa
     struct stat st;
     if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
-    /* The kernel gives a group to what is made there; its members alone may give it themselves. */
+    /* The kernel gives a group to what is made there; its members alone may give it themselves,
+     * and nobody one that the user namespace does not have. */
     if (fchownat(at, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == EPERM ? 0 : -errno;
+        return errno == EPERM || errno == EINVAL ? 0 : -errno;
     if (!S_ISDIR(st.st_mode))
         return 0;
     if (fchmodat(at, name, (st.st_mode & 07777) | S_ISGID, 0) < 0)

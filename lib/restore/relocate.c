@@ -309,6 +309,8 @@ static int is_same(const struct environment *env, const struct entry *e, const c
                 ? relocate_read(env->r, path, record ? LARGEST_RECORD : LARGEST, &text, NULL)
                 : 0;
 
+    if (r == -EACCES) /* it is not known to be, and stays as it is */
+        return 0;
     if (r <= 0 || memchr(text.data ? (char *)text.data : "", '\0', text.size))
         return r < 0 ? r : 0;
     if (record) {

@@ -102,6 +102,11 @@ int relocate_mend_record(struct environment *env, const struct entry *e)
     if (!path)
         return gone ? 0 : -ENOMEM;
     r = relocate_read(env->r, path, LARGEST_RECORD, &text, &like);
+    if (r == -EACCES) {
+        report(env->r->context, WP_WARNING, path,
+               "may have digests of files that are rewritten, and cannot be read");
+        return 0;
+    }
     if (r > 0)
         r = mend(env, e->path, &text, new_facts, &out);
     if (r <= 0)

@@ -310,7 +310,7 @@ bool beneath_is_absence(int r)
 
 bool beneath_is_no_file(int r)
 {
-    return beneath_is_absence(r) || file_is_unfit(r);
+    return beneath_is_absence(r) || file_is_unfit(r) || r == -ENAMETOOLONG;
 }
 
 int beneath_look(int dirfd, const char *path, struct stat *st)

@@ -29,7 +29,8 @@ int beneath_stat(int dirfd, const char *path, struct stat *st);
  * what lies behind a symlink is not beneath the directory. */
 bool beneath_is_absence(int r);
 /* Is R, from opening or reading a file, "no such file": not there, or there is something else than
- * a file that could be read, or more than the largest that is asked for? */
+ * a file that could be read, or more than the largest that is asked for, or a path longer than
+ * Python could open? */
 bool beneath_is_no_file(int r);
 /* As beneath_stat. 1; 0: nothing is there; negative errno. */
 int beneath_look(int dirfd, const char *path, struct stat *st);

@@ -244,8 +244,17 @@ static int supersede_one(struct unpack *unpack, const struct trees *trees, const
                          struct wp_error *err)
 {
     _cleanup_(earlier_clear) struct earlier old = {0};
-    int r = tree_manifest_and_state_read(trees, &old.tree, home, err);
+    struct wp_error why = {0};
+    int r = tree_manifest_and_state_read(trees, &old.tree, home, &why);
 
+    /* Another user's in a shared directory must not keep everybody from unpacking there. */
+    if (r == -EACCES) {
+        report(unpack->a->context, WP_WARNING, home,
+               "cannot be read: what it says of files that are replaced stays");
+        return 0;
+    }
+    if (r < 0 && err)
+        *err = why;
     return r > 0 ? judge(unpack, &old, err) : r;
 }
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import struct
+import subprocess
 import tarfile
 import termios
 import time
@@ -259,3 +260,31 @@ def test_a_file_called_like_our_directory_is_packed_like_any_other(warmpack, tmp
     trees.write(tmp_path / "src/app/.warmpack", "in the way")
     trees.refused(warmpack("-czf", "b.tgz", "-C", "src", "app"), "app/.warmpack", "the manifest's place")
     assert not (tmp_path / "b.tgz").exists()
+
+
+def test_a_link_that_leads_to_itself_is_a_member_like_others(warmpack, tmp_path):
+    trees.write(tmp_path / "tree/app/k.py", b"x = 1\n")
+    (tmp_path / "tree/loop").symlink_to("loop")
+    warmpack.ok("create", "-f", "a.tgz", "-C", "tree", "loop", "app")
+    assert members(warmpack, "a.tgz")[:3] == ["app/", "app/k.py", "loop"]
+
+
+def test_paths_longer_than_the_system_takes_are_packed_and_judged(warmpack, tmp_path):
+    deep = "/".join(["d" * 200] * 22)
+    fd = os.open(tmp_path, os.O_RDONLY)
+    for name in ["deep", *deep.split("/"), "app"]:
+        os.mkdir(name, dir_fd=fd)
+        inner = os.open(name, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+    for name in ("k.py", "lib.zip"):
+        with open(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=fd), "w", encoding="utf-8") as file:
+            file.write("x = 1\n")
+    os.close(fd)
+    warmpack.ok("create", "-f", "a.tgz", "-C", "deep", "d" * 200)
+    warmpack.ok("create", "-f", "b.tgz", "-C", "deep", deep + "/app")
+    for archive in ("a.tgz", "b.tgz"):
+        assert members(warmpack, archive)[-2].endswith("d/app/lib.zip")
+        warmpack.ok("extract", "-f", archive, "-C", "out")
+        warmpack.ok("verify", "out")
+        subprocess.run(["rm", "-rf", str(tmp_path / "out")], check=True)

@@ -196,3 +196,23 @@ def test_what_cannot_be_written_to_is_named_and_the_rest_is_done(warmpack, tmp_p
                                   ).read_text()
     finally:
         trees.remove_tree(place)
+
+
+@trees.needs_root
+@pytest.mark.parametrize("name", ["bin/short", "RECORD"])
+def test_what_its_owner_cannot_read_is_left_and_the_rest_is_done(warmpack, tmp_path, venv, name):
+    warmpack.ok("create", "-qf", "v.tgz", "-C", tmp_path / "srv", "venv")
+    public = trees.public_directory()
+    try:
+        os.chown(public, trees.NOBODY, trees.NOBODY)
+        with open(tmp_path / "v.tgz", "rb") as archive:
+            warmpack.ok("extract", "-qf", "-", "-C", public / "a", stdin=archive, cwd=public,
+                        user=trees.NOBODY)
+        shut, = public.glob("a/venv/" + (name if "/" in name else "lib/python*/*/*/" + name))
+        shut.chmod(0)
+        (public / "a").rename(public / "b")
+        done = warmpack("restore", "b", cwd=public, user=trees.NOBODY)
+        assert done.returncode in (0, 1), done
+        assert str(public / "b/venv").encode() in (public / "b/venv/bin/option").read_bytes()
+    finally:
+        trees.remove_tree(public)

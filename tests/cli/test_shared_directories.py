@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import trees
-from trees import NOBODY, needs_root, run, write
+from trees import NOBODY, needs_root, public_directory, remove_tree, run, write
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "faults"))
 
@@ -172,3 +172,27 @@ def test_modes_that_are_to_be_kept_are_kept_under_a_default_acl(place):
     run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
         trees.BINARY, "-qxpzf", "a.tgz", "-C", "out", cwd=place, env=warmpack.variables())
     assert (place / "out/app/sub/file.py").stat().st_mode & 0o777 == 0o644
+
+
+@needs_root
+@pytest.mark.parametrize("shut", [".", "manifest.jsonl", "state.jsonl"])
+def test_what_another_user_keeps_to_himself_keeps_nobody_from_unpacking(warmpack, tmp_path, shut):
+    write(tmp_path / "app/k.py", b"x = 1\n")
+    warmpack.ok("create", "-qf", "1.tgz", "app")
+    write(tmp_path / "app/k.py", b"x = 22\n")
+    warmpack.ok("create", "-qf", "2.tgz", "app")
+    place = public_directory()
+    try:
+        place.chmod(0o777)
+        warmpack.ok("extract", "-qf", "1.tgz", "-C", place)
+        for path in (place, place / "app", place / "app/.warmpack"):
+            path.chmod(0o777)
+        home, = place.glob("app/.warmpack/????????????????")
+        (home / shut).chmod(0o700 if shut == "." else 0o600)
+        with open(tmp_path / "2.tgz", "rb") as archive:
+            done = warmpack("extract", "-f", "-", "-C", place, stdin=archive, cwd=place, user=NOBODY)
+        # 2: the directories are another's and keep their times, as with tar.
+        assert done.returncode == 2 and b"cannot be read: what it says" in done.stderr, done
+        assert (place / "app/k.py").read_bytes() == b"x = 22\n"
+    finally:
+        remove_tree(place)

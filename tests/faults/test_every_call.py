@@ -23,6 +23,8 @@ ERRORS = [errno.EIO, errno.ENOSPC, errno.EMFILE, errno.ENOMEM, errno.EACCES, err
 NAMES = [name for name in JOBS if EVERY or name not in SLOW]
 APART = {b"home", b"happened"}  # what belongs to the test
 WARMED = b"w.tgz"  # that warm writes
+# Whatever keeps one from writing to a place is for Numba, too, a reason to look in the next one.
+AS_NUMBA = {"verify what is misplaced"}
 
 
 @pytest.fixture
@@ -168,6 +170,8 @@ def test_a_call_that_fails_changes_nothing_or_is_told(make, name, error):
         assert r.returncode in (0, 1, 2), (n, r)
         if r.returncode == job.usual and now == job.after and r.stdout == job.answer:
             pass
+        elif name in AS_NUMBA and r.returncode in (0, 1):
+            assert now == job.after
         elif r.returncode == 2:
             assert said, (n, r)
             assert without_new_directories(now, job.before) == job.before or any(
