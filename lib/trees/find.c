@@ -71,12 +71,15 @@ static char *own_home(const struct trees *trees, const char *path)
 
 static int take_manifest(struct trees *trees, const char *path, struct wp_error *err)
 {
+    errno = 0;
     _cleanup_free_ char *home = own_home(trees, path);
     struct tree_manifest t;
     int r;
 
     if (home)
         return trees_take_home(trees, home, err);
+    if (errno == ENOMEM)
+        return error_nomem(err);
     r = tree_manifest_read_foreign(trees, &t, path, err);
     if (r == 0)
         return add(trees, &t, err);

@@ -608,6 +608,13 @@ def test_a_manifest_behind_a_link_or_that_is_none_is_told_and_refused(tree, tmp_
     assert ask(tree) == ""
 
 
+def test_a_place_of_manifests_that_cannot_be_looked_at_is_told_and_refused(tree, caplog):
+    tree.seal()
+    shutil.rmtree(tree.root / ".warmpack")
+    (tree.root / ".warmpack").symlink_to(".warmpack")
+    assert "symbolic links" in ask(tree) and "symbolic links" in caplog.text
+
+
 def test_a_file_in_a_zip_that_the_manifest_puts_elsewhere_is_refused(tree):
     tree.put("other.zip", b"x")
     tree.entries["app/lib.zip"] = {"path": "app/lib.zip", "type": "hardlink", "target": "other.zip"}
@@ -853,6 +860,19 @@ def test_what_is_damaged_in_the_overlay_is_compiled_again(tree):
     assert cache.load(key_) == "new"
     cache.flush()
     assert cache.load(key_) is None
+
+
+def test_what_cannot_be_read_in_the_overlay_is_not_replaced_by_less(tree, caplog):
+    """To save is to write all that was saved before again, with one more."""
+    tree, key_ = loadable(tree)
+    found = locate(tree)
+    cache = cache_file(found)
+    index = os.path.join(found.get_cache_path(), tree.stem + ".nbi")
+    os.remove(index)
+    os.symlink(index, index)
+    assert cache.load(key_) is None and "is not loaded" in caplog.text
+    cache.save(key_, "new")
+    assert "is not saved" in caplog.text and os.path.islink(index)
 
 
 def test_an_overlay_that_was_removed_is_whole_again_before_anything_is_saved(tree):
