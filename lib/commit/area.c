@@ -179,12 +179,19 @@ static bool is_own(const struct stat *st)
     return st->st_uid == geteuid() || st->st_uid == 0;
 }
 
-/* Does R say that what has the name is none of our staging, or gone? A staging that cannot be
- * looked at for another cause may hold the only copy of old data. */
-static bool is_strange(int r)
+/* Does R, of opening NAME of DIR, say that what has the name is none of our staging, or gone? One
+ * of ours that cannot be looked at may hold the only copy of old data. */
+static bool is_strange(int dir, const char *name, int r)
 {
-    return error_is_absence(r) || r == -ELOOP || r == -EISDIR || r == -ENXIO || r == -EACCES ||
-           r == -EPERM;
+    struct stat st;
+
+    if (error_is_absence(r) || r == -ELOOP || r == -EISDIR || r == -ENXIO)
+        return true;
+    if (r != -EACCES && r != -EPERM)
+        return false;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_is_absence(-errno);
+    return st.st_uid != geteuid();
 }
 
 /* Opens the lock file of somebody's staging. Nobody else can have made things in there: it is
@@ -198,7 +205,7 @@ static int open_lock(struct staging_area *a, const char *name)
         int r = -errno;
         if (error_is_absence(r))
             (void)!unlinkat(a->target_fd, name, AT_REMOVEDIR);
-        return is_strange(r) ? -ENOENT : r;
+        return is_strange(a->stage_fd, "lock", r) ? -ENOENT : r;
     }
     a->lock_fd = fd;
     if (fstat(fd, &st) < 0)
@@ -220,8 +227,10 @@ static int adopt(struct staging_area *a, const char *name, bool lock)
 
     a->stage_fd =
         openat(a->target_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (a->stage_fd < 0)
-        return is_strange(-errno) ? -ENOENT : -errno;
+    if (a->stage_fd < 0) {
+        int r = -errno;
+        return is_strange(a->target_fd, name, r) ? -ENOENT : r;
+    }
     if (fstat(a->stage_fd, &st) < 0)
         return -errno;
     if (!is_own(&st) || (st.st_mode & 0777) != 0700 || st.st_dev != a->dev)

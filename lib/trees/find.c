@@ -54,32 +54,39 @@ int trees_take_home(struct trees *trees, const char *home, struct wp_error *err)
     return r;
 }
 
-/* Does PATH lie in the tree, where its own manifests lie? Then its home there; NULL otherwise. */
-static char *own_home(const struct trees *trees, const char *path)
+/* Does PATH lie in the tree, where its own manifests lie? 1: *HOME is its home there; 0: no. */
+static int own_home(const struct trees *trees, const char *path, char **home, struct wp_error *err)
 {
     _cleanup_free_ char *tree = realpath(trees->dir, NULL);
-    _cleanup_free_ char *physical = realpath(path, NULL);
-    _cleanup_free_ char *home = physical ? path_dir(physical) : NULL;
+    _cleanup_free_ char *physical = NULL;
+    _cleanup_free_ char *above = NULL;
     const char *below;
 
-    if (!tree || !home || !path_is_under(home, tree) ||
-        strcmp(path_base(physical), MANIFEST_NAME) != 0)
-        return NULL;
-    below = path_from(home, tree);
-    return own_home_prefix(below) >= 0 ? strdup(below) : NULL;
+    if (!tree)
+        return error_set(err, errno, trees->dir, "cannot be read");
+    physical = realpath(path, NULL);
+    if (!physical)
+        return error_set(err, errno, path, "cannot be read");
+    above = path_dir(physical);
+    if (!above)
+        return error_nomem(err);
+    if (!path_is_under(above, tree) || strcmp(path_base(physical), MANIFEST_NAME) != 0)
+        return 0;
+    below = path_from(above, tree);
+    if (own_home_prefix(below) < 0)
+        return 0;
+    *home = strdup(below);
+    return *home ? 1 : error_nomem(err);
 }
 
 static int take_manifest(struct trees *trees, const char *path, struct wp_error *err)
 {
-    errno = 0;
-    _cleanup_free_ char *home = own_home(trees, path);
+    _cleanup_free_ char *home = NULL;
     struct tree_manifest t;
-    int r;
+    int r = own_home(trees, path, &home, err);
 
-    if (home)
-        return trees_take_home(trees, home, err);
-    if (errno == ENOMEM)
-        return error_nomem(err);
+    if (r != 0)
+        return r < 0 ? r : trees_take_home(trees, home, err);
     r = tree_manifest_read_foreign(trees, &t, path, err);
     if (r == 0)
         return add(trees, &t, err);

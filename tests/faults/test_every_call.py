@@ -181,7 +181,7 @@ def test_a_call_that_fails_changes_nothing_or_is_told(make, name, error):
         job.check_next_run(n)
 
 
-@pytest.mark.parametrize("error", [errno.EIO], ids=errno.errorcode.get)
+@pytest.mark.parametrize("error", [errno.EIO, errno.EACCES], ids=errno.errorcode.get)
 @pytest.mark.parametrize("name", ["extract with a cache root", "extract --replace", "extract -k",
                                   "extract --caches-only", "restore into a cache root",
                                   "seal over another", "verify --fix", "retarget"])
