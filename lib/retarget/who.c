@@ -20,8 +20,12 @@ static int read_probe(struct retarget_who *who, const char *name, struct wp_erro
     struct stat st;
     int r;
 
-    if (stat(name, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > LARGEST_PROBE ||
-        file_read(name, LARGEST_PROBE, &text, NULL) < 0 || !probe_is_like(&text))
+    if (stat(name, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > LARGEST_PROBE)
+        return 0;
+    r = file_read(name, LARGEST_PROBE, &text, NULL);
+    if (r < 0 && r != -EACCES) /* an interpreter need not be readable */
+        return error_set(err, -r, name, "cannot be read");
+    if (r < 0 || !probe_is_like(&text))
         return 0;
     r = probe_read(&who->probe, &text, name, err);
     return r < 0 ? r : 1;
