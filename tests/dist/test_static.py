@@ -14,7 +14,7 @@ import zipfile
 
 import pytest
 
-from trees import assert_same, environment, index, look, noise, set_time, write
+from trees import ROOT, assert_same, environment, index, look, noise, set_time, write
 
 MOST_BYTES = 10 << 20  # 7.4 million with Debian 12's OpenSSL, 9.2 million with Debian 13's
 ODD_TIME = 1_700_000_000_123_456_789
@@ -106,6 +106,23 @@ def test_a_configuration_of_the_machines_openssl_does_not_matter(static_program,
     write(tmp_path / "app" / "k.py", "x = 1\n")
     run(static_program, "create", "-f", tmp_path / "a.tgz", "-C", tmp_path, "app",
         env=environment(tmp_path, OPENSSL_CONF=str(conf)))
+
+
+PACKAGES = {"bz2": "libbz2-dev", "lzma": "liblzma-dev", "nettle": "nettle-dev"}
+
+
+@pytest.mark.parametrize("absent", [["bz2"], ["lzma"], ["nettle"], ["bz2", "nettle"]])
+def test_packages_of_static_libraries_that_are_missing_are_named(tmp_path, absent):
+    there = {name: os.path.realpath(run("cc", f"-print-file-name=lib{name}.a", text=True).stdout.strip())
+             for name in PACKAGES}
+    places = {os.path.dirname(path) for path in there.values()}
+    ignored = [*places, *(place.removeprefix("/usr") for place in places)]
+    found = [f"-Dstatic_{name}={path}" for name, path in there.items() if name not in absent]
+    done = run("cmake", "-S", ROOT, "-B", tmp_path, "-DWARMPACK_STATIC=ON", "-DWARMPACK_TESTS=OFF",
+               "-DCMAKE_IGNORE_PATH=" + ";".join(ignored), *found, status=1, text=True)
+    named = [package for name, package in PACKAGES.items() if name in absent]
+    said = " ".join(done.stderr.split())
+    assert f"install {' '.join(named)}, or build without it (-DWARMPACK_STATIC=OFF;" in said
 
 
 def foreign_tar(path, pack):
