@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,7 +20,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "stream/pipeline.h"
+#include "stream/pool.h"
 #include "tree/beneath.h"
 
 enum {
@@ -33,16 +34,25 @@ struct copy {
     size_t number;    /* in the manifest */
     struct entry e;   /* as unpacked; its texts are borrowed */
     const char *from; /* beneath the earlier tree; borrowed */
+    bool same;        /* it is there now */
 };
 
-struct batch {
-    struct copy files[MOST_FILES];
+/* All of them: first the large ones, the largest first, then the small ones in their order. */
+struct copying {
+    struct earlier *x;
+    struct copy *all;
     size_t count;
-    uint64_t bytes;
-    bool same[MOST_FILES]; /* it is there now */
-    struct buf data;
-    int status;
+    pthread_mutex_t lock; /* guards what follows */
+    size_t next;          /* the first that nobody has begun */
+    int status;           /* of the first failure */
     struct wp_error why;
+};
+
+/* One large file, or small ones that are read together. */
+struct batch {
+    struct copy *files;
+    size_t count;
+    struct buf data;
 };
 
 /* ---- Copying, on the pool ---------------------------------------------------------------- */
@@ -65,34 +75,25 @@ static bool is_in_the_way(int r)
     return r == -EEXIST || r == -EISDIR || beneath_is_absence(r);
 }
 
-static int fail(struct batch *b, int r, const struct wp_error *why)
-{
-    if (is_in_the_way(r))
-        return 0;
-    b->why = *why;
-    return b->status = r;
-}
-
 /* Reads the file whole: a content that is not as wanted is not written at all. */
 static bool read_small(const struct earlier *x, struct batch *b, const struct copy *c)
 {
     const size_t size = (size_t)c->e.size;
     _cleanup_close_ int fd = open_same_size(x, c->from, c->e.size);
 
-    if (fd < 0 || buf_reserve(&b->data, size) < 0)
-        return false;
-    return file_read_at(fd, b->data.data + b->data.size, size, 0) == (ssize_t)size;
+    return fd >= 0 && file_read_at(fd, b->data.data + b->data.size, size, 0) == (ssize_t)size;
 }
 
-static void copy_small(struct earlier *x, struct batch *b)
+static int copy_small(struct earlier *x, struct batch *b, struct wp_error *why)
 {
     unsigned char found[MOST_FILES][SHA256_SIZE];
     struct sha256_text texts[MOST_FILES];
     size_t at[MOST_FILES], which[MOST_FILES], count = 0;
+    int r = 0;
 
     buf_clear(&b->data);
-    if (buf_reserve(&b->data, (size_t)b->bytes) < 0)
-        return;
+    if (buf_reserve(&b->data, BATCH) < 0) /* once: TEXTS point into it */
+        return 0;
     for (size_t i = 0; i < b->count; i++) {
         if (!read_small(x, b, &b->files[i]))
             continue;
@@ -105,19 +106,18 @@ static void copy_small(struct earlier *x, struct batch *b)
         count++;
     }
     sha256_many_of(x->digests, texts, count);
-    for (size_t k = 0; k < count && b->status == 0; k++) {
-        const struct copy *c = &b->files[which[k]];
-        struct wp_error why = {0};
-        int r;
+    for (size_t k = 0; k < count && r == 0; k++) {
+        struct copy *c = &b->files[which[k]];
 
         if (memcmp(found[k], c->e.sha256, SHA256_SIZE) != 0)
             continue;
         r = create_file(x->unpack->tree, &x->unpack->policy, &c->e, b->data.data + at[k],
-                        (size_t)c->e.size, &why);
-        b->same[which[k]] = r == 0;
-        if (r < 0)
-            fail(b, r, &why);
+                        (size_t)c->e.size, why);
+        c->same = r == 0;
+        if (is_in_the_way(r))
+            r = 0;
     }
+    return r;
 }
 
 /* Copies FROM to TO, unless TO is -1, and takes the digest of what was read: 1 where it is C's; 0;
@@ -160,9 +160,9 @@ static bool clone_file(struct earlier *x, int from, int to)
 }
 
 /* A clone is ours alone: its digest is taken after it has been made. */
-static int copy_large(struct earlier *x, struct batch *b, const struct copy *c, bool *same,
-                      struct wp_error *why)
+static int copy_large(struct earlier *x, struct batch *b, struct wp_error *why)
 {
+    struct copy *c = b->files;
     _cleanup_close_ int from = open_same_size(x, c->from, c->e.size);
     _cleanup_close_ int to = -1, again = -1;
     int r;
@@ -171,7 +171,7 @@ static int copy_large(struct earlier *x, struct batch *b, const struct copy *c, 
         return 0;
     to = create_open(x->unpack->tree, &c->e, why);
     if (to < 0)
-        return to;
+        return is_in_the_way(to) ? 0 : to;
     buf_clear(&b->data);
     if (clone_file(x, from, to)) {
         again = beneath_open(x->unpack->tree, c->e.path, O_RDONLY, 0);
@@ -180,145 +180,141 @@ static int copy_large(struct earlier *x, struct batch *b, const struct copy *c, 
         r = copy_runs(x, b, c, from, to);
     }
     if (r == 1) {
-        *same = true;
-        return create_close(take_fd(&to), &x->unpack->policy, &c->e, why);
+        r = create_close(take_fd(&to), &x->unpack->policy, &c->e, why);
+        c->same = r == 0;
+        return r;
     }
     if (r == 0)
         r = beneath_remove(x->unpack->tree, c->e.path);
     return r < 0 ? error_set(why, -r, c->e.path, "cannot be copied from %s", x->trees.dir) : 0;
 }
 
-static void run_batch(void *slot, void *arg)
+/* Begins the next large file, or the next small ones. */
+static bool take_batch(struct copying *c, struct batch *b)
 {
-    struct batch *b = slot;
-    struct earlier *x = arg;
-    struct wp_error why = {0};
-    int r;
+    uint64_t bytes = 0;
 
-    if (b->count > 1 || b->files[0].e.size <= SMALL) {
-        copy_small(x, b);
-        return;
+    b->count = 0;
+    pthread_mutex_lock(&c->lock);
+    b->files = c->all + c->next;
+    while (c->status == 0 && c->next < c->count && b->count < MOST_FILES) {
+        bytes += c->all[c->next].e.size;
+        if (b->count && bytes > BATCH)
+            break;
+        b->count++;
+        if (c->all[c->next++].e.size > SMALL)
+            break;
     }
-    r = copy_large(x, b, &b->files[0], &b->same[0], &why);
-    if (r < 0)
-        fail(b, r, &why);
+    pthread_mutex_unlock(&c->lock);
+    return b->count > 0;
 }
 
-static void drop_batch(void *slot)
+struct copier {
+    struct pool_job job;
+    struct copying *c;
+};
+
+static void run_copier(struct pool_job *job)
 {
-    buf_free(&((struct batch *)slot)->data);
+    struct copying *c = ((struct copier *)job)->c;
+    struct earlier *x = c->x;
+    struct batch b = {0};
+
+    while (take_batch(c, &b)) {
+        struct wp_error why = {0};
+        int r = context_check(x->unpack->a->context, &why);
+
+        if (r == 0)
+            r = b.files->e.size > SMALL ? copy_large(x, &b, &why) : copy_small(x, &b, &why);
+        if (r == 0)
+            continue;
+        pthread_mutex_lock(&c->lock);
+        if (c->status == 0) {
+            c->status = r;
+            c->why = why;
+        }
+        pthread_mutex_unlock(&c->lock);
+    }
+    buf_free(&b.data);
 }
 
 /* ---- All of the archive's files ---------------------------------------------------------- */
 
-struct copying {
-    struct earlier *x;
-    struct pipeline *line;
-    struct batch *filling; /* NULL: none */
-    char *dir;             /* the last that was made; NULL: none; owned */
-};
-
-static int take_oldest(struct copying *c, struct wp_error *err)
+static int run_copiers(struct copying *c, struct wp_error *err)
 {
-    struct unpack *unpack = c->x->unpack;
-    struct batch *b = pipeline_wait_oldest(c->line);
+    struct pool *pool = c->x->unpack->a->pool;
+    const unsigned threads = pool_threads(pool);
+    _cleanup_free_ struct copier *copiers = calloc(threads, sizeof *copiers);
 
-    if (!b)
-        return 0;
-    for (size_t i = 0; i < b->count; i++) {
-        unpack->earlier.taken[b->files[i].number] = b->same[i];
-        unpack->result->reused += b->same[i];
-        if (!b->same[i])
-            report(unpack->a->context, WP_DETAIL, b->files[i].e.path,
-                   "is not in %s as its manifest says: it is unpacked", c->x->trees.dir);
+    if (!copiers)
+        return error_nomem(err);
+    pthread_mutex_init(&c->lock, NULL);
+    for (unsigned i = 0; i < threads; i++) {
+        copiers[i] = (struct copier){.job.run = run_copier, .c = c};
+        pool_submit(pool, &copiers[i].job);
     }
-    if (b->status < 0 && err && !err->code)
-        *err = b->why;
-    pipeline_release(c->line);
-    return b->status < 0 ? b->status : 1;
+    pool_drain(pool);
+    pthread_mutex_destroy(&c->lock);
+    if (c->status < 0 && err && !err->code)
+        *err = c->why;
+    return c->status;
 }
 
-static void submit(struct copying *c)
+static int compare_copies(const void *a, const void *b)
 {
-    if (c->filling)
-        pipeline_submit(c->line);
-    c->filling = NULL;
+    const struct copy *x = a, *y = b;
+    const uint64_t p = x->e.size > SMALL ? x->e.size : 0, q = y->e.size > SMALL ? y->e.size : 0;
+
+    return p != q ? (p < q) - (p > q) : (x->number > y->number) - (x->number < y->number);
 }
 
-/* Makes room for a file of SIZE bytes in the batch that is being filled. */
-static int begin_batch(struct copying *c, uint64_t size, struct wp_error *err)
-{
-    struct batch *b = c->filling;
-
-    if (b && (b->count == MOST_FILES || size > SMALL || b->bytes + size > BATCH))
-        submit(c);
-    if (c->filling)
-        return 0;
-    while (!(b = pipeline_free_slot(c->line))) {
-        int r = take_oldest(c, err);
-
-        if (r < 0)
-            return r;
-    }
-    b->count = 0;
-    b->bytes = 0;
-    b->status = 0;
-    memset(b->same, 0, sizeof b->same);
-    c->filling = b;
-    return 0;
-}
-
-static int add_copy(struct copying *c, size_t number, const char *from, struct wp_error *err)
+/* Finds what there is to copy, and makes the directories for it. */
+static int add_copies(struct copying *c, struct wp_error *err)
 {
     const struct unpack *unpack = c->x->unpack;
-    struct entry e = unpack->manifest.entries[number];
-    _cleanup_free_ char *dir = path_dir(e.path = c->x->names[number]);
-    struct batch *b;
-    int r;
+    const struct manifest *m = &unpack->manifest;
+    _cleanup_free_ char *last = NULL;
 
-    if (!dir)
-        return error_nomem(err);
-    if (!c->dir || strcmp(c->dir, dir) != 0) {
-        if (is_in_the_way(create_dir(unpack->tree, dir, 0700, NULL)))
-            return 0;
-        free(c->dir);
-        c->dir = take_ptr(dir);
+    for (size_t i = 0; i < m->entry_count; i++) {
+        const char *from = c->x->names[i] ? earlier_find(c->x, &m->entries[i]) : NULL;
+        struct entry e = m->entries[i];
+        _cleanup_free_ char *dir = from ? path_dir(e.path = c->x->names[i]) : NULL;
+
+        if (!from)
+            continue;
+        if (!dir)
+            return error_nomem(err);
+        if (!last || strcmp(last, dir) != 0) {
+            if (is_in_the_way(create_dir(unpack->tree, dir, 0700, NULL)))
+                continue;
+            free(last);
+            last = take_ptr(dir);
+        }
+        c->all[c->count++] = (struct copy){.number = i, .e = e, .from = from};
     }
-    r = begin_batch(c, e.size, err);
-    if (r < 0)
-        return r;
-    b = c->filling;
-    b->files[b->count++] = (struct copy){.number = number, .e = e, .from = from};
-    b->bytes += e.size;
-    if (e.size > SMALL)
-        submit(c);
+    qsort(c->all, c->count, sizeof *c->all, compare_copies);
     return 0;
 }
 
 int earlier_copy_files(struct earlier *x, struct wp_error *err)
 {
     struct unpack *unpack = x->unpack;
-    const unsigned threads = pool_threads(unpack->a->pool);
-    struct copying c = {.x = x};
-    int r = 0, more = 1;
+    _cleanup_free_ struct copy *all = calloc(unpack->manifest.entry_count + 1, sizeof *all);
+    struct copying c = {.x = x, .all = all};
+    int r;
 
     x->digests = sha256_many_new();
-    c.line = pipeline_new(unpack->a->pool, threads > 1 ? 2 * threads + 2 : 1, sizeof(struct batch),
-                          run_batch, drop_batch, x);
-    if (!x->digests || !c.line)
-        r = error_nomem(err);
-    for (size_t i = 0; i < unpack->manifest.entry_count && r == 0; i++) {
-        const char *from = x->names[i] ? earlier_find(x, &unpack->manifest.entries[i]) : NULL;
-
-        r = context_check(unpack->a->context, err);
-        if (r == 0 && from)
-            r = add_copy(&c, i, from, err);
-    }
+    if (!all || !x->digests)
+        return error_nomem(err);
+    r = add_copies(&c, err);
     if (r == 0)
-        submit(&c);
-    while (r == 0 && more > 0)
-        more = take_oldest(&c, err);
-    pipeline_free(c.line);
-    free(c.dir);
-    return r < 0 ? r : more;
+        r = run_copiers(&c, err);
+    for (size_t i = 0; i < c.count && r == 0; i++) {
+        unpack->earlier.taken[all[i].number] = all[i].same;
+        unpack->result->reused += all[i].same;
+        if (!all[i].same)
+            report(unpack->a->context, WP_DETAIL, all[i].e.path,
+                   "is not in %s as its manifest says: it is unpacked", x->trees.dir);
+    }
+    return r;
 }
