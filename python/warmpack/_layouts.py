@@ -6,7 +6,7 @@ import json
 import os
 import re
 import zlib
-from typing import Any, Iterator, List, Set
+from typing import Any, Callable, Iterator, List, Optional, Set
 
 INDEX = "index.json"
 _MARK = b"warmpack-manifest="  # in the first header of a layer of ours
@@ -31,15 +31,19 @@ def _blobs(told: Any, name: str) -> Iterator[str]:
             yield "blobs/sha256/" + digest[7:]
 
 
+Get = Callable[[str, str], None]  # (path in the store, file to be made of it)
+
+
 class _Layout:
-    def __init__(self, filesystem: Any, path: str, folder: str) -> None:
+    def __init__(self, filesystem: Any, path: str, folder: str, get_layer: Optional[Get]) -> None:
         self.filesystem, self.path, self.folder = filesystem, path.rstrip("/"), folder
+        self.get_layer = get_layer or filesystem.get_file
         self.seen: Set[str] = set()
 
-    def fetch(self, name: str) -> None:
+    def fetch(self, name: str, get: Optional[Get] = None) -> None:
         file = os.path.join(self.folder, name)
         os.makedirs(os.path.dirname(file), exist_ok=True)
-        self.filesystem.get_file(self.path + "/" + name, file)
+        (get or self.filesystem.get_file)(self.path + "/" + name, file)
 
     def text(self, name: str) -> Any:
         self.fetch(name)
@@ -60,7 +64,7 @@ class _Layout:
         for name in _blobs(told, "layers"):
             with contextlib.suppress(FileNotFoundError):  # which need not be all there
                 if name not in self.seen and (all_layers or self.may_be_ours(name)):
-                    self.fetch(name)
+                    self.fetch(name, self.get_layer)
             self.seen.add(name)
 
     def fetch_image(self, name: str, todo: List[Any]) -> None:
@@ -71,9 +75,11 @@ class _Layout:
             todo.append(self.text(name))
 
 
-def fetch(filesystem: Any, path: str, folder: str, all_layers: bool) -> None:
-    """Fetches the layout PATH into FOLDER, apart from the layers that are not warmpack's."""
-    layout = _Layout(filesystem, path, folder)
+def fetch(filesystem: Any, path: str, folder: str, all_layers: bool,
+          get_layer: Optional[Get] = None) -> None:
+    """Fetches the layout PATH into FOLDER, apart from the layers that are not warmpack's; each of
+    these by GET_LAYER."""
+    layout = _Layout(filesystem, path, folder, get_layer)
     layout.fetch("oci-layout")
     todo = [layout.text(INDEX)]
     while todo:

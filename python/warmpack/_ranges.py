@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
+from . import _layouts
 from ._program import Error, run
 from ._url import filesystem_of, fetched, name_of, telling
 
@@ -124,6 +125,26 @@ def _fetch_needed(parts: _Parts, words: Sequence[str], env: Optional[Mapping[str
         parts.fetch(begin, end)
 
 
+def _fetch_archive(filesystem: Any, path: str, file: str, words: Sequence[str],
+                   env: Optional[Mapping[str, str]], program: Optional[str]) -> None:
+    size = filesystem.info(path).get("size")
+    if not isinstance(size, int) or size < LEAST:  # some stores say nothing, or a text
+        raise _Unfit
+    _fetch_needed(_Parts(filesystem, path, size, file), words, env, program)
+
+
+def _fetch_layout(filesystem: Any, path: str, folder: str, words: Sequence[str],
+                  env: Optional[Mapping[str, str]], program: Optional[str]) -> None:
+    """A layer of an image is an archive like any other."""
+    def get_layer(path: str, file: str) -> None:
+        try:
+            _fetch_archive(filesystem, path, file, words, env, program)
+        except (_Unfit, Error):
+            filesystem.get_file(path, file)
+
+    _layouts.fetch(filesystem, path, folder, False, get_layer)
+
+
 @contextlib.contextmanager
 def _partly_fetched(url: str, words: Sequence[str], beside: Optional[str],
                     env: Optional[Mapping[str, str]],
@@ -134,12 +155,10 @@ def _partly_fetched(url: str, words: Sequence[str], beside: Optional[str],
     try:
         file: Optional[str] = os.path.join(folder, name_of(url))
         try:
-            with telling(url):
-                size = filesystem.info(path).get("size")
-            if not isinstance(size, int) or size < LEAST:  # some stores say nothing, or a text
-                raise _Unfit
             with telling(url, _Unfit):
-                _fetch_needed(_Parts(filesystem, path, size, str(file)), words, env, program)
+                fetch = (_fetch_layout if _layouts.is_layout(filesystem, path)
+                         else _fetch_archive)
+                fetch(filesystem, path, str(file), words, env, program)
         except (_Unfit, Error):  # what is wrong, fetching all of it tells
             file = None
         yield file

@@ -276,7 +276,7 @@ def test_what_is_wrong_with_a_layout_is_told_of_it(s3, tmp_path):
 
 # ---- No more than is needed ------------------------------------------------------------------
 
-SUFFIXES = (".tgz", ".tar.zst", ".tar", ".zip", ".egg", ".whl")
+SUFFIXES = (".tgz", ".tar.zst", ".tar", ".zip", ".egg", ".whl", ".oci")
 
 
 def make_large(folder, version, small):
@@ -314,6 +314,20 @@ def large(tmp_path):
     return make
 
 
+def size_of(archive):
+    return max((path.stat().st_size for path in archive.rglob("*")),
+               default=archive.stat().st_size)
+
+
+def put(archive, web, stem="app"):
+    """Serves ARCHIVE under a name that only layouts are known by; returns its URL."""
+    if archive.is_dir():
+        shutil.copytree(archive, web.folder / (stem + ".oci"), dirs_exist_ok=True)
+        return web.url + stem + ".oci"
+    shutil.copy(archive, web.folder / (stem + ".bin"))
+    return web.url + stem + ".bin"
+
+
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*")
             if path.is_file() and not {".warmpack", "warmpack"} & set(path.parts)}
@@ -321,12 +335,10 @@ def contents(folder):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_an_earlier_tree_has_is_not_fetched(web, large, suffix, tmp_path):
-    folder, url, fetched, _ = web
     archive = large(suffix)[1]
-    shutil.copy(archive, folder / "app.bin")
-    done = warmpack.extract(url + "app.bin", tmp_path / "new", from_tree=tmp_path / "old")
-    assert done["reused"] >= 11 and len(fetched) > 2
-    assert sum(web.sent) < archive.stat().st_size / 2
+    done = warmpack.extract(put(archive, web), tmp_path / "new", from_tree=tmp_path / "old")
+    assert done["reused"] >= 11 and len(web.fetched) > 2
+    assert sum(web.sent) < size_of(archive) / 2
     warmpack.extract(archive, tmp_path / "whole")
     assert contents(tmp_path / "new") == contents(tmp_path / "whole")
 
@@ -335,27 +347,29 @@ def test_what_an_earlier_tree_has_is_not_fetched(web, large, suffix, tmp_path):
 def test_a_manifest_of_any_size_is_found(web, large, suffix, monkeypatch, tmp_path):
     """Of more bytes than are fetched at once from the end."""
     archive = large(suffix, 300)[1]
-    shutil.copy(archive, web.folder / "app.bin")
     monkeypatch.setattr(_ranges, "_END", 1 << 12)
     monkeypatch.setattr(_ranges, "fetched", None)  # all of it
-    done = warmpack.extract(web.url + "app.bin", tmp_path / "new", from_tree=tmp_path / "old")
+    done = warmpack.extract(put(archive, web), tmp_path / "new", from_tree=tmp_path / "old")
     assert done["reused"] >= 11
-    assert sum(web.sent) < archive.stat().st_size / 2
+    assert sum(web.sent) < size_of(archive) / 2
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_no_more_is_fetched_of_what_is_unpacked_already(web, large, suffix, tmp_path):
     """Though nothing of this archive was kept but the tree."""
     archive = large(suffix)[0]
-    shutil.copy(archive, web.folder / "app.bin")
-    done = warmpack.extract(web.url + "app.bin", tmp_path / "old", if_needed=True)
+    done = warmpack.extract(put(archive, web), tmp_path / "old", if_needed=True)
     assert done["unchanged"] and sum(web.sent) < 1 << 20
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_store_is_asked_for_the_parts(s3, large, suffix, monkeypatch, tmp_path):
     archive = large(suffix)[1]
-    s3.upload_file(str(archive), "bucket", "large/app.bin")
+    key = "large/%s/app%s" % (suffix, ".oci" if archive.is_dir() else ".bin")
+    if archive.is_dir():
+        upload(s3, archive, key)
+    else:
+        s3.upload_file(str(archive), "bucket", key)
     filesystem = importlib.import_module("fsspec").filesystem("s3")  # the one that is kept
     parts, fetch = [], filesystem.cat_file
 
@@ -365,9 +379,8 @@ def test_a_store_is_asked_for_the_parts(s3, large, suffix, monkeypatch, tmp_path
 
     monkeypatch.setattr(filesystem, "cat_file", counted)
     monkeypatch.setattr(_ranges, "fetched", None)  # all of it
-    done = warmpack.extract("s3://bucket/large/app.bin", tmp_path / "new",
-                            from_tree=tmp_path / "old")
-    assert done["reused"] >= 11 and 1 << 20 < sum(map(len, parts)) < archive.stat().st_size / 2
+    done = warmpack.extract("s3://bucket/" + key, tmp_path / "new", from_tree=tmp_path / "old")
+    assert done["reused"] >= 11 and 1 << 20 < sum(map(len, parts)) < size_of(archive) / 2
     warmpack.extract(archive, tmp_path / "whole")
     assert contents(tmp_path / "new") == contents(tmp_path / "whole")
 
@@ -383,25 +396,25 @@ def test_all_is_fetched_where_a_store_gives_no_number_for_the_size(large, size, 
     assert contents(tmp_path / "new") == contents(tmp_path / "2")
 
 
-@pytest.mark.parametrize("suffix", (".tgz", ".tar", ".zip"))
+@pytest.mark.parametrize("suffix", (".tgz", ".tar", ".zip", ".oci"))
 @pytest.mark.parametrize("web", (Ranges, Whole), indirect=True, ids=("ranges", "whole"))
 def test_all_is_fetched_where_parts_are_not_enough(web, large, suffix, tmp_path):
     """A file of the earlier tree has changed; a server gives no parts."""
-    shutil.copy(large(suffix)[1], web.folder / "app.bin")
-    changed = tmp_path / "old/app/00.bin"
+    archive = large(suffix)[1]
+    changed = tmp_path / "old/app/05.bin"
     changed.write_bytes(changed.read_bytes()[::-1])
-    done = warmpack.extract(web.url + "app.bin", tmp_path / "new", from_tree=tmp_path / "old")
+    done = warmpack.extract(put(archive, web), tmp_path / "new", from_tree=tmp_path / "old")
     assert done["reused"] == 10
     assert contents(tmp_path / "new") == contents(tmp_path / "2")
-    assert max(web.sent) == (web.folder / "app.bin").stat().st_size
+    assert max(web.sent) == size_of(archive)
 
 
-def test_activate_fetches_what_has_changed(web, large, tmp_path):
-    for archive in large(".tgz"):
+@pytest.mark.parametrize("suffix", (".tgz", ".oci"))
+def test_activate_fetches_what_has_changed(web, large, suffix, tmp_path):
+    for archive in large(suffix):
         web.sent.clear()
-        shutil.copy(archive, web.folder / "app.tgz")
-        warmpack.activate(web.url + "app.tgz", tmp_path / "place", cpu=False)
-    assert sum(web.sent) < archive.stat().st_size / 2
+        warmpack.activate(put(archive, web), tmp_path / "place", cpu=False)
+    assert sum(web.sent) < size_of(archive) / 2
     assert contents(tmp_path / "place") == contents(tmp_path / "2")
 
 
