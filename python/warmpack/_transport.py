@@ -2,12 +2,13 @@
 
 import atexit
 import contextlib
+import http.client
 import shutil
 import sys
 import tempfile
 import urllib.parse
 import urllib.request
-from typing import Any, Dict, Optional, Set, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 from ._program import Error
 
@@ -37,7 +38,8 @@ class Classic:
 
     def _status(self, uri: str) -> Any:
         """The filesystem and the path's status, by Spark's own Hadoop."""
-        path = self._context._jvm.org.apache.hadoop.fs.Path(uri)
+        jvm = self._context._jvm
+        path = jvm.org.apache.hadoop.fs.Path(jvm.java.net.URI(uri))  # as addFile() reads it
         filesystem = path.getFileSystem(self._context._jsc.hadoopConfiguration())
         return filesystem, filesystem.getFileStatus(path)
 
@@ -48,7 +50,7 @@ class Classic:
         try:
             return bool(self._status(uri)[1].isDirectory())
         except Exception as error:  # py4j's, of whatever the filesystem raises
-            raise Error("%s: Spark cannot read it: %s" % (uri, _java_message(error))) from error
+            raise Error("%s: Spark cannot read it: %s" % (uri, _reason(error))) from error
 
     def version(self, uri: str) -> Optional[str]:
         """What changes with the content of URI; None where that is not known."""
@@ -96,19 +98,18 @@ class Connect:
         """The paths, sizes and times of the files, which the server's driver knows without reading
         them."""
         frame = self._session.read.format("binaryFile").option("recursiveFileLookup", "true")
+        path = urllib.parse.unquote(uri)  # which load() takes as it is
         try:
-            rows = frame.load(uri).select("path", "length", "modificationTime").collect()
+            return frame.load(path).select("path", "length", "modificationTime").collect()
         except Exception as error:  # gRPC's, Spark's
-            raise Error("%s: Spark cannot read it: %s" % (uri, error)) from error
-        return rows
+            raise Error("%s: Spark cannot read it: %s" % (uri, _reason(error))) from error
 
     def is_directory(self, uri: str) -> bool:
         """Raises Error where there is nothing."""
         if urllib.parse.urlsplit(uri).scheme in _WEB:
             return False
         rows = self._listed(uri)
-        name = urllib.parse.urlsplit(uri).path.rstrip("/").rpartition("/")[2]
-        return not (len(rows) == 1 and rows[0].path.rpartition("/")[2] == name)
+        return not (len(rows) == 1 and rows[0].path.rpartition("/")[2] == _name_of(uri))
 
     def version(self, uri: str) -> Optional[str]:
         """What changes with the content of URI; None where that is not known."""
@@ -120,14 +121,23 @@ class Connect:
                                                  default="-"))
 
 
-def _java_message(error: Exception) -> str:
+def _name_of(uri: str) -> str:
+    """By which executors know what it names."""
+    path = urllib.parse.unquote(urllib.parse.urlsplit(uri).path)
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def _reason(error: Exception) -> str:
+    """In one line, without what Java appends of its stack."""
     java = getattr(error, "java_exception", None)
-    return str(java.getMessage()) if java is not None else str(error)
+    said = str(error if java is None else java.getMessage() or java.toString())
+    return said.strip().partition("\n")[0]
 
 
 def _web_version(url: str) -> Optional[str]:
     request = urllib.request.Request(url, method="HEAD")
-    with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=60) as answer:
+    with contextlib.suppress(OSError, http.client.HTTPException), \
+            urllib.request.urlopen(request, timeout=60) as answer:
         told = {name: answer.headers.get(name) for name in ("ETag", "Last-Modified")}
         if any(told.values()):
             return "%s %s %s" % (told["ETag"], told["Last-Modified"],
@@ -156,24 +166,26 @@ class Handed:
 
     def __init__(self) -> None:
         self._known: Dict[str, Tuple[str, Optional[str]]] = {}
-        self._added: Set[str] = set()
 
     def hand_on(self, transport: Union[Classic, Connect], uri: str, directory: bool) -> str:
         """The name by which executors find it. Raises Error where that name was handed on before
         and may have other content now."""
         version = transport.version(uri)
-        name = urllib.parse.urlsplit(uri).path.rstrip("/").rpartition("/")[2]
-        before = self._known.setdefault(name, (uri, version))
-        if before[0] != uri:
+        name = _name_of(uri)
+        before = self._known.get(name)
+        if before is None:
+            try:
+                transport.add_uri(uri, directory)
+            except Exception as error:  # py4j's, gRPC's, Spark's
+                raise Error("%s: Spark cannot hand it on: %s" % (uri, _reason(error))) from error
+            self._known[name] = (uri, version)
+        elif before[0] != uri:
             raise Error("%s: %s was added before, and executors would keep that: give it another "
                         "name" % (uri, before[0]))
-        if before[1] != version:
+        elif before[1] != version:
             raise Error("%s: was added before with other content, and executors would keep that: "
                         "give it another name" % uri)
-        if version is None and name in self._added:
+        elif version is None:
             raise Error("%s: was added before, and whether its content is the same cannot be told: "
                         "give it another name" % uri)
-        if name not in self._added:
-            transport.add_uri(uri, directory)
-            self._added.add(name)
         return name

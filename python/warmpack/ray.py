@@ -192,9 +192,9 @@ def hook(archive: PathLike, *, paths: Sequence[str] = ("",), cpu: bool = True,
          retarget: bool = True, directory: Optional[PathLike] = None) -> Callable[[], None]:
     """A worker_process_setup_hook that activates ARCHIVE in each process before its first task.
 
-    PATHS, CPU and RETARGET are those of warmpack.activate(). It is unpacked once a node, in DIRECTORY, by
-    default the temporary one, and stays there. On a node that cannot, Ray fails the process with
-    the warmpack.Error.
+    PATHS, CPU and RETARGET are those of warmpack.activate(). It is unpacked once a node, in
+    DIRECTORY, by default the temporary one, and stays there. On a node that cannot, Ray fails the
+    process with the warmpack.Error.
     """
     source = os.fsdecode(archive)
     where = {"directory": os.fsdecode(directory)} if directory is not None else {}

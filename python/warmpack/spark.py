@@ -16,15 +16,15 @@ import re
 import shutil
 import tempfile
 import threading
+import urllib.parse
 import zipfile
 from typing import Any, Callable, Dict, Optional, Sequence, Union
 
-from . import _in_use, _jobs
+from . import _in_use, _jobs, _layouts, _url
 from ._activate import Activation, activate, activate_unpacked
 from ._places import split_suffix
 from ._program import Error, PathLike, find_program
 from ._transport import Classic, Connect, Handed, transport_of
-from ._url import is_url
 from ._wrapped import Wrapped
 
 __all__ = ["Activation", "Adopted", "App", "accumulator", "add_app", "adopt", "conf"]
@@ -72,10 +72,10 @@ class _Handle:
     def activate(self) -> Activation:
         """In a task: unpacks, once for each executor, and makes this process use the application.
 
-        Returns the path of the tree, verify's summary, and how its caches load. Cheap from the second call on. Spark
-        keeps Python's processes for later tasks: modules of another application, or of an earlier
-        release, that would answer for this one's are put aside, and come back with their own
-        application's activate().
+        Returns the path of the tree, verify's summary, and how its caches load. Cheap from the
+        second call on. Spark keeps Python's processes for later tasks: modules of another
+        application, or of an earlier release, that would answer for this one's are put aside, and
+        come back with their own application's activate().
         """
         if self._done is None or self._tree is not _in_use.front():
             self._done = self._activate(_spark_program(self._program))
@@ -259,7 +259,8 @@ def _refuse_packing(source: str, packing: Dict[str, Any]) -> None:
 
 
 def _is_uri(source: str) -> bool:
-    return is_url(source) or source.startswith("file:")
+    """Also with one slash, as Spark writes them itself: "dbfs:/app.tgz", "file:/srv/app.tgz"."""
+    return _url.is_url(source) or bool(re.match("[A-Za-z][A-Za-z0-9+.-]*:/", source))
 
 
 def add_app(spark: Any, source: PathLike, *,
@@ -274,7 +275,8 @@ def add_app(spark: Any, source: PathLike, *,
     SPARK is a SparkContext, a SparkSession or a session of Spark Connect. SOURCE is a directory,
     which is packed with the options CACHE_DIR, SOURCE_ROOT, EXCLUDE and STRICT of create; or an
     archive; or a URI that Spark can read (s3a:, hdfs:, dbfs:, file:) of an archive or of a tree
-    with its manifest in it, which is handed on without being read here. PATHS are the directories
+    with its manifest in it, which is handed on without being read here (Spark hands on no tree by
+    file:; give its path). PATHS are the directories
     of the tree that go onto sys.path; by default the tree itself, or what holds it where it is a
     package. Caches go into the tree, or to $NUMBA_CACHE_DIR of the executors (see conf()), or to
     RUNTIME_CACHE_DIR, which is relative to the executor's files. CPU and RETARGET are those of
@@ -316,12 +318,18 @@ def add_app(spark: Any, source: PathLike, *,
     return App(name, archive, program_name, paths, cpu, retarget, runtime_cache_dir)
 
 
+def _unpacked_as(given: str) -> str:
+    """NAME of what Spark was given to unpack: "hdfs:/apps/app.tgz#NAME"."""
+    path, _, name = given.partition("#")
+    return name or urllib.parse.unquote(path).rstrip("/").rpartition("/")[2]
+
+
 def adopt(name: str, spark: Any = None, *, paths: Sequence[str] = ("",), cpu: bool = True,
           retarget: bool = True, program: Optional[PathLike] = None) -> Adopted:
     """A handle for an archive that Spark unpacks as NAME (--archives app.tgz#NAME, addArchive,
-    addArtifacts): activate() restores the tree once for each executor, or takes
-    its caches by warmpack.locator where the tree can only be read. Of archives Spark unpacks
-    .tar.gz, .tgz, .tar, .zip and .jar; of any other activate() says so.
+    addArtifacts), which may also be all that these were given: activate() restores the tree once
+    for each executor, or takes its caches by warmpack.locator where the tree can only be read. Of
+    archives Spark unpacks .tar.gz, .tgz, .tar, .zip and .jar; of any other activate() says so.
 
     On the driver, this sends out the program (with Spark Connect, give SPARK); in a task, it must
     be there already.
@@ -335,15 +343,37 @@ def adopt(name: str, spark: Any = None, *, paths: Sequence[str] = ("",), cpu: bo
         transport = transport_of(spark)
         with _lock:
             program_name = _send_program(transport, _session_of(transport), program)
-    return Adopted(name, program_name, paths, cpu, retarget)
+    return Adopted(_unpacked_as(name), program_name, paths, cpu, retarget)
+
+
+def _settings_of_uri(uri: str) -> Dict[str, Any]:
+    """The same, read here; of a tree in a store no more than its indexes."""
+    parts = urllib.parse.urlsplit(uri)
+    if parts.scheme == "file":
+        return _jobs.env(urllib.parse.unquote(parts.path))
+    url = re.sub("^([^:/]+:)/(?!/)", r"\1///", uri)
+    filesystem, path = _url.filesystem_of(url)
+    with _url.telling(url), tempfile.TemporaryDirectory(prefix="warmpack-") as folder:
+        if (filesystem.info(path).get("type") != "directory"
+                or filesystem.exists(path + "/" + _layouts.INDEX)):
+            return _jobs.env(url)
+        names = [name for name in filesystem.find(path) if name.endswith(".nbi")]
+        if not names:
+            raise Error("%s: has no cache index" % url)
+        files = [os.path.join(folder, str(number), os.path.basename(name))
+                 for number, name in enumerate(names)]
+        for name, file in zip(names, files):
+            os.mkdir(os.path.dirname(file))
+            filesystem.get_file(name, file)
+        return _jobs.env(*files)
 
 
 def _settings_of(source: str, packing: Dict[str, Any]) -> Dict[str, Any]:
     """NUMBA_CPU_NAME and NUMBA_CPU_FEATURES for an application: of those caches alone that are
     packed."""
-    if not os.path.isdir(source):
+    if _is_uri(source) or not os.path.isdir(source):
         _refuse_packing(source, packing)
-        return _jobs.env(source)
+        return _settings_of_uri(source) if _is_uri(source) else _jobs.env(source)
     tree = os.path.abspath(source)
     with tempfile.TemporaryDirectory(prefix="warmpack-") as folder:
         made = os.path.join(folder, "caches.tar")
@@ -361,10 +391,10 @@ def conf(*sources: PathLike, cache_dir: Union[PathLike, Sequence[PathLike], None
     """Settings for a SparkConf, so that executors start with what the caches of applications need.
 
     The arguments are those of add_app(): which caches are meant, CACHE_DIR, SOURCE_ROOT, EXCLUDE
-    and STRICT say; PATHS, RUNTIME_CACHE_DIR, RETARGET and PROGRAM change nothing here. Archives may be URLs
-    that fsspec reads. Sets NUMBA_CPU_NAME and NUMBA_CPU_FEATURES, and NUMBA_CACHE_DIR where
-    NUMBA_CACHE_DIR, a path on the executors, is given. Applications that need different settings
-    are a warmpack.Error.
+    and STRICT say; PATHS, RUNTIME_CACHE_DIR, RETARGET and PROGRAM change nothing here. What URIs
+    name is read here, by fsspec unless it is file:. Sets NUMBA_CPU_NAME and NUMBA_CPU_FEATURES, and
+    NUMBA_CACHE_DIR where NUMBA_CACHE_DIR, a path on the executors, is given. Applications that need
+    different settings are a warmpack.Error.
 
         SparkConf().setAll(warmpack.spark.conf("src/app", cache_dir="caches").items())
     """

@@ -16,6 +16,7 @@ import threading
 
 import pytest
 import warmpack
+import warmpack.spark
 from warmpack import _ranges
 from conftest import ROOT, recipe, run_script
 from small import run_small
@@ -148,6 +149,23 @@ def test_what_compares_joins_and_repairs_takes_urls_too(s3, trees, archives, hom
                            env={**os.environ, "PYTHONPATH": str(trees[1])})
     assert warmed["archive"] == "s3://bucket/more/warmed.tgz" and warmed["written"]
     assert warmpack.verify(archive=warmed["archive"])["summary"] == {"total": 3, "valid": 3}
+
+
+def test_settings_for_spark_are_read_from_where_it_reads(s3, trees, archives, tmp_path):
+    """An archive, or no more than the indexes of a tree."""
+    memory = importlib.import_module("fsspec").filesystem("memory")
+    memory.pipe_file("/conf/app.tgz", archives[0].read_bytes())
+    s3.upload_file(str(archives[0]), "bucket", "conf/app.tgz")
+    warmpack.extract(archives[0], tmp_path / "opt")
+    upload(s3, tmp_path / "opt", "conf/tree")
+    settings = warmpack.spark.conf(archives[0])
+    assert len(settings) == 2
+    for uri in ("s3a://bucket/conf/app.tgz", "s3a://bucket/conf/tree", "memory:/conf/app.tgz"):
+        assert warmpack.spark.conf(uri) == settings
+    s3.put_object(Bucket="bucket", Key="conf/none/a.py", Body=b"")
+    for name, said in (("none", "has no cache index"), ("absent.tgz", "there is no such archive")):
+        with pytest.raises(warmpack.Error, match="s3a://bucket/conf/%s: %s" % (name, said)):
+            warmpack.spark.conf("s3a://bucket/conf/" + name)
 
 
 def activated(url, place, *also):

@@ -167,6 +167,7 @@ def settings_in(place, home):
         "spark.cores.max": "2",
         # A filesystem of Hadoop that is no local one, as s3a: and hdfs: are: "viewfs://store/apps".
         "spark.hadoop.fs.viewfs.mounttable.store.link./apps": (place / "apps").as_uri(),
+        "spark.hadoop.fs.viewfs.mounttable.default.link./apps": (place / "apps").as_uri(),
     }
 
 

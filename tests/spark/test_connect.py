@@ -77,14 +77,20 @@ def test_archives_come_by_path_and_by_uri_and_unpacked(session, place, small, tm
     warmpack.create(archive, small.name, directory=small.parent)
     assert_warm(reports_of(session, warmpack.spark.add_app(session, archive), jobs.run_small()))
 
+    shutil.copy2(archive, place / "apps" / "con nect#2.tgz")
+    app = warmpack.spark.add_app(session, "viewfs:/apps/con%20nect%232.tgz")
+    assert app.name == "con nect#2.tgz"
+    assert_warm(reports_of(session, app, jobs.run_small()))
+
     shutil.copy2(archive, place / "apps" / "connect.tgz")
     uri = "viewfs://store/apps/connect.tgz"
     assert_warm(reports_of(session, warmpack.spark.add_app(session, uri), jobs.run_small()))
     warmpack.create(place / "apps" / "connect.tgz", small.name, directory=small.parent, level=1)
     with pytest.raises(warmpack.Error, match="was added before with other content"):
         warmpack.spark.add_app(session, uri)
-    with pytest.raises(warmpack.Error, match="none.tgz: Spark cannot read it"):
+    with pytest.raises(warmpack.Error, match="none.tgz: Spark cannot read it") as caught:
         warmpack.spark.add_app(session, "viewfs://store/apps/none.tgz")
+    assert "\n" not in str(caught.value)
 
     unpacked = tmp_path / "unpacked.tgz"
     shutil.copy2(archive, unpacked)

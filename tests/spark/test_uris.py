@@ -24,6 +24,43 @@ def test_an_archive_by_uri_is_handed_on(sc, place, packed):
         assert_small_was_loaded(on_executors(sc, app.wrap(jobs.reporting(jobs.run_small()))))
 
 
+def test_a_uri_is_read_as_spark_reads_it(sc, place, packed):
+    """With one slash, as Spark and Java write them, and with what is no letter in escapes."""
+    for name in ("one äpp#1.tgz", "two.tgz"):
+        shutil.copy2(packed, place / "apps" / name)
+    by_file = (place / "apps" / "one äpp#1.tgz").as_uri().replace("file:///", "file:/")
+    assert "%20" in by_file and "%23" in by_file
+    for uri, name in ((by_file, "one äpp#1.tgz"), ("viewfs:/apps/two.tgz", "two.tgz")):
+        app = warmpack.spark.add_app(sc, uri)
+        assert app.name == name
+        assert_small_was_loaded(on_executors(sc, app.wrap(jobs.reporting(jobs.run_small()))))
+    assert warmpack.spark.conf(by_file) == warmpack.spark.conf(packed) != {}
+
+
+def test_what_spark_was_given_to_unpack_names_what_is_adopted(sc, place, packed):
+    for given, name in (("a%20b.tgz", "a b.tgz"), ("a%20b.tgz#of-a-uri", "of-a-uri")):
+        shutil.copy2(packed, place / "apps" / "a b.tgz")
+        uri = "file:%s/%s" % (place / "apps", given)
+        sc.addArchive(uri)
+        app = warmpack.spark.adopt(uri)
+        assert app.name == name
+        reports = on_executors(sc, app.wrap(jobs.reporting(jobs.run_small())))
+        assert_small_was_loaded(reports, name + "/tiny")
+
+
+def test_what_spark_does_not_hand_on_is_told_and_takes_no_name(sc, place, packed):
+    """It knows no directories of this machine; and no URI with a space is one."""
+    (place / "apps" / "local" / "later").mkdir(parents=True)
+    with pytest.raises(warmpack.Error, match="local/later: Spark cannot hand it on: ") as caught:
+        warmpack.spark.add_app(sc, "file:%s/apps/local/later" % place)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(warmpack.Error, match="a b: Spark cannot read it: Illegal character"):
+        warmpack.spark.add_app(sc, "viewfs://store/apps/a b")
+    shutil.copy2(packed, place / "apps" / "later")
+    app = warmpack.spark.add_app(sc, "viewfs://store/apps/later")
+    assert_small_was_loaded(on_executors(sc, app.wrap(jobs.reporting(jobs.run_small()))))
+
+
 def test_a_tree_by_uri_is_handed_on_and_restored(sc, place, packed):
     warmpack.extract(packed, place / "apps" / "trees")
     # Spark unpacks each .tgz that it brings, too: tiny is there already.
