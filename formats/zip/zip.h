@@ -10,7 +10,8 @@ int zip_open_writer(struct format_writer **out, const struct wp_format *f,
 
 /* Does an archive that begins with these N bytes look like a zip? */
 bool zip_recognises(const void *start, size_t n);
-/* Does FD, a regular file, end like a zip? So does one with a program in front. */
+/* Does FD, a regular file, end like a zip? So do one with a program in front
+ * and the last of several volumes. */
 bool zip_ends_here(int fd);
 
 /* Reads FD (taken over, also on failure), of which the N bytes of START have been read. IS_FILE: FD

@@ -20,11 +20,11 @@ bool zip_ends_here(int fd)
 {
     struct zip_part z = {.fd = fd};
     const char *what = NULL;
-    struct zip_end e;
+    struct zip_end e = {0};
     struct stat st;
 
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return false;
     z.size = (uint64_t)st.st_size;
-    return zip_end_find(&z, ZIP_AS_UNZIP, &e, &what) == 0 && e.count > 0;
+    return zip_end_find(&z, ZIP_AS_UNZIP, &e, &what) == 0 ? e.count > 0 : e.is_volume;
 }

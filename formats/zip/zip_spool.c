@@ -52,7 +52,7 @@ int zip_spool(int fd, const void *start, size_t n, bool prefixed,
         if (got < 0)
             return error_set(err, errno, o->name, "cannot read");
         if (got == 0)
-            return is_sought ? -ENOMSG : take_fd(&file);
+            return take_fd(&file);
         is_sought = is_sought && !begins_entry(last, data, (size_t)got);
         at += (uint64_t)got;
         if (is_sought && at > ZIP_LONGEST_PROGRAM)

@@ -9,6 +9,6 @@ enum { ZIP_LONGEST_PROGRAM = 64 << 20 };
 
 /* An unlinked temporary file (in $TMPDIR, else /tmp) with the N bytes of START and what FD still
  * gives; FD stays the caller's. Its descriptor, or negative errno. With PREFIXED, -ENOMSG and no
- * message where no entry begins within ZIP_LONGEST_PROGRAM. */
+ * message where there is more than ZIP_LONGEST_PROGRAM in which no entry begins. */
 int zip_spool(int fd, const void *start, size_t n, bool prefixed,
               const struct format_open_options *o, struct wp_error *err);

@@ -146,7 +146,9 @@ static int take_end_64(const struct zip_part *z, uint64_t end, struct zip_end *e
     if (!is_wanted && (zip_get64(record + 32) != e->count || zip_get64(record + 40) != e->size ||
                        zip_get64(record + 48) != e->directory))
         return 0;
-    if (zip_get32(locator + 4) != 0 || zip_get32(locator + 16) > 1 || zip_get32(record + 16) != 0)
+    e->is_volume =
+        zip_get32(locator + 4) != 0 || zip_get32(locator + 16) > 1 || zip_get32(record + 16) != 0;
+    if (e->is_volume)
         return wrong(TEXT_VOLUMES, what);
     *before = found;
     e->zip64 = true;
@@ -172,7 +174,8 @@ static int take_end(const struct zip_part *z, enum zip_rules rules, const unsign
         r = take_end_64(z, at, e, &before, what);
     if (r < 0)
         return r;
-    if (rules == ZIP_AS_UNZIP && !e->zip64 && (zip_get16(end + 4) != 0 || zip_get16(end + 6) != 0))
+    e->is_volume = !e->zip64 && (zip_get16(end + 4) != 0 || zip_get16(end + 6) != 0);
+    if (rules == ZIP_AS_UNZIP && e->is_volume)
         return wrong(TEXT_VOLUMES, what);
     /* The directory ends where the records of the end begin; what it lacks to that stands before
      * the archive: a program that unpacks it, say. */

@@ -33,6 +33,7 @@ struct zip_end {
     uint64_t comment;   /* where the archive's comment begins */
     uint16_t comment_size; /* bytes of it */
     bool zip64;
+    bool is_volume; /* the last of several: -EBADMSG */
 };
 
 /* Finds the end of Z. 0; -ENOMEM or another negative errno of reading; -EBADMSG and *WHAT, which

@@ -147,6 +147,8 @@ def bad():
                 outer + Entry(b"b.py", TEXT).local()[:20], "another archive")
     yield piece("volumes.zip", "the last of two volumes",
                 zipped(A, end=lambda n, size, at, c: zip_end(n, size, at, c, volume=1)), "volumes")
+    yield piece("volumes-within-an-entry.zip", "likewise, and begins within an entry",
+                zipped(A, end=lambda n, size, at, c: zip_end(n, size, at, c, volume=1))[33:], "volumes")
     yield piece("count.zip", "the end says another number of entries",
                 zipped(A, end=lambda n, size, at, c: zip_end(2, size, at, c)), "number of entries")
     yield piece("directory-outside.zip", "the directory begins behind the end",
