@@ -156,7 +156,7 @@ int graft_finish(struct graft *g, size_t *restamped, size_t *lost, struct wp_err
     if (r == 0 && !restore->apart)
         r = restore_record(restore, &g->repair, err);
     if (r == 0)
-        restore_report_missing(restore, &g->repair);
+        r = restore_report_missing(restore, &g->repair, err);
     *restamped += g->result.restamped;
     *lost += g->result.lost;
     return r;

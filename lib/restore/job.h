@@ -229,7 +229,8 @@ bool restore_writes(const struct restore *restore);
 /* The job on what RESTORE was filled with, which is then cleared. */
 int restore_run(struct restore *restore, struct wp_error *err);
 /* Warns of indexes that were packed and are nowhere: nothing is wrong, but Numba will compile. */
-void restore_report_missing(struct restore *restore, const struct repair *repair);
+int restore_report_missing(struct restore *restore, const struct repair *repair,
+                           struct wp_error *err);
 void repair_clear(struct repair *repair);
 /* Closes what a tree is repaired with, and unlocks it. */
 void repair_close(struct repair *repair);

@@ -81,23 +81,53 @@ void repair_clear(struct repair *repair)
 
 /* ---- One of them ------------------------------------------------------------------------- */
 
-void restore_report_missing(struct restore *restore, const struct repair *repair)
+static int compare_names(const void *a, const void *b)
 {
-    size_t valid = 0, found = 0;
+    const struct manifest_index *const *x = a, *const *y = b;
+    int r = strcmp((*x)->source, (*y)->source);
 
-    for (size_t i = 0; i < repair->t->m.index_count; i++) {
-        const struct manifest_index *line = &repair->t->m.indexes[i];
+    return r ? r : strcmp(path_base((*x)->index), path_base((*y)->index));
+}
+
+/* Valid indexes of sources that are the same. Of those in several places, which may come to lie in
+ * one, each counts once. */
+static int count_expected(const struct repair *repair, size_t *count)
+{
+    const struct manifest *m = &repair->t->m;
+    _cleanup_free_ const struct manifest_index **lines = calloc(m->index_count + 1, sizeof *lines);
+    size_t valid = 0;
+
+    if (!lines)
+        return -ENOMEM;
+    for (size_t i = 0; i < m->index_count; i++) {
+        const struct manifest_index *line = &m->indexes[i];
         const struct restored *f =
             line->valid && line->source ? restore_file_of(repair, line->source) : NULL;
 
-        valid += f && f->status == RESTORED_SAME;
+        if (f && f->status == RESTORED_SAME)
+            lines[valid++] = line;
     }
+    qsort(lines, valid, sizeof *lines, compare_names);
+    *count = 0;
+    for (size_t i = 0; i < valid; i++)
+        *count += i == 0 || compare_names(&lines[i - 1], &lines[i]) != 0;
+    return 0;
+}
+
+int restore_report_missing(struct restore *restore, const struct repair *repair,
+                           struct wp_error *err)
+{
+    size_t valid, found = 0;
+
+    if (count_expected(repair, &valid) < 0)
+        return error_nomem(err);
     for (size_t i = 0; i < repair->layout->placed_count; i++)
         found += repair->layout->placed[i].was_valid;
     if (found < valid)
         report(restore->context, WP_WARNING, repair->t->name,
                "%zu cache indexes of the archive are not here, nor where they were put",
                valid - found);
+    return 0;
 }
 
 static void set_result(struct restore *restore, const struct repair *repair)
@@ -206,7 +236,7 @@ static int take_steps(struct restore *restore, struct repair *repair, struct wp_
         r = put_all(restore, repair, err);
     if (r == 0) {
         set_result(restore, repair);
-        restore_report_missing(restore, repair);
+        r = restore_report_missing(restore, repair, err);
     }
     if (r == 0 && restore->retargets)
         r = restore_retarget(restore, repair, err);

@@ -6,7 +6,7 @@ import os
 import shutil
 
 import pytest
-from trees import cpu_seconds, index, set_time
+from trees import SECOND, cpu_seconds, index, set_time, write
 
 
 def hashed(root, source):
@@ -75,6 +75,19 @@ def test_a_cache_root_inside_the_tree_has_also_what_is_in_the_tree(warmpack, arc
         before = {path: path.stat().st_ino for path in (tmp_path / "d").rglob("*.nb?")}
         assert_valid(warmpack("restore", "d"), 5)
         assert before == {path: path.stat().st_ino for path in (tmp_path / "d").rglob("*.nb?")}
+
+
+def test_no_index_is_missed_that_was_packed_in_two_places(warmpack, tmp_path):
+    source = write(tmp_path / "app" / "k.py", "x = 1\n", ns=1_600_000_000 * SECOND + 1)
+    inner = index(source)
+    shutil.copytree(inner.parent, hashed(tmp_path / "caches", source.parent))
+    archive = ("create", "-f", "a.tgz", "--cache-dir", "caches", "app")
+    assert b"2 of 2 cache indexes valid" in warmpack.ok(*archive).stderr
+    warmpack.ok("extract", "-f", "a.tgz", "-C", "there")
+    assert b"1 of 1 cache indexes valid" in (said := warmpack.ok("restore", "there").stderr)
+    assert said.count(b"\n") == 1
+    (tmp_path / "there/app/__pycache__" / inner.name).unlink()
+    assert b": 1 cache indexes of the archive are not here" in warmpack("restore", "there").stderr
 
 
 def test_verify_does_not_ask_for_what_the_cache_directory_has(warmpack, tmp_path):
