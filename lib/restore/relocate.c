@@ -182,14 +182,35 @@ int relocate_read(const struct relocation *r, const char *path, size_t most, str
 
 static int check_link(const struct environment *env, const struct entry *e)
 {
-    if (e->type != ENTRY_SYMLINK || !path_is_under(e->path, env->dir))
-        return 0;
     for (size_t i = 0; i < env->path_count; i++)
         if (path_is_under(e->target, env->paths[i].from)) {
             tell(env, e->path, "is a symbolic link");
             return 0;
         }
     return 0;
+}
+
+/* A module of site-packages may find the code of an editable installation by the old path. With
+ * another path in it, Python could take what was compiled of it before for its own. */
+static int check_module(const struct environment *env, const struct entry *e)
+{
+    const char *path = path_from(e->path, env->dir);
+    _cleanup_buf_ struct buf text = {0}, other = {0};
+    _cleanup_free_ char *here = NULL;
+    bool gone = false;
+    int r;
+
+    if (e->absent || !path_has_suffix(path, ".py") || !is_in_site(path))
+        return 0;
+    here = tree_path(env->r->t, e->path, &gone);
+    if (!here)
+        return gone ? 0 : -ENOMEM;
+    r = relocate_read(env->r, here, LARGEST, &text, NULL);
+    if (r > 0)
+        r = rewrite(env->paths, env->path_count, KIND_TEXT, false, &text, &other);
+    if (r > 0)
+        tell(env, here, "is a module");
+    return r == -EACCES || r > 0 ? 0 : r;
 }
 
 bool relocate_may_replace(const struct environment *env, const char *path)
@@ -211,7 +232,9 @@ static int look_at(struct environment *env, const struct entry *e)
     int r;
 
     if (kind == KIND_NONE)
-        return check_link(env, e);
+        return !path_is_under(e->path, env->dir) ? 0
+               : e->type == ENTRY_SYMLINK        ? check_link(env, e)
+                                                 : check_module(env, e);
     f.path = tree_path(env->r->t, e->path, &gone);
     if (!f.path)
         return gone ? 0 : -ENOMEM;

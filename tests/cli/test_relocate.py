@@ -148,6 +148,26 @@ def test_what_cannot_be_rewritten_is_named(warmpack, tmp_path, venv):
     assert "bin/pips: holds a path of where the environment was, and no script can name" in said
 
 
+def test_modules_of_editable_installations_are_named(warmpack, tmp_path, venv):
+    site, = (venv / "lib").glob("python*/site-packages")
+    for name, path in (("finder.py", venv / "src"), ("other.py", f"{venv}-2/src"), ("pk/k.py", venv)):
+        write(site / name, f"MAPPING = {{'pk': '{path}'}}\n")
+    before = (site / "finder.py").read_bytes()
+    warmpack.ok("create", "-f", "v.tgz", "-C", venv.parent, "venv")
+    name = site.relative_to(venv.parent) / "finder.py"
+
+    def names_it(*verb):
+        said = warmpack.ok(*verb).stderr.decode().splitlines()
+        assert [line for line in said if "is a module" in line] == [
+            f"warmpack: {name}: holds a path of where the environment was, and is a module: it "
+            "stays as it is"], said
+
+    names_it("extract", "-f", "v.tgz", "-C", "new")
+    (tmp_path / "new").rename(tmp_path / "moved")
+    names_it("restore", "moved")
+    assert (tmp_path / "moved" / name).read_bytes() == before
+
+
 def test_a_file_that_was_changed_is_changed(warmpack, tmp_path, venv):
     warmpack.ok("create", "-qf", "v.tgz", "-C", "srv", "venv")
     warmpack.ok("extract", "-qf", "v.tgz", "-C", "out")
