@@ -9,6 +9,7 @@ Workers need this package and the program, which their image must bring.
 """
 
 import asyncio
+import concurrent.futures
 import functools
 import hashlib
 import os
@@ -55,9 +56,13 @@ class _Archive:
         return call(self.url, place)
 
 
+# Dask sets up all plug-ins of a new worker at once: one after the other, the last remains in front.
+_thread = concurrent.futures.ThreadPoolExecutor(1, "warmpack")
+
+
 async def _in_thread(call: Callable[[], Any]) -> Any:
     """A worker goes on answering its scheduler meanwhile."""
-    return await asyncio.get_running_loop().run_in_executor(None, call)
+    return await asyncio.get_running_loop().run_in_executor(_thread, call)
 
 
 class WarmNanny(NannyPlugin):  # type: ignore[misc,unused-ignore]
@@ -89,6 +94,7 @@ class Warm(WorkerPlugin):  # type: ignore[misc,unused-ignore]
 
     Several can be registered. Where two have modules of the same names, as releases of one
     application have, the one that was registered last is used: the other's modules are put aside.
+    A URL that is registered again keeps its turn on workers that start later: unregister it before.
     """
 
     def __init__(self, archive: PathLike, *, paths: Sequence[str] = ("",), cpu: bool = True,

@@ -116,6 +116,21 @@ def test_the_next_release_replaces_the_one_of_before_in_living_workers(local, ar
     assert {r["pid"] for r in before} == {r["pid"] for r in after}
 
 
+def test_a_worker_of_later_takes_the_last_release_whatever_takes_longer(trees, archives, tmp_path):
+    """Dask sets up the plug-ins of a new worker at the same time."""
+    subprocess.run(["cp", "-a", trees[0], tmp_path / "app"], check=True)
+    for number in range(64):
+        (tmp_path / "app" / ("ballast%d" % number)).write_bytes(os.urandom(2 << 20))
+    warmpack.create(tmp_path / "large.tgz", "app", directory=tmp_path)
+    with LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None,
+                      local_directory=str(tmp_path / "dask")) as cluster, Client(cluster) as client:
+        for archive in (tmp_path / "large.tgz", archives[1]):
+            client.register_plugin(warmpack.dask.Warm(archive))
+        cluster.scale(1)
+        client.wait_for_workers(1)
+        assert_warm(on_each(client), 1042)
+
+
 @pytest.fixture
 def generic(tmp_path, home):
     """An archive of code for another CPU than any machine's."""
