@@ -27,16 +27,21 @@ fi
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# escaped TEXT: as it may stand in an attribute.
+escaped() {
+  printf '%s' "$1" | tr '\n' ' ' | sed 's/&/\&amp;/g; s/</\&lt;/g; s/"/\&quot;/g'
+}
+
 # said TEST passed|failed|skipped [WHY]: a line for who reads, and a case of the part's report.
 said() {
-  why=$(printf '%s' "${3-}" | tr '\n' ' ' | sed 's/&/\&amp;/g; s/</\&lt;/g; s/"/\&quot;/g')
+  why=$(escaped "${3-}")
   inside=
   case $2 in
     passed) echo "PASS: $part: $1" ;;
     failed) echo "FAIL: $part: $1${3:+: $3}" && inside="<failure message=\"$why\"/>" ;;
     skipped) echo "SKIP: $part: $1: $3" && inside="<skipped message=\"$why\"/>" ;;
   esac
-  cases="$cases<testcase classname=\"$part\" name=\"$1\">$inside</testcase>"
+  cases="$cases<testcase classname=\"$part\" name=\"$(escaped "$1")\">$inside</testcase>"
 }
 
 # machine NAME RELEASE [MIRROR SCRIPT]: a bare system in $world/NAME; where it fails its log stays.
