@@ -104,7 +104,8 @@ class Plugin(RuntimeEnvPlugin):  # type: ignore[misc,unused-ignore]
     directory).
 
     What is unpacked is known by its content and kept by Ray's own cache, whose size
-    RAY_RUNTIME_ENV_WARMPACK_CACHE_SIZE_GB sets.
+    RAY_RUNTIME_ENV_WARMPACK_CACHE_SIZE_GB sets. Ray looks no second time while an environment of
+    the same text is in use: in a job that runs, a new release needs a name of its own.
     """
 
     name = "warmpack"
@@ -115,10 +116,11 @@ class Plugin(RuntimeEnvPlugin):  # type: ignore[misc,unused-ignore]
         _settings(runtime_env_dict["warmpack"])
 
     def get_uris(self, runtime_env: Any) -> List[str]:
-        """One, by content: "warmpack://PLACE", where it is unpacked."""
+        """One, by content: "warmpack://PLACE", where it is unpacked; none where the field is not,
+        of which Ray asks as well."""
         # Ray tells its user of errors of validate() and create() alone, which will meet the same.
         try:
-            settings = _settings(runtime_env["warmpack"])
+            settings = _settings(runtime_env.get("warmpack"))
         except ValueError:
             return []
         archive = settings["archive"]

@@ -123,11 +123,12 @@ def test_the_plug_in_takes_an_archive_that_working_dir_brought(place, archives):
 
 
 def test_the_hook_takes_an_archive_that_working_dir_brought(place, archives):
+    """Where the plug-in is, too: an environment without its field is none of its business."""
     (place / "job").mkdir()
     shutil.copy2(archives[1], place / "job" / "app.tgz")
     environment = ("{'working_dir': 'job', 'worker_process_setup_hook': "
                    "__import__('warmpack.ray').ray.hook('app.tgz')}")
-    (reports,) = run(place, environment)
+    (reports,) = run(place, environment, RAY_RUNTIME_ENV_PLUGINS=PLUGIN)
     assert_warm(reports, 1042)
 
 
