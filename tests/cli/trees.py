@@ -49,7 +49,7 @@ def bound_by_modes():
 def read_only_checkout(place):
     """A copy of the checkout at PLACE that nobody may write to, without what was built in it."""
     shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns("build", "build-*", ".git",
-                                                               "__pycache__"))
+                                                               ".venv*", "__pycache__"))
     for path in place, *place.rglob("*"):
         path.chmod(path.stat().st_mode & ~0o222)
     return place
