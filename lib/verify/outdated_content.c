@@ -11,44 +11,16 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "base/times.h"
 #include "manifest/depends.h"
 #include "manifest/links.h"
 #include "numba/index.h"
 #include "outdated.h"
-#include "tree/beneath.h"
 
 struct comparing {
     const struct verify_tree *tree;
     const struct tree_manifest *m;
-    bool is_here; /* the manifest lies in its own tree, since PUT */
-    struct timespec put;
     struct wp_error *err;
 };
-
-/* When the manifest came to where it is. One that lies elsewhere tells nothing of when files here
- * were last changed. */
-static void find_when_put(struct comparing *c)
-{
-    _cleanup_free_ char *path =
-        c->m->home && c->m->foreign < 0 ? path_join(c->m->home, MANIFEST_NAME) : NULL;
-    struct stat st;
-
-    c->is_here = path && beneath_stat(c->tree->trees.fd, path, &st) == 0;
-    if (c->is_here)
-        c->put = st.st_ctim;
-}
-
-/* Does the file HERE have the time, to the nanosecond, and the size of entry E, and has nobody
- * changed it since before the manifest came, which is the last to come? Then it is not read: who
- * sets the time of a file back cannot set back when that was done. */
-static bool is_untouched(const struct comparing *c, const char *here, const struct entry *e)
-{
-    const struct walk_item *item = c->is_here ? walk_find(&c->tree->walk, here) : NULL;
-
-    return item && item->entry.type == ENTRY_FILE && item->entry.size == e->size &&
-           time_is(item->entry.mtime, e->mtime) && time_is_before(item->ctime, c->put);
-}
 
 /* Has PATH of the archive the content here that was packed? Of a link that leads out of the archive
  * nobody has recorded any. 1, 0 or negative errno: an error is no change. */
@@ -69,8 +41,6 @@ static int is_same(void *ctx, const char *path)
         return gone ? 0 : -ENOMEM;
     if (!e || !e->has_sha256)
         return 0;
-    if (is_untouched(c, here, e))
-        return 1;
     full = path_join(c->tree->dir, here);
     if (!full)
         return -ENOMEM;
@@ -85,19 +55,23 @@ static int is_same(void *ctx, const char *path)
     return memcmp(digest, e->sha256, sizeof digest) == 0;
 }
 
-/* Is it, but for its stamp, byte for byte the index that was packed? */
-static bool is_as_packed(const struct buf *text, const struct manifest *m,
-                         const struct manifest_index *line)
+/* Is it, but for its stamp, byte for byte the index that was packed? 1, 0 or -ENOMEM. */
+static int is_as_packed(const struct buf *text, const struct manifest *m,
+                        const struct manifest_index *line)
 {
     const struct entry *packed = manifest_find(m, line->index);
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf back = {0};
     unsigned char digest[SHA256_SIZE];
+    int r;
 
-    if (!packed || !packed->has_sha256 || !line->has_stamp ||
-        index_read(&index, text->data, text->size, NULL) < 0 ||
-        index_restamp(&index, text->data, text->size, &line->stamp, &back, NULL) < 0)
-        return false;
+    if (!packed || !packed->has_sha256 || !line->has_stamp)
+        return 0;
+    r = index_read(&index, text->data, text->size, NULL);
+    if (r == 0)
+        r = index_restamp(&index, text->data, text->size, &line->stamp, &back, NULL);
+    if (r < 0)
+        return r == -ENOMEM ? r : 0;
     sha256_of(back.data, back.size, digest);
     return memcmp(digest, packed->sha256, sizeof digest) == 0;
 }
@@ -110,10 +84,8 @@ static int ask_manifest(struct looking *l, size_t k, const struct manifest_index
     struct comparing c = {.tree = l->tree, .m = m, .err = err};
     int r = 0;
 
-    if (!l->changed[k]) {
-        find_when_put(&c);
+    if (!l->changed[k])
         r = manifest_changed(&m->m, is_same, &c, &l->changed[k], err);
-    }
     if (r == -ENOMEM)
         return error_nomem(err);
     if (r == 0)
@@ -143,7 +115,10 @@ int outdated_by_content(struct looking *l, const struct wp_index_status *s, cons
             if (strcmp(m->dirs[i].path, dir) == 0 &&
                 tree_find_index_line(m, i, path_base(s->index), &line) < 0)
                 return error_nomem(err);
-            if (!line || !line->valid || !is_as_packed(&text, &m->m, line))
+            r = line && line->valid ? is_as_packed(&text, &m->m, line) : 0;
+            if (r < 0)
+                return error_nomem(err);
+            if (r == 0)
                 continue;
             r = ask_manifest(l, k, line, changed, err);
             return r < 0 ? r : 1;

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 import trees
@@ -243,6 +244,35 @@ def test_two_at_once_leave_one_whole_seal(warmpack, app):
         assert not json.loads(warmpack.ok("seal", "--json", app).stdout)["written"]
         assert manifest(app).read_bytes() == seal
     assert not leftovers(app)
+
+
+def copied_last(app):
+    """As if the tree were a copy that took the manifest last: all else is older there."""
+    time.sleep(0.05)
+    os.utime(manifest(app))
+
+
+def test_verify_believes_content_alone_in_a_copy_of_a_changed_tree(warmpack, app):
+    """Where builds give all files one time, a change of one letter has neither time nor size."""
+    warmpack.ok("seal", "-q", app)
+    write(app / "pkg/k.py", "x = 2\n", ns=10**18 + 1)
+    copied_last(app)
+    said = warmpack.ok("verify", app, status=1).stdout
+    assert b"outdated" in said and b"pkg/k.py changed" in said
+
+
+def test_verify_sees_that_two_directories_have_changed_places(warmpack, app):
+    write(app / "other/k.py", "x = 3\n", ns=10**18 + 1)
+    write(app / "other/__init__.py", "", ns=10**18 + 2)
+    write(app / "user/k.py", "from pkg import k\n", ns=10**18 + 5)
+    index(app / "user/k.py")
+    warmpack.ok("seal", "-q", app)
+    copied_last(app)
+    assert b"2 of 2" in warmpack.ok("verify", app).stderr
+    for name, other in ("pkg", "between"), ("other", "pkg"), ("between", "other"):
+        (app / name).rename(app / other)
+    said = warmpack.ok("verify", app, status=1).stdout
+    assert b"outdated  user/__pycache__/" in said and b"pkg/k.py changed" in said
 
 
 def test_exclude_leaves_out_of_the_manifest_alone(warmpack, app):
