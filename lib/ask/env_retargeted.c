@@ -53,10 +53,16 @@ int env_find_retargeted(struct wp_env *e, const char *dir, const struct wp_verif
     _cleanup_(trees_originals_clear) struct trees_originals originals = {0};
     _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_(trees_clear) struct trees trees = {.context = e->context, .dir = dir, .fd = fd};
-    int r = 0;
+    struct wp_error why = {0};
+    int r =
+        fd < 0 ? error_set(&why, errno, dir, "cannot be opened") : trees_find(&trees, NULL, &why);
 
-    if (fd >= 0 && trees_find(&trees, NULL, NULL) == 0)
-        r = trees_originals_read(&originals, &trees);
+    if (r < 0 && !trees_pass_over(r)) {
+        if (err && !err->code)
+            *err = why;
+        return r;
+    }
+    r = trees_originals_read(&originals, &trees);
     for (size_t i = 0; i < found->count && originals.count && r == 0; i++) {
         const struct wp_index_status *s = &found->indexes[i];
 

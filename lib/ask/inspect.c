@@ -14,6 +14,7 @@
 #include "judge/overloads.h"
 #include "numba/caches.h"
 #include "numba/code_names.h"
+#include "tree/beneath.h"
 #include "tree/walk.h"
 
 /* Where the data files and the sources of an index may lie. */
@@ -43,7 +44,9 @@ static int size_beside(void *ctx, const char *name, uint64_t *size)
 
     if (e)
         *size = e->size;
-    if (!path || b->archive)
+    if (!path)
+        return -ENOMEM;
+    if (b->archive)
         return e != NULL;
     if (!is_file(b, path, &st))
         return 0;
@@ -51,14 +54,16 @@ static int size_beside(void *ctx, const char *name, uint64_t *size)
     return 1;
 }
 
-/* The module that the code of O was compiled as, where its data file can be read. 0 or -ENOMEM. */
-static int find_module(struct wp_overload *o, const char *dir)
+/* The module that the code of O was compiled as, where we may read its data file. 0 or -ENOMEM. */
+static int find_module(struct wp_overload *o, struct beside *b)
 {
-    _cleanup_free_ char *path = path_join(dir, o->data);
+    _cleanup_free_ char *path = path_join(b->dir, o->data);
     _cleanup_(code_names_clear) struct code_names names = {0};
     _cleanup_buf_ struct buf text = {0};
     int r = path ? file_read(path, INDEX_LARGEST, &text, NULL) : -ENOMEM;
 
+    if (r < 0 && !beneath_is_out_of_reach(r) && !b->error)
+        b->error = -r;
     if (r == 0)
         r = code_names_read_data(&names, text.data, text.size, NULL);
     if (r == 0 && names.module && !(o->module = strdup(names.module)))
@@ -85,7 +90,7 @@ static int add_index(struct wp_verify_report *report, struct wp_index_status *s,
         r = s->numba ? overloads_fill(s, &index, size_beside, beside, &why) : -ENOMEM;
     }
     for (size_t i = 0; i < s->overload_count && r == 0 && !beside->archive; i++)
-        r = find_module(&s->overloads[i], beside->dir);
+        r = find_module(&s->overloads[i], beside);
     if (r < 0 && r != -ENOMEM)
         r = judge_unread(s, &why);
     if (r == 0)

@@ -206,6 +206,7 @@ int note_marker(struct wp_verify_report *r, const struct wp_index_status *s,
     const char *name = path_base(s->index);
     bool is_launched = false;
     uint64_t size;
+    int there;
 
     for (size_t i = 0; i < s->overload_count && !is_launched; i++)
         is_launched = s->overloads[i].launch != NULL;
@@ -214,9 +215,12 @@ int note_marker(struct wp_verify_report *r, const struct wp_index_status *s,
     marker = index_marker_name(name);
     if (!marker)
         return -ENOMEM;
-    return size_of(ctx, marker, &size) == 1
-               ? 0
-               : note_add(r, WP_NOTE_MARKER, s->index, "%s", NO_MARKER);
+    there = size_of(ctx, marker, &size);
+    if (there < 0 && there != -ENOMEM)
+        return note_add(r, WP_NOTE_MARKER, s->index, "%s cannot be looked at: %s", marker,
+                        strerror(-there));
+    return there != 0 ? (there < 0 ? there : 0)
+                      : note_add(r, WP_NOTE_MARKER, s->index, "%s", NO_MARKER);
 }
 
 int note_sticky(struct wp_verify_report *r, const char *dir, const char *shown, uid_t owner,

@@ -168,8 +168,10 @@ static int size_on_disk(void *ctx, const char *name, uint64_t *size)
     _cleanup_free_ char *path = path_join(d->dir, name);
     struct stat st;
 
-    if (!path || stat(path, &st) < 0)
-        return 0;
+    if (!path)
+        return -ENOMEM;
+    if (stat(path, &st) < 0)
+        return error_is_absence(-errno) ? 0 : -errno;
     *size = (uint64_t)st.st_size;
     return 1;
 }

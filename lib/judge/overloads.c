@@ -42,6 +42,7 @@ int overloads_fill(struct wp_index_status *s, const struct index *index,
         return error_nomem(err);
     for (size_t i = 0; i < index->count; i++) {
         struct wp_overload *o = &s->overloads[i];
+        int r;
 
         s->overload_count++;
         if (fill(o, &index->overloads[i], &used) < 0)
@@ -50,7 +51,10 @@ int overloads_fill(struct wp_index_status *s, const struct index *index,
             overloads_clear(s);
             return error_set(err, 0, NULL, "what its keys say is too long to be told");
         }
-        o->has_size = size_of && size_of(ctx, o->data, &o->size) == 1;
+        r = size_of ? size_of(ctx, o->data, &o->size) : 0;
+        if (r == -ENOMEM)
+            return error_nomem(err);
+        o->has_size = r == 1;
     }
     return 0;
 }

@@ -5,8 +5,8 @@
 #include "numba/index.h"
 #include "warmpack.h"
 
-/* Fills S->overloads from INDEX. SIZE_OF gives the bytes of data file NAME: 1 and *SIZE filled, or
- * another number where that is not known; may be NULL. 0, -ENOMEM, or -EINVAL where the texts are
+/* Fills S->overloads from INDEX. SIZE_OF gives the bytes of data file NAME: 1 and *SIZE filled, 0
+ * where it is not there, or negative errno; may be NULL. 0, -ENOMEM, or -EINVAL where the texts are
  * too long to be told (ERR filled). */
 int overloads_fill(struct wp_index_status *s, const struct index *index,
                    int (*size_of)(void *ctx, const char *name, uint64_t *size), void *ctx,

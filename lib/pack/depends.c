@@ -221,8 +221,8 @@ static bool known_imports(void *ctx, size_t file, struct imports *out)
 }
 
 /* The name by which the directory that is packed is imported, where it is a package itself.
- * Allocated, or NULL. 0 or -ENOMEM. */
-static int name_top(const struct pack *p, char **out)
+ * Allocated, or NULL. 0 or negative errno. */
+static int name_top(const struct pack *p, char **out, struct wp_error *err)
 {
     const char *root = p->manifest.root_count == 1 ? p->manifest.roots[0] : NULL;
     _cleanup_free_ char *dir = NULL;
@@ -238,21 +238,24 @@ static int name_top(const struct pack *p, char **out)
         struct stat st;
 
         if (buf_printf(&longer, name.size ? "%s.%s" : "%s", path_base(dir), (char *)name.data) < 0)
-            return -ENOMEM;
+            return error_nomem(err);
         buf_free(&name);
         name = longer;
         longer = (struct buf){0};
         above = path_dir(dir);
         init = above ? path_join(above, "__init__.py") : NULL;
         if (!init)
-            return -ENOMEM;
-        if (stat(init, &st) < 0)
+            return error_nomem(err);
+        if (stat(init, &st) < 0) {
+            if (!beneath_is_out_of_reach(-errno))
+                return error_set(err, errno, init, "cannot stat");
             break;
+        }
         free(dir);
         dir = take_ptr(above);
     }
     if (!dir)
-        return -ENOMEM;
+        return error_nomem(err);
     *out = name.size ? (char *)take_ptr(name.data) : NULL;
     return 0;
 }
@@ -261,7 +264,7 @@ static int find(struct finding *f, struct wp_error *err)
 {
     struct pack_depends *out = f->out;
     _cleanup_free_ char *package = NULL;
-    int r = list_files(f) < 0 || name_top(f->p, &package) < 0 ? error_nomem(err) : 0;
+    int r = list_files(f) < 0 ? error_nomem(err) : name_top(f->p, &package, err);
 
     out->from = (struct came_from){.paths = out->paths,
                                    .count = out->count,

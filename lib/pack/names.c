@@ -30,7 +30,7 @@ static int hash_zip(struct pack *p, struct caches *known, const struct walk_item
 
     /* A link may lead to what is nobody's here. */
     if (fd < 0)
-        return errno == EACCES || beneath_is_no_file(-errno)
+        return beneath_is_out_of_reach(-errno)
                    ? 0
                    : error_set(err, errno, item->entry.path, "cannot be read");
     return caches_add_zip(known, fd, (const char *const *)bases, place, item->entry.path, err);

@@ -277,9 +277,7 @@ static int find_in_member(struct pack *p, const struct wp_member *m, struct wp_e
     if (!dir || !as)
         return error_nomem(err);
     if (fd < 0) /* a file, or the walk says what is wrong with it */
-        return beneath_is_no_file(-errno) || errno == EACCES
-                   ? 0
-                   : error_set(err, errno, dir, "cannot be opened");
+        return beneath_is_out_of_reach(-errno) ? 0 : error_set(err, errno, dir, "cannot be opened");
     r = beneath_list(fd, MANIFEST_DIR, &d);
     if (r > 0)
         r = list_homes(d, &homes);

@@ -59,7 +59,7 @@ static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *e
 
     if (r == -ENOMEM)
         return error_nomem(err);
-    if (r < 0 && r != -EACCES && !beneath_is_no_file(r))
+    if (r < 0 && !beneath_is_out_of_reach(r))
         return error_set(err, -r, a->paths[file], "cannot be read");
     if (r < 0)
         buf_clear(out);

@@ -246,11 +246,12 @@ static int check_file(struct checking *c, struct last_dir *d, struct restored *f
                    : beneath_open(d->fd, path_base(f->path), O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0 && fd != -EACCES && fd != -EPERM && !beneath_is_absence(fd))
         return error_set(err, -fd, f->path, "cannot be read");
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        report(c->restore->context, WP_WARNING, f->path, "cannot be read: %s",
-               strerror(fd < 0 ? -fd : errno));
+    if (fd < 0) {
+        report(c->restore->context, WP_WARNING, f->path, "cannot be read: %s", strerror(-fd));
         return 0;
     }
+    if (fstat(fd, &st) < 0)
+        return error_set(err, errno, f->path, "cannot stat");
     r = sha256_of_file(fd, digest);
     if (r < 0)
         return error_set(err, -r, f->path, "cannot be read");
@@ -276,8 +277,12 @@ static int finish_file(struct checking *c, struct restored *f, struct wp_error *
     if (f->status != RESTORED_SAME || !f->waits)
         return 0;
     fd = open_file(c->restore, f);
+    if (fd < 0 && fd != -EACCES && fd != -EPERM && !beneath_is_absence(fd))
+        return error_set(err, -fd, f->path, "cannot be read");
+    if (fd >= 0 && fstat(fd, &st) < 0)
+        return error_set(err, errno, f->path, "cannot stat");
     /* Its time may have been set meanwhile through another of its names. */
-    if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != f->dev || st.st_ino != f->ino ||
+    if (fd < 0 || st.st_dev != f->dev || st.st_ino != f->ino ||
         (st.st_nlink == 1 && !time_is(st.st_ctim, f->ctime))) {
         f->status = RESTORED_CHANGED;
         return 0;

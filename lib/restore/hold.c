@@ -8,10 +8,12 @@
 #include "job.h"
 #include "manifest/depends.h"
 #include "tree/behind.h"
+#include "tree/beneath.h"
 
 struct holding {
     const struct restore *restore;
     const struct repair *repair;
+    struct wp_error *err;
 };
 
 static int is_same(void *ctx, const char *path)
@@ -21,9 +23,13 @@ static int is_same(void *ctx, const char *path)
 
     if (f && f->superseded && f->path) { /* another manifest speaks for it */
         const struct entry *e = &h->repair->t->m.entries[f - h->repair->files];
+        int r = e->type == ENTRY_FILE && e->has_sha256
+                    ? behind_has_content(h->restore->fd, f->path, e->sha256)
+                    : 0;
 
-        return e->type == ENTRY_FILE && e->has_sha256 &&
-               behind_has_content(h->restore->fd, f->path, e->sha256);
+        if (r < 0 && !beneath_is_out_of_reach(r))
+            return error_set(h->err, -r, f->path, "cannot be read");
+        return r > 0;
     }
     return f && (f->status == RESTORED_SAME || f->status == RESTORED_BEHIND);
 }
@@ -73,7 +79,7 @@ static int hold(struct restore *restore, struct repair *repair, const char *cons
 
 int restore_hold(struct restore *restore, struct repair *repair, struct wp_error *err)
 {
-    struct holding h = {restore, repair};
+    struct holding h = {restore, repair, err};
     const struct manifest *m = &repair->t->m;
     _cleanup_free_ const char **changed = NULL;
     char **added = calloc(m->index_count + 1, sizeof *added);

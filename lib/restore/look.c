@@ -61,13 +61,15 @@ static void end_reports(struct look *look, bool tell)
 
 /* ---- The attempt ------------------------------------------------------------------------- */
 
-/* Is somebody at work, or has been? 1, 0 or -ENOMEM. */
-static int is_locked(const struct restore *restore, const struct repair *repair)
+/* Is somebody at work, or has been? 1, 0 or negative errno. */
+static int is_locked(const struct restore *restore, const struct repair *repair,
+                     struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(repair->t->home, OWN_LOCK);
     struct stat st;
+    int r = path ? beneath_look(restore->fd, path, &st) : error_nomem(err);
 
-    return path ? beneath_stat(restore->fd, path, &st) == 0 : -ENOMEM;
+    return r < 0 ? error_set(err, -r, path, "cannot stat") : r;
 }
 
 /* All that the attempt has found out. */
@@ -100,11 +102,11 @@ int restore_look(struct restore *restore, struct repair *repair, restore_steps *
     struct wp_restore_result before = *restore->result;
     struct look look = {.own = restore->context};
     struct wp_error why = {0};
-    int r = is_locked(restore, repair);
+    int r = is_locked(restore, repair, err);
     bool again;
 
     if (r != 0)
-        return r < 0 ? error_nomem(err) : -EAGAIN;
+        return r < 0 ? r : -EAGAIN;
     if (look.own)
         look.context = *look.own;
     look.context.message = look.own && look.own->message ? keep : NULL;

@@ -364,7 +364,8 @@ static int plan(struct restore *restore, struct wp_error *err)
 static void report_damaged(struct restore *restore)
 {
     for (size_t i = 0; i < restore->trees.damaged_count; i++)
-        report(restore->context, WP_FAILED, NULL, "%s", restore->trees.damaged[i].message);
+        report(restore->context, WP_FAILED, NULL, "%s%s", restore->trees.damaged[i].message,
+               restore->changed ? "; what other manifests know was repaired" : "");
     restore->result->damaged = restore->trees.damaged_count;
 }
 

@@ -2,6 +2,7 @@
  * archives in one directory), which of them speaks for a file. Each looks after its own files
  * alone, so that no index is placed or counted twice and no two times are set in turn. */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "base/times.h"
 #include "job.h"
 #include "tree/behind.h"
+#include "tree/beneath.h"
 
 static int compare_owners(const void *a, const void *b)
 {
@@ -33,28 +35,36 @@ static bool same_content(const struct entry *a, const struct entry *b)
     return a->size == b->size && memcmp(a->sha256, b->sha256, sizeof a->sha256) == 0;
 }
 
-/* What is there: its digest in OUT, with SIZE and TIME; false where there is none. */
-static bool look(const struct restore *restore, const char *path, struct entry *out)
+/* What is there: its digest in OUT, with SIZE and TIME. 1; 0: nothing that can be read; negative
+ * errno. */
+static int look(const struct restore *restore, const char *path, struct entry *out,
+                struct wp_error *err)
 {
     _cleanup_close_ int fd = behind_open(restore->fd, path);
     struct stat st;
+    int r = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : sha256_of_file(fd, out->sha256);
 
-    if (fd < 0 || fstat(fd, &st) < 0 || sha256_of_file(fd, out->sha256) < 0)
-        return false;
+    if (r < 0 && !beneath_is_out_of_reach(r))
+        return error_set(err, -r, path, "cannot be read");
+    if (r < 0)
+        return 0;
     out->size = (uint64_t)st.st_size;
     out->mtime = st.st_mtim;
-    return true;
+    return 1;
 }
 
-/* The one of COUNT manifests that knows the file by its content; of several the one that knows its
- * time; then the one of the latest time. */
-static size_t choose(const struct restore *restore, const struct restore_owner *o, size_t count)
+/* Into *OUT the one of COUNT manifests that knows the file by its content; of several the one that
+ * knows its time; then the one of the latest time. 0 or negative errno. */
+static int choose(const struct restore *restore, const struct restore_owner *o, size_t count,
+                  size_t *out, struct wp_error *err)
 {
     struct entry now = {0};
-    bool there = look(restore, o->path, &now);
+    int there = look(restore, o->path, &now, err);
     size_t best = 0;
     int best_score = -1;
 
+    if (there < 0)
+        return there;
     for (size_t i = 0; i < count; i++) {
         const struct entry *e = file_of(restore, &o[i])->facts;
         int score = !e ? -1 : !there || !same_content(e, &now) ? 0 : 1;
@@ -68,7 +78,8 @@ static size_t choose(const struct restore *restore, const struct restore_owner *
             best_score = score;
         }
     }
-    return best;
+    *out = best;
+    return 0;
 }
 
 /* O has room for every file. */
@@ -97,11 +108,14 @@ int restore_share(struct restore *restore, struct wp_error *err)
     count = list_files(restore, restore->owners);
     for (size_t i = 0; i < count; i = last) {
         struct restore_owner *o = &restore->owners[i];
-        size_t best;
+        size_t best = 0;
+        int r;
 
         for (last = i + 1; last < count && strcmp(restore->owners[last].path, o->path) == 0; last++)
             ;
-        best = last - i > 1 ? choose(restore, o, last - i) : 0;
+        r = last - i > 1 ? choose(restore, o, last - i, &best, err) : 0;
+        if (r < 0)
+            return r;
         for (size_t k = 0; k < last - i; k++)
             if (k != best) {
                 file_of(restore, &o[k])->superseded = true;

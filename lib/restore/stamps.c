@@ -18,6 +18,19 @@
 
 enum { LARGEST = 1 << 28 };
 
+/* Reads the index where it now lies; INDEX points into TEXT. 1; 0: it cannot be loaded either;
+ * negative errno. */
+static int read_index(const struct placed_index *placed, struct index *index, struct buf *text,
+                      struct wp_error *err)
+{
+    int r = behind_read(placed->fd, placed->path, LARGEST, text, NULL);
+
+    if (r < 0)
+        return beneath_is_out_of_reach(r) ? 0 : error_set(err, -r, placed->shown, "cannot be read");
+    r = index_read(index, text->data, text->size, NULL);
+    return r == -ENOMEM ? error_nomem(err) : r == 0;
+}
+
 /* ---- Data files -------------------------------------------------------------------------- */
 
 /* A data file older than its source is the sign of a Numba that died while saving. This one is as
@@ -31,14 +44,19 @@ static int renew(const struct restore *restore, int fd, const char *path,
     _cleanup_close_ int dir = beneath_parent(fd, path, &name);
     _cleanup_buf_ struct buf text = {0};
     struct stat st;
-    bool is_own;
-    int r;
+    bool is_own = false;
+    int r = dir < 0 ? dir : fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 
-    if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0;
-    is_own = S_ISREG(st.st_mode) && st.st_nlink == 1;
-    if (behind_look(dir, name, &st) <= 0 || !time_is_before(st.st_mtim, source->now) ||
-        !behind_has_content(dir, name, packed->sha256))
+    if (r == 0) {
+        is_own = S_ISREG(st.st_mode) && st.st_nlink == 1;
+        r = behind_look(dir, name, &st);
+    }
+    if (r > 0)
+        r = time_is_before(st.st_mtim, source->now) ? behind_has_content(dir, name, packed->sha256)
+                                                    : 0;
+    if (r < 0 && !beneath_is_out_of_reach(r))
+        return error_set(err, -r, path, "cannot be read");
+    if (r <= 0)
         return 0;
     if (restore_may_change(restore) < 0)
         return -EAGAIN;
@@ -49,7 +67,7 @@ static int renew(const struct restore *restore, int fd, const char *path,
     r = behind_read(dir, name, LARGEST, &text, &st);
     if (r == 0)
         r = restamp_replace(dir, name, text.data, text.size, &st, &source->now);
-    return r == -ENOMEM || r == -ENOSPC || r == -EIO
+    return r < 0 && !beneath_is_out_of_reach(r) && !restore_is_refused(-r)
                ? error_set(err, -r, path, "cannot be given a new time")
                : 0;
 }
@@ -61,12 +79,11 @@ static int renew_data(const struct restore *restore, struct tree_manifest *t,
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf text = {0};
     _cleanup_free_ char *here = path_dir(placed->path), *there = path_dir(line->index);
-    int r = behind_read(placed->fd, placed->path, LARGEST, &text, NULL);
+    int r = here && there ? read_index(placed, &index, &text, err) : error_nomem(err);
 
-    if (!here || !there)
-        return error_nomem(err);
-    if (r < 0 || index_read(&index, text.data, text.size, NULL) < 0)
-        return 0;
+    if (r <= 0)
+        return r;
+    r = 0;
     for (size_t i = 0; i < index.count && r == 0; i++) {
         _cleanup_free_ char *path = path_join(here, index.overloads[i].data);
         _cleanup_free_ char *archived = path_join(there, index.overloads[i].data);
@@ -114,11 +131,12 @@ static int remove_old_code(struct restore *restore, struct placed_index *placed,
 {
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf text = {0};
-    int r = 0;
+    int r = line->valid ? read_index(placed, &index, &text, err) : 0;
 
-    if (!line->valid || behind_read(placed->fd, placed->path, LARGEST, &text, NULL) < 0 ||
-        index_read(&index, text.data, text.size, NULL) < 0 ||
-        stamp_matches(&index.stamp, f->before, f->facts->size, f->facts->sha256) != 1 ||
+    if (r <= 0)
+        return r;
+    r = 0;
+    if (stamp_matches(&index.stamp, f->before, f->facts->size, f->facts->sha256) != 1 ||
         !line->has_stamp || !stamp_equal(&line->stamp, &index.stamp))
         return 0;
     if (!restore->o->dry_run && !placed->staged) {

@@ -35,12 +35,15 @@ int behind_open(int dirfd, const char *path)
     return S_ISREG(st.st_mode) ? take_fd(&fd) : -ENOENT;
 }
 
-bool behind_has_content(int dirfd, const char *path, const unsigned char sha256[SHA256_SIZE])
+int behind_has_content(int dirfd, const char *path, const unsigned char sha256[SHA256_SIZE])
 {
     _cleanup_close_ int fd = behind_open(dirfd, path);
     unsigned char digest[SHA256_SIZE];
+    int r = fd < 0 ? fd : sha256_of_file(fd, digest);
 
-    return fd >= 0 && sha256_of_file(fd, digest) == 0 && memcmp(digest, sha256, sizeof digest) == 0;
+    if (r < 0)
+        return beneath_is_no_file(r) ? 0 : r;
+    return memcmp(digest, sha256, sizeof digest) == 0;
 }
 
 int behind_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st)

@@ -15,7 +15,8 @@ struct buf;
 int behind_look(int dirfd, const char *path, struct stat *st);
 /* Opens it for reading; -ENOENT where no regular file is there, other negative errnos. */
 int behind_open(int dirfd, const char *path);
-/* Has it the content of that digest? False where it cannot be read. */
-bool behind_has_content(int dirfd, const char *path, const unsigned char sha256[SHA256_SIZE]);
+/* Has it the content of that digest? 1; 0: it has another, or no regular file is there; negative
+ * errno. */
+int behind_has_content(int dirfd, const char *path, const unsigned char sha256[SHA256_SIZE]);
 /* As beneath_read. */
 int behind_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st);

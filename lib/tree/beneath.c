@@ -313,6 +313,11 @@ bool beneath_is_no_file(int r)
     return beneath_is_absence(r) || file_is_unfit(r) || r == -ENAMETOOLONG;
 }
 
+bool beneath_is_out_of_reach(int r)
+{
+    return beneath_is_no_file(r) || r == -EACCES;
+}
+
 int beneath_look(int dirfd, const char *path, struct stat *st)
 {
     int r = beneath_stat(dirfd, path, st);

@@ -32,6 +32,8 @@ bool beneath_is_absence(int r);
  * a file that could be read, or more than the largest that is asked for, or a path longer than
  * Python could open? */
 bool beneath_is_no_file(int r);
+/* As that, or "we are not let read it": then the user's Python cannot either. */
+bool beneath_is_out_of_reach(int r);
 /* As beneath_stat. 1; 0: nothing is there; negative errno. */
 int beneath_look(int dirfd, const char *path, struct stat *st);
 /* Opens a directory for listing. 1; 0: there is none; negative errno. */

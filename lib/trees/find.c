@@ -9,11 +9,10 @@
 #include "base/path.h"
 #include "trees.h"
 
-/* Is it this manifest that is to blame, and not the machine or the user? */
-static bool is_damage(int r)
+/* What lies behind a fault of the machine may speak for any file. */
+bool trees_pass_over(int r)
 {
-    return r < 0 && r != -EKEYREJECTED && r != -ENOMEM && r != -EINTR && r != -EMFILE &&
-           r != -ENFILE;
+    return tree_is_damage(r) || r == -EACCES;
 }
 
 /* Takes over T. */
@@ -47,7 +46,7 @@ int trees_take_home(struct trees *trees, const char *home, struct wp_error *err)
             return add(trees, &t, err);
     }
     tree_manifest_clear(&t);
-    if (is_damage(r))
+    if (trees_pass_over(r))
         return pass_over(trees, &why, err);
     if (r < 0 && err && !err->code)
         *err = why;

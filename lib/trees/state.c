@@ -111,8 +111,7 @@ int tree_state_read(const struct trees *trees, struct tree_manifest *t, struct w
     return r < 0 ? r : find_old_root(trees, t, err);
 }
 
-/* Is it what was read that is to blame, and not the machine or the user? */
-static bool is_damage(int r)
+bool tree_is_damage(int r)
 {
     return beneath_is_no_file(r) || r == -EBADMSG || r == -ENOTSUP;
 }
@@ -125,9 +124,9 @@ int tree_manifest_and_state_read(const struct trees *trees, struct tree_manifest
 
     if (r > 0)
         state = tree_state_read(trees, t, &why);
-    if (state < 0 && !is_damage(state))
+    if (state < 0 && !tree_is_damage(state))
         r = state;
-    if (r < 0 && is_damage(r))
+    if (r < 0 && tree_is_damage(r))
         return 0;
     if (r < 0 && err && !err->code)
         *err = why;

@@ -66,9 +66,13 @@ struct trees {
 
 /* ---- find.c */
 /* Finds them, at any depth; or the one MANIFEST (NULL: none is named), which may lie elsewhere.
- * -ENOENT: there is none. Clear in any case. */
+ * -ENOENT: there is none. Those that are damaged or that we may not read are passed over, unless
+ * there is no other; any other error ends the search. Clear in any case. */
 int trees_find(struct trees *trees, const char *manifest, struct wp_error *err);
 void trees_clear(struct trees *trees);
+/* Does R, from finding manifests, say that there is none, or that one is damaged or may not be read
+ * by us? */
+bool trees_pass_over(int r);
 /* Takes the manifest in directory HOME of the tree, where there is one. */
 int trees_take_home(struct trees *trees, const char *home, struct wp_error *err);
 
@@ -111,6 +115,8 @@ char *tree_place(const struct trees *trees, const struct tree_manifest *t);
 /* Reads T's state, in place of what was read of it before. */
 int tree_state_read(const struct trees *trees, struct tree_manifest *t, struct wp_error *err);
 void tree_state_clear(struct tree_manifest *t);
+/* Is it what was read that is to blame for R, and not the machine or the user? */
+bool tree_is_damage(int r);
 /* Reads the manifest in directory HOME of the tree, and its state. 1; 0: there is none, or it is
  * damaged; a state that is damaged is none. Clear T in any case. */
 int tree_manifest_and_state_read(const struct trees *trees, struct tree_manifest *t,

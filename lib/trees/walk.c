@@ -111,6 +111,9 @@ static int look_at(struct trees *trees, struct path_list *p, const char *dir, st
     r = add_dirs(trees->fd, p, dir);
     /* What we are not let into is looked through for no manifests, as in a home directory of many;
      * a place of manifests that cannot be read is an error. */
+    if (r == -EACCES)
+        report(trees->context, WP_WARNING, dir, "is not looked through for manifests: %s",
+               strerror(-r));
     return r < 0 && r != -EACCES ? cannot_read(trees, dir, r, err) : 0;
 }
 

@@ -35,8 +35,9 @@ static int remember(struct verify_tree *tree, struct wp_error *err)
         r = trees_find_packed_roots(&tree->trees, tree->bases);
     if (r == -ENOMEM)
         return error_nomem(err);
-    /* Somebody has asked for it, or takes nothing without. */
-    if (r < 0 && (tree->o->manifest || (tree->trust.count && !error_is_absence(r)))) {
+    /* Somebody has asked for it, or takes nothing without, or it is there and cannot be read. */
+    if (r < 0 &&
+        (tree->o->manifest || !trees_pass_over(r) || (tree->trust.count && !error_is_absence(r)))) {
         if (err)
             *err = why;
         return r;
@@ -65,9 +66,7 @@ static int know_zip(struct verify_tree *tree, const struct entry *e, const char 
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     /* What Python cannot read either has no sources. */
     if (fd < 0)
-        return errno == EACCES || beneath_is_no_file(-errno)
-                   ? 0
-                   : error_set(err, errno, path, "cannot be read");
+        return beneath_is_out_of_reach(-errno) ? 0 : error_set(err, errno, path, "cannot be read");
     return caches_add_zip(tree->zipped, fd, bases, e->path, e->path, err);
 }
 

@@ -31,7 +31,7 @@ int outdated_read(const char *path, struct buf *out, struct wp_error *err)
     r = file_read(path, LARGEST, out, NULL);
     if (r == -ENOMEM)
         return error_nomem(err);
-    if (r < 0 && r != -EACCES && !beneath_is_no_file(r))
+    if (r < 0 && !beneath_is_out_of_reach(r))
         return error_set(err, -r, path, "cannot be read");
     if (r < 0)
         buf_clear(out);

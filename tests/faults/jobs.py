@@ -46,6 +46,7 @@ JOBS = {
     "restore": ("restore", "raw2", *ONE),
     "restore --restamp": ("restore", "--restamp", "always", "raw2", *ONE),
     "restore into a cache root": ("restore", "raw2", "--cache-dir", "cd", *ONE),
+    "restore what two packed": ("restore", "shared2", *ONE),
     "restore --trust": ("restore", "signed2", *TRUST, *ONE),
     "verify": ("verify", "tree", *ONE),
     "verify what is misplaced": ("verify", "shadowed", *ONE),
@@ -103,6 +104,19 @@ def copy(source, target):
     shutil.copytree(source, target, symlinks=True)
 
 
+def share(warmpack, base):
+    """A tree with two manifests that know app/k.py, whose times are lost."""
+    copy(base / "s", base / "more")
+    (base / "more/lib").mkdir()
+    (base / "more/lib/k.py").write_text("from app import k\n")
+    make_index(base / "more/lib/k.py")
+    warmpack.ok("create", "-qf", "more.tgz", "-C", "more", "app", "lib")
+    for name in "more.tgz", "a.tgz":
+        warmpack.ok("extract", "-qf", name, "-C", "shared")
+    for path in (base / "shared").rglob("*.py"):
+        os.utime(path, ns=(0, 1600000000000000000), follow_symlinks=False)
+
+
 def prepare(warmpack, base):
     """Makes what the jobs work on in BASE. Returns a function that undoes what JOBS[job] has
     changed."""
@@ -122,6 +136,7 @@ def prepare(warmpack, base):
     make_index(base / "elsewhere" / "app" / "k.py", cpu="x86-64-v2", features="")
     warmpack.ok("create", "-qf", "other.tgz", "-C", "elsewhere", "app")
     warmpack.ok("extract", "-qf", "a.tgz", "-C", "tree")
+    share(warmpack, base)
     (base / "probe.json").write_text(json.dumps(PROBE))
     copy(base / "tree", base / "aimed")
     warmpack.ok("retarget", "-q", "aimed", "--for", "probe.json")
