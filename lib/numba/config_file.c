@@ -176,7 +176,8 @@ static int read_config(const struct wp_context *context, struct buf *text, struc
     struct stat st;
     int r;
 
-    if (fd < 0 && error_is_absence(-errno))
+    /* Where we may not even ask for it, nor may Numba, which then takes it for none. */
+    if (fd < 0 && (error_is_absence(-errno) || (errno == EACCES && access(config_name, F_OK) < 0)))
         return 0;
     if (fd < 0 || fstat(fd, &st) < 0)
         return error_set(err, errno, config_name, "cannot be read");

@@ -62,6 +62,78 @@ def test_restore_remembers_a_cache_root_that_is_away(warmpack, packed, tmp_path)
     assert "1 of 1" in summary(warmpack, "moved", "--cache-dir", "cache")
 
 
+def two_manifests(warmpack, tmp_path):
+    """out/one, whose sources have lost their times, and out/two."""
+    for name in "one", "two":
+        source = tmp_path / name / name / "k.py"
+        source.parent.mkdir(parents=True)
+        source.write_text("y = 1\n")
+        make_index(source)
+        warmpack.ok("create", "-qf", tmp_path / "x.tgz", "-C", tmp_path / name, name)
+        warmpack.ok("extract", "-qf", tmp_path / "x.tgz", "-C", tmp_path / "out")
+        os.utime(tmp_path / "out" / name / "k.py", ns=(0, 10**18))
+
+
+def test_restore_changes_nothing_where_one_of_two_manifests_cannot_be_read(warmpack, faulty, tmp_path):
+    """It could speak for any file, and say that it is to stay as it is."""
+    two_manifests(warmpack, tmp_path)
+    before = trees.look(tmp_path / "out", ours=True)
+    met = 0
+    for n in range(1, 60):
+        r, happened = faulty("restore", "--dry-run", "out", calls=",openat2,openat,read,pread,", n=n)
+        if happened and b"manifest.jsonl" in r.stderr:
+            met += 1
+            r, _ = faulty("restore", "out", calls=",openat2,openat,read,pread,", n=n)
+            assert r.returncode == 2, r
+            trees.assert_same(before, trees.look(tmp_path / "out", ours=True))
+            assert faulty("verify", "out", calls=",openat2,openat,read,pread,", n=n)[0].returncode
+    assert met > 1
+
+
+@trees.needs_root
+def test_what_restore_may_not_look_into_is_told(warmpack):
+    base = trees.public_directory()
+    try:
+        two_manifests(warmpack, base)
+        trees.run("chown", "-R", str(trees.NOBODY), base / "out")
+        for path, mode in (base / "out/two", 0o700), (base / "out/two/.warmpack", 0o755):
+            os.chown(path, 0, 0)
+            path.chmod(mode)
+        said = warmpack("restore", base / "out", user=trees.NOBODY, cwd=base)
+        assert said.returncode == 0 and b"two: is not looked through" in said.stderr, said
+        (base / "out/two").chmod(0o755)
+        hidden = next((base / "out/two").rglob("manifest.jsonl"))
+        os.chown(hidden, 0, 0)
+        hidden.chmod(0o600)
+        os.utime(base / "out/one/k.py", ns=(0, 10**18))
+        said = warmpack("restore", "-q", base / "out", user=trees.NOBODY, cwd=base)
+        assert said.returncode == 2 and len(said.stderr.splitlines()) == 1, said
+        assert b"Permission denied; what other manifests know was repaired" in said.stderr
+    finally:
+        trees.remove_tree(base)
+
+
+@trees.needs_root
+def test_a_working_directory_that_one_may_not_look_into_has_no_settings(warmpack, tmp_path):
+    """As for Numba: root's own, from which a service's user is given a command."""
+    base = trees.public_directory()
+    try:
+        two_manifests(warmpack, base)
+        trees.run("chown", "-R", str(trees.NOBODY), base / "out")
+        closed = base / "closed"
+        closed.mkdir(0o700)
+        for words in ("restore", base / "out"), ("verify", base / "out"):
+            warmpack.ok(*words, user=trees.NOBODY, cwd=closed)
+        settings = closed / ".numba_config.yaml"
+        settings.write_text("opt: 0\n")
+        settings.chmod(0o600)
+        closed.chmod(0o755)
+        trees.refused(warmpack("verify", base / "out", user=trees.NOBODY, cwd=closed),
+                      ".numba_config.yaml", "Permission denied")
+    finally:
+        trees.remove_tree(base)
+
+
 def test_restore_loses_nothing_to_a_listing_that_fails(warmpack, faulty, packed, tmp_path):
     warmpack.ok("extract", "-qf", "a.tgz", "-C", "srv", "--cache-dir", "cache")
     (tmp_path / "cache").rename(tmp_path / "cache.0")
