@@ -122,7 +122,9 @@ enum kind relocate_kind_of(const struct environment *env, const struct entry *e)
         return strncmp(name, "activate", 8) == 0   ? KIND_SHELL
                : strncmp(name, "Activate", 8) == 0 ? KIND_TEXT
                                                    : KIND_SCRIPT;
-    return path_has_suffix(path, ".pth") && is_in_site(path) ? KIND_TEXT : KIND_NONE;
+    return (path_has_suffix(path, ".pth") || path_has_suffix(path, ".egg-link")) && is_in_site(path)
+               ? KIND_TEXT
+               : KIND_NONE;
 }
 
 /* TEXT as it is for PATHS, all of them one after the other. The number replaced. */
@@ -222,6 +224,19 @@ bool relocate_may_replace(const struct environment *env, const char *path)
            (errno != EROFS && errno != EACCES && errno != EPERM);
 }
 
+/* NOW is a script whose interpreter has its new path. Elsewhere the old one could mean anything. */
+static int check_rest(const struct environment *env, const char *path, const struct buf *now)
+{
+    _cleanup_buf_ struct buf other = {0};
+    int r = rewrite(env->paths, env->path_count, KIND_TEXT, false, now, &other);
+
+    if (r > 0)
+        report(env->r->context, WP_WARNING, path,
+               "holds a path of where the environment was, and not to name its interpreter: that "
+               "stays as it is");
+    return r < 0 ? r : 0;
+}
+
 /* Takes E into the environment's files, if its text is to be another. */
 static int look_at(struct environment *env, const struct entry *e)
 {
@@ -252,6 +267,8 @@ static int look_at(struct environment *env, const struct entry *e)
     }
     if (r > 0)
         r = rewrite(env->paths, env->path_count, kind, false, &text, &f.text);
+    if (r >= 0 && kind == KIND_SCRIPT && f.text.size && check_rest(env, f.path, &f.text) < 0)
+        r = -ENOMEM;
     if (r == -EINVAL) {
         tell(env, f.path, "no script can name the new one");
         r = 0;

@@ -32,7 +32,8 @@ def environment(tmp_path):
             place / "bin/option": f"#!{python} -E\n" + SCRIPT,
             place / "bin/pips": f"#!/bin/sh\n'''exec' {python} \"$0\" \"$@\"\n' '''\n" + SCRIPT,
             place / "bin/uvs": f"#!/bin/sh\n'''exec' '{python}' \"$0\" \"$@\"\n' '''\n" + SCRIPT,
-            site / "here.pth": f"{place}/more\n/elsewhere{place}/more\n"}
+            site / "here.pth": f"{place}/more\n/elsewhere{place}/more\n",
+            site / "pk.egg-link": f"{place}/more\n."}
     lines = ["pk/__init__.py,,"]
     for path, text in made.items():
         write(path, text, ns=1_600_000_000_123_456_789)
@@ -59,9 +60,10 @@ def assert_at_home(place, old):
     assert said == f"{place}\n"
     site, = (place / "lib").glob("python*/site-packages")
     assert (site / "here.pth").read_text() == f"{place}/more\n/elsewhere{old}/more\n"
+    assert (site / "pk.egg-link").read_text() == f"{place}/more\n."
     with open(site / "pk-1.dist-info/RECORD", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.reader(file) if row[1]]
-    assert len(rows) == 5
+    assert len(rows) == 6
     for path, said, size in rows:
         data = (site / path).read_bytes()
         assert (said, int(size)) == (digest(data), len(data)), path
@@ -139,13 +141,21 @@ def test_other_trees_are_relocated_if_that_is_asked_for(warmpack, tmp_path, venv
 def test_what_cannot_be_rewritten_is_named(warmpack, tmp_path, venv):
     write(venv / "bin/binary", b"\x7fELF\0" + os.fsencode(venv) + b"/lib\0")
     (venv / "bin/link").symlink_to(venv / "bin/short")
+    write(venv / "bin/develop", f"#!{venv}/bin/python3\n__file__ = '{venv}/src/tool'\n")
+    write(venv / "bin/wrapper", f"#!/bin/sh\nexec {venv}/bin/python3 \"$@\"\n")
+    write(venv / "bin/another", f"#!{venv}/bin/python3\n__file__ = '{venv}-2/src/tool'\n")
     warmpack.ok("create", "-qf", "v.tgz", "-C", "srv", "venv")
     said = warmpack.ok("extract", "-f", "v.tgz", "-C", "out").stderr.decode()
     assert "bin/binary: holds a path of where the environment was, and is no text" in said
     assert "bin/link: holds a path of where the environment was, and is a symbolic link" in said
     assert (tmp_path / "out/venv/bin/binary").read_bytes() == (venv / "bin/binary").read_bytes()
+    assert [line.split(":")[1][-7:] for line in said.splitlines() if "its interpreter" in line] == [
+        "develop", "wrapper"]
+    assert (tmp_path / "out/venv/bin/develop").read_text() == (
+        f"#!{tmp_path}/out/venv/bin/python3\n__file__ = '{venv}/src/tool'\n")
     said = warmpack.ok("extract", "-f", "v.tgz", "-C", 'quote"d').stderr.decode()
     assert "bin/pips: holds a path of where the environment was, and no script can name" in said
+    assert len([line for line in said.splitlines() if "bin/pips" in line]) == 1
 
 
 def test_modules_of_editable_installations_are_named(warmpack, tmp_path, venv):
