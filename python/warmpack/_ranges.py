@@ -139,8 +139,8 @@ def _fetch_layout(filesystem: Any, path: str, folder: str, words: Sequence[str],
     def get_layer(path: str, file: str) -> None:
         try:
             _fetch_archive(filesystem, path, file, words, env, program)
-        except (_Unfit, Error):
-            filesystem.get_file(path, file)
+        except (_Unfit, Error, FileNotFoundError):
+            filesystem.get_file(path, file)  # which knows an absence
 
     _layouts.fetch(filesystem, path, folder, False, get_layer)
 

@@ -41,11 +41,17 @@ def filesystem_of(url: str) -> Tuple[Any, str]:
     except ImportError as error:
         raise Error("%s: to read and write URLs, the Python package fsspec must be installed"
                     % url) from error
-    try:
+    with telling(url):  # some connect at once
         filesystem, path = core.url_to_fs(url)
-    except (ImportError, ValueError) as error:  # of the store's own package, or an unknown store
-        raise Error("%s: %s" % (url, error)) from error
     return filesystem, str(path)
+
+
+def _is_absence(error: Exception) -> bool:
+    """Web servers' other answers, and having none, are called an absence by fsspec, too."""
+    cause = error.__cause__
+    is_other = (getattr(cause, "status", 404) != 404
+                or isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError))
+    return isinstance(error, FileNotFoundError) and not is_other
 
 
 @contextlib.contextmanager
@@ -56,9 +62,20 @@ def telling(url: str, *others: Type[Exception]) -> Iterator[None]:
     except Exception as error:  # Each store has exceptions of its own.
         if isinstance(error, (Error, *others)):
             raise
-        if isinstance(error, FileNotFoundError):
+        if _is_absence(error):
             raise Error("%s: there is no such archive" % url) from error
-        raise Error("%s: %s" % (url, str(error) or type(error).__name__)) from error
+        cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
+        said = " ".join(str(cause or error).split())  # in one line
+        raise Error("%s: %s" % (url, said or type(error).__name__)) from error
+
+
+@contextlib.contextmanager
+def _named(url: str, file: str) -> Iterator[None]:
+    """What is wrong with FILE, which goes, is told of URL."""
+    try:
+        yield
+    except Error as error:
+        raise Error(error.message.replace(file, url), error.status) from error
 
 
 def version(url: str) -> Optional[str]:
@@ -87,7 +104,8 @@ def fetched(url: str, beside: Optional[str] = None, all_layers: bool = False) ->
                 _layouts.fetch(filesystem, path, file, all_layers)
             else:
                 filesystem.get_file(path, file)
-        yield file
+        with _named(url, file):
+            yield file
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -123,7 +141,8 @@ def written(archive: PathLike) -> Iterator[PathLike]:
     folder = tempfile.mkdtemp(prefix="warmpack-")
     try:
         file = os.path.join(folder, name_of(url))
-        yield file
+        with _named(url, file):
+            yield file
         with telling(url):
             if os.path.isdir(file):
                 _layouts.send(file, filesystem, path)

@@ -147,6 +147,8 @@ class _Sums:
 def accumulator(spark: Any) -> Any:
     """An accumulator for wrap(), whose value is a dictionary as of warmpack.stats(), of all tasks.
     SPARK is a SparkContext or a SparkSession; Spark Connect has no accumulators."""
+    if isinstance(transport_of(spark), Connect):
+        raise TypeError("Spark Connect has no accumulators")
     context = getattr(spark, "sparkContext", spark)
     return context.accumulator({"hits": 0, "misses": 0, "seconds": 0.0}, _Sums())
 

@@ -286,7 +286,7 @@ def test_what_is_wrong_with_a_layout_is_told_of_it(s3, tmp_path):
     for text in ('{"manifests": [{"digest": "%s"}]}' % digest, "[1]", "{", '{"manifests": {}}',
                  '{"manifests": [{"digest": "../../x"}, 1]}'):
         s3.put_object(Bucket="bucket", Key="wrong.oci/index.json", Body=text.encode())
-        with pytest.raises(warmpack.Error, match="wrong.oci: ") as caught:
+        with pytest.raises(warmpack.Error, match="^s3://bucket/wrong.oci: ") as caught:
             warmpack.extract("s3://bucket/wrong.oci", tmp_path / "opt")
         assert caught.value.status == 2 and "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
@@ -443,6 +443,36 @@ def test_what_cannot_be_fetched_is_named(s3, url, tmp_path):
         warmpack.extract(url, tmp_path)
     assert str(caught.value).startswith(url + ": ")
     assert list(tmp_path.iterdir()) == []
+
+
+class Broken(Ranges):
+    def send_head(self):
+        self.send_error(503, "out of order")
+
+
+@pytest.mark.parametrize("web", (Broken,), indirect=True)
+def test_an_error_of_a_store_is_no_absence(web):
+    """In one line, whatever the store says, and also where one has to connect to know it."""
+    for url, said in ((web.url + "a.tgz", "503.*out of order"), (web.url + "a.oci", "503"),
+                      ("http://127.0.0.1:9/a.tgz", "onnect"),
+                      ("ftp://127.0.0.1:9/a.tgz", "refused"),
+                      ("zip://a.tgz::%sa.zip" % web.url, "503"), ("s3://", "Parameter validation")):
+        with pytest.raises(warmpack.Error, match=re.escape(url) + ": .*" + said) as caught:
+            warmpack.verify(archive=url)
+        assert "\n" not in str(caught.value) and "no such archive" not in str(caught.value)
+
+
+@pytest.mark.parametrize("call", (
+    warmpack.extract, functools.partial(warmpack.extract, if_needed=True), warmpack.activate,
+    lambda url, _: warmpack.env(url)), ids=("extract", "if_needed", "activate", "env"))
+def test_what_is_wrong_with_an_archive_is_told_of_its_url(call, web, archives, tmp_path):
+    """And not of the file that it was fetched into, which is gone."""
+    (web.folder / "cut.tgz").write_bytes(archives[0].read_bytes()[:-200])
+    with pytest.raises(warmpack.Error) as caught:
+        call(web.url + "cut.tgz", tmp_path / "opt")
+    assert str(caught.value).startswith(web.url + "cut.tgz: ") and caught.value.status == 2
+    with pytest.raises(warmpack.Error, match="^memory://a.nothing: the suffix names no format"):
+        warmpack.create("memory://a.nothing", "pkg", directory=tmp_path)
 
 
 def test_fsspec_is_asked_for_by_name(monkeypatch, tmp_path):

@@ -99,6 +99,11 @@ def test_archives_come_by_path_and_by_uri_and_unpacked(session, place, small, tm
     assert_warm(reports_of(session, adopted, jobs.run_small()))
 
 
+def test_what_connect_has_not_is_told(session):
+    with pytest.raises(TypeError, match="Spark Connect has no accumulators"):
+        warmpack.spark.accumulator(session)
+
+
 def test_the_recipe_for_spark_connect_runs_as_it_stands(remote, home, tmp_path):
     write_warm_sources(tmp_path, home)
     (tmp_path / "job.py").write_text(recipe("spark-connect"))
