@@ -1,4 +1,4 @@
-# The Debian package of the program (preset deb): cpack --preset deb
+# The Debian package of the program (preset deb): its target "package"
 
 set(deb_contact "The warmpack authors <warmpack@debian.invalid>")
 set(doc_dir ${CMAKE_INSTALL_DATADIR}/doc/warmpack)

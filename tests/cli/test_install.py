@@ -1,5 +1,6 @@
 """What `cmake --install` gives: a program, man pages, and a library that others can build with."""
 
+import json
 import os
 import pathlib
 import re
@@ -95,6 +96,15 @@ def test_a_library_of_another_minor_version_is_not_loaded_before_1_0(installed):
     needs = run("readelf", "-dV", library_dir(prefix) / "libwarmpack.so")
     assert f"[libwarmpack.so.{minor}]" in needs
     assert f"WARMPACK_{minor}" in needs
+
+
+def test_older_cmakes_read_the_presets():
+    """Their error says which CMake is needed, then: that of Ubuntu 22.04, which is 3.22, does not
+    read presets of a version above 3, and says no more than that."""
+    presets = json.loads((REPOSITORY / "CMakePresets.json").read_text())
+    assert presets["version"] <= 3
+    assert not set(presets) - {"version", "configurePresets", "buildPresets"}
+    assert (REPOSITORY / "CMakeLists.txt").read_text().startswith("cmake_minimum_required(")
 
 
 STANDARDS = [("cc", f"c{year}") for year in ("99", "11", "17", "2x")] + [
