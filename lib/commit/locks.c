@@ -35,10 +35,9 @@ int staging_wait(const struct staging_area *a, const struct staging_options *o, 
     if (context_stops(o->context))
         return error_set(err, EINTR, NULL, "nothing was changed");
     if (*waited >= WAIT_LIMIT_MS)
-        return error_set(err, EBUSY, a->target, "another process is unpacking here");
+        return error_set(err, EBUSY, a->target, "another process is at work here");
     if (*waited < WAIT_NOTE_MS && *waited + ms >= WAIT_NOTE_MS)
-        report(o->context, WP_NOTE, a->target,
-               "waiting for another process that is unpacking here");
+        report(o->context, WP_NOTE, a->target, "waiting for another process that is at work here");
     nanosleep(&t, NULL);
     *waited += ms;
     return 0;
@@ -69,7 +68,7 @@ static int has_others(const struct staging_area *areas, size_t n, const struct s
 static int lock_target(struct staging_area *areas, size_t n, struct staging_area *a,
                        const struct staging_options *o, struct wp_error *err)
 {
-    unsigned waited = 0, alone = 0; /* milliseconds */
+    unsigned waited = 0, alone = a->stranger ? STRANGER_MS : 0; /* milliseconds */
     bool unsupported;
 
     while (staging_take_lock(a->target_fd, &unsupported) < 0) {
@@ -80,8 +79,10 @@ static int lock_target(struct staging_area *areas, size_t n, struct staging_area
             return r;
         alone = has_others(areas, n, a) == 0 ? alone + waited - before : 0;
         if (alone >= STRANGER_MS) {
-            report(o->context, WP_NOTE, a->target,
-                   "another program has locked the directory: it is not waited for");
+            if (!a->stranger)
+                report(o->context, WP_NOTE, a->target,
+                       "another program has locked the directory: it is not waited for");
+            a->stranger = true;
             return 0;
         }
     }
@@ -119,6 +120,11 @@ int staging_lock_targets(struct staging_area *areas, size_t n, const struct stag
         }
     }
     return 0;
+}
+
+int staging_lock(struct staging *s, struct wp_error *err)
+{
+    return staging_lock_targets(s->areas, (size_t)s->area_count, &s->o, err);
 }
 
 void staging_unlock_targets(struct staging_area *areas, size_t n)

@@ -15,9 +15,8 @@
  *
  * Areas may have the same target, or one beneath the other: an earlier area's tree is then merged
  * with a later one's. While staging_commit renames, and while an earlier run is completed, the
- * target directories are flock()ed. A caller that wants such a lock itself takes it on
- * staging_target(), not on a descriptor of its own (the commit would wait for it), and has it no
- * longer after staging_commit. */
+ * target directories are flock()ed. A caller that wants them earlier takes them with staging_lock,
+ * and has them no longer after staging_commit. */
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -64,6 +63,10 @@ struct staging_owner {
 };
 int staging_add_area_for(struct staging *s, const char *target, const struct staging_owner *owner,
                          struct wp_error *err);
+
+/* Locks the targets. Waits for other runs, and says so; not long for a program that is none of
+ * them, since whoever may read a directory can lock it. */
+int staging_lock(struct staging *s, struct wp_error *err);
 
 /* Descriptors of the staged tree (empty at first, mode 0700) and of the target. The staging's. */
 int staging_tree(const struct staging *s, int area);

@@ -75,6 +75,7 @@ struct staging_area {
     bool gives_own;      /* what is made here has the process's effective user and group */
     bool counts_dirs;    /* st_nlink of a directory staged here is 2 and its subdirectories */
     bool target_locked;  /* target_fd is flock()ed by us */
+    bool stranger;       /* another program than a run of ours has locked the target */
     struct staging_made *made;
     size_t made_count;
     struct staging_named *dirs; /* sorted by path when the commit begins */

@@ -3,34 +3,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "job.h"
-
-enum { WAIT_MS = 50, LONGEST_WAIT_MS = 10 * 60 * 1000 };
-
-/* One at a time: who comes second finds what the first has made. Given up with the staging. */
-static int wait_for_others(struct seal *s, struct wp_error *err)
-{
-    const struct timespec pause = {.tv_nsec = WAIT_MS * 1000000L};
-
-    for (int waited = 0; flock(staging_target(s->staging, 0), LOCK_EX | LOCK_NB) < 0;
-         waited += WAIT_MS) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return 0; /* there are no such locks here */
-        if (context_check(s->context, err) < 0)
-            return -EINTR;
-        if (waited >= LONGEST_WAIT_MS)
-            return error_set(err, EBUSY, s->o->dir, "another run is still at work there");
-        nanosleep(&pause, NULL);
-    }
-    return 0;
-}
 
 static int begin(struct seal *s, struct wp_error *err)
 {
@@ -46,7 +24,8 @@ static int begin(struct seal *s, struct wp_error *err)
     r = staging_new(&s->staging, &options, err);
     if (r == 0)
         r = staging_add_area(s->staging, s->o->dir, err);
-    return r < 0 ? r : wait_for_others(s, err);
+    /* One at a time: who comes second finds what the first has made. */
+    return r < 0 ? r : staging_lock(s->staging, err);
 }
 
 /* The job of packing, which makes no archive. */

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import tarfile
 
@@ -34,13 +35,31 @@ def home_of(out):
     return home
 
 
-def test_a_reader_of_the_directory_holds_up_no_commit(warmpack, packed, tmp_path):
+@pytest.mark.parametrize("words, made", [
+    (("extract", "-f", "a.tgz", "-C", "out"), "app/k.py"),
+    (("seal", "out"), ".warmpack/*/manifest.jsonl")])
+def test_a_reader_of_the_directory_holds_up_no_commit(warmpack, packed, tmp_path, words, made):
     (tmp_path / "out").mkdir()
+    (tmp_path / "out/m.py").write_text("")
     fd = hold(tmp_path / "out")
-    r = warmpack.ok("extract", "-f", "a.tgz", "-C", "out")
+    r = warmpack.ok(*words, timeout=60)
     os.close(fd)
-    assert b"another program has locked the directory" in r.stderr
-    assert (tmp_path / "out" / "app" / "k.py").exists()
+    assert r.stderr.count(b"another program has locked the directory") == 1
+    assert list((tmp_path / "out").glob(made))
+
+
+def test_seals_wait_for_one_another_and_say_so(warmpack, packed, tmp_path):
+    out = tmp_path / "out"
+    (out / ".warmpack-AbCdEf").mkdir(parents=True)  # of the one that is at work
+    (out / "m.py").write_text("")
+    one, other = hold(out / ".warmpack-AbCdEf/lock", os.O_RDWR | os.O_CREAT), hold(out)
+    with warmpack.start("seal", "out", stderr=subprocess.PIPE) as run:
+        assert BUSY in run.stderr.readline()
+        shutil.rmtree(out / ".warmpack-AbCdEf")
+        os.close(one)
+        os.close(other)
+        run.stderr.read()
+        assert run.wait() == 0
 
 
 def test_a_lock_that_others_may_take_is_replaced(warmpack, packed, tmp_path):
