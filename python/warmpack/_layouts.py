@@ -9,7 +9,7 @@ import zlib
 from typing import Any, Callable, Iterator, List, Optional, Set
 
 INDEX = "index.json"
-_MARK = b"warmpack-manifest="  # in the first header of a layer of ours
+MARK = b"warmpack-manifest="  # in the first header of an archive or a layer of ours
 _START = 1 << 16  # bytes of a layer that tell whose it is
 _LARGEST = 16 << 20  # bytes of a manifest or an index
 
@@ -56,7 +56,7 @@ class _Layout:
     def may_be_ours(self, name: str) -> bool:
         start = self.filesystem.cat_file(self.path + "/" + name, start=0, end=_START)[:_START]
         try:
-            return _MARK in zlib.decompressobj(31).decompress(start, _START)
+            return MARK in zlib.decompressobj(31).decompress(start, _START)
         except zlib.error:
             return True  # packed in a way that cannot be looked into here
 

@@ -51,9 +51,12 @@ class _Parts:
 
     def fetch_ends(self) -> int:
         """Returns where the last part begins: the manifest, or before that."""
-        begin = self.size - _END
-        start, end = self.fetch(0, _START), self.fetch(begin, self.size)
-        if start[257:262] == b"ustar":
+        begin, start = self.size - _END, self.fetch(0, _START)
+        is_tar = start[257:262] == b"ustar"
+        if is_tar and _layouts.MARK not in start:  # another's, or an image in a tar
+            raise _Unfit
+        end = self.fetch(begin, self.size)
+        if is_tar:
             offset = _looked_back(self, begin, end)
         else:
             offset = _pointed(end) or _before_directory(self, begin, end)

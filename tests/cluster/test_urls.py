@@ -427,6 +427,14 @@ def test_all_is_fetched_where_parts_are_not_enough(web, large, suffix, tmp_path)
     assert max(web.sent) == size_of(archive)
 
 
+def test_a_tar_that_is_not_ours_is_fetched_once(web, large, tmp_path):
+    """The end of an image in a tar has no manifest that could be found by looking back."""
+    archive = large(".oci.tar")[1]
+    done = warmpack.extract(put(archive, web), tmp_path / "new", from_tree=tmp_path / "old")
+    assert done["reused"] >= 11 and sum(web.sent) < 1.1 * archive.stat().st_size
+    assert contents(tmp_path / "new") == contents(tmp_path / "2")
+
+
 @pytest.mark.parametrize("suffix", (".tgz", ".oci"))
 def test_activate_fetches_what_has_changed(web, large, suffix, tmp_path):
     for archive in large(suffix):
