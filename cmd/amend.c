@@ -62,7 +62,7 @@ static void print_summary(const struct wp_amend_options *o, const struct wp_amen
 static int amend(const struct wp_context *context, const struct args *a,
                  const struct wp_amend_options *o)
 {
-    struct wp_archive *archive = NULL;
+    _cleanup_archive_ struct wp_archive *archive = NULL;
     _cleanup_(wp_amend_result_clear) struct wp_amend_result result = {0};
     struct wp_error err = {0};
     int rc;
@@ -71,7 +71,6 @@ static int amend(const struct wp_context *context, const struct args *a,
     rc = wp_archive_open(context, a->archive, &archive, &err);
     if (rc == 0)
         rc = wp_amend(archive, o, &result, &err);
-    wp_archive_close(archive);
     rc = message_outcome(rc, &err);
     if (rc)
         return rc;
@@ -103,7 +102,7 @@ int amend_run(const struct wp_context *context, const struct args *a)
         .strict = a->strict,
         .sync = a->sync,
         .level = a->level,
-        .level_set = a->level_set,
+        .level_set = a->seen[OPT_LEVEL],
         .sign = a->sign,
         .python = a->python,
     };

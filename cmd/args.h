@@ -38,9 +38,8 @@ struct args {
     enum compression compression;
     const char *format;
     bool posix; /* --format pax or posix: a tar */
-    bool level_set;
-    int level;
-    bool gzip_members_set, gzip_one_member;
+    long level;
+    enum { GZIP_ONE, GZIP_MANY } gzip_members; /* where it is given */
     const char *egg_info;
     const char *image_base, *image_ref, *image_platform;
     const char *source, *output; /* amend, merge */
@@ -48,13 +47,12 @@ struct args {
     bool numeric_owner, same_owner, no_same_owner, same_permissions;
     bool sync;
     bool keep_old, replace, if_needed, needs, to_stdout;
-    uint64_t max_size; /* bytes; 0: not given */
-    unsigned strip_components;
+    long max_size; /* bytes; 0: not given */
+    long strip_components;
     enum wp_layout layout;
     enum wp_restamp restamp;
     enum wp_relocate relocate;
-    bool mtime_set;
-    int64_t mtime; /* seconds since 1970 */
+    long mtime; /* seconds since 1970, where it is given */
     const char *manifest;
     bool caches_only, with_locator, dry_run;
     const char *from;     /* an earlier tree */
@@ -64,7 +62,7 @@ struct args {
     bool group_writable;
     const char *python;
     bool common, probe, check, fix;
-    unsigned threads; /* 0: all CPUs */
+    long threads; /* 0: all CPUs */
     bool json, quiet, verbose;
     const char *json_lines;
     bool fail_on_compile, keep_going;
@@ -83,6 +81,9 @@ void args_clear(struct args *a);
 
 /* Does everything given fit together? Says what does not; returns 0 or the exit status. */
 int args_check(const struct args *a);
+
+/* Is the archive to be of one gzip member? */
+bool args_one_member(const struct args *a);
 
 /* All patterns to leave out, those of -X included. Returns 0 or the exit status. */
 int args_exclude(const struct args *a, struct string_list *out);

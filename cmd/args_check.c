@@ -87,7 +87,7 @@ static int check_extract(const struct args *a)
         return message_usage("--replace and -k exclude one another");
     if (a->replace && (count(a, OPERAND_NAME) || a->exclude.count || a->exclude_files.count))
         return message_usage("--replace takes whole archives: no PATTERN, no --exclude");
-    if (a->to_stdout && a->mtime_set)
+    if (a->to_stdout && a->seen[OPT_MTIME])
         return message_usage("-O writes nothing to disk: it excludes --mtime");
     if (a->to_stdout && a->retarget)
         return message_usage("--retarget changes caches on disk: not with -O");
@@ -141,7 +141,7 @@ static int check_warm(const struct args *a)
         return message_usage("standard output is the command's: name an archive");
     if (!a->archive && count(a, OPERAND_NAME) > 1)
         return message_usage("without -f one PATH is sealed");
-    if (!a->archive && (a->format || a->level_set || a->keep_going))
+    if (!a->archive && (a->format || a->seen[OPT_LEVEL] || a->keep_going))
         return message_usage("--format, --level and --keep-going go with -f");
     return 0;
 }
@@ -233,7 +233,7 @@ static int check_common(const struct args *a)
 {
     if (a->no_cache_dir && a->cache_dirs.count)
         return message_usage("--cache-dir and --no-cache-dir exclude one another");
-    if (a->mtime_set && a->restamp != WP_RESTAMP_AUTO)
+    if (a->seen[OPT_MTIME] && a->restamp != WP_RESTAMP_AUTO)
         return message_usage("--mtime goes with --restamp auto alone");
     if (a->prune && !a->retarget)
         return message_usage("--prune goes with --retarget");
@@ -262,6 +262,11 @@ int args_check(const struct args *a)
     if (!rc && checks[a->verb])
         rc = checks[a->verb](a);
     return rc ? rc : check_common(a);
+}
+
+bool args_one_member(const struct args *a)
+{
+    return a->seen[OPT_GZIP_MEMBERS] && a->gzip_members == GZIP_ONE;
 }
 
 int args_exclude(const struct args *a, struct string_list *out)

@@ -25,7 +25,7 @@ int args_add_operand(struct args *a, int kind, const char *text)
     return 0;
 }
 
-static int parse_number(int code, const char *text, long min, long max, long *out)
+static int take_number(int code, const char *text, long min, long max, long *out)
 {
     char *end;
 
@@ -80,32 +80,36 @@ static int set_mtime(struct args *a, const char *text)
     static const char variable[] = "SOURCE_DATE_EPOCH";
     const bool is_variable = strcmp(text, variable) == 0;
     const char *digits = is_variable ? getenv(variable) : *text == '@' ? text + 1 : NULL;
-    long seconds = 0;
     int rc;
 
     if (is_variable && !digits)
         return message_usage("--mtime: the environment has no %s", variable);
     if (!digits)
         return message_usage("--mtime: '%s' is neither @SECONDS nor %s", text, variable);
-    rc = parse_number(OPT_MTIME, digits, LONG_MIN, LONG_MAX, &seconds);
+    rc = take_number(OPT_MTIME, digits, LONG_MIN, LONG_MAX, &a->mtime);
     /* importlib takes a directory of that time for one that it has listed already. */
-    if (seconds == -1)
+    if (!rc && a->mtime == -1)
         return message_usage("--mtime: in directories of the time @-1 Python finds no modules");
-    a->mtime_set = true;
-    a->mtime = seconds;
     return rc;
 }
 
 /* Options that set a member. */
 static const struct {
     int code;
-    enum { FLAG, NAME, NAME_OR_EMPTY, LIST, LIST_OR_EMPTY } kind;
-    size_t member; /* of struct args: a bool, a const char *, or a struct string_list */
+    enum { FLAG, WORD, NAME, NAME_OR_EMPTY, LIST, LIST_OR_EMPTY } kind;
+    size_t member; /* of struct args: a bool, an enum, a const char *, or a struct string_list */
 } members[] = {
 #define CODE(id, kind, member) {id, kind, offsetof(struct args, member)},
 #define LETTER CODE
 #include "options.def"
 };
+
+/* Which of the words that the option takes, in the order of options.def, is TEXT? */
+static int take_word(int code, const char *text, int *out)
+{
+    *out = options_value(code, text);
+    return *out < 0 ? message_usage("%s: '%s' is not known", options_name(code), text) : 0;
+}
 
 static int set_member(struct args *a, int code, const char *text)
 {
@@ -116,6 +120,8 @@ static int set_member(struct args *a, int code, const char *text)
             continue;
         if (members[i].kind == FLAG)
             *(bool *)member = true;
+        else if (members[i].kind == WORD)
+            return take_word(code, text, member);
         else if (!*text && (members[i].kind == NAME || members[i].kind == LIST))
             return message_usage("%s: the name is empty", options_name(code));
         else if (members[i].kind >= LIST)
@@ -124,58 +130,6 @@ static int set_member(struct args *a, int code, const char *text)
             *(const char **)member = text;
     }
     return 0;
-}
-
-/* Options that choose among words, whose order is that of the values in options.def. */
-static int take_word(struct args *a, int code, const char *text)
-{
-    int word = options_value(code, text);
-
-    if (word < 0)
-        return message_usage("%s: '%s' is not known", options_name(code), text);
-    switch (code) {
-    case OPT_LAYOUT:
-        a->layout = (enum wp_layout)word;
-        break;
-    case OPT_RESTAMP:
-        a->restamp = (enum wp_restamp)word;
-        break;
-    case OPT_GZIP_MEMBERS:
-        a->gzip_members_set = true;
-        a->gzip_one_member = word == 0;
-        break;
-    case OPT_PROGRESS:
-        a->progress = (enum progress_when)word;
-        break;
-    }
-    return 0;
-}
-
-static int take_number(struct args *a, int code, const char *text)
-{
-    long number = 0;
-    int rc = 0;
-
-    switch (code) {
-    case OPT_LEVEL:
-        rc = parse_number(code, text, INT_MIN, INT_MAX, &number);
-        a->level_set = true;
-        a->level = (int)number;
-        break;
-    case OPT_STRIP:
-        rc = parse_number(code, text, 0, STRIP_MAX, &number);
-        a->strip_components = (unsigned)number;
-        break;
-    case OPT_MAX_SIZE:
-        rc = parse_number(code, text, 1, LONG_MAX, &number);
-        a->max_size = (uint64_t)number;
-        break;
-    case OPT_THREADS:
-        rc = parse_number(code, text, 0, THREADS_MAX, &number);
-        a->threads = (unsigned)number;
-        break;
-    }
-    return rc;
 }
 
 int args_take(struct args *a, int code, const char *text)
@@ -222,16 +176,14 @@ int args_take(struct args *a, int code, const char *text)
     case OPT_NO_RELOCATE:
         a->relocate = code == OPT_RELOCATE ? WP_RELOCATE_ALWAYS : WP_RELOCATE_NEVER;
         return 0;
-    case OPT_LAYOUT:
-    case OPT_RESTAMP:
-    case OPT_GZIP_MEMBERS:
-    case OPT_PROGRESS:
-        return take_word(a, code, text);
     case OPT_LEVEL:
+        return take_number(code, text, INT_MIN, INT_MAX, &a->level);
     case OPT_STRIP:
+        return take_number(code, text, 0, STRIP_MAX, &a->strip_components);
     case OPT_MAX_SIZE:
+        return take_number(code, text, 1, LONG_MAX, &a->max_size);
     case OPT_THREADS:
-        return take_number(a, code, text);
+        return take_number(code, text, 0, THREADS_MAX, &a->threads);
     }
     return set_member(a, code, text);
 }

@@ -20,7 +20,7 @@
 struct inputs {
     struct string_list strings; /* directories and paths of the members */
     struct wp_member *members;
-    size_t count, room;
+    size_t count;
     struct string_list exclude;
     struct string_list cache_dirs;
     struct owners owners;
@@ -37,16 +37,11 @@ static void inputs_clear(struct inputs *in)
 
 static int add_member(struct inputs *in, const char *dir, const char *path)
 {
-    if (in->count == in->room) {
-        size_t room = in->room ? 2 * in->room : 16;
-        struct wp_member *m = reallocarray(in->members, room, sizeof *m);
+    struct wp_member *more = reallocarray(in->members, in->count + 1, sizeof *more);
 
-        if (!m)
-            return message_no_memory();
-        in->members = m;
-        in->room = room;
-    }
-    if (string_list_add(&in->strings, path))
+    if (more)
+        in->members = more;
+    if (!more || string_list_add(&in->strings, path))
         return message_no_memory();
     in->members[in->count].dir = dir;
     in->members[in->count++].path = in->strings.v[in->strings.count - 1];
@@ -192,8 +187,8 @@ int create_run(const struct wp_context *context, const struct args *a)
         .sync = a->sync,
         .numeric_owner = a->numeric_owner,
         .level = a->level,
-        .level_set = a->level_set,
-        .gzip_one_member = a->gzip_one_member,
+        .level_set = a->seen[OPT_LEVEL],
+        .gzip_one_member = args_one_member(a),
         .egg_info = a->egg_info,
         .sign = a->sign,
         .python = a->python,

@@ -17,13 +17,11 @@
 static int open_side(const struct wp_context *context, struct wp_diff_side *side,
                      struct wp_error *err)
 {
-    static const char suffix[] = ".jsonl";
-    size_t n = strlen(side->path), tail = sizeof suffix - 1;
     struct stat st;
 
     if (stat(side->path, &st) == 0 && S_ISDIR(st.st_mode) && !wp_archive_is_directory(side->path))
         return 0;
-    if (n > tail && strcmp(side->path + n - tail, suffix) == 0)
+    if (text_has_suffix(side->path, ".jsonl"))
         return 0;
     return wp_archive_open(context, side->path, &side->archive, err);
 }

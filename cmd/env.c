@@ -9,6 +9,7 @@
 #include "operands.h"
 #include "show.h"
 #include "signals.h"
+#include "text.h"
 #include "verbs.h"
 
 /* ---- Settings ---------------------------------------------------------------------------- */
@@ -153,14 +154,10 @@ static int check(const struct args *a, const struct wp_env *env)
 static int gather_archive(const struct wp_context *context, struct wp_env *env, const char *name,
                           struct wp_error *err)
 {
-    struct wp_archive *archive = NULL;
+    _cleanup_archive_ struct wp_archive *archive = NULL;
     int rc = wp_archive_open(context, name, &archive, err);
 
-    if (rc < 0)
-        return rc;
-    rc = wp_env_add_archive(env, name, archive, err);
-    wp_archive_close(archive);
-    return rc;
+    return rc < 0 ? rc : wp_env_add_archive(env, name, archive, err);
 }
 
 static int gather(const struct wp_context *context, const struct args *a, struct wp_env *env,

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,18 +97,15 @@ static int append_lines(const struct explain_report *r, const char *file)
     for (size_t i = 0; i < r->process_count && !status; i++) {
         json_t *o = process_object(&r->processes[i]);
         _cleanup_free_ char *text = NULL, *line = NULL;
-        int n;
 
         json_object_set_new(o, "time", document_count((uint64_t)time(NULL)));
         text = json_dumps(o, 0);
         json_decref(o);
-        n = text ? asprintf(&line, "%s\n", text) : -1;
-        if (n < 0) {
-            line = NULL;
+        line = text ? text_printf("%s\n", text) : NULL;
+        if (!line)
             status = message_no_memory();
-        } else if (write(fd, line, (size_t)n) != n) {
+        else if (write(fd, line, strlen(line)) != (ssize_t)strlen(line))
             status = message_errno(file);
-        }
     }
     if (fd >= 0 && close(fd) < 0 && !status)
         status = message_errno(file);
@@ -143,10 +141,10 @@ int explain_run(const struct wp_context *context, const struct args *a)
         return message_no_memory();
     for (size_t i = 0; i < a->operand_count; i++)
         command[i] = a->operands[i].text;
-    const struct watched w = {.child = {.command = command, .stdout_to_stderr = a->json}};
+    const struct child_options o = {.command = command, .stdout_to_stderr = a->json};
 
     signals_install();
-    status = watched_run(&w, &child_status, &report);
+    status = watched_run(&o, &child_status, &report);
     if (!status)
         status = tell(a, &report, child_status);
     explain_report_clear(&report);

@@ -107,13 +107,6 @@ static int by_seconds(const void *a, const void *b)
     return strcmp(explain_text(x->facts, "function"), explain_text(y->facts, "function"));
 }
 
-static bool has_suffix(const char *name, const char *suffix)
-{
-    const size_t n = strlen(name), tail = strlen(suffix);
-
-    return n > tail && strcmp(name + n - tail, suffix) == 0;
-}
-
 static int lost(void)
 {
     return message_error(
@@ -134,7 +127,7 @@ int explain_report_read(struct explain_report *out, const char *dir)
 
         if (!path)
             status = message_no_memory();
-        else if (has_suffix(item->d_name, ".lost"))
+        else if (text_has_suffix(item->d_name, ".lost"))
             status = lost();
         else if (item->d_name[0] != '.')
             status = read_file(out, path);

@@ -71,14 +71,13 @@ static void print_invalid(const struct args *a, const struct wp_extract_result *
 static int print_needs(const struct wp_context *context, const struct args *a,
                        const struct wp_extract_options *o)
 {
-    struct wp_archive *archive = NULL;
+    _cleanup_archive_ struct wp_archive *archive = NULL;
     _cleanup_(wp_needs_clear) struct wp_needs needs = {0};
     struct wp_error err = {0};
     int rc = wp_archive_open(context, a->archive, &archive, &err);
 
     if (rc == 0)
         rc = wp_extract_needs(archive, o, &needs, &err);
-    wp_archive_close(archive);
     if (rc < 0)
         return message_outcome(rc, &err);
     document_begin();
@@ -97,17 +96,15 @@ static int unpack(const struct wp_context *context, const struct args *a,
 {
     struct wp_context confined = *context;
     _cleanup_(wp_extract_result_clear) struct wp_extract_result result = {0};
-    struct wp_archive *archive = NULL;
+    _cleanup_archive_ struct wp_archive *archive = NULL;
     struct wp_error err = {0};
     int rc;
 
     confined.confine = confine_to;
     signals_install();
     rc = wp_archive_open(&confined, a->archive, &archive, &err);
-    if (rc < 0)
-        return message_outcome(rc, &err);
-    rc = wp_extract(archive, o, &result, &err);
-    wp_archive_close(archive);
+    if (rc == 0)
+        rc = wp_extract(archive, o, &result, &err);
     if (!message_outcome(rc, &err) && !a->to_stdout) {
         if (result.lost)
             message_raise(STATUS_LOST);
@@ -139,7 +136,7 @@ int extract_run(const struct wp_context *context, const struct args *a)
         .if_needed = a->if_needed,
         .sync = a->sync,
         .max_size = a->max_size,
-        .mtime = a->mtime_set ? &a->mtime : NULL,
+        .mtime = a->seen[OPT_MTIME] ? &a->mtime : NULL,
         .to_stdout = a->to_stdout,
         .caches_only = a->caches_only,
         .restamp = a->restamp,

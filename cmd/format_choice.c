@@ -57,11 +57,11 @@ int format_check_options(const struct args *a, const struct wp_format *f)
     int min = 0, max = 0;
 
     wp_format_levels(f, &min, &max);
-    if (a->level_set && min == 0 && max == 0)
+    if (a->seen[OPT_LEVEL] && min == 0 && max == 0)
         return message_usage("--level: %s is not compressed", wp_format_name(f));
-    if (a->level_set && (a->level < min || a->level > max))
+    if (a->seen[OPT_LEVEL] && (a->level < min || a->level > max))
         return message_usage("--level: %s has the levels %d to %d", wp_format_name(f), min, max);
-    if (a->gzip_members_set && strcmp(wp_format_name(f), "tgz") != 0 &&
+    if (a->seen[OPT_GZIP_MEMBERS] && strcmp(wp_format_name(f), "tgz") != 0 &&
         strcmp(wp_format_name(f), "oci") != 0)
         return message_usage("--gzip-members is for tgz, not for %s", wp_format_name(f));
     return 0;

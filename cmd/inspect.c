@@ -187,17 +187,13 @@ static void print_report(const struct args *a, const struct wp_verify_report *r)
 static int look(const struct wp_context *context, const struct args *a,
                 struct wp_verify_report *report, struct wp_error *err)
 {
-    struct wp_archive *archive = NULL;
+    _cleanup_archive_ struct wp_archive *archive = NULL;
     int rc;
 
     if (!a->archive)
         return wp_inspect_path(context, a->operands[0].text, report, err);
     rc = wp_archive_open(context, a->archive, &archive, err);
-    if (rc < 0)
-        return rc;
-    rc = wp_inspect_archive(archive, report, err);
-    wp_archive_close(archive);
-    return rc;
+    return rc < 0 ? rc : wp_inspect_archive(archive, report, err);
 }
 
 int inspect_run(const struct wp_context *context, const struct args *a)

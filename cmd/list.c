@@ -167,15 +167,12 @@ static int list(const struct args *a, struct wp_archive *archive, const char *co
 int list_run(const struct wp_context *context, const struct args *a)
 {
     _cleanup_(operands_clear) struct operands given = {0};
-    struct wp_archive *archive = NULL;
+    _cleanup_archive_ struct wp_archive *archive = NULL;
     struct wp_error err = {0};
     int rc = operands_read(a, &given);
 
     if (rc)
         return rc;
     rc = message_outcome(wp_archive_open(context, a->archive, &archive, &err), &err);
-    if (!rc)
-        rc = list(a, archive, string_list_values(&given.patterns));
-    wp_archive_close(archive);
-    return rc;
+    return rc ? rc : list(a, archive, string_list_values(&given.patterns));
 }

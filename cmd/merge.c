@@ -142,8 +142,8 @@ int merge_run(const struct wp_context *context, const struct args *a)
         .sync = a->sync,
         .numeric_owner = a->numeric_owner,
         .level = a->level,
-        .level_set = a->level_set,
-        .gzip_one_member = a->gzip_one_member,
+        .level_set = a->seen[OPT_LEVEL],
+        .gzip_one_member = args_one_member(a),
         .sign = a->sign,
     };
     int rc = prepare(a, &in, &o);

@@ -48,51 +48,51 @@ bool message_colour(FILE *f)
 }
 
 /* One write for a line, so that lines of several processes do not mix. Control characters would let
- * a name write to the user's terminal. */
-static void put(const char *colour, bool prefix, const char *text, const char *hint)
+ * a name write to the user's terminal. COLOUR is that of the program's name, which stands before
+ * all but what is told without one. TEXT NULL: there was no memory for it. */
+static void put(const char *colour, const char *text, const char *hint)
 {
-    _cleanup_free_ char *escaped = text_escape(text);
+    _cleanup_free_ char *escaped = text ? text_escape(text) : NULL;
     _cleanup_free_ char *line = NULL;
-    bool coloured = prefix && colour && message_colour(stderr);
+    bool coloured = colour && message_colour(stderr);
 
     message_transient(NULL);
-    if (!escaped ||
-        asprintf(&line, "%s%s%s%s%s\n", coloured ? colour : "", prefix ? "warmpack:" : "",
-                 coloured ? PLAIN " "
-                 : prefix ? " "
-                          : "",
-                 escaped, hint ? hint : "") < 0) {
-        line = NULL;
-        fputs("warmpack: out of memory\n", stderr);
-        return;
-    }
-    fwrite(line, 1, strlen(line), stderr);
+    if (escaped)
+        line = text_printf("%s%s%s%s%s\n", coloured ? colour : "", colour ? "warmpack:" : "",
+                           coloured ? PLAIN " "
+                           : colour ? " "
+                                    : "",
+                           escaped, hint);
+    fputs(line ? line : "warmpack: out of memory\n", stderr);
 }
 
-static void put_formatted(const char *colour, bool prefix, const char *hint, const char *fmt,
-                          va_list ap) __attribute__((format(printf, 4, 0)));
-static void put_formatted(const char *colour, bool prefix, const char *hint, const char *fmt,
-                          va_list ap)
+static const struct {
+    const char *colour;
+    int status; /* what the exit status becomes at least; STATUS_DONE: not told with -q */
+} kinds[] = {
+    [MESSAGE_ERROR] = {RED, STATUS_FAILED},    [MESSAGE_USAGE] = {RED, STATUS_FAILED},
+    [MESSAGE_WARNING] = {YELLOW, STATUS_DONE}, [MESSAGE_LOST] = {YELLOW, STATUS_LOST},
+    [MESSAGE_SUMMARY] = {NULL, STATUS_DONE},
+};
+
+int message_tell(enum message_kind kind, const char *fmt, ...)
 {
     _cleanup_free_ char *text = NULL;
-
-    if (vasprintf(&text, fmt, ap) < 0) {
-        text = NULL;
-        put(NULL, true, "out of memory", NULL);
-        return;
-    }
-    put(colour, prefix, text, hint);
-}
-
-int message_error(const char *fmt, ...)
-{
+    char hint[64] = "";
     va_list ap;
 
-    message_raise(STATUS_FAILED);
+    if (quiet && kinds[kind].status == STATUS_DONE)
+        return STATUS_DONE;
+    message_raise(kinds[kind].status);
+    if (kind == MESSAGE_USAGE)
+        snprintf(hint, sizeof hint, "; try 'warmpack %s%s--help'", verb ? verb : "",
+                 verb ? " " : "");
     va_start(ap, fmt);
-    put_formatted(RED, true, NULL, fmt, ap);
+    if (vasprintf(&text, fmt, ap) < 0)
+        text = NULL;
     va_end(ap);
-    return STATUS_FAILED;
+    put(kinds[kind].colour, text, hint);
+    return kinds[kind].status;
 }
 
 int message_errno(const char *path)
@@ -110,19 +110,6 @@ void message_set_verb(const char *name)
     verb = name;
 }
 
-int message_usage(const char *fmt, ...)
-{
-    char hint[64];
-    va_list ap;
-
-    message_raise(STATUS_FAILED);
-    snprintf(hint, sizeof hint, "; try 'warmpack %s%s--help'", verb ? verb : "", verb ? " " : "");
-    va_start(ap, fmt);
-    put_formatted(RED, true, hint, fmt, ap);
-    va_end(ap);
-    return STATUS_FAILED;
-}
-
 int message_outcome(int r, const struct wp_error *err)
 {
     int caught = signals_caught();
@@ -133,7 +120,7 @@ int message_outcome(int r, const struct wp_error *err)
     if (caught == SIGPIPE) { /* nobody reads on, which needs no words */
         message_raise(128 + caught);
     } else if (r == -EINTR && caught) {
-        put(RED, true, "interrupted", NULL);
+        put(RED, "interrupted", "");
         message_raise(128 + caught);
     } else if (err->message[0]) {
         message_error("%s", err->message);
@@ -143,72 +130,32 @@ int message_outcome(int r, const struct wp_error *err)
     return message_status();
 }
 
-void message_warning(const char *fmt, ...)
-{
-    va_list ap;
-
-    if (quiet)
-        return;
-    va_start(ap, fmt);
-    put_formatted(YELLOW, true, NULL, fmt, ap);
-    va_end(ap);
-}
-
-void message_lost(const char *fmt, ...)
-{
-    va_list ap;
-
-    message_raise(STATUS_LOST);
-    va_start(ap, fmt);
-    put_formatted(YELLOW, true, NULL, fmt, ap);
-    va_end(ap);
-}
-
-void message_summary(const char *fmt, ...)
-{
-    va_list ap;
-
-    if (quiet)
-        return;
-    va_start(ap, fmt);
-    put_formatted(NULL, false, NULL, fmt, ap);
-    va_end(ap);
-}
-
 void message_transient(const char *line)
 {
-    _cleanup_free_ char *out = NULL;
     size_t columns = line ? strlen(line) : 0;
     size_t over = transient > columns ? transient - columns : 0;
+    _cleanup_free_ char *out = NULL;
 
     if (!line && !transient)
         return;
     transient = columns;
     /* What the new line does not cover is overwritten with spaces: every terminal can do that. */
-    if (asprintf(&out, "\r%s%*s%s", line ? line : "", (int)over, "", line ? "" : "\r") < 0)
-        out = NULL;
-    else
-        fwrite(out, 1, strlen(out), stderr);
+    out = text_printf("\r%s%*s%s", line ? line : "", (int)over, "", line ? "" : "\r");
+    if (out)
+        fputs(out, stderr);
 }
 
 void message_receive(void *user_data, enum wp_severity severity, const char *text)
 {
+    static const enum message_kind kind[] = {[WP_NOTE] = MESSAGE_WARNING,
+                                             [WP_WARNING] = MESSAGE_WARNING,
+                                             [WP_CHANGED] = MESSAGE_LOST,
+                                             [WP_FAILED] = MESSAGE_ERROR};
+
     (void)user_data;
-    switch (severity) {
-    case WP_DETAIL:
-        /* Member names, as tar -v gives them: without the program's name. */
-        if (verbose)
-            put(NULL, false, text, NULL);
-        break;
-    case WP_NOTE:
-    case WP_WARNING:
-        message_warning("%s", text);
-        break;
-    case WP_CHANGED:
-        message_lost("%s", text);
-        break;
-    case WP_FAILED:
-        message_error("%s", text);
-        break;
-    }
+    /* Member names, as tar -v gives them: without the program's name. */
+    if (severity == WP_DETAIL && verbose)
+        put(NULL, text, "");
+    else if (severity != WP_DETAIL)
+        message_tell(kind[severity], "%s", text);
 }

@@ -82,7 +82,7 @@ int restore_run(const struct wp_context *context, const struct args *a)
         .runtime_roots = string_list_values(&a->runtime_roots),
         .restamp = a->restamp,
         .relocate = a->relocate,
-        .mtime = a->mtime_set ? &a->mtime : NULL,
+        .mtime = a->seen[OPT_MTIME] ? &a->mtime : NULL,
         .retarget = a->retarget,
         .prune = a->prune,
         .trust = string_list_values(&a->trust),

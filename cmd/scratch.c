@@ -22,7 +22,8 @@ int scratch_make(char **out)
     char *dir;
 
     *out = NULL;
-    if (asprintf(&dir, "%s/warmpack-XXXXXX", full ? full : tmp) < 0)
+    dir = text_printf("%s/warmpack-XXXXXX", full ? full : tmp);
+    if (!dir)
         return message_no_memory();
     if (!mkdtemp(dir)) {
         message_error("%s: cannot be made: %s", dir, strerror(errno));

@@ -143,9 +143,8 @@ void show_invalid(const struct wp_verify_report *r, bool lost)
         const struct wp_index_status *s = r->indexes + i;
 
         if (!wp_status_loads(s->status))
-            (lost ? message_lost : message_warning)("%s: %s: %s", show_name(s->index),
-                                                    wp_status_name(s->status),
-                                                    s->reason ? s->reason : "not valid");
+            message_tell(lost ? MESSAGE_LOST : MESSAGE_WARNING, "%s: %s: %s", show_name(s->index),
+                         wp_status_name(s->status), s->reason ? s->reason : "not valid");
     }
 }
 

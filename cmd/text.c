@@ -2,20 +2,35 @@
 
 #include "text.h"
 
+#include <stdarg.h>
 #include <string.h>
 
-#include "warmpack.h"
+char *text_printf(const char *fmt, ...)
+{
+    char *out;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&out, fmt, ap);
+    va_end(ap);
+    return n < 0 ? NULL : out;
+}
 
 char *text_join(const char *a, const char *b)
 {
     size_t n = strlen(a);
-    char *out = NULL;
 
     if (b[0] == '/' || n == 0 || strcmp(a, ".") == 0)
         return strdup(b);
-    if (asprintf(&out, "%s%s%s", a, a[n - 1] == '/' || !*b ? "" : "/", b) < 0)
-        return NULL;
-    return out;
+    return text_printf("%s%s%s", a, a[n - 1] == '/' || !*b ? "" : "/", b);
+}
+
+bool text_has_suffix(const char *text, const char *suffix)
+{
+    const size_t n = strlen(text), tail = strlen(suffix);
+
+    return n > tail && strcmp(text + n - tail, suffix) == 0;
 }
 
 void text_sha256(const unsigned char sha256[32], char out[TEXT_SHA256])

@@ -1,8 +1,11 @@
 #pragma once
-/* Small helps with text: freeing on every way out, joining, hexadecimal digits. */
+/* Small helps: freeing on every way out; joining text, hexadecimal digits. */
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "warmpack.h"
 
 /* `_cleanup_free_ char *s = NULL;` is freed on every way out. */
 static inline void text_free(void *p)
@@ -14,6 +17,10 @@ static inline void text_fclose(FILE **f)
     if (*f)
         fclose(*f);
 }
+static inline void text_archive_close(struct wp_archive **a)
+{
+    wp_archive_close(*a);
+}
 #ifdef ANALYSED_BY_CPPCHECK
 #define _cleanup_(f) static
 #else
@@ -21,10 +28,17 @@ static inline void text_fclose(FILE **f)
 #endif
 #define _cleanup_free_ _cleanup_(text_free)
 #define _cleanup_fclose_ _cleanup_(text_fclose)
+#define _cleanup_archive_ _cleanup_(text_archive_close)
+
+/* As sprintf(3). Allocated; NULL: no memory. */
+char *text_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The directory B as seen from the directory A: "A/B", or B where that is absolute or A is here.
  * Allocated; NULL: no memory. */
 char *text_join(const char *a, const char *b);
+
+/* Does TEXT end in SUFFIX, behind something else? */
+bool text_has_suffix(const char *text, const char *suffix);
 
 enum { TEXT_SHA256 = 2 * 32 + 1 };
 void text_sha256(const unsigned char sha256[32], char out[TEXT_SHA256]);

@@ -90,17 +90,13 @@ static int judge(const struct wp_context *context, const struct args *a,
                  const struct wp_verify_options *o, struct wp_verify_report *report,
                  struct wp_error *err)
 {
-    struct wp_archive *archive = NULL;
+    _cleanup_archive_ struct wp_archive *archive = NULL;
     int rc;
 
     if (!a->archive)
         return wp_verify_tree(context, a->operands[0].text, o, report, err);
     rc = wp_archive_open(context, a->archive, &archive, err);
-    if (rc < 0)
-        return rc;
-    rc = wp_verify_archive(archive, o, report, err);
-    wp_archive_close(archive);
-    return rc;
+    return rc < 0 ? rc : wp_verify_archive(archive, o, report, err);
 }
 
 int verify_run(const struct wp_context *context, const struct args *a)

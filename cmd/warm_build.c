@@ -18,12 +18,12 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-int warm_run_command(const struct warm *w, const struct watched *watched, const char *where,
+int warm_run_command(const struct warm *w, const struct child_options *options, const char *where,
                      double *seconds, struct explain_report *out)
 {
     const double start = now();
     int child_status = 0;
-    int status = watched_run(watched, &child_status, out);
+    int status = watched_run(options, &child_status, out);
 
     if (seconds)
         *seconds = now() - start;
@@ -48,22 +48,14 @@ int warm_run_command(const struct warm *w, const struct watched *watched, const 
     return 0;
 }
 
-/* "NAME=VALUE", allocated. */
-static char *variable(const char *name, const char *value)
-{
-    char *text;
-
-    return asprintf(&text, "%s=%s", name, value) < 0 ? NULL : text;
-}
-
 static int run_in_place(const struct warm *w, struct build *b, double *seconds,
                         struct explain_report *out)
 {
     const struct wp_cpu *cpu = &b->cpu->cpu;
-    _cleanup_free_ char *caches = b->caches ? variable("NUMBA_CACHE_DIR", b->caches) : NULL;
-    _cleanup_free_ char *name = cpu->name ? variable("NUMBA_CPU_NAME", cpu->name) : NULL;
+    _cleanup_free_ char *caches = b->caches ? text_printf("NUMBA_CACHE_DIR=%s", b->caches) : NULL;
+    _cleanup_free_ char *name = cpu->name ? text_printf("NUMBA_CPU_NAME=%s", cpu->name) : NULL;
     _cleanup_free_ char *features =
-        cpu->name ? variable("NUMBA_CPU_FEATURES", cpu->features) : NULL;
+        cpu->name ? text_printf("NUMBA_CPU_FEATURES=%s", cpu->features) : NULL;
     const char *set[4] = {NULL};
     size_t n = 0;
 
@@ -75,9 +67,9 @@ static int run_in_place(const struct warm *w, struct build *b, double *seconds,
         set[n++] = name;
         set[n++] = features;
     }
-    const struct watched watched = {
-        .child = {.command = w->command, .set = set, .stdout_to_stderr = w->a->json}};
-    return warm_run_command(w, &watched, "in place", seconds, out);
+    const struct child_options options = {
+        .command = w->command, .set = set, .stdout_to_stderr = w->a->json};
+    return warm_run_command(w, &options, "in place", seconds, out);
 }
 
 static void count_warmed(struct build *b)
@@ -101,10 +93,10 @@ int warm_build(const struct warm *w, struct build *b)
 {
     int status = 0;
 
-    if (w->a->archive &&
-        asprintf(&b->caches, "%s/caches-%zu", w->scratch, (size_t)(b - w->builds)) < 0) {
-        b->caches = NULL;
-        return message_no_memory();
+    if (w->a->archive) {
+        b->caches = text_printf("%s/caches-%zu", w->scratch, (size_t)(b - w->builds));
+        if (!b->caches)
+            return message_no_memory();
     }
     if (b->caches && mkdir(b->caches, 0700) < 0)
         return message_errno(b->caches);

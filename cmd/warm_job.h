@@ -45,8 +45,9 @@ struct warm {
 int warm_prepare(struct warm *w);
 
 /* ---- warm_build.c */
-/* Runs WATCHED, the command; WHERE is for messages. *SECONDS (may be NULL): how long it took. */
-int warm_run_command(const struct warm *w, const struct watched *watched, const char *where,
+/* Runs the command with OPTIONS; WHERE is for messages. *SECONDS (may be NULL): how long it took.
+ */
+int warm_run_command(const struct warm *w, const struct child_options *options, const char *where,
                      double *seconds, struct explain_report *out);
 /* Warms the tree for B's CPU: in a process that finds nothing warm, and in one that finds all that
  * the first one saved. What that compiles is never loaded anywhere. */

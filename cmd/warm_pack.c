@@ -24,7 +24,7 @@ static int pack(const struct warm *w, const struct build *b, const char *archive
                                         .fresh_caches = true,
                                         .strict = w->a->strict,
                                         .level = w->a->level,
-                                        .level_set = w->a->level_set && format == w->format,
+                                        .level_set = w->a->seen[OPT_LEVEL] && format == w->format,
                                         /* What is merged is signed then. */
                                         .sign = w->cpus.count > 1 ? NULL : w->a->sign};
     struct wp_error err = {0};
@@ -43,7 +43,7 @@ static int merge(const struct warm *w, const char *archive, const struct wp_form
                                  .input_count = w->cpus.count,
                                  .strict = w->a->strict,
                                  .level = w->a->level,
-                                 .level_set = w->a->level_set && format == w->format,
+                                 .level_set = w->a->seen[OPT_LEVEL] && format == w->format,
                                  .sign = w->a->sign};
     _cleanup_(wp_merge_result_clear) struct wp_merge_result result = {0};
     struct wp_error err = {0};
@@ -73,10 +73,9 @@ int warm_pack_builds(struct warm *w)
     for (size_t i = 0; i < w->cpus.count && !status; i++) {
         struct build *b = &w->builds[i];
 
-        if (asprintf(&b->archive, "%s/build-%zu.tar", w->scratch, i) < 0) {
-            b->archive = NULL;
+        b->archive = text_printf("%s/build-%zu.tar", w->scratch, i);
+        if (!b->archive)
             return message_no_memory();
-        }
         status = pack(w, b, b->archive, tar, &made);
         wp_create_result_clear(&made);
     }

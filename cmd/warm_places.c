@@ -12,19 +12,15 @@
 
 char *warm_place(const char *path, const char *const *dirs, const char *copy)
 {
-    char *out = NULL;
-
     errno = 0;
     for (; *dirs; dirs++) {
         const size_t n = strcmp(*dirs, "/") == 0 ? 0 : strlen(*dirs);
 
         if (strncmp(path, *dirs, n) != 0 || (path[n] && path[n] != '/'))
             continue;
-        if (asprintf(&out, "%s%s", copy, path + n) < 0) {
-            errno = ENOMEM;
-            return NULL;
-        }
-        errno = 0;
+        char *out = text_printf("%s%s", copy, path + n);
+
+        errno = out ? 0 : ENOMEM;
         return out;
     }
     return NULL;

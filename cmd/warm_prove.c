@@ -51,7 +51,7 @@ static int unpack(struct warm *w)
 {
     const char *path = w->merged ? w->merged : w->builds[0].archive;
     struct wp_extract_options o = {.retarget = python_of(w)};
-    struct wp_archive *archive = NULL;
+    _cleanup_archive_ struct wp_archive *archive = NULL;
     struct wp_error err = {0};
     int r;
 
@@ -62,7 +62,6 @@ static int unpack(struct warm *w)
     r = wp_archive_open(w->context, path, &archive, &err);
     if (r == 0)
         r = extract_without_settings(archive, &o, &err);
-    wp_archive_close(archive);
     return message_outcome(r, &err);
 }
 
@@ -88,18 +87,18 @@ static int run_elsewhere(struct warm *w)
     _cleanup_free_ char *python_path = warm_python_path(dirs, w->copy, w->cwd);
     char **command = cwd ? warm_command(w->command, dirs, w->copy, w->cwd, cwd) : NULL;
     const char *const set[] = {python_path, NULL};
-    const struct watched watched = {.child = {.command = (const char *const *)command,
-                                              .set = set,
-                                              .unset = unset,
-                                              .dir = cwd,
-                                              .stdout_to_stderr = w->a->json}};
+    const struct child_options options = {.command = (const char *const *)command,
+                                          .set = set,
+                                          .unset = unset,
+                                          .dir = cwd,
+                                          .stdout_to_stderr = w->a->json};
     int status;
 
     if (!command || !python_path) {
         warm_command_free(command);
         return message_no_memory();
     }
-    status = warm_run_command(w, &watched, "in a copy elsewhere", &w->seconds, &w->there);
+    status = warm_run_command(w, &options, "in a copy elsewhere", &w->seconds, &w->there);
     warm_command_free(command);
     return status;
 }

@@ -64,15 +64,11 @@ static int make_place(struct place *p, const char *path)
     p->told = text_join(p->dir, "told");
     if (!p->told)
         return message_no_memory();
-    if (asprintf(&p->python_path, "PYTHONPATH=%s%s%s", p->dir, path && *path ? ":" : "",
-                 path ? path : "") < 0) {
-        p->python_path = NULL;
+    p->python_path =
+        text_printf("PYTHONPATH=%s%s%s", p->dir, path && *path ? ":" : "", path ? path : "");
+    p->explain = text_printf("WARMPACK_EXPLAIN=%s", p->told);
+    if (!p->python_path || !p->explain)
         return message_no_memory();
-    }
-    if (asprintf(&p->explain, "WARMPACK_EXPLAIN=%s", p->told) < 0) {
-        p->explain = NULL;
-        return message_no_memory();
-    }
     if (mkdir(p->told, 0700) < 0)
         return message_errno(p->told);
     status = write_file(p->dir, "explaining.py", (const char *)embedded_explaining);
@@ -87,31 +83,31 @@ static void place_clear(struct place *p)
     free(p->explain);
 }
 
-/* "PYTHONPATH=..." of W, or of this process. */
-static const char *python_path(const struct watched *w)
+/* The value of PYTHONPATH that the command is to have, or that this process has. */
+static const char *python_path(const struct child_options *command)
 {
     static const char name[] = "PYTHONPATH=";
 
-    for (const char *const *s = w->child.set; s && *s; s++)
+    for (const char *const *s = command->set; s && *s; s++)
         if (strncmp(*s, name, sizeof name - 1) == 0)
             return *s + sizeof name - 1;
     return getenv("PYTHONPATH");
 }
 
-static int run(const struct watched *w, const struct place *p, int *status)
+static int run(const struct child_options *command, const struct place *p, int *status)
 {
-    struct child_options o = w->child;
+    struct child_options o = *command;
     _cleanup_free_ const char **set = NULL;
     size_t n = 0;
     int r;
 
-    while (w->child.set && w->child.set[n])
+    while (o.set && o.set[n])
         n++;
     set = calloc(n + 3, sizeof *set);
     if (!set)
         return message_no_memory();
     if (n)
-        memcpy(set, w->child.set, n * sizeof *set);
+        memcpy(set, o.set, n * sizeof *set);
     set[n] = p->python_path;
     set[n + 1] = p->explain;
     o.set = set;
@@ -121,15 +117,15 @@ static int run(const struct watched *w, const struct place *p, int *status)
     return message_error("%s: cannot be run: %s", o.command[0], strerror(-r));
 }
 
-int watched_run(const struct watched *w, int *status, struct explain_report *out)
+int watched_run(const struct child_options *command, int *status, struct explain_report *out)
 {
     _cleanup_(place_clear) struct place place = {0};
     int r;
 
     *out = (struct explain_report){0};
-    r = make_place(&place, python_path(w));
+    r = make_place(&place, python_path(command));
     if (!r)
-        r = run(w, &place, status);
+        r = run(command, &place, status);
     if (!r)
         r = explain_report_read(out, place.told);
     return r;

@@ -4,10 +4,6 @@
 #include "child.h"
 #include "explain_report.h"
 
-struct watched {
-    struct child_options child;
-};
-
-/* Runs it, and reads what its processes told. *STATUS as child_run gives it. Says what is wrong;
- * returns 0 or the exit status. *OUT is the caller's to clear. */
-int watched_run(const struct watched *w, int *status, struct explain_report *out);
+/* Runs COMMAND so, and reads what its processes told. *STATUS as child_run gives it. Says what is
+ * wrong; returns 0 or the exit status. *OUT is the caller's to clear. */
+int watched_run(const struct child_options *command, int *status, struct explain_report *out);
