@@ -18,10 +18,7 @@ static int add(struct piece_map *m, uint64_t size, uint64_t plain)
         p.at = last->at + last->size;
     if (last && __builtin_add_overflow(last->plain_at, last->plain, &p.plain_at))
         return -EOVERFLOW;
-    if (array_grow(m->list, m->count) < 0)
-        return -ENOMEM;
-    m->list[m->count++] = p;
-    return 0;
+    return array_add(m->list, m->count, p);
 }
 
 static uint64_t end_of(const struct piece_map *m)

@@ -46,12 +46,10 @@ static void words_add(struct words *w, char *word) /* taken over */
             free(word);
             return;
         }
-    if (!word || array_grow(w->items, w->count) < 0) {
+    if (!word || array_add(w->items, w->count, word) < 0) {
         free(word);
         w->failed = true;
-        return;
     }
-    w->items[w->count++] = word;
 }
 
 /* Sorted, with commas between them: a JSON string. */
@@ -59,8 +57,7 @@ static json_t *words_text(struct words *w)
 {
     _cleanup_buf_ struct buf text = {0};
 
-    if (w->count)
-        qsort(w->items, w->count, sizeof *w->items, path_compare);
+    array_sort(w->items, w->count, path_compare);
     for (size_t i = 0; i < w->count; i++)
         if (buf_printf(&text, "%s%s", i ? "," : "", w->items[i]) < 0)
             w->failed = true;

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/path.h"
 #include "oci.h"
 #include "tar/pax.h"
 #include "tar/tar_header.h"
@@ -27,8 +28,8 @@ enum {
 #define BLOBS "blobs/sha256/"
 #define SHA256_PREFIX "sha256:"
 
-struct oci_member {
-    char *path; /* owned */
+struct oci_member { /* sorted by its first member: path_compare */
+    char *path;     /* owned */
     uint64_t offset, size;
 };
 
@@ -82,11 +83,6 @@ bool oci_may_begin(const unsigned char *start, size_t size)
         }
     }
     return false;
-}
-
-static int compare_members(const void *a, const void *b)
-{
-    return strcmp(((const struct oci_member *)a)->path, ((const struct oci_member *)b)->path);
 }
 
 static int add_member(struct oci_store *s, const struct tar_header *h, const struct pax *pax,
@@ -164,8 +160,7 @@ static int scan(struct oci_store *s, struct wp_error *err)
         return error_nomem(err);
     if (r < 0)
         return 0; /* whatever it is, it is for the reader of tars */
-    if (s->count)
-        qsort(s->members, s->count, sizeof *s->members, compare_members);
+    array_sort(s->members, s->count, path_compare);
     return 1;
 }
 

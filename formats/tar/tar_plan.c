@@ -82,10 +82,10 @@ static int add_gap(struct tar_plan *p, const struct piece_place *piece)
         last->plain += piece->plain;
         return 0;
     }
-    if (array_grow(p->gaps, p->gap_count) < 0)
+    if (array_add(p->gaps, p->gap_count,
+                  (struct source_gap){
+                      .at = piece->at, .end = piece->at + piece->size, .plain = piece->plain}) < 0)
         return -ENOMEM;
-    p->gaps[p->gap_count++] =
-        (struct source_gap){.at = piece->at, .end = piece->at + piece->size, .plain = piece->plain};
     return 0;
 }
 

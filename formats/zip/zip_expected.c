@@ -7,13 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
-
-static int compare_to_entry(const void *path, const void *e)
-{
-    return strcmp(path, ((const struct entry *)e)->path);
-}
 
 /* Is nothing read of E, which X has, too? 1, 0 or -ENOMEM. The text of a symbolic link is read, as
  * is what the manifest does not have: itself. */
@@ -25,7 +21,7 @@ static int is_unwanted(const struct zip_archive *a, const struct zip_entry *e,
 
     if (!path)
         return -ENOMEM;
-    found = bsearch(path, x->entries, x->count, sizeof *x->entries, compare_to_entry);
+    found = array_find(&path, x->entries, x->count, path_compare);
     if (!found || found->absent)
         return 0;
     return found->type == ENTRY_DIR ||
@@ -62,7 +58,7 @@ int zip_expected_make(struct zip_expected *out, const struct zip_archive *a,
         if (r)
             out->gaps[out->gap_count++] = gap_of(e);
     }
-    qsort(out->gaps, out->gap_count, sizeof *out->gaps, compare_places);
+    array_sort(out->gaps, out->gap_count, compare_places);
     return out->gap_count > 0;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/path.h"
 #include "zip_archive.h"
 
@@ -78,7 +79,7 @@ ssize_t zip_repeated_names(const struct zip_archive *a, const struct zip_entry *
         if (!is_directory_name(zip_name(a, &a->entries[i])))
             repeated = make_key(&keys[n++], a, &a->entries[i]);
     if (repeated == 0) {
-        qsort(keys, n, sizeof *keys, compare);
+        array_sort(keys, n, compare);
         repeated = (ssize_t)count_repeated(keys, n, first);
     }
     while (n > 0)

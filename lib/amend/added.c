@@ -47,8 +47,7 @@ static int list_items(struct adding *w)
         if (e->type != ENTRY_DIR && !caches_is_index(e->path) && !caches_is_data(e->path))
             w->items[n++] = &s->items[i];
     }
-    if (n)
-        qsort(w->items, n, sizeof *w->items, compare_items);
+    array_sort(w->items, n, compare_items);
     for (size_t i = 0; i < n; i++) {
         const char *path = w->items[i]->entry.path;
 
@@ -74,9 +73,8 @@ static int list_sources(struct adding *w)
 
         if (number == SIZE_MAX)
             continue;
-        if (array_grow(w->sources, w->source_count) < 0)
+        if (array_add(w->sources, w->source_count, number) < 0)
             return -ENOMEM;
-        w->sources[w->source_count++] = number;
     }
     w->source_count = depends_sort_unique(w->sources, w->source_count);
     return 0;
@@ -86,18 +84,11 @@ static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *e
 {
     const struct adding *w = ctx;
     const struct spooled *item = w->items[file];
-    ssize_t got;
 
     buf_clear(out);
     if (item->entry.type != ENTRY_FILE)
         return 0; /* what it leads to is looked at by its own name */
-    if (buf_reserve(out, item->entry.size) < 0)
-        return error_nomem(err);
-    got = file_read_at(w->a->spool.fd, out->data, item->entry.size, item->at);
-    if (got < 0 || (uint64_t)got < item->entry.size)
-        return error_set(err, got < 0 ? (int)-got : EIO, item->entry.path, "cannot read");
-    out->size = (size_t)got;
-    return 0;
+    return spool_content(&w->a->spool, item, out, "cannot read", err);
 }
 
 /* Was no file of the tree found for the archive's source PATH? */

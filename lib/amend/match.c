@@ -94,8 +94,7 @@ static int compare_entries(const void *a, const void *b)
 static const struct entry *find(const struct paths *paths, const char *path)
 {
     const struct entry key = {.path = (char *)path}, *wanted = &key;
-    const struct entry **hit =
-        bsearch(&wanted, paths->v, paths->count, sizeof *paths->v, compare_entries);
+    const struct entry **hit = array_find(&wanted, paths->v, paths->count, compare_entries);
 
     return hit ? *hit : NULL;
 }
@@ -262,9 +261,7 @@ static int match_all(struct amend *a, const struct candidates *c, const struct p
                    found->entry.path);
         a->match_count++;
     }
-    if (a->result->unmatched_count)
-        qsort(a->result->unmatched, a->result->unmatched_count, sizeof *a->result->unmatched,
-              path_compare);
+    array_sort(a->result->unmatched, a->result->unmatched_count, path_compare);
     return r;
 }
 
@@ -286,11 +283,9 @@ int amend_match(struct amend *a, struct wp_error *err)
         if ((amend_is_source(&walk->items[i].entry) || amend_is_zip(&walk->items[i].entry)) &&
             walk->items[i].entry.has_sha256)
             items[c.count++] = &walk->items[i];
-    if (c.count)
-        qsort(items, c.count, sizeof *items, compare_digests);
+    array_sort(items, c.count, compare_digests);
     for (size_t i = 0; i < n; i++)
         v[i] = &a->spool.items[i].entry;
-    if (n)
-        qsort(v, n, sizeof *v, compare_entries);
+    array_sort(v, n, compare_entries);
     return match_all(a, &c, &paths, err);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/file.h"
@@ -80,8 +81,7 @@ static int digest_sources(struct amend *a, struct wp_error *err)
              amend_is_source(&a->spool.items[i].entry)) ||
             amend_is_zip(&a->spool.items[i].entry))
             sizes[count++] = a->spool.items[i].entry.size;
-    if (count)
-        qsort(sizes, count, sizeof *sizes, compare_sizes);
+    array_sort(sizes, count, compare_sizes);
     for (size_t i = 0; i < p->walk.count && r == 0; i++) {
         struct walk_item *item = &p->walk.items[i];
         uint64_t size;
@@ -90,8 +90,8 @@ static int digest_sources(struct amend *a, struct wp_error *err)
         if (r < 0)
             return r;
         if (!(amend_is_source(&item->entry) || amend_is_zip(&item->entry)) ||
-            !size_of(p, item, &size) || size > LARGEST_FILE || !count ||
-            !bsearch(&size, sizes, count, sizeof *sizes, compare_sizes))
+            !size_of(p, item, &size) || size > LARGEST_FILE ||
+            !array_find(&size, sizes, count, compare_sizes))
             continue;
         r = read_item(p, item, &text, err);
     }

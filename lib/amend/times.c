@@ -11,7 +11,7 @@
 #include "job.h"
 #include "numba/compiled.h"
 
-struct compiled {
+struct compiled { /* sorted by its first member: path_compare */
     char *source; /* path in the archive; owned */
     int64_t time; /* of that source, in seconds, when it was compiled */
 };
@@ -43,11 +43,6 @@ static bool compiled_time(const struct amend *a, const struct spooled *s, int64_
     return true;
 }
 
-static int compare_compiled(const void *a, const void *b)
-{
-    return strcmp(((const struct compiled *)a)->source, ((const struct compiled *)b)->source);
-}
-
 static int list_compiled(const struct amend *a, struct compiled_list *l, struct wp_error *err)
 {
     l->v = reallocarray(NULL, a->spool.count ? a->spool.count : 1, sizeof *l->v);
@@ -61,8 +56,7 @@ static int list_compiled(const struct amend *a, struct compiled_list *l, struct 
         c->source = compiled_source(a->spool.items[i].entry.path);
         l->count += c->source != NULL;
     }
-    if (l->count)
-        qsort(l->v, l->count, sizeof *l->v, compare_compiled);
+    array_sort(l->v, l->count, path_compare);
     return 0;
 }
 

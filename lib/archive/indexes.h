@@ -6,7 +6,7 @@
 #include "manifest/manifest.h"
 #include "manifest/signature.h"
 
-struct archive_index {
+struct archive_index { /* to be sorted by its first member: path_compare */
     char *path;
     const char *unread; /* static: why TEXT is not there; else NULL */
     struct buf text;

@@ -264,6 +264,20 @@ int spool_read(struct spool *s, struct wp_archive *a, struct manifest *recorded,
     return r;
 }
 
+int spool_content(const struct spool *s, const struct spooled *item, struct buf *out,
+                  const char *wrong, struct wp_error *err)
+{
+    ssize_t got;
+
+    if (buf_reserve(out, item->entry.size) < 0)
+        return error_nomem(err);
+    got = file_read_at(s->fd, out->data + out->size, item->entry.size, item->at);
+    if (got < 0 || (uint64_t)got < item->entry.size)
+        return error_set(err, got < 0 ? (int)-got : EIO, item->entry.path, "%s", wrong);
+    out->size += (size_t)got;
+    return 0;
+}
+
 struct spooled *spool_add(struct spool *s, struct entry *e, struct wp_error *err)
 {
     struct spooled *item;

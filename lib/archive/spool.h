@@ -35,6 +35,9 @@ int spool_read(struct spool *s, struct wp_archive *a, struct manifest *recorded,
                struct wp_error *err);
 /* Turns hard links into files with the content of what they lead to. */
 int spool_resolve_links(struct spool *s, struct wp_error *err);
+/* Appends the content of ITEM, a file, to OUT. WRONG says in a message that it cannot be read. */
+int spool_content(const struct spool *s, const struct spooled *item, struct buf *out,
+                  const char *wrong, struct wp_error *err);
 /* Adds an item with the entry *E, which is taken over, without content; NULL: no memory. */
 struct spooled *spool_add(struct spool *s, struct entry *e, struct wp_error *err);
 /* Appends N bytes to the content of ITEM, the last one. */

@@ -70,9 +70,8 @@ static int add_report(struct wp_env *e, struct wp_verify_report *found, const ch
         return error_set(err, 0, name, "has no cache index");
     if (found->by_status[WP_CORRUPT] + found->by_status[WP_UNREADABLE] == found->count)
         return error_set(err, 0, name, "has no cache index that can be read");
-    if (array_grow(e->reports, e->report_count) < 0)
+    if (array_add(e->reports, e->report_count, *found) < 0)
         return error_nomem(err);
-    e->reports[e->report_count++] = *found;
     *found = (struct wp_verify_report){0};
     return 0;
 }
@@ -210,10 +209,7 @@ static int add_target(struct env_target **list, size_t *count, const struct env_
             return 0;
     if (*count == MOST_TARGETS)
         return -E2BIG;
-    if (array_grow(*list, *count) < 0)
-        return -ENOMEM;
-    (*list)[(*count)++] = *t;
-    return 0;
+    return array_add(*list, *count, *t);
 }
 
 int env_targets(const struct wp_env *e, struct env_target **out, size_t *count,

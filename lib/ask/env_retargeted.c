@@ -33,10 +33,7 @@ static int mark(struct wp_env *e, const struct wp_overload *o)
 {
     if (env_is_retargeted(e, o->cpu, o->features))
         return 0;
-    if (array_grow(e->retargeted, e->retargeted_count) < 0)
-        return -ENOMEM;
-    e->retargeted[e->retargeted_count++] = o;
-    return 0;
+    return array_add(e->retargeted, e->retargeted_count, o);
 }
 
 bool env_is_retargeted(const struct wp_env *e, const char *cpu, const char *features)

@@ -128,9 +128,8 @@ int account_file_groups(const char *path, const char *name, gid_t gid, gid_t **l
         r = next_group(&l, &g);
         if (r < 1 || !is_entry(g.gr_name) || g.gr_gid == gid || !has_member(&g, name))
             continue;
-        if (array_grow(groups, n) < 0)
+        if (array_add(groups, n, g.gr_gid) < 0)
             return -ENOMEM;
-        groups[n++] = g.gr_gid;
     }
     if (r < 0)
         return r;

@@ -25,6 +25,16 @@ static inline void *array_with_room(void *array, size_t count, size_t size)
         _grown ? 0 : -ENOMEM;                                                                      \
     })
 
+/* Adds a value to ARRAY, behind its COUNT items, of which it is one then: 0, or -ENOMEM as above,
+ * and the value has not been asked for. */
+#define array_add(array, count, ...)                                                               \
+    ({                                                                                             \
+        int _added = array_grow(array, count);                                                     \
+        if (_added == 0)                                                                           \
+            (array)[(count)++] = __VA_ARGS__;                                                      \
+        _added;                                                                                    \
+    })
+
 /* Sorts the COUNT items of ARRAY, which may be NULL where there are none. */
 #define array_sort(array, count, compare)                                                          \
     array_sort_items((array), (count), sizeof *(array), (compare))

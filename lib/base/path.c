@@ -131,11 +131,10 @@ int path_compare_start(const void *key, const void *item)
 
 int path_list_add(struct path_list *l, char *path)
 {
-    if (!path || array_grow(l->v, l->count) < 0) {
+    if (!path || array_add(l->v, l->count, path) < 0) {
         free(path);
         return -ENOMEM;
     }
-    l->v[l->count++] = path;
     return 0;
 }
 

@@ -27,11 +27,6 @@ static const struct entry *entry_at(const struct diff_side *side, size_t i)
     return side->pack.walk.items[i].gone ? NULL : &side->pack.walk.items[i].entry;
 }
 
-static int compare_path(const void *path, const void *item)
-{
-    return strcmp(path, ((const struct archive_index *)item)->path);
-}
-
 static const struct buf *text_of(const struct diff_side *side, size_t item, const char *path)
 {
     const struct pack *p = &side->pack;
@@ -42,9 +37,7 @@ static const struct buf *text_of(const struct diff_side *side, size_t item, cons
 
         return at < p->index_count && p->indexes[at].item == item ? &p->indexes[at].text : NULL;
     }
-    found = side->packed.count
-                ? bsearch(path, side->packed.items, side->packed.count, sizeof *found, compare_path)
-                : NULL;
+    found = array_find(&path, side->packed.items, side->packed.count, path_compare);
     return found && !found->unread ? &found->text : NULL;
 }
 
@@ -111,11 +104,6 @@ static bool is_only_a_place(const struct manifest *m, const struct entry *e)
 
 /* ---- Lists --------------------------------------------------------------------------------- */
 
-static int compare_items(const void *a, const void *b)
-{
-    return strcmp(((const struct diff_item *)a)->key, ((const struct diff_item *)b)->key);
-}
-
 static int add(struct diff_side *side, size_t number, const struct entry *e, size_t top,
                struct wp_error *err)
 {
@@ -150,8 +138,7 @@ static int list(struct diff_side *side, size_t top, bool caches_only, struct wp_
         if (r < 0)
             return r;
     }
-    if (side->count)
-        qsort(side->items, side->count, sizeof *side->items, compare_items);
+    array_sort(side->items, side->count, path_compare);
     return 0;
 }
 

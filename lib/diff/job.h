@@ -6,7 +6,7 @@
 #include "warmpack.h"
 
 /* Something that is compared. */
-struct diff_item {
+struct diff_item {          /* sorted by its first member: path_compare */
     char *key;              /* the same on both sides for what is the same thing; owned */
     const struct entry *e;  /* what the manifest or the walk says of it; borrowed */
     const struct buf *text; /* of an index, borrowed; NULL: not at hand */

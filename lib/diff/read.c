@@ -6,7 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "job.h"
 #include "pack/sink.h"
 
@@ -51,11 +53,6 @@ static int read_manifest(struct diff_side *side, struct pool *pool, struct wp_er
     return manifest_read_file(&side->packed.m, fd, (size_t)st.st_size, path, pool, err);
 }
 
-static int compare_indexes(const void *a, const void *b)
-{
-    return strcmp(((const struct archive_index *)a)->path, ((const struct archive_index *)b)->path);
-}
-
 int diff_read(struct diff_side *side, const struct wp_context *context,
               const struct wp_diff_options *o, struct pool *pool, struct wp_error *err)
 {
@@ -67,9 +64,7 @@ int diff_read(struct diff_side *side, const struct wp_context *context,
         r = archive_indexes_read(&side->packed, side->given->archive, ARCHIVE_ALL_DIGESTS, NULL,
                                  err);
         side->caches_only = side->packed.caches_only;
-        if (side->packed.count)
-            qsort(side->packed.items, side->packed.count, sizeof *side->packed.items,
-                  compare_indexes);
+        array_sort(side->packed.items, side->packed.count, path_compare);
         return r;
     }
     if (stat(path, &st) < 0)

@@ -32,9 +32,8 @@ static int add_name(struct came_from *c, size_t source, const char *module)
         return 0;
     if (module && !(copy = texts_add(&c->texts, module, strlen(module))))
         return -ENOMEM;
-    if (array_grow(c->names, c->name_count) < 0)
+    if (array_add(c->names, c->name_count, (struct came_from_name){source, copy}) < 0)
         return -ENOMEM;
-    c->names[c->name_count++] = (struct came_from_name){source, copy};
     return 0;
 }
 
@@ -50,10 +49,7 @@ static int add_root(struct came_from *c, const char *path, const char *module)
     if (n <= 0)
         return 0;
     copy = texts_add(&c->texts, path, (size_t)n);
-    if (!copy || array_grow(c->roots, c->root_count) < 0)
-        return -ENOMEM;
-    c->roots[c->root_count++] = copy;
-    return 0;
+    return !copy || array_add(c->roots, c->root_count, copy) < 0 ? -ENOMEM : 0;
 }
 
 static int add_names(struct came_from *c, size_t source, const struct code_names *names)

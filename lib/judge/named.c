@@ -43,10 +43,7 @@ static int add_global(struct named *n, const struct code_global *from)
         return 0;
     g.module = texts_add(&n->texts, from->module, strlen(from->module));
     g.name = texts_add(&n->texts, from->name, strcspn(from->name, "."));
-    if (!g.module || !g.name || array_grow(n->globals, n->global_count) < 0)
-        return -ENOMEM;
-    n->globals[n->global_count++] = g;
-    return 0;
+    return !g.module || !g.name || array_add(n->globals, n->global_count, g) < 0 ? -ENOMEM : 0;
 }
 
 /* Does the name by which the source was compiled lead nowhere where it is imported? 1, 0, -ENOMEM.
@@ -100,10 +97,7 @@ void named_clear(struct named *n)
 
 int named_add_wrong(struct came_from *c, struct named_wrong w)
 {
-    if (array_grow(c->wrong, c->wrong_count) < 0)
-        return -ENOMEM;
-    c->wrong[c->wrong_count++] = w;
-    return 0;
+    return array_add(c->wrong, c->wrong_count, w);
 }
 
 static int judge_module(struct came_from *c, const struct named *n, struct wp_error *err)

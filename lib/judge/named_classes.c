@@ -63,10 +63,7 @@ int named_note_class(struct came_from *c, struct named *n, const struct named_gl
         return c->python && named_note_elsewhere(c, n, g->module, g->name) < 0 ? error_nomem(err)
                                                                                : 0;
     class.name = texts_add(&c->texts, g->name, strlen(g->name));
-    if (!class.name || array_grow(c->classes, c->class_count) < 0)
-        return error_nomem(err);
-    c->classes[c->class_count++] = class;
-    return 0;
+    return !class.name || array_add(c->classes, c->class_count, class) < 0 ? error_nomem(err) : 0;
 }
 
 /* ---- The sources ------------------------------------------------------------------------- */

@@ -63,10 +63,7 @@ int named_note_elsewhere(struct came_from *c, const struct named *n, const char 
         return r < 0 ? r : 0;
     e.module = texts_add(&c->texts, module, strlen(module));
     e.name = texts_add(&c->texts, name, strlen(name));
-    if (!e.module || !e.name || array_grow(c->elsewhere, c->elsewhere_count) < 0)
-        return -ENOMEM;
-    c->elsewhere[c->elsewhere_count++] = e;
-    return 0;
+    return !e.module || !e.name || array_add(c->elsewhere, c->elsewhere_count, e) < 0 ? -ENOMEM : 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -111,7 +108,7 @@ int named_ask_elsewhere(struct came_from *c, struct wp_error *err)
     of = calloc(c->elsewhere_count, sizeof *of);
     if (!globals || !of)
         return error_nomem(err);
-    qsort(c->elsewhere, c->elsewhere_count, sizeof *c->elsewhere, compare);
+    array_sort(c->elsewhere, c->elsewhere_count, compare);
     r = installed_find(c->context, c->python, globals, list_globals(c, globals, of), err);
     for (size_t i = 0; i < c->elsewhere_count && r == 0; i++) {
         const struct named_elsewhere *e = &c->elsewhere[i];

@@ -150,9 +150,8 @@ static int makes_modules(struct came_from *c, const char *dir, size_t n, struct 
                 : path_has_suffix(c->paths[i], ".so") || path_has_suffix(c->paths[i], ".pyd");
     if (r < 0)
         return r;
-    if (array_grow(c->makers, c->maker_count) < 0)
+    if (array_add(c->makers, c->maker_count, (struct named_maker){first, n, r == 1}) < 0)
         return error_nomem(err);
-    c->makers[c->maker_count++] = (struct named_maker){first, n, r == 1};
     return r;
 }
 

@@ -135,7 +135,7 @@ static int find_silents(const struct manifest *m, struct silents *out)
             return -ENOMEM;
         out->count++;
     }
-    qsort(out->list, out->count, sizeof *out->list, path_compare);
+    array_sort(out->list, out->count, path_compare);
     return 0;
 }
 

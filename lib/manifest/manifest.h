@@ -19,7 +19,7 @@ struct manifest_signature;
 
 enum manifest_cache_kind { MANIFEST_CACHE_DIR, MANIFEST_CACHE_USER_WIDE, MANIFEST_CACHE_INSIDE };
 
-struct manifest_cache { /* a hashed cache directory */
+struct manifest_cache { /* a hashed cache directory; sorted by its first member: path_compare */
     char *cache;        /* where it lies in the archive */
     char *source;       /* the source directory it belongs to; "" is the archive's root */
     enum manifest_cache_kind kind; /* member "place": "cache-dir", "user-wide", "inside" */

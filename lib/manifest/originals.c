@@ -84,9 +84,8 @@ int originals_read(struct manifest_originals *out, const void *text, size_t size
             continue;
         if (n > MANIFEST_LINE_MAX)
             return json_line_wrong(&l, "longer than %d bytes", MANIFEST_LINE_MAX);
-        if (array_grow(out->list, out->count) < 0)
+        if (array_add(out->list, out->count, (struct manifest_original){0}) < 0)
             return error_nomem(err);
-        out->list[out->count++] = (struct manifest_original){0};
         r = json_line_parse(&l, n);
         if (r == 0)
             r = read_one(&out->list[out->count - 1], &l);

@@ -265,9 +265,8 @@ static int add_set(struct records *r, struct json_line *l)
         r->first_set = (uint32_t)number;
     if (number != (uint64_t)r->first_set + m->set_count)
         return json_line_wrong(l, "sets are not numbered in their order");
-    if (array_grow(m->sets, m->set_count) < 0)
+    if (array_add(m->sets, m->set_count, (struct manifest_set){0}) < 0)
         return json_line_nomem(l);
-    m->sets[m->set_count++] = (struct manifest_set){0};
     return read_set(l, &m->sets[m->set_count - 1], number);
 }
 

@@ -47,9 +47,9 @@ static int add_cpu(struct merge *m, size_t input, char **text, struct wp_error *
     if (m->cpu_count == MANIFEST_CPUS_MOST || strlen(*text) > MANIFEST_CPU_LONGEST)
         return error_set(err, 0, m->inputs[input].name,
                          "is for more CPUs than one manifest can tell of");
-    if (array_grow(m->cpus, m->cpu_count) < 0)
+    if (array_add(m->cpus, m->cpu_count,
+                  (struct merge_cpu){.text = take_ptr(*text), .input = input}) < 0)
         return error_nomem(err);
-    m->cpus[m->cpu_count++] = (struct merge_cpu){.text = take_ptr(*text), .input = input};
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/path.h"
 #include "job.h"
 
@@ -69,7 +70,7 @@ int merge_group(struct merge *m, struct merge_groups *out, struct wp_error *err)
             if (!m->inputs[i].indexes[k].is_out)
                 out->members[out->count++] =
                     (struct merge_member){.input = i, .index = &m->inputs[i].indexes[k]};
-    qsort(out->members, out->count, sizeof *out->members, compare_members);
+    array_sort(out->members, out->count, compare_members);
     leave_copies(m, out);
     return 0;
 }

@@ -106,18 +106,10 @@ const struct spooled *merge_item(const struct merge_input *in, const struct entr
 int merge_content(const struct merge_input *in, const struct spooled *item, size_t most,
                   struct buf *out, struct wp_error *err)
 {
-    ssize_t got;
-
     buf_clear(out);
     if (item->entry.size > most)
         return error_set(err, EFBIG, item->entry.path, "cannot be merged");
-    if (buf_reserve(out, item->entry.size) < 0)
-        return error_nomem(err);
-    got = file_read_at(in->spool.fd, out->data, item->entry.size, item->at);
-    if (got < 0 || (uint64_t)got < item->entry.size)
-        return error_set(err, got < 0 ? (int)-got : EIO, item->entry.path, "cannot be read");
-    out->size = (size_t)got;
-    return 0;
+    return spool_content(&in->spool, item, out, "cannot be read", err);
 }
 
 bool merge_is_same(const struct entry *a, const struct entry *b)

@@ -100,9 +100,8 @@ static int copy_data(struct joining *j, const struct merge_member *from, const c
 
     if (!path)
         return error_nomem(err);
-    if (array_grow(j->builds, j->build_count) < 0)
+    if (array_add(j->builds, j->build_count, build) < 0)
         return error_nomem(err);
-    j->builds[j->build_count++] = build;
     return copy_file(j, from->input, path, name, err);
 }
 

@@ -13,56 +13,28 @@
 
 /* ---- What goes --------------------------------------------------------------------------- */
 
-/* The directory and the stem with which the files of an index of the first input begin. */
-struct prefix {
-    char *text; /* owned */
-};
-
-struct prefixes {
-    struct prefix *v; /* sorted; owned */
-    size_t count;
-};
-
-static void prefixes_clear(struct prefixes *p)
+/* The directories and the stems with which the files of the first input's indexes begin. */
+static int list_prefixes(const struct merge_input *first, struct path_list *prefixes)
 {
-    for (size_t i = 0; i < p->count; i++)
-        free(p->v[i].text);
-    free(p->v);
-}
-
-static int compare_prefixes(const void *a, const void *b)
-{
-    return strcmp(((const struct prefix *)a)->text, ((const struct prefix *)b)->text);
-}
-
-static int list_prefixes(const struct merge_input *first, struct prefixes *p)
-{
-    p->v = calloc(first->m.index_count + 1, sizeof *p->v);
-    if (!p->v)
-        return -ENOMEM;
     for (size_t i = 0; i < first->m.index_count; i++) {
         const char *path = first->m.indexes[i].index, *base = path_base(path);
         struct index_name name;
 
-        if (index_name_parse(base, &name) < 0)
-            continue;
-        p->v[p->count].text = strndup(path, (size_t)(base - path) + name.stem);
-        if (!p->v[p->count].text)
+        if (index_name_parse(base, &name) == 0 &&
+            path_list_add(prefixes, strndup(path, (size_t)(base - path) + name.stem)) < 0)
             return -ENOMEM;
-        p->count++;
     }
-    qsort(p->v, p->count, sizeof *p->v, compare_prefixes);
+    path_list_sort(prefixes);
     return 0;
 }
 
 /* Is PATH a file of one of these indexes? 1, 0 or -ENOMEM. */
-static int is_part(const struct prefixes *p, const char *path)
+static int is_part(const struct path_list *prefixes, const char *path)
 {
     const char *base = path_base(path);
-    struct prefix key;
+    _cleanup_free_ char *prefix = NULL;
     struct index_name name;
     size_t stem;
-    bool found;
 
     if (!caches_is_part(path))
         return 0;
@@ -70,12 +42,8 @@ static int is_part(const struct prefixes *p, const char *path)
         stem = name.stem;
     else if (!index_is_part_name(base, &stem))
         return 0;
-    key.text = strndup(path, (size_t)(base - path) + stem);
-    if (!key.text)
-        return -ENOMEM;
-    found = bsearch(&key, p->v, p->count, sizeof *p->v, compare_prefixes) != NULL;
-    free(key.text);
-    return found;
+    prefix = strndup(path, (size_t)(base - path) + stem);
+    return prefix ? path_list_has(prefixes, prefix) : -ENOMEM;
 }
 
 static bool is_own(const struct entry *e)
@@ -88,7 +56,7 @@ static bool is_own(const struct entry *e)
 /* ---- Items ------------------------------------------------------------------------------- */
 
 static int add_items(struct pack *p, const struct merge *m, size_t from,
-                     const struct prefixes *gone, struct wp_error *err)
+                     const struct path_list *gone, struct wp_error *err)
 {
     const struct spool *s = &m->inputs[0].spool;
 
@@ -243,7 +211,7 @@ int merge_plan(struct pack *p, void *ctx, struct wp_error *err)
 {
     struct merge *m = ctx;
     const struct spool *s = &m->inputs[0].spool;
-    _cleanup_(prefixes_clear) struct prefixes gone = {0};
+    _cleanup_(path_list_clear) struct path_list gone = {0};
     const size_t before = s->count;
     int r;
 

@@ -77,9 +77,7 @@ static int add_function(struct code_names *n, const char *symbol, size_t room,
     if (module)
         r = add_text(n, &f.module, module->data, module->size);
     if (r == 0)
-        r = array_grow(n->functions, n->function_count);
-    if (r == 0)
-        n->functions[n->function_count++] = f;
+        r = array_add(n->functions, n->function_count, f);
     return r;
 }
 
@@ -114,9 +112,7 @@ static int add_global(struct code_names *n, const struct pickle_value *v)
     if (r == 0)
         r = add_text(n, &g.name, v->items[1]->data, v->items[1]->size);
     if (r == 0)
-        r = array_grow(n->globals, n->global_count);
-    if (r == 0)
-        n->globals[n->global_count++] = g;
+        r = array_add(n->globals, n->global_count, g);
     return r;
 }
 

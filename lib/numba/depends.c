@@ -38,12 +38,12 @@ static int add_node(struct search *s, struct depends_set *set, uint32_t number, 
     int r = 0;
 
     if (node < s->linker.index->tree->count)
-        r = depends_add(set->files, set->file_count, node);
+        r = array_add(set->files, set->file_count, node);
     for (size_t i = 0; r == 0 && i < e->count; i++)
         if (s->set[e->to[i]] != number)
-            r = depends_add(set->uses, set->use_count, s->set[e->to[i]]);
+            r = array_add(set->uses, set->use_count, s->set[e->to[i]]);
     for (size_t i = 0; r == 0 && i < e->outside_count; i++)
-        r = depends_add(set->outside, set->outside_count, s->linker.name_list[e->outside[i]]);
+        r = array_add(set->outside, set->outside_count, s->linker.name_list[e->outside[i]]);
     return r;
 }
 
@@ -66,15 +66,12 @@ static int close_set(struct search *s, uint32_t node)
         s->edges[s->stack[i]] = (struct depends_edges){0};
     }
     s->stack_count = first;
-    if (r == 0)
-        r = array_grow(s->out->sets, s->out->count);
-    if (r < 0) {
-        depends_clear_set(&set);
-        return r;
-    }
     depends_sort_set(&set);
-    s->out->sets[s->out->count++] = set;
-    return 0;
+    if (r == 0)
+        r = array_add(s->out->sets, s->out->count, set);
+    if (r < 0)
+        depends_clear_set(&set);
+    return r;
 }
 
 static int enter(struct search *s, uint32_t node, struct wp_error *err)

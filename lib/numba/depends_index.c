@@ -88,9 +88,9 @@ static int add_modules(struct depends_index *x)
 
         if (size == 0)
             continue;
-        if (array_grow(x->modules, x->module_count) < 0)
+        if (array_add(x->modules, x->module_count,
+                      (struct depends_module){path, (uint32_t)size, (uint32_t)i}) < 0)
             return -ENOMEM;
-        x->modules[x->module_count++] = (struct depends_module){path, (uint32_t)size, (uint32_t)i};
     }
     array_sort(x->modules, x->module_count, compare_modules);
     for (size_t i = 0; i < x->module_count; i++)
@@ -151,7 +151,7 @@ static int add_zips(struct depends_index *x)
 {
     for (size_t i = 0; i < x->tree->count; i++)
         if (is_imported_from(x, x->tree->paths[i]) &&
-            depends_add(x->zips, x->zip_count, (uint32_t)i) < 0)
+            array_add(x->zips, x->zip_count, (uint32_t)i) < 0)
             return -ENOMEM;
     return 0;
 }
@@ -206,10 +206,9 @@ static int add_entry(struct depends_index *x, const char *key, size_t size)
 
     if (size == 0 || !x->dirs[depends_index_dir(x, key, parent)].root)
         return 0;
-    if (array_grow(x->entries, x->entry_count) < 0)
+    if (array_add(x->entries, x->entry_count,
+                  (struct depends_entry){key, (uint32_t)size, (uint32_t)(base - key)}) < 0)
         return -ENOMEM;
-    x->entries[x->entry_count++] =
-        (struct depends_entry){key, (uint32_t)size, (uint32_t)(base - key)};
     return 0;
 }
 
@@ -224,7 +223,7 @@ static int add_entries(struct depends_index *x)
         r = add_entry(x, x->dirs[i].path, x->dirs[i].size);
     if (r < 0 || x->entry_count == 0)
         return r;
-    qsort(x->entries, x->entry_count, sizeof *x->entries, compare_entries);
+    array_sort(x->entries, x->entry_count, compare_entries);
     for (size_t i = 0; i < x->entry_count; i++)
         if (kept == 0 || compare_entries(x->entries + kept - 1, x->entries + i) != 0)
             x->entries[kept++] = x->entries[i];

@@ -12,9 +12,7 @@ void depends_add_node(struct depends_linker *l, uint32_t node)
     if (l->r < 0 || node == l->node || l->met[node] == l->node + 1)
         return;
     l->met[node] = l->node + 1;
-    l->r = array_grow(l->edges->to, l->edges->count);
-    if (l->r == 0)
-        l->edges->to[l->edges->count++] = node;
+    l->r = array_add(l->edges->to, l->edges->count, node);
 }
 
 void depends_add_outside(struct depends_linker *l, const char *name, size_t size)
@@ -34,9 +32,7 @@ void depends_add_outside(struct depends_linker *l, const char *name, size_t size
             return;
         l->name_list[number] = text;
     }
-    l->r = array_grow(l->edges->outside, l->edges->outside_count);
-    if (l->r == 0)
-        l->edges->outside[l->edges->outside_count++] = number;
+    l->r = array_add(l->edges->outside, l->edges->outside_count, number);
 }
 
 /* Adds every file of the module KEY. Are there any? */

@@ -153,12 +153,3 @@ void depends_clear_set(struct depends_set *s);
 /* Merges each set that only one other set uses into that one, unless it is the set of one of the
  * first SOURCES sources. -ENOMEM. */
 int depends_condense(struct depends *d, size_t sources);
-
-/* Appends a value to an array: 0 or -ENOMEM. */
-#define depends_add(array, count, value)                                                           \
-    ({                                                                                             \
-        int _r = array_grow(array, count);                                                         \
-        if (_r == 0)                                                                               \
-            (array)[(count)++] = (value);                                                          \
-        _r;                                                                                        \
-    })

@@ -25,8 +25,7 @@ static size_t sort_unique(void *v, size_t n, size_t size,
     char *values = v;
     size_t kept = 0;
 
-    if (n > 0)
-        qsort(v, n, size, compare);
+    array_sort_items(v, n, size, compare);
     for (size_t i = 0; i < n; i++)
         if (kept == 0 || memcmp(values + (kept - 1) * size, values + i * size, size) != 0)
             memmove(values + kept++ * size, values + i * size, size);
@@ -67,11 +66,11 @@ static int merge(struct depends_set *to, struct depends_set *from)
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < from->file_count; i++)
-        r = depends_add(to->files, to->file_count, from->files[i]);
+        r = array_add(to->files, to->file_count, from->files[i]);
     for (size_t i = 0; r == 0 && i < from->use_count; i++)
-        r = depends_add(to->uses, to->use_count, from->uses[i]);
+        r = array_add(to->uses, to->use_count, from->uses[i]);
     for (size_t i = 0; r == 0 && i < from->outside_count; i++)
-        r = depends_add(to->outside, to->outside_count, from->outside[i]);
+        r = array_add(to->outside, to->outside_count, from->outside[i]);
     depends_clear_set(from);
     return r;
 }
@@ -174,7 +173,7 @@ int depends_files(const struct depends *d, size_t set, size_t **files, size_t *c
 
     for (size_t i = 0; r == 0 && i <= set; i++)
         for (size_t k = 0; r == 0 && marked[i] && k < d->sets[i].file_count; k++)
-            r = depends_add(all.files, all.file_count, d->sets[i].files[k]);
+            r = array_add(all.files, all.file_count, d->sets[i].files[k]);
     if (r < 0) {
         depends_clear_set(&all);
         return r;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "numba/depends_private.h"
 #include "numba/source_text.h"
@@ -71,7 +72,7 @@ static void find_dots(struct depends_linker *l, const struct buf *text)
         if (n && text_table_get(&seen, dot, n) == NONE) {
             l->r = text_table_put(&seen, dot, n, 0);
             if (l->r == 0)
-                l->r = depends_add(l->dots, l->dot_count, (uint32_t)at);
+                l->r = array_add(l->dots, l->dot_count, (uint32_t)at);
         }
         dot++;
     }

@@ -106,11 +106,9 @@ static void add_item(struct import_scan *s, struct import item, size_t at)
 
     item.at = (uint32_t)(at + s->skipped);
     if (s->r == 0)
-        s->r = array_grow(out->items, out->count);
-    if (s->r < 0)
-        return;
-    out->items[out->count++] = item;
-    import_judge_import(s, &item, at);
+        s->r = array_add(out->items, out->count, item);
+    if (s->r == 0)
+        import_judge_import(s, &item, at);
 }
 
 /* "import a.b as c, d": AT is behind the word that stands at BEGIN. */
@@ -320,9 +318,7 @@ int imports_add(struct imports *i, const char *module)
     int r = buf_add(&i->text, module, strlen(module) + 1);
 
     if (r == 0)
-        r = array_grow(i->items, i->count);
-    if (r == 0)
-        i->items[i->count++] = item;
+        r = array_add(i->items, i->count, item);
     return r;
 }
 

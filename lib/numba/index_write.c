@@ -304,7 +304,7 @@ static int check_keys_differ(const struct index *now, struct wp_error *err)
         return error_nomem(err);
     for (size_t i = 0; i < now->count; i++)
         keys[i] = (struct hashed){pickle_hash(now->overloads[i].key), now->overloads[i].key};
-    qsort(keys, now->count, sizeof *keys, compare_hashed);
+    array_sort(keys, now->count, compare_hashed);
     for (size_t i = 1; i < now->count; i++)
         for (size_t k = i; k > 0 && keys[k - 1].hash == keys[i].hash && r == 0; k--)
             r = left-- ? pickle_equal(keys[k - 1].key, keys[i].key) : -ENOTSUP;

@@ -105,8 +105,7 @@ int pickle_copy_begin(struct pickle_copy *c, const struct pickle *from, const un
     for (size_t i = 0; i < t->count; i++)
         if (t->events[i].kind == EVENT_PUT)
             c->list[count++] = t->events[i].entry;
-    if (count)
-        qsort(c->list, count, sizeof(*c->list), compare_entries);
+    array_sort(c->list, count, compare_entries);
     return 0;
 }
 

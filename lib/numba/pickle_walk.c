@@ -15,13 +15,9 @@ static int meet(struct walk *w, const struct pickle_value *v)
 {
     int r = v ? pickle_seen_add(&w->seen, v, v) : 1;
 
-    if (r == 0)
-        r = array_grow(w->waiting, w->waiting_count);
-    else
+    if (r != 0)
         return r < 0 ? r : 0;
-    if (r == 0)
-        w->waiting[w->waiting_count++] = v;
-    return r;
+    return array_add(w->waiting, w->waiting_count, v);
 }
 
 static int meet_members(struct walk *w, const struct pickle_value *v)

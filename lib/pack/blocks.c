@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 
 enum {
@@ -118,12 +119,11 @@ static int retire(struct blocks *b, struct wp_error *err)
     return r;
 }
 
-static int close_block(struct blocks *b)
+static void close_block(struct blocks *b)
 {
     if (b->open)
         pipeline_submit(b->line);
     b->open = NULL;
-    return 0;
 }
 
 /* A slot to put the next segment into. */
@@ -158,16 +158,8 @@ static int add_to_open(struct blocks *b, struct segment g, struct wp_error *err)
 {
     struct slot *s = b->open;
 
-    if (s->count == s->room) {
-        size_t room = s->room ? 2 * s->room : 32;
-        struct segment *grown = realloc(s->segments, room * sizeof *grown);
-
-        if (!grown)
-            return error_nomem(err);
-        s->segments = grown;
-        s->room = room;
-    }
-    s->segments[s->count++] = g;
+    if (array_add(s->segments, s->count, g) < 0)
+        return error_nomem(err);
     s->estimate += (g.first ? HEADER_ESTIMATE : 0) + g.size + (g.last ? 512 : 0);
     return 0;
 }
@@ -285,7 +277,7 @@ int pack_blocks(struct pack *p, struct format_writer *w, struct output *out, boo
             r = put_item(&b, i, err);
     }
     if (r == 0)
-        r = close_block(&b);
+        close_block(&b);
     while (r == 0 && pipeline_wait_oldest(b.line))
         r = retire(&b, err);
     pipeline_free(b.line);

@@ -24,7 +24,7 @@ struct slot {
     struct format_block block;
     const struct format_writer_ops *ops; /* to drop the block */
     struct segment *segments;
-    size_t count, room;
+    size_t count;
     size_t estimate; /* bytes of the plain stream */
     uint64_t content;
     bool changed;

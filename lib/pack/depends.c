@@ -29,30 +29,11 @@ struct finding {
 
 /* ---- Files -------------------------------------------------------------------------------- */
 
-static int read_spooled(const struct pack *p, const struct walk_item *item, struct buf *text)
-{
-    ssize_t got;
-
-    if (buf_reserve(text, item->entry.size) < 0)
-        return -ENOMEM;
-    got = file_read_at(p->spool->fd, text->data, item->entry.size, pack_spooled(p, item)->at);
-    if (got < 0 || (uint64_t)got < item->entry.size)
-        return got < 0 ? (int)got : -EIO;
-    text->size = (size_t)got;
-    return 0;
-}
-
-/* Python follows a link at a source's place, wherever that leads. */
 static int open_item(const struct pack *p, const struct walk_item *item)
 {
-    const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    const char *name = item->name ? item->name : item->entry.path;
-    int fd;
-
-    if (item->entry.type != ENTRY_SYMLINK)
-        return walk_open(&p->walk, item, flags);
-    fd = openat(p->walk.root_fds[item->root], name, flags);
-    return fd < 0 ? -errno : fd;
+    return item->entry.type == ENTRY_SYMLINK
+               ? pack_open_linked(p, item)
+               : walk_open(&p->walk, item, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
 
 static bool is_as_known(const struct walk_item *item, const struct stat *st)
@@ -83,8 +64,9 @@ static int read_item(const struct finding *f, const struct walk_item *item, stru
         error_set(err, 0, item->entry.path, "changed while it was packed");
         return -EAGAIN;
     }
-    r = item->spooled ? read_spooled(f->p, item, text)
-                      : file_read_rest(fd, (size_t)st.st_size, LARGEST, text);
+    r = item->spooled
+            ? spool_content(f->p->spool, pack_spooled(f->p, item), text, "cannot read", err)
+            : file_read_rest(fd, (size_t)st.st_size, LARGEST, text);
     return r == -ENOMEM ? error_nomem(err)
            : r < 0      ? error_set(err, -r, item->entry.path, "cannot read")
                         : 0;
@@ -191,12 +173,10 @@ static int look_into_caches(struct finding *f, struct wp_error *err)
             continue;
         dir = path_dir(item->entry.path);
         r = dir ? source_of(f, item, dir, &source, err) : error_nomem(err);
-        if (r == 0 && source != SIZE_MAX && array_grow(out->sources, out->source_count) < 0)
-            r = error_nomem(err);
-        if (r == 0 && source != SIZE_MAX) {
-            out->sources[out->source_count++] = source;
-            r = look_into_index(f, source, item, dir, err);
-        }
+        if (r == 0 && source != SIZE_MAX)
+            r = array_add(out->sources, out->source_count, source) < 0
+                    ? error_nomem(err)
+                    : look_into_index(f, source, item, dir, err);
         if (r < 0)
             return r;
     }
@@ -260,22 +240,22 @@ static int name_top(const struct pack *p, char **out, struct wp_error *err)
     return 0;
 }
 
-static int find(struct finding *f, struct wp_error *err)
+int pack_depends_find(struct pack_depends *out, const struct pack *p, struct wp_error *err)
 {
-    struct pack_depends *out = f->out;
+    struct finding f = {.p = p, .out = out};
     _cleanup_free_ char *package = NULL;
-    int r = list_files(f) < 0 ? error_nomem(err) : name_top(f->p, &package, err);
+    int r = list_files(&f) < 0 ? error_nomem(err) : name_top(p, &package, err);
 
     out->from = (struct came_from){.paths = out->paths,
                                    .count = out->count,
                                    .package = package,
-                                   .python = f->p->o->python,
-                                   .context = f->p->context,
+                                   .python = p->o->python,
+                                   .context = p->context,
                                    .read = read_file,
                                    .known = known_imports,
-                                   .ctx = f};
+                                   .ctx = &f};
     if (r == 0)
-        r = look_into_caches(f, err);
+        r = look_into_caches(&f, err);
     if (r == 0)
         r = named_find(&out->from, err);
     if (r == 0 && out->source_count)
@@ -283,13 +263,6 @@ static int find(struct finding *f, struct wp_error *err)
     out->from.package = NULL;
     out->from.ctx = NULL; /* nothing is read any more */
     return r;
-}
-
-int pack_depends_find(struct pack_depends *out, const struct pack *p, struct wp_error *err)
-{
-    struct finding f = {.p = p, .out = out};
-
-    return find(&f, err);
 }
 
 bool pack_depends_renumber(struct pack_depends *d, const struct walk *w,

@@ -34,20 +34,16 @@ static int add_text(char ***list, size_t *count, const char *text)
 {
     char *copy = strdup(text);
 
-    if (!copy || array_grow(*list, *count) < 0) {
+    if (!copy || array_add(*list, *count, copy) < 0) {
         free(copy);
         return -ENOMEM;
     }
-    (*list)[(*count)++] = copy;
     return 0;
 }
 
 static int add_use(struct manifest_set *set, uint32_t number)
 {
-    if (array_grow(set->uses, set->use_count) < 0)
-        return -ENOMEM;
-    set->uses[set->use_count++] = number;
-    return 0;
+    return array_add(set->uses, set->use_count, number);
 }
 
 /* Files of set FROM, from number *AT on, as far as they fit a line. */

@@ -75,39 +75,27 @@ static char *metadata_name(const char *archive)
 }
 
 /* By the egg's name in the packed directory, above it (build/lib lies two below the project) or
- * here; else the only one in that directory or beside it. Allocated; NULL with *R. */
-static char *find_metadata(const struct pack *p, int *r, struct wp_error *err)
+ * here; else the only one in that directory or beside it. *FOUND is allocated. */
+static int find_metadata(const struct pack *p, char **found, struct wp_error *err)
 {
     const char *dir = p->o->members[0].dir ? p->o->members[0].dir : ".";
     _cleanup_free_ char *name = metadata_name(p->o->archive);
     _cleanup_free_ char *parent = path_join(dir, ".."), *above = path_join(dir, "../..");
     const char *places[] = {dir, parent, above, "."};
-    char *found = NULL;
+    int r = 0;
 
-    if (!name || !parent || !above) {
-        *r = error_nomem(err);
-        return NULL;
-    }
-    *r = 0;
-    for (size_t i = 0; i < 4 && !found && *r == 0; i++)
-        *r = find_in(places[i], name, &found, err);
-    for (size_t i = 0; i < 2 && !found && *r == 0; i++)
-        *r = find_in(places[i], NULL, &found, err);
-    if (!found && *r == 0)
-        *r =
-            error_set(err, 0, p->o->archive,
-                      "not made: an egg needs metadata, and no %s was found; \"setup.py egg_info\" "
-                      "makes it, --egg-info names it",
-                      name);
-    return found;
-}
-
-static bool holds(const struct pack *p, const char *path)
-{
-    for (size_t i = 0; i < p->walk.count; i++)
-        if (strcmp(p->walk.items[i].entry.path, path) == 0)
-            return true;
-    return false;
+    if (!name || !parent || !above)
+        return error_nomem(err);
+    for (size_t i = 0; i < 4 && !*found && r == 0; i++)
+        r = find_in(places[i], name, found, err);
+    for (size_t i = 0; i < 2 && !*found && r == 0; i++)
+        r = find_in(places[i], NULL, found, err);
+    if (*found || r < 0)
+        return r;
+    return error_set(err, 0, p->o->archive,
+                     "not made: an egg needs metadata, and no %s was found; \"setup.py egg_info\" "
+                     "makes it, --egg-info names it",
+                     name);
 }
 
 /* What lies in the tree under its old name, too, would be a second distribution. */
@@ -146,25 +134,26 @@ static int add_metadata(struct pack *p, const char *dir, struct wp_error *err)
 int pack_egg_unzipped(struct pack *p, struct wp_error *err)
 {
     pack_drop(p, EGG_DIR "/zip-safe");
-    return holds(p, EGG_DIR "/not-zip-safe") ? 0 : pack_make(p, EGG_DIR "/not-zip-safe", "\n", err);
+    return pack_holds(p, EGG_DIR "/not-zip-safe")
+               ? 0
+               : pack_make(p, EGG_DIR "/not-zip-safe", "\n", err);
 }
 
 int pack_egg(struct pack *p, struct wp_error *err)
 {
-    _cleanup_free_ char *dir = NULL;
+    _cleanup_free_ char *found = NULL;
+    const char *dir = p->o->egg_info;
     int r = 0;
 
-    if (p->o->egg_info)
-        dir = strdup(p->o->egg_info);
-    else if (!holds(p, EGG_DIR "/PKG-INFO"))
-        dir = find_metadata(p, &r, err);
-    if (r == 0 && p->o->egg_info && !dir)
-        r = error_nomem(err);
+    if (!dir && !pack_holds(p, EGG_DIR "/PKG-INFO")) {
+        r = find_metadata(p, &found, err);
+        dir = found;
+    }
     if (r == 0 && dir)
         r = add_metadata(p, dir, err);
     if (r < 0)
         return r;
-    if (!holds(p, EGG_DIR "/PKG-INFO"))
+    if (!pack_holds(p, EGG_DIR "/PKG-INFO"))
         return error_set(err, 0, dir, "holds no PKG-INFO: this is no egg's metadata");
     return pack_egg_unzipped(p, err);
 }

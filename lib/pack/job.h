@@ -115,7 +115,9 @@ int pack_plan_end(struct pack *p, struct wp_error *err);
 void pack_walk_options(const struct pack *p, struct walk_options *w);
 /* Walks all members; ENDS takes the number of items there are behind each member's own. */
 int pack_walk_members(struct pack *p, size_t *ends, struct wp_error *err);
-/* Removes items from a walk that is not sorted yet: DIR and all below it. */
+/* Is PATH in a walk that is not sorted yet? */
+bool pack_holds(const struct pack *p, const char *path);
+/* Removes items from such a walk: DIR and all below it. */
 void pack_drop(struct pack *p, const char *dir);
 /* A new item of the walk, of zeros; NULL: no memory. */
 struct walk_item *pack_add_item(struct pack *p, struct wp_error *err);
@@ -172,6 +174,9 @@ int pack_write(struct format_writer *w, struct output *out, struct format_block 
 /* The item that Python would look at for source PATH, through links: the file, a symlink of a tree,
  * or the zip that PATH lies in; NULL: nothing of that is packed. For a sorted walk. */
 const struct walk_item *pack_source(const struct pack *p, const char *path);
+/* Opens what Python finds in the place of ITEM, which lies in a tree: through symlinks, wherever
+ * they lead. A descriptor or a negative errno. */
+int pack_open_linked(const struct pack *p, const struct walk_item *item);
 /* Judges the packed indexes by what was packed, into VERIFY and the manifest's index lines.
  * -EAGAIN where an index or its data files changed since they were read. */
 int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error *err);

@@ -72,18 +72,24 @@ static bool exists(void *ctx, const char *path)
     return pack_source(ctx, path) != NULL;
 }
 
+int pack_open_linked(const struct pack *p, const struct walk_item *item)
+{
+    const char *name = item->name ? item->name : item->entry.path;
+    int fd =
+        openat(p->walk.root_fds[item->root], name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    return fd < 0 ? -errno : fd;
+}
+
 /* Opens the source as it was packed; -EAGAIN where it has changed since. */
 static int open_source(const struct context *c, struct stat *st)
 {
     const struct walk_item *item = c->source;
-    const char *name = item->name ? item->name : item->entry.path;
-    _cleanup_free_ char *path =
-        item->spooled ? NULL : path_join(c->p->walk.root_names[item->root], name);
-    _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+    _cleanup_close_ int fd = item->spooled ? -ENOTSUP : pack_open_linked(c->p, item);
 
-    if (!path)
-        return item->spooled ? -ENOTSUP : -ENOMEM;
-    if (fd < 0 || fstat(fd, st) < 0)
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, st) < 0)
         return -errno;
     if (item->entry.type == ENTRY_FILE &&
         ((uint64_t)st->st_size != item->entry.size || !time_is(st->st_mtim, item->entry.mtime)))

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "blocks.h"
@@ -34,17 +35,11 @@ struct large {
  * before it. The digest goes strictly forward. */
 static int digest_piece(struct large *l, uint64_t offset, const unsigned char *data, size_t size)
 {
-    struct parked *grown;
+    int r;
 
     pthread_mutex_lock(&l->lock);
-    grown = realloc(l->parked, (l->parked_count + 1) * sizeof *grown);
-    if (!grown) {
-        pthread_mutex_unlock(&l->lock);
-        return -ENOMEM;
-    }
-    l->parked = grown;
-    grown[l->parked_count++] = (struct parked){offset, data, size};
-    for (size_t i = 0; !l->hashing && i < l->parked_count;) {
+    r = array_add(l->parked, l->parked_count, (struct parked){offset, data, size});
+    for (size_t i = 0; r == 0 && !l->hashing && i < l->parked_count;) {
         struct parked now = l->parked[i];
 
         if (now.offset != l->hashed) {
@@ -61,7 +56,7 @@ static int digest_piece(struct large *l, uint64_t offset, const unsigned char *d
         i = 0;
     }
     pthread_mutex_unlock(&l->lock);
-    return 0;
+    return r;
 }
 
 int pack_large_add(struct blocks *b, struct slot *s, const struct segment *g, struct wp_error *err)

@@ -44,8 +44,7 @@ static int record_environment(struct pack *p, struct wp_error *err)
             return error_nomem(err);
         m->env_count++;
     }
-    if (m->env_count)
-        qsort(m->env, m->env_count, sizeof *m->env, path_compare);
+    array_sort(m->env, m->env_count, path_compare);
     return 0;
 }
 
@@ -56,11 +55,6 @@ static int record_recipe(struct pack *p, struct wp_error *err)
     if (command && !(p->manifest.command = strdup(command)))
         return error_nomem(err);
     return p->has_env ? 0 : record_environment(p, err);
-}
-
-static int compare_entries(const void *a, const void *b)
-{
-    return strcmp(((const struct entry *)a)->path, ((const struct entry *)b)->path);
 }
 
 int pack_make(struct pack *p, const char *path, const char *text, struct wp_error *err)
@@ -123,7 +117,7 @@ static int take_entries(struct pack *p, struct wp_error *err)
         m->entry_count++;
     }
     if (p->made_count)
-        qsort(m->entries, m->entry_count, sizeof *m->entries, compare_entries);
+        array_sort(m->entries, m->entry_count, path_compare);
     return 0;
 }
 
@@ -272,29 +266,16 @@ static int alone_end(struct alone *a, const struct entry *e, struct wp_error *er
     return r < 0 ? r : alone_seal(a, err);
 }
 
-static int put_made(struct format_writer *w, struct output *out, const struct made_file *made,
-                    struct wp_error *err)
-{
-    struct alone a = {.w = w, .out = out};
-    int r = alone_begin(&a, &made->entry, err);
-
-    if (r == 0)
-        r = alone_add(&a, made->text.data, made->text.size, err);
-    if (r == 0)
-        r = alone_end(&a, &made->entry, err);
-    w->ops->drop_block(&a.block);
-    return r;
-}
-
-static int put_manifest(struct pack *p, struct format_writer *w, struct output *out,
-                        const struct entry *e, const struct buf *text, struct wp_error *err)
+/* Packs E, whose content is TEXT; NULL: it is the manifest's, which is written as it is packed. */
+static int put_alone(struct pack *p, struct format_writer *w, struct output *out,
+                     const struct entry *e, const struct buf *text, struct wp_error *err)
 {
     struct alone a = {.w = w, .out = out};
     int r = alone_begin(&a, e, err);
 
     if (r == 0)
-        r = text->size ? alone_add(&a, text->data, text->size, err)
-                       : manifest_write(&p->manifest, p->pool, alone_add, &a, err);
+        r = text ? alone_add(&a, text->data, text->size, err)
+                 : manifest_write(&p->manifest, p->pool, alone_add, &a, err);
     if (r == 0)
         r = alone_end(&a, e, err);
     w->ops->drop_block(&a.block);
@@ -316,7 +297,7 @@ int pack_manifest(struct pack *p, struct format_writer *w, struct output *out, u
     r = measure_manifest(p, &m, err);
     e.size = m.size;
     for (size_t i = 0; i < p->made_count && r == 0; i++)
-        r = put_made(w, out, &p->made[i], err);
+        r = put_alone(p, w, out, &p->made[i].entry, &p->made[i].text, err);
     *at = out->written;
-    return r < 0 ? r : put_manifest(p, w, out, &e, &m.text, err);
+    return r < 0 ? r : put_alone(p, w, out, &e, m.text.size ? &m.text : NULL, err);
 }

@@ -161,6 +161,14 @@ int pack_record_roots(struct pack *p, struct wp_error *err)
     return 0;
 }
 
+bool pack_holds(const struct pack *p, const char *path)
+{
+    for (size_t i = 0; i < p->walk.count; i++)
+        if (strcmp(p->walk.items[i].entry.path, path) == 0)
+            return true;
+    return false;
+}
+
 static bool is_below(const struct walk_item *item, void *dir)
 {
     return path_is_under(item->entry.path, dir);

@@ -13,26 +13,18 @@
 
 /* ---- Sources in zips --------------------------------------------------------------------- */
 
-static int open_zip(const struct pack *p, const struct walk_item *item)
-{
-    const char *name = item->name ? item->name : item->entry.path;
-    _cleanup_free_ char *path = path_join(p->walk.root_names[item->root], name);
-
-    return path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
-}
-
 /* Names the directories in ITEM, a file that may be a zip, or a link to one; it is called PLACE
  * below BASES. */
 static int hash_zip(struct pack *p, struct caches *known, const struct walk_item *item,
                     const char *place, char **bases, struct wp_error *err)
 {
-    _cleanup_close_ int fd = open_zip(p, item);
+    _cleanup_close_ int fd = pack_open_linked(p, item);
 
     /* A link may lead to what is nobody's here. */
     if (fd < 0)
-        return beneath_is_out_of_reach(-errno)
+        return beneath_is_out_of_reach(fd)
                    ? 0
-                   : error_set(err, errno, item->entry.path, "cannot be read");
+                   : error_set(err, -fd, item->entry.path, "cannot be read");
     return caches_add_zip(known, fd, (const char *const *)bases, place, item->entry.path, err);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "depends.h"
@@ -103,12 +104,6 @@ static int set_owners(struct pack *p, struct wp_error *err)
     return 0;
 }
 
-static int compare_caches(const void *a, const void *b)
-{
-    return strcmp(((const struct manifest_cache *)a)->cache,
-                  ((const struct manifest_cache *)b)->cache);
-}
-
 int pack_plan_end(struct pack *p, struct wp_error *err)
 {
     int r = walk_finish(&p->walk, err);
@@ -123,9 +118,7 @@ int pack_plan_end(struct pack *p, struct wp_error *err)
         r = pack_name_home(p, err);
     if (r == 0)
         r = list_indexes(p, err);
-    if (p->manifest.cache_count)
-        qsort(p->manifest.caches, p->manifest.cache_count, sizeof *p->manifest.caches,
-              compare_caches);
+    array_sort(p->manifest.caches, p->manifest.cache_count, path_compare);
     return r;
 }
 

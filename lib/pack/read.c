@@ -175,20 +175,11 @@ static int read_spooled(struct blocks *b, struct slot *s, struct walk_item *item
 {
     struct buf *plain = &s->block.plain;
     int r = pack_add_header(b, s, item, err);
-    ssize_t got;
 
-    if (r < 0)
-        return r;
     *content = plain->size;
-    if (buf_reserve(plain, item->entry.size) < 0)
-        return error_nomem(err);
-    got = file_read_at(b->p->spool->fd, plain->data + plain->size, item->entry.size,
-                       pack_spooled(b->p, item)->at);
-    if (got < 0 || (uint64_t)got < item->entry.size)
-        return error_set(err, got < 0 ? (int)-got : EIO, item->entry.path,
-                         "cannot read from the temporary file");
-    plain->size += item->entry.size;
-    return 0;
+    return r < 0 ? r
+                 : spool_content(b->p->spool, pack_spooled(b->p, item), plain,
+                                 "cannot read from the temporary file", err);
 }
 
 /* Of a data file whose content is DATA. 0 or -ENOMEM. */

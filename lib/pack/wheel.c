@@ -11,10 +11,7 @@ static bool holds(const struct pack *p, const char *dir, const char *name)
 {
     _cleanup_free_ char *path = path_join(dir, name);
 
-    for (size_t i = 0; path && i < p->walk.count; i++)
-        if (strcmp(p->walk.items[i].entry.path, path) == 0)
-            return true;
-    return false;
+    return path && pack_holds(p, path);
 }
 
 static int drop(struct pack *p, const char *dir, const char *const *names, struct wp_error *err)
