@@ -206,18 +206,15 @@ static int add_index(struct pack *p, struct amend *a, const char *index, const c
     return r;
 }
 
-static void leave_behind(struct amend *a, const struct wp_index_status *s)
+/* CHANGED, where it is valid: a file that its code came from, or NULL; then ADDED: one that it
+ * would come from. */
+static void leave_behind(struct amend *a, const struct wp_index_status *s, const char *changed,
+                         const char *added)
 {
-    report(a->context, WP_WARNING, s->index, "%s: %s: left behind", wp_status_name(s->status),
-           s->reason ? s->reason : "");
-    a->result->left_behind++;
-}
-
-/* A valid one, whose code came from CHANGED, or would come from ADDED. */
-static void leave_outdated(struct amend *a, const struct wp_index_status *s, const char *changed,
-                           const char *added)
-{
-    if (changed)
+    if (s->status != WP_VALID)
+        report(a->context, WP_WARNING, s->index, "%s: %s: left behind", wp_status_name(s->status),
+               s->reason ? s->reason : "");
+    else if (changed)
         report(a->context, WP_WARNING, s->index,
                "its code came from %s, which is not so in the archive: left behind", changed);
     else
@@ -249,15 +246,9 @@ static int add_index_for(struct pack *p, struct amend *a, struct destinations *d
 
         if (m->source != (size_t)(source - all) || !m->same_name)
             continue;
-        if (s->status != WP_VALID) {
+        if (s->status != WP_VALID || changed || m->added) {
             if (!told)
-                leave_behind(a, s);
-            told = true;
-            continue;
-        }
-        if (changed || m->added) {
-            if (!told)
-                leave_outdated(a, s, changed, m->added);
+                leave_behind(a, s, changed, m->added);
             told = true;
             continue;
         }

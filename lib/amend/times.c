@@ -1,12 +1,13 @@
 /* Amending: gives the sources their times. The manifest, and a tar, have the exact ones. A zip's
  * own times must also suit the .pyc files in it, for those who import from it without unpacking. */
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "job.h"
 #include "numba/compiled.h"
@@ -31,15 +32,12 @@ static void list_clear(struct compiled_list *l)
 /* The time that a compiled file remembers; false where it remembers none. */
 static bool compiled_time(const struct amend *a, const struct spooled *s, int64_t *time)
 {
-    unsigned char head[12];
+    struct compiled_header head;
 
-    if (s->entry.type != ENTRY_FILE || s->entry.size < 16 ||
-        pread(a->spool.fd, head, sizeof head, (off_t)s->at) != sizeof head)
+    if (s->entry.type != ENTRY_FILE || s->entry.size < sizeof head ||
+        file_read_at(a->spool.fd, &head, sizeof head, s->at) != sizeof head || head.flags)
         return false;
-    if (head[4] | head[5] | head[6] | head[7]) /* it has a digest of the source instead */
-        return false;
-    *time = (int64_t)((uint32_t)head[8] | (uint32_t)head[9] << 8 | (uint32_t)head[10] << 16 |
-                      (uint32_t)head[11] << 24);
+    *time = le32toh(head.mtime);
     return true;
 }
 

@@ -130,7 +130,7 @@ static int take_recorded(struct spooling *f, struct spooled *item, struct wp_err
     return entry_take_attributes(e, m) < 0 ? error_nomem(err) : 0;
 }
 
-static bool is_own(const struct entry *e)
+bool spool_is_own(const struct entry *e)
 {
     _cleanup_free_ char *within = e->type == ENTRY_DIR ? path_join(e->path, MANIFEST_NAME) : NULL;
 
@@ -143,7 +143,7 @@ static void drop_own(struct spool *s)
     size_t kept = 0;
 
     for (size_t i = 0; i < s->count; i++) {
-        if (is_own(&s->items[i].entry))
+        if (spool_is_own(&s->items[i].entry))
             entry_clear(&s->items[i].entry);
         else
             s->items[kept++] = s->items[i];

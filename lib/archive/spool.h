@@ -33,6 +33,8 @@ struct spool {
  * zeros where there is none, and only that itself is left out. */
 int spool_read(struct spool *s, struct wp_archive *a, struct manifest *recorded,
                struct wp_error *err);
+/* Is E one of warmpack's own, such as a manifest or a cache beside it? */
+bool spool_is_own(const struct entry *e);
 /* Turns hard links into files with the content of what they lead to. */
 int spool_resolve_links(struct spool *s, struct wp_error *err);
 /* Appends the content of ITEM, a file, to OUT. WRONG says in a message that it cannot be read. */

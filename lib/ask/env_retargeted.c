@@ -8,14 +8,10 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "env.h"
 #include "numba/key.h"
 #include "trees/originals.h"
-
-static bool is_same(const char *a, const char *b)
-{
-    return a && b && strcmp(a, b) == 0;
-}
 
 /* Is O's key, which was WAS, another CPU's now? 1, 0 or -ENOMEM. */
 static int is_retargeted(const struct wp_overload *o, const struct pickle_value *was)
@@ -26,7 +22,7 @@ static int is_retargeted(const struct wp_overload *o, const struct pickle_value 
         return 0;
     if (key_read_cpu(&key, was) < 0)
         return -ENOMEM;
-    return !is_same(key.cpu, o->cpu) || !is_same(key.features, o->features);
+    return !text_same(key.cpu, o->cpu) || !text_same(key.features, o->features);
 }
 
 static int mark(struct wp_env *e, const struct wp_overload *o)
@@ -39,7 +35,8 @@ static int mark(struct wp_env *e, const struct wp_overload *o)
 bool env_is_retargeted(const struct wp_env *e, const char *cpu, const char *features)
 {
     for (size_t i = 0; i < e->retargeted_count; i++)
-        if (is_same(e->retargeted[i]->cpu, cpu) && is_same(e->retargeted[i]->features, features))
+        if (text_same(e->retargeted[i]->cpu, cpu) &&
+            text_same(e->retargeted[i]->features, features))
             return true;
     return false;
 }

@@ -170,11 +170,6 @@ static int text_of(void *arg, size_t file, const struct buf **out, struct wp_err
     return c->has_text ? 0 : read_text(c, file, err);
 }
 
-static int zip_has(void *arg, size_t file, const char *name, size_t n, struct wp_error *err)
-{
-    return came_from_zip_has(arg, file, name, n, err);
-}
-
 int came_from_resolve(struct came_from *c, struct depends **out, const size_t *sources,
                       size_t count, struct wp_error *err)
 {
@@ -185,7 +180,7 @@ int came_from_resolve(struct came_from *c, struct depends **out, const size_t *s
                                       .root_count = c->root_count,
                                       .imports = imports_of,
                                       .text = text_of,
-                                      .zip_has = zip_has,
+                                      .zip_has = came_from_zip_has,
                                       .arg = c};
 
     array_sort(c->names, c->name_count, compare_names);

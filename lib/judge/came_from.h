@@ -63,9 +63,8 @@ int came_from_resolve(struct came_from *c, struct depends **out, const size_t *s
 void came_from_clear(struct came_from *c);
 
 /* ---- came_from_zips.c, for came_from.c */
-/* As struct depends_tree has it; each zip is read once. */
-int came_from_zip_has(struct came_from *c, size_t file, const char *name, size_t n,
-                      struct wp_error *err);
+/* As struct depends_tree has it, whose ARG is the struct came_from; each zip is read once. */
+int came_from_zip_has(void *arg, size_t file, const char *name, size_t n, struct wp_error *err);
 /* TEXT, a zip, becomes that of all sources in it. 0 or negative errno. */
 int came_from_open_zip(struct buf *text, struct wp_error *err);
 void came_from_clear_zips(struct came_from *c);

@@ -95,9 +95,9 @@ static int look_into(struct came_from *c, size_t file, struct wp_error *err)
     return r < 0 ? r : list_tops(&zip->tops, &text, err);
 }
 
-int came_from_zip_has(struct came_from *c, size_t file, const char *name, size_t n,
-                      struct wp_error *err)
+int came_from_zip_has(void *arg, size_t file, const char *name, size_t n, struct wp_error *err)
 {
+    struct came_from *c = arg;
     _cleanup_free_ char *top = strndup(name, n);
     size_t at = 0;
     int r = top ? 0 : error_nomem(err);

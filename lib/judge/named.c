@@ -56,7 +56,7 @@ static int is_misnamed(const struct came_from *c, struct named *n, const struct 
 
     if (strcmp(names->module, "__main__") == 0)
         return names->is_object_mode && strcmp(path_base(path), "__main__.py") != 0
-                   ? named_is_package(c, path, named_parent(path, strlen(path)), &init)
+                   ? named_is_package(c, path, depends_parent(path, strlen(path)), &init)
                    : 0;
     if (root < 0)
         return 0;
@@ -160,14 +160,14 @@ const struct named_wrong *named_wrong_of(const struct came_from *c, size_t cache
 /* The name by which Python imports PATH. Allocated. */
 static char *import_name(const struct came_from *c, const char *path)
 {
-    size_t end = strlen(path) - strlen(".py"), top = named_parent(path, end), init;
+    size_t end = strlen(path) - strlen(".py"), top = depends_parent(path, end), init;
     char *name;
     int r;
 
     if (strcmp(path + top, "/__init__.py") == 0)
         end = top;
     while ((r = named_is_package(c, path, top, &init)) == 1)
-        top = named_parent(path, top);
+        top = depends_parent(path, top);
     if (r < 0)
         return NULL;
     top += top > 0;

@@ -57,8 +57,6 @@ struct named_maker {
 };
 
 /* ---- named_modules.c */
-/* The directory of the first N bytes of PATH, without its slash. */
-size_t named_parent(const char *path, size_t n);
 /* Can CH be part of a name? */
 bool named_is_in_word(unsigned char ch);
 /* Is the directory of the first N bytes of PATH a regular package? No package is called

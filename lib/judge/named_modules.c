@@ -32,13 +32,6 @@ bool named_is_in_word(unsigned char ch)
     return is_letter(ch) || (ch >= '0' && ch <= '9');
 }
 
-size_t named_parent(const char *path, size_t n)
-{
-    while (n > 0 && path[n - 1] != '/')
-        n--;
-    return n > 0 ? n - 1 : 0;
-}
-
 int named_is_package(const struct came_from *c, const char *path, size_t n, size_t *init)
 {
     _cleanup_buf_ struct buf name = {0};
@@ -76,8 +69,8 @@ int named_finds_otherwise(struct came_from *c, const char *path, struct wp_error
 {
     int r = 0;
 
-    for (size_t n = named_parent(path, strlen(path)), init; n > 0 && r == 0;
-         n = named_parent(path, n)) {
+    for (size_t n = depends_parent(path, strlen(path)), init; n > 0 && r == 0;
+         n = depends_parent(path, n)) {
         r = named_is_package(c, path, n, &init);
         if (r < 0)
             return error_nomem(err);
@@ -170,7 +163,7 @@ int named_is_module_gone(struct came_from *c, const char *path, size_t root, con
     if (named_is_there(c, &name))
         return 0;
     name.data[name.size - 1] = '\0';
-    n = named_parent((char *)name.data, name.size - 1);
+    n = depends_parent((char *)name.data, name.size - 1);
     r = n > root ? named_is_package(c, (char *)name.data, n, &init) : 0;
     if (r != 1)
         return r < 0 ? error_nomem(err) : 0;

@@ -40,7 +40,7 @@ void builds_write(struct json_writer *w, const struct manifest *m)
 {
     json_write_array(w, "builds");
     for (size_t i = 0; i < m->build_count; i++) {
-        json_write_open(w);
+        json_write_object(w, NULL);
         json_write_plain(w, "archive", m->builds[i].archive);
         json_write_text(w, "root", m->builds[i].root);
         builds_write_cpus(w, m->builds[i].cpus);

@@ -66,7 +66,6 @@ struct json_writer {
     int error;       /* 0 or negative errno */
 };
 
-void json_write_open(struct json_writer *w);     /* { */
 void json_write_close(struct json_writer *w);    /* } */
 void json_write_end_line(struct json_writer *w); /* } and a newline */
 
@@ -87,7 +86,8 @@ void json_write_one_or_many(struct json_writer *w, const char *one, const char *
 /* An array of numbers. */
 void json_write_numbers(struct json_writer *w, const char *name, const uint32_t *values,
                         size_t count);
-/* The member NAME, an object that the caller fills and closes with json_write_close. */
+/* The member NAME, or the item or the line where that is NULL: an object that the caller fills and
+ * closes with json_write_close or json_write_end_line. */
 void json_write_object(struct json_writer *w, const char *name);
 /* The member NAME, or the item where that is NULL: an array that the caller fills and closes. */
 void json_write_array(struct json_writer *w, const char *name);

@@ -126,29 +126,36 @@ int json_line_text(struct json_line *l, const char *name, enum json_need need, c
     return r > 0 ? take_text(l, name, v, encoded, out) : r;
 }
 
+/* Member NAME, whose value is of one of TYPES (bits), else it is WRONG: as is_there. */
+static int find_typed(struct json_line *l, const char *name, enum json_need need, unsigned types,
+                      const char *wrong, const json_t **v)
+{
+    int r;
+
+    *v = json_object_get(l->object, name);
+    r = is_there(l, name, *v, need);
+    return r <= 0 || types >> json_typeof(*v) & 1 ? r
+                                                  : json_line_wrong(l, "\"%s\" %s", name, wrong);
+}
+
 int json_line_plain(struct json_line *l, const char *name, enum json_need need, const char **out)
 {
-    const json_t *v = json_object_get(l->object, name);
-    int r = is_there(l, name, v, need);
+    const json_t *v;
+    int r = find_typed(l, name, need, 1u << JSON_STRING, "is not a string", &v);
 
-    if (r <= 0)
-        return r;
-    if (!json_is_string(v))
-        return json_line_wrong(l, "\"%s\" is not a string", name);
-    *out = json_string_value(v);
-    return 1;
+    if (r > 0)
+        *out = json_string_value(v);
+    return r;
 }
 
 int json_line_uint(struct json_line *l, const char *name, uint64_t max, enum json_need need,
                    uint64_t *out)
 {
-    const json_t *v = json_object_get(l->object, name);
-    int r = is_there(l, name, v, need);
+    const json_t *v;
+    int r = find_typed(l, name, need, 1u << JSON_INTEGER, "is not a whole number", &v);
 
     if (r <= 0)
         return r;
-    if (!json_is_integer(v))
-        return json_line_wrong(l, "\"%s\" is not a whole number", name);
     if (json_integer_value(v) < 0 || (uint64_t)json_integer_value(v) > max)
         return json_line_wrong(l, "\"%s\" is out of range", name);
     *out = (uint64_t)json_integer_value(v);
@@ -157,15 +164,13 @@ int json_line_uint(struct json_line *l, const char *name, uint64_t max, enum jso
 
 int json_line_bool(struct json_line *l, const char *name, enum json_need need, bool *out)
 {
-    const json_t *v = json_object_get(l->object, name);
-    int r = is_there(l, name, v, need);
+    const json_t *v;
+    int r = find_typed(l, name, need, 1u << JSON_TRUE | 1u << JSON_FALSE,
+                       "is neither true nor false", &v);
 
-    if (r <= 0)
-        return r;
-    if (!json_is_boolean(v))
-        return json_line_wrong(l, "\"%s\" is neither true nor false", name);
-    *out = json_is_true(v);
-    return 1;
+    if (r > 0)
+        *out = json_is_true(v);
+    return r;
 }
 
 /* Hands on what LIST holds, which must not be nothing. */

@@ -94,11 +94,6 @@ static void close_with(struct json_writer *w, const char *bracket)
     w->inside = true;
 }
 
-void json_write_open(struct json_writer *w)
-{
-    json_write_object(w, NULL);
-}
-
 void json_write_object(struct json_writer *w, const char *name)
 {
     open_with(w, name, "", "{");

@@ -40,7 +40,7 @@ int originals_write(struct buf *out, const char *index, const struct buf *text)
     if (!hex)
         return -ENOMEM;
     hex_encode(text->data, text->size, hex);
-    json_write_open(&w);
+    json_write_object(&w, NULL);
     json_write_text(&w, "retargeted", index);
     json_write_plain(&w, "original", hex);
     json_write_end_line(&w);

@@ -44,7 +44,7 @@ int signature_write(const struct ed25519_key *key, const unsigned char before[SH
     ed25519_key_public(key, public);
     hex_encode(public, sizeof public, public_hex);
     hex_encode(value, sizeof value, value_hex);
-    json_write_open(&w);
+    json_write_object(&w, NULL);
     json_write_object(&w, "signature");
     json_write_plain(&w, "algorithm", "ed25519");
     json_write_plain(&w, "key", public_hex);

@@ -16,7 +16,7 @@ int manifest_state_write(const struct manifest_state *s, struct buf *out)
 
     if (!s->action || !s->layout || !s->root_count)
         return -EINVAL; /* the reader would refuse it */
-    json_write_open(&w);
+    json_write_object(&w, NULL);
     json_write_uint(&w, "version", STATE_VERSION);
     json_write_text(&w, "action", s->action);
     json_write_one_or_many(&w, "root", "roots", s->roots, s->root_count);

@@ -68,7 +68,7 @@ static int write_header(const struct manifest *m, struct buf *out, struct wp_err
     for (size_t i = 0; i < m->root_count; i++)
         if (m->roots[i][0] != '/')
             return refuse(err, m->roots[i], "it is not absolute");
-    json_write_open(&w);
+    json_write_object(&w, NULL);
     json_write_plain(&w, "format", MANIFEST_FORMAT);
     json_write_uint(&w, "version", MANIFEST_VERSION);
     json_write_text(&w, "creator", m->creator ? m->creator : "warmpack " WP_VERSION);
@@ -105,7 +105,7 @@ static int write_entry(const struct entry *e, struct buf *out, struct wp_error *
         return refuse(err, e->path, "its target is no clean path");
     if (e->type == ENTRY_FILE && e->size > INT64_MAX)
         return refuse(err, e->path, "it is too large");
-    json_write_open(&w);
+    json_write_object(&w, NULL);
     json_write_text(&w, "path", e->path);
     json_write_plain(&w, "type", manifest_type_names.names[e->type]);
     if (is_link)
@@ -136,7 +136,7 @@ static int write_cache(const struct manifest_cache *c, struct buf *out, struct w
 
     if (*c->source && !manifest_path_is_canonical(c->source))
         return refuse(err, c->source, NOT_CLEAN);
-    json_write_open(&w);
+    json_write_object(&w, NULL);
     json_write_text(&w, "cache", c->cache);
     json_write_text(&w, "source", c->source);
     json_write_plain(&w, "place", manifest_place_names.names[c->kind]);
@@ -187,7 +187,7 @@ static int write_set(const struct manifest *m, size_t number, struct buf *out, s
     for (size_t i = 0; i < s->file_count; i++)
         if (!manifest_path_is_canonical(s->files[i]))
             return refuse(err, s->files[i], NOT_CLEAN);
-    json_write_open(&w);
+    json_write_object(&w, NULL);
     json_write_uint(&w, "set", number);
     if (s->file_count)
         json_write_texts(&w, "depends", s->files, s->file_count);
@@ -205,7 +205,7 @@ static int write_index(const struct manifest_index *i, struct buf *out, struct w
 
     if (i->source && !manifest_path_is_canonical(i->source))
         return refuse(err, i->source, NOT_CLEAN);
-    json_write_open(&w);
+    json_write_object(&w, NULL);
     json_write_text(&w, "index", i->index);
     json_write_text(&w, "source", i->source);
     if (i->has_stamp)
@@ -357,7 +357,7 @@ static int give_end(const struct manifest *m, struct writing *w, struct wp_error
 
     sha256_peek(w->sha, digest);
     hex_encode(digest, sizeof digest, hex);
-    json_write_open(&j);
+    json_write_object(&j, NULL);
     json_write_raw(&j, "end", "true");
     json_write_uint(&j, "entries", m->entry_count);
     json_write_plain(&j, "sha256", hex);

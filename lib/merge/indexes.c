@@ -44,6 +44,13 @@ static const char *behind_home(const struct manifest *m, const char *dir)
     return m->home && path_is_under(dir, m->home) ? path_from(dir, m->home) : dir;
 }
 
+static int lies(const struct merge_input *in, const struct merge_index *i, const char *what,
+                struct wp_error *err)
+{
+    return error_set(err, EBADMSG, i->line->index, "is called valid in the manifest of %s, but %s",
+                     in->name, what);
+}
+
 static int find_place(const struct merge_input *in, struct merge_index *i, struct wp_error *err)
 {
     const char *misplaced = NULL;
@@ -56,20 +63,10 @@ static int find_place(const struct merge_input *in, struct merge_index *i, struc
                                : strdup(behind_home(&in->m, i->dir));
     if (!i->where)
         return error_nomem(err);
-    return misplaced
-               ? error_set(err, EBADMSG, i->line->index,
-                           "is called valid in the manifest of %s, but %s", in->name, misplaced)
-               : 0;
+    return misplaced ? lies(in, i, misplaced, err) : 0;
 }
 
 /* ---- Is it valid? ------------------------------------------------------------------------ */
-
-static int lies(const struct merge_input *in, const struct merge_index *i, const char *what,
-                struct wp_error *err)
-{
-    return error_set(err, EBADMSG, i->line->index, "is called valid in the manifest of %s, but %s",
-                     in->name, what);
-}
 
 /* A stamp of the content of a source in a zip is judged when everything has been packed. */
 static int check_stamp(const struct merge_input *in, const struct merge_index *i,

@@ -51,8 +51,6 @@ static int read_archive(struct merge_input *in, struct wp_archive *archive, stru
 {
     int r = spool_read(&in->spool, archive, &in->m, err);
 
-    in->was_signed = in->spool.was_signed;
-
     if (r == 0 && !in->m.root_count)
         return error_set(err, 0, in->name,
                          "has no manifest of warmpack's: see warmpack create and amend");

@@ -27,10 +27,9 @@ struct merge_index {
 struct merge_input {
     const char *name; /* for messages; the caller's */
     struct manifest m;
-    struct spool spool;
+    struct spool spool;          /* was_signed: or the tree that it is of was */
     size_t *items;               /* by number of M's entry: that of the spool + 1; 0: none; owned */
     bool *no_memory;             /* of the job */
-    bool was_signed;             /* it, or the tree that it is of */
     bool is_partial;             /* it holds caches without their sources */
     struct merge_index *indexes; /* owned */
     size_t index_count;

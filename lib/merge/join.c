@@ -39,15 +39,12 @@ static struct spooled *add_item(struct joining *j, const struct entry *like, con
                                 struct timespec mtime, struct wp_error *err)
 {
     struct entry e;
+    const bool copied = entry_copy(&e, like) == 0;
 
-    if (entry_copy(&e, like) < 0) {
-        error_nomem(err);
-        return NULL;
-    }
     free(e.path);
     e.path = path_join(j->to, name);
     e.mtime = mtime;
-    if (!e.path) {
+    if (!copied || !e.path) {
         entry_clear(&e);
         error_nomem(err);
         return NULL;
@@ -98,9 +95,7 @@ static int copy_data(struct joining *j, const struct merge_member *from, const c
     _cleanup_free_ char *path = path_join(from->index->dir, data);
     uint32_t build = merge_build_of(&j->m->inputs[from->input], from->index, data);
 
-    if (!path)
-        return error_nomem(err);
-    if (array_add(j->builds, j->build_count, build) < 0)
+    if (!path || array_add(j->builds, j->build_count, build) < 0)
         return error_nomem(err);
     return copy_file(j, from->input, path, name, err);
 }

@@ -61,7 +61,7 @@ static void compare_settings(struct merge *m)
 static void tell_unsigned(struct merge *m)
 {
     for (size_t i = 0; i < m->count; i++)
-        if (m->inputs[i].was_signed)
+        if (m->inputs[i].spool.was_signed)
             report(m->context, WP_WARNING, m->inputs[i].name, "%s",
                    m->o->sign ? "its signature gives way to the new one"
                               : "its signature is left out, and there is no new one (--sign)");

@@ -46,13 +46,6 @@ static int is_part(const struct path_list *prefixes, const char *path)
     return prefix ? path_list_has(prefixes, prefix) : -ENOMEM;
 }
 
-static bool is_own(const struct entry *e)
-{
-    _cleanup_free_ char *within = e->type == ENTRY_DIR ? path_join(e->path, MANIFEST_NAME) : NULL;
-
-    return own_home_at(within ? within : e->path) >= 0;
-}
-
 /* ---- Items ------------------------------------------------------------------------------- */
 
 static int add_items(struct pack *p, const struct merge *m, size_t from,
@@ -66,7 +59,7 @@ static int add_items(struct pack *p, const struct merge *m, size_t from,
 
         if (part < 0)
             return error_nomem(err);
-        if (part || (gone && is_own(e)))
+        if (part || (gone && spool_is_own(e)))
             continue;
         if (pack_add_spooled(p, i, err) < 0)
             return -ENOMEM;

@@ -100,7 +100,7 @@ int merge_read_tree(struct merge *m, struct merge_input *in, const char *tree, s
     wp_create_result_clear(&made);
     if (r == 0) {
         r = trees_has_signature(m->context, tree, err);
-        in->was_signed = r > 0;
+        in->spool.was_signed = r > 0;
         r = r < 0 ? r : 0;
     }
     if (r == 0)

@@ -91,3 +91,6 @@ bool depends_is_zip(const char *path);
 /* The length of the directory from which PATH is imported as MODULE: that of "lib" for
  * "lib/pkg/low.py" and "pkg.low". -1 where it cannot be. */
 ptrdiff_t depends_root_of(const char *path, const char *module);
+
+/* The bytes of PATH, of SIZE bytes, before its last slash, or 0. */
+size_t depends_parent(const char *path, size_t size);

@@ -65,8 +65,6 @@ size_t depends_index_entries(const struct depends_index *x, const char *name, si
                              size_t *end);
 /* The modules beneath a directory are those from *FIRST up to *END. */
 void depends_index_beneath(const struct depends_index *x, uint32_t dir, size_t *first, size_t *end);
-/* The bytes of PATH before its last slash, or 0. */
-size_t depends_parent(const char *path, size_t size);
 
 /* A node of the graph: a file; all modules beneath a directory; the modules in it. */
 static inline uint32_t depends_all_node(const struct depends_index *x, uint32_t dir)
