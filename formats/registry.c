@@ -188,47 +188,30 @@ static bool is_filtered(const struct start *s)
     return begins_with(s, "BZh", 3) || begins_with(s, xz, sizeof(xz));
 }
 
-/* FD (taken over) as it is, from its first byte. */
-static int open_raw(struct source **out, int fd, const struct start *s,
-                    const struct format_open_options *o, struct wp_error *err)
-{
-    struct source *file;
-    int rc = source_file(&file, fd, o->name, err);
-
-    if (rc < 0)
-        return rc;
-    file->interrupted = context_interrupted(o->context);
-    rc = source_with_prefix(out, s->data, s->size, file, err);
-    if (rc < 0)
-        source_free(file);
-    return rc;
-}
-
 /* The decompressed stream of FD (taken over), whatever packed it. */
 static int open_plain(struct tar_input *in, int fd, const struct start *s,
                       const struct format_open_options *o, struct wp_error *err)
 {
-    _cleanup_close_ int owned = fd;
-    struct source *raw;
+    struct source *stream;
     int rc;
 
     in->codec = codec_recognise(s->data, s->size < 16 ? s->size : 16);
-    if (in->codec) {
-        rc = in->codec->open(&in->plain, take_fd(&owned), s->data, s->size, o->name, o->pool, err);
-        if (rc == 0)
-            in->plain->interrupted = context_interrupted(o->context);
-        return rc;
+    if (!in->codec && !is_filtered(s)) {
+        if (!is_tar(s)) {
+            close(fd);
+            return refuse(o->name, err);
+        }
+        in->codec = &codec_none;
+        in->is_raw = true;
     }
-    if (!is_filtered(s) && !is_tar(s))
-        return refuse(o->name, err);
-    rc = open_raw(&raw, take_fd(&owned), s, o, err);
+    rc = codec_open(&stream, in->codec ? in->codec : &codec_none, fd, s->data, s->size, o->name,
+                    o->pool, err);
     if (rc < 0)
         return rc;
-    if (is_filtered(s))
-        return tar_filter_source(&in->plain, raw, o->name, err);
-    in->plain = raw;
-    in->codec = &codec_none;
-    in->is_raw = true;
+    stream->interrupted = context_interrupted(o->context);
+    if (!in->codec)
+        return tar_filter_source(&in->plain, stream, o->name, err);
+    in->plain = stream;
     return 0;
 }
 
@@ -323,9 +306,9 @@ static int begins_layer(const struct start *s, const struct format_open_options 
         codec = is_tar(s) ? &codec_none : NULL;
     int rc = fd < 0 ? -errno : 0;
 
-    if (rc == 0 && codec && codec->peek)
+    if (rc == 0 && codec)
         rc = file_write(fd, s->data, s->size);
-    return rc < 0 || !codec || !codec->peek ? rc : tar_is_rounded(codec, fd, o);
+    return rc < 0 || !codec ? rc : tar_is_rounded(codec, fd, o);
 }
 
 /* ---- Any archive ------------------------------------------------------------------------- */
@@ -371,7 +354,7 @@ static int open_archive(struct format_reader **out, int fd, const struct format_
     if (rc < 0)
         return rc;
     in.fd = take_fd(&archive);
-    is_rounded = in.is_file && in.codec && in.codec->peek ? tar_is_rounded(in.codec, in.fd, o) : 0;
+    is_rounded = in.is_file && in.codec ? tar_is_rounded(in.codec, in.fd, o) : 0;
     rc = tar_open_reader(out, &in, o, err);
     if (rc < 0)
         return rc;

@@ -28,7 +28,6 @@ struct codec {
     /* Writing; NULL where read only. pack: plain to packed, on any pool thread; b->codec holds the
      * compressor between calls. pointer: appends the last, empty piece; NULL: there is none. */
     int (*pack)(struct format_block *b, int level, struct wp_error *err);
-    void (*drop)(void *state); /* frees b->codec */
     int (*pointer)(struct buf *out, uint64_t manifest_offset, struct wp_error *err);
 
     /* Appends empty pieces that say how long each of the COUNT pieces before the manifest's is, and
@@ -52,28 +51,31 @@ struct codec {
     /* Appends what `add_map` put into the piece of SIZE bytes that begins AT: 1; 0: it is none of
      * those; negative errno. */
     int (*read_map)(int fd, uint64_t at, uint64_t size, struct buf *map);
-    /* The first bytes of the plain stream of FD's file: their number, at most N, or negative errno.
-     * FD's position stays. */
-    ssize_t (*peek)(int fd, void *out, size_t n);
-    /* Decompresses what FD gives from where it stands (taken over, also on failure), PREFIX being
-     * bytes already read from it; by POOL, in parallel where the pieces say how long they are.
-     * Cut or damaged input is an error (-EBADMSG or -EINVAL) that says so and names NAME. */
-    int (*open)(struct source **out, int fd, const void *prefix, size_t prefix_size,
-                const char *name, struct pool *pool, struct wp_error *err);
+    const struct piece_ops *pieces; /* how they are unpacked; NULL: they are not packed */
 };
 
 extern const struct codec codec_none, codec_gzip, codec_gzip_one, codec_zstd;
 /* codec_gzip_one: the whole archive as one gzip member (raw deflate blocks made independently and
  * joined); has two more calls, used by the tar writer in order. */
-struct gzip_one; /* running CRC and size */
-struct gzip_one *gzip_one_new(void);
+struct gzip_one { /* of the plain bytes so far */
+    uint32_t crc;
+    uint64_t size;
+};
 int gzip_one_head(struct buf *out);
 int gzip_one_add(struct gzip_one *g, const struct format_block *b); /* a sealed block, in order */
 int gzip_one_tail(struct gzip_one *g, struct buf *out);
-void gzip_one_free(struct gzip_one *g);
 
 /* -1 becomes C's default level; one that C does not have is refused. 0 or -EINVAL. */
 int codec_level(const struct codec *c, int *level, struct wp_error *err);
+
+/* Decompresses what FD gives from where it stands (taken over, also on failure), PREFIX being bytes
+ * already read from it; by POOL, in parallel where the pieces say how long they are. Cut or damaged
+ * input is an error (-EBADMSG or -EINVAL) that says so and names NAME. */
+int codec_open(struct source **out, const struct codec *c, int fd, const void *prefix,
+               size_t prefix_size, const char *name, struct pool *pool, struct wp_error *err);
+/* The first bytes of the plain stream of FD's file: their number, at most N, or negative errno.
+ * FD's position stays. */
+ssize_t codec_peek(const struct codec *c, int fd, void *out, size_t n);
 
 /* The codec that recognises the start of an archive; NULL: none of ours (libarchive's filters may
  * know it: bzip2, xz). */

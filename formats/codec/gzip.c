@@ -22,12 +22,10 @@ struct gzip_packer {
     int level;
 };
 
-static void drop_packer(void *state)
+static void free_packer(void *state)
 {
     struct gzip_packer *p = state;
 
-    if (!p)
-        return;
     libdeflate_free_compressor(p->compressor);
     free(p);
 }
@@ -36,6 +34,7 @@ static struct libdeflate_compressor *compressor_for(struct format_block *b, int 
 {
     struct gzip_packer *p = b->codec;
 
+    b->free_codec = free_packer;
     if (!p)
         p = b->codec = calloc(1, sizeof(*p));
     if (!p)
@@ -70,7 +69,7 @@ static void put_header(unsigned char *h, uint32_t deflated)
                                             0};
 
     memcpy(h, start, sizeof(start));
-    put_le32(h + 16, deflated);
+    put_le(h + 16, 4, deflated);
 }
 
 int gzip_check(const struct format_block *b, int *level, struct wp_error *err)
@@ -103,8 +102,8 @@ static int gzip_pack(struct format_block *b, int level, struct wp_error *err)
     if (n == 0 || n > UINT32_MAX)
         return error_set(err, EIO, NULL, "cannot compress");
     put_header(out, (uint32_t)n);
-    put_le32(out + GZIP_HEADER_SIZE + n, crc_add(0, b->plain.data, b->plain.size));
-    put_le32(out + GZIP_HEADER_SIZE + n + 4, (uint32_t)b->plain.size);
+    put_le(out + GZIP_HEADER_SIZE + n, 4, crc_add(0, b->plain.data, b->plain.size));
+    put_le(out + GZIP_HEADER_SIZE + n + 4, 4, (uint32_t)b->plain.size);
     b->packed.size = GZIP_HEADER_SIZE + n + GZIP_TRAILER_SIZE;
     return 0;
 }
@@ -119,7 +118,7 @@ static void make_pointer(unsigned char member[POINTER_SIZE], uint64_t offset)
     put_header(member, 2);
     member[10] = 20; /* bytes of extra field: both subfields */
     memcpy(member + GZIP_HEADER_SIZE, subfield, sizeof(subfield));
-    put_le64(member + POINTER_OFFSET, offset);
+    put_le(member + POINTER_OFFSET, 8, offset);
     member[POINTER_SIZE - GZIP_TRAILER_SIZE - 2] = 3; /* an empty, final block of deflate */
 }
 
@@ -147,11 +146,9 @@ static int gzip_add_map(struct buf *out, const unsigned char *map, size_t count,
         unsigned char h[GZIP_HEADER_SIZE + 4], end[2 + GZIP_TRAILER_SIZE] = {3};
 
         put_header(h, 2);
-        h[10] = (unsigned char)extra;
-        h[11] = (unsigned char)(extra >> 8);
+        put_le(h + 10, 2, extra);
         memcpy(h + GZIP_HEADER_SIZE, "WM", 2);
-        h[GZIP_HEADER_SIZE + 2] = (unsigned char)size;
-        h[GZIP_HEADER_SIZE + 3] = (unsigned char)(size >> 8);
+        put_le(h + GZIP_HEADER_SIZE + 2, 2, size);
         if (buf_add(out, h, sizeof(h)) < 0 || buf_add(out, map, size) < 0 ||
             buf_add(out, end, sizeof(end)) < 0)
             return error_nomem(err);
@@ -165,12 +162,12 @@ static int gzip_read_map(int fd, uint64_t at, uint64_t size, struct buf *map)
 {
     unsigned char h[GZIP_HEADER_SIZE + 4];
     ssize_t n = file_read_at(fd, h, sizeof(h), at);
-    size_t length = n < (ssize_t)sizeof(h) ? 0 : h[22] | (size_t)h[23] << 8;
+    size_t length = n < (ssize_t)sizeof(h) ? 0 : get_le16(h + 22);
 
     if (n < 0)
         return (int)n;
     if (!length || memcmp(h + GZIP_HEADER_SIZE, "WM", 2) != 0 || length % CODEC_MAP_ITEM ||
-        (h[10] | (size_t)h[11] << 8) != MAP_EXTRA + length || sizeof(h) + length > size)
+        get_le16(h + 10) != MAP_EXTRA + length || sizeof(h) + length > size)
         return 0;
     if (buf_reserve(map, length) < 0)
         return -ENOMEM;
@@ -203,7 +200,6 @@ const struct codec codec_gzip = {
     .min_level = GZIP_LEVEL_MIN,
     .max_level = GZIP_LEVEL_MAX,
     .pack = gzip_pack,
-    .drop = drop_packer,
     .pointer = gzip_pointer,
     .add_map = gzip_add_map,
     .recognises = gzip_recognises,
@@ -212,6 +208,5 @@ const struct codec codec_gzip = {
     .read_pointer = gzip_read_pointer,
     .measure = gzip_measure,
     .read_map = gzip_read_map,
-    .peek = gzip_peek,
-    .open = gzip_open,
+    .pieces = &gzip_pieces,
 };

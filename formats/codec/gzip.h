@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "little_endian.h"
+#include "base/little_endian.h"
 #include "pieces.h"
 
 enum {
@@ -37,11 +37,7 @@ enum {
 struct format_block;
 int gzip_check(const struct format_block *b, int *level, struct wp_error *err);
 
-/* codec.open and codec.peek of both gzip codecs. */
-int gzip_open(struct source **out, int fd, const void *prefix, size_t prefix_size, const char *name,
-              struct pool *pool, struct wp_error *err);
-
-ssize_t gzip_peek(int fd, void *out, size_t n);
+extern const struct piece_ops gzip_pieces;
 int gzip_measure(int fd, uint64_t at, uint64_t *size, uint64_t *plain); /* codec.measure */
 
 /* Any gzip data as a stream; see struct piece_ops. */

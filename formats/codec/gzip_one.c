@@ -19,12 +19,10 @@ struct one_packer {
     uint64_t size; /* its plain bytes */
 };
 
-static void drop_packer(void *state)
+static void free_packer(void *state)
 {
     struct one_packer *p = state;
 
-    if (!p)
-        return;
     open_deflate_free(p->deflate);
     free(p);
 }
@@ -33,6 +31,7 @@ static struct one_packer *packer_for(struct format_block *b, int level)
 {
     struct one_packer *p = b->codec;
 
+    b->free_codec = free_packer;
     if (!p)
         p = b->codec = calloc(1, sizeof(*p));
     if (!p)
@@ -65,16 +64,6 @@ static int one_pack(struct format_block *b, int level, struct wp_error *err)
 
 /* ---- The member around the blocks --------------------------------------------------------- */
 
-struct gzip_one {
-    uLong crc;
-    uint64_t size;
-};
-
-struct gzip_one *gzip_one_new(void)
-{
-    return calloc(1, sizeof(struct gzip_one));
-}
-
 int gzip_one_head(struct buf *out)
 {
     static const unsigned char header[10] = {
@@ -89,7 +78,7 @@ int gzip_one_add(struct gzip_one *g, const struct format_block *b)
 
     if (!p)
         return -EINVAL; /* never sealed */
-    g->crc = crc32_combine(g->crc, p->crc, (z_off_t)p->size);
+    g->crc = (uint32_t)crc32_combine(g->crc, p->crc, (z_off_t)p->size);
     g->size += p->size;
     return 0;
 }
@@ -98,14 +87,9 @@ int gzip_one_tail(struct gzip_one *g, struct buf *out)
 {
     unsigned char trailer[GZIP_TRAILER_SIZE];
 
-    put_le32(trailer, (uint32_t)g->crc);
-    put_le32(trailer + 4, (uint32_t)g->size);
+    put_le(trailer, 4, g->crc);
+    put_le(trailer + 4, 4, (uint32_t)g->size);
     return open_deflate_end(out) < 0 ? -ENOMEM : buf_add(out, trailer, sizeof(trailer));
-}
-
-void gzip_one_free(struct gzip_one *g)
-{
-    free(g);
 }
 
 /* A single member has no place for a pointer, and reading it is codec_gzip's. */
@@ -116,7 +100,5 @@ const struct codec codec_gzip_one = {
     .min_level = GZIP_LEVEL_MIN,
     .max_level = GZIP_LEVEL_MAX,
     .pack = one_pack,
-    .drop = drop_packer,
-    .peek = gzip_peek,
-    .open = gzip_open,
+    .pieces = &gzip_pieces,
 };

@@ -18,7 +18,7 @@ enum {
 static uint32_t find_size(const unsigned char *extra, size_t n)
 {
     while (n >= 4) {
-        size_t length = extra[2] | (size_t)extra[3] << 8;
+        size_t length = get_le16(extra + 2);
         if (length > n - 4)
             return 0;
         if (extra[0] == 'M' && extra[1] == 'Z' && length == 4)
@@ -39,7 +39,7 @@ static int scan_member(struct input *in, struct piece *p)
     const unsigned char *h = raw->data;
     if (h[0] != GZIP_MAGIC_0 || h[1] != GZIP_MAGIC_1 || h[2] != GZIP_DEFLATE || h[3] != GZIP_FEXTRA)
         return 0;
-    size_t extra = h[10] | (size_t)h[11] << 8;
+    size_t extra = get_le16(h + 10);
     if (extra > MAX_EXTRA)
         return 0;
     r = input_take(in, raw, extra);
@@ -80,10 +80,8 @@ static void drop_decompressor(void *state)
     libdeflate_free_decompressor(state);
 }
 
-static const struct piece_ops gzip_pieces = {
+const struct piece_ops gzip_pieces = {
     .typical = 2 * 1024 * 1024,
-    .slots_per_thread = 1,
-    .slots_more = 1,
     .scan = scan_member,
     .unpack = unpack_member,
     .drop_state = drop_decompressor,
@@ -93,22 +91,11 @@ static const struct piece_ops gzip_pieces = {
     .stream_free = gzip_stream_free,
 };
 
-int gzip_open(struct source **out, int fd, const void *prefix, size_t prefix_size, const char *name,
-              struct pool *pool, struct wp_error *err)
-{
-    return pieces_open(out, &gzip_pieces, fd, prefix, prefix_size, name, pool, err);
-}
-
-ssize_t gzip_peek(int fd, void *out, size_t n)
-{
-    return pieces_peek(&gzip_pieces, fd, out, n);
-}
-
 int gzip_measure(int fd, uint64_t at, uint64_t *size, uint64_t *plain)
 {
     unsigned char h[FIXED_HEADER + 2 + MAX_EXTRA], length[4];
     ssize_t n = file_read_at(fd, h, sizeof(h), at);
-    size_t extra = n < FIXED_HEADER + 2 ? 0 : h[10] | (size_t)h[11] << 8;
+    size_t extra = n < FIXED_HEADER + 2 ? 0 : get_le16(h + 10);
     uint32_t deflated;
 
     if (n < FIXED_HEADER + 2)

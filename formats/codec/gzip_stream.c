@@ -90,10 +90,8 @@ static int header_byte(struct gzip_stream *g, unsigned char *c, const char **wha
 {
     int r = next_byte(g, c);
 
-    if (r == 0) {
-        *what = TEXT_CUT;
-        return -EBADMSG;
-    }
+    if (r == 0)
+        return pieces_damaged(what, TEXT_CUT);
     if (r < 0)
         return r;
     g->header_crc = crc_add(g->header_crc, c, 1);
@@ -121,47 +119,47 @@ static int skip_header_string(struct gzip_stream *g, const char **what)
     return r;
 }
 
-static int check_header_crc(struct gzip_stream *g, const char **what)
+/* A number of two bytes. */
+static int header_number(struct gzip_stream *g, unsigned *number, const char **what)
 {
-    uint32_t crc = g->header_crc & 0xffff;
     unsigned char low, high;
     int r = header_byte(g, &low, what);
 
     if (r == 0)
         r = header_byte(g, &high, what);
-    if (r == 0 && crc != ((uint32_t)low | (uint32_t)high << 8)) {
-        *what = TEXT_DAMAGED;
-        return -EBADMSG;
-    }
+    if (r == 0)
+        *number = low | (unsigned)high << 8;
     return r;
 }
 
 /* What the flags say stands between the fixed part of the header and the data. */
 static int skip_optional_fields(struct gzip_stream *g, unsigned flags, const char **what)
 {
-    unsigned char low, high;
+    unsigned number;
     int r = 0;
 
     if (flags & GZIP_FEXTRA) {
-        r = header_byte(g, &low, what);
+        r = header_number(g, &number, what);
         if (r == 0)
-            r = header_byte(g, &high, what);
-        if (r == 0)
-            r = skip_header_bytes(g, low | (size_t)high << 8, what);
+            r = skip_header_bytes(g, number, what);
     }
     if (r == 0 && flags & GZIP_FNAME)
         r = skip_header_string(g, what);
     if (r == 0 && flags & GZIP_FCOMMENT)
         r = skip_header_string(g, what);
-    if (r == 0 && flags & GZIP_FHCRC)
-        r = check_header_crc(g, what);
+    if (r == 0 && flags & GZIP_FHCRC) {
+        const uint32_t crc = g->header_crc & 0xffff;
+
+        r = header_number(g, &number, what);
+        if (r == 0 && number != crc)
+            return pieces_damaged(what, TEXT_DAMAGED);
+    }
     return r;
 }
 
 static int not_a_header(const struct gzip_stream *g, const char **what)
 {
-    *what = g->had_members ? TEXT_TRAILING : TEXT_NOT_GZIP;
-    return -EBADMSG;
+    return pieces_damaged(what, g->had_members ? TEXT_TRAILING : TEXT_NOT_GZIP);
 }
 
 /* 1: a header has been read; 0: there are no more members; negative errno. */
@@ -179,23 +177,18 @@ static int read_header(struct gzip_stream *g, const char **what)
     if (c != GZIP_MAGIC_0)
         return not_a_header(g, what);
     g->header_crc = crc_add(0, &c, 1);
-    r = header_byte(g, &c, what);
-    if (r < 0)
-        return r;
-    if (c != GZIP_MAGIC_1)
-        return not_a_header(g, what);
-    r = header_byte(g, &c, what);
-    if (r < 0)
-        return r;
-    if (c != GZIP_DEFLATE)
-        return not_a_header(g, what);
+    for (int i = 0; i < 2; i++) {
+        r = header_byte(g, &c, what);
+        if (r < 0)
+            return r;
+        if (c != (i == 0 ? GZIP_MAGIC_1 : GZIP_DEFLATE))
+            return not_a_header(g, what);
+    }
     r = header_byte(g, &flags, what);
     if (r < 0)
         return r;
-    if (flags & GZIP_RESERVED) {
-        *what = TEXT_FLAGS;
-        return -EBADMSG;
-    }
+    if (flags & GZIP_RESERVED)
+        return pieces_damaged(what, TEXT_FLAGS);
     r = skip_header_bytes(g, 6, what); /* time, hints, system */
     if (r == 0)
         r = skip_optional_fields(g, flags, what);
@@ -211,10 +204,8 @@ static int read_trailer(struct gzip_stream *g, const char **what)
         if (r < 0)
             return r;
     }
-    if (get_le32(t) != g->crc || get_le32(t + 4) != g->size) {
-        *what = TEXT_CHECKSUM;
-        return -EBADMSG;
-    }
+    if (get_le32(t) != g->crc || get_le32(t + 4) != g->size)
+        return pieces_damaged(what, TEXT_CHECKSUM);
     return 0;
 }
 
@@ -250,19 +241,15 @@ static int inflate_some(struct gzip_stream *g, unsigned char *out, size_t room, 
     g->crc = crc_add(g->crc, out, done.made);
     g->size += (uint32_t)done.made;
     *n += done.made;
-    if (r < 0) {
-        *what = TEXT_DAMAGED;
-        return r;
-    }
+    if (r < 0)
+        return pieces_damaged(what, TEXT_DAMAGED);
     if (done.ended) {
         g->back = done.beyond;
         g->stage = AT_TRAILER;
         return 0;
     }
-    if (done.used == 0 && done.made == 0) {
-        *what = at_hand == 0 ? TEXT_CUT : TEXT_DAMAGED;
-        return -EBADMSG;
-    }
+    if (done.used == 0 && done.made == 0)
+        return pieces_damaged(what, at_hand == 0 ? TEXT_CUT : TEXT_DAMAGED);
     return 0;
 }
 

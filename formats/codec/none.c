@@ -2,13 +2,10 @@
  * is found from the end. Earlier archives have a block with a pointer behind the blocks of zeros;
  * but readers that go on behind these, such as "tar -i", take it for a damaged header. */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
 #include "codec.h"
 
 enum { TAR_BLOCK = 512, MAGIC_AT = 257 };
@@ -23,11 +20,6 @@ static int none_pack(struct format_block *b, int level, struct wp_error *err)
     b->plain = swap;
     buf_clear(&b->plain);
     return 0;
-}
-
-static void none_drop(void *state)
-{
-    (void)state;
 }
 
 static void make_pointer(char block[TAR_BLOCK], uint64_t offset)
@@ -53,40 +45,11 @@ static bool begins_entry(const unsigned char *start, size_t n)
     return n >= MAGIC_AT + 5 && memcmp(start + MAGIC_AT, "ustar", 5) == 0;
 }
 
-static ssize_t none_peek(int fd, void *out, size_t n)
-{
-    ssize_t got = pread(fd, out, n, 0);
-
-    return got < 0 ? -errno : got;
-}
-
-static int none_open(struct source **out, int fd, const void *prefix, size_t prefix_size,
-                     const char *name, struct pool *pool, struct wp_error *err)
-{
-    struct source *file;
-
-    (void)pool;
-    int r = source_file(&file, fd, name, err);
-    if (r < 0)
-        return r;
-    if (prefix_size == 0) {
-        *out = file;
-        return 0;
-    }
-    r = source_with_prefix(out, prefix, prefix_size, file, err);
-    if (r < 0)
-        source_free(file);
-    return r;
-}
-
 const struct codec codec_none = {
     .name = "none",
     .block_size = 1024 * 1024,
     .pack = none_pack,
-    .drop = none_drop,
     .begins = begins_entry,
     .pointer_size = TAR_BLOCK,
     .read_pointer = none_read_pointer,
-    .peek = none_peek,
-    .open = none_open,
 };

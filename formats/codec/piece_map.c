@@ -7,7 +7,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "little_endian.h"
+#include "base/little_endian.h"
 
 static int add(struct piece_map *m, uint64_t size, uint64_t plain)
 {

@@ -27,9 +27,7 @@ struct piece_source {
     size_t budget;           /* bytes, raw and plain, at which no further piece is read */
     size_t flying;           /* raw bytes of the pieces in flight */
     struct piece *held;      /* given to the consumer */
-    struct source_gap *gaps; /* pieces that are left out; owned */
-    size_t gap_count, gaps_done;
-    uint64_t gap; /* before what the stream begins with */
+    uint64_t gap;            /* before what the stream begins with */
     bool had_pieces;
     bool no_more_pieces; /* what follows is for the stream: REST, then the input */
     struct buf rest;
@@ -38,17 +36,6 @@ struct piece_source {
     void *stream;
     struct runahead *ahead;
 };
-
-/* -EBADMSG, with a message of its own instead of strerror's. */
-static int damaged(const struct piece_source *s, const char *what, struct wp_error *err)
-{
-    bool is_first = err && !err->code;
-
-    error_set(err, 0, s->name, "%s", what);
-    if (is_first)
-        err->code = EBADMSG;
-    return -EBADMSG;
-}
 
 /* ---- Pieces ------------------------------------------------------------------------------ */
 
@@ -92,10 +79,11 @@ static bool is_full(const struct piece_source *s)
 /* Steps over what is left out here, *GAP bytes of the stream. 0 or negative errno. */
 static int step_over_gaps(struct piece_source *s, uint64_t *gap)
 {
+    struct source *b = &s->base;
     int r = 0;
 
-    for (*gap = 0; r == 0 && s->gaps_done < s->gap_count; s->gaps_done++) {
-        const struct source_gap *g = &s->gaps[s->gaps_done];
+    for (*gap = 0; r == 0 && b->gaps_done < b->gap_count; b->gaps_done++) {
+        const struct source_gap *g = &b->gaps[b->gaps_done];
 
         if (g->at != input_position(&s->in))
             break;
@@ -171,8 +159,8 @@ static ssize_t pull_piece(struct piece_source *s, const void **data, struct wp_e
         struct piece *p = pipeline_wait_oldest(s->pieces);
         if (!p)
             return 0;
-        if (p->is_bad && s->gap_count)
-            return damaged(s, TEXT_GAP, err);
+        if (p->is_bad && s->base.gap_count)
+            return error_set(err, EBADMSG, s->name, TEXT_GAP);
         if (p->is_bad)
             return give_back_from(s, p) < 0 ? error_nomem(err) : 0;
         s->held = p;
@@ -214,8 +202,8 @@ static ssize_t pull(struct source *base, const void **data, struct wp_error *err
         s->in.interrupted = base->interrupted;
         n = pull_piece(s, data, err);
         /* A stream has no pieces that could be left out. */
-        if (n == 0 && s->gaps_done < s->gap_count)
-            n = damaged(s, TEXT_GAP, err);
+        if (n == 0 && base->gaps_done < base->gap_count)
+            n = error_set(err, EBADMSG, s->name, TEXT_GAP);
         if (n == 0)
             n = begin_stream(s, err);
         if (n != 0) {
@@ -228,7 +216,7 @@ static ssize_t pull(struct source *base, const void **data, struct wp_error *err
     n = runahead_next(s->ahead, data, &what);
     base->place = runahead_place(s->ahead);
     if (n < 0 && what)
-        return damaged(s, what, err);
+        return error_set(err, EBADMSG, s->name, "%s", what);
     if (n < 0)
         return error_set(err, (int)-n, s->name, "cannot read");
     return n;
@@ -253,19 +241,6 @@ static bool ending(struct source *base, void *out, size_t n, uint64_t *size)
     return true;
 }
 
-static int leave_out(struct source *base, const struct source_gap *gaps, size_t n)
-{
-    struct piece_source *s = (struct piece_source *)base;
-
-    s->gaps = reallocarray(s->gaps, n ? n : 1, sizeof *s->gaps);
-    if (!s->gaps)
-        return -ENOMEM;
-    if (n)
-        memcpy(s->gaps, gaps, n * sizeof *gaps);
-    s->gap_count = n;
-    return 0;
-}
-
 static void free_source(struct source *base)
 {
     struct piece_source *s = (struct piece_source *)base;
@@ -277,7 +252,6 @@ static void free_source(struct source *base)
     chunks_free(s->chunks);
     buf_free(&s->rest);
     input_free(&s->in);
-    free(s->gaps);
     free(s->name);
     free(s);
 }
@@ -288,16 +262,12 @@ int pieces_open(struct source **out, const struct piece_ops *ops, int fd, const 
     _cleanup_close_ int owned = fd;
     struct piece_source *s = calloc(1, sizeof(*s));
     /* With one thread nothing is gained by reading ahead. */
-    unsigned threads = pool_threads(pool);
-    unsigned slots = threads > 1 ? threads * ops->slots_per_thread + ops->slots_more : 1;
+    unsigned threads = pool_threads(pool), slots = threads > 1 ? threads + 1 : 1;
 
     if (!s)
         return error_nomem(err);
-    s->base = (struct source){.pull = pull,
-                              .share = share,
-                              .free = free_source,
-                              .leave_out = leave_out,
-                              .ending = ending};
+    s->base = (struct source){
+        .pull = pull, .share = share, .free = free_source, .has_gaps = true, .ending = ending};
     s->ops = ops;
     s->pool = pool;
     s->budget = slots * 2 * ops->typical;

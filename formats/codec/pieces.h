@@ -7,6 +7,7 @@
  * consumer by a few buffers. So a size in an archive is never more than a hint: what comes out,
  * and what is an error, is decided by reading the stream alone. */
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,7 +38,6 @@ enum { PIECE_MAX_PLAIN = 24 * 1024 * 1024 };
 
 struct piece_ops {
     size_t typical; /* bytes of plain data that a piece of ours has */
-    unsigned slots_per_thread, slots_more;
 
     /* Reads the next piece into P->raw (empty before) and sets P->plain_size: 1; 0: what comes is
      * for the stream (P->raw holds what was read of it); negative errno. Owner's thread. */
@@ -57,6 +57,13 @@ struct piece_ops {
     int (*stream_fill)(void *stream, unsigned char *out, size_t room, size_t *n, const char **what);
     void (*stream_free)(void *stream);
 };
+
+/* *WHAT is TEXT: what is wrong with the data. -EBADMSG. */
+static inline int pieces_damaged(const char **what, const char *text)
+{
+    *what = text;
+    return -EBADMSG;
+}
 
 /* FD is taken over, also on failure. */
 int pieces_open(struct source **out, const struct piece_ops *ops, int fd, const void *prefix,

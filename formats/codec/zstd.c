@@ -16,13 +16,14 @@ enum {
     POINTER_OFFSET = 16, /* where in it the offset stands */
 };
 
-static void drop_packer(void *state)
+static void free_packer(void *state)
 {
     ZSTD_freeCCtx(state);
 }
 
 static ZSTD_CCtx *packer_for(struct format_block *b, int level)
 {
+    b->free_codec = free_packer;
     if (!b->codec)
         b->codec = ZSTD_createCCtx();
     ZSTD_CCtx *c = b->codec;
@@ -59,7 +60,7 @@ static void make_pointer(unsigned char frame[POINTER_SIZE], uint64_t offset)
     static const unsigned char start[POINTER_OFFSET + 1] = "\x57\x2a\x4d\x18\x10\0\0\0warmpack";
 
     memcpy(frame, start, POINTER_OFFSET);
-    put_le64(frame + POINTER_OFFSET, offset);
+    put_le(frame + POINTER_OFFSET, 8, offset);
 }
 
 static int zstd_pointer(struct buf *out, uint64_t manifest_offset, struct wp_error *err)
@@ -83,7 +84,7 @@ static int zstd_add_map(struct buf *out, const unsigned char *map, size_t count,
 
     if (count == 0 || size > UINT32_MAX - sizeof(map_tag))
         return 0;
-    put_le32(start + 4, (uint32_t)(size + sizeof(map_tag)));
+    put_le(start + 4, 4, (uint32_t)(size + sizeof(map_tag)));
     memcpy(start + 8, map_tag, sizeof(map_tag));
     return buf_add(out, start, sizeof(start)) < 0 || buf_add(out, map, size) < 0 ? error_nomem(err)
                                                                                  : 0;
@@ -140,7 +141,6 @@ const struct codec codec_zstd = {
     .min_level = LEVEL_MIN,
     .max_level = LEVEL_MAX,
     .pack = zstd_pack,
-    .drop = drop_packer,
     .pointer = zstd_pointer,
     .add_map = zstd_add_map,
     .recognises = zstd_recognises,
@@ -149,6 +149,5 @@ const struct codec codec_zstd = {
     .read_pointer = zstd_read_pointer,
     .measure = zstd_measure,
     .read_map = zstd_read_map,
-    .peek = zstd_peek,
-    .open = zstd_open,
+    .pieces = &zstd_pieces,
 };

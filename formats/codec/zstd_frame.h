@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "little_endian.h"
+#include "base/little_endian.h"
 #include "pieces.h"
 
 #define FRAME_MAGIC 0xfd2fb528u
@@ -18,11 +18,7 @@ static inline bool is_skippable(uint32_t magic)
     return (magic & SKIPPABLE_MASK) == SKIPPABLE_MAGIC;
 }
 
-/* codec.open and codec.peek. */
-int zstd_open(struct source **out, int fd, const void *prefix, size_t prefix_size, const char *name,
-              struct pool *pool, struct wp_error *err);
-
-ssize_t zstd_peek(int fd, void *out, size_t n);
+extern const struct piece_ops zstd_pieces;
 int zstd_measure(int fd, uint64_t at, uint64_t *size, uint64_t *plain); /* codec.measure */
 
 /* Any zstd data as a stream; see struct piece_ops. */

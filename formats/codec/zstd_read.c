@@ -32,11 +32,7 @@ static size_t rest_of_header(unsigned descriptor, size_t *n)
 /* The number in the N bytes before END. */
 static uint64_t content_size(const unsigned char *end, size_t n)
 {
-    uint64_t size = n == 2 ? 256 : 0;
-
-    for (size_t i = 0; i < n; i++)
-        size += (uint64_t)(end - n)[i] << 8 * i;
-    return size;
+    return get_le(end - n, n) + (n == 2 ? 256 : 0);
 }
 
 /* Appends the rest of a frame header, of which magic number and descriptor are there, and sets
@@ -60,8 +56,7 @@ static int scan_blocks(struct input *in, struct buf *raw, size_t limit)
         int r = input_take(in, raw, 3);
         if (r != 1)
             return r;
-        const unsigned char *h = raw->data + raw->size - 3;
-        uint32_t header = h[0] | (uint32_t)h[1] << 8 | (uint32_t)h[2] << 16;
+        uint32_t header = (uint32_t)get_le(raw->data + raw->size - 3, 3);
         enum { RAW, RLE, COMPRESSED, RESERVED } type = header >> 1 & 3;
         size_t size = type == RLE ? 1 : header >> 3;
         is_last = header & 1;
@@ -120,10 +115,8 @@ static void drop_decompressor(void *state)
     ZSTD_freeDCtx(state);
 }
 
-static const struct piece_ops zstd_pieces = {
+const struct piece_ops zstd_pieces = {
     .typical = 8 * 1024 * 1024,
-    .slots_per_thread = 1,
-    .slots_more = 1,
     .scan = scan_frame,
     .unpack = unpack_frame,
     .drop_state = drop_decompressor,
@@ -133,17 +126,6 @@ static const struct piece_ops zstd_pieces = {
     .stream_free = zstd_stream_free,
 };
 
-int zstd_open(struct source **out, int fd, const void *prefix, size_t prefix_size, const char *name,
-              struct pool *pool, struct wp_error *err)
-{
-    return pieces_open(out, &zstd_pieces, fd, prefix, prefix_size, name, pool, err);
-}
-
-ssize_t zstd_peek(int fd, void *out, size_t n)
-{
-    return pieces_peek(&zstd_pieces, fd, out, n);
-}
-
 /* The size of the blocks of a frame, which begin AT, with their headers: 1; 0: they are none. */
 static int measure_blocks(int fd, uint64_t at, uint64_t *size)
 {
@@ -152,7 +134,7 @@ static int measure_blocks(int fd, uint64_t at, uint64_t *size)
 
     for (*size = 0; !is_last;) {
         ssize_t n = file_read_at(fd, h, sizeof(h), at + *size);
-        uint32_t header = h[0] | (uint32_t)h[1] << 8 | (uint32_t)h[2] << 16;
+        uint32_t header = (uint32_t)get_le(h, sizeof(h));
 
         if (n < (ssize_t)sizeof(h))
             return n < 0 ? (int)n : 0;

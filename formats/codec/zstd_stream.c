@@ -84,17 +84,12 @@ static int begin_frame(struct zstd_stream *z, const char **what)
             r = input_only_zeros(z->in);
         if (r != 0)
             return r < 0 ? r : 0;
-        *what = TEXT_TRAILING;
-        return -EBADMSG;
+        return pieces_damaged(what, TEXT_TRAILING);
     }
-    if (!may_begin_frame(magic.data, magic.size)) {
-        *what = z->had_frames ? TEXT_TRAILING : TEXT_NOT_ZSTD;
-        return -EBADMSG;
-    }
-    if (r == 0) {
-        *what = TEXT_CUT;
-        return -EBADMSG;
-    }
+    if (!may_begin_frame(magic.data, magic.size))
+        return pieces_damaged(what, z->had_frames ? TEXT_TRAILING : TEXT_NOT_ZSTD);
+    if (r == 0)
+        return pieces_damaged(what, TEXT_CUT);
     r = input_give_back(z->in, &magic);
     if (r < 0)
         return r;
@@ -140,10 +135,8 @@ static int decode_some(struct zstd_stream *z, ZSTD_outBuffer *out, const char **
         return explain(r, what);
     if (r == 0)
         z->in_frame = false;
-    else if (in.pos == 0 && out->pos == before) {
-        *what = n == 0 ? TEXT_CUT : TEXT_DAMAGED;
-        return -EBADMSG;
-    }
+    else if (in.pos == 0 && out->pos == before)
+        return pieces_damaged(what, n == 0 ? TEXT_CUT : TEXT_DAMAGED);
     return 0;
 }
 

@@ -4,7 +4,7 @@
 #include "archive/format.h"
 #include "base.h"
 
-enum { OCI_DIGEST = sizeof "sha256:" + 64, OCI_TIME = 24 };
+enum { OCI_TIME = 24 };
 
 struct oci_made {
     const struct oci_base *base; /* NULL: the layer is all of it */

@@ -70,7 +70,7 @@ static int is_ours(const struct oci_store *s, const json_t *d, const struct form
     if (n == -ENOMEM || n == -EINTR)
         return n == -ENOMEM ? error_nomem(err) : error_set(err, EINTR, o->name, "cannot read");
     codec = n > 0 ? codec_recognise(start, (size_t)n) : NULL;
-    if (!codec || !codec->peek)
+    if (!codec)
         return 0;
     r = tar_read_mark(codec, fd, o, &mark, &is_rounded, &ignored);
     return r == -ENOMEM ? error_nomem(err) : r > 0;

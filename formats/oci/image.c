@@ -14,11 +14,6 @@ enum { DEEPEST = 8, MOST_IMAGES = 4096, MOST_LAYERS = 1024 };
 #define DOCKER "application/vnd.docker."
 #define ATTESTATION "vnd.docker.reference.type"
 
-static void drop_json(json_t **j)
-{
-    json_decref(*j);
-}
-
 static int parse(json_t **out, const struct oci_store *s, const char *what, const struct buf *text,
                  struct wp_error *err)
 {
@@ -147,7 +142,7 @@ static int add_all(struct oci_names *out, const struct oci_store *s, const json_
 static int add_nested(struct oci_names *out, const struct oci_store *s, const json_t *d,
                       unsigned *left, unsigned depth, struct wp_error *err)
 {
-    _cleanup_(drop_json) json_t *index = NULL;
+    json_auto_t *index = NULL;
     _cleanup_buf_ struct buf text = {0};
     int r;
 
@@ -186,7 +181,7 @@ static int add_all(struct oci_names *out, const struct oci_store *s, const json_
 
 static int check_layout(const struct oci_store *s, struct wp_error *err)
 {
-    _cleanup_(drop_json) json_t *layout = NULL;
+    json_auto_t *layout = NULL;
     _cleanup_buf_ struct buf text = {0};
     int r = oci_store_text(s, "oci-layout", &text, err);
 
@@ -201,7 +196,7 @@ static int check_layout(const struct oci_store *s, struct wp_error *err)
 int oci_names_read(struct oci_names *out, const struct oci_store *s, const char *ref,
                    struct wp_error *err)
 {
-    _cleanup_(drop_json) json_t *index = NULL;
+    json_auto_t *index = NULL;
     _cleanup_buf_ struct buf text = {0};
     unsigned left = MOST_IMAGES;
     int r = check_layout(s, err);

@@ -138,8 +138,7 @@ int oci_put_json(struct oci_put *p, const json_t *json, char digest[OCI_DIGEST],
         return error_nomem(err);
     *size = strlen(text);
     sha256_of(text, *size, sha);
-    strcpy(digest, "sha256:");
-    hex_encode(sha, sizeof sha, digest + strlen(digest));
+    oci_digest_text(sha, digest);
     blob_path(digest, path);
     r = note(p, digest, err);
     return r <= 0 ? r : put_text(p, path, text, *size, err);
@@ -205,7 +204,7 @@ static int copy(struct oci_put *p, const struct oci_store *s, const struct oci_f
 {
     _cleanup_(free_sha) struct sha256 *sha = sha256_new();
     _cleanup_free_ unsigned char *data = malloc(PIECE);
-    unsigned char is[SHA256_SIZE], said[SHA256_SIZE];
+    unsigned char is[SHA256_SIZE];
     int r = 0;
 
     if (!sha || !data)
@@ -229,10 +228,7 @@ static int copy(struct oci_put *p, const struct oci_store *s, const struct oci_f
         done += (uint64_t)n;
     }
     sha256_end(sha, is);
-    if (hex_decode(digest + strlen("sha256:"), said, sizeof said) < 0 ||
-        memcmp(is, said, sizeof is) != 0)
-        return oci_wrong_digest(s, digest, err);
-    return 0;
+    return oci_check_digest(s, digest, is, err);
 }
 
 static int put_layer(struct oci_put *p, const struct oci_store *s, const json_t *d,

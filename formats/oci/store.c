@@ -291,16 +291,28 @@ int oci_store_text(const struct oci_store *s, const char *path, struct buf *out,
     return r < 0 ? r : read_text(s, path, &f, out, err);
 }
 
-int oci_wrong_digest(const struct oci_store *s, const char *digest, struct wp_error *err)
+void oci_digest_text(const unsigned char sha[SHA256_SIZE], char out[OCI_DIGEST])
 {
-    return error_set(err, EBADMSG, s->name, "the blob %s in it has another digest", digest);
+    strcpy(out, SHA256_PREFIX);
+    hex_encode(sha, SHA256_SIZE, out + strlen(out));
+}
+
+int oci_check_digest(const struct oci_store *s, const char *digest,
+                     const unsigned char is[SHA256_SIZE], struct wp_error *err)
+{
+    char text[OCI_DIGEST];
+
+    oci_digest_text(is, text);
+    return strcmp(text, digest) == 0
+               ? 0
+               : error_set(err, EBADMSG, s->name, "the blob %s in it has another digest", digest);
 }
 
 int oci_store_blob_text(const struct oci_store *s, const char *digest, uint64_t size,
                         struct buf *out, struct wp_error *err)
 {
     _cleanup_(oci_file_close) struct oci_file f = {.fd = -1};
-    unsigned char said[SHA256_SIZE], is[SHA256_SIZE];
+    unsigned char is[SHA256_SIZE];
     int r = oci_store_blob(s, digest, size, &f, err);
 
     if (r == 0)
@@ -308,8 +320,5 @@ int oci_store_blob_text(const struct oci_store *s, const char *digest, uint64_t 
     if (r < 0)
         return r;
     sha256_of(out->data, out->size, is);
-    if (hex_decode(digest + sizeof SHA256_PREFIX - 1, said, sizeof said) < 0 ||
-        memcmp(said, is, sizeof is) != 0)
-        return oci_wrong_digest(s, digest, err);
-    return 0;
+    return oci_check_digest(s, digest, is, err);
 }

@@ -6,7 +6,10 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/error.h"
+
+enum { OCI_DIGEST = sizeof "sha256:" + (size_t)2 * SHA256_SIZE }; /* bytes of one, written */
 
 struct oci_store {
     const char *name; /* for messages; borrowed */
@@ -43,5 +46,8 @@ int oci_store_text(const struct oci_store *s, const char *path, struct buf *out,
                    struct wp_error *err);
 int oci_store_blob_text(const struct oci_store *s, const char *digest, uint64_t size,
                         struct buf *out, struct wp_error *err);
-/* The error for a blob whose content is not what its digest says. */
-int oci_wrong_digest(const struct oci_store *s, const char *digest, struct wp_error *err);
+/* Is that of a blob's content, IS, what DIGEST says? 0 or the error. */
+int oci_check_digest(const struct oci_store *s, const char *digest,
+                     const unsigned char is[SHA256_SIZE], struct wp_error *err);
+/* How digests are written: "sha256:..." */
+void oci_digest_text(const unsigned char sha[SHA256_SIZE], char out[OCI_DIGEST]);

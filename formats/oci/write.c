@@ -15,7 +15,6 @@
 
 struct oci_writer {
     struct format_writer base;
-    struct format_writer_ops ops;  /* dropping blocks is the codec's */
     struct format_writer *tar;     /* owned */
     struct sha256 *packed, *plain; /* of the layer so far; owned */
     uint64_t start, size;          /* where the layer begins in the output; its bytes so far */
@@ -166,20 +165,14 @@ static void take_digest(struct sha256 *sha, char out[OCI_DIGEST])
     unsigned char bytes[SHA256_SIZE];
 
     sha256_end(sha, bytes);
-    strcpy(out, "sha256:");
-    hex_encode(bytes, sizeof bytes, out + strlen(out));
-}
-
-static void drop_json(json_t **j)
-{
-    json_decref(*j);
+    oci_digest_text(bytes, out);
 }
 
 static int put_descriptions(struct oci_put *p, const struct oci_made *made, struct wp_error *err)
 {
-    _cleanup_(drop_json) json_t *config = oci_describe_config(made), *manifest = NULL;
-    _cleanup_(drop_json) json_t *index = NULL;
-    _cleanup_(drop_json) json_t *layout = json_pack("{s:s}", "imageLayoutVersion", "1.0.0");
+    json_auto_t *config = oci_describe_config(made), *manifest = NULL;
+    json_auto_t *index = NULL;
+    json_auto_t *layout = json_pack("{s:s}", "imageLayoutVersion", "1.0.0");
     char digest_text[OCI_DIGEST];
     size_t size;
     int r = oci_put_json(p, config, digest_text, &size, err);
@@ -320,11 +313,9 @@ int oci_open_writer(struct format_writer **out, const struct wp_format *f,
         writer_free(&o->base);
         return r;
     }
-    o->ops = ops;
-    o->ops.drop_block = o->tar->ops->drop_block;
     o->start = from->is_dir ? 0 : OCI_LAYER_AT;
     o->base = (struct format_writer){
-        .ops = &o->ops, .block_size = o->tar->block_size, .whole_size = o->tar->whole_size};
+        .ops = &ops, .block_size = o->tar->block_size, .whole_size = o->tar->whole_size};
     *out = &o->base;
     return 0;
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "warmpack.h"
+
 static unsigned digits(size_t n)
 {
     unsigned count = 1;
@@ -44,21 +46,11 @@ int pax_add_number(struct buf *b, const char *key, int64_t value)
 
 int pax_add_time(struct buf *b, const char *key, struct timespec t)
 {
-    bool negative = t.tv_sec < 0;
-    uint64_t sec = negative ? 0 - (uint64_t)t.tv_sec : (uint64_t)t.tv_sec;
-    long nsec = t.tv_nsec;
-    char text[40];
+    char text[WP_NUMBER_SIZE];
 
-    /* A timespec counts its fraction upwards from a lower second; decimals have one sign. */
-    if (negative && nsec > 0) {
-        sec--;
-        nsec = 1000000000 - nsec;
-    }
-    if (nsec)
-        snprintf(text, sizeof(text), "%s%llu.%09ld", negative ? "-" : "", (unsigned long long)sec,
-                 nsec);
-    else
-        snprintf(text, sizeof(text), "%s%llu", negative ? "-" : "", (unsigned long long)sec);
+    wp_time_text(t.tv_sec, (int32_t)t.tv_nsec, text);
+    if (t.tv_nsec == 0)
+        *strchr(text, '.') = '\0';
     return pax_add_str(b, key, text);
 }
 

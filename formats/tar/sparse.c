@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "tar_header.h"
 
 /* 64 MiB of map: more than any filesystem fragments a file, less than a hostile archive wants. */
@@ -28,20 +29,9 @@ int sparse_add(struct sparse_map *m, uint64_t offset, uint64_t size)
         if (offset < last->offset + last->size)
             return -EINVAL;
     }
-    if (m->count == m->room) {
-        size_t room = m->room ? 2 * m->room : 16;
-        struct sparse_run *runs;
-
-        if (room > MAX_RUNS)
-            return -E2BIG;
-        runs = realloc(m->runs, room * sizeof(*runs));
-        if (!runs)
-            return -ENOMEM;
-        m->runs = runs;
-        m->room = room;
-    }
-    m->runs[m->count++] = (struct sparse_run){offset, size};
-    return 0;
+    if (m->count == MAX_RUNS)
+        return -E2BIG;
+    return array_add(m->runs, m->count, (struct sparse_run){offset, size});
 }
 
 bool sparse_fits(const struct sparse_map *m, uint64_t real, uint64_t stored)

@@ -11,7 +11,7 @@ struct sparse_run {
 
 struct sparse_map {
     struct sparse_run *runs; /* owned */
-    size_t count, room;
+    size_t count;
 };
 
 void sparse_clear(struct sparse_map *m);

@@ -116,22 +116,24 @@ static uint32_t device_number(const char field[8])
     return tar_get_number(field, 8, &v) < 0 || v < 0 || v > UINT32_MAX ? 0 : (uint32_t)v;
 }
 
-int tar_member_stored(const struct tar_member *m, uint64_t *stored)
+static int header_size(const struct tar_member *m, uint64_t *out)
 {
     int64_t size;
 
+    if (tar_get_number(m->header.size, sizeof(m->header.size), &size) < 0 || size < 0)
+        return -EINVAL;
+    *out = (uint64_t)size;
+    return 0;
+}
+
+int tar_member_stored(const struct tar_member *m, uint64_t *stored)
+{
     if (m->header.type >= TAR_HARDLINK && m->header.type <= TAR_FIFO) {
         *stored = 0;
         return 0;
     }
-    if (m->pax.has_size) {
-        *stored = m->pax.size;
-        return 0;
-    }
-    if (tar_get_number(m->header.size, sizeof(m->header.size), &size) < 0 || size < 0)
-        return -EINVAL;
-    *stored = (uint64_t)size;
-    return 0;
+    *stored = m->pax.size;
+    return m->pax.has_size ? 0 : header_size(m, stored);
 }
 
 /* A user or group number: 32 bits, of which old writers have some as negative ones. */
@@ -147,6 +149,17 @@ static int member_id(bool has_pax, int64_t pax, const char field[8], uint32_t *i
     return 0;
 }
 
+/* The name of a user or group, where there is one. */
+static int member_text(char **out, const char *pax, const struct tar_header *h, const char *field)
+{
+    if (pax || (has_names(h) && *field)) {
+        *out = pax ? strdup(pax) : strndup(field, sizeof(h->uname));
+        if (!*out)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int member_owner(const struct tar_member *m, struct entry *e)
 {
     const struct tar_header *h = &m->header;
@@ -155,17 +168,9 @@ static int member_owner(const struct tar_member *m, struct entry *e)
     if (member_id(p->has_uid, p->uid, h->uid, &e->uid) < 0 ||
         member_id(p->has_gid, p->gid, h->gid, &e->gid) < 0)
         return -EINVAL;
-    if (p->uname || (has_names(h) && h->uname[0])) {
-        e->uname = p->uname ? strdup(p->uname) : strndup(h->uname, sizeof(h->uname));
-        if (!e->uname)
-            return -ENOMEM;
-    }
-    if (p->gname || (has_names(h) && h->gname[0])) {
-        e->gname = p->gname ? strdup(p->gname) : strndup(h->gname, sizeof(h->gname));
-        if (!e->gname)
-            return -ENOMEM;
-    }
-    return 0;
+    return member_text(&e->uname, p->uname, h, h->uname) < 0
+               ? -ENOMEM
+               : member_text(&e->gname, p->gname, h, h->gname);
 }
 
 static int member_time(const struct tar_member *m, struct timespec *t)
@@ -220,13 +225,9 @@ uint64_t tar_member_doubtful(const struct tar_member *m, const struct entry *e)
 {
     const bool is_old_dir =
         e->type == ENTRY_DIR && m->header.type != TAR_DIR && m->header.type != TAR_DUMPDIR;
-    int64_t size;
+    uint64_t size = 0;
 
     if (!is_old_dir && e->type != ENTRY_HARDLINK)
         return 0;
-    if (m->pax.has_size)
-        return m->pax.size;
-    return tar_get_number(m->header.size, sizeof(m->header.size), &size) < 0 || size < 0
-               ? 0
-               : (uint64_t)size;
+    return m->pax.has_size ? m->pax.size : header_size(m, &size) < 0 ? 0 : size;
 }

@@ -57,46 +57,33 @@ int tar_get_number(const char *field, unsigned width, int64_t *value)
 }
 
 /* The sum over all bytes, those of the checksum itself counted as spaces. */
-static long sum_unsigned(const struct tar_header *h)
+static long sum(const struct tar_header *h, bool is_signed)
 {
     const unsigned char *p = (const unsigned char *)h;
-    long sum = 0;
+    const size_t at = offsetof(struct tar_header, checksum);
+    long total = 0;
 
-    for (size_t i = 0; i < TAR_BLOCK; i++)
-        sum += p[i];
-    for (size_t i = 0; i < sizeof(h->checksum); i++)
-        sum += ' ' - (unsigned char)h->checksum[i];
-    return sum;
-}
+    for (size_t i = 0; i < TAR_BLOCK; i++) {
+        const unsigned char c = i - at < sizeof(h->checksum) ? ' ' : p[i];
 
-static long sum_signed(const struct tar_header *h)
-{
-    const signed char *p = (const signed char *)h;
-    long sum = 0;
-
-    for (size_t i = 0; i < TAR_BLOCK; i++)
-        sum += p[i];
-    for (size_t i = 0; i < sizeof(h->checksum); i++)
-        sum += ' ' - (signed char)h->checksum[i];
-    return sum;
+        total += is_signed ? (signed char)c : c;
+    }
+    return total;
 }
 
 void tar_put_checksum(struct tar_header *h)
 {
-    long sum = sum_unsigned(h);
-
     /* Six digits, NUL, space: as every tar has written it. */
-    tar_put_number(h->checksum, 7, sum);
+    tar_put_number(h->checksum, 7, sum(h, false));
     h->checksum[7] = ' ';
 }
 
 bool tar_checksum_fits(const struct tar_header *h)
 {
-    int64_t sum;
+    int64_t said;
 
-    if (tar_get_number(h->checksum, sizeof(h->checksum), &sum) < 0)
-        return false;
-    return sum == sum_unsigned(h) || sum == sum_signed(h);
+    return tar_get_number(h->checksum, sizeof(h->checksum), &said) == 0 &&
+           (said == sum(h, false) || said == sum(h, true));
 }
 
 bool tar_is_zero_block(const void *block)

@@ -68,7 +68,7 @@ static int open_at(struct format_reader **out, const struct codec *codec, int fd
 
     if (again < 0 || lseek(again, (off_t)offset, SEEK_SET) < 0)
         return -EIO;
-    rc = codec->open(&in.plain, take_fd(&again), NULL, 0, o->name, o->pool, err);
+    rc = codec_open(&in.plain, codec, take_fd(&again), NULL, 0, o->name, o->pool, err);
     return rc < 0 ? rc : tar_open_reader(out, &in, o, err);
 }
 
@@ -82,7 +82,7 @@ int tar_read_mark(const struct codec *codec, int fd, const struct format_open_op
     _cleanup_free_ unsigned char *start = malloc(ENOUGH);
     struct tar_input in = {.fd = -1};
     const struct entry *e;
-    ssize_t n = start ? codec->peek(fd, start, ENOUGH) : -ENOMEM;
+    ssize_t n = start ? codec_peek(codec, fd, start, ENOUGH) : -ENOMEM;
     int rc;
 
     if (n < 0)
@@ -109,6 +109,22 @@ int tar_is_rounded(const struct codec *codec, int fd, const struct format_open_o
     return rc == -ENOMEM ? rc : rc == 1 && is_rounded;
 }
 
+/* RC of reading it, with WHY: 1, or 0, as after a pointer that leads astray: reading in order finds
+ * what is there, or the damage. */
+static int finding(int rc, const struct wp_error *why, struct buf *path, struct buf *text,
+                   struct wp_error *err)
+{
+    if (rc == 1)
+        return 1;
+    buf_clear(path);
+    buf_clear(text);
+    if (rc != -ENOMEM && rc != -EFBIG)
+        return 0;
+    if (err)
+        *err = *why;
+    return rc;
+}
+
 int tar_pointed_manifest(const struct codec *codec, int fd, const char *name, struct pool *pool,
                          struct buf *path, struct buf *text, struct wp_error *err)
 {
@@ -130,16 +146,7 @@ int tar_pointed_manifest(const struct codec *codec, int fd, const char *name, st
         rc = open_at(&r, codec, fd, offset, marked, &o, &ignored) < 0 ? -EIO : 1;
     if (rc == 1)
         rc = read_manifest(r, !is_pointed, false, path, text, &ignored);
-    if (rc == 1)
-        return 1;
-    buf_clear(path);
-    buf_clear(text);
-    if (rc == -ENOMEM || rc == -EFBIG) {
-        if (err)
-            *err = ignored;
-        return rc;
-    }
-    return 0; /* a pointer that leads astray: reading in order finds what is there, or the damage */
+    return finding(rc, &ignored, path, text, err);
 }
 
 int tar_sought_manifest(const struct codec *codec, int fd, const char *name, struct pool *pool,
@@ -152,14 +159,5 @@ int tar_sought_manifest(const struct codec *codec, int fd, const char *name, str
 
     if (rc == 0)
         rc = read_manifest(r, false, true, path, text, &ignored);
-    if (rc == -ENOMEM || rc == -EFBIG) {
-        if (err)
-            *err = ignored;
-        return rc;
-    }
-    if (rc != 1) { /* reading in order finds what is wrong */
-        buf_clear(path);
-        buf_clear(text);
-    }
-    return rc == 1;
+    return finding(rc, &ignored, path, text, err);
 }

@@ -57,7 +57,7 @@ static int plan(struct tar_reader *r, const struct format_expected *x, struct wp
         rc = tar_read_mark(r->codec, r->fd, &o, &mark, &is_rounded, err);
     if (rc == 1)
         rc = tar_plan_make(&r->plan, x, r->codec, r->fd, mark, is_rounded, manifest);
-    if (rc == 1 && r->in.source->leave_out(r->in.source, r->plan.gaps, r->plan.gap_count) < 0)
+    if (rc == 1 && source_leave_out(r->in.source, r->plan.gaps, r->plan.gap_count) < 0)
         rc = -ENOMEM;
     if (rc != 1) {
         tar_plan_clear(&r->plan);
@@ -79,7 +79,7 @@ int tar_read_expect(struct format_reader *base, const struct format_expected *x,
         return 0;
     /* What has been read to recognise a plain tar may hold what is to be left out. */
     rc = r->is_raw ? tar_read_rewind(base, &ignored) : 0;
-    if (rc == 0 && r->in.source->leave_out)
+    if (rc == 0 && r->in.source->has_gaps)
         rc = plan(r, x, &ignored);
     /* What is wrong with the archive, reading it finds. */
     return rc == -ENOMEM ? error_nomem(err) : r->plan.count > 0;
@@ -103,7 +103,7 @@ int tar_read_rewind(struct format_reader *base, struct wp_error *err)
 
     if (again < 0)
         return error_set(err, fd < 0 ? -fd : errno, r->name, "cannot be opened");
-    rc = r->codec->open(&source, take_fd(&fd), NULL, 0, r->name, r->pool, err);
+    rc = codec_open(&source, r->codec, take_fd(&fd), NULL, 0, r->name, r->pool, err);
     if (rc < 0)
         return rc;
     source->interrupted = context_interrupted(r->context);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "codec/little_endian.h"
+#include "base/little_endian.h"
 #include "manifest/manifest.h"
 #include "tar.h"
 #include "tar_header.h"
@@ -17,10 +17,11 @@ struct tar_writer {
     struct format_writer base;
     const struct codec *codec;
     int level;
-    char *mark;             /* NULL: no manifest */
-    char *first;            /* the entry whose header has the mark; NULL: one before all entries */
-    uint64_t end;           /* of what has been written */
-    struct gzip_one *one;   /* the single gzip member, or NULL */
+    char *mark;   /* NULL: no manifest */
+    char *first;  /* the entry whose header has the mark; NULL: one before all entries */
+    uint64_t end; /* of what has been written */
+    bool is_one;  /* a single gzip member: */
+    struct gzip_one one;
     _Atomic uint64_t plain; /* bytes of tar sealed so far, by any thread */
     struct buf map;         /* of the pieces written, for the codec's add_map */
 };
@@ -93,8 +94,8 @@ static int note_piece(struct tar_writer *w, const struct format_block *b)
 
     if (!w->codec->add_map || !w->mark)
         return 0;
-    put_le32(item, (uint32_t)b->packed.size);
-    put_le32(item + 4, (uint32_t)b->plain.size);
+    put_le(item, 4, (uint32_t)b->packed.size);
+    put_le(item + 4, 4, (uint32_t)b->plain.size);
     return buf_add(&w->map, item, sizeof(item));
 }
 
@@ -115,9 +116,9 @@ static int head(struct format_writer *base, struct format_block *b, struct wp_er
         if (rc < 0)
             return rc;
     }
-    if (!w->one)
+    if (!w->is_one)
         return 0;
-    if ((has_global && gzip_one_add(w->one, b) < 0) || gzip_one_head(&start) < 0 ||
+    if ((has_global && gzip_one_add(&w->one, b) < 0) || gzip_one_head(&start) < 0 ||
         buf_add(&start, b->packed.data, b->packed.size) < 0)
         return error_nomem(err);
     buf_free(&b->packed);
@@ -135,7 +136,7 @@ static int written(struct format_writer *base, struct format_block *b, uint64_t 
     if (note_piece(w, b) < 0)
         return error_nomem(err);
     /* At the start stands the head, which has been counted when it was made. */
-    if (w->one && offset > 0 && gzip_one_add(w->one, b) < 0)
+    if (w->is_one && offset > 0 && gzip_one_add(&w->one, b) < 0)
         return error_nomem(err);
     return 0;
 }
@@ -164,8 +165,8 @@ static int tail(struct format_writer *base, struct format_block *b, uint64_t man
     rc = seal(base, b, err);
     if (rc < 0)
         return rc;
-    if (w->one) {
-        if (gzip_one_add(w->one, b) < 0 || gzip_one_tail(w->one, &b->packed) < 0)
+    if (w->is_one) {
+        if (gzip_one_add(&w->one, b) < 0 || gzip_one_tail(&w->one, &b->packed) < 0)
             return error_nomem(err);
         return 0;
     }
@@ -180,55 +181,23 @@ static void writer_free(struct format_writer *base)
 {
     struct tar_writer *w = writer_of(base);
 
-    if (w->one)
-        gzip_one_free(w->one);
     buf_free(&w->map);
     free(w->mark);
     free(w->first);
     free(w);
 }
 
-static void drop(struct format_block *b, const struct codec *codec)
-{
-    buf_free(&b->plain);
-    buf_free(&b->packed);
-    if (codec->drop && b->codec)
-        codec->drop(b->codec);
-    b->codec = NULL;
-}
-
-/* A block does not know its writer, so each codec has its own way to drop one. */
-#define WRITER_OPS(codec)                                                                          \
-    static void drop_##codec(struct format_block *b)                                               \
-    {                                                                                              \
-        drop(b, &(codec));                                                                         \
-    }                                                                                              \
-    static const struct format_writer_ops ops_##codec = {.begin_block = begin_block,               \
-                                                         .add_header = add_header,                 \
-                                                         .add_end = add_end,                       \
-                                                         .seal = seal,                             \
-                                                         .drop_block = drop_##codec,               \
-                                                         .head = head,                             \
-                                                         .written = written,                       \
-                                                         .tail = tail,                             \
-                                                         .free = writer_free};
-WRITER_OPS(codec_none)
-WRITER_OPS(codec_gzip)
-WRITER_OPS(codec_gzip_one)
-WRITER_OPS(codec_zstd)
-
-static const struct format_writer_ops *ops_for(const struct codec *codec)
-{
-    if (codec == &codec_gzip)
-        return &ops_codec_gzip;
-    if (codec == &codec_gzip_one)
-        return &ops_codec_gzip_one;
-    return codec == &codec_zstd ? &ops_codec_zstd : &ops_codec_none;
-}
-
 int tar_open_writer(struct format_writer **out, const struct codec *codec,
                     const struct format_write_options *o, struct wp_error *err)
 {
+    static const struct format_writer_ops ops = {.begin_block = begin_block,
+                                                 .add_header = add_header,
+                                                 .add_end = add_end,
+                                                 .seal = seal,
+                                                 .head = head,
+                                                 .written = written,
+                                                 .tail = tail,
+                                                 .free = writer_free};
     struct tar_writer *w;
     int level = o->level, r = codec_level(codec, &level, err);
 
@@ -239,17 +208,15 @@ int tar_open_writer(struct format_writer **out, const struct codec *codec,
         return error_nomem(err);
     bool large = codec->large_block_size && o->content >= CODEC_LARGE;
     w->base = (struct format_writer){
-        .ops = ops_for(codec), .block_size = large ? codec->large_block_size : codec->block_size};
+        .ops = &ops, .block_size = large ? codec->large_block_size : codec->block_size};
     w->codec = codec;
     w->level = level;
     if (o->mark)
         w->mark = strdup(o->mark);
     if (o->mark && o->mark_in_first)
         w->first = strdup(o->first);
-    if (codec == &codec_gzip_one)
-        w->one = gzip_one_new();
-    if ((o->mark && !w->mark) || (o->mark && o->mark_in_first && !w->first) ||
-        (codec == &codec_gzip_one && !w->one)) {
+    w->is_one = codec == &codec_gzip_one;
+    if (o->mark && (!w->mark || (o->mark_in_first && !w->first))) {
         writer_free(&w->base);
         return error_nomem(err);
     }

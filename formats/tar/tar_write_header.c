@@ -138,31 +138,13 @@ static int add_pax(struct buf *b, const struct entry *e, const struct needs *n)
 
 /* ---- Headers ----------------------------------------------------------------------------- */
 
-static bool type_of(const struct entry *e, enum tar_type *type)
+static int add_entry_header(struct buf *b, const struct entry *e, const struct needs *n)
 {
-    switch (e->type) {
-    case ENTRY_FILE:
-        *type = TAR_FILE;
-        return true;
-    case ENTRY_DIR:
-        *type = TAR_DIR;
-        return true;
-    case ENTRY_SYMLINK:
-        *type = TAR_SYMLINK;
-        return true;
-    case ENTRY_HARDLINK:
-        *type = TAR_HARDLINK;
-        return true;
-    case ENTRY_OTHER:
-        break;
-    }
-    return false;
-}
-
-static int add_entry_header(struct buf *b, const struct entry *e, enum tar_type type,
-                            const struct needs *n)
-{
-    struct tar_header h = plain_header(type, "", e->size);
+    static const enum tar_type types[] = {[ENTRY_FILE] = TAR_FILE,
+                                          [ENTRY_DIR] = TAR_DIR,
+                                          [ENTRY_SYMLINK] = TAR_SYMLINK,
+                                          [ENTRY_HARDLINK] = TAR_HARDLINK};
+    struct tar_header h = plain_header(types[e->type], "", e->size);
     const char *name = n->prefix ? n->name + n->prefix + 1 : n->name;
 
     put_str(h.prefix, sizeof(h.prefix), n->name, n->prefix);
@@ -194,10 +176,9 @@ int tar_add_header(struct buf *b, const struct entry *e, const char *comment, st
 {
     struct needs n = {.name = *e->path ? e->path : ".", .comment = comment};
     _cleanup_free_ char *dir = NULL;
-    enum tar_type type;
     int rc;
 
-    if (!type_of(e, &type))
+    if (e->type == ENTRY_OTHER)
         return error_set(err, 0, e->path, "neither a file, a directory nor a link");
     if (e->size > INT64_MAX)
         return error_set(err, EFBIG, e->path, "cannot be packed");
@@ -211,6 +192,6 @@ int tar_add_header(struct buf *b, const struct entry *e, const char *comment, st
     find_needs(e, &n);
     rc = add_pax(b, e, &n);
     if (rc == 0)
-        rc = add_entry_header(b, e, type, &n);
+        rc = add_entry_header(b, e, &n);
     return rc < 0 ? error_nomem(err) : 0;
 }

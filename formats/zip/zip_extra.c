@@ -51,23 +51,14 @@ static void take_windows_times(struct zip_entry *e, const unsigned char *p, size
                                enum exactness *best)
 {
     for (size_t at = 4; at + 4 <= n;) { /* behind reserved bytes, fields with tag and size */
-        size_t size = zip_get16(p + at + 2);
+        size_t size = get_le16(p + at + 2);
 
-        if (zip_get16(p + at) == 1 && size >= 8 && at + 4 + size <= n) {
-            e->mtime = from_windows(zip_get64(p + at + 4));
+        if (get_le16(p + at) == 1 && size >= 8 && at + 4 + size <= n) {
+            e->mtime = from_windows(get_le64(p + at + 4));
             *best = FROM_NTFS;
         }
         at += 4 + size;
     }
-}
-
-static uint32_t get_number(const unsigned char *p, size_t n)
-{
-    uint32_t v = 0;
-
-    for (size_t i = 0; i < n && i < 4; i++)
-        v |= (uint32_t)p[i] << 8 * i;
-    return v;
 }
 
 /* Version 1: sizes, then the numbers of user and group. */
@@ -83,8 +74,8 @@ static void take_owner(struct zip_entry *e, const unsigned char *p, size_t n)
     gid = p[2 + uid];
     if (gid < 1 || gid > 4 || n < 3 + uid + gid)
         return;
-    e->uid = get_number(p + 2, uid);
-    e->gid = get_number(p + 3 + uid, gid);
+    e->uid = (uid_t)get_le(p + 2, uid);
+    e->gid = (gid_t)get_le(p + 3 + uid, gid);
 }
 
 /* Fields that did not fit their places, in this order. False: it lacks one. */
@@ -97,7 +88,7 @@ static bool take_long(struct zip_entry *e, const unsigned char *p, size_t n)
             continue;
         if (n < 8)
             return false;
-        *values[i] = zip_get64(p);
+        *values[i] = get_le64(p);
         p += 8;
         n -= 8;
     }
@@ -109,7 +100,7 @@ static bool take_long(struct zip_entry *e, const unsigned char *p, size_t n)
 static void take_unicode(const struct zip_central *c, const unsigned char *p, size_t n,
                          struct zip_text *unicode)
 {
-    if (n <= 5 || p[0] != 1 || zip_get32(p + 1) != crc_add(0, c->name, c->name_size))
+    if (n <= 5 || p[0] != 1 || get_le32(p + 1) != crc_add(0, c->name, c->name_size))
         return;
     if (memchr(p + 5, 0, n - 5) || !utf8_valid((const char *)p + 5, n - 5))
         return;
@@ -124,12 +115,12 @@ bool zip_extra_take(struct zip_entry *e, const struct zip_central *c, struct zip
     bool has_long = false;
 
     while (n >= 4) {
-        size_t size = zip_get16(p + 2);
+        size_t size = get_le16(p + 2);
         const unsigned char *field = p + 4;
 
         if (size > n - 4)
             return false;
-        switch (zip_get16(p)) {
+        switch (get_le16(p)) {
         case ZIP_EXTRA_64:
             if (!has_long && !take_long(e, field, size))
                 return false;
@@ -137,13 +128,13 @@ bool zip_extra_take(struct zip_entry *e, const struct zip_central *c, struct zip
             break;
         case ZIP_EXTRA_TIME:
             if (size >= 5 && field[0] & 1 && best < FROM_UNIX) {
-                e->mtime = from_unix(zip_get32(field + 1), c);
+                e->mtime = from_unix(get_le32(field + 1), c);
                 best = FROM_UNIX;
             }
             break;
         case ZIP_EXTRA_UNIX_OLD:
             if (size >= 8 && best < FROM_UNIX_OLD) {
-                e->mtime = from_unix(zip_get32(field + 4), c);
+                e->mtime = from_unix(get_le32(field + 4), c);
                 best = FROM_UNIX_OLD;
             }
             break;

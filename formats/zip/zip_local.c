@@ -10,13 +10,13 @@
 static void take_long(const unsigned char *extra, size_t n, uint64_t *size, uint64_t *packed_size)
 {
     while (n >= 4) {
-        size_t length = zip_get16(extra + 2);
+        size_t length = get_le16(extra + 2);
 
         if (length > n - 4)
             return;
-        if (zip_get16(extra) == ZIP_EXTRA_64 && length >= 16) {
-            *size = zip_get64(extra + 4);
-            *packed_size = zip_get64(extra + 12);
+        if (get_le16(extra) == ZIP_EXTRA_64 && length >= 16) {
+            *size = get_le64(extra + 4);
+            *packed_size = get_le64(extra + 12);
             return;
         }
         extra += 4 + length;
@@ -27,13 +27,13 @@ static void take_long(const unsigned char *extra, size_t n, uint64_t *size, uint
 /* Where a descriptor follows the content, the sizes may be left open. */
 static bool sizes_agree(const struct zip_entry *e, const unsigned char *p)
 {
-    uint64_t packed_size = zip_get32(p + 18), size = zip_get32(p + 22);
+    uint64_t packed_size = get_le32(p + 18), size = get_le32(p + 22);
 
-    if (zip_get16(p + 6) & ZIP_HAS_DESCRIPTOR)
+    if (get_le16(p + 6) & ZIP_HAS_DESCRIPTOR)
         return true;
     if (size == ZIP_MAX32 || packed_size == ZIP_MAX32)
-        take_long(p + ZIP_LOCAL_SIZE + e->name_size, zip_get16(p + 28), &size, &packed_size);
-    return packed_size == e->packed_size && size == e->size && zip_get32(p + 14) == e->crc;
+        take_long(p + ZIP_LOCAL_SIZE + e->name_size, get_le16(p + 28), &size, &packed_size);
+    return packed_size == e->packed_size && size == e->size && get_le32(p + 14) == e->crc;
 }
 
 int zip_local_check(const struct zip_archive *a, const struct zip_entry *e, const unsigned char *p,
@@ -45,16 +45,16 @@ int zip_local_check(const struct zip_archive *a, const struct zip_entry *e, cons
     if (n < *size)
         return -EAGAIN;
     *what = ZIP_TEXT_CONTRADICT;
-    if (zip_get32(p) != ZIP_LOCAL || zip_get16(p + 26) != e->name_size)
+    if (get_le32(p) != ZIP_LOCAL || get_le16(p + 26) != e->name_size)
         return -EBADMSG;
-    *size += (size_t)e->name_size + zip_get16(p + 28);
+    *size += (size_t)e->name_size + get_le16(p + 28);
     if (*size > e->limit - e->at || e->packed_size > e->limit - e->at - *size)
         return -EBADMSG;
     if (n < *size)
         return -EAGAIN;
     if (memcmp(a->names.data + e->stored_name, p + ZIP_LOCAL_SIZE, e->name_size) != 0 ||
-        zip_get16(p + 8) != e->method ||
-        (zip_get16(p + 6) & same_flags) != (e->flags & same_flags) || !sizes_agree(e, p))
+        get_le16(p + 8) != e->method || (get_le16(p + 6) & same_flags) != (e->flags & same_flags) ||
+        !sizes_agree(e, p))
         return -EBADMSG;
     return 0;
 }

@@ -25,22 +25,22 @@ struct zip_odd {
 static void put_header(struct zip_odd *o, const struct zip_entry *e)
 {
     const unsigned lzma_flags = 6; /* among them: an end mark follows the data */
-    unsigned char *p = zip_put(o->header, 4, ZIP_LOCAL);
+    unsigned char *p = put_le(o->header, 4, ZIP_LOCAL);
 
-    p = zip_put(p, 2, 45);
-    p = zip_put(p, 2, e->flags & lzma_flags);
-    p = zip_put(p, 2, e->method);
-    p = zip_put(p, 4, 0); /* time */
-    p = zip_put(p, 4, e->crc);
-    p = zip_put(p, 4, ZIP_MAX32);
-    p = zip_put(p, 4, ZIP_MAX32);
-    p = zip_put(p, 2, 1);
-    p = zip_put(p, 2, 20);
-    p = zip_put(p, 1, 'x');
-    p = zip_put(p, 2, ZIP_EXTRA_64);
-    p = zip_put(p, 2, 16);
-    p = zip_put(p, 8, e->size);
-    p = zip_put(p, 8, e->packed_size);
+    p = put_le(p, 2, 45);
+    p = put_le(p, 2, e->flags & lzma_flags);
+    p = put_le(p, 2, e->method);
+    p = put_le(p, 4, 0); /* time */
+    p = put_le(p, 4, e->crc);
+    p = put_le(p, 4, ZIP_MAX32);
+    p = put_le(p, 4, ZIP_MAX32);
+    p = put_le(p, 2, 1);
+    p = put_le(p, 2, 20);
+    p = put_le(p, 1, 'x');
+    p = put_le(p, 2, ZIP_EXTRA_64);
+    p = put_le(p, 2, 16);
+    p = put_le(p, 8, e->size);
+    p = put_le(p, 8, e->packed_size);
     o->header_size = (size_t)(p - o->header);
 }
 

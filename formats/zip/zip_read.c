@@ -378,7 +378,7 @@ static int tell_oddities(const struct zip_reader *r, const struct format_open_op
 
     /* A program that unpacks it is no archive itself. */
     if (r->a.shift > 0 && file_read_at(r->a.fd, magic, sizeof(magic), 0) == sizeof(magic) &&
-        zip_get32(magic) == ZIP_LOCAL)
+        get_le32(magic) == ZIP_LOCAL)
         report(o->context, WP_WARNING, o->name,
                "another archive stands in front of the last one: it is ignored (are these archives "
                "joined together?)");

@@ -9,11 +9,11 @@
 bool zip_recognises(const void *start, size_t n)
 {
     const unsigned char *p = start;
-    uint32_t magic = n >= 4 ? zip_get32(p) : 0;
+    uint32_t magic = n >= 4 ? get_le32(p) : 0;
 
     /* The last one begins archives that were once meant to be split. */
     return magic == ZIP_LOCAL || magic == ZIP_END || magic == ZIP_END64 ||
-           (magic == ZIP_DESCRIPTOR && n >= 8 && zip_get32(p + 4) == ZIP_LOCAL);
+           (magic == ZIP_DESCRIPTOR && n >= 8 && get_le32(p + 4) == ZIP_LOCAL);
 }
 
 bool zip_ends_here(int fd)

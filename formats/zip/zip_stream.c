@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "codec/crc.h"
 #include "codec/inflate.h"
+#include "codec/pieces.h"
 #include "zip_content.h"
 
 enum { CHUNK = 256 * 1024 };
@@ -44,8 +45,7 @@ static int find_content(struct zip_stream *s, const char **what)
             return r;
         n = size; /* at most 30 bytes and twice 64 KiB */
     }
-    *what = ZIP_TEXT_CUT;
-    return -EBADMSG;
+    return pieces_damaged(what, ZIP_TEXT_CUT);
 }
 
 /* Methods that neither this program nor libarchive has. */
@@ -74,9 +74,8 @@ int zip_stream_new(struct zip_stream **out, const struct zip_archive *a, const s
     struct zip_stream *s;
     int r;
 
-    *what = ZIP_TEXT_ENCRYPTED;
     if (e->flags & ZIP_ENCRYPTED)
-        return -EBADMSG;
+        return pieces_damaged(what, ZIP_TEXT_ENCRYPTED);
     *what = unreadable(e->method);
     if (*what)
         return -EBADMSG;
@@ -89,10 +88,8 @@ int zip_stream_new(struct zip_stream **out, const struct zip_archive *a, const s
     s->plain_left = e->size;
     s->next = s->in;
     r = find_content(s, what);
-    if (r == 0 && e->method == ZIP_STORED && e->packed_size != e->size) {
-        *what = ZIP_TEXT_CONTRADICT;
-        r = -EBADMSG;
-    }
+    if (r == 0 && e->method == ZIP_STORED && e->packed_size != e->size)
+        r = pieces_damaged(what, ZIP_TEXT_CONTRADICT);
     /* libarchive takes nothing at all, packed by LZMA, for damaged. */
     if (r == 0 && e->method != ZIP_STORED && e->method != ZIP_DEFLATED && e->size > 0)
         r = zip_odd_new(&s->odd, a, e, s->at, what);
@@ -124,10 +121,8 @@ static ssize_t read_stored(struct zip_stream *s, unsigned char *out, size_t room
 
     if (got < 0)
         return got;
-    if ((size_t)got < n) {
-        *what = ZIP_TEXT_CUT;
-        return -EBADMSG;
-    }
+    if ((size_t)got < n)
+        return pieces_damaged(what, ZIP_TEXT_CUT);
     s->at += n;
     s->left -= n;
     return got;
@@ -161,17 +156,13 @@ static ssize_t read_deflated(struct zip_stream *s, unsigned char *out, size_t ro
 
         if (r < 0)
             return r;
-        if (inflater_run(s->inflater, s->next, s->at_hand, out, room, &done) < 0) {
-            *what = ZIP_TEXT_DAMAGED;
-            return -EBADMSG;
-        }
+        if (inflater_run(s->inflater, s->next, s->at_hand, out, room, &done) < 0)
+            return pieces_damaged(what, ZIP_TEXT_DAMAGED);
         s->next += done.used;
         s->at_hand -= done.used;
         s->ended = done.ended;
-        if (done.made == 0 && !done.ended && done.used == 0 && s->left == 0) {
-            *what = ZIP_TEXT_CUT;
-            return -EBADMSG;
-        }
+        if (done.made == 0 && !done.ended && done.used == 0 && s->left == 0)
+            return pieces_damaged(what, ZIP_TEXT_CUT);
     }
     return (ssize_t)done.made;
 }
@@ -208,10 +199,8 @@ int zip_stream_fill(void *stream, unsigned char *out, size_t room, size_t *n, co
 
         if (got < 0)
             return (int)got;
-        if (got == 0) {
-            *what = ZIP_TEXT_SHORTER;
-            return -EBADMSG;
-        }
+        if (got == 0)
+            return pieces_damaged(what, ZIP_TEXT_SHORTER);
         s->crc = crc_add(s->crc, out + *n, (size_t)got);
         s->plain_left -= (uint64_t)got;
         *n += (size_t)got;

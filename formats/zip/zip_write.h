@@ -12,7 +12,7 @@ struct zip_block {
     struct libdeflate_compressor *compressor;
     struct open_deflate *deflate; /* for pieces */
     struct zip_record *records;   /* owned, as are their names */
-    size_t count, room;
+    size_t count;
     bool is_open;   /* the last record has no end in this block */
     size_t content; /* where in the plain bytes its content begins */
     bool has_piece; /* after seal: the block holds a piece of a file that is spread */
@@ -48,4 +48,3 @@ int zip_block_add_header(struct format_writer *base, struct format_block *b, con
 int zip_block_add_end(struct format_writer *base, struct format_block *b, const struct entry *e,
                       struct wp_error *err);
 int zip_block_seal(struct format_writer *base, struct format_block *b, struct wp_error *err);
-void zip_block_drop(struct format_block *b);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "codec/crc.h"
 #include "codec/open_deflate.h"
@@ -23,12 +24,24 @@ static void drop_records(struct zip_block *z, size_t from)
     z->count = from;
 }
 
+static void free_block(void *codec)
+{
+    struct zip_block *z = codec;
+
+    drop_records(z, 0);
+    free(z->records);
+    libdeflate_free_compressor(z->compressor);
+    open_deflate_free(z->deflate);
+    free(z);
+}
+
 int zip_block_begin(struct format_writer *base, struct format_block *b, struct wp_error *err)
 {
     struct zip_block *z = b->codec;
 
     buf_clear(&b->plain);
     buf_clear(&b->packed);
+    b->free_codec = free_block;
     if (!z)
         z = b->codec = calloc(1, sizeof(*z));
     if (!z)
@@ -64,17 +77,7 @@ int zip_block_add_header(struct format_writer *base, struct format_block *b, con
     if (z->is_open)
         drop_records(z, z->count - 1);
     z->is_open = false;
-    if (z->count == z->room) {
-        size_t room = z->room ? 2 * z->room : 64;
-        struct zip_record *grown = reallocarray(z->records, room, sizeof(*grown));
-
-        if (!grown)
-            return error_nomem(err);
-        z->records = grown;
-        z->room = room;
-    }
-    name = stored_name(e);
-    if (!name)
+    if (array_grow(z->records, z->count) < 0 || !(name = stored_name(e)))
         return error_nomem(err);
     zip_record_begin(&z->records[z->count++], e, name, strlen(name));
     z->is_open = true;
@@ -203,20 +206,4 @@ int zip_block_seal(struct format_writer *base, struct format_block *b, struct wp
                      : add_piece(w, b, b->plain.data + z->content, b->plain.size - z->content, err);
     }
     return b->plain.size || z->ends ? add_piece(w, b, b->plain.data, b->plain.size, err) : 0;
-}
-
-void zip_block_drop(struct format_block *b)
-{
-    struct zip_block *z = b->codec;
-
-    buf_free(&b->plain);
-    buf_free(&b->packed);
-    if (!z)
-        return;
-    drop_records(z, 0);
-    free(z->records);
-    libdeflate_free_compressor(z->compressor);
-    open_deflate_free(z->deflate);
-    free(z);
-    b->codec = NULL;
 }

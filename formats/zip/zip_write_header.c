@@ -80,10 +80,10 @@ static unsigned char *put_time_field(unsigned char *p, const struct zip_record *
 {
     if (!r->has_mtime)
         return p;
-    p = zip_put(p, 2, ZIP_EXTRA_TIME);
-    p = zip_put(p, 2, TIME_FIELD - 4);
-    p = zip_put(p, 1, 1); /* the modification time alone */
-    return zip_put(p, 4, (uint64_t)r->mtime);
+    p = put_le(p, 2, ZIP_EXTRA_TIME);
+    p = put_le(p, 2, TIME_FIELD - 4);
+    p = put_le(p, 1, 1); /* the modification time alone */
+    return put_le(p, 4, (uint64_t)r->mtime);
 }
 
 size_t zip_local_size(const struct zip_record *r)
@@ -96,37 +96,37 @@ void zip_put_local(const struct zip_record *r, unsigned char *out)
 {
     bool is_open = r->flags & ZIP_HAS_DESCRIPTOR;
     uint64_t packed_size = is_open ? 0 : r->packed_size, size = is_open ? 0 : r->size;
-    unsigned char *p = zip_put(out, 4, ZIP_LOCAL);
+    unsigned char *p = put_le(out, 4, ZIP_LOCAL);
 
-    p = zip_put(p, 2, version_needed(r, r->zip64));
-    p = zip_put(p, 2, r->flags);
-    p = zip_put(p, 2, r->method);
-    p = zip_put(p, 2, r->time);
-    p = zip_put(p, 2, r->date);
-    p = zip_put(p, 4, is_open ? 0 : r->crc);
-    p = zip_put(p, 4, r->zip64 ? ZIP_MAX32 : packed_size);
-    p = zip_put(p, 4, r->zip64 ? ZIP_MAX32 : size);
-    p = zip_put(p, 2, r->name_size);
-    p = zip_put(p, 2, zip_local_size(r) - ZIP_LOCAL_SIZE - r->name_size);
+    p = put_le(p, 2, version_needed(r, r->zip64));
+    p = put_le(p, 2, r->flags);
+    p = put_le(p, 2, r->method);
+    p = put_le(p, 2, r->time);
+    p = put_le(p, 2, r->date);
+    p = put_le(p, 4, is_open ? 0 : r->crc);
+    p = put_le(p, 4, r->zip64 ? ZIP_MAX32 : packed_size);
+    p = put_le(p, 4, r->zip64 ? ZIP_MAX32 : size);
+    p = put_le(p, 2, r->name_size);
+    p = put_le(p, 2, zip_local_size(r) - ZIP_LOCAL_SIZE - r->name_size);
     memcpy(p, r->name, r->name_size);
     p += r->name_size;
     if (r->zip64) {
-        p = zip_put(p, 2, ZIP_EXTRA_64);
-        p = zip_put(p, 2, LOCAL_FIELD_64 - 4);
-        p = zip_put(p, 8, size);
-        p = zip_put(p, 8, packed_size);
+        p = put_le(p, 2, ZIP_EXTRA_64);
+        p = put_le(p, 2, LOCAL_FIELD_64 - 4);
+        p = put_le(p, 8, size);
+        p = put_le(p, 8, packed_size);
     }
     put_time_field(p, r);
 }
 
 int zip_add_descriptor(const struct zip_record *r, struct buf *out)
 {
-    unsigned char bytes[24], *p = zip_put(bytes, 4, ZIP_DESCRIPTOR);
+    unsigned char bytes[24], *p = put_le(bytes, 4, ZIP_DESCRIPTOR);
     unsigned width = r->zip64 ? 8 : 4;
 
-    p = zip_put(p, 4, r->crc);
-    p = zip_put(p, width, r->packed_size);
-    p = zip_put(p, width, r->size);
+    p = put_le(p, 4, r->crc);
+    p = put_le(p, width, r->packed_size);
+    p = put_le(p, width, r->size);
     return buf_add(out, bytes, (size_t)(p - bytes));
 }
 
@@ -140,11 +140,11 @@ static unsigned char *put_central_field_64(unsigned char *p, const struct zip_re
         count += values[i] >= ZIP_MAX32;
     if (!count)
         return p;
-    p = zip_put(p, 2, ZIP_EXTRA_64);
-    p = zip_put(p, 2, 8 * count);
+    p = put_le(p, 2, ZIP_EXTRA_64);
+    p = put_le(p, 2, 8 * count);
     for (int i = 0; i < 3; i++)
         if (values[i] >= ZIP_MAX32)
-            p = zip_put(p, 8, values[i]);
+            p = put_le(p, 8, values[i]);
     return p;
 }
 
@@ -157,24 +157,24 @@ int zip_add_central(const struct zip_record *r, struct buf *out)
 {
     unsigned char extra[64], head[ZIP_CENTRAL_SIZE];
     unsigned char *times = put_central_field_64(extra, r), *end = put_time_field(times, r);
-    unsigned char *p = zip_put(head, 4, ZIP_CENTRAL);
+    unsigned char *p = put_le(head, 4, ZIP_CENTRAL);
 
-    p = zip_put(p, 2, MADE_BY);
-    p = zip_put(p, 2, version_needed(r, r->zip64 || times > extra));
-    p = zip_put(p, 2, r->flags);
-    p = zip_put(p, 2, r->method);
-    p = zip_put(p, 2, r->time);
-    p = zip_put(p, 2, r->date);
-    p = zip_put(p, 4, r->crc);
-    p = zip_put(p, 4, short_form(r->packed_size));
-    p = zip_put(p, 4, short_form(r->size));
-    p = zip_put(p, 2, r->name_size);
-    p = zip_put(p, 2, (uint64_t)(end - extra));
-    p = zip_put(p, 2, 0); /* comment */
-    p = zip_put(p, 2, 0); /* disk */
-    p = zip_put(p, 2, 0); /* internal attributes */
-    p = zip_put(p, 4, r->attributes);
-    zip_put(p, 4, short_form(r->at));
+    p = put_le(p, 2, MADE_BY);
+    p = put_le(p, 2, version_needed(r, r->zip64 || times > extra));
+    p = put_le(p, 2, r->flags);
+    p = put_le(p, 2, r->method);
+    p = put_le(p, 2, r->time);
+    p = put_le(p, 2, r->date);
+    p = put_le(p, 4, r->crc);
+    p = put_le(p, 4, short_form(r->packed_size));
+    p = put_le(p, 4, short_form(r->size));
+    p = put_le(p, 2, r->name_size);
+    p = put_le(p, 2, (uint64_t)(end - extra));
+    p = put_le(p, 2, 0); /* comment */
+    p = put_le(p, 2, 0); /* disk */
+    p = put_le(p, 2, 0); /* internal attributes */
+    p = put_le(p, 4, r->attributes);
+    put_le(p, 4, short_form(r->at));
     if (buf_add(out, head, sizeof(head)) < 0 || buf_add(out, r->name, r->name_size) < 0 ||
         buf_add(out, extra, (size_t)(end - extra)) < 0)
         return -ENOMEM;
@@ -186,39 +186,39 @@ int zip_add_central(const struct zip_record *r, struct buf *out)
 static int add_end_64(uint64_t count, uint64_t size, uint64_t offset, struct buf *out)
 {
     unsigned char bytes[ZIP_END64_SIZE + ZIP_LOCATOR64_SIZE];
-    unsigned char *p = zip_put(bytes, 4, ZIP_END64);
+    unsigned char *p = put_le(bytes, 4, ZIP_END64);
 
-    p = zip_put(p, 8, ZIP_END64_SIZE - 12); /* bytes that follow */
-    p = zip_put(p, 2, MADE_BY);
-    p = zip_put(p, 2, VERSION_64);
-    p = zip_put(p, 8, 0); /* this disk, and that of the directory */
-    p = zip_put(p, 8, count);
-    p = zip_put(p, 8, count);
-    p = zip_put(p, 8, size);
-    p = zip_put(p, 8, offset);
-    p = zip_put(p, 4, ZIP_LOCATOR64);
-    p = zip_put(p, 4, 0); /* disk */
-    p = zip_put(p, 8, offset + size);
-    zip_put(p, 4, 1); /* disks */
+    p = put_le(p, 8, ZIP_END64_SIZE - 12); /* bytes that follow */
+    p = put_le(p, 2, MADE_BY);
+    p = put_le(p, 2, VERSION_64);
+    p = put_le(p, 8, 0); /* this disk, and that of the directory */
+    p = put_le(p, 8, count);
+    p = put_le(p, 8, count);
+    p = put_le(p, 8, size);
+    p = put_le(p, 8, offset);
+    p = put_le(p, 4, ZIP_LOCATOR64);
+    p = put_le(p, 4, 0); /* disk */
+    p = put_le(p, 8, offset + size);
+    put_le(p, 4, 1); /* disks */
     return buf_add(out, bytes, sizeof(bytes));
 }
 
 int zip_add_end(uint64_t count, uint64_t size, uint64_t offset, const char *comment,
                 struct buf *out)
 {
-    unsigned char bytes[ZIP_END_SIZE], *p = zip_put(bytes, 4, ZIP_END);
+    unsigned char bytes[ZIP_END_SIZE], *p = put_le(bytes, 4, ZIP_END);
     uint16_t short_count = count >= ZIP_MAX16 ? ZIP_MAX16 : (uint16_t)count;
     size_t comment_size = strlen(comment);
 
     if ((count >= ZIP_MAX16 || size >= ZIP_MAX32 || offset >= ZIP_MAX32) &&
         add_end_64(count, size, offset, out) < 0)
         return -ENOMEM;
-    p = zip_put(p, 4, 0); /* disks */
-    p = zip_put(p, 2, short_count);
-    p = zip_put(p, 2, short_count);
-    p = zip_put(p, 4, short_form(size));
-    p = zip_put(p, 4, short_form(offset));
-    zip_put(p, 2, comment_size);
+    p = put_le(p, 4, 0); /* disks */
+    p = put_le(p, 2, short_count);
+    p = put_le(p, 2, short_count);
+    p = put_le(p, 4, short_form(size));
+    p = put_le(p, 4, short_form(offset));
+    put_le(p, 2, comment_size);
     if (buf_add(out, bytes, sizeof(bytes)) < 0 || buf_add(out, comment, comment_size) < 0)
         return -ENOMEM;
     return 0;

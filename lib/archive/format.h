@@ -27,8 +27,17 @@ struct manifest;
 struct format_block {
     struct buf plain;  /* the uncompressed stream of this block; the job appends content here */
     struct buf packed; /* after seal: what is written (a codec that changes nothing swaps) */
-    void *codec;       /* the codec's per-block state (a compressor), reused; see drop_block */
+    void *codec;       /* what the writer or its codec keeps with it (a compressor), reused */
+    void (*free_codec)(void *codec); /* set with CODEC */
 };
+static inline void format_block_free(struct format_block *b)
+{
+    buf_free(&b->plain);
+    buf_free(&b->packed);
+    if (b->codec)
+        b->free_codec(b->codec);
+    b->codec = NULL;
+}
 
 struct format_write_options {
     int level;          /* compression level; -1: the format's default */
@@ -72,7 +81,6 @@ struct format_writer_ops {
     int (*add_end)(struct format_writer *w, struct format_block *b, const struct entry *e,
                    struct wp_error *err); /* behind the last byte of e's content */
     int (*seal)(struct format_writer *w, struct format_block *b, struct wp_error *err);
-    void (*drop_block)(struct format_block *b); /* frees buffers and codec state */
 
     /* On the job's thread, in order. */
     int (*head)(struct format_writer *w, struct format_block *b,

@@ -74,9 +74,9 @@ static const unsigned char *find_last(const struct tail *t, size_t from, size_t 
         from = t->size - ZIP_END_SIZE;
     for (size_t at = from + 1; at-- > 0;) {
         const unsigned char *p = t->data + at;
-        size_t end = at + ZIP_END_SIZE + zip_get16(p + 20);
+        size_t end = at + ZIP_END_SIZE + get_le16(p + 20);
 
-        if (zip_get32(p) == ZIP_END && (filled == 0 || (end <= t->size && end >= filled)))
+        if (get_le32(p) == ZIP_END && (filled == 0 || (end <= t->size && end >= filled)))
             return p;
     }
     return NULL;
@@ -107,7 +107,7 @@ static int read_end_64(const struct zip_part *z, uint64_t at, uint64_t locator,
         n = zip_part_read(z, record, ZIP_END64_SIZE, places[i]);
         if (n < 0)
             return (int)n;
-        if (n == ZIP_END64_SIZE && zip_get32(record) == ZIP_END64) {
+        if (n == ZIP_END64_SIZE && get_le32(record) == ZIP_END64) {
             *found = places[i];
             return 0;
         }
@@ -138,23 +138,23 @@ static int take_end_64(const struct zip_part *z, uint64_t end, struct zip_end *e
     n = zip_part_read(z, locator, sizeof locator, end - ZIP_LOCATOR64_SIZE);
     if (n < 0)
         return (int)n;
-    if (n != ZIP_LOCATOR64_SIZE || zip_get32(locator) != ZIP_LOCATOR64)
+    if (n != ZIP_LOCATOR64_SIZE || get_le32(locator) != ZIP_LOCATOR64)
         return 0;
-    r = read_end_64(z, zip_get64(locator + 8), end - ZIP_LOCATOR64_SIZE, record, &found, what);
+    r = read_end_64(z, get_le64(locator + 8), end - ZIP_LOCATOR64_SIZE, record, &found, what);
     if (r < 0)
         return r == -EBADMSG && !is_wanted ? 0 : r;
-    if (!is_wanted && (zip_get64(record + 32) != e->count || zip_get64(record + 40) != e->size ||
-                       zip_get64(record + 48) != e->directory))
+    if (!is_wanted && (get_le64(record + 32) != e->count || get_le64(record + 40) != e->size ||
+                       get_le64(record + 48) != e->directory))
         return 0;
     e->is_volume =
-        zip_get32(locator + 4) != 0 || zip_get32(locator + 16) > 1 || zip_get32(record + 16) != 0;
+        get_le32(locator + 4) != 0 || get_le32(locator + 16) > 1 || get_le32(record + 16) != 0;
     if (e->is_volume)
         return wrong(TEXT_VOLUMES, what);
     *before = found;
     e->zip64 = true;
-    e->count = zip_get64(record + 32);
-    e->size = zip_get64(record + 40);
-    e->directory = zip_get64(record + 48);
+    e->count = get_le64(record + 32);
+    e->size = get_le64(record + 40);
+    e->directory = get_le64(record + 48);
     return 0;
 }
 
@@ -165,16 +165,16 @@ static int take_end(const struct zip_part *z, enum zip_rules rules, const unsign
     uint64_t before = at;
     int r = 0;
 
-    *e = (struct zip_end){.count = zip_get16(end + 10),
-                          .size = zip_get32(end + 12),
-                          .directory = zip_get32(end + 16),
+    *e = (struct zip_end){.count = get_le16(end + 10),
+                          .size = get_le32(end + 12),
+                          .directory = get_le32(end + 16),
                           .comment = at + ZIP_END_SIZE,
-                          .comment_size = zip_get16(end + 20)};
+                          .comment_size = get_le16(end + 20)};
     if (rules == ZIP_AS_UNZIP)
         r = take_end_64(z, at, e, &before, what);
     if (r < 0)
         return r;
-    e->is_volume = !e->zip64 && (zip_get16(end + 4) != 0 || zip_get16(end + 6) != 0);
+    e->is_volume = !e->zip64 && (get_le16(end + 4) != 0 || get_le16(end + 6) != 0);
     if (rules == ZIP_AS_UNZIP && e->is_volume)
         return wrong(TEXT_VOLUMES, what);
     /* The directory ends where the records of the end begin; what it lacks to that stands before
@@ -281,21 +281,21 @@ int zip_directory_next(struct zip_directory *d, struct zip_central *c, const cha
     r = look(d, ZIP_CENTRAL_SIZE, &p, what);
     if (r < 0)
         return r;
-    if (zip_get32(p) != ZIP_CENTRAL)
+    if (get_le32(p) != ZIP_CENTRAL)
         return wrong(DAMAGED "no record where one of its directory should be", what);
     *c = (struct zip_central){.host = p[5],
-                              .flags = zip_get16(p + 8),
-                              .method = zip_get16(p + 10),
-                              .time = zip_get16(p + 12),
-                              .date = zip_get16(p + 14),
-                              .crc = zip_get32(p + 16),
-                              .packed_size = zip_get32(p + 20),
-                              .size = zip_get32(p + 24),
-                              .name_size = zip_get16(p + 28),
-                              .extra_size = zip_get16(p + 30),
-                              .attributes = zip_get32(p + 38),
-                              .at = zip_get32(p + 42)};
-    all = (size_t)ZIP_CENTRAL_SIZE + c->name_size + c->extra_size + zip_get16(p + 32);
+                              .flags = get_le16(p + 8),
+                              .method = get_le16(p + 10),
+                              .time = get_le16(p + 12),
+                              .date = get_le16(p + 14),
+                              .crc = get_le32(p + 16),
+                              .packed_size = get_le32(p + 20),
+                              .size = get_le32(p + 24),
+                              .name_size = get_le16(p + 28),
+                              .extra_size = get_le16(p + 30),
+                              .attributes = get_le32(p + 38),
+                              .at = get_le32(p + 42)};
+    all = (size_t)ZIP_CENTRAL_SIZE + c->name_size + c->extra_size + get_le16(p + 32);
     r = look(d, all, &p, what);
     if (r < 0)
         return r;

@@ -1,9 +1,8 @@
 #pragma once
 /* The records of a zip archive (APPNOTE.TXT 6.3), as reading and writing share them. */
 
-#include <stdint.h>
-
 #include "buf.h"
+#include "little_endian.h"
 
 enum {
     ZIP_LOCAL = 0x04034b50, /* signatures */
@@ -45,26 +44,3 @@ enum {
 
 #define ZIP_MAX32 0xffffffffu /* says: look into the zip64 field */
 #define ZIP_MAX16 0xffffu
-
-static inline uint16_t zip_get16(const unsigned char *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static inline uint32_t zip_get32(const unsigned char *p)
-{
-    return zip_get16(p) | (uint32_t)zip_get16(p + 2) << 16;
-}
-
-static inline uint64_t zip_get64(const unsigned char *p)
-{
-    return zip_get32(p) | (uint64_t)zip_get32(p + 4) << 32;
-}
-
-/* Puts V, N bytes long, and returns what follows. */
-static inline unsigned char *zip_put(unsigned char *p, unsigned n, uint64_t v)
-{
-    for (unsigned i = 0; i < n; i++)
-        *p++ = (unsigned char)(v >> 8 * i);
-    return p;
-}

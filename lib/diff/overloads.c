@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "job.h"
 #include "numba/index.h"
@@ -13,7 +14,6 @@
 /* An index that was read for its overloads. */
 struct overloads {
     struct wp_index_status s;
-    struct wp_stamp stamp;
     char *numba;
 };
 
@@ -34,7 +34,6 @@ static int read_overloads(struct overloads *out, const struct diff_item *item, s
         return 0;
     r = index_read(&index, item->text->data, item->text->size, &why);
     if (r == 0) {
-        out->stamp = index.stamp;
         out->numba = strdup(index.numba);
         r = out->numba ? overloads_fill(&out->s, &index, NULL, NULL, &why) : -ENOMEM;
     }
@@ -73,8 +72,7 @@ static const struct wp_overload **sorted(const struct overloads *o)
 
     for (size_t i = 0; list && i < o->s.overload_count; i++)
         list[i] = &o->s.overloads[i];
-    if (list)
-        qsort(list, o->s.overload_count, sizeof *list, compare_overloads);
+    array_sort(list, list ? o->s.overload_count : 0, compare_overloads);
     return list;
 }
 
@@ -92,7 +90,7 @@ static int take_missing(struct overloads *from, const struct overloads *other,
     for (size_t i = 0; i < from->s.overload_count; i++) {
         const struct wp_overload *wanted = &list[i];
 
-        if (bsearch(&wanted, others, other->s.overload_count, sizeof *others, compare_overloads))
+        if (array_find(&wanted, others, other->s.overload_count, compare_overloads))
             list[kept++] = list[i];
         else
             (*out)[(*count)++] = list[i];
@@ -108,7 +106,6 @@ int diff_overloads(const struct diff_item *a, const struct diff_item *b, struct 
     int read_a = read_overloads(&in_a, a, err);
     int read_b = read_a < 0 ? read_a : read_overloads(&in_b, b, err);
     struct overloads none = {0};
-    size_t gained, lost;
     int r;
 
     if (read_b < 0)
@@ -117,11 +114,9 @@ int diff_overloads(const struct diff_item *a, const struct diff_item *b, struct 
         return 1;
     /* What A has more is found while B is still whole. */
     r = take_missing(&in_a, b ? &in_b : &none, &d->lost, &d->lost_count, err);
-    lost = d->lost_count;
-    if (r < 0)
-        return r;
     /* What A lost was moved away, and is not in B. */
-    r = take_missing(&in_b, a ? &in_a : &none, &d->gained, &d->gained_count, err);
-    gained = d->gained_count;
-    return r < 0 ? r : gained || lost || compare_texts(in_a.numba, in_b.numba) != 0;
+    if (r == 0)
+        r = take_missing(&in_b, a ? &in_a : &none, &d->gained, &d->gained_count, err);
+    return r < 0 ? r
+                 : d->gained_count || d->lost_count || compare_texts(in_a.numba, in_b.numba) != 0;
 }

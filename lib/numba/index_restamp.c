@@ -9,41 +9,28 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/little_endian.h"
 #include "numba/index.h"
 #include "numba/pickle_trace.h"
 
 enum { PROTO_SIZE = 2, FRAME_SIZE = 9 /* the opcode and its length */, LITERAL_MAX = 10 };
-
-static void put_le(unsigned char *out, uint64_t v, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = (unsigned char)(v >> 8 * i);
-}
-
-static uint64_t get_le(const unsigned char *in, size_t n)
-{
-    uint64_t v = 0;
-    for (size_t i = n; i-- > 0;)
-        v = v << 8 | in[i];
-    return v;
-}
 
 /* A whole number as CPython's pickler writes it (Lib/pickle.py, save_long); its length. */
 static size_t encode_int(int64_t v, unsigned char out[LITERAL_MAX])
 {
     if (v >= 0 && v <= 0xff) {
         out[0] = OP_BININT1;
-        put_le(out + 1, (uint64_t)v, 1);
+        put_le(out + 1, 1, (uint64_t)v);
         return 2;
     }
     if (v >= 0 && v <= 0xffff) {
         out[0] = OP_BININT2;
-        put_le(out + 1, (uint64_t)v, 2);
+        put_le(out + 1, 2, (uint64_t)v);
         return 3;
     }
     if (v >= INT32_MIN && v <= INT32_MAX) {
         out[0] = OP_BININT;
-        put_le(out + 1, (uint64_t)v, 4);
+        put_le(out + 1, 4, (uint64_t)v);
         return 5;
     }
     const uint64_t bits = v < 0 ? ~(uint64_t)v : (uint64_t)v; /* those unlike the sign */
@@ -53,7 +40,7 @@ static size_t encode_int(int64_t v, unsigned char out[LITERAL_MAX])
         n--;
     out[0] = OP_LONG1;
     out[1] = (unsigned char)n;
-    put_le(out + 2, (uint64_t)v, n);
+    put_le(out + 2, n, (uint64_t)v);
     return 2 + n;
 }
 
@@ -90,10 +77,10 @@ static int splice(const struct index *i, const unsigned char *text, size_t size,
     const size_t start = PROTO_SIZE + FRAME_SIZE;
     if (body[0] != OP_PROTO || body[PROTO_SIZE] != OP_FRAME || at < start)
         return not_supported(err);
-    uint64_t length = get_le(body + PROTO_SIZE + 1, 8);
+    uint64_t length = get_le64(body + PROTO_SIZE + 1);
     if (end > start + length)
         return not_supported(err);
-    put_le(out->data + i->body_at + PROTO_SIZE + 1, length + n - old, 8);
+    put_le(out->data + i->body_at + PROTO_SIZE + 1, 8, length + n - old);
     return 0;
 }
 

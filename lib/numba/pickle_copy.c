@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "base/little_endian.h"
 #include "numba/pickle_machine.h"
 
 /* ---- Writing ----------------------------------------------------------------------------- */
@@ -24,8 +25,7 @@ static int add_number(struct pickle_writer *w, unsigned char op, uint64_t v, siz
                       struct wp_error *err)
 {
     unsigned char text[9] = {op};
-    for (size_t i = 0; i < width; i++)
-        text[1 + i] = (unsigned char)(v >> 8 * i);
+    put_le(text + 1, width, v);
     return add(w, text, 1 + width, err);
 }
 
@@ -67,8 +67,7 @@ int pickle_writer_finish(struct pickle_writer *w, struct buf *out, struct wp_err
     int r = pickle_write_op(w, OP_STOP, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < 8; i++)
-        head[3 + i] = (unsigned char)((uint64_t)w->out.size >> 8 * i);
+    put_le(head + 3, 8, w->out.size);
     if (buf_add(out, head, w->protocol >= 4 ? sizeof(head) : 2) < 0 ||
         buf_add(out, w->out.data, w->out.size) < 0)
         return error_nomem(err);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/little_endian.h"
+
 /* Indexes are small and many, so the first block is small; later ones grow. */
 enum { FIRST_BLOCK = 4096, LARGEST_BLOCK = 256 * 1024 };
 
@@ -131,10 +133,7 @@ int machine_number(struct machine *m, unsigned width, uint64_t *out)
     int r = machine_take(m, width, &p);
     if (r < 0)
         return r;
-    uint64_t v = 0;
-    for (unsigned i = 0; i < width; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    *out = v;
+    *out = get_le(p, width);
     return 0;
 }
 

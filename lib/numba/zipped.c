@@ -210,9 +210,9 @@ static int read_member(const struct zip_part *z, const struct zip_central *m, ui
     r = read_at(z, local, sizeof local, at);
     if (r < 0)
         return r;
-    if (zip_get32(local) != ZIP_LOCAL || (m->method == ZIP_STORED && m->packed_size != m->size))
+    if (get_le32(local) != ZIP_LOCAL || (m->method == ZIP_STORED && m->packed_size != m->size))
         return -EBADMSG;
-    offset = at + ZIP_LOCAL_SIZE + zip_get16(local + 26) + zip_get16(local + 28);
+    offset = at + ZIP_LOCAL_SIZE + get_le16(local + 26) + get_le16(local + 28);
     c->crc = crc32(0, NULL, 0);
     r = m->method == ZIP_DEFLATED ? inflate_member(z, offset, m->packed_size, m->size, c)
                                   : copy_member(z, offset, m->packed_size, c);

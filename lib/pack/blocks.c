@@ -145,7 +145,6 @@ static int open_block(struct blocks *b, struct wp_error *err)
 
         buf_clear(&s->block.plain);
         buf_clear(&s->block.packed);
-        s->ops = b->w->ops;
         s->estimate = s->content = 0;
         s->changed = false;
         s->status = 0;
@@ -248,8 +247,7 @@ static void drop_slot(void *slot)
         if (s->segments[i].large && s->segments[i].last)
             pack_large_free(s->segments[i].large);
     free(s->segments);
-    if (s->ops)
-        s->ops->drop_block(&s->block);
+    format_block_free(&s->block);
 }
 
 int pack_blocks(struct pack *p, struct format_writer *w, struct output *out, bool *changed,

@@ -22,7 +22,6 @@ struct segment {
 /* A block, and what belongs to it while it is made. */
 struct slot {
     struct format_block block;
-    const struct format_writer_ops *ops; /* to drop the block */
     struct segment *segments;
     size_t count;
     size_t estimate; /* bytes of the plain stream */

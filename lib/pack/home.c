@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
+#include "base/little_endian.h"
 #include "base/path.h"
 #include "job.h"
 
@@ -99,12 +100,6 @@ int pack_metadata(struct pack *p, struct wp_error *err)
 
 /* ---- The ID ------------------------------------------------------------------------------ */
 
-static void put_u64(unsigned char *out, uint64_t v)
-{
-    for (int i = 0; i < 8; i++)
-        out[i] = (unsigned char)(v >> (8 * i));
-}
-
 /* A digest over names, types, sizes and times: it is known before anything is read. */
 static int digest_walk(const struct pack *p, unsigned char digest[SHA256_SIZE])
 {
@@ -121,9 +116,9 @@ static int digest_walk(const struct pack *p, unsigned char digest[SHA256_SIZE])
         if (e->target)
             sha256_add(sha, e->target, strlen(e->target) + 1);
         fixed[0] = (unsigned char)e->type;
-        put_u64(fixed + 1, e->size);
-        put_u64(fixed + 9, (uint64_t)e->mtime.tv_sec);
-        put_u64(fixed + 17, (uint64_t)e->mtime.tv_nsec);
+        put_le(fixed + 1, 8, e->size);
+        put_le(fixed + 9, 8, (uint64_t)e->mtime.tv_sec);
+        put_le(fixed + 17, 8, (uint64_t)e->mtime.tv_nsec);
         sha256_add(sha, fixed, sizeof fixed);
     }
     if (p->o->with_locator)

@@ -278,7 +278,7 @@ static int put_alone(struct pack *p, struct format_writer *w, struct output *out
                  : manifest_write(&p->manifest, p->pool, alone_add, &a, err);
     if (r == 0)
         r = alone_end(&a, e, err);
-    w->ops->drop_block(&a.block);
+    format_block_free(&a.block);
     return r;
 }
 

@@ -20,7 +20,7 @@ static int put_framing(struct format_writer *w, struct output *out, bool head, u
 
     if (r == 0)
         r = output_write(out, b.packed.data, b.packed.size, err);
-    w->ops->drop_block(&b);
+    format_block_free(&b);
     return r;
 }
 

@@ -41,9 +41,19 @@ static void marks_clear(struct marks *m)
     m->count = 0;
 }
 
+static void marks_free(void *codec)
+{
+    struct marks *m = codec;
+
+    marks_clear(m);
+    free(m->v);
+    free(m);
+}
+
 static int begin_block(struct format_writer *w, struct format_block *b, struct wp_error *err)
 {
     (void)w;
+    b->free_codec = marks_free;
     if (!b->codec)
         b->codec = calloc(1, sizeof(struct marks));
     if (!b->codec)
@@ -91,20 +101,6 @@ static int no_step(struct format_writer *w, struct format_block *b, struct wp_er
     (void)b;
     (void)err;
     return 0;
-}
-
-static void drop_block(struct format_block *b)
-{
-    struct marks *m = b->codec;
-
-    if (m) {
-        marks_clear(m);
-        free(m->v);
-        free(m);
-    }
-    buf_free(&b->plain);
-    buf_free(&b->packed);
-    b->codec = NULL;
 }
 
 /* ---- On the job's thread ----------------------------------------------------------------- */
@@ -174,7 +170,6 @@ static const struct format_writer_ops writer_ops = {.begin_block = begin_block,
                                                     .add_header = add_header,
                                                     .add_end = add_end,
                                                     .seal = no_step,
-                                                    .drop_block = drop_block,
                                                     .head = no_step,
                                                     .written = written,
                                                     .tail = no_tail,

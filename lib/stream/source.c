@@ -19,8 +19,21 @@ enum { FILE_CHUNK = 256 * 1024 }; /* bytes a read(2); larger ones were no faster
 
 void source_free(struct source *s)
 {
-    if (s)
-        s->free(s);
+    if (!s)
+        return;
+    free(s->gaps);
+    s->free(s);
+}
+
+int source_leave_out(struct source *s, const struct source_gap *gaps, size_t n)
+{
+    s->gaps = reallocarray(s->gaps, n ? n : 1, sizeof *s->gaps);
+    if (!s->gaps)
+        return -ENOMEM;
+    if (n)
+        memcpy(s->gaps, gaps, n * sizeof *gaps);
+    s->gap_count = n;
+    return 0;
 }
 
 /* ---- A file or a pipe -------------------------------------------------------------------- */
@@ -29,10 +42,8 @@ struct file_source {
     struct source base;
     int fd;
     char *name;
-    uint64_t at;             /* in the file, of the next byte to give; only where there are gaps */
-    size_t used, size;       /* of DATA: given, and read; likewise */
-    struct source_gap *gaps; /* owned */
-    size_t gap_count, gaps_done;
+    uint64_t at;       /* in the file, of the next byte to give; only where there are gaps */
+    size_t used, size; /* of DATA: given, and read; likewise */
     unsigned char data[FILE_CHUNK];
 };
 
@@ -51,13 +62,14 @@ static ssize_t file_read_some(struct file_source *s, struct wp_error *err)
 /* Over the gaps that begin here: over what has been read of them, and then in the file. */
 static int step_over_gaps(struct file_source *s, struct wp_error *err)
 {
+    struct source *b = &s->base;
     const uint64_t from = s->at;
 
-    for (; s->gaps_done < s->gap_count && s->gaps[s->gaps_done].at == s->at; s->gaps_done++)
-        s->at = s->gaps[s->gaps_done].end;
-    s->base.gap = s->at - from;
-    if (s->base.gap <= s->size - s->used) {
-        s->used += (size_t)s->base.gap;
+    for (; b->gaps_done < b->gap_count && b->gaps[b->gaps_done].at == s->at; b->gaps_done++)
+        s->at = b->gaps[b->gaps_done].end;
+    b->gap = s->at - from;
+    if (b->gap <= s->size - s->used) {
+        s->used += (size_t)b->gap;
         return 0;
     }
     s->used = s->size = 0;
@@ -69,6 +81,7 @@ static int step_over_gaps(struct file_source *s, struct wp_error *err)
 /* Up to the next gap. */
 static ssize_t pull_between(struct file_source *s, const void **data, struct wp_error *err)
 {
+    const struct source *b = &s->base;
     ssize_t n = step_over_gaps(s, err);
 
     if (n == 0 && s->used == s->size) {
@@ -80,8 +93,8 @@ static ssize_t pull_between(struct file_source *s, const void **data, struct wp_
         return n < 0 ? n : 0;
     *data = s->data + s->used;
     n = (ssize_t)(s->size - s->used);
-    if (s->gaps_done < s->gap_count && s->gaps[s->gaps_done].at - s->at < (uint64_t)n)
-        n = (ssize_t)(s->gaps[s->gaps_done].at - s->at);
+    if (b->gaps_done < b->gap_count && b->gaps[b->gaps_done].at - s->at < (uint64_t)n)
+        n = (ssize_t)(b->gaps[b->gaps_done].at - s->at);
     s->used += (size_t)n;
     s->at += (uint64_t)n;
     return n;
@@ -91,25 +104,10 @@ static ssize_t file_pull(struct source *base, const void **data, struct wp_error
 {
     struct file_source *s = (struct file_source *)base;
 
-    if (s->gap_count)
+    if (base->gap_count)
         return pull_between(s, data, err);
     *data = s->data;
     return file_read_some(s, err);
-}
-
-static int file_leave_out(struct source *base, const struct source_gap *gaps, size_t n)
-{
-    struct file_source *s = (struct file_source *)base;
-    off_t at = lseek(s->fd, 0, SEEK_CUR);
-
-    s->at = at < 0 ? 0 : (uint64_t)at;
-    s->gaps = reallocarray(s->gaps, n ? n : 1, sizeof *s->gaps);
-    if (!s->gaps)
-        return -ENOMEM;
-    if (n)
-        memcpy(s->gaps, gaps, n * sizeof *gaps);
-    s->gap_count = n;
-    return 0;
 }
 
 static void file_free(struct source *base)
@@ -117,7 +115,6 @@ static void file_free(struct source *base)
     struct file_source *s = (struct file_source *)base;
 
     close(s->fd);
-    free(s->gaps);
     free(s->name);
     free(s);
 }
@@ -134,9 +131,11 @@ int source_file(struct source **out, int fd, const char *name, struct wp_error *
         return error_nomem(err);
     }
     memset(s, 0, offsetof(struct file_source, data));
-    s->base = (struct source){.pull = file_pull, .free = file_free, .leave_out = file_leave_out};
+    s->base = (struct source){.pull = file_pull, .free = file_free, .has_gaps = true};
     s->fd = take_fd(&owned);
     s->name = copy;
+    const off_t at = lseek(fd, 0, SEEK_CUR);
+    s->at = at < 0 ? 0 : (uint64_t)at;
     /* A hint only; what is no file refuses it. */
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     *out = &s->base;
@@ -162,7 +161,10 @@ static ssize_t prefix_pull(struct source *base, const void **data, struct wp_err
         *data = s->prefix;
         return (ssize_t)s->size;
     }
-    return s->below ? source_pull(s->below, data, err) : 0;
+    if (!s->below)
+        return 0;
+    s->below->interrupted = base->interrupted;
+    return source_pull(s->below, data, err);
 }
 
 static void prefix_free(struct source *base)

@@ -25,17 +25,17 @@ struct source {
     /* Of a source that unpacks, may be NULL: the chunk in which the last run lies, kept for the
      * caller (chunk_drop). */
     struct chunk *(*share)(struct source *s);
-    /* Of a source that reads a file: pulling fails with -EINTR once this is set. May be given
-     * before the first pull. NULL: never looked at. */
+    /* Of one that reads a file, below a prefix, too: pulling fails with -EINTR once it is set. May
+     * be given before the first pull. NULL: never looked at. */
     const volatile sig_atomic_t *interrupted;
     /* Of a source that unpacks pieces (gzip members, zstd frames): where in the archive the piece
      * begins with which the last run begins; SOURCE_NO_PLACE where it begins within one. */
     uint64_t place;
-    /* Of a source that reads a file, unpacking pieces or not, may be NULL: the N GAPS (copied), in
-     * their order, are not needed; before the first pull. 0 or -ENOMEM. Then GAP, after a pull, is
-     * how many bytes of the stream were left out before the run. */
-    int (*leave_out)(struct source *s, const struct source_gap *gaps, size_t n);
-    uint64_t gap;
+    /* Of a source that reads a file, unpacking pieces or not: parts can be left out. */
+    bool has_gaps;
+    struct source_gap *gaps; /* owned; see source_leave_out */
+    size_t gap_count, gaps_done;
+    uint64_t gap; /* bytes of the stream that were left out before the last run */
     /* Of such a source, may be NULL: copies the last N bytes read of the archive, which has *SIZE
      * up to here. False: it has not as many, or they are not kept. */
     bool (*ending)(struct source *s, void *out, size_t n, uint64_t *size);
@@ -52,6 +52,10 @@ static inline struct chunk *source_share(struct source *s)
     return s->share ? s->share(s) : NULL;
 }
 void source_free(struct source *s); /* NULL is fine */
+
+/* The N GAPS (copied), in their order, are not needed of a source that `has_gaps`; before the first
+ * pull. 0 or -ENOMEM. */
+int source_leave_out(struct source *s, const struct source_gap *gaps, size_t n);
 
 /* Reads FD from where it stands to its end (takes FD over, also on failure). NAME is for messages
  * (copied). */

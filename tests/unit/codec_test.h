@@ -53,9 +53,7 @@ static inline void pack_block(const struct codec *c, struct buf *to, const void 
     assert_int_equal(buf_add(&b.plain, data, n), 0);
     assert_int_equal(c->pack(&b, -1, &err), 0);
     assert_int_equal(buf_add(to, b.packed.data, b.packed.size), 0);
-    c->drop(b.codec);
-    buf_free(&b.plain);
-    buf_free(&b.packed);
+    format_block_free(&b);
 }
 
 /* Everything that FD gives through C, appended to PLAIN: 0, or what the reading failed with. */
@@ -65,7 +63,7 @@ static inline int read_fd(const struct codec *c, int fd, const void *prefix, siz
     struct pool *pool = pool_new(threads);
     struct source *s = NULL;
     const void *data;
-    ssize_t n = c->open(&s, fd, prefix, prefix_size, "the-archive", pool, err);
+    ssize_t n = codec_open(&s, c, fd, prefix, prefix_size, "the-archive", pool, err);
 
     if (n == 0) {
         while ((n = source_pull(s, &data, err)) > 0)
@@ -101,7 +99,8 @@ static inline void assert_shared_as(const struct codec *c, const struct buf *pac
     ssize_t n;
 
     assert_int_equal(
-        c->open(&s, file_of(packed->data, packed->size), NULL, 0, "the-archive", pool, &err), 0);
+        codec_open(&s, c, file_of(packed->data, packed->size), NULL, 0, "the-archive", pool, &err),
+        0);
     while ((n = source_pull(s, &data, &err)) > 0) {
         struct chunk *chunk = count < MOST ? source_share(s) : NULL;
 
@@ -172,7 +171,7 @@ static inline void assert_comes_in_blocks(const struct codec *c, unsigned thread
     if (c->pointer)
         assert_int_equal(c->pointer(&packed, 0, NULL), 0);
     int fd = file_of(packed.data, packed.size);
-    assert_int_equal(c->open(&s, fd, NULL, 0, "the-archive", pool, NULL), 0);
+    assert_int_equal(codec_open(&s, c, fd, NULL, 0, "the-archive", pool, NULL), 0);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++, at += 1000) {
         assert_int_equal(source_pull(s, &data, NULL), sizes[i]);
         assert_memory_equal(data, plain.data + at, sizes[i]);

@@ -97,7 +97,7 @@ static inline void pack(struct buf *out, const struct wp_format *f, bool one_mem
     }
     assert_int_equal(p.w->ops->tail(p.w, &p.b, last, NULL), 0);
     assert_int_equal(buf_add(out, p.b.packed.data, p.b.packed.size), 0);
-    p.w->ops->drop_block(&p.b);
+    format_block_free(&p.b);
     p.w->ops->free(p.w);
 }
 

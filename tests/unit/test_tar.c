@@ -126,7 +126,7 @@ static void test_any_size_and_time_fits_a_header(void **state)
         assert_true(r->ops->next(r, &e, &err) < 0);
         assert_non_null(strstr(err.message, "truncated"));
         r->ops->free(r);
-        w->ops->drop_block(&b);
+        format_block_free(&b);
         w->ops->free(w);
     }
 }
@@ -178,7 +178,7 @@ static void test_other_things_are_not_packed(void **state)
     assert_int_equal(format_tar.open_writer(&w, &format_tar, &o, NULL), 0);
     assert_int_equal(w->ops->add_header(w, &b, &e, &err), -EINVAL);
     assert_non_null(strstr(err.message, "fifo"));
-    w->ops->drop_block(&b);
+    format_block_free(&b);
     w->ops->free(w);
 }
 

@@ -102,9 +102,7 @@ static void what_is_too_short_for_a_header_is_no_tar(void **state)
     assert_true(read_all(&c, memory_file(block.packed.data, block.packed.size), NULL) < 0);
     assert_non_null(strstr(c.err.message, "not a tar archive: it ends after 6 bytes"));
     contents_clear(&c);
-    codec_gzip.drop(block.codec);
-    buf_free(&block.packed);
-    buf_free(&b);
+    format_block_free(&block); /* and the bytes of B */
 }
 
 /* ---- Sizes of what has no content -------------------------------------------------------- */

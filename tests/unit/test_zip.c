@@ -111,7 +111,7 @@ static void pack_spread(struct buf *out, bool can_patch, int level)
     put_and_patch(&p, can_patch);
     assert_int_equal(p.w->ops->tail(p.w, &p.b, 0, NULL), 0);
     assert_int_equal(buf_add(out, p.b.packed.data, p.b.packed.size), 0);
-    p.w->ops->drop_block(&p.b);
+    format_block_free(&p.b);
     p.w->ops->free(p.w);
 }
 
@@ -161,13 +161,13 @@ static void test_only_a_pipe_has_descriptors(void **state)
     pack_spread(&b, true, -1);
     large = memmem(b.data, b.size, "large", 5);
     assert_non_null(large);
-    assert_int_equal(zip_get16(large - 24) & ZIP_HAS_DESCRIPTOR, 0);
-    assert_int_equal(zip_get32(large - 8), PIECES * PIECE);
+    assert_int_equal(get_le16(large - 24) & ZIP_HAS_DESCRIPTOR, 0);
+    assert_int_equal(get_le32(large - 8), PIECES * PIECE);
     buf_free(&b);
     pack_spread(&b, false, 0);
     large = memmem(b.data, b.size, "large", 5);
-    assert_int_equal(zip_get16(large - 24) & ZIP_HAS_DESCRIPTOR, ZIP_HAS_DESCRIPTOR);
-    assert_int_equal(zip_get16(large - 22), ZIP_DEFLATED);
+    assert_int_equal(get_le16(large - 24) & ZIP_HAS_DESCRIPTOR, ZIP_HAS_DESCRIPTOR);
+    assert_int_equal(get_le16(large - 22), ZIP_DEFLATED);
     buf_free(&b);
 }
 
@@ -196,7 +196,7 @@ static void test_more_entries_than_sixteen_bits_count_come_back(void **state)
     put_and_patch(&p, false);
     assert_int_equal(p.w->ops->tail(p.w, &p.b, 0, NULL), 0);
     assert_int_equal(buf_add(p.out, p.b.packed.data, p.b.packed.size), 0);
-    p.w->ops->drop_block(&p.b);
+    format_block_free(&p.b);
     p.w->ops->free(p.w);
 
     assert_int_equal(
@@ -229,17 +229,17 @@ static void test_numbers_beyond_32_bits_stand_in_the_long_field(void **state)
 
     (void)state;
     assert_int_equal(zip_add_central(&r, &b), 0);
-    assert_int_equal(zip_get32(b.data + 20), ZIP_MAX32);
-    assert_int_equal(zip_get32(b.data + 24), ZIP_MAX32);
-    assert_int_equal(zip_get32(b.data + 42), ZIP_MAX32);
-    assert_int_equal(zip_get16(b.data + 47), ZIP_EXTRA_64);
-    assert_int_equal(zip_get64(b.data + 51), size);
-    assert_int_equal(zip_get64(b.data + 59), packed);
-    assert_int_equal(zip_get64(b.data + 67), at);
+    assert_int_equal(get_le32(b.data + 20), ZIP_MAX32);
+    assert_int_equal(get_le32(b.data + 24), ZIP_MAX32);
+    assert_int_equal(get_le32(b.data + 42), ZIP_MAX32);
+    assert_int_equal(get_le16(b.data + 47), ZIP_EXTRA_64);
+    assert_int_equal(get_le64(b.data + 51), size);
+    assert_int_equal(get_le64(b.data + 59), packed);
+    assert_int_equal(get_le64(b.data + 67), at);
     zip_put_local(&r, local);
-    assert_int_equal(zip_get32(local + 18), ZIP_MAX32);
-    assert_int_equal(zip_get64(local + 35), size);
-    assert_int_equal(zip_get64(local + 43), packed);
+    assert_int_equal(get_le32(local + 18), ZIP_MAX32);
+    assert_int_equal(get_le64(local + 35), size);
+    assert_int_equal(get_le64(local + 43), packed);
     buf_free(&b);
 }
 

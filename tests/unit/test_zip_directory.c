@@ -20,7 +20,7 @@ static void put(struct buf *b, unsigned bytes, uint64_t v)
 {
     unsigned char text[8];
 
-    zip_put(text, bytes, v);
+    put_le(text, bytes, v);
     assert_int_equal(buf_add(b, text, bytes), 0);
 }
 
@@ -306,7 +306,7 @@ static void ends_that_lie_are_refused(void **state)
     const size_t end = b.size - strlen("said") - ZIP_END_SIZE;
 
     (void)state;
-    zip_put(b.data + end + 12, 4, b.size);
+    put_le(b.data + end + 12, 4, b.size);
     refused(&b, ZIP_AS_UNZIP, "does not fit into the file");
     refused(&b, ZIP_AS_ZIPIMPORT, "does not fit into the file");
     b.data[end + 4] = 1;

@@ -25,7 +25,7 @@ static void put(struct buf *b, unsigned bytes, uint64_t v)
 {
     unsigned char text[8];
 
-    zip_put(text, bytes, v);
+    put_le(text, bytes, v);
     assert_int_equal(buf_add(b, text, bytes), 0);
 }
 
@@ -398,7 +398,7 @@ static void nothing_may_follow_an_archive_of_ours(void **state)
 
     (void)state;
     make(&b, plain, 2);
-    zip_put(b.data + b.size - 2, 2, strlen(comment));
+    put_le(b.data + b.size - 2, 2, strlen(comment));
     buf_add_str(&b, comment);
     buf_add_str(&b, "\n");
     refused(&b, "something follows the end of the archive, at byte");
@@ -513,7 +513,7 @@ static void mark_is(const struct foreign *items, size_t n, const char *comment,
     struct buf b = {0};
 
     make(&b, items, n);
-    zip_put(b.data + b.size - 2, 2, strlen(comment));
+    put_le(b.data + b.size - 2, 2, strlen(comment));
     buf_add_str(&b, comment);
     assert_int_equal(formats_open_reader(&r, memory_file(b.data, b.size), &o, NULL), 0);
     if (expected)

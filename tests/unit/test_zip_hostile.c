@@ -45,7 +45,7 @@ static unsigned char *central(const struct buf *b, const char *name)
     for (size_t i = 0; i + ZIP_CENTRAL_SIZE + n <= b->size; i++) {
         unsigned char *p = b->data + i;
 
-        if (zip_get32(p) == ZIP_CENTRAL && zip_get16(p + 28) == n &&
+        if (get_le32(p) == ZIP_CENTRAL && get_le16(p + 28) == n &&
             memcmp(p + ZIP_CENTRAL_SIZE, name, n) == 0)
             return p;
     }
@@ -55,7 +55,7 @@ static unsigned char *central(const struct buf *b, const char *name)
 
 static unsigned char *local(const struct buf *b, const char *name)
 {
-    return b->data + zip_get32(central(b, name) + 42);
+    return b->data + get_le32(central(b, name) + 42);
 }
 
 static void test_an_archive_cut_anywhere_is_refused(void **state)
@@ -128,8 +128,8 @@ static void test_entries_that_share_bytes_are_refused(void **state)
     memcpy(central(&b, "d/two") + 42, central(&b, "d/one") + 42, 4);
     refused(&b, "overlaps");
     make(&b);
-    zip_put(central(&b, "d/one") + 20, 4, 4000);
-    zip_put(local(&b, "d/one") + 18, 4, 4000);
+    put_le(central(&b, "d/one") + 20, 4, 4000);
+    put_le(local(&b, "d/one") + 18, 4, 4000);
     refused(&b, "overlaps");
     buf_free(&b);
 }
@@ -150,8 +150,8 @@ static void test_sizes_that_lie_are_found_out(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
         make(&b);
-        zip_put(central(&b, "d/two") + 24, 4, lies[i].size);
-        zip_put(local(&b, "d/two") + 22, 4, lies[i].size);
+        put_le(central(&b, "d/two") + 24, 4, lies[i].size);
+        put_le(local(&b, "d/two") + 22, 4, lies[i].size);
         refused(&b, lies[i].why);
     }
     buf_free(&b);
@@ -171,7 +171,7 @@ static void test_encrypted_content_is_refused(void **state)
     local(&b, "d/link")[6] |= ZIP_ENCRYPTED;
     refused(&b, "it is encrypted");
     make(&b);
-    zip_put(central(&b, "d/one") + 8, 2, ZIP_MASKED);
+    put_le(central(&b, "d/one") + 8, 2, ZIP_MASKED);
     refused(&b, "encrypted");
     buf_free(&b);
 }
@@ -182,8 +182,8 @@ static void test_unknown_methods_are_refused(void **state)
 
     (void)state;
     make(&b);
-    zip_put(central(&b, "d/two") + 10, 2, 77);
-    zip_put(local(&b, "d/two") + 8, 2, 77);
+    put_le(central(&b, "d/two") + 10, 2, 77);
+    put_le(local(&b, "d/two") + 8, 2, 77);
     refused(&b, "method");
     buf_free(&b);
 }
@@ -241,8 +241,8 @@ static void test_numbers_of_the_end_that_lie_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
         make(&b);
-        zip_put(b.data + b.size - strlen(COMMENT) - ZIP_END_SIZE + lies[i].at, (unsigned)lies[i].n,
-                lies[i].value);
+        put_le(b.data + b.size - strlen(COMMENT) - ZIP_END_SIZE + lies[i].at, (unsigned)lies[i].n,
+               lies[i].value);
         refused(&b, lies[i].why);
     }
     buf_free(&b);
