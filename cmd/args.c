@@ -97,7 +97,7 @@ static int parse_all(struct args *a, int argc, char **argv)
     return rc;
 }
 
-/* Keys that $WARMPACK_TRUST names, parted by colons, where --trust names none. */
+/* Keys that $WARMPACK_TRUST names, separated by colons, where --trust names none. */
 static int take_trust(struct args *a)
 {
     const char *set = getenv("WARMPACK_TRUST");

@@ -1,4 +1,4 @@
-/* warmpack diff: prints what two archives, directories or manifests have not in common. */
+/* warmpack diff: prints what two archives, directories or manifests do not have in common. */
 
 #include <stdio.h>
 #include <string.h>

@@ -97,7 +97,7 @@ static json_t *check_object(const struct wp_env_check *c)
     return o;
 }
 
-/* "worker.json: 32 of 32 cache indexes would load, 32 could run", and why not, a line a kind. */
+/* "worker.json: 32 of 32 cache indexes would load, 32 could run", and why not, kind by kind. */
 static void print_check(const struct wp_env_check *c)
 {
     bool told[WP_STATUS_COUNT] = {false};

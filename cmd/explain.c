@@ -88,7 +88,7 @@ static void print_json(const struct explain_report *r, int status)
     document_end();
 }
 
-/* One line a process, each in one write, so that those of a fleet do not mix. */
+/* One line for each process, each in one write, so that those of a fleet do not mix. */
 static int append_lines(const struct explain_report *r, const char *file)
 {
     int fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);

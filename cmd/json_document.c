@@ -81,7 +81,7 @@ void document_array(const char *key)
     putchar('[');
 }
 
-/* A line an item: the document can be read, and searched with grep. */
+/* One line for each item: the document can be read, and searched with grep. */
 void document_item(json_t *value)
 {
     fputs(any_item ? ",\n " : "\n ", stdout);

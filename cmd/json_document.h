@@ -26,7 +26,7 @@ json_t *document_count(uint64_t n);
 /* What retargeting has done, as an object. */
 json_t *document_retarget(const struct wp_retarget_result *r);
 
-/* What two sides have not in common, as an object. */
+/* What two sides do not have in common, as an object. */
 json_t *document_difference(const struct wp_difference *d);
 
 /* "indexes": [...], "summary": {...} */

@@ -17,7 +17,7 @@ static void handle(int number)
             return;
     }
     __atomic_store_n(&caught, number, __ATOMIC_RELAXED); /* other threads look at it */
-    /* Who asks twice does not want to wait for the clean-up. */
+    /* Whoever asks twice does not want to wait for the clean-up. */
     for (size_t i = 0; i < sizeof handled / sizeof *handled && number != SIGPIPE; i++)
         signal(handled[i], SIG_DFL);
 }

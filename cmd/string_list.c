@@ -1,4 +1,4 @@
-/* Lists of strings, also read from a file that names one a line. */
+/* Lists of strings, also read from a file that names one per line. */
 
 #include "string_list.h"
 

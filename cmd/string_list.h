@@ -16,9 +16,9 @@ void string_list_clear(struct string_list *n);
 const char *const *string_list_values(const struct string_list *n);
 
 enum string_list_kind {
-    LIST_LINES,    /* -T: one a line; empty lines are skipped */
+    LIST_LINES,    /* -T: one per line; empty lines are skipped */
     LIST_NUL,      /* -T with --null */
-    LIST_PATTERNS, /* -X: one a line, without white space at its end */
+    LIST_PATTERNS, /* -X: one per line, without white space at its end */
 };
 
 /* Adds the names that FILE ("-": stdin) holds. Says why it failed; returns 0 or the exit

@@ -1,5 +1,5 @@
 #pragma once
-/* Small helps: freeing on every way out; joining text, hexadecimal digits. */
+/* Small helpers: freeing on every way out; joining text, hexadecimal digits. */
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 #pragma once
-/* One function a verb, one file each. They print, and return the exit status. */
+/* One function for each verb, each in its own file. They print, and return the exit status. */
 
 #include "args.h"
 

@@ -10,7 +10,7 @@
 
 static const char common[] = "common:";
 
-/* The settings that all of the probes, parted by commas, can use. */
+/* The settings that all of the probes, separated by commas, can use. */
 static int read_probes(struct wp_cpu *out, const struct wp_context *context, char *names)
 {
     struct wp_env *env = NULL;

@@ -29,7 +29,7 @@ struct warm {
     struct string_list exclude, cache_dirs;
     const struct wp_format *format;
     struct warm_cpus cpus;
-    struct build *builds; /* one a CPU; owned */
+    struct build *builds; /* one for each CPU; owned */
     char *scratch;        /* owned */
     char *copy;           /* of DIR, there; owned */
     char *merged;         /* the archive that is proved; owned, or NULL */

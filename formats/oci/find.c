@@ -100,7 +100,7 @@ static void take(struct found *f, json_t *layer, bool is_here)
     f->others = 0;
 }
 
-/* The last of the image's layers that is one. Who takes images for some systems alone keeps the
+/* The last of the image's layers that is one. Whoever takes images for some systems alone keeps the
  * index that names those for the others. */
 static int look_into(struct found *f, const struct oci_store *s, const struct oci_named *named,
                      const struct format_open_options *o, struct wp_error *err)

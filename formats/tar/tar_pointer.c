@@ -76,7 +76,7 @@ int tar_read_mark(const struct codec *codec, int fd, const struct format_open_op
                   char **name, bool *is_rounded, struct wp_error *err)
 {
     enum { ENOUGH = 16 << 10 }; /* bytes, for the header and the longest name */
-    /* Who reads the archive hears what is odd in it. */
+    /* Whoever reads the archive hears what is odd in it. */
     const struct format_open_options quiet = {.name = o->name, .pool = o->pool};
     _cleanup_(free_reader) struct format_reader *r = NULL;
     _cleanup_free_ unsigned char *start = malloc(ENOUGH);

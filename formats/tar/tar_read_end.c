@@ -24,10 +24,10 @@ static int check_pointer(struct tar_reader *r, struct wp_error *err)
     return r->has_manifest && offset != r->manifest_place.packed ? leads_astray(r, offset, err) : 0;
 }
 
-/* Who looks for the manifest at once, by the pointer, must find the one that the entries were held
- * against; and behind the end of an archive of ours stands nothing else,
- * whatever was joined to it: else one reader would see another archive than the next. The pointer
- * of an earlier plain tar may be there, also where somebody has compressed it since. */
+/* Whoever looks for the manifest at once, by the pointer, must find the one that the entries were
+ * held against; and behind the end of an archive of ours stands nothing else, whatever was joined
+ * to it: else one reader would see another archive than the next. The pointer of an earlier plain
+ * tar may be there, also where somebody has compressed it since. */
 static int check_own_end(struct tar_reader *r, uint64_t end, const struct tar_rest *rest,
                          struct wp_error *err)
 {

@@ -150,7 +150,7 @@ int zip_block_add_end(struct format_writer *base, struct format_block *b, const 
 static int begin_large(const struct zip_writer *w, struct format_block *b, struct zip_record *r,
                        struct wp_error *err)
 {
-    /* Who reads a pipe would not see where stored content ends. */
+    /* Whoever reads a pipe would not see where stored content ends. */
     r->method = w->level == 0 && w->can_patch ? ZIP_STORED : ZIP_DEFLATED;
     if (!w->can_patch)
         r->flags |= ZIP_HAS_DESCRIPTOR;

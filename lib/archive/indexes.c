@@ -132,7 +132,7 @@ static int keep_index(struct archive_indexes *v, struct archive_reading *in, str
     return r;
 }
 
-/* Who unpacks nothing has no other chance to look into code. */
+/* Whoever unpacks nothing has no other chance to look into code. */
 static int look_into_data(struct archive_indexes *v, struct archive_reading *in,
                           struct wp_error *err)
 {

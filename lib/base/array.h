@@ -25,7 +25,7 @@ static inline void *array_with_room(void *array, size_t count, size_t size)
         _grown ? 0 : -ENOMEM;                                                                      \
     })
 
-/* Adds a value to ARRAY, behind its COUNT items, of which it is one then: 0, or -ENOMEM as above,
+/* Adds a value to ARRAY behind its COUNT items, and counts it: 0, or -ENOMEM as above,
  * and the value has not been asked for. */
 #define array_add(array, count, ...)                                                               \
     ({                                                                                             \

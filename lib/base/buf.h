@@ -11,7 +11,7 @@ struct buf {
     size_t room;         /* bytes allocated */
 };
 
-/* Have they the same bytes? Empty ones have no data. */
+/* Do they have the same bytes? Empty ones have no data. */
 bool buf_equals(const struct buf *a, const struct buf *b);
 
 /* All return 0 or -ENOMEM. */

@@ -48,7 +48,7 @@ bool error_is_no_directory(int r); /* ENOTDIR alone: something else is in the wa
 
 /* The context C of a job may be NULL everywhere. */
 
-/* Hands a message to the caller, if that wants to hear any. "PATH: TEXT" is formed as in error_set;
+/* Hands a message to the caller, if it wants to hear any. "PATH: TEXT" is formed as in error_set;
  * FMT NULL: just the path. */
 void report(const struct wp_context *c, enum wp_severity severity, const char *path,
             const char *fmt, ...) __attribute__((format(printf, 4, 5)));

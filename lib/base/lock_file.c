@@ -1,6 +1,6 @@
 /* Makes locks that are files, waits for them, and takes them away.
  *
- * Who gets the lock looks whether the file still has its name: the one before has removed it. */
+ * Whoever gets the lock looks whether the file still has its name: the last holder removed it. */
 
 #include "lock_file.h"
 

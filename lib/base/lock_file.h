@@ -1,7 +1,7 @@
 #pragma once
-/* Locks that are files of our own: only those can open them who may change names in their
- * directory, so that nobody who may merely read it holds up what is done there. The file goes away
- * with the lock. On filesystems without flock(2) there is no waiting. */
+/* Locks that are files of our own: only those who may change names in their directory can open
+ * them, so that nobody who may merely read it holds up what is done there. The file goes away with
+ * the lock. On filesystems without flock(2) there is no waiting. */
 
 #include <stdbool.h>
 

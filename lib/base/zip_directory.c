@@ -115,7 +115,7 @@ static int read_end_64(const struct zip_part *z, uint64_t at, uint64_t locator,
     return wrong(DAMAGED "the zip64 end record is missing", what);
 }
 
-/* Says the short record that a long one has what did not fit it? */
+/* Does the short record say that a long one has what did not fit it? */
 static bool wants_long(const struct zip_end *e)
 {
     return e->count == ZIP_MAX16 || e->size == ZIP_MAX32 || e->directory == ZIP_MAX32;

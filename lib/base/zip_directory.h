@@ -1,6 +1,6 @@
 #pragma once
-/* The directory of a zip archive: the records at its end, which say where its entries are. Who asks
- * makes of their names, times and extra fields what it needs. */
+/* The directory of a zip archive: the records at its end, which say where its entries are. Whoever
+ * asks makes of their names, times and extra fields what it needs. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -43,7 +43,7 @@ int judge_unread(struct wp_index_status *s, const struct wp_error *why);
 int judge_set(struct wp_index_status *s, enum wp_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The python member from an index's file name. */
+/* Takes S->python from the name of the index's file. 0 or -ENOMEM. */
 int judge_name(struct wp_index_status *s, const char *index_path);
 
 void judge_clear(struct wp_index_status *s);

@@ -64,8 +64,8 @@ bool named_is_in_word(unsigned char ch);
 int named_is_package(const struct came_from *c, const char *path, size_t n, size_t *init);
 /* Reads source FILE into C->text and scans it. 0 or negative errno. */
 int named_scan(struct came_from *c, size_t file, struct imports *out, struct wp_error *err);
-/* Do the packages around PATH change how modules are found, or cannot it be told? 1, 0, or negative
- * errno. */
+/* Do the packages around PATH change how modules are found, or can it not be told? 1, 0, or
+ * negative errno. */
 int named_finds_otherwise(struct came_from *c, const char *path, struct wp_error *err);
 /* The one source that MODULE is beneath the directory of the first ROOT bytes of PATH. 1: *FILE; 0:
  * there is none, or more than one file; -ENOMEM. */
@@ -102,7 +102,7 @@ int named_add(const struct came_from *c, struct named *n, const struct code_name
 int named_judge(struct came_from *c, struct named *n, struct wp_error *err);
 void named_clear(struct named *n);
 
-/* When all indexes have been looked into: fills C->wrong, sorted by cache, one for each. Hands up
+/* When all indexes have been looked into: fills C->wrong, sorted by cache, one for each. Passes on
  * what `read` returns; -ENOMEM. */
 int named_find(struct came_from *c, struct wp_error *err);
 /* What is wrong with index number CACHE, or NULL. */

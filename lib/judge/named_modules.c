@@ -55,7 +55,7 @@ int named_scan(struct came_from *c, size_t file, struct imports *out, struct wp_
     return r < 0 ? r : imports_scan(out, c->text.data, c->text.size, err);
 }
 
-/* Does a source change how modules are found, or cannot it be told? 1, 0, or negative errno. */
+/* Does a source change how modules are found, or can it not be told? 1, 0, or negative errno. */
 static int is_dynamic(struct came_from *c, size_t file, struct wp_error *err)
 {
     struct imports imports = {0};

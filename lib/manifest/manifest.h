@@ -141,7 +141,7 @@ const struct manifest_index *manifest_find_index(const struct manifest *m, const
  * there is no room for it; -ENOMEM. */
 int manifest_add_cpu(struct manifest *m, const char *cpu);
 
-/* state.jsonl: what was done with this manifest here. One line an action, the last one holds. */
+/* state.jsonl: what was done with this manifest here, one line for each action; the last holds. */
 struct manifest_state {
     char *action; /* "extract", "restore" */
     char **roots; /* absolute runtime roots that caches were named for */

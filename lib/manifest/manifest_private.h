@@ -99,7 +99,7 @@ struct reading {
     struct entry *entries; /* each piece has room here for its own */
     size_t entry_room;     /* of that, what the pieces have */
     size_t most_ahead;     /* pieces */
-    bool counts;           /* a wrong last line shall be told by its number */
+    bool counts;           /* a wrong last line is to be told by its number */
     atomic_size_t unfinished;
 };
 

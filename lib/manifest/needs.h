@@ -5,7 +5,7 @@
 #include "manifest/manifest.h"
 
 /* The features that code for CPU ("TRIPLE NAME FEATURES") needs, by the names in which LLVM tells
- * what a machine has: sorted, parted by commas; *OUT is NULL where something in it is not known
+ * what a machine has: sorted, separated by commas; *OUT is NULL where something in it is not known
  * here. Allocated. 0 or -ENOMEM. */
 int needs_of_cpu(const char *cpu, char **out);
 

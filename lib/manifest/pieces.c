@@ -14,7 +14,7 @@
 
 enum {
     PIECE_SIZE = 128 * 1024, /* bytes: about 500 lines */
-    MOST_AHEAD = 16,         /* pieces of a file that are held before they are parsed, a thread */
+    MOST_AHEAD = 16,         /* pieces of a file held before they are parsed, for each thread */
 };
 
 struct piece {
@@ -25,7 +25,7 @@ struct piece {
     struct records records;
     size_t first[3];      /* lines before that of the first entry, cache and index, for messages */
     bool has[3];          /* is there one? */
-    atomic_int users;     /* who has not done with the text: parsing, digesting */
+    atomic_int users;     /* who is not done with the text: parsing, digesting */
     int error;            /* 0 or negative errno */
     struct wp_error *why; /* owned; NULL: no memory for it, or no error */
 };

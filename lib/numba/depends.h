@@ -74,7 +74,7 @@ struct depends {
 
 /* Finds what each of the SOURCES (numbers in the tree's paths) depends on, itself included. The
  * cost is that of the imports, however they lead in circles. The result does not depend on the
- * order of anything but SOURCES. Hands up what the callback returns; -ENOMEM. */
+ * order of anything but SOURCES. Passes on what the callback returns; -ENOMEM. */
 int depends_resolve(struct depends **out, const struct depends_tree *tree, const size_t *sources,
                     size_t count, struct wp_error *err);
 void depends_free(struct depends *d);

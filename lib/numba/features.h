@@ -36,7 +36,7 @@ struct features {
     uint64_t bits[4]; /* by number */
 };
 
-/* Has ARCH a feature of this name ("avx2", N bytes)? Then *ID is its number. */
+/* Does ARCH have a feature of this name ("avx2", N bytes)? Then *ID is its number. */
 bool features_find(enum features_arch arch, const char *name, size_t n, unsigned *id);
 /* Static. NULL behind the last feature of all architectures. */
 const char *features_name(unsigned id);
@@ -50,7 +50,7 @@ void features_remove(struct features *f, unsigned id);
 bool features_of_cpu(enum features_arch arch, const char *name, struct features *out);
 
 /* The canonical text of a set, appended to OUT and terminated: the names without signs, sorted
- * bytewise, parted by commas; "" for none. Two such texts can be compared as sets by who has no
+ * bytewise, separated by commas; "" for none. Two such texts can be compared as sets by who has no
  * table. 0 or -ENOMEM. */
 int features_text(const struct features *f, struct buf *out);
 
@@ -70,7 +70,7 @@ void features_deny(struct features *have, const char *list);
 struct features_code {
     struct features set;
     bool knows_cpu;     /* the name is in the table */
-    struct buf unknown; /* names with a plus that are not, parted by spaces; terminated */
+    struct buf unknown; /* names with a plus that are not, separated by spaces; terminated */
 };
 
 /* The features that the name implies, then the list in its order ("+avx2,-fma"), as LLVM reads it.

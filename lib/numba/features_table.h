@@ -11,7 +11,7 @@ enum cpuid_state { STATE_PLAIN, STATE_AVX, STATE_AVX512, STATE_AMX, STATE_APX };
 
 struct features_row {
     const char *name;
-    const char *on; /* what it builds on, parted by spaces */
+    const char *on; /* what it builds on, separated by spaces */
     /* x86-64 */
     uint32_t leaf, subleaf;
     enum cpuid_register reg;
@@ -31,9 +31,9 @@ const struct features_row *features_row(unsigned id);
 void features_ids(enum features_arch arch, unsigned *first, unsigned *end);
 
 struct features_cpu {
-    const char *names;   /* that stand for it, parted by spaces */
+    const char *names;   /* that stand for it, separated by spaces */
     const char *like;    /* one of another row's; NULL: the base is empty */
-    const char *more;    /* features that LIKE lacks, parted by spaces */
+    const char *more;    /* features that LIKE lacks, separated by spaces */
     const char *without; /* features of LIKE that it lacks; NULL: none */
 };
 /* A row stands behind the one it is like; each ends with one without names. */

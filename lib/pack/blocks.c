@@ -1,5 +1,5 @@
-/* Packing, second step: makes the blocks, one a job of the pool. A job reads the files, takes their
- * digests, lays them out in the format and compresses, all while the bytes are in the cache. */
+/* Packing, second step: makes the blocks, each in a job of the pool, which reads the files, takes
+ * their digests, lays them out in the format and compresses, all while the bytes are in cache. */
 
 #include "blocks.h"
 

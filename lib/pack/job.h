@@ -96,10 +96,10 @@ const struct manifest_cache *pack_cache_at(const struct pack *p, const char *pat
 /* The path that a hashed directory called NAME gets in P's home: the second of that name has a
  * number behind it. Allocated; NULL: no memory. */
 char *pack_name_cache(const struct pack *p, const char *name);
-/* Hashed directories in the walk itself, by the names that KNOWN has. */
+/* Finds hashed directories in the walk itself, by the names that KNOWN has. */
 int pack_find_inside(struct pack *p, const struct caches *known, struct wp_error *err);
-/* These, those in the cache directories outside that were asked for, which are added to the walk,
- * and those that lie beside a manifest in the tree. */
+/* Finds these, those in the cache directories outside that were asked for, which are added to the
+ * walk, and those that lie beside a manifest in the tree. */
 int pack_find_caches(struct pack *p, const struct pack_names *names, struct wp_error *err);
 /* Adds hashed directory NAME of the walk's root ROOT, which lies outside the tree or beside its
  * manifest, and belongs to SOURCE. */

@@ -9,7 +9,7 @@ struct pack_sink;
 
 /* On the job's thread, but for `wants`. */
 struct pack_sink_ops {
-    /* Begins with nothing, also behind an attempt that was given up. MANIFEST: its path. */
+    /* Begins afresh, also after an attempt that was given up. MANIFEST: its path. */
     int (*begin)(struct pack_sink *sink, const char *manifest, struct wp_error *err);
     /* Is the entry of that path wanted? NULL: all are. On any thread. */
     bool (*wants)(const char *path);

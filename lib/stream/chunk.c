@@ -10,7 +10,7 @@
 
 /* A page of this size costs one fault instead of 512, where the kernel has one to give. */
 enum { HUGE_PAGE = 2 << 20 };
-/* Chunks of nearly the same size shall fit into the memory of one another. */
+/* Chunks of nearly the same size are to fit into the memory of one another. */
 enum { ROOM_STEP = 512 << 10 };
 
 /* Memory of a chunk that nobody keeps. It begins with this, and its bytes are worthless. */

@@ -1,6 +1,6 @@
 #pragma once
-/* Runs of bytes that go from stage to stage without being copied. Who wants one for longer than it
- * is lent keeps it; the last to let go gives its memory back, for the next. Memory that was used
+/* Runs of bytes that go from stage to stage without being copied. Whoever wants one for longer than
+ * it is lent keeps it; the last to let go gives its memory back, for the next. Memory that was used
  * last is used next: it is still in the processor's cache.
  *
  * Any thread. */

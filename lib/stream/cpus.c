@@ -84,7 +84,7 @@ static unsigned group_quota(const char *dir, bool unified)
     return whole_cpus(n, strtoull(text(&period), NULL, 10));
 }
 
-/* Is WORD one of those in LIST, which commas part? */
+/* Is WORD one of those in LIST, which commas separate? */
 static bool lists(const char *list, size_t size, const char *word)
 {
     size_t n = strlen(word);

@@ -14,7 +14,7 @@
 struct pipeline;
 
 /* WORK is called on pool threads with a submitted slot; results and errors are kept in the
- * slot by the worker itself. SLOT_SIZE bytes a slot, zeroed once; a slot is reused without
+ * slot by the worker itself. SLOT_SIZE bytes for each slot, zeroed once; a slot is reused without
  * being cleared, so that its buffers are reused. DROP (may be NULL) frees a slot's members
  * when the pipeline is freed. NULL and errno on failure. */
 struct pipeline *pipeline_new(struct pool *pool, unsigned slots, size_t slot_size,

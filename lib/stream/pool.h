@@ -14,8 +14,8 @@ struct pool_job {
     struct pool_job *next;             /* the pool's, while queued */
 };
 
-/* THREADS >= 1; 0 means one a CPU that this process may use (cpus_usable). At most 64 are made.
- * NULL and errno on failure. */
+/* THREADS >= 1; 0 means one for each CPU that this process may use (cpus_usable). At most 64 are
+ * made. NULL and errno on failure. */
 struct pool *pool_new(unsigned threads);
 unsigned pool_threads(const struct pool *p);
 

@@ -15,7 +15,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 
-enum { FILE_CHUNK = 256 * 1024 }; /* bytes a read(2); larger ones were no faster */
+enum { FILE_CHUNK = 256 * 1024 }; /* bytes for each read(2); larger ones were no faster */
 
 void source_free(struct source *s)
 {

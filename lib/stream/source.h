@@ -37,7 +37,7 @@ struct source {
     size_t gap_count, gaps_done;
     uint64_t gap; /* bytes of the stream that were left out before the last run */
     /* Of such a source, may be NULL: copies the last N bytes read of the archive, which has *SIZE
-     * up to here. False: it has not as many, or they are not kept. */
+     * up to here. False: it does not have that many, or they are not kept. */
     bool (*ending)(struct source *s, void *out, size_t n, uint64_t *size);
 };
 #define SOURCE_NO_PLACE UINT64_MAX
