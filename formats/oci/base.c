@@ -31,41 +31,37 @@ static int open_layout(struct oci_base *b, const char *text, const char **ref, s
     return fd < 0 ? error_set(err, errno, b->name, "cannot open the base image") : fd;
 }
 
+static void drop(struct oci_names *n, size_t which)
+{
+    struct oci_named *item = &n->items[which];
+
+    free(item->digest);
+    memmove(item, item + 1, (--n->count - which) * sizeof *item);
+}
+
 /* Those that are not for WANTED go. */
 static void keep_platform(struct oci_names *n, const struct oci_platform *wanted)
 {
-    size_t kept = 0;
-
-    for (size_t i = 0; i < n->count; i++) {
+    for (size_t i = n->count; i-- > 0;)
         if (n->items[i].has_platform && !oci_platform_same(&n->items[i].platform, wanted))
-            free(n->items[i].digest);
-        else
-            n->items[kept++] = n->items[i];
-    }
-    n->count = kept;
+            drop(n, i);
 }
 
 /* What is no image, such as a signature of one, goes. What cannot be read stays, and is told of. */
 static int keep_images(struct oci_names *n, const struct oci_store *s, struct wp_error *err)
 {
-    size_t kept = 0;
-    int r = 0;
-
-    for (size_t i = 0; i < n->count; i++) {
+    for (size_t i = n->count; i-- > 0;) {
         struct oci_image image;
-        int is = r < 0 ? r : oci_image_read(&image, s, &n->items[i], false, NULL);
+        int r = oci_image_read(&image, s, &n->items[i], false, NULL);
 
-        if (is == 0)
+        if (r == 0)
             oci_image_clear(&image);
-        if (is == -ENOMEM)
-            r = error_nomem(err);
-        if (is == -EMEDIUMTYPE)
-            free(n->items[i].digest);
-        else
-            n->items[kept++] = n->items[i];
+        if (r == -ENOMEM)
+            return error_nomem(err);
+        if (r == -EMEDIUMTYPE)
+            drop(n, i);
     }
-    n->count = kept;
-    return r;
+    return 0;
 }
 
 static int choose(struct oci_names *n, const struct oci_store *s, const char *ref,

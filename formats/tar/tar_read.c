@@ -335,10 +335,8 @@ static int reader_manifest(struct format_reader *base, struct buf *path, struct 
                : rc;
 }
 
-static void reader_free(struct format_reader *base)
+void tar_read_clear(struct tar_reader *r)
 {
-    struct tar_reader *r = reader_of(base);
-
     source_free(r->in.source);
     pax_clear(&r->global);
     tar_member_clear(&r->member);
@@ -347,8 +345,15 @@ static void reader_free(struct format_reader *base)
     tar_plan_clear(&r->plan);
     if (r->fd >= 0)
         close(r->fd);
-    free(r->name);
     free(r->base.mark);
+}
+
+static void reader_free(struct format_reader *base)
+{
+    struct tar_reader *r = reader_of(base);
+
+    tar_read_clear(r);
+    free(r->name);
     free(r);
 }
 

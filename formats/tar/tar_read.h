@@ -59,6 +59,9 @@ int tar_damaged(const struct tar_reader *r, uint64_t at, const char *what, struc
 /* Puts a failure RC of the parts that know no archive into words. */
 int tar_explain(const struct tar_reader *r, int rc, const char *what, struct wp_error *err);
 
+/* Frees all that R has read, and what it reads from; its name stays. */
+void tar_read_clear(struct tar_reader *r);
+
 /* The comment of the manifest, which has been read, says where it begins, and it is there. */
 bool tar_manifest_says_its_place(const struct tar_reader *r);
 

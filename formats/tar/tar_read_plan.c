@@ -107,15 +107,8 @@ int tar_read_rewind(struct format_reader *base, struct wp_error *err)
     if (rc < 0)
         return rc;
     source->interrupted = context_interrupted(r->context);
-    source_free(r->in.source);
-    close(r->fd);
+    tar_read_clear(r);
     r->fd = take_fd(&again);
-    free(r->base.mark);
-    pax_clear(&r->global);
-    tar_member_clear(&r->member);
-    entry_clear(&r->entry);
-    sparse_clear(&r->map);
-    tar_plan_clear(&r->plan);
     *r = (struct tar_reader){
         .base = {.ops = r->base.ops, .is_rounded = r->base.is_rounded},
         .in = {.source = source, .name = r->name, .seek_fd = r->is_raw ? r->fd : -1},

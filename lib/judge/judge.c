@@ -118,8 +118,10 @@ static bool is_clock_ahead(const struct judge_file *source, const struct judge_f
     return facts->index_mtime && time_is_before(*facts->index_mtime, source->mtime);
 }
 
+/* The last judgements of an index that is where it belongs. SOURCE is NULL where it has none. */
 static int judge_data(struct wp_index_status *s, const struct index *index,
-                      const struct judge_file *source, const struct judge_facts *facts)
+                      const struct judge_file *source, const char *unwritable,
+                      const struct judge_facts *facts)
 {
     const bool ahead = source && is_clock_ahead(source, facts);
 
@@ -148,7 +150,7 @@ static int judge_data(struct wp_index_status *s, const struct index *index,
         if (facts->ahead && s->stamp.kind != WP_STAMP_CONTENT)
             *facts->ahead = true;
     }
-    return 0;
+    return unwritable ? judge_set(s, WP_UNWRITABLE, "%s", unwritable) : 0;
 }
 
 int judge_unread(struct wp_index_status *s, const struct wp_error *why)
@@ -166,13 +168,10 @@ static int judge_self_keyed(struct wp_index_status *s, const struct index *index
     int r;
 
     free(take_ptr(s->source));
-    r = judge_data(s, index, NULL, facts);
-    if (r < 0 || s->status != WP_VALID)
-        return r;
-    if (unwritable)
-        return judge_set(s, WP_UNWRITABLE, "%s", unwritable);
-    s->status = WP_SELF_KEYED;
-    return 0;
+    r = judge_data(s, index, NULL, unwritable, facts);
+    if (r == 0 && s->status == WP_VALID)
+        s->status = WP_SELF_KEYED;
+    return r;
 }
 
 int judge_index(struct wp_index_status *s, const struct index *index, const struct wp_error *unread,
@@ -204,12 +203,7 @@ int judge_index(struct wp_index_status *s, const struct index *index, const stru
     r = judge_stamp(s, &source, facts, &stale);
     if (r < 0 || stale)
         return r;
-    r = judge_data(s, index, &source, facts);
-    if (r < 0 || s->status != WP_VALID)
-        return r;
-    if (unwritable)
-        return judge_set(s, WP_UNWRITABLE, "%s", unwritable);
-    return 0;
+    return judge_data(s, index, &source, unwritable, facts);
 }
 
 int judge_name(struct wp_index_status *s, const char *index_path)
