@@ -58,12 +58,16 @@ int relocate_all(const struct relocate_paths *p, const char *text, size_t n, str
 }
 
 /* As shlex.quote of Python, by which venv decides. */
+static bool is_plain(char c)
+{
+    return isalnum((unsigned char)c) || (c && strchr("_@%+=:,./-", c));
+}
+
 static bool needs_quotes(const char *path)
 {
-    for (; *path; path++)
-        if (!isalnum((unsigned char)*path) && !strchr("_@%+=:,./-", *path))
-            return true;
-    return false;
+    while (is_plain(*path))
+        path++;
+    return *path;
 }
 
 static bool begins_word(const char *text, size_t at)
@@ -75,7 +79,7 @@ static bool begins_word(const char *text, size_t at)
 static size_t word_end(const char *text, size_t n, size_t at, bool quoted)
 {
     while (at < n && text[at] != '\n' && text[at] != '\r' &&
-           (quoted ? text[at] != '\'' : text[at] != ' ' && text[at] != ';'))
+           (quoted ? text[at] != '\'' : is_plain(text[at])))
         at++;
     return at;
 }

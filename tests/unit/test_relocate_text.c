@@ -75,6 +75,9 @@ static void words_of_a_shell_get_quotes_and_lose_them(void **state)
     expect(relocate_shell, &spaced, "VIRTUAL_ENV=/old/env\nexport", 1,
            "VIRTUAL_ENV='/new place/it'\nexport");
     expect(relocate_shell, &spaced, "cd /old/env/bin; x", 1, "cd '/new place/it/bin'; x");
+    expect(relocate_shell, &spaced, "x=$(y /old/env/lib)", 1, "x=$(y '/new place/it/lib')");
+    expect(relocate_shell, &spaced, "PATH=/old/env/bin:$PATH|y", 1,
+           "PATH='/new place/it/bin:'$PATH|y");
     expect(relocate_shell, &unspaced, "VIRTUAL_ENV='/old env'\n", 1, "VIRTUAL_ENV=/new\n");
     expect(relocate_shell, &unspaced, "VIRTUAL_ENV='/old env", 1, "VIRTUAL_ENV=/new");
 }
