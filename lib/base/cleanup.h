@@ -13,6 +13,7 @@ static inline void cleanup_free(void *p)
 {
     free(*(void **)p);
 }
+/* Also by itself: *FD is -1 then, and nothing is closed twice. */
 static inline void cleanup_close(int *fd)
 {
     if (*fd >= 0) {
@@ -20,6 +21,7 @@ static inline void cleanup_close(int *fd)
         close(*fd);
         errno = saved;
     }
+    *fd = -1;
 }
 static inline void cleanup_fclose(FILE **f)
 {

@@ -145,7 +145,6 @@ void lock_file_release(struct lock_file *lock, int dir, const char *name)
     if (lock->fd >= 0 && file_has_name(lock->fd, dir, name))
         (void)!unlinkat(dir, name, 0);
     cleanup_close(&lock->fd);
-    lock->fd = -1;
 }
 
 void lock_file_remove_dead(int dir, const char *name)

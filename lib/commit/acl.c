@@ -81,9 +81,9 @@ mode_t staging_packed_mode(const struct staging *s, int area, const char *path)
 struct inheriting {
     struct staging *s;
     int area;
-    struct buf acl;               /* empty: what is staged has one that the target has not */
-    mode_t umask;                 /* which then counts */
-    struct path_list dirs, names; /* what is to be looked into, from where it is staged; in AREA */
+    const char *above;     /* where in AREA the paths of what is visited begin */
+    const struct buf *acl; /* empty: what is staged has one that the target has not */
+    mode_t umask;          /* which then counts */
 };
 
 /* As far as that is allowed: the target may be on a filesystem without ACLs. */
@@ -91,72 +91,41 @@ static bool set(const struct inheriting *i, const char *file, const struct stat 
 {
     unsigned char access[LARGEST];
 
-    if (i->acl.size == 0) {
+    if (i->acl->size == 0) {
         (void)removexattr(file, ACL_ACCESS);
         if (S_ISDIR(st->st_mode))
             (void)removexattr(file, ACL_DEFAULT);
         return !packed || chmod(file, (st->st_mode & 07000) | (packed & ~i->umask)) == 0;
     }
-    memcpy(access, i->acl.data, i->acl.size);
-    fit(access, i->acl.size, packed ? packed | st->st_mode : st->st_mode, packed != 0);
-    return setxattr(file, ACL_ACCESS, access, i->acl.size, 0) == 0 &&
-           (!S_ISDIR(st->st_mode) || setxattr(file, ACL_DEFAULT, i->acl.data, i->acl.size, 0) == 0);
+    memcpy(access, i->acl->data, i->acl->size);
+    fit(access, i->acl->size, packed ? packed | st->st_mode : st->st_mode, packed != 0);
+    return setxattr(file, ACL_ACCESS, access, i->acl->size, 0) == 0 &&
+           (!S_ISDIR(st->st_mode) ||
+            setxattr(file, ACL_DEFAULT, i->acl->data, i->acl->size, 0) == 0);
 }
 
-/* Gives it to NAME of AT, which is PATH in the area, and adds it, as DIR, if it is a directory. */
-static int inherit(struct inheriting *i, int at, const char *name, const char *dir,
-                   const char *path)
+/* Gives it to NAME of AT. */
+static int inherit(void *ctx, int at, const char *name, const char *path)
 {
+    struct inheriting *i = ctx;
+    _cleanup_free_ char *in_area = path_join(i->above, path);
     _cleanup_close_ int fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct file_fd_name proc = file_fd_name(fd);
     struct stat st;
-    mode_t packed = staging_packed_mode(i->s, i->area, path);
+    mode_t packed;
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
+    if (!in_area)
+        return -ENOMEM;
+    packed = staging_packed_mode(i->s, i->area, in_area);
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
         return 0;
     if (!set(i, proc.text, &st, packed) || !S_ISDIR(st.st_mode))
         return 0;
     if (packed && fstat(fd, &st) == 0)
-        staging_dir_set_mode(&i->s->areas[i->area], path, st.st_mode & 0777);
-    return path_list_add(&i->dirs, strdup(dir)) < 0 ? -ENOMEM
-                                                    : path_list_add(&i->names, strdup(path));
-}
-
-static int inherit_in(struct inheriting *i, int at, const char *dir, const char *in_area)
-{
-    _cleanup_closedir_ DIR *d = NULL;
-    struct dirent *e;
-    int r = beneath_list(at, dir, &d);
-
-    if (r == -EACCES) /* packed so; it has got the ACL itself */
-        return 0;
-    while (r > 0 && (r = file_next(d, &e)) > 0) {
-        _cleanup_free_ char *path = path_join(dir, e->d_name);
-        _cleanup_free_ char *name = path_join(in_area, e->d_name);
-        int done = path && name ? inherit(i, dirfd(d), e->d_name, path, name) : -ENOMEM;
-
-        if (done < 0)
-            return done;
-    }
-    return r;
-}
-
-static int inherit_all(struct inheriting *i, int at, const char *path, int target)
-{
-    _cleanup_buf_ struct buf own = {0};
-    int r = read_default(target, &i->acl);
-
-    if (r == 0)
-        r = read_default(at, &own);
-    if (r < 0 || buf_equals(&own, &i->acl))
-        return r; /* it has been made under the same */
-    i->umask = i->acl.size ? 0 : file_umask();
-    r = inherit(i, at, path_base(path), path_base(path), path);
-    for (size_t n = 0; n < i->dirs.count && r == 0; n++)
-        r = inherit_in(i, at, i->dirs.v[n], i->names.v[n]);
-    return r;
+        staging_dir_set_mode(&i->s->areas[i->area], in_area, st.st_mode & 0777);
+    return 1;
 }
 
 int staging_gives_acl(const struct staging *s, int area, const char *path)
@@ -184,11 +153,21 @@ int staging_gives_acl(const struct staging *s, int area, const char *path)
 
 int staging_acl_inherit(struct staging *s, int area, const char *path, int at, int target)
 {
-    struct inheriting i = {.s = s, .area = area};
-    int r = inherit_all(&i, at, path, target);
+    _cleanup_buf_ struct buf acl = {0}, own = {0};
+    _cleanup_free_ char *above = NULL;
+    int r = read_default(target, &acl);
 
-    path_list_clear(&i.dirs);
-    path_list_clear(&i.names);
-    buf_free(&i.acl);
-    return r;
+    if (r == 0)
+        r = read_default(at, &own);
+    if (r < 0 || buf_equals(&own, &acl))
+        return r; /* it has been made under the same */
+    above = path_dir(path);
+    if (!above)
+        return -ENOMEM;
+    return staging_visit(at, path_base(path), inherit,
+                         &(struct inheriting){.s = s,
+                                              .area = area,
+                                              .above = above,
+                                              .acl = &acl,
+                                              .umask = acl.size ? 0 : file_umask()});
 }

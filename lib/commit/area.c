@@ -26,18 +26,9 @@ void staging_area_init(struct staging_area *a)
         .target_fd = -1, .stage_fd = -1, .lock_fd = -1, .new_fd = -1, .old_fd = -1};
 }
 
-static void close_and_forget(int *fd)
+void staging_area_clear(struct staging_area *a)
 {
-    cleanup_close(fd);
-    *fd = -1;
-}
-
-void staging_area_clear(struct staging_area *a, bool unmake)
-{
-    for (size_t i = a->made_count; i-- > 0;) {
-        /* Not empty: somebody else uses it now. */
-        if (unmake)
-            (void)!unlinkat(a->made[i].parent, a->made[i].name, AT_REMOVEDIR);
+    for (size_t i = 0; i < a->made_count; i++) {
         close(a->made[i].parent);
         free(a->made[i].name);
     }
@@ -108,12 +99,12 @@ static void forget_stage(struct staging_area *a, bool remove)
 {
     if (remove && a->stage_fd >= 0 && a->lock_fd >= 0)
         (void)!unlinkat(a->stage_fd, "lock", 0);
-    close_and_forget(&a->new_fd);
-    close_and_forget(&a->old_fd);
-    close_and_forget(&a->lock_fd);
+    cleanup_close(&a->new_fd);
+    cleanup_close(&a->old_fd);
+    cleanup_close(&a->lock_fd);
     if (remove && a->name[0])
         (void)!unlinkat(a->target_fd, a->name, AT_REMOVEDIR);
-    close_and_forget(&a->stage_fd);
+    cleanup_close(&a->stage_fd);
     a->name[0] = '\0';
 }
 
@@ -272,6 +263,9 @@ void staging_area_undo(struct staging_area *a)
 
     if (staging_area_remove(a) == 0 && is_ours)
         (void)futimens(a->target_fd, times); /* only its owner can */
+    /* Where one is not empty, somebody else uses it now. */
+    for (size_t i = a->made_count; i-- > 0;)
+        (void)!unlinkat(a->made[i].parent, a->made[i].name, AT_REMOVEDIR);
 }
 
 int staging_area_remove(struct staging_area *a)
@@ -293,9 +287,9 @@ int staging_area_remove(struct staging_area *a)
     if (staging_step("remove lock") < 0)
         return -EIO;
     /* NFS and FUSE keep an unlinked file under another name, in here, while it is open. */
-    close_and_forget(&a->new_fd);
-    close_and_forget(&a->old_fd);
-    close_and_forget(&a->lock_fd);
+    cleanup_close(&a->new_fd);
+    cleanup_close(&a->old_fd);
+    cleanup_close(&a->lock_fd);
     if (unlinkat(a->target_fd, a->name, AT_REMOVEDIR) < 0 && !error_is_no_entry(-errno))
         return -errno;
     forget_stage(a, false);

@@ -25,11 +25,6 @@ int plan_look(int at, const char *name, struct found *f)
     return 0;
 }
 
-static bool named_and_set(const struct planner *p, unsigned area, const char *path)
-{
-    return !p->plan->keep_old && staging_dir_find(&p->s->areas[area], path);
-}
-
 /* The directory gets write permission for a while. RESTORE: it is still there afterwards. */
 static int unlock_dir(struct planner *p, unsigned area, const char *path, const struct stat *st,
                       bool restore)
@@ -45,14 +40,9 @@ static int unlock_dir(struct planner *p, unsigned area, const char *path, const 
     op->ino = st->st_ino;
     op->mode = (st->st_mode & 07777) | 0700;
     op->before = st->st_mode & 07777;
-    if (!restore || named_and_set(p, area, path))
+    if (!restore || (!p->plan->keep_old && staging_dir_find(&p->s->areas[area], path)))
         return 0;
-    op = staging_plan_add(p->plan, OP_DIR, area, path);
-    if (!op)
-        return error_nomem(p->err);
-    op->mode = st->st_mode & 07777;
-    op->mtime.tv_nsec = UTIME_OMIT;
-    return 0;
+    return plan_dir(p, area, path, st->st_mode & 07777, NULL);
 }
 
 int plan_need_write(struct planner *p, unsigned area, const char *path, int fd, bool restore)

@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "staging_private.h"
+#include "plan.h"
 #include "tree/beneath.h"
 
 /* ---- What the caller set */
@@ -39,44 +39,54 @@ const struct staging_dir *staging_dir_find(const struct staging_area *a, const c
 
 void staging_dir_set_mode(struct staging_area *a, const char *path, mode_t mode)
 {
-    size_t n = array_first(i, a->dir_count, strcmp(a->dirs[i].d.path, path) <= 0);
+    struct staging_dir *d = (struct staging_dir *)staging_dir_find(a, path);
 
-    if (n > 0 && strcmp(a->dirs[n - 1].d.path, path) == 0)
-        a->dirs[n - 1].d.mode = (a->dirs[n - 1].d.mode & 07000) | mode;
+    if (d)
+        d->mode = (d->mode & 07000) | mode;
 }
 
 /* ---- Walking directories from the top down */
 
-static int is_mount(int at, const char *name, int flags, bool *mount)
+static int visit_one(struct path_list *dirs, int at, const char *name, const char *path,
+                     staging_visitor *visit, void *ctx)
 {
-    struct statx x;
-    if (statx(at, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &x) < 0)
-        return -errno;
-    *mount = x.stx_attributes & x.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT;
-    return S_ISDIR(x.stx_mode) ? 1 : 0;
+    int r = visit(ctx, at, name, path);
+
+    return r > 0 ? path_list_add(dirs, strdup(path)) : r;
 }
 
-int staging_add_dirs(struct path_list *p, int fd, const char *path, bool mounts)
+static int visit_in(struct path_list *dirs, int at, const char *dir, staging_visitor *visit,
+                    void *ctx)
 {
-    _cleanup_closedir_ DIR *d = file_list(fd);
-    if (!d)
-        return -errno;
-    int more;
-    for (struct dirent *e; (more = file_next(d, &e)) > 0;) {
-        bool mount = false;
-        int is_dir = e->d_type == DT_DIR;
-        if (mounts || e->d_type == DT_UNKNOWN)
-            is_dir = is_mount(dirfd(d), e->d_name, 0, &mount);
-        if (error_is_absence(is_dir))
-            continue;
-        if (mounts && mount)
-            return -EBUSY;
-        int r = is_dir > 0 ? path_list_add(p, path_join(path, e->d_name)) : is_dir;
-        if (r < 0)
-            return r;
+    _cleanup_closedir_ DIR *d = NULL;
+    struct dirent *e;
+    int r = beneath_list(at, dir, &d);
+
+    /* Packed so, or to be moved: that can be done all the same, and removing what is left of it
+     * stops at mount points. */
+    if (r == -EACCES)
+        return 0;
+    while (r > 0 && (r = file_next(d, &e)) > 0) {
+        _cleanup_free_ char *path = path_join(dir, e->d_name);
+        int done = path ? visit_one(dirs, dirfd(d), e->d_name, path, visit, ctx) : -ENOMEM;
+
+        if (done < 0)
+            return done;
     }
-    return more;
+    return r;
 }
+
+int staging_visit(int at, const char *name, staging_visitor *visit, void *ctx)
+{
+    _cleanup_(path_list_clear) struct path_list dirs = {0};
+    int r = visit_one(&dirs, at, name, name, visit, ctx);
+
+    for (size_t i = 0; i < dirs.count && r == 0; i++)
+        r = visit_in(&dirs, at, dirs.v[i], visit, ctx);
+    return r;
+}
+
+/* ---- Mount points */
 
 /* Can something be mounted below what is called NAME? The list of mounts has paths, with escapes.
  */
@@ -96,70 +106,43 @@ static bool may_have_mounts(const char *name)
     return false;
 }
 
+static int look_for_mount(void *ctx, int at, const char *name, const char *path)
+{
+    struct found f;
+    int r = plan_look(at, name, &f);
+
+    (void)ctx;
+    (void)path;
+    if (r < 0)
+        return error_is_absence(r) ? 0 : r;
+    return f.mount ? -EBUSY : S_ISDIR(f.mode);
+}
+
 int staging_find_mounts(int at, const char *name)
 {
-    _cleanup_(path_list_clear) struct path_list p = {0};
-    int flags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
-
-    if (!may_have_mounts(name))
-        return 0;
-    int r = path_list_add(&p, strdup(name));
-    for (size_t i = 0; i < p.count && r == 0; i++) {
-        int fd = beneath_open(at, p.v[i], flags, 0);
-        if (fd >= 0)
-            r = staging_add_dirs(&p, fd, p.v[i], true);
-        else if (!error_is_absence(fd) && fd != -EACCES)
-            r = fd;
-        /* A directory that may not be read can be moved all the same, and removing what is left
-         * of it stops at mount points. */
-    }
-    return r;
+    return may_have_mounts(name) ? staging_visit(at, name, look_for_mount, NULL) : 0;
 }
 
 /* ---- The group of what is staged */
 
-/* Gives NAME of AT group GID, and directories the setgid bit. Adds directories to P. */
-static int inherit(struct path_list *p, int at, const char *name, const char *path, gid_t gid)
+/* Gives NAME of AT the group, and directories the setgid bit. */
+static int inherit(void *ctx, int at, const char *name, const char *path)
 {
+    const gid_t *gid = ctx;
     struct stat st;
+    (void)path;
     if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     /* The kernel gives a group to what is made there; its members alone may give it themselves,
      * and nobody one that the user namespace does not have. */
-    if (fchownat(at, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fchownat(at, name, (uid_t)-1, *gid, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == EPERM || errno == EINVAL ? 0 : -errno;
     if (!S_ISDIR(st.st_mode))
         return 0;
-    if (fchmodat(at, name, (st.st_mode & 07777) | S_ISGID, 0) < 0)
-        return -errno;
-    return path_list_add(p, strdup(path));
-}
-
-static int inherit_in(struct path_list *p, int at, const char *dir, gid_t gid)
-{
-    _cleanup_closedir_ DIR *d = NULL;
-    struct dirent *e;
-    int r = beneath_list(at, dir, &d);
-
-    if (r == -EACCES) /* packed so; it has got the group itself */
-        return 0;
-    while (r > 0 && (r = file_next(d, &e)) > 0) {
-        _cleanup_free_ char *path = path_join(dir, e->d_name);
-
-        r = path ? inherit(p, dirfd(d), e->d_name, path, gid) : -ENOMEM;
-        if (r < 0)
-            return r;
-        r = 1;
-    }
-    return r;
+    return fchmodat(at, name, (st.st_mode & 07777) | S_ISGID, 0) < 0 ? -errno : 1;
 }
 
 int staging_dirs_inherit(int at, const char *name, gid_t gid)
 {
-    _cleanup_(path_list_clear) struct path_list p = {0};
-    int r = inherit(&p, at, name, name, gid);
-
-    for (size_t i = 0; i < p.count && r == 0; i++)
-        r = inherit_in(&p, at, p.v[i], gid);
-    return r;
+    return staging_visit(at, name, inherit, &gid);
 }

@@ -14,6 +14,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "staging_private.h"
 #include "tree/beneath.h"
@@ -174,13 +175,32 @@ static int finish_alone(const struct fresh_tree *t, const char *path)
     return set_attributes(t, at, name, path, &st, staging_dir_find(t->a, path));
 }
 
+/* Adds the directories in FD, which is PATH and taken over. */
+static int add_dirs(struct path_list *p, int fd, const char *path)
+{
+    _cleanup_closedir_ DIR *d = file_list(fd);
+    if (!d)
+        return -errno;
+    int more;
+    for (struct dirent *e; (more = file_next(d, &e)) > 0;) {
+        struct stat st = {.st_mode = DTTOIF(e->d_type)};
+        if (e->d_type == DT_UNKNOWN &&
+            fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0 &&
+            !error_is_absence(-errno))
+            return -errno;
+        if (S_ISDIR(st.st_mode) && path_list_add(p, path_join(path, e->d_name)) < 0)
+            return -ENOMEM;
+    }
+    return more;
+}
+
 /* Lists directory NAME of AT, which is PATH, and sets the attributes of those in it that are not
  * known, and of all beneath these. */
 static int finish_unknown(const struct fresh_tree *t, int at, const char *name, const char *path)
 {
     _cleanup_(path_list_clear) struct path_list p = {0};
     int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int r = fd < 0 ? -errno : staging_add_dirs(&p, fd, path, false);
+    int r = fd < 0 ? -errno : add_dirs(&p, fd, path);
     if (r < 0)
         return staging_error(t->err, -r, t->a, path, "cannot read what is staged");
     size_t unknown = 0;
@@ -193,7 +213,7 @@ static int finish_unknown(const struct fresh_tree *t, int at, const char *name, 
     p.count = unknown;
     for (size_t i = 0; i < p.count && r == 0; i++) {
         fd = beneath_open(t->a->new_fd, p.v[i], O_RDONLY | O_DIRECTORY, 0);
-        r = fd < 0 ? fd : staging_add_dirs(&p, fd, p.v[i], false);
+        r = fd < 0 ? fd : add_dirs(&p, fd, p.v[i]);
         if (r < 0)
             staging_error(t->err, -r, t->a, p.v[i], "cannot read what is staged");
     }

@@ -85,22 +85,17 @@ static bool skip_word(char **at, const char *word)
 
 static int parse_area(struct staging_journal *j, char *text)
 {
-    char name[STAGING_NAME_SIZE];
+    struct staging_journal_area a = {0};
     size_t n = strcspn(text, " ");
-    if (text[n] != ' ' || n != sizeof name - 1 || j->area_count == STAGING_MAX_AREAS)
+    if (text[n] != ' ' || n != sizeof a.name - 1 || j->area_count == STAGING_MAX_AREAS)
         return -EINVAL;
-    memcpy(name, text, n);
-    name[n] = '\0';
+    memcpy(a.name, text, n);
     char *path = text + n + 1;
-    if (decode(path) < 0 || path[0] != '/' || !own_is_staging(name))
+    if (decode(path) < 0 || path[0] != '/' || !own_is_staging(a.name))
         return -EINVAL;
-    if (array_grow(j->paths, j->area_count) < 0 || array_grow(j->names, j->area_count) < 0)
+    if (array_grow(j->areas, j->area_count) < 0 || !(a.path = strdup(path)))
         return -ENOMEM;
-    memcpy(j->names[j->area_count], name, sizeof name);
-    j->paths[j->area_count] = strdup(path);
-    if (!j->paths[j->area_count])
-        return -ENOMEM;
-    j->area_count++;
+    j->areas[j->area_count++] = a;
     return 0;
 }
 
@@ -121,20 +116,15 @@ static int parse_attributes(struct staging_op *op, char **at)
 
 static int parse_op(struct staging_journal *j, char *at)
 {
+    static const char *const words[] = {
+        [OP_MODE] = "mode ", [OP_REMOVE] = "remove ", [OP_PUT] = "put ", [OP_DIR] = "dir "};
     struct staging_op op = {0};
     long long area, a = 0, b = 0;
     int r = 0;
 
-    if (skip_word(&at, "mode "))
-        op.kind = OP_MODE;
-    else if (skip_word(&at, "remove "))
-        op.kind = OP_REMOVE;
-    else if (skip_word(&at, "put "))
-        op.kind = OP_PUT;
-    else if (skip_word(&at, "dir "))
-        op.kind = OP_DIR;
-    else
-        return -EINVAL;
+    while (!skip_word(&at, words[op.kind]))
+        if (op.kind++ == OP_DIR)
+            return -EINVAL;
     if (take_number(&at, 10, 0, (long long)j->area_count - 1, &area) < 0)
         return -EINVAL;
     if (op.kind == OP_MODE) {
@@ -239,11 +229,8 @@ int staging_journal_read(const struct staging_area *a, struct staging_journal *j
 void staging_journal_clear(struct staging_journal *j)
 {
     for (size_t i = 0; i < j->area_count; i++)
-        free(j->paths[i]);
-    free(j->paths);
-    free(j->names);
+        free(j->areas[i].path);
+    free(j->areas);
     staging_plan_clear(&j->plan);
-    j->paths = NULL;
-    j->names = NULL;
-    j->area_count = 0;
+    *j = (struct staging_journal){0};
 }

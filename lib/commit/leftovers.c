@@ -12,11 +12,6 @@
 #include "staging_private.h"
 #include "tree/beneath.h"
 
-static bool is_leftover(const char *name)
-{
-    return own_is_staging(name) || strcmp(name, OWN_LOCK) == 0;
-}
-
 int staging_has_leftovers(const char *dir)
 {
     _cleanup_closedir_ DIR *d = NULL;
@@ -27,7 +22,7 @@ int staging_has_leftovers(const char *dir)
     if (r == -EACCES)
         return 0; /* nothing of ours is in there */
     while (r > 0 && (r = file_next(d, &item)) > 0) {
-        if (!is_leftover(item->d_name))
+        if (!own_is_staging(item->d_name) && strcmp(item->d_name, OWN_LOCK) != 0)
             continue;
         r = beneath_look(dirfd(d), item->d_name, &st);
         if (r < 0 || (r > 0 && st.st_uid == geteuid()))
@@ -51,6 +46,6 @@ int staging_recover_in(const char *dir, const struct wp_context *context, struct
     r = staging_area_open_target(&a, dir, err);
     if (r == 0)
         r = staging_recover(&s, &a, err);
-    staging_area_clear(&a, false);
+    staging_area_clear(&a);
     return r < 0 ? r : 1;
 }

@@ -63,53 +63,46 @@ int plan_existing_dir(struct planner *p, unsigned area, const char *path,
 {
     if (!named || p->plan->keep_old)
         return 0;
-    struct staging_op *op = staging_plan_add(p->plan, OP_DIR, area, path);
-    if (!op)
-        return error_nomem(p->err);
-    op->mode = named->mode | (mode & S_ISGID); /* how it hands on its group stays */
+    mode = named->mode | (mode & S_ISGID); /* how it hands on its group stays */
     /* It was not made under the default ACL that may have taken the umask's place. */
     mode_t packed = staging_packed_mode(p->s, (int)area, path);
     if (packed)
-        op->mode = (op->mode & 07000) | (packed & ~p->umask);
-    op->uid = named->uid;
-    op->gid = named->gid;
-    op->mtime = named->mtime;
-    return 0;
+        mode = (mode & 07000) | (packed & ~p->umask);
+    return plan_dir(p, area, path, mode, named);
 }
 
-/* What is set for PATH, or by the earlier area whose staged directory OTHER it is merged into. */
-static const struct staging_dir *find_named(const struct planner *p, unsigned area,
-                                            const char *path, unsigned under, const char *other)
+/* Directory PATH is merged as W says, whose other side exists as MODE. It gets what is set for it,
+ * or by the earlier area whose staged directory that is. */
+static int merge(struct planner *p, struct work w, const char *path, mode_t mode)
 {
-    const struct staging_dir *named = staging_dir_find(&p->s->areas[area], path);
-    return named || area == under ? named : staging_dir_find(&p->s->areas[under], other);
+    const struct staging_dir *named = staging_dir_find(&p->s->areas[w.area], path);
+    if (!named && w.area != w.under)
+        named = staging_dir_find(&p->s->areas[w.under], w.other);
+    int r = plan_existing_dir(p, w.area, path, named, mode);
+    w.path = (char *)path;
+    return r < 0 ? r : plan_later(p, w);
 }
 
-static int merge(struct planner *p, struct pair *d, const char *path, const char *name,
-                 const struct found *f)
+/* With what is in the other directory. */
+static int merge_found(struct planner *p, struct pair *d, const char *path, const char *name,
+                       const struct found *f)
 {
-    const struct work *w = d->w;
-    _cleanup_free_ char *other = path_join(w->other, name);
-    if (!other)
-        return error_nomem(p->err);
-    const struct staging_dir *named = find_named(p, w->area, path, w->under, other);
-    int r = plan_existing_dir(p, w->area, path, named, f->mode);
-    return r < 0 ? r : plan_later(p, w->area, path, w->under, w->staged, other, w->order);
+    struct work w = *d->w;
+    _cleanup_free_ char *other = w.other = path_join(w.other, name);
+    return other ? merge(p, w, path, f->mode) : error_nomem(p->err);
 }
 
-/* As merge, with a directory that EARLIER brings. */
+/* With a directory that EARLIER brings. */
 static int merge_earlier(struct planner *p, struct pair *d, const char *path,
                          const struct staging_op *earlier)
 {
-    const struct work *w = d->w;
-    unsigned under = earlier->area;
-    size_t order = earlier->order > w->order ? earlier->order : w->order;
-    _cleanup_free_ char *other = strdup(earlier->path); /* adding operations moves EARLIER */
-    if (!other)
-        return error_nomem(p->err);
-    const struct staging_dir *named = find_named(p, w->area, path, under, other);
-    int r = plan_existing_dir(p, w->area, path, named, 0);
-    return r < 0 ? r : plan_later(p, w->area, path, under, true, other, order);
+    struct work w = *d->w;
+    w.under = earlier->area;
+    w.staged = true;
+    w.other = earlier->path; /* the text stays where it is when operations are added */
+    if (w.order < earlier->order)
+        w.order = earlier->order;
+    return merge(p, w, path, 0);
 }
 
 /* What an earlier area puts at NAME of the same directory, or NULL. */
@@ -153,7 +146,7 @@ static int plan_both(struct planner *p, struct pair *d, const char *path, const 
         if (f->mount || f->dev != d->a->dev)
             return staging_error(p->err, EXDEV, d->a, path,
                                  "is on another filesystem (a mount point)");
-        return merge(p, d, path, name, f);
+        return merge_found(p, d, path, name, f);
     }
     if (o->keep_old) {
         _cleanup_free_ char *whole = path_join(d->a->target, path);

@@ -17,10 +17,8 @@
 
 static void planner_clear(struct planner *p)
 {
-    for (size_t i = p->next; i < p->count; i++) {
-        free(p->queue[i].path);
-        free(p->queue[i].other);
-    }
+    for (size_t i = p->next; i < p->count; i++)
+        work_clear(&p->queue[i]);
     free(p->queue);
 }
 
@@ -73,12 +71,11 @@ static int plan_area(struct planner *p, unsigned area)
         return staging_error(p->err, errno, a, NULL, "cannot stat");
     int r = plan_existing_dir(p, area, "", staging_dir_find(a, ""), st.st_mode);
     if (r == 0)
-        r = plan_later(p, area, "", area, false, "", 0);
+        r = plan_later(
+            p, (struct work){.area = area, .path = (char *)"", .under = area, .other = (char *)""});
     while (r == 0 && p->next < p->count) {
-        struct work w = p->queue[p->next++];
+        _cleanup_(work_clear) struct work w = p->queue[p->next++];
         r = plan_pair(p, &w);
-        free(w.path);
-        free(w.other);
     }
     return r;
 }
@@ -100,17 +97,11 @@ static int plan_fresh_dirs(struct planner *p)
             return r;
         if (!defer)
             continue;
-        struct staging_op *op = staging_plan_add(p->plan, OP_DIR, put.area, put.path);
-        if (!op)
-            return error_nomem(p->err);
         const struct staging_dir *named = staging_dir_find(a, put.path);
-        op->mode = named ? named->mode : staging_dir_mode(a, put.path);
-        op->mtime.tv_nsec = UTIME_OMIT;
-        if (named) {
-            op->uid = named->uid;
-            op->gid = named->gid;
-            op->mtime = named->mtime;
-        }
+        r = plan_dir(p, put.area, put.path, named ? named->mode : staging_dir_mode(a, put.path),
+                     named);
+        if (r < 0)
+            return r;
     }
     return 0;
 }

@@ -1,6 +1,8 @@
 #pragma once
 /* What the files that plan a commit share. */
 
+#include <stdlib.h>
+
 #include "staging_private.h"
 
 /* Two directories to be merged. */
@@ -43,10 +45,16 @@ struct found {
 
 /* ---- plan_add.c */
 
-/* Puts a pair of directories at the end of the queue, with copies of PATH and OTHER: the members of
- * struct work. */
-int plan_later(struct planner *p, unsigned area, const char *path, unsigned under, bool staged,
-               const char *other, size_t order);
+/* Puts a pair of directories at the end of the queue, with copies of its texts. */
+int plan_later(struct planner *p, struct work w);
+static inline void work_clear(struct work *w)
+{
+    free(w->path);
+    free(w->other);
+}
+/* Adds that directory PATH gets MODE and, unless NAMED is NULL, what else that says. */
+int plan_dir(struct planner *p, unsigned area, const char *path, mode_t mode,
+             const struct staging_dir *named);
 
 /* ---- merge.c */
 

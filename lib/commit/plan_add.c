@@ -33,20 +33,29 @@ struct staging_op *staging_plan_add(struct staging_plan *plan, enum staging_kind
     return op;
 }
 
-int plan_later(struct planner *p, unsigned area, const char *path, unsigned under, bool staged,
-               const char *other, size_t order)
+int plan_dir(struct planner *p, unsigned area, const char *path, mode_t mode,
+             const struct staging_dir *named)
 {
-    if (array_grow(p->queue, p->count) < 0)
+    struct staging_op *op = staging_plan_add(p->plan, OP_DIR, area, path);
+
+    if (!op)
         return error_nomem(p->err);
-    struct work w = {.area = area,
-                     .path = strdup(path),
-                     .under = under,
-                     .staged = staged,
-                     .other = strdup(other),
-                     .order = order};
-    if (!w.path || !w.other) {
-        free(w.path);
-        free(w.other);
+    op->mode = mode;
+    op->mtime.tv_nsec = UTIME_OMIT;
+    if (named) {
+        op->uid = named->uid;
+        op->gid = named->gid;
+        op->mtime = named->mtime;
+    }
+    return 0;
+}
+
+int plan_later(struct planner *p, struct work w)
+{
+    w.path = strdup(w.path);
+    w.other = strdup(w.other);
+    if (!w.path || !w.other || array_grow(p->queue, p->count) < 0) {
+        work_clear(&w);
         return error_nomem(p->err);
     }
     p->queue[p->count++] = w;

@@ -18,12 +18,6 @@
 #include "staging_private.h"
 #include "tree/beneath.h"
 
-static void area_drop(struct staging_area *a)
-{
-    staging_area_clear(a, false);
-}
-#define _cleanup_area_ _cleanup_(area_drop)
-
 /* Makes A the target FD, which is taken over, at TARGET and physically at PHYSICAL. */
 static int take_target(struct staging_area *a, int fd, dev_t dev, ino_t ino, const char *target,
                        const char *physical)
@@ -39,7 +33,7 @@ static int take_target(struct staging_area *a, int fd, dev_t dev, ino_t ino, con
     if (r == 0 && (!a->target || !a->physical))
         r = -ENOMEM;
     if (r < 0)
-        staging_area_clear(a, false);
+        staging_area_clear(a);
     return r;
 }
 
@@ -55,8 +49,6 @@ static int same_target(const struct staging_area *from, struct staging_area *a)
 static int open_existing(const struct staging *s, const char *path, struct staging_area *a)
 {
     struct stat st;
-
-    staging_area_init(a);
     _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
@@ -67,11 +59,20 @@ static int open_existing(const struct staging *s, const char *path, struct stagi
     return take_target(a, take_fd(&fd), st.st_dev, st.st_ino, path, path);
 }
 
+/* Opens, and locks if LOCK, the staging at PATH, the first of several. */
+static int open_first(const struct staging *s, const char *path, bool lock, struct staging_area *a)
+{
+    _cleanup_free_ char *dir = path_dir(path);
+    int r = dir ? open_existing(s, *dir ? dir : "/", a) : -ENOMEM;
+
+    return r < 0 ? r : staging_area_adopt(a, path_base(path), lock);
+}
+
 /* Does A's staging belong to the one that journal J lies in? */
 static int belongs(const struct staging_area *a, const struct staging_journal *j)
 {
     _cleanup_buf_ struct buf at = {0};
-    _cleanup_free_ char *expected = path_join(j->paths[0], j->names[0]);
+    _cleanup_free_ char *expected = path_join(j->areas[0].path, j->areas[0].name);
     if (!expected)
         return -ENOMEM;
     int r = staging_journal_master(a, &at);
@@ -86,18 +87,19 @@ static int open_others(const struct staging *s, const struct staging_journal *j,
                        struct staging_area *areas, struct wp_error *err)
 {
     for (size_t i = 1; i < j->area_count; i++) {
-        int r = open_existing(s, j->paths[i], &areas[i]);
+        const struct staging_journal_area *said = &j->areas[i];
+        int r = open_existing(s, said->path, &areas[i]);
         if (r == 0)
-            r = staging_area_adopt(&areas[i], j->names[i], false);
+            r = staging_area_adopt(&areas[i], said->name, false);
         if (r == 0)
             r = belongs(&areas[i], j);
         if (r == 0)
             continue;
         if (!beneath_is_absence(r))
-            return error_set(err, -r, j->paths[i], "cannot open, to complete an earlier run");
-        report(s->o.context, WP_WARNING, j->paths[i],
+            return error_set(err, -r, said->path, "cannot open, to complete an earlier run");
+        report(s->o.context, WP_WARNING, said->path,
                "what an interrupted run had staged here is gone");
-        staging_area_clear(&areas[i], false);
+        staging_area_clear(&areas[i]);
     }
     return 0;
 }
@@ -151,7 +153,7 @@ static int complete(const struct staging *s, const struct staging_journal *j,
     if (r == 0 && completed)
         staging_run_finish_dirs(areas, n, &j->plan, s->o.context);
     for (size_t i = 0; i < n; i++)
-        staging_area_clear(&areas[i], false);
+        staging_area_clear(&areas[i]);
     free(areas);
     return r < 0 ? error_set(err, -r, NULL, "cannot clear up after an interrupted run") : 0;
 }
@@ -161,7 +163,7 @@ static int resolve_first(const struct staging *s, struct staging_area *a, struct
 {
     _cleanup_(staging_journal_clear) struct staging_journal j = {0};
     int r = staging_journal_read(a, &j);
-    if (r == 0 && strcmp(j.names[0], a->name) == 0 && a->new_fd >= 0 && a->old_fd >= 0)
+    if (r == 0 && strcmp(j.areas[0].name, a->name) == 0 && a->new_fd >= 0 && a->old_fd >= 0)
         return complete(s, &j, a, err);
     if (r < 0 && !error_is_absence(r))
         return staging_error(err, -r, a, a->name, "cannot read the journal of an earlier run");
@@ -174,29 +176,27 @@ static int resolve_first(const struct staging *s, struct staging_area *a, struct
 static int resolve_other(const struct staging *s, struct staging_area *a, const char *path,
                          struct wp_error *err)
 {
-    _cleanup_area_ struct staging_area first;
-    _cleanup_free_ char *dir = path_dir(path);
-    if (!dir)
+    _cleanup_(staging_area_clear) struct staging_area first;
+
+    staging_area_init(&first);
+    int r = open_first(s, path, true, &first);
+    if (r == -ENOMEM)
         return error_nomem(err);
-    int r = open_existing(s, *dir ? dir : "/", &first);
     if (r == 0)
-        r = staging_area_adopt(&first, path_base(path), true);
-    if (r == 0) {
         r = resolve_first(s, &first, err);
-        if (r < 0)
-            return r;
-    } else if (!beneath_is_absence(r)) {
-        /* In use, or being completed by another process; or nobody can tell. */
-        return 0;
-    }
-    (void)staging_area_remove(a);
-    return 0;
+    else if (!beneath_is_absence(r))
+        return 0; /* in use, or being completed by another process; or nobody can tell */
+    else
+        r = 0;
+    if (r == 0)
+        (void)staging_area_remove(a);
+    return r;
 }
 
 static int resolve(const struct staging *s, const struct staging_area *at, const char *name,
                    struct wp_error *err)
 {
-    _cleanup_area_ struct staging_area found;
+    _cleanup_(staging_area_clear) struct staging_area found;
     _cleanup_buf_ struct buf path = {0};
 
     int r = same_target(at, &found);
@@ -254,7 +254,7 @@ static int has_journal(int stage_fd)
 static int is_pending(const struct staging *s, const struct staging_area *at, const char *name,
                       struct wp_error *err)
 {
-    _cleanup_area_ struct staging_area found, first;
+    _cleanup_(staging_area_clear) struct staging_area found, first;
     _cleanup_buf_ struct buf path = {0};
 
     (void)err;
@@ -271,12 +271,7 @@ static int is_pending(const struct staging *s, const struct staging_area *at, co
     r = staging_journal_master(&found, &path);
     if (r < 0)
         return error_is_absence(r) ? 0 : r;
-    _cleanup_free_ char *dir = path_dir((const char *)path.data);
-    if (!dir)
-        return -ENOMEM;
-    r = open_existing(s, *dir ? dir : "/", &first);
-    if (r == 0)
-        r = staging_area_adopt(&first, path_base((const char *)path.data), false);
+    r = open_first(s, (const char *)path.data, false, &first);
     if (r < 0)
         return beneath_is_absence(r) ? 0 : r;
     return has_journal(first.stage_fd);

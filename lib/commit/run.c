@@ -67,23 +67,37 @@ static void set_dir_or_report(const struct run *run, const struct staging_op *op
 
 /* ---- All of them */
 
+/* Operation I, or what takes it back. */
+static int do_one(struct run *run, size_t i, bool undo)
+{
+    const struct staging_op *op = &run->plan->ops[i];
+
+    if (run->areas[op->area].stage_fd < 0)
+        return 0;
+    int r = staging_step(undo ? "take back" : "operation");
+    if (r < 0)
+        return r;
+    switch (op->kind) {
+    case OP_MODE:
+        return commit_change_mode(run, i, undo);
+    case OP_REMOVE:
+        return commit_take_away(run, i, undo);
+    case OP_PUT:
+        return undo ? commit_unput(run, i) : commit_put(run, i);
+    case OP_DIR:
+        if (!undo)
+            set_dir_or_report(run, op, false);
+    }
+    return 0;
+}
+
 static int carry_out(struct run *run, size_t i)
 {
     static const char *const what[] = {"cannot be made writable", "cannot be moved away",
                                        "cannot be put in place", "cannot be finished"};
     const struct staging_op *op = &run->plan->ops[i];
+    int r = do_one(run, i, false);
 
-    if (run->areas[op->area].stage_fd < 0)
-        return 0;
-    int r = staging_step("operation");
-    if (r == 0 && op->kind == OP_MODE)
-        r = commit_change_mode(run, i, false);
-    else if (r == 0 && op->kind == OP_REMOVE)
-        r = commit_take_away(run, i, false);
-    else if (r == 0 && op->kind == OP_PUT)
-        r = commit_put(run, i);
-    else if (r == 0)
-        set_dir_or_report(run, op, false);
     if (r >= 0)
         return 0;
     (void)staging_error(run->err, -r, &run->areas[op->area], op->path, what[op->kind]);
@@ -98,16 +112,8 @@ static int take_back(struct run *run, size_t count)
 {
     int first = 0;
     for (size_t i = count; i-- > 0;) {
-        const struct staging_op *op = &run->plan->ops[i];
-        if (run->areas[op->area].stage_fd < 0)
-            continue;
-        int r = staging_step("take back");
-        if (r == 0 && op->kind == OP_MODE)
-            r = commit_change_mode(run, i, true);
-        else if (r == 0 && op->kind == OP_REMOVE)
-            r = commit_take_away(run, i, true);
-        else if (r == 0 && op->kind == OP_PUT)
-            r = commit_unput(run, i);
+        int r = do_one(run, i, true);
+
         if (r < 0 && first == 0)
             first = r;
     }

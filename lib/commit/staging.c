@@ -60,7 +60,7 @@ int staging_add_area_for(struct staging *s, const char *target, const struct sta
     a->owner = NULL; /* the caller's */
     if (r < 0) {
         staging_area_undo(a);
-        staging_area_clear(a, true);
+        staging_area_clear(a);
         return r;
     }
     return s->area_count++;
@@ -251,7 +251,7 @@ void staging_free(struct staging *s)
     for (int i = s->area_count - 1; i >= 0; i--) {
         if (!s->committed && !s->abandoned)
             staging_area_undo(&s->areas[i]);
-        staging_area_clear(&s->areas[i], !s->committed && !s->abandoned);
+        staging_area_clear(&s->areas[i]);
     }
     for (size_t i = 0; i < s->last_count; i++)
         free(s->last[i].path);

@@ -132,7 +132,7 @@ struct staging_plan {
 
 /* ---- target.c */
 
-/* Opens the directory TARGET, and makes what is missing of it, which staging_area_clear can undo.
+/* Opens the directory TARGET, and makes what is missing of it, which staging_area_undo takes back.
  */
 int staging_area_open_target(struct staging_area *a, const char *target, struct wp_error *err);
 /* error_set with the path of PATH in the target. */
@@ -150,10 +150,11 @@ int staging_area_make(struct staging_area *a, struct wp_error *err);
 int staging_area_adopt(struct staging_area *a, const char *name, bool lock);
 /* Removes the staging directory. The lock goes last: until then others see it as ours. */
 int staging_area_remove(struct staging_area *a);
-/* Likewise where nothing is committed: the target gets the time back that it had. */
+/* Likewise where nothing is committed: the target gets the time back that it had, or goes with the
+ * directories above it that were made for it and are empty. */
 void staging_area_undo(struct staging_area *a);
-/* Closes and frees all; made directories of the target are removed if UNMAKE and empty. */
-void staging_area_clear(struct staging_area *a, bool unmake);
+/* Closes and frees all. */
+void staging_area_clear(struct staging_area *a);
 
 /* ---- locks.c */
 
@@ -185,6 +186,11 @@ void staging_dirs_sort(struct staging_area *a);
 const struct staging_dir *staging_dir_find(const struct staging_area *a, const char *path);
 /* Checks that nothing in the tree NAME of directory AT is a mount point; 0, -EBUSY, ... */
 int staging_find_mounts(int at, const char *name);
+/* Calls VISIT with NAME of AT and with all that is in it, each by its name in a directory and its
+ * path from the first AT, those above first. It says whether to go into that: 1, 0 or negative
+ * errno, which ends it. */
+typedef int staging_visitor(void *ctx, int at, const char *name, const char *path);
+int staging_visit(int at, const char *name, staging_visitor *visit, void *ctx);
 /* Gives NAME of AT, staged elsewhere, the group that it would have got where it goes, in a setgid
  * directory of group GID. As far as that is allowed. */
 int staging_dirs_inherit(int at, const char *name, gid_t gid);
@@ -196,10 +202,6 @@ int staging_acl_inherit(struct staging *s, int area, const char *path, int at, i
 mode_t staging_packed_mode(const struct staging *s, int area, const char *path);
 /* Sets the permissions that directory PATH will have, if the caller has set any. */
 void staging_dir_set_mode(struct staging_area *a, const char *path, mode_t mode);
-
-/* Adds the directories in FD, which is PATH and taken over. MOUNTS: looks at every name, and
- * refuses mount points. */
-int staging_add_dirs(struct path_list *dirs, int fd, const char *path, bool mounts);
 
 /* ---- fresh.c */
 
@@ -226,8 +228,10 @@ int staging_journal_master(const struct staging_area *a, struct buf *path);
 
 struct staging_journal {
     struct staging_plan plan;
-    char **paths; /* physical paths of the targets */
-    char (*names)[STAGING_NAME_SIZE];
+    struct staging_journal_area {
+        char *path; /* physical, of the target; owned */
+        char name[STAGING_NAME_SIZE];
+    } * areas; /* owned */
     size_t area_count;
     bool undo; /* the commit was being taken back */
 };

@@ -54,7 +54,6 @@ void restore_unlock(struct repair *repair)
             (void)futimens(repair->home_fd, times); /* only its owner can */
     }
     cleanup_close(&repair->home_fd);
-    repair->home_fd = -1;
 }
 
 /* Is the manifest the one that was read? 1, 0 or negative errno. */

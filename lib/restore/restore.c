@@ -65,7 +65,6 @@ void repair_close(struct repair *repair)
     cleanup_close(&repair->old_fd);
     cleanup_close(&repair->cache_fd);
     cleanup_close(&repair->user_fd);
-    repair->old_fd = repair->cache_fd = repair->user_fd = -1;
 }
 
 void repair_clear(struct repair *repair)

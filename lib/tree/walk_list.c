@@ -232,7 +232,6 @@ static int list_next(struct walk_listing *l)
         if (more > 0)
             return 0;
         cleanup_close(&l->fd);
-        l->fd = -1;
         l->next++;
         return more;
     }
