@@ -81,6 +81,14 @@ int sha256_of_file(int fd, unsigned char out[SHA256_SIZE])
     return 0;
 }
 
+int sha256_file_is(int fd, const unsigned char want[SHA256_SIZE])
+{
+    unsigned char digest[SHA256_SIZE];
+    int r = sha256_of_file(fd, digest);
+
+    return r < 0 ? r : memcmp(digest, want, SHA256_SIZE) == 0;
+}
+
 void sha1_of(const void *data, size_t n, unsigned char out[SHA1_SIZE])
 {
     SHA_CTX ctx;

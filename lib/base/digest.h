@@ -20,6 +20,8 @@ void sha256_of(const void *data, size_t n, unsigned char out[SHA256_SIZE]);
 bool sha256_is(const void *data, size_t n, const unsigned char want[SHA256_SIZE]);
 /* The digest of what can be read from FD, to its end. 0 or negative errno. */
 int sha256_of_file(int fd, unsigned char out[SHA256_SIZE]);
+/* Is WANT that digest? 1, 0 or negative errno. */
+int sha256_file_is(int fd, const unsigned char want[SHA256_SIZE]);
 void sha1_of(const void *data, size_t n, unsigned char out[SHA1_SIZE]);
 
 /* Lower-case hex; OUT has 2*N+1 bytes. */

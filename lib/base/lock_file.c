@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "file.h"
+#include "times.h"
 
 enum { WAIT_MS = 20, NOTE_MS = 1000, LIMIT_MS = 10 * 60 * 1000 };
 
@@ -119,9 +120,12 @@ static int wait_for(int fd, bool *waited, unsigned *ms, const char *path,
 int lock_file_take(struct lock_file *lock, int dir, const char *name, const char *path,
                    const struct wp_context *context, struct wp_error *err)
 {
+    struct stat st;
     unsigned ms = 0;
 
     *lock = (struct lock_file){.fd = -1};
+    if (fstat(dir, &st) == 0)
+        lock->before = st.st_mtim;
     for (;;) {
         _cleanup_close_ int fd = get_lock(dir, name, path, err);
         int r;
@@ -135,16 +139,26 @@ int lock_file_take(struct lock_file *lock, int dir, const char *name, const char
             return r;
         if (file_has_name(fd, dir, name)) {
             lock->fd = take_fd(&fd);
+            if (fstat(dir, &st) == 0)
+                lock->since = st.st_mtim;
             return 0;
         }
     }
 }
 
-void lock_file_release(struct lock_file *lock, int dir, const char *name)
+void lock_file_release(struct lock_file *lock, int dir, const char *name, bool give_back)
 {
-    if (lock->fd >= 0 && file_has_name(lock->fd, dir, name))
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, lock->before};
+    struct stat st;
+
+    if (lock->fd < 0)
+        return;
+    give_back = give_back && fstat(dir, &st) == 0 && time_is(st.st_mtim, lock->since);
+    if (file_has_name(lock->fd, dir, name))
         (void)!unlinkat(dir, name, 0);
     cleanup_close(&lock->fd);
+    if (give_back)
+        (void)futimens(dir, times); /* only its owner can */
 }
 
 void lock_file_remove_dead(int dir, const char *name)

@@ -4,12 +4,14 @@
  * the lock. On filesystems without flock(2) there is no waiting. */
 
 #include <stdbool.h>
+#include <time.h>
 
 #include "error.h"
 
 struct lock_file {
-    int fd;      /* -1: not held */
-    bool waited; /* for another process */
+    int fd;                        /* -1: not held */
+    bool waited;                   /* for another process */
+    struct timespec before, since; /* the directory's time before the file was made, and after */
 };
 
 /* Takes the lock that is file NAME of directory DIR, and PATH in messages. Says after a second that
@@ -17,7 +19,8 @@ struct lock_file {
  * file that cannot be the lock is refused. */
 int lock_file_take(struct lock_file *lock, int dir, const char *name, const char *path,
                    const struct wp_context *context, struct wp_error *err);
-/* Removes the file, and closes it. */
-void lock_file_release(struct lock_file *lock, int dir, const char *name);
+/* Removes the file, and closes it, where it is held. GIVE_BACK: the directory gets the time that it
+ * had, unless something else has changed in it. */
+void lock_file_release(struct lock_file *lock, int dir, const char *name, bool give_back);
 /* Removes the file where nobody holds the lock. */
 void lock_file_remove_dead(int dir, const char *name);

@@ -218,6 +218,22 @@ const char *path_strip(const char *path, unsigned n)
     return path;
 }
 
+const char *path_strip_dir(const char *path, unsigned n)
+{
+    const unsigned depth = path_depth(path);
+
+    return n > depth ? NULL : n == depth ? "" : path_strip(path, n);
+}
+
+unsigned path_depth(const char *path)
+{
+    unsigned n = *path ? 1 : 0;
+
+    for (; *path; path++)
+        n += *path == '/';
+    return n;
+}
+
 size_t utf8_length(const unsigned char *s, size_t n, bool surrogates)
 {
     const size_t length = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;

@@ -70,6 +70,10 @@ char *path_clean(const char *path);
 
 /* Without its first N components; NULL (not an error) where nothing is left. Points into PATH. */
 const char *path_strip(const char *path, unsigned n);
+/* Likewise of a directory that stands for what lies in it: "" where it has just N. */
+const char *path_strip_dir(const char *path, unsigned n);
+/* How many components PATH, a clean one, has. */
+unsigned path_depth(const char *path);
 
 /* Is the text valid UTF-8 (no surrogates, no overlong forms)? */
 bool utf8_valid(const char *s, size_t n);

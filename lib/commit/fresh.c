@@ -61,8 +61,7 @@ static int add_fresh(struct fresh_tree *t, struct fresh f)
     }
     const char *slash = strrchr(f.path, '/');
     f.parent = slash ? (size_t)(slash - f.path) : 0;
-    for (const char *p = f.path; *p; p++)
-        f.depth += *p == '/';
+    f.depth = path_depth(f.path);
     t->list[t->count++] = f;
     return 0;
 }
@@ -133,9 +132,7 @@ static int find_known(struct fresh_tree *t, const char *top)
 
 static struct fresh *find_fresh(const struct fresh_tree *t, const char *path)
 {
-    struct fresh key = {.path = path};
-    for (const char *p = path; *p; p++)
-        key.depth += *p == '/';
+    const struct fresh key = {.path = path, .depth = path_depth(path)};
     return array_find(&key, t->list, t->count, by_depth);
 }
 

@@ -19,6 +19,7 @@
 #include "base/texts.h"
 #include "commit/staging.h"
 #include "judge/on_disk.h"
+#include "manifest/manifest.h"
 #include "stream/pool.h"
 #include "tree/create.h"
 #include "warmpack.h"
@@ -37,6 +38,13 @@ enum layout_root {
 enum { LAYOUT_LISTINGS = 4 };
 
 enum layout_kind { LAYOUT_IN_TREE, LAYOUT_INSIDE, LAYOUT_HASHED, LAYOUT_HASHED_USER_WIDE };
+
+static inline enum layout_kind layout_kind_of(enum manifest_cache_kind kind)
+{
+    return kind == MANIFEST_CACHE_DIR      ? LAYOUT_HASHED
+           : kind == MANIFEST_CACHE_INSIDE ? LAYOUT_INSIDE
+                                           : LAYOUT_HASHED_USER_WIDE;
+}
 
 /* An index or data file. */
 struct layout_file {

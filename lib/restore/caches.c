@@ -41,18 +41,14 @@ static enum layout_root tree_root(const struct restore *restore)
 static int add_archived(struct restore *restore, struct repair *repair, size_t dir,
                         struct wp_error *err)
 {
-    static const enum layout_kind kinds[] = {
-        [MANIFEST_CACHE_DIR] = LAYOUT_HASHED,
-        [MANIFEST_CACHE_USER_WIDE] = LAYOUT_HASHED_USER_WIDE,
-        [MANIFEST_CACHE_INSIDE] = LAYOUT_INSIDE,
-    };
+
     bool elsewhere = repair->t->foreign >= 0;
     int r;
 
     for (size_t i = 0; i < repair->t->m.cache_count; i++) {
         const struct manifest_cache *c = &repair->t->m.caches[i];
         _cleanup_free_ char *path = NULL, *below = NULL;
-        struct restore_place p = {.kind = kinds[c->kind],
+        struct restore_place p = {.kind = layout_kind_of(c->kind),
                                   .root = elsewhere ? LAYOUT_FOREIGN : tree_root(restore),
                                   .fd = elsewhere ? repair->t->foreign : restore->fd};
 

@@ -83,8 +83,10 @@ int restore_hold(struct restore *restore, struct repair *repair, struct wp_error
     const struct manifest *m = &repair->t->m;
     _cleanup_free_ const char **changed = NULL;
     char **added = calloc(m->index_count + 1, sizeof *added);
-    int r = added ? manifest_changed(m, is_same, &h, &changed, err) : error_nomem(err);
+    int r = added ? manifest_changed(m, is_same, &h, &changed, err) : -ENOMEM;
 
+    if (r == -ENOMEM)
+        error_fill_nomem(err);
     if (r == 0)
         r = restore_added(restore, repair, added, err);
     if (r == 0)

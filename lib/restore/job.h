@@ -58,14 +58,13 @@ struct restored {
 /* The repair of what one manifest speaks of. */
 struct repair {
     struct tree_manifest *t;
-    struct restored *files;               /* one for each entry of the manifest; owned */
-    struct lock_file lock;                /* held while the tree is repaired */
-    int home_fd;                          /* the directory that it lies in; -1: none */
-    struct timespec home_time, lock_time; /* of that, before and after the lock was made */
-    int old_fd, cache_fd, user_fd;        /* cache roots outside the tree; -1: none */
-    bool root_away;                       /* the cache root of earlier times is not there now */
-    char *state_cache_dir;                /* old_root where the layout stays with it; owned */
-    struct layout *layout;                /* OWN_LAYOUT, or in a graft the unpacking's */
+    struct restored *files;        /* one for each entry of the manifest; owned */
+    struct lock_file lock;         /* held while the tree is repaired */
+    int home_fd;                   /* the directory that it lies in; -1: none */
+    int old_fd, cache_fd, user_fd; /* cache roots outside the tree; -1: none */
+    bool root_away;                /* the cache root of earlier times is not there now */
+    char *state_cache_dir;         /* old_root where the layout stays with it; owned */
+    struct layout *layout;         /* OWN_LAYOUT, or in a graft the unpacking's */
     struct layout own_layout;
     struct staging *staging;
     bool rounded;          /* a filesystem has kept less of a time than was to be set */

@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "base/times.h"
+
 #include "job.h"
 #include "tree/beneath.h"
 
@@ -20,7 +20,6 @@ static int take_lock(struct restore *restore, struct repair *repair, struct wp_e
 {
     _cleanup_free_ char *dir = path_dir(repair->t->name);
     _cleanup_free_ char *path = dir ? path_join(dir, OWN_LOCK) : NULL;
-    struct stat st;
     int r;
 
     if (!path)
@@ -28,31 +27,17 @@ static int take_lock(struct restore *restore, struct repair *repair, struct wp_e
     repair->home_fd = beneath_open(restore->fd, repair->t->home, O_RDONLY | O_DIRECTORY, 0);
     if (repair->home_fd < 0)
         return error_set(err, -repair->home_fd, repair->t->name, "cannot be read");
-    if (fstat(repair->home_fd, &st) == 0)
-        repair->home_time = st.st_mtim;
     if (faccessat(repair->home_fd, ".", W_OK, AT_EACCESS) < 0)
         return 0;
     r = lock_file_take(&repair->lock, repair->home_fd, OWN_LOCK, path, restore->context, err);
-    if (r == 0 && fstat(repair->home_fd, &st) == 0)
-        repair->lock_time = st.st_mtim;
     return error_is_no_entry(r)
                ? error_set(err, EBUSY, repair->t->name, "was unpacked again meanwhile")
                : r;
 }
 
-/* The directory has the time that it had, unless something else has changed in it. */
 void restore_unlock(struct repair *repair)
 {
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, repair->home_time};
-    struct stat st;
-
-    if (repair->lock.fd >= 0) {
-        bool is_ours = fstat(repair->home_fd, &st) == 0 && time_is(st.st_mtim, repair->lock_time);
-
-        lock_file_release(&repair->lock, repair->home_fd, OWN_LOCK);
-        if (is_ours)
-            (void)futimens(repair->home_fd, times); /* only its owner can */
-    }
+    lock_file_release(&repair->lock, repair->home_fd, OWN_LOCK, true);
     cleanup_close(&repair->home_fd);
 }
 

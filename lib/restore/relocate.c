@@ -316,10 +316,7 @@ static int write_all(struct environment *env, struct wp_error *err)
 
 static bool is_digest(const struct buf *text, const struct entry *e)
 {
-    unsigned char digest[SHA256_SIZE];
-
-    sha256_of(text->data, text->size, digest);
-    return e->has_sha256 && memcmp(digest, e->sha256, sizeof digest) == 0;
+    return e->has_sha256 && sha256_is(text->data, text->size, e->sha256);
 }
 
 /* Is NOW, which holds the new paths alone, what E was with its old one? */

@@ -21,7 +21,6 @@ static int is_packed_data(const struct retarget_job *job, const struct retarget_
     _cleanup_free_ char *path = here ? path_join(here, name) : NULL;
     _cleanup_free_ char *archived = there ? path_join(there, name) : NULL;
     const struct entry *e = archived ? manifest_find(job->m, archived) : NULL;
-    unsigned char digest[SHA256_SIZE];
     _cleanup_close_ int fd = -1;
     int r;
 
@@ -30,10 +29,8 @@ static int is_packed_data(const struct retarget_job *job, const struct retarget_
     if (!e || e->type != ENTRY_FILE || !e->has_sha256)
         return 0;
     fd = beneath_open(item->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-    r = fd < 0 ? fd : sha256_of_file(fd, digest);
-    if (r < 0)
-        return error_is_absence(r) || file_is_unfit(r) ? 0 : r;
-    return memcmp(digest, e->sha256, sizeof digest) == 0;
+    r = fd < 0 ? fd : sha256_file_is(fd, e->sha256);
+    return error_is_absence(r) || file_is_unfit(r) ? 0 : r;
 }
 
 /* Do two keys speak of one function and signature? By their texts: types have numbers in a pickle

@@ -38,12 +38,9 @@ int behind_open(int dirfd, const char *path)
 int behind_has_content(int dirfd, const char *path, const unsigned char sha256[SHA256_SIZE])
 {
     _cleanup_close_ int fd = behind_open(dirfd, path);
-    unsigned char digest[SHA256_SIZE];
-    int r = fd < 0 ? fd : sha256_of_file(fd, digest);
+    int r = fd < 0 ? fd : sha256_file_is(fd, sha256);
 
-    if (r < 0)
-        return beneath_is_no_file(r) ? 0 : r;
-    return memcmp(digest, sha256, sizeof digest) == 0;
+    return beneath_is_no_file(r) ? 0 : r;
 }
 
 int behind_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st)

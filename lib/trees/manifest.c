@@ -90,7 +90,7 @@ int tree_manifest_borrow(const struct trees *trees, struct tree_manifest *t,
     t->prefix = r == 0 ? trees_archive_prefix(m) : NULL;
     if (r == 0 && !t->prefix)
         return error_nomem(err);
-    depth = r == 0 ? trees_depth(t->prefix) : 0;
+    depth = r == 0 ? path_depth(t->prefix) : 0;
     t->strip = strip > depth ? strip : depth;
     return r;
 }
@@ -163,7 +163,7 @@ int tree_manifest_read_foreign(const struct trees *trees, struct tree_manifest *
     r = below ? read_text(trees, t, t->foreign, below, err) : error_nomem(err);
     if (r < 0)
         return r;
-    t->foreign_strip = trees_depth(t->prefix);
+    t->foreign_strip = path_depth(t->prefix);
     choose_strip(trees, t);
     return 0;
 }

@@ -6,15 +6,6 @@
 #include "base/path.h"
 #include "trees.h"
 
-unsigned trees_depth(const char *path)
-{
-    unsigned n = *path ? 1 : 0;
-
-    for (; *path; path++)
-        n += *path == '/';
-    return n;
-}
-
 /* The one directory in which everything of the manifest lies. Allocated; "" where there is none,
  * NULL on no memory. */
 static char *single_top(const struct manifest *m)
@@ -55,17 +46,9 @@ static const char *installed_name(const struct tree_manifest *t, const char *arc
 
 char *tree_path(const struct tree_manifest *t, const char *archived, bool *gone)
 {
-    unsigned depth;
-    const char *left;
+    const char *name = installed_name(t, archived);
+    const char *left = name ? path_strip_dir(name, t->strip) : NULL;
 
-    archived = installed_name(t, archived);
-    *gone = !archived;
-    if (*gone)
-        return NULL;
-    depth = trees_depth(archived);
-    *gone = t->strip > depth;
-    if (*gone)
-        return NULL;
-    left = t->strip == depth ? "" : path_strip(archived, t->strip);
-    return path_append(t->base, left);
+    *gone = !left;
+    return left ? path_append(t->base, left) : NULL;
 }

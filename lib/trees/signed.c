@@ -96,18 +96,13 @@ int trees_has_signature(const struct wp_context *context, const char *dir, struc
 static int has_content(int fd, const char *path, const struct entry *e)
 {
     _cleanup_close_ int file = beneath_open(fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-    unsigned char digest[SHA256_SIZE];
     struct stat st;
-    int r;
 
     if (file < 0)
         return error_is_absence(file) ? -ENOENT : file;
     if (fstat(file, &st) < 0)
         return -errno;
-    if (!S_ISREG(st.st_mode) || !e->has_sha256)
-        return 0;
-    r = sha256_of_file(file, digest);
-    return r < 0 ? r : memcmp(digest, e->sha256, SHA256_SIZE) == 0;
+    return S_ISREG(st.st_mode) && e->has_sha256 ? sha256_file_is(file, e->sha256) : 0;
 }
 
 /* A wheel's RECORD, which has no digest, is no code, and installers write it anew. */

@@ -38,7 +38,7 @@ static int find_old_bases(struct tree_manifest *t, struct wp_error *err)
 
     if (!t->has_state)
         return 0;
-    if (t->strip > t->state.strip && trees_depth(t->prefix) > t->state.strip)
+    if (t->strip > t->state.strip && path_depth(t->prefix) > t->state.strip)
         below = path_strip(t->prefix, t->state.strip);
     t->old_bases = calloc(t->state.root_count + 1, sizeof *t->old_bases);
     if (!t->old_bases)
@@ -95,7 +95,7 @@ void tree_state_clear(struct tree_manifest *t)
 
 int tree_state_read(const struct trees *trees, struct tree_manifest *t, struct wp_error *err)
 {
-    unsigned depth = trees_depth(t->prefix), strip;
+    unsigned depth = path_depth(t->prefix), strip;
     int r;
 
     tree_state_clear(t);

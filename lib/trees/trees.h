@@ -98,8 +98,6 @@ int tree_manifest_borrow(const struct trees *trees, struct tree_manifest *t,
 void tree_manifest_clear(struct tree_manifest *t);
 
 /* ---- names.c */
-/* How many components PATH has. */
-unsigned trees_depth(const char *path);
 /* The directory of the archive in which the home of M lies. Allocated; NULL on no memory. */
 char *trees_archive_prefix(const struct manifest *m);
 /* NAME of the archive as a path in the tree; NULL with *GONE where it has none there. Allocated. */

@@ -10,15 +10,10 @@
 #include "job.h"
 #include "manifest/wheel_record.h"
 
-static const char *archived_path(const struct unpacked *item)
-{
-    return item->archived ? item->archived : item->e.path;
-}
-
 static int compare_archived(const void *a, const void *b)
 {
-    return strcmp(archived_path(*(struct unpacked *const *)a),
-                  archived_path(*(struct unpacked *const *)b));
+    return strcmp(unpack_archived(*(struct unpacked *const *)a),
+                  unpack_archived(*(struct unpacked *const *)b));
 }
 
 /* The items by their paths in the archive, owned by the caller. Mostly they are in that order. */
@@ -120,7 +115,7 @@ int unpack_check(struct unpack *unpack, struct wp_error *err)
         const char *text;
         int order = k == m->entry_count  ? -1
                     : i == unpack->count ? 1
-                                         : strcmp(archived_path(sorted[i]), m->entries[k].path);
+                                         : strcmp(unpack_archived(sorted[i]), m->entries[k].path);
 
         if (order > 0 && m->entries[k].absent) { /* only told of */
             i--;
@@ -130,17 +125,17 @@ int unpack_check(struct unpack *unpack, struct wp_error *err)
             return error_set(err, EBADMSG, m->entries[k].path,
                              "is in the archive, but the manifest says that it is not");
         if (order < 0)
-            return error_set(err, EBADMSG, archived_path(sorted[i]), "%s",
-                             i && strcmp(archived_path(sorted[i - 1]), archived_path(sorted[i])) ==
-                                         0
-                                 ? "is in the archive twice"
-                                 : "is not in the manifest");
+            return error_set(
+                err, EBADMSG, unpack_archived(sorted[i]), "%s",
+                i && strcmp(unpack_archived(sorted[i - 1]), unpack_archived(sorted[i])) == 0
+                    ? "is in the archive twice"
+                    : "is not in the manifest");
         if (order > 0)
             return error_set(err, EBADMSG, m->entries[k].path,
                              "is in the manifest, but not in the archive");
         text = difference(unpack, sorted[i], &m->entries[k], &record);
         if (text)
-            return error_set(err, EBADMSG, archived_path(sorted[i]), "%s", text);
+            return error_set(err, EBADMSG, unpack_archived(sorted[i]), "%s", text);
     }
     return 0;
 }

@@ -35,20 +35,11 @@ static int find_replaced(struct earlier *x, struct wp_error *err)
 /* The file PATH of the tree has the content of entry E. */
 static int add_known(struct earlier *x, const struct entry *e, char *path)
 {
-    char **grown = NULL;
+    const size_t number = x->paths.count;
 
-    if ((x->path_count & (x->path_count - 1)) == 0)
-        grown = reallocarray(x->paths, x->path_count ? 2 * x->path_count : 1, sizeof *grown);
-    else
-        grown = x->paths;
-    if (!grown || x->path_count >= TEXT_TABLE_NONE) {
-        free(path);
+    if (path_list_add(&x->paths, path) < 0 || number >= TEXT_TABLE_NONE)
         return -ENOMEM;
-    }
-    x->paths = grown;
-    x->paths[x->path_count] = path;
-    return text_table_put(&x->by_digest, (const char *)e->sha256, SHA256_SIZE,
-                          (uint32_t)x->path_count++);
+    return text_table_put(&x->by_digest, (const char *)e->sha256, SHA256_SIZE, (uint32_t)number);
 }
 
 static int learn_content(struct earlier *x)
@@ -97,7 +88,7 @@ const char *earlier_find(const struct earlier *x, const struct entry *e)
     uint32_t n = e->has_sha256 ? text_table_get(&x->by_digest, (const char *)e->sha256, SHA256_SIZE)
                                : TEXT_TABLE_NONE;
 
-    return n == TEXT_TABLE_NONE ? NULL : x->paths[n];
+    return n == TEXT_TABLE_NONE ? NULL : x->paths.v[n];
 }
 
 /* ---- What is wanted ---------------------------------------------------------------------- */
@@ -137,11 +128,6 @@ static int name_files(struct earlier *x, struct wp_error *err)
     return r;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* Do several files get one name (--strip-components)? Then the last one counts. 1, 0 or -ENOMEM. */
 static int have_same_names(const struct earlier *x)
 {
@@ -154,7 +140,7 @@ static int have_same_names(const struct earlier *x)
     for (size_t k = 0; k < all; k++)
         if (x->names[k])
             sorted[n++] = x->names[k];
-    qsort(sorted, n, sizeof *sorted, compare_names);
+    qsort(sorted, n, sizeof *sorted, path_compare);
     while (i < n && strcmp(sorted[i - 1], sorted[i]) != 0)
         i++;
     return i < n;
@@ -181,12 +167,10 @@ static int expect(struct earlier *x, struct wp_error *err)
 
 static void clear(struct earlier *x)
 {
-    for (size_t i = 0; i < x->path_count; i++)
-        free(x->paths[i]);
     for (size_t i = 0; x->names && i < x->unpack->manifest.entry_count; i++)
         free(x->names[i]);
-    free(x->paths);
     free(x->names);
+    path_list_clear(&x->paths);
     text_table_free(&x->by_digest);
     sha256_many_free(x->digests);
     trees_clear(&x->trees);
@@ -211,7 +195,7 @@ static int begin(struct earlier *x, struct wp_error *err)
     if (!unpack->earlier.taken || !unpack->earlier.wanted)
         return error_nomem(err);
     r = find_earlier(x, err);
-    if (r < 0 || !x->path_count)
+    if (r < 0 || !x->paths.count)
         return r;
     r = name_files(x, err);
     if (r < 0 || !unpack->o->strip_components)
@@ -236,9 +220,9 @@ int unpack_take_earlier(struct unpack *unpack, struct wp_error *err)
         return 0;
     }
     r = begin(&x, err);
-    if (r == 0 && x.path_count)
+    if (r == 0 && x.paths.count)
         r = earlier_copy_files(&x, err);
-    if (r >= 0 && x.path_count)
+    if (r >= 0 && x.paths.count)
         r = expect(&x, err);
     clear(&x);
     return r;
@@ -264,9 +248,9 @@ int unpack_expect_earlier(struct unpack *unpack, struct wp_error *err)
     struct earlier x = {.unpack = unpack, .trees.fd = -1};
     int r = begin(&x, err);
 
-    if (r == 0 && x.path_count)
+    if (r == 0 && x.paths.count)
         look_at_sizes(&x);
-    if (r >= 0 && x.path_count)
+    if (r >= 0 && x.paths.count)
         r = expect(&x, err);
     clear(&x);
     return r;
@@ -274,9 +258,8 @@ int unpack_expect_earlier(struct unpack *unpack, struct wp_error *err)
 
 bool unpack_is_taken(struct unpack *unpack, struct unpacked *item)
 {
-    const char *archived = item->archived ? item->archived : item->e.path;
     const struct entry *e =
-        unpack->earlier.taken ? manifest_find(&unpack->manifest, archived) : NULL;
+        unpack->earlier.taken ? manifest_find(&unpack->manifest, unpack_archived(item)) : NULL;
     bool taken =
         e && item->e.type == ENTRY_FILE && unpack->earlier.taken[e - unpack->manifest.entries];
 

@@ -12,8 +12,7 @@
 struct earlier {
     struct unpack *unpack;
     struct trees trees;
-    char **paths; /* of its files, by number; owned */
-    size_t path_count;
+    struct path_list paths;      /* of its files, by number */
     struct text_table by_digest; /* numbers of those */
     char **names;                /* of the archive's files as unpacked, by number there; owned */
     struct sha256_many *digests;

@@ -29,11 +29,6 @@ static bool fits(struct unpack *unpack, bool *known, const struct manifest_index
     return usable;
 }
 
-static const char *archived_path(const struct unpacked *item)
-{
-    return item->archived ? item->archived : item->e.path;
-}
-
 static int begin(struct unpack *unpack, struct wp_error *err)
 {
     struct graft_options g = {.context = unpack->a->context,
@@ -68,7 +63,7 @@ int unpack_graft(struct unpack *unpack, struct wp_error *err)
     for (size_t i = 0; i < unpack->count && r == 0; i++) {
         struct unpacked *item = unpack->items[i];
         const struct manifest_index *line =
-            manifest_find_index(&unpack->manifest, archived_path(item));
+            manifest_find_index(&unpack->manifest, unpack_archived(item));
 
         if (!item->skipped && caches_is_index(item->e.path) &&
             !(line && line->valid && fits(unpack, known, line)))

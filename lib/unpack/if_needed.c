@@ -12,7 +12,6 @@
 #include "base/cleanup.h"
 #include "base/lock_file.h"
 #include "base/path.h"
-#include "base/times.h"
 
 /* 1, where the archive whose manifest is TEXT is of somebody who is trusted. */
 static int check_trust(struct unpack *unpack, const struct buf *text, const char *path,
@@ -105,7 +104,6 @@ static int open_dir(const struct unpack *unpack, struct unpack_lock *lock, struc
 static int lock_dir(const struct unpack *unpack, struct unpack_lock *lock, struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(unpack->dir_path, OWN_LOCK);
-    struct stat dir = {0};
     int r = path ? -ENOENT : error_nomem(err);
 
     /* Where another one made the directory for nothing, it may be gone again. */
@@ -113,29 +111,15 @@ static int lock_dir(const struct unpack *unpack, struct unpack_lock *lock, struc
         r = open_dir(unpack, lock, err);
         if (r < 0)
             return r;
-        if (fstat(lock->dir, &dir) == 0)
-            lock->before = dir.st_mtim;
         r = lock_file_take(&lock->file, lock->dir, OWN_LOCK, path, unpack->a->context, err);
     }
-    if (r == 0 && fstat(lock->dir, &dir) == 0)
-        lock->since = dir.st_mtim;
     return r;
 }
 
 /* Takes the lock's file away. Where nothing was unpacked, DIR is as it was. */
 void unpack_needed_end(const struct unpack *unpack, struct unpack_lock *lock, bool failed)
 {
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, lock->before};
-    struct stat dir;
-    bool is_ours;
-
-    if (lock->file.fd >= 0) {
-        is_ours = !lock->file.waited && failed && fstat(lock->dir, &dir) == 0 &&
-                  time_is(dir.st_mtim, lock->since);
-        lock_file_release(&lock->file, lock->dir, OWN_LOCK);
-        if (is_ours)
-            (void)futimens(lock->dir, times); /* only its owner can */
-    }
+    lock_file_release(&lock->file, lock->dir, OWN_LOCK, failed && !lock->file.waited);
     if (failed)
         unmake_directories(unpack->dir_path, lock->made);
     cleanup_close(&lock->dir);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "tree/walk.h"
@@ -42,28 +43,15 @@ char *unpack_name(const struct unpack *unpack, const char *archived, bool *gone)
 
 char *unpack_dir_name(const struct unpack *unpack, const char *archived, bool *gone)
 {
-    unsigned n = strip_count(unpack, archived), depth = *archived ? 1 : 0;
+    const char *left = path_strip_dir(archived, strip_count(unpack, archived));
 
-    for (const char *p = archived; *p; p++)
-        depth += *p == '/';
-    *gone = n > depth;
-    if (*gone)
-        return NULL;
-    return strdup(n == depth ? "" : path_strip(archived, n));
-}
-
-static uint64_t hash_path(const char *path)
-{
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
-
-    for (; *path; path++)
-        h = (h ^ (unsigned char)*path) * 1099511628211u;
-    return h ^ h >> 32;
+    *gone = left == NULL;
+    return left ? strdup(left) : NULL;
 }
 
 static size_t *slot_of(const struct unpack *unpack, const char *path)
 {
-    size_t i = hash_path(path) & (unpack->slot_count - 1);
+    size_t i = text_hash(path, strlen(path)) & (unpack->slot_count - 1);
 
     while (unpack->slots[i] && strcmp(unpack->items[unpack->slots[i] - 1]->e.path, path) != 0)
         i = (i + 1) & (unpack->slot_count - 1);
@@ -100,24 +88,12 @@ int unpack_add_item(struct unpack *unpack, struct unpacked *item)
 {
     if (2 * (unpack->count + 1) > unpack->slot_count && grow_slots(unpack) < 0)
         return -ENOMEM;
-    if (unpack->count == unpack->room) {
-        size_t room = unpack->room ? 2 * unpack->room : 256;
-        struct unpacked **items = realloc(unpack->items, room * sizeof *items);
-
-        if (!items)
-            return -ENOMEM;
-        unpack->items = items;
-        unpack->room = room;
-    }
+    if (array_grow(unpack->items, unpack->count) < 0)
+        return -ENOMEM;
     unpack->items[unpack->count++] = item;
     if (!item->skipped)
         *slot_of(unpack, item->e.path) = unpack->count;
     return 0;
-}
-
-void unpack_item_free(struct unpacked *item)
-{
-    free(item);
 }
 
 /* ---- Selection --------------------------------------------------------------------------- */
@@ -132,21 +108,12 @@ bool unpack_selected(const struct unpack *unpack, const char *path)
     return yes && !(unpack->o->exclude && walk_excluded(path, unpack->o->exclude));
 }
 
-static bool is_too_deep(const char *path)
-{
-    unsigned depth = 0;
-
-    for (; *path; path++)
-        depth += *path == '/';
-    return depth > DEEPEST;
-}
-
 int unpack_check_safe(const struct entry *e, struct wp_error *err)
 {
     if (own_is_forbidden(e->path)) /* what later runs obey nobody may bring */
         return error_set(err, 0, e->path,
                          "has a name that warmpack uses while it is at work: refused");
-    if (is_too_deep(e->path))
+    if (path_depth(e->path) > DEEPEST + 1)
         return error_set(err, 0, NULL, "%.100s...: lies more than %d levels deep: refused", e->path,
                          DEEPEST);
     if (!path_is_safe(e->path))

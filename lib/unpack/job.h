@@ -30,6 +30,11 @@ struct unpacked {
     uint32_t inode; /* links.c: of a file that has hard links, and of those */
 };
 
+static inline const char *unpack_archived(const struct unpacked *item)
+{
+    return item->archived ? item->archived : item->e.path;
+}
+
 struct unpack_links;
 
 struct unpack {
@@ -51,7 +56,7 @@ struct unpack {
     bool apart;              /* DIR is only read: area 0 is made in the cache root, and emptied */
     struct texts texts;      /* of the items */
     struct unpacked **items; /* owned, as are the structs */
-    size_t count, room;
+    size_t count;
     size_t *slots; /* hash table over items' paths: number + 1, or 0; owned */
     size_t slot_count;
     struct unpack_links *links; /* hard links; NULL: none yet; owned */
@@ -102,12 +107,12 @@ void unpack_tell_size(struct unpack *unpack);
 /* Is the entry of that archive name wanted? */
 bool unpack_selected(const struct unpack *unpack, const char *path);
 /* A copy of the archive's entry with its name as unpacked, not in the table yet; *OUT is the
- * caller's also on failure. */
+ * caller's to free(3), also on failure. */
 int unpack_make_item(struct unpack *unpack, const struct entry *e, struct unpacked **out,
                      struct wp_error *err);
 /* Refuses names that would lead out of DIR. */
 int unpack_check_safe(const struct entry *e, struct wp_error *err);
-void unpack_item_free(struct unpacked *item);
+
 /* Appends ITEM (taken over on success), which becomes the one that its path finds. 0 or -ENOMEM. */
 int unpack_add_item(struct unpack *unpack, struct unpacked *item);
 /* Removes a file from the staged tree, and directories that are empty then. */
@@ -132,8 +137,6 @@ struct unpack_lock {
     struct lock_file file;
     int dir;  /* DIR; -1: not opened; owned */
     int made; /* directories made for it */
-    /* DIR's time before the file was made, and after. */
-    struct timespec before, since;
 };
 /* Is DIR as this archive and these options would leave it: 1; 0: it is not, and LOCK is held;
  * negative errno. End it in any case. */
@@ -192,6 +195,8 @@ int unpack_leave_out(struct unpack *unpack, struct wp_error *err);
 
 /* ---- layout.c: caches to their places in the staged trees */
 int unpack_layout(struct unpack *unpack, struct wp_error *err);
+/* Is PATH a source that CTX, a struct unpack, has, or that is there for caches alone? */
+bool unpack_is_source(void *ctx, const char *path);
 
 /* ---- restamp.c: restamps indexes whose source did not keep its recorded time; before the commit
  */

@@ -39,15 +39,14 @@ static int find_files(struct unpack *unpack, struct cache_files *files)
             return -ENOMEM;
         files->items[files->count++] = item;
     }
-    if (files->count)
-        qsort(files->items, files->count, sizeof *files->items, compare_items);
+    array_sort(files->items, files->count, compare_items);
     return 0;
 }
 
 static bool is_valid(const struct unpack *unpack, const struct unpacked *item)
 {
     const struct manifest_index *line =
-        manifest_find_index(&unpack->manifest, item->archived ? item->archived : item->e.path);
+        manifest_find_index(&unpack->manifest, unpack_archived(item));
 
     return line && line->valid;
 }
@@ -111,7 +110,7 @@ static int is_staged_dir(const struct unpack *unpack, const char *path)
     return r > 0 && *path ? S_ISDIR(st.st_mode) : r;
 }
 
-static bool is_source(void *ctx, const char *path)
+bool unpack_is_source(void *ctx, const char *path)
 {
     struct unpack *unpack = ctx;
     const struct unpacked *item = unpack_find(unpack, path);
@@ -138,7 +137,8 @@ static int drop_unselected(struct unpack *unpack, const struct cache_files *file
 
         if (!is_below(item->e.path, dir, n))
             break;
-        path = source ? caches_source_of(path_base(item->e.path), source, is_source, unpack, &found)
+        path = source ? caches_source_of(path_base(item->e.path), source, unpack_is_source, unpack,
+                                         &found)
                       : NULL;
         if (source && !path)
             return error_nomem(err);
@@ -182,18 +182,13 @@ static int is_staged_source(const struct unpack *unpack, const char *archived, c
 
 static int find_hashed(struct unpack *unpack, const struct cache_files *files)
 {
-    static const enum layout_kind kinds[] = {
-        [MANIFEST_CACHE_DIR] = LAYOUT_HASHED,
-        [MANIFEST_CACHE_USER_WIDE] = LAYOUT_HASHED_USER_WIDE,
-        [MANIFEST_CACHE_INSIDE] = LAYOUT_INSIDE,
-    };
 
     for (size_t i = 0; i < unpack->manifest.cache_count; i++) {
         const struct manifest_cache *c = &unpack->manifest.caches[i];
         bool gone_dir, gone_source;
         _cleanup_free_ char *dir = unpack_dir_name(unpack, c->cache, &gone_dir);
         _cleanup_free_ char *source = unpack_dir_name(unpack, c->source, &gone_source);
-        struct layout_record r = {.kind = kinds[c->kind]};
+        struct layout_record r = {.kind = layout_kind_of(c->kind)};
         int here;
 
         if ((!dir && !gone_dir) || (!source && !gone_source))
@@ -277,7 +272,7 @@ static int begin(struct unpack *unpack, struct wp_error *err)
                                .umask = unpack->umask,
                                .policy = &unpack->policy,
                                .dir_entry = dir_entry,
-                               .is_source = is_source,
+                               .is_source = unpack_is_source,
                                .ctx = unpack,
                                .staging = &unpack->staging};
 

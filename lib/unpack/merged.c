@@ -29,28 +29,12 @@ static bool is_taken(const struct unpack *unpack, const char *path)
            !(unpack->o->keep_old && beneath_stat(unpack->target, path, &st) == 0);
 }
 
-static int has_content(const struct unpack *unpack, const char *path, const struct entry *e)
-{
-    _cleanup_close_ int fd = behind_open(unpack->target, path);
-    unsigned char digest[SHA256_SIZE];
-    int r = fd < 0 ? fd : sha256_of_file(fd, digest);
-
-    if (r < 0)
-        return r == -ENOMEM ? r : 0; /* what cannot be read is not known to be the same */
-    return e->has_sha256 && memcmp(digest, e->sha256, sizeof digest) == 0;
-}
-
-static const struct entry *look_up(void *ctx, const char *path, bool *is_end)
-{
-    (void)is_end;
-    return manifest_find(ctx, path);
-}
-
 /* Will what ARCHIVED leads to have the content of entry E? */
 static int will_be(const struct unpack *unpack, const char *archived, const struct entry *e)
 {
     bool gone;
     _cleanup_free_ char *path = unpack_name(unpack, archived, &gone);
+    int r;
 
     if (!path)
         return gone ? 0 : -ENOMEM;
@@ -58,7 +42,8 @@ static int will_be(const struct unpack *unpack, const char *archived, const stru
         return unpack_find(unpack, path)->e.type != ENTRY_SYMLINK || strcmp(archived, e->path) == 0
                    ? 1
                    : will_be(unpack, e->path, e);
-    return has_content(unpack, path, e);
+    r = e->has_sha256 ? behind_has_content(unpack->target, path, e->sha256) : 0;
+    return r < 0 && r != -ENOMEM ? 0 : r; /* what cannot be read is not known to be the same */
 }
 
 /* Of a link that leads out of the archive no content was recorded; what Numba finds there is its
@@ -67,7 +52,7 @@ static int is_same(void *ctx, const char *archived)
 {
     const struct unpack *unpack = ctx;
     const struct entry *e;
-    int r = links_follow(look_up, (void *)&unpack->manifest, archived, &e);
+    int r = links_follow_in(&unpack->manifest, archived, &e);
 
     if (r < 0)
         return r == -EXDEV ? 1 : r == -ENOMEM ? r : 0;
@@ -76,18 +61,12 @@ static int is_same(void *ctx, const char *archived)
 
 /* ---- What is left out -------------------------------------------------------------------- */
 
-static const char *archived_path(const struct unpacked *item)
-{
-    return item->archived ? item->archived : item->e.path;
-}
-
 /* Will there be a source of index LINE? Without one nothing can load it, and it stays as with tar.
  * 1, 0 or -ENOMEM. */
 static int has_source(const struct unpack *unpack, const struct manifest_index *line)
 {
     const struct entry *e;
-    int r =
-        line->source ? links_follow(look_up, (void *)&unpack->manifest, line->source, &e) : -ENOENT;
+    int r = line->source ? links_follow_in(&unpack->manifest, line->source, &e) : -ENOENT;
     bool gone;
     _cleanup_free_ char *path = r == 0 ? unpack_name(unpack, e->path, &gone) : NULL;
     struct stat st;
@@ -127,7 +106,7 @@ static int leave_indexes(struct leaving *l, const char **told, size_t *count, si
         const struct manifest_index *line =
             item->skipped || !caches_is_index(item->e.path)
                 ? NULL
-                : manifest_find_index(&unpack->manifest, archived_path(item));
+                : manifest_find_index(&unpack->manifest, unpack_archived(item));
         size_t number = line ? (size_t)(line - unpack->manifest.indexes) : 0;
 
         if (!line || !line->valid)
@@ -159,7 +138,7 @@ static int leave_data(const struct leaving *l, struct wp_error *err)
         if (!item->skipped && !caches_is_index(item->e.path) &&
             unpack_index_of(l->unpack, item, &index) < 0)
             return error_nomem(err);
-        line = index ? manifest_find_index(&l->unpack->manifest, archived_path(index)) : NULL;
+        line = index ? manifest_find_index(&l->unpack->manifest, unpack_archived(index)) : NULL;
         if (line && l->out[line - l->unpack->manifest.indexes])
             r = unpack_remove(l->unpack, item, err);
     }
@@ -178,7 +157,7 @@ int unpack_leave_out(struct unpack *unpack, struct wp_error *err)
         return 0; /* all of it comes, and is what was packed */
     r = manifest_changed(&unpack->manifest, is_same, unpack, &why, err);
     if (r < 0)
-        return r;
+        return r == -ENOMEM ? error_nomem(err) : r;
     told = calloc(indexes + 1, sizeof *told);
     out = calloc(indexes + 1, sizeof *out);
     if (!told || !out)

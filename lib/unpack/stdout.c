@@ -86,7 +86,7 @@ static int take_entry(struct unpack *unpack, const struct entry *e, struct sha25
     if (r == 0 && unpack_add_item(unpack, item) < 0)
         r = error_nomem(err);
     if (r < 0)
-        unpack_item_free(item);
+        free(item);
     return r;
 }
 

@@ -98,7 +98,7 @@ static int take_entry(struct unpack *unpack, struct unpack_files *files, const s
         r = error_nomem(err);
     if (r < 0 && item) {
         unpack_files_finish(files, NULL); /* a job may still use it */
-        unpack_item_free(item);
+        free(item);
     }
     return r;
 }
@@ -398,7 +398,7 @@ static int extract_if_needed(struct unpack *unpack, struct wp_error *err)
 void unpack_clear(struct unpack *unpack)
 {
     for (size_t i = 0; i < unpack->count; i++)
-        unpack_item_free(unpack->items[i]);
+        free(unpack->items[i]);
     texts_free(&unpack->texts);
     patterns_end(&unpack->patterns);
     layout_clear(&unpack->layout);

@@ -9,11 +9,15 @@
 #include "judge/judge.h"
 #include "numba/caches.h"
 
-static bool is_unpacked(void *ctx, const char *path)
+/* Judges PLACE; *LOADS says whether it is valid. */
+static int judge(struct unpack *unpack, const struct verify_place *place, bool *loads,
+                 struct wp_error *err)
 {
-    const struct unpacked *item = unpack_find(ctx, path);
+    _cleanup_(judge_clear) struct wp_index_status s = {0};
+    int r = verify_place(&unpack->verify, place, &s, err);
 
-    return item && !item->skipped && item->e.type != ENTRY_DIR;
+    *loads = wp_status_loads(s.status);
+    return r == 0 && judge_add(&unpack->result->verify, &s) < 0 ? error_nomem(err) : r;
 }
 
 /* An index in tree of an archive without a manifest. */
@@ -23,40 +27,33 @@ static int judge_foreign(struct unpack *unpack, const struct unpacked *item, str
     _cleanup_free_ char *parent = dir ? path_dir(dir) : NULL;
     _cleanup_free_ char *index = path_join(unpack->dir_path, item->e.path);
     _cleanup_free_ char *source = NULL, *source_path = NULL;
-    struct wp_index_status s = {0};
-    bool found;
-    int r;
+    bool found, loads;
 
     if (!parent || !index)
         return error_nomem(err);
     if (strcmp(path_base(dir), "__pycache__") != 0)
         return 0;
-    source = caches_source_of(path_base(index), parent, is_unpacked, unpack, &found);
+    source = caches_source_of(path_base(index), parent, unpack_is_source, unpack, &found);
     source_path = source ? path_join(unpack->dir_path, source) : NULL;
     if (!source_path)
         return error_nomem(err);
-    r = verify_place(&unpack->verify,
-                     &(struct verify_place){.index = index,
-                                            .index_shown = item->e.path,
-                                            .source = source_path,
-                                            .source_shown = source},
-                     &s, err);
-    if (r == 0 && judge_add(&unpack->result->verify, &s) < 0)
-        r = error_nomem(err);
-    judge_clear(&s);
-    return r;
+    return judge(unpack,
+                 &(struct verify_place){.index = index,
+                                        .index_shown = item->e.path,
+                                        .source = source_path,
+                                        .source_shown = source},
+                 &loads, err);
 }
 
 /* An index of no source file, as PyTensor's, stays where the archive has it. */
 static int judge_self_keyed(struct unpack *unpack, const struct unpacked *item,
                             struct wp_error *err)
 {
-    const char *archived = item->archived ? item->archived : item->e.path;
+    const char *archived = unpack_archived(item);
     const struct manifest_index *line = manifest_find_index(&unpack->manifest, archived);
-    struct wp_extract_result *result = unpack->result;
     _cleanup_free_ char *dir = NULL, *sources = NULL, *index = NULL;
     const char *misplaced;
-    struct wp_index_status s = {0};
+    bool loads;
     int r;
 
     if (!line || line->source || !line->status ||
@@ -69,15 +66,12 @@ static int judge_self_keyed(struct unpack *unpack, const struct unpacked *item,
         return error_nomem(err);
     if (!misplaced) /* the layout put it into its place, where it was judged */
         return 0;
-    r = verify_place(&unpack->verify,
-                     &(struct verify_place){.index = index, .index_shown = item->e.path}, &s, err);
-    if (r == 0 && judge_add(&result->verify, &s) < 0)
-        r = error_nomem(err);
+    r = judge(unpack, &(struct verify_place){.index = index, .index_shown = item->e.path}, &loads,
+              err);
     if (r == 0) {
-        result->was_valid++;
-        result->lost += !wp_status_loads(s.status);
+        unpack->result->was_valid++;
+        unpack->result->lost += !loads;
     }
-    judge_clear(&s);
     return r;
 }
 

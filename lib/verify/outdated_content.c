@@ -33,7 +33,6 @@ static int is_same(void *ctx, const char *path)
     _cleanup_free_ char *here = tree_path(c->m, path, &gone);
     _cleanup_free_ char *full = NULL;
     _cleanup_close_ int fd = -1;
-    unsigned char digest[SHA256_SIZE];
 
     if (r == -EXDEV || r == -ENOMEM)
         return r == -EXDEV ? 1 : r;
@@ -45,14 +44,12 @@ static int is_same(void *ctx, const char *path)
     if (!full)
         return -ENOMEM;
     fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    r = fd < 0 ? -errno : sha256_of_file(fd, digest);
-    if (r == -ENOMEM)
+    r = fd < 0 ? -errno : sha256_file_is(fd, e->sha256);
+    if (r >= 0 || r == -ENOMEM)
         return r;
-    if (r < 0)
-        return error_is_absence(r) || r == -ELOOP || file_is_unfit(r)
-                   ? 0
-                   : error_set(c->err, -r, full, "cannot be read");
-    return memcmp(digest, e->sha256, sizeof digest) == 0;
+    return error_is_absence(r) || r == -ELOOP || file_is_unfit(r)
+               ? 0
+               : error_set(c->err, -r, full, "cannot be read");
 }
 
 /* Is it, but for its stamp, byte for byte the index that was packed? 1, 0 or -ENOMEM. */
@@ -62,7 +59,6 @@ static int is_as_packed(const struct buf *text, const struct manifest *m,
     const struct entry *packed = manifest_find(m, line->index);
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf back = {0};
-    unsigned char digest[SHA256_SIZE];
     int r;
 
     if (!packed || !packed->has_sha256 || !line->has_stamp)
@@ -72,8 +68,7 @@ static int is_as_packed(const struct buf *text, const struct manifest *m,
         r = index_restamp(&index, text->data, text->size, &line->stamp, &back, NULL);
     if (r < 0)
         return r == -ENOMEM ? r : 0;
-    sha256_of(back.data, back.size, digest);
-    return memcmp(digest, packed->sha256, sizeof digest) == 0;
+    return sha256_is(back.data, back.size, packed->sha256);
 }
 
 /* What manifest number K says of its index LINE. 0 or negative errno. */
