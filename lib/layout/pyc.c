@@ -46,7 +46,7 @@ static bool is_to_change(const struct compiled_header *header, const struct rest
 static bool is_settled(int dir, const char *name, const struct restamp_source *source)
 {
     struct compiled_header header;
-    _cleanup_close_ int fd = beneath_open(dir, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    _cleanup_close_ int fd = beneath_open_read(dir, name);
 
     return fd >= 0 && file_read_at(fd, &header, sizeof header, 0) == sizeof header &&
            !is_to_change(&header, source);

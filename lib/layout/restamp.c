@@ -3,6 +3,7 @@
 #include "restamp.h"
 
 #include <errno.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -53,6 +54,16 @@ int restamp_replace(int fd, const char *path, const void *data, size_t n, const 
     close(out);
     (void)!unlinkat(dir, temporary, 0);
     return r;
+}
+
+int restamp_put(int fd, const char *path, const struct buf *text, const struct timespec *mtime)
+{
+    struct stat like = {.st_mode = 0644, .st_uid = geteuid(), .st_gid = getegid()};
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    (void)beneath_stat(fd, path, &like);
+    return restamp_replace(fd, path, text->data, text->size, &like, mtime ? mtime : &now);
 }
 
 int restamp_read(int fd, const char *path, struct buf *out, struct stat *st)

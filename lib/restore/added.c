@@ -66,13 +66,15 @@ static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *e
     return 0;
 }
 
-static struct restored *source_of(const struct repair *repair, const struct manifest_index *line)
+/* The number in PATHS of the source of LINE, where that says what it came from; SIZE_MAX: none. */
+static size_t source_number(const struct adding *a, const struct repair *repair,
+                            const struct manifest_index *line)
 {
-    struct restored *f = line->valid && line->source && line->has_depends
-                             ? restore_file_of(repair, line->source)
-                             : NULL;
+    const struct restored *f = line->has_depends ? restore_valid_source(repair, line) : NULL;
 
-    return f && f->status == RESTORED_SAME && f->path ? f : NULL;
+    return f && f->status == RESTORED_SAME && f->path
+               ? depends_number_of(a->paths, a->count, f->path)
+               : SIZE_MAX;
 }
 
 static int list_sources(struct adding *a, const struct repair *repair)
@@ -80,8 +82,7 @@ static int list_sources(struct adding *a, const struct repair *repair)
     const struct manifest *m = &repair->t->m;
 
     for (size_t i = 0; i < m->index_count; i++) {
-        const struct restored *f = source_of(repair, &m->indexes[i]);
-        size_t number = f ? depends_number_of(a->paths, a->count, f->path) : SIZE_MAX;
+        size_t number = source_number(a, repair, &m->indexes[i]);
 
         if (number == SIZE_MAX)
             continue;
@@ -181,8 +182,7 @@ static int resolve(struct adding *a, const struct repair *repair, char **out, st
     if (r == 0 && find_added(a, d, added) < 0)
         r = error_nomem(err);
     for (size_t i = 0; i < m->index_count && r == 0; i++) {
-        const struct restored *f = source_of(repair, &m->indexes[i]);
-        size_t number = f ? depends_number_of(a->paths, a->count, f->path) : SIZE_MAX;
+        size_t number = source_number(a, repair, &m->indexes[i]);
         size_t at = array_first(k, a->source_count, a->sources[k] < number);
 
         if (number == SIZE_MAX || !added[at])

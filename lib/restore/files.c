@@ -209,8 +209,7 @@ static int look(const struct restore *restore, struct last_dir *d, struct restor
 
 static int open_file(const struct restore *restore, const struct restored *f)
 {
-    return f->linked ? behind_open(restore->fd, f->path)
-                     : beneath_open(restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    return f->linked ? behind_open(restore->fd, f->path) : beneath_open_read(restore->fd, f->path);
 }
 
 static int check_file(struct checking *c, struct last_dir *d, struct restored *f,
@@ -242,8 +241,7 @@ static int check_file(struct checking *c, struct last_dir *d, struct restored *f
         f->status = RESTORED_SAME;
         return 0;
     }
-    fd = f->linked ? open_file(c->restore, f)
-                   : beneath_open(d->fd, path_base(f->path), O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    fd = f->linked ? open_file(c->restore, f) : beneath_open_read(d->fd, path_base(f->path));
     if (fd < 0 && fd != -EACCES && fd != -EPERM && !beneath_is_absence(fd))
         return error_set(err, -fd, f->path, "cannot be read");
     if (fd < 0) {

@@ -67,8 +67,7 @@ int graft_begin(struct graft **out, const struct graft_options *o, struct wp_err
                                 .repairs = &g->repair};
     restore->apart = o->apart;
     restore->trees = (struct trees){.dir = o->o->dir, .fd = restore->fd, .list = &g->t, .count = 1};
-    g->repair = (struct repair){
-        .t = &g->t, .lock.fd = -1, .home_fd = -1, .old_fd = -1, .cache_fd = -1, .user_fd = -1};
+    repair_begin(&g->repair, &g->t);
     if (restore->fd < 0)
         return error_set(err, errno, o->o->dir, "cannot open directory");
     r = tree_manifest_borrow(&restore->trees, &g->t, o->m, o->home, o->strip, err);
@@ -91,31 +90,19 @@ void graft_free(struct graft *g)
     free(g);
 }
 
-ptrdiff_t graft_source(const struct graft *g, const char *source)
+ptrdiff_t graft_source(const struct graft *g, const char *source, bool *is_same, bool *is_usable)
 {
-    const struct restored *f = restore_file_of(&g->repair, source);
+    const struct restored *f = source ? restore_file_of(&g->repair, source) : NULL;
 
+    *is_same = f && f->status >= RESTORED_SAME;
+    *is_usable = f && f->status == RESTORED_SAME;
     return f ? f - g->repair.files : -1;
 }
 
-int graft_check(const struct graft *g, struct wp_error *err)
+int graft_check(const struct graft *g, size_t *left_out, struct wp_error *err)
 {
+    *left_out = g->result.left_out;
     return restore_memory(&g->repair, err);
-}
-
-bool graft_is_same(const struct graft *g, size_t source)
-{
-    return g->repair.files[source].status >= RESTORED_SAME;
-}
-
-bool graft_is_usable(const struct graft *g, size_t source)
-{
-    return g->repair.files[source].status == RESTORED_SAME;
-}
-
-size_t graft_left_out(const struct graft *g)
-{
-    return g->result.left_out;
 }
 
 /* Records of what is staged are for directories of the manifest, too. */

@@ -27,16 +27,12 @@ struct graft_options {
 /* Compares the sources of the tree with those of the manifest. Free *OUT in any case. */
 int graft_begin(struct graft **out, const struct graft_options *o, struct wp_error *err);
 void graft_free(struct graft *g); /* NULL is fine */
-/* The entry of the archive that SOURCE is, or leads to, as a number; -1: there is none. */
-ptrdiff_t graft_source(const struct graft *g, const char *source);
-/* Was there memory for all of these answers? */
-int graft_check(const struct graft *g, struct wp_error *err);
-/* Has it the same content in the tree? */
-bool graft_is_same(const struct graft *g, size_t source);
-/* And all that the code of its caches came from, too? */
-bool graft_is_usable(const struct graft *g, size_t source);
-/* How many indexes are left out for that. */
-size_t graft_left_out(const struct graft *g);
+/* The entry of the archive that SOURCE is, or leads to, as a number; -1: there is none. Has it the
+ * same content in the tree, and has all that the code of its caches came from, so that they can be
+ * used? SOURCE may be NULL. */
+ptrdiff_t graft_source(const struct graft *g, const char *source, bool *is_same, bool *is_usable);
+/* Was there memory for all of these answers? And how many indexes are left out for them? */
+int graft_check(const struct graft *g, size_t *left_out, struct wp_error *err);
 /* Adds to L, whose records are all staged ones, the caches that the tree has for those sources. */
 int graft_add_caches(struct graft *g, struct layout *l, struct wp_error *err);
 /* Before the commit: lets what is staged fit the sources. */

@@ -37,7 +37,7 @@ static int is_same(void *ctx, const char *path)
 /* The source of valid index LINE, where its content is as packed; else NULL. */
 static struct restored *source_of(const struct repair *repair, const struct manifest_index *line)
 {
-    struct restored *f = line->valid && line->source ? restore_file_of(repair, line->source) : NULL;
+    struct restored *f = restore_valid_source(repair, line);
 
     return f && !f->superseded && (f->status == RESTORED_SAME || f->status == RESTORED_HELD) ? f
                                                                                              : NULL;

@@ -71,11 +71,9 @@ static int list_places(const struct installed *in, struct path_list *places)
 /* Was the file packed, so that its content is the manifest's to tell? */
 static bool is_packed(const struct restore *restore, const char *path)
 {
-    size_t at = array_first(i, restore->owner_count, strcmp(restore->owners[i].path, path) < 0);
-    const struct restore_owner *owner = &restore->owners[at];
+    const struct restore_owner *owner = restore_owner(restore, path);
 
-    return at < restore->owner_count && strcmp(owner->path, path) == 0 &&
-           !restore->trees.list[owner->tree].m.entries[owner->file].absent;
+    return owner && !restore->trees.list[owner->tree].m.entries[owner->file].absent;
 }
 
 static int add_record(struct installed *in, const char *place, const char *name)

@@ -122,6 +122,9 @@ int restore_count_files(struct restore *restore, struct repair *repair, struct w
 /* What became of the file that PATH of the archive is, through links in it; NULL: none, or no
  * memory to find it, which restore_memory says later. */
 struct restored *restore_file_of(const struct repair *repair, const char *archived);
+/* Likewise of the source of LINE, if that was valid. */
+struct restored *restore_valid_source(const struct repair *repair,
+                                      const struct manifest_index *line);
 /* Likewise, into *OUT: 0 or -ENOMEM. */
 int restore_find_file(const struct repair *repair, const char *archived, struct restored **out);
 int restore_memory(const struct repair *repair, struct wp_error *err);
@@ -170,8 +173,8 @@ int restore_extra(struct restore *restore, struct wp_error *err);
 
 /* ---- share.c: several manifests in one tree. After restore_plan of all of them. */
 int restore_share(struct restore *restore, struct wp_error *err);
-/* The repair whose manifest speaks for PATH of the tree, or NULL. */
-const struct repair *restore_owner(const struct restore *restore, const char *path);
+/* Whose PATH of the tree is, or NULL. */
+const struct restore_owner *restore_owner(const struct restore *restore, const char *path);
 
 /* ---- places.c: forgets T's old_root where the state that names it is not to be believed. After
  * restore_files; fills T's dirs. */
@@ -230,6 +233,8 @@ int restore_run(struct restore *restore, struct wp_error *err);
 /* Warns of indexes that were packed and are nowhere: nothing is wrong, but Numba will compile. */
 int restore_report_missing(struct restore *restore, const struct repair *repair,
                            struct wp_error *err);
+/* Begins the repair of what T speaks of; repair_clear. */
+void repair_begin(struct repair *repair, struct tree_manifest *t);
 void repair_clear(struct repair *repair);
 /* Closes what a tree is repaired with, and unlocks it. */
 void repair_close(struct repair *repair);

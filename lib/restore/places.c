@@ -150,7 +150,7 @@ static int is_own(struct restore *restore, const struct repair *repair, const ch
 {
     const struct tree_manifest *t = repair->t;
     _cleanup_free_ char *source = NULL, *zip = NULL;
-    const struct repair *owner;
+    const struct restore_owner *owner;
     bool found;
 
     if (!t->info && restore->trees.count + restore->trees.damaged_count < 2)
@@ -160,7 +160,7 @@ static int is_own(struct restore *restore, const struct repair *repair, const ch
         return -ENOMEM;
     zip = zipped_file(source);
     owner = restore_owner(restore, zip ? zip : source);
-    return owner ? owner == repair : !t->info;
+    return owner ? &restore->repairs[owner->tree] == repair : !t->info;
 }
 
 /* Adds the files in D that are the tree's own to RECORD. 0 or negative errno. */

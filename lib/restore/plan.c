@@ -43,6 +43,12 @@ struct restored *restore_file_of(const struct repair *repair, const char *archiv
     return f;
 }
 
+struct restored *restore_valid_source(const struct repair *repair,
+                                      const struct manifest_index *line)
+{
+    return line->valid && line->source ? restore_file_of(repair, line->source) : NULL;
+}
+
 int restore_memory(const struct repair *repair, struct wp_error *err)
 {
     return atomic_load(&repair->no_memory) ? error_nomem(err) : 0;
@@ -134,9 +140,7 @@ static int count_sources(struct restore *restore, struct repair *repair)
     if (!seen)
         return -ENOMEM;
     for (size_t i = 0; i < repair->t->m.index_count; i++) {
-        const struct manifest_index *line = &repair->t->m.indexes[i];
-        const struct restored *f =
-            line->valid && line->source ? restore_file_of(repair, line->source) : NULL;
+        const struct restored *f = restore_valid_source(repair, &repair->t->m.indexes[i]);
 
         if (!f || f->superseded || seen[f - repair->files])
             continue;

@@ -133,11 +133,8 @@ static int add_exec(const struct relocate_paths *p, const char *line, size_t n, 
     path_end = rest && rest < end ? rest : end;
     if (strpbrk(p->to, "\"'\\$`\n\r"))
         return -EINVAL;
-    return buf_add_str(out, sh_line) < 0 || buf_add_str(out, p->to) < 0 ||
-                   buf_add(out, line + from, (size_t)(path_end - line) - from) < 0 ||
-                   buf_add_str(out, "\"") < 0 ||
-                   buf_add(out, path_end, (size_t)(end - path_end)) < 0 ||
-                   buf_add_str(out, exec_end) < 0
+    return buf_printf(out, "%s%s%.*s\"%.*s%s", sh_line, p->to, (int)(path_end - line - from),
+                      line + from, (int)(end - path_end), path_end, exec_end) < 0
                ? -ENOMEM
                : 1;
 }
@@ -168,6 +165,7 @@ static int exec_script(const struct relocate_paths *p, const char *line, size_t 
     const bool takes = !needs_quotes(p->to) && needs_quotes(p->from) && line[at] == '"' &&
                        stands(p->from, line, n, at + 1);
     const size_t path = at + takes + strlen(p->from);
+    const char *quote = adds ? "\"" : "";
     size_t end = path;
 
     if (strpbrk(p->to, "\"'\\$`\n\r"))
@@ -176,9 +174,8 @@ static int exec_script(const struct relocate_paths *p, const char *line, size_t 
         return relocate_all(p, line, n, out);
     while (end < n && line[end] != (takes ? '"' : ' ') && line[end] != '\n')
         end++;
-    if (buf_add_str(out, exec_line) < 0 || (adds && buf_add_str(out, "\"") < 0) ||
-        buf_add_str(out, p->to) < 0 || buf_add(out, line + path, end - path) < 0 ||
-        (adds && buf_add_str(out, "\"") < 0))
+    if (buf_printf(out, "%s%s%s%.*s%s", exec_line, quote, p->to, (int)(end - path), line + path,
+                   quote) < 0)
         return -ENOMEM;
     end += takes && end < n && line[end] == '"';
     return buf_add(out, line + end, n - end) < 0 ? -ENOMEM : 1;
@@ -209,7 +206,7 @@ int relocate_script(const struct relocate_paths *p, const char *text, size_t n, 
 int relocate_shorten(const char *text, size_t n, struct buf *out)
 {
     const size_t head = sizeof sh_line - 2, tail = sizeof exec_end - 1; /* without the quote */
-    const char *end = memmem(text, n, exec_end, tail), *path, *path_end;
+    const char *end = memmem(text, n, exec_end, tail), *path, *path_end, *rest;
     bool quoted;
 
     if (n < head || memcmp(text, sh_line, head) != 0 || !end || end < text + head + 2)
@@ -219,10 +216,9 @@ int relocate_shorten(const char *text, size_t n, struct buf *out)
     path_end = memchr(path, quoted ? '"' : ' ', (size_t)(end - path));
     if (!path_end)
         path_end = end;
-    return buf_add_str(out, "#!") < 0 || buf_add(out, path, (size_t)(path_end - path)) < 0 ||
-                   buf_add(out, path_end + (quoted && path_end < end),
-                           (size_t)(end - path_end) - (quoted && path_end < end)) < 0 ||
-                   buf_add_str(out, "\n") < 0 ||
+    rest = path_end + (quoted && path_end < end);
+    return buf_printf(out, "#!%.*s%.*s\n", (int)(path_end - path), path, (int)(end - rest), rest) <
+                       0 ||
                    buf_add(out, end + tail, n - (size_t)(end - text) - tail) < 0
                ? -ENOMEM
                : 1;

@@ -59,6 +59,17 @@ static int sweep(const struct restore *restore, const struct repair *repair, str
     return 0;
 }
 
+void repair_begin(struct repair *repair, struct tree_manifest *t)
+{
+    *repair = (struct repair){.t = t,
+                              .layout = &repair->own_layout,
+                              .lock.fd = -1,
+                              .home_fd = -1,
+                              .old_fd = -1,
+                              .cache_fd = -1,
+                              .user_fd = -1};
+}
+
 void repair_close(struct repair *repair)
 {
     restore_unlock(repair);
@@ -100,8 +111,7 @@ static int count_expected(const struct repair *repair, size_t *count)
         return -ENOMEM;
     for (size_t i = 0; i < m->index_count; i++) {
         const struct manifest_index *line = &m->indexes[i];
-        const struct restored *f =
-            line->valid && line->source ? restore_file_of(repair, line->source) : NULL;
+        const struct restored *f = restore_valid_source(repair, line);
 
         if (f && f->status == RESTORED_SAME)
             lines[valid++] = line;
@@ -312,13 +322,7 @@ static int find_manifests(struct restore *restore, struct wp_error *err)
     if (!restore->repairs)
         return error_nomem(err);
     for (size_t i = 0; i < trees->count; i++) {
-        restore->repairs[i] = (struct repair){.t = &trees->list[i],
-                                              .layout = &restore->repairs[i].own_layout,
-                                              .lock.fd = -1,
-                                              .home_fd = -1,
-                                              .old_fd = -1,
-                                              .cache_fd = -1,
-                                              .user_fd = -1};
+        repair_begin(&restore->repairs[i], &trees->list[i]);
         restore->grafting |= trees->list[i].foreign >= 0;
     }
     restore->result->manifests = trees->count;

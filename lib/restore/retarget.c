@@ -82,17 +82,12 @@ struct state {
 static int put_state(void *ctx, const struct buf *text, struct wp_error *err)
 {
     const struct state *state = ctx;
-    const struct restore *restore = state->restore;
     _cleanup_free_ char *path = path_join(state->repair->t->home, STATE_NAME);
-    struct stat like = {.st_mode = 0644, .st_uid = geteuid(), .st_gid = getegid()};
-    struct timespec now;
     int r;
 
     if (!path)
         return error_nomem(err);
-    clock_gettime(CLOCK_REALTIME, &now);
-    (void)beneath_stat(restore->fd, path, &like);
-    r = restamp_replace(restore->fd, path, text->data, text->size, &like, &now);
+    r = restamp_put(state->restore->fd, path, text, NULL);
     return r < 0 ? error_set(err, -r, path, "cannot be written") : 0;
 }
 

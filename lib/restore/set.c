@@ -20,8 +20,7 @@ static int set_now(struct restore *restore, struct repair *repair, struct restor
                    struct wp_error *err)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, f->now};
-    _cleanup_close_ int fd =
-        beneath_open(restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    _cleanup_close_ int fd = beneath_open_read(restore->fd, f->path);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0)
@@ -74,7 +73,7 @@ void restore_take_back_times(struct restore *restore, struct repair *repair)
 
         if (!f->is_set)
             continue;
-        fd = beneath_open(restore->fd, f->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+        fd = beneath_open_read(restore->fd, f->path);
         if (fd < 0)
             continue;
         if (f->sets_mode)

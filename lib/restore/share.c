@@ -126,12 +126,7 @@ int restore_share(struct restore *restore, struct wp_error *err)
     return 0;
 }
 
-const struct repair *restore_owner(const struct restore *restore, const char *path)
+const struct restore_owner *restore_owner(const struct restore *restore, const char *path)
 {
-    size_t at = array_first(i, restore->owner_count, strcmp(restore->owners[i].path, path) < 0);
-    const struct restore_owner *owner = &restore->owners[at];
-
-    return at < restore->owner_count && strcmp(owner->path, path) == 0
-               ? &restore->repairs[owner->tree]
-               : NULL;
+    return array_find(&path, restore->owners, restore->owner_count, path_compare);
 }

@@ -36,8 +36,6 @@ static int put(struct restore *restore, struct repair *repair, const struct buf 
                struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(repair->t->home, STATE_NAME);
-    struct stat like = {.st_mode = 0644, .st_uid = geteuid(), .st_gid = getegid()};
-    struct timespec now;
     int r;
 
     if (!path)
@@ -48,9 +46,7 @@ static int put(struct restore *restore, struct repair *repair, const struct buf 
             r = trees_ignore_stage(repair->staging, repair->t->home, false, err);
         return r == 0 && staging_set_last(repair->staging, 0, path) < 0 ? error_nomem(err) : r;
     }
-    clock_gettime(CLOCK_REALTIME, &now);
-    (void)beneath_stat(restore->fd, path, &like);
-    r = restamp_replace(restore->fd, path, text->data, text->size, &like, &now);
+    r = restamp_put(restore->fd, path, text, NULL);
     /* The tree is repaired all the same; only a later move will find less. */
     if (r < 0)
         report(restore->context, WP_WARNING, path, "cannot be written: %s", strerror(-r));
@@ -59,35 +55,12 @@ static int put(struct restore *restore, struct repair *repair, const struct buf 
     return 0;
 }
 
-/* The paths that the base of T has for Python now. NULL on no memory. */
-static char **base_roots(const struct restore *restore, const struct tree_manifest *t,
-                         size_t *count)
-{
-    char **roots;
-    size_t n = 0;
-
-    while (restore->roots[n])
-        n++;
-    roots = calloc(n + 1, sizeof *roots);
-    for (*count = 0; roots && *count < n; ++*count) {
-        const char *root = restore->roots[*count];
-
-        roots[*count] = path_append(root, t->base);
-        if (!roots[*count]) {
-            caches_free_bases(roots);
-            return NULL;
-        }
-    }
-    return roots;
-}
-
 /* Hex digest of the manifest's text. 0 or negative errno. */
 static int manifest_digest(const struct restore *restore, const struct tree_manifest *t,
                            char hex[2 * SHA256_SIZE + 1])
 {
     _cleanup_free_ char *path = path_join(t->home, MANIFEST_NAME);
-    _cleanup_close_ int fd =
-        path ? beneath_open(restore->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0) : -ENOMEM;
+    _cleanup_close_ int fd = path ? beneath_open_read(restore->fd, path) : -ENOMEM;
     unsigned char digest[SHA256_SIZE];
     int r = fd < 0 ? fd : sha256_of_file(fd, digest);
 
@@ -128,7 +101,9 @@ int restore_state_write(struct restore *restore, struct repair *repair, struct w
     r = manifest_digest(restore, t, archive);
     if (r < 0)
         return error_set(err, -r, t->name, "cannot be read");
-    now.roots = base_roots(restore, t, &now.root_count);
+    while (restore->roots[now.root_count])
+        now.root_count++;
+    now.roots = trees_bases(restore->roots, now.root_count, t->base);
     if (!now.roots)
         return error_nomem(err);
     if (!says_the_same(t, &now)) {

@@ -28,7 +28,7 @@ static int is_packed_data(const struct retarget_job *job, const struct retarget_
         return -ENOMEM;
     if (!e || e->type != ENTRY_FILE || !e->has_sha256)
         return 0;
-    fd = beneath_open(item->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    fd = beneath_open_read(item->fd, path);
     r = fd < 0 ? fd : sha256_file_is(fd, e->sha256);
     return error_is_absence(r) || file_is_unfit(r) ? 0 : r;
 }

@@ -183,6 +183,22 @@ int beneath_open(int dirfd, const char *path, int flags, mode_t mode)
     return error_is_no_directory(r) || r == -EAGAIN ? open_stepwise(at, path, flags, mode) : r;
 }
 
+int beneath_open_read(int dirfd, const char *path)
+{
+    return beneath_open(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+}
+
+int beneath_open_file(int dirfd, const char *path, struct stat *st)
+{
+    _cleanup_close_ int fd = beneath_open_read(dirfd, path);
+
+    if (fd < 0 || fstat(fd, st) < 0)
+        return fd < 0 ? fd : -errno;
+    if (!S_ISREG(st->st_mode))
+        return S_ISDIR(st->st_mode) ? -EISDIR : -EINVAL;
+    return take_fd(&fd);
+}
+
 int beneath_parent(int dirfd, const char *path, const char **name)
 {
     const char *slash = strrchr(path, '/');
@@ -362,8 +378,7 @@ int beneath_rename(int from_fd, const char *from, int to_fd, const char *to)
 
 int beneath_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st)
 {
-    /* O_NONBLOCK: a FIFO that stands there must not hold us up. */
-    _cleanup_close_ int fd = beneath_open(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    _cleanup_close_ int fd = beneath_open_read(dirfd, path);
     if (fd < 0)
         return fd;
     buf_clear(out);

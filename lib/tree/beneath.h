@@ -11,6 +11,10 @@
 
 /* As openat(2) with O_CLOEXEC | O_NOFOLLOW. PATH "" or "." is the directory itself. */
 int beneath_open(int dirfd, const char *path, int flags, mode_t mode);
+/* Opens what is there for reading, without waiting for the other end of a FIFO. */
+int beneath_open_read(int dirfd, const char *path);
+/* Likewise a regular file, which ST tells of: -EISDIR or -EINVAL where it is none. */
+int beneath_open_file(int dirfd, const char *path, struct stat *st);
 /* Copies to PART as many of the first components of PATH, of PATH_MAX bytes and more, as fit into
  * one call: their size, or -ENAMETOOLONG. */
 int beneath_split_long(const char *path, char part[PATH_MAX]);

@@ -3,7 +3,6 @@
  * made to be committed, has none. */
 
 #include <string.h>
-#include <time.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -11,11 +10,11 @@
 #include "base/own_names.h"
 #include "commit/staging.h"
 #include "tree/beneath.h"
-#include "tree/create.h"
+
 #include "trees.h"
 
 static const char text[] = "*\n"; /* itself, too */
-enum { TEXT_SIZE = sizeof text - 1, FILE_MODE = 0644 };
+enum { TEXT_SIZE = sizeof text - 1 };
 
 char *trees_ignore_path(const char *home, bool *none)
 {
@@ -38,18 +37,12 @@ int trees_ignore_stage(const struct staging *s, const char *home, bool swapped,
 {
     bool none;
     _cleanup_free_ char *path = trees_ignore_path(home, &none);
-    const struct create_policy plain = {.permissions = true};
-    struct entry e = {.path = path, .mode = FILE_MODE, .size = TEXT_SIZE};
-    const int tree = staging_tree(s, 0);
-    int r;
 
     if (!path)
         return none ? 0 : error_nomem(err);
-    if (is_there(tree, path) || (!swapped && is_there(staging_target(s, 0), path)))
+    if (is_there(staging_tree(s, 0), path) || (!swapped && is_there(staging_target(s, 0), path)))
         return 0;
-    clock_gettime(CLOCK_REALTIME, &e.mtime);
-    r = create_dir(tree, home, 0700, err);
-    return r < 0 ? r : create_file(tree, &plain, &e, text, TEXT_SIZE, err);
+    return trees_stage(s, home, path, text, TEXT_SIZE, err);
 }
 
 void trees_ignore_write(int fd, const char *home)
@@ -57,7 +50,7 @@ void trees_ignore_write(int fd, const char *home)
     bool none;
     _cleanup_free_ char *path = trees_ignore_path(home, &none);
     _cleanup_close_ int file =
-        path ? beneath_open(fd, path, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE) : -1;
+        path ? beneath_open(fd, path, O_WRONLY | O_CREAT | O_EXCL, 0644) : -1;
 
     if (file >= 0 && file_write(file, text, TEXT_SIZE) < 0)
         beneath_remove(fd, path);

@@ -24,15 +24,10 @@ static bool is_own_place(const char *home)
 static int read_text(const struct trees *trees, struct tree_manifest *t, int fd, const char *path,
                      struct wp_error *err)
 {
-    /* O_NONBLOCK: a FIFO that stands there must not hold us up. */
-    _cleanup_close_ int file = beneath_open(fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     struct stat st;
-    int r = file < 0 ? file : fstat(file, &st) < 0 ? -errno : 0;
+    _cleanup_close_ int file = beneath_open_file(fd, path, &st);
+    int r = file < 0 ? file : st.st_size > MANIFEST_LARGEST ? -EFBIG : 0;
 
-    if (r == 0 && !S_ISREG(st.st_mode))
-        r = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-    if (r == 0 && st.st_size > MANIFEST_LARGEST)
-        r = -EFBIG;
     if (r < 0)
         return error_set(err, -r, t->name, "cannot be read");
     r = manifest_read_file(&t->m, file, (size_t)st.st_size, t->name, trees->pool, err);

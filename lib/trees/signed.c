@@ -95,7 +95,7 @@ int trees_has_signature(const struct wp_context *context, const char *dir, struc
 /* Has file PATH beneath FD the digest of E? 1; 0: it has not; -ENOENT: it is not there. */
 static int has_content(int fd, const char *path, const struct entry *e)
 {
-    _cleanup_close_ int file = beneath_open(fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    _cleanup_close_ int file = beneath_open_read(fd, path);
     struct stat st;
 
     if (file < 0)

@@ -31,6 +31,20 @@ int trees_state_read(int fd, const char *home, struct manifest_state *state, str
     return r < 0 ? r : 1;
 }
 
+char **trees_bases(char *const *roots, size_t count, const char *below)
+{
+    char **bases = calloc(count + 1, sizeof *bases);
+
+    for (size_t i = 0; bases && i < count; i++) {
+        bases[i] = path_append(roots[i], below);
+        if (!bases[i]) {
+            caches_free_bases(bases);
+            return NULL;
+        }
+    }
+    return bases;
+}
+
 /* The paths that the base had for Python when caches were last named for them. */
 static int find_old_bases(struct tree_manifest *t, struct wp_error *err)
 {
@@ -40,17 +54,8 @@ static int find_old_bases(struct tree_manifest *t, struct wp_error *err)
         return 0;
     if (t->strip > t->state.strip && path_depth(t->prefix) > t->state.strip)
         below = path_strip(t->prefix, t->state.strip);
-    t->old_bases = calloc(t->state.root_count + 1, sizeof *t->old_bases);
-    if (!t->old_bases)
-        return error_nomem(err);
-    for (size_t i = 0; i < t->state.root_count; i++) {
-        const char *root = t->state.roots[i];
-
-        t->old_bases[i] = path_append(root, below);
-        if (!t->old_bases[i])
-            return error_nomem(err);
-    }
-    return 0;
+    t->old_bases = trees_bases(t->state.roots, t->state.root_count, below);
+    return t->old_bases ? 0 : error_nomem(err);
 }
 
 char *tree_place(const struct trees *trees, const struct tree_manifest *t)
@@ -133,17 +138,21 @@ int tree_manifest_and_state_read(const struct trees *trees, struct tree_manifest
     return r;
 }
 
+int trees_stage(const struct staging *s, const char *home, char *path, const void *data,
+                size_t size, struct wp_error *err)
+{
+    const struct create_policy plain = {.permissions = true};
+    struct entry e = {.path = path, .mode = 0644, .size = size};
+    int r = create_dir(staging_tree(s, 0), home, 0700, err);
+
+    clock_gettime(CLOCK_REALTIME, &e.mtime);
+    return r < 0 ? r : create_file(staging_tree(s, 0), &plain, &e, data, size, err);
+}
+
 int trees_state_stage(const struct staging *s, const char *home, const struct buf *text,
                       struct wp_error *err)
 {
     _cleanup_free_ char *path = path_join(home, STATE_NAME);
-    struct create_policy plain = {.permissions = true};
-    struct entry e = {.path = path, .mode = 0644, .size = text->size};
-    int tree = staging_tree(s, 0), r;
 
-    if (!path)
-        return error_nomem(err);
-    clock_gettime(CLOCK_REALTIME, &e.mtime);
-    r = create_dir(tree, home, 0700, err);
-    return r < 0 ? r : create_file(tree, &plain, &e, text->data, text->size, err);
+    return path ? trees_stage(s, home, path, text->data, text->size, err) : error_nomem(err);
 }

@@ -48,17 +48,12 @@ static bool is_of_archive(const struct tree_trust *trust, const struct wp_stamp 
 static int is_of_file(const struct trees *trees, const struct wp_stamp *stamp, const char *source)
 {
     _cleanup_free_ char *zip = zipped_file(source);
-    _cleanup_close_ int fd =
-        beneath_open(trees->fd, zip ? zip : source, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    struct stat st;
+    _cleanup_close_ int fd = beneath_open_file(trees->fd, zip ? zip : source, &st);
     bool by_content = stamp->kind == WP_STAMP_CONTENT && !zip;
     unsigned char digest[SHA256_SIZE];
-    struct stat st;
-    int r = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : 0;
+    int r = fd >= 0 && by_content ? sha256_of_file(fd, digest) : fd;
 
-    if (r == 0 && !S_ISREG(st.st_mode))
-        return 0;
-    if (r == 0 && by_content)
-        r = sha256_of_file(fd, digest);
     if (r < 0)
         return beneath_is_no_file(r) ? 0 : r;
     return stamp_matches(stamp, st.st_mtim, (uint64_t)st.st_size, by_content ? digest : NULL) == 1;

@@ -60,13 +60,10 @@ struct batch {
 /* Opens FROM, which must be a regular file of SIZE bytes: a descriptor, or -1. */
 static int open_same_size(const struct earlier *x, const char *from, uint64_t size)
 {
-    /* O_NONBLOCK: a FIFO that stands there must not hold us up. */
-    _cleanup_close_ int fd = beneath_open(x->trees.fd, from, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     struct stat st;
+    _cleanup_close_ int fd = beneath_open_file(x->trees.fd, from, &st);
 
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != size)
-        return -1;
-    return take_fd(&fd);
+    return fd < 0 || (uint64_t)st.st_size != size ? -1 : take_fd(&fd);
 }
 
 /* Failures to make a file that the archive's own entry would meet, too, are left to that. */

@@ -14,9 +14,8 @@
  * counted. */
 static bool fits(struct unpack *unpack, bool *known, const struct manifest_index *line)
 {
-    ptrdiff_t source = line->source ? graft_source(unpack->graft, line->source) : -1;
-    bool same = source >= 0 && graft_is_same(unpack->graft, (size_t)source);
-    bool usable = source >= 0 && graft_is_usable(unpack->graft, (size_t)source);
+    bool same, usable;
+    ptrdiff_t source = graft_source(unpack->graft, line->source, &same, &usable);
 
     if (source < 0 || known[source])
         return usable;
@@ -70,7 +69,7 @@ int unpack_graft(struct unpack *unpack, struct wp_error *err)
             r = unpack_remove(unpack, item, err);
     }
     if (r == 0)
-        r = graft_check(unpack->graft, err);
+        r = graft_check(unpack->graft, &unpack->result->left_out, err);
     for (size_t i = 0; i < unpack->count && r == 0; i++) {
         struct unpacked *item = unpack->items[i], *index;
 
@@ -85,8 +84,6 @@ int unpack_graft(struct unpack *unpack, struct wp_error *err)
         if (!index || index->skipped)
             r = unpack_remove(unpack, item, err);
     }
-    if (r == 0)
-        unpack->result->left_out = graft_left_out(unpack->graft);
     if (r == 0 && !unpack->result->matched)
         return error_set(err, 0, unpack->dir,
                          "none of the %zu sources that %s has caches of is in it, or is the same",

@@ -120,22 +120,17 @@ int unpack_state_end(struct unpack *unpack, struct wp_error *err)
     _cleanup_close_ int dir = open(unpack->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_free_ char *path = path_join(unpack->home, STATE_NAME);
     _cleanup_buf_ struct buf text = {0};
-    struct timespec now;
-    struct stat like;
     int r;
 
     if (!path)
         return error_nomem(err);
-    r = dir < 0 ? -errno : beneath_read(dir, path, STATE_LARGEST, &text, &like);
+    r = dir < 0 ? -errno : beneath_read(dir, path, STATE_LARGEST, &text, NULL);
     if (r < 0)
         return error_set(err, -r, path, "cannot be read");
     r = write_line(unpack, unpack->state, &text, err);
     if (r < 0)
         return r;
-    clock_gettime(CLOCK_REALTIME, &now);
-    if (unpack->o->mtime)
-        now = unpack->mtime;
-    r = restamp_replace(dir, path, text.data, text.size, &like, &now);
+    r = restamp_put(dir, path, &text, unpack->o->mtime ? &unpack->mtime : NULL);
     return r < 0 ? error_set(err, -r, path, "cannot be written") : 0;
 }
 
@@ -156,13 +151,10 @@ static bool is_text(int fd, const char *home, const char *name, const char *text
 {
     _cleanup_free_ char *path = path_join(home, name);
     _cleanup_free_ char *run = malloc(RUN);
-    /* O_NONBLOCK: a FIFO that stands there must not hold us up. */
-    _cleanup_close_ int file =
-        path ? beneath_open(fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0) : -1;
     struct stat st;
+    _cleanup_close_ int file = path ? beneath_open_file(fd, path, &st) : -1;
 
-    if (!run || file < 0 || fstat(file, &st) < 0 || !S_ISREG(st.st_mode) ||
-        (uint64_t)st.st_size != size)
+    if (!run || file < 0 || (uint64_t)st.st_size != size)
         return false;
     for (size_t at = 0; at < size;) {
         size_t n = size - at < RUN ? size - at : RUN;
