@@ -78,46 +78,50 @@ static int place_own(struct layout *l, const struct layout_record *record,
     return 0;
 }
 
+/* Puts F into D. MOVE: nobody else needs it where it is. */
+static int place_in(struct layout *l, struct layout_record *record, const struct layout_file *f,
+                    const struct layout_destination *d, bool move, struct wp_error *err)
+{
+    int r = 0;
+
+    record->moved = true;
+    if (layout_add_claim(l, d, f) < 0)
+        return error_nomem(err);
+    if (l->o.dry_run)
+        report(l->o.context, WP_NOTE, record->dir, "%s would go to %s", f->name, d->path);
+    else
+        r = layout_put_index(l, record, f, d, move, err);
+    return r < 0 ? r : note_placed(l, record, f, d, false, err);
+}
+
 static int place_elsewhere(struct layout *l, struct layout_record *record,
                            const struct layout_file *f, const struct layout_destination *d,
                            size_t n, struct wp_error *err)
 {
-    size_t last = n;
-    bool stays = false, left_out = true;
+    const struct layout_destination *last = NULL;
+    bool stays = false;
     int r = 0;
 
     if (f->stays)
         return 0;
-    for (size_t i = 0; i < n; i++) {
-        const int claimed = is_own(record, &d[i]) ? 1 : layout_is_claimed(l, &d[i], f);
+    for (size_t i = 0; i < n && r == 0; i++) {
+        const bool own = is_own(record, &d[i]);
+        const int claimed = own ? 1 : layout_is_claimed(l, &d[i], f);
 
-        if (claimed < 0)
-            return error_nomem(err);
-        stays |= is_own(record, &d[i]);
-        if (!claimed)
-            last = i;
-    }
-    for (size_t i = 0; i < n && r == 0 && last < n; i++) {
-        const int claimed = is_own(record, &d[i]) ? 1 : layout_is_claimed(l, &d[i], f);
-
+        stays |= own;
         if (claimed < 0)
             return error_nomem(err);
         if (claimed)
             continue;
-        left_out = false;
-        record->moved = true;
-        if (layout_add_claim(l, &d[i], f) < 0)
-            return error_nomem(err);
-        if (l->o.dry_run)
-            report(l->o.context, WP_NOTE, record->dir, "%s would go to %s", f->name, d[i].path);
-        else
-            r = layout_put_index(l, record, f, &d[i], !stays && i == last, err);
-        if (r == 0)
-            r = note_placed(l, record, f, &d[i], false, err);
+        if (last) /* the last one can be moved, when it is known to be that */
+            r = place_in(l, record, f, last, false, err);
+        last = &d[i];
     }
+    if (r == 0 && last)
+        r = place_in(l, record, f, last, !stays, err);
     if (r < 0 || stays)
         return r;
-    if (left_out) {
+    if (!last) {
         report(l->o.context, WP_DETAIL, record->dir,
                "%s is left out: the same index has come from another place", f->name);
         if (record->root != LAYOUT_TREE)
@@ -125,7 +129,7 @@ static int place_elsewhere(struct layout *l, struct layout_record *record,
         /* In the tree it would be found where Numba does not look for it. */
         record->thinned = true;
     }
-    return layout_remove_index(l, record, f, left_out, err);
+    return layout_remove_index(l, record, f, !last, err);
 }
 
 /* Those that stay where they are; those that come; copies that a cache root inside the tree gets

@@ -10,7 +10,7 @@
 
 enum { MOST_BUILDS = 256 };
 
-static bool is_same(const struct build *b, const struct wp_overload *key)
+static bool is_same(const struct wp_retarget_build *b, const struct wp_overload *key)
 {
     return strcmp(b->triple, key->triple) == 0 && strcmp(b->cpu, key->cpu) == 0 &&
            strcmp(b->features, key->features) == 0;
@@ -19,20 +19,21 @@ static bool is_same(const struct build *b, const struct wp_overload *key)
 const struct build *builds_find(const struct builds *b, const struct wp_overload *key)
 {
     for (size_t i = 0; i < b->count; i++)
-        if (is_same(&b->list[i], key))
+        if (is_same(&b->list[i].told, key))
             return &b->list[i];
     return NULL;
 }
 
-static int explain(struct build *b, const char *why)
+static int explain(struct wp_retarget_build *b, const char *why)
 {
-    b->why_not = strdup(why);
-    return b->why_not ? 0 : -ENOMEM;
+    b->reason = strdup(why);
+    return b->reason ? 0 : -ENOMEM;
 }
 
 /* Can WHO run it? Fills the rest of B. 0 or -ENOMEM. */
-static int compare(struct build *b, const struct retarget_who *who)
+static int compare(struct build *build, const struct retarget_who *who)
 {
+    struct wp_retarget_build *b = &build->told;
     const struct wp_python *python = &who->probe.python;
     _cleanup_buf_ struct buf lacking = {0}, text = {0};
     struct wp_error why = {0};
@@ -44,12 +45,12 @@ static int compare(struct build *b, const struct retarget_who *who)
         return r < 0 ? r : explain(b, (char *)text.data);
     }
     b->is_native = strcmp(b->cpu, python->cpu) == 0 && strcmp(b->features, python->features) == 0;
-    r = features_needed(&b->need, b->triple, b->cpu, b->features, &why);
+    r = features_needed(&build->need, b->triple, b->cpu, b->features, &why);
     if (r == -ENOMEM || b->is_native)
         return r == -ENOMEM ? r : 0;
     if (r < 0)
         return explain(b, why.message);
-    r = features_missing(&b->need, &who->have, &lacking);
+    r = features_missing(&build->need, &who->have, &lacking);
     if (r <= 0)
         return r;
     r = buf_printf(&text, "its code needs %s, which %s lacks", (char *)lacking.data, who->name);
@@ -59,18 +60,20 @@ static int compare(struct build *b, const struct retarget_who *who)
 static int add(struct builds *b, const struct wp_overload *key, const struct retarget_who *who,
                struct wp_error *err)
 {
-    struct build *new;
+    struct wp_retarget_build *new;
 
     if (b->count == MOST_BUILDS)
         return error_set(err, 0, NULL, "the caches are for more CPUs than can be told apart");
     if (array_grow(b->list, b->count) < 0)
         return error_nomem(err);
-    new = &b->list[b->count++];
-    *new = (struct build){.triple = strdup(key->triple),
-                          .cpu = strdup(key->cpu),
-                          .features = strdup(key->features),
-                          .overloads = 1};
-    return new->triple &&new->cpu &&new->features &&compare(new, who) == 0 ? 0 : error_nomem(err);
+    b->list[b->count] = (struct build){.told = {.triple = strdup(key->triple),
+                                                .cpu = strdup(key->cpu),
+                                                .features = strdup(key->features),
+                                                .overloads = 1}};
+    new = &b->list[b->count++].told;
+    return new->triple &&new->cpu &&new->features &&compare(&b->list[b->count - 1], who) == 0
+               ? 0
+               : error_nomem(err);
 }
 
 int builds_add(struct builds *b, const struct retarget_job *job, const struct index *index,
@@ -88,7 +91,7 @@ int builds_add(struct builds *b, const struct retarget_job *job, const struct in
             return error_nomem(err);
         known = (struct build *)builds_find(b, &key);
         if (known)
-            known->overloads++;
+            known->told.overloads++;
         else
             r = add(b, &key, job->who, err);
     }
@@ -105,20 +108,17 @@ static size_t count_features(const struct features *f)
 }
 
 /* Was it packed, or has Numba compiled it here since? */
-static bool is_packed(const struct build *b, const struct manifest *m)
+static bool is_packed(const struct wp_retarget_build *b, const struct manifest *m)
 {
+    const char *const parts[] = {b->triple, " ", b->cpu, " ", b->features};
+
     for (size_t i = 0; i < m->cpu_count; i++) {
         const char *at = m->cpus[i];
-        const char *parts[] = {b->triple, b->cpu, b->features};
-        bool same = true;
+        size_t k = 0;
 
-        for (size_t k = 0; k < 3 && same; k++) {
-            size_t n = strlen(parts[k]);
-
-            same = strncmp(at, parts[k], n) == 0 && at[n] == (k < 2 ? ' ' : '\0');
-            at += same && k < 2 ? n + 1 : 0;
-        }
-        if (same)
+        for (; k < 5 && strncmp(at, parts[k], strlen(parts[k])) == 0; k++)
+            at += strlen(parts[k]);
+        if (k == 5 && !*at)
             return true;
     }
     return m->cpu_count == 0;
@@ -133,25 +133,29 @@ void builds_choose(struct builds *b, const struct manifest *m)
         const struct build *one = &b->list[i];
         size_t has = count_features(&one->need);
 
-        if (one->is_native && is_packed(one, m)) {
+        if (one->told.is_native && is_packed(&one->told, m)) {
             b->chosen = one;
             return;
         }
-        if (one->is_native || one->why_not || (b->chosen && has <= most))
+        if (one->told.is_native || one->told.reason || (b->chosen && has <= most))
             continue;
         b->chosen = one;
         most = has;
     }
 }
 
+void build_clear(struct wp_retarget_build *b)
+{
+    free(b->triple);
+    free(b->cpu);
+    free(b->features);
+    free(b->reason);
+}
+
 void builds_clear(struct builds *b)
 {
-    for (size_t i = 0; i < b->count; i++) {
-        free(b->list[i].triple);
-        free(b->list[i].cpu);
-        free(b->list[i].features);
-        free(b->list[i].why_not);
-    }
+    for (size_t i = 0; i < b->count; i++)
+        build_clear(&b->list[i].told);
     free(b->list);
     *b = (struct builds){0};
 }

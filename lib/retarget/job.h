@@ -13,11 +13,8 @@
 
 /* Overloads with the same CPU in their keys. */
 struct build {
-    char *triple, *cpu, *features; /* owned */
-    size_t overloads;
+    struct wp_retarget_build told; /* of it, but for is_chosen; owned */
     struct features need;
-    char *why_not; /* why it cannot run there; NULL: it can; owned */
-    bool is_native;
 };
 
 struct builds {
@@ -35,6 +32,7 @@ int builds_add(struct builds *b, const struct retarget_job *job, const struct in
 void builds_choose(struct builds *b, const struct manifest *m);
 /* The one of KEY, or NULL. */
 const struct build *builds_find(const struct builds *b, const struct wp_overload *key);
+void build_clear(struct wp_retarget_build *b);
 void builds_clear(struct builds *b);
 
 /* ---- original.c */

@@ -55,12 +55,12 @@ int choice_make(const struct index *index, const struct builds *builds, struct c
         if (key_read_cpu(&key, index->overloads[i].key) < 0)
             return -ENOMEM;
         of[i] = builds_find(builds, &key);
-        c->loads[i] = of[i] && of[i]->is_native;
+        c->loads[i] = of[i] && of[i]->told.is_native;
     }
     for (size_t i = 0; i < index->count; i++) {
         int r;
 
-        if (!of[i] || of[i] != builds->chosen || of[i]->is_native)
+        if (!of[i] || of[i] != builds->chosen || of[i]->told.is_native)
             continue;
         r = has_alike(index, c->loads, i);
         if (r < 0)

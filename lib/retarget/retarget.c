@@ -10,7 +10,6 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/path.h"
 #include "job.h"
 #include "layout/restamp.h"
 #include "numba/index_write.h"
@@ -286,36 +285,23 @@ static int put_all(const struct retarget_job *job, const struct lines *lines, st
 
 /* ---- The result -------------------------------------------------------------------------- */
 
-static char *copy(const char *text)
-{
-    return text ? strdup(text) : NULL;
-}
-
-static int fill_result(const struct retarget_job *job, const struct builds *builds,
-                       struct wp_error *err)
+/* What is told of BUILDS moves to the result. */
+static int fill_result(const struct retarget_job *job, struct builds *builds, struct wp_error *err)
 {
     struct wp_retarget_result *result = job->result;
 
     for (size_t i = 0; i < builds->count; i++) {
-        const struct build *b = &builds->list[i];
-        struct wp_retarget_build *out;
+        struct wp_retarget_build *b = &builds->list[i].told;
 
         if (array_grow(result->builds, result->build_count) < 0)
             return error_nomem(err);
-        out = &result->builds[result->build_count++];
-        *out = (struct wp_retarget_build){.triple = copy(b->triple),
-                                          .cpu = copy(b->cpu),
-                                          .features = copy(b->features),
-                                          .reason = copy(b->why_not),
-                                          .overloads = b->overloads,
-                                          .is_native = b->is_native,
-                                          .is_chosen = b == builds->chosen};
-        if (!out->triple || !out->cpu || !out->features || (b->why_not && !out->reason))
-            return error_nomem(err);
-        if (b->why_not)
+        if (b->reason)
             report(job->context, WP_WARNING, NULL, "%zu overload%s for CPU %s stay%s as %s: %s",
                    b->overloads, b->overloads == 1 ? "" : "s", b->cpu, b->overloads == 1 ? "s" : "",
-                   b->overloads == 1 ? "it is" : "they are", b->why_not);
+                   b->overloads == 1 ? "it is" : "they are", b->reason);
+        b->is_chosen = &builds->list[i] == builds->chosen;
+        result->builds[result->build_count++] = *b;
+        *b = (struct wp_retarget_build){0};
     }
     return 0;
 }
@@ -346,12 +332,8 @@ int retarget_run(struct retarget_job *job, struct wp_error *err)
 
 void wp_retarget_result_clear(struct wp_retarget_result *r)
 {
-    for (size_t i = 0; i < r->build_count; i++) {
-        free(r->builds[i].triple);
-        free(r->builds[i].cpu);
-        free(r->builds[i].features);
-        free(r->builds[i].reason);
-    }
+    for (size_t i = 0; i < r->build_count; i++)
+        build_clear(&r->builds[i]);
     free(r->builds);
     free(r->triple);
     free(r->cpu);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
@@ -38,9 +39,8 @@ static int same_content(int a, int b, uint64_t size)
 /* Is E, which was staged, in DIR as well? */
 static int is_same(const struct seal *s, const struct entry *e)
 {
-    const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
-    _cleanup_close_ int staged = beneath_open(staging_tree(s->staging, 0), e->path, flags, 0);
-    _cleanup_close_ int there = beneath_open(staging_target(s->staging, 0), e->path, flags, 0);
+    _cleanup_close_ int staged = beneath_open_read(staging_tree(s->staging, 0), e->path);
+    _cleanup_close_ int there = beneath_open_read(staging_target(s->staging, 0), e->path);
     struct stat new, old;
 
     if (staged < 0)
@@ -76,14 +76,13 @@ static int is_ignored(const struct seal *s)
 
 int seal_is_there(struct seal *s, struct wp_error *err)
 {
-    struct path_list homes = {0};
+    _cleanup_(path_list_clear) struct path_list homes = {0};
     int r = find_homes(s, &homes, err), ignored = r == 0 ? is_ignored(s) : 0;
 
     if (r == 0 && ignored < 0)
         r = error_set(err, -ignored, MANIFEST_DIR "/" OWN_IGNORE, "cannot be read");
     else if (r == 0)
         r = homes.count == 1 && !ignored;
-    path_list_clear(&homes);
     for (size_t i = 0; i < s->entry_count && r == 1; i++) {
         r = is_same(s, &s->entries[i]);
         if (r < 0)
@@ -131,16 +130,8 @@ static int sort_by_source(struct by_source *by, const struct wp_verify_report *r
 static void look_up(const struct by_source *by, const char *source, const char *index, bool *valid,
                     bool *there)
 {
-    size_t low = 0, high = by->count;
+    size_t low = array_first(i, by->count, compare_names(source, index, by->v[i]) > 0);
 
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (compare_names(source, index, by->v[middle]) > 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
     for (; low < by->count && compare_names(source, index, by->v[low]) == 0; low++) {
         *valid |= by->v[low]->status == WP_VALID;
         *there |= by->v[low]->status == WP_STALE || by->v[low]->status == WP_MISPLACED;

@@ -119,7 +119,6 @@ void seal_sink_init(struct seal_sink *to, struct seal *s)
 
 void seal_sink_clear(struct seal_sink *to)
 {
-    if (to->fd >= 0)
-        close(take_fd(&to->fd));
+    cleanup_close(&to->fd);
     entry_clear(&to->now);
 }
