@@ -37,6 +37,13 @@ static inline int error_nomem(struct wp_error *err)
     return -ENOMEM;
 }
 
+/* Hands CAUSE on, unless an error is there already. */
+static inline void error_pass(struct wp_error *err, const struct wp_error *cause)
+{
+    if (err && !err->code)
+        *err = *cause;
+}
+
 /* Is R, a result, the negative errno that answers "is it there?", and not a failure to look? Only
  * these say that nothing is there; every other errno is an error, and ends the job or is a verdict
  * of its own. Nothing else in the library compares errno with ENOENT or ENOTDIR. A result that is

@@ -112,8 +112,7 @@ static int complete_locked(const struct staging *s, const struct staging_journal
     bool stuck;
     int r = staging_run(areas, j->area_count, &j->plan, j->undo, s->o.context, &stuck, &cause);
     if (r < 0 && stuck) {
-        if (err && !err->code)
-            *err = cause;
+        error_pass(err, &cause);
         return r;
     }
     bool completed = r == 0 && !j->undo;

@@ -156,8 +156,7 @@ int staging_run(struct staging_area *areas, size_t n, const struct staging_plan 
     if (undo)
         return 0;
     /* The cause ends with strerror's text already. */
-    if (err && !err->code)
-        *err = cause;
+    error_pass(err, &cause);
     return r;
 }
 

@@ -61,8 +61,7 @@ static void judge_run(struct pool_job *job)
 static int add_run(struct proof *p, struct run *run, struct wp_error *err)
 {
     if (run->result < 0) {
-        if (err && !err->code)
-            *err = run->why;
+        error_pass(err, &run->why);
         return run->result;
     }
     for (size_t i = 0; i < run->count; i++) {

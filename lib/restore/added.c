@@ -7,7 +7,6 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/path.h"
 #include "job.h"
 #include "judge/came_from.h"

@@ -344,8 +344,8 @@ static int look_at_files(struct restore *restore, struct repair *repair, bool se
     pthread_mutex_destroy(&c.lock);
     restore->result->times += c.times;
     restore->result->modes += c.modes;
-    if (c.status < 0 && err && !err->code)
-        *err = c.why;
+    if (c.status < 0)
+        error_pass(err, &c.why);
     return c.status;
 }
 

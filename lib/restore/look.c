@@ -126,7 +126,7 @@ int restore_look(struct restore *restore, struct repair *repair, restore_steps *
         *restore->result = before;
         return -EAGAIN;
     }
-    if (r < 0 && err && !err->code)
-        *err = why;
+    if (r < 0)
+        error_pass(err, &why);
     return r;
 }

@@ -13,7 +13,6 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
-#include "base/own_names.h"
 #include "base/path.h"
 #include "job.h"
 #include "layout/restamp.h"

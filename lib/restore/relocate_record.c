@@ -3,7 +3,6 @@
 #include "relocate_private.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"

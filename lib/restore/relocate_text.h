@@ -1,8 +1,6 @@
 #pragma once
 /* Texts with an environment's old path in them. */
 
-#include <stdbool.h>
-
 #include "base/buf.h"
 
 /* An absolute path, and the one that takes its place. */

@@ -7,14 +7,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "job.h"
 #include "layout/restamp.h"
-#include "tree/beneath.h"
 
 /* ---- The indexes of one manifest --------------------------------------------------------- */
 

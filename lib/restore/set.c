@@ -2,7 +2,6 @@
  * were there where the commit fails. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"

@@ -1,7 +1,6 @@
 /* Restoring only what was signed: refuses files and caches that are not what was packed. */
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"

@@ -3,7 +3,6 @@
  * lies, as Python does: to read it, never to change it. Only regular files are there: nothing else
  * is opened. */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
 

@@ -152,8 +152,8 @@ static int take(struct walk_run *r, struct walk_listing *l, struct wp_error *err
         report(r->o->context, n->severity, n->path, "%s", n->what);
     }
     int e = take_items(r, l, err);
-    if (e == 0 && l->status < 0 && err && !err->code)
-        *err = l->err;
+    if (e == 0 && l->status < 0)
+        error_pass(err, &l->err);
     return e < 0 ? e : l->status;
 }
 

@@ -48,8 +48,8 @@ int trees_take_home(struct trees *trees, const char *home, struct wp_error *err)
     tree_manifest_clear(&t);
     if (trees_pass_over(r))
         return pass_over(trees, &why, err);
-    if (r < 0 && err && !err->code)
-        *err = why;
+    if (r < 0)
+        error_pass(err, &why);
     return r;
 }
 
@@ -100,8 +100,7 @@ int trees_find(struct trees *trees, const char *manifest, struct wp_error *err)
     if (r < 0 || trees->count)
         return r;
     if (trees->damaged_count) {
-        if (err && !err->code)
-            *err = trees->damaged[0];
+        error_pass(err, &trees->damaged[0]);
         return -trees->damaged[0].code;
     }
     error_set(

@@ -75,7 +75,7 @@ int trees_has_signature(const struct wp_context *context, const char *dir, struc
 {
     _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const struct trees trees = {.dir = dir, .fd = fd, .context = context};
-    struct path_list homes = {0};
+    _cleanup_(path_list_clear) struct path_list homes = {0};
     int r = fd < 0 ? -errno : trees_homes(fd, MANIFEST_DIR, &homes);
 
     if (r < 0)
@@ -86,7 +86,6 @@ int trees_has_signature(const struct wp_context *context, const char *dir, struc
         r = tree_manifest_and_state_read(&trees, &t, homes.v[i], err);
         r = r < 0 ? r : r > 0 && t.m.signature_count;
     }
-    path_list_clear(&homes);
     return r;
 }
 

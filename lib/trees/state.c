@@ -133,8 +133,8 @@ int tree_manifest_and_state_read(const struct trees *trees, struct tree_manifest
         r = state;
     if (r < 0 && tree_is_damage(r))
         return 0;
-    if (r < 0 && err && !err->code)
-        *err = why;
+    if (r < 0)
+        error_pass(err, &why);
     return r;
 }
 

@@ -54,18 +54,15 @@ static int add_dirs(int fd, struct path_list *p, const char *dir)
 
 int trees_homes(int fd, const char *place, struct path_list *homes)
 {
-    struct path_list dirs = {0};
+    _cleanup_(path_list_clear) struct path_list dirs = {0};
     int r = add_dirs(fd, &dirs, place);
 
-    for (; dirs.count && r == 0; dirs.count--) {
-        char *path = dirs.v[dirs.count - 1];
+    while (dirs.count && r == 0) {
+        _cleanup_free_ char *path = dirs.v[--dirs.count];
 
         if (own_home_prefix(path) >= 0)
-            r = path_list_add(homes, path);
-        else
-            free(path);
+            r = path_list_add(homes, take_ptr(path));
     }
-    path_list_clear(&dirs);
     return r;
 }
 
@@ -80,15 +77,13 @@ static int cannot_read(const struct trees *trees, const char *dir, int r, struct
 /* Manifests in PLACE/ID/ for every ID. */
 static int take_homes(struct trees *trees, const char *place, struct wp_error *err)
 {
-    struct path_list ids = {0};
+    _cleanup_(path_list_clear) struct path_list ids = {0};
     int r = trees_homes(trees->fd, place, &ids);
 
     if (r < 0)
-        r = cannot_read(trees, place, r, err);
-
+        return cannot_read(trees, place, r, err);
     for (size_t i = 0; i < ids.count && r == 0; i++)
         r = trees_take_home(trees, ids.v[i], err);
-    path_list_clear(&ids);
     return r;
 }
 
@@ -119,13 +114,13 @@ static int look_at(struct trees *trees, struct path_list *p, const char *dir, st
 
 int trees_walk(struct trees *trees, struct wp_error *err)
 {
-    struct path_list todo = {0};
+    _cleanup_(path_list_clear) struct path_list todo = {0};
     int r = add_dirs(trees->fd, &todo, "");
 
     if (r == -EACCES)
         r = 0; /* what is in it may be named by a path */
     if (r < 0)
-        r = cannot_read(trees, "", r, err);
+        return cannot_read(trees, "", r, err);
 
     /* A stack, so that the depth of a tree costs no descriptors and no frames. */
     while (todo.count && r == 0) {
@@ -135,6 +130,5 @@ int trees_walk(struct trees *trees, struct wp_error *err)
         if (r == 0)
             r = look_at(trees, &todo, dir, err);
     }
-    path_list_clear(&todo);
     return r;
 }

@@ -6,7 +6,6 @@
 
 #include "base/cleanup.h"
 #include "base/digest.h"
-#include "base/times.h"
 #include "job.h"
 #include "manifest/wheel_record.h"
 

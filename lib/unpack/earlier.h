@@ -2,9 +2,7 @@
 /* What earlier.c (which files an earlier tree has) and earlier_copy.c share. */
 
 #include <stdatomic.h>
-#include <stddef.h>
 
-#include "base/digest.h"
 #include "base/texts.h"
 #include "job.h"
 #include "trees/trees.h"

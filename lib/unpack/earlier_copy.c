@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -252,8 +251,8 @@ static int run_copiers(struct copying *c, struct wp_error *err)
     }
     pool_drain(pool);
     pthread_mutex_destroy(&c->lock);
-    if (c->status < 0 && err && !err->code)
-        *err = c->why;
+    if (c->status < 0)
+        error_pass(err, &c->why);
     return c->status;
 }
 

@@ -33,8 +33,7 @@ int unpack_files_status(struct unpack_files *f, struct wp_error *err)
         return 0;
     pthread_mutex_lock(&f->lock);
     r = f->status;
-    if (err && !err->code)
-        *err = f->why;
+    error_pass(err, &f->why);
     pthread_mutex_unlock(&f->lock);
     return r;
 }

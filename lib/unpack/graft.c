@@ -4,10 +4,8 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "base/path.h"
 #include "job.h"
 #include "numba/caches.h"
-#include "numba/index.h"
 #include "restore/graft.h"
 
 /* Is the source of the valid index LINE the same in the target? KNOWN has those that have been

@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "base/digest.h"
-#include "base/path.h"
 #include "job.h"
 #include "manifest/depends.h"
 #include "manifest/links.h"

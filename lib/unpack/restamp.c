@@ -1,11 +1,8 @@
 /* Unpacking, where a filesystem cannot hold a time, or another is wished: changes indexes and .pyc
  * files to fit, while they are still staged. What is staged has been compared with the manifest. */
 
-#include <stdlib.h>
 #include <sys/stat.h>
 
-#include "base/cleanup.h"
-#include "base/path.h"
 #include "base/times.h"
 #include "job.h"
 #include "layout/pyc.h"

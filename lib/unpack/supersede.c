@@ -10,7 +10,6 @@
  * --if-needed looks for. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -253,8 +252,8 @@ static int supersede_one(struct unpack *unpack, const struct trees *trees, const
                "cannot be read: what it says of files that are replaced stays");
         return 0;
     }
-    if (r < 0 && err)
-        *err = why;
+    if (r < 0)
+        error_pass(err, &why);
     return r > 0 ? judge(unpack, &old, err) : r;
 }
 
@@ -266,17 +265,16 @@ static int supersede_in(struct unpack *unpack, const char *top, struct wp_error 
                           .fd = unpack->target,
                           .pool = unpack->a->pool,
                           .context = unpack->a->context};
-    struct path_list homes = {0};
+    _cleanup_(path_list_clear) struct path_list homes = {0};
     int r;
 
     if (*top && unpack->o->replace)
         return 0; /* they go with the directory */
     r = place ? trees_homes(trees.fd, place, &homes) : -ENOMEM;
     if (r < 0)
-        r = error_set(err, -r, place, "cannot read directory");
+        return error_set(err, -r, place, "cannot read directory");
     for (size_t i = 0; i < homes.count && r == 0; i++)
         r = supersede_one(unpack, &trees, homes.v[i], err);
-    path_list_clear(&homes);
     return r;
 }
 

@@ -16,7 +16,6 @@
 #include "restore/relocate.h"
 #include "restore/retarget.h"
 #include "tree/beneath.h"
-#include "tree/walk.h"
 
 /* ---- Staging ----------------------------------------------------------------------------- */
 
@@ -515,8 +514,8 @@ int wp_extract(struct wp_archive *a, const struct wp_extract_options *o,
         if (r == 0)
             r = run(a, o, result, true, &why);
     }
-    if (r < 0 && err)
-        *err = why;
+    if (r < 0)
+        error_pass(err, &why);
     return r;
 }
 

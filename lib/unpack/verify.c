@@ -1,6 +1,5 @@
 /* Unpacking, the proof: judges every index in its final place like any other on disk. */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"

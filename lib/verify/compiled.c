@@ -2,7 +2,6 @@
  * Of a retargeted index the key says another one; what it said stands in the tree's state. */
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"

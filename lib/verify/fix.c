@@ -185,8 +185,8 @@ static int restore(struct fix *f, struct wp_error *err)
         r = wp_restore(f->context, &o, &restored, &why);
         if (error_is_absence(r)) /* nobody knows how it was */
             r = 0;
-        else if (r < 0 && err)
-            *err = why;
+        else if (r < 0)
+            error_pass(err, &why);
     }
     if (r == 0) {
         f->done->times = restored.times;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -38,8 +37,7 @@ static int remember(struct verify_tree *tree, struct wp_error *err)
     /* Somebody has asked for it, or takes nothing without, or it is there and cannot be read. */
     if (r < 0 &&
         (tree->o->manifest || !trees_pass_over(r) || (tree->trust.count && !error_is_absence(r)))) {
-        if (err)
-            *err = why;
+        error_pass(err, &why);
         return r;
     }
     if (r < 0 && !error_is_absence(r))
@@ -78,8 +76,8 @@ static int find_bases(struct verify_tree *tree, struct wp_error *err)
     if (tree->o->runtime_roots)
         return caches_roots(&tree->bases, tree->dir, tree->o->runtime_roots, err);
     tree->bases = caches_bases(tree->dir, NULL, &why);
-    if (!tree->bases && err)
-        *err = why;
+    if (!tree->bases)
+        error_pass(err, &why);
     return -why.code;
 }
 

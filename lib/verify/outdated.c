@@ -6,11 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "judge/judge.h"
 #include "judge/named.h"
 #include "judge/notes.h"
 #include "judge/outdated.h"
