@@ -85,7 +85,7 @@ struct inheriting {
     mode_t umask;          /* which then counts */
 };
 
-/* As far as that is allowed: the target may be on a filesystem without ACLs. */
+/* Sets it as far as that is allowed: the target may be on a filesystem without ACLs. */
 static bool set(const struct inheriting *i, const char *file, const struct stat *st, mode_t packed)
 {
     unsigned char access[LARGEST];

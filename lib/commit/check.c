@@ -56,22 +56,20 @@ int plan_need_write(struct planner *p, unsigned area, const char *path, int fd, 
     return staging_error(p->err, r, &p->s->areas[area], path, "cannot write to this directory");
 }
 
-/* Is the target of an area in directory PATH of AREA? */
-static bool holds_area(const struct planner *p, unsigned area, const char *path, bool *missing)
+/* Is the target of an area in directory PATH of AREA? 1, 0 or -ENOMEM. */
+static int holds_area(const struct planner *p, unsigned area, const char *path)
 {
     _cleanup_free_ char *whole = path_join(p->s->areas[area].physical, path);
-    *missing = !whole;
     for (int i = 0; whole && i < p->s->area_count; i++)
         if (path_is_under(p->s->areas[i].physical, whole))
-            return true;
-    return false;
+            return 1;
+    return whole ? 0 : -ENOMEM;
 }
 
 int plan_check_victim(struct planner *p, unsigned area, const char *path, int fd, const char *name,
                       const struct found *f, const struct stat *dir)
 {
     struct staging_area *a = &p->s->areas[area];
-    bool nomem = false;
 
     if (f->mount)
         return staging_error(p->err, EBUSY, a, path, "cannot be replaced, it is a mount point");
@@ -85,10 +83,11 @@ int plan_check_victim(struct planner *p, unsigned area, const char *path, int fd
         return staging_error(p->err, -r, a, path,
                              r == -EBUSY ? "cannot be replaced, something is mounted in it"
                                          : "cannot look for mount points");
-    if (holds_area(p, area, path, &nomem))
-        return staging_error(p->err, EBUSY, a, path, "a cache directory to be kept is in it");
-    if (nomem)
-        return error_nomem(p->err);
+    r = holds_area(p, area, path);
+    if (r != 0)
+        return r < 0
+                   ? error_nomem(p->err)
+                   : staging_error(p->err, EBUSY, a, path, "a cache directory to be kept is in it");
     /* A directory must be writable itself to get another parent. */
     _cleanup_close_ int victim = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (victim < 0)

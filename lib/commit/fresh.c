@@ -46,7 +46,7 @@ static void tree_clear(struct fresh_tree *t)
 
 /* ---- Which are known */
 
-/* Where PATH stands in the order of paths: 0 is beneath directory TOP of N bytes, less before. */
+/* Compares PATH with those beneath directory TOP, of N bytes, in the order of paths: 0 is there. */
 static int compare_under(const char *path, const char *top, size_t n)
 {
     int c = strncmp(path, top, n);
@@ -138,7 +138,7 @@ static struct fresh *find_fresh(const struct fresh_tree *t, const char *path)
 
 /* ---- Attributes */
 
-/* Those of directory NAME of AT, which is PATH of the area and was found as ST. */
+/* Sets those of directory NAME of AT, which is PATH of the area and was found as ST. */
 static int set_attributes(const struct fresh_tree *t, int at, const char *name, const char *path,
                           const struct stat *st, const struct staging_dir *named)
 {
@@ -160,7 +160,7 @@ static int set_attributes(const struct fresh_tree *t, int at, const char *name, 
     return 0;
 }
 
-/* Directory PATH, without a look at what is in it. 0 where there is none. */
+/* Sets those of directory PATH, without a look at what is in it. */
 static int finish_alone(const struct fresh_tree *t, const char *path)
 {
     const char *name;
@@ -219,8 +219,8 @@ static int finish_unknown(const struct fresh_tree *t, int at, const char *name, 
     return r;
 }
 
-/* What is in the directory above F, together, from F on; *N are so many. They are there no more
- * where the directory is not. */
+/* Sets those of F and of the N - 1 behind it, which lie in the same directory. If that is gone, so
+ * are they. */
 static int finish_siblings(struct fresh_tree *t, struct fresh *f, size_t n, struct fresh *top,
                            size_t top_size)
 {

@@ -83,7 +83,7 @@ static int merge(struct planner *p, struct work w, const char *path, mode_t mode
     return r < 0 ? r : plan_later(p, w);
 }
 
-/* With what is in the other directory. */
+/* Merges PATH with the directory that was found as F. */
 static int merge_found(struct planner *p, struct pair *d, const char *path, const char *name,
                        const struct found *f)
 {
@@ -92,7 +92,7 @@ static int merge_found(struct planner *p, struct pair *d, const char *path, cons
     return other ? merge(p, w, path, f->mode) : error_nomem(p->err);
 }
 
-/* With a directory that EARLIER brings. */
+/* Merges PATH with a directory that EARLIER brings. */
 static int merge_earlier(struct planner *p, struct pair *d, const char *path,
                          const struct staging_op *earlier)
 {

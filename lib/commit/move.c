@@ -50,7 +50,7 @@ static int find_parents(struct run *run, const struct staging_op *op, const char
     return 0;
 }
 
-/* What operation I sets aside has this name in old/. */
+/* Puts the name in old/ of what operation I sets aside into OUT. */
 static void old_name(size_t i, char out[24])
 {
     snprintf(out, 24, "%zu", i);
@@ -101,7 +101,7 @@ static int kept(const struct run *run, const struct staging_op *op)
     return 0;
 }
 
-/* Something has appeared there since the commit was planned. */
+/* Something has appeared there since the commit was planned. 1: it stays; 0: it is replaced. */
 static int check_newcomer(const struct run *run, const struct staging_op *op,
                           const struct stat *staged, const struct stat *newcomer)
 {

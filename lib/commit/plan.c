@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
@@ -134,7 +135,7 @@ int staging_plan_build(struct staging *s, struct staging_plan *plan, struct wp_e
             return r;
     }
     int r = plan_fresh_dirs(&p);
-    if (r == 0 && plan->count)
-        qsort(plan->ops, plan->count, sizeof *plan->ops, by_order);
+    if (r == 0)
+        array_sort(plan->ops, plan->count, by_order);
     return r;
 }

@@ -107,7 +107,7 @@ static int carry_out(struct run *run, size_t i)
     return r;
 }
 
-/* Takes back the first COUNT operations: all that can be, even where one cannot. */
+/* Takes back the first COUNT operations; where one cannot be, all the others. */
 static int take_back(struct run *run, size_t count)
 {
     int first = 0;

@@ -188,7 +188,7 @@ static int sync_areas(struct staging *s, struct wp_error *err)
     return 0;
 }
 
-/* With the targets locked. On an error nothing has changed, unless s->abandoned. */
+/* Carries out PLAN; the targets are locked. An error has changed nothing, unless S->abandoned. */
 static int commit_plan(struct staging *s, const struct staging_plan *plan, struct wp_error *err)
 {
     size_t n = (size_t)s->area_count;

@@ -62,7 +62,7 @@ static int open_dir(const struct staging_area *a, int parent, const char *name)
     return fd < 0 ? -errno : fd;
 }
 
-/* What was made just now as FD becomes its owner's, before anybody but the owner can use it. */
+/* Gives the directory FD, just made, to its owner, before anybody else can use it. */
 static int give_made(const struct staging_area *a, int fd)
 {
     struct stat st;

@@ -8,7 +8,7 @@
 #include "numba/places.h"
 #include "stream/pool.h"
 
-/* What the caller is told. */
+/* The directories that the caller is told of. */
 struct confinement {
     const struct wp_context *context;
     const char **dirs;

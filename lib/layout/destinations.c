@@ -199,7 +199,7 @@ static void warn_of_link(const struct layout *l, const char *source)
             "Numba looks there; name a place with --cache-dir, or make it a directory");
 }
 
-/* Where the layout wants R: the kind of place. KEEP: of the kind where it lies. */
+/* Finds the kind of place where the layout wants R. KEEP: the kind in which it lies. */
 static int wanted_place(const struct layout *l, struct layout_record *record, enum wp_layout *place,
                         struct wp_error *err)
 {

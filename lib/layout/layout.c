@@ -14,7 +14,7 @@ static bool is_own(const struct layout_record *record, const struct layout_desti
     return record->root == d->root && strcmp(record->dir, d->path) == 0;
 }
 
-/* Where Python, run here, will see PATH below a root. */
+/* The path by which Python, run here, will see PATH below a root. */
 static char *final_path(struct layout *l, enum layout_root root, const char *path)
 {
     const char *base = root == LAYOUT_TREE        ? l->o.dir_path
@@ -132,8 +132,8 @@ static int place_elsewhere(struct layout *l, struct layout_record *record,
     return layout_remove_index(l, record, f, !last, err);
 }
 
-/* Those that stay where they are; those that come; copies that a cache root inside the tree gets
- * of what is in the tree, as Numba looks for all in the root once it is set. */
+/* First come indexes that stay where they are, then those that move, then copies that a cache root
+ * inside the tree gets of what is in the tree: once it is set, Numba looks for all there. */
 enum place_pass { PLACE_OWN, PLACE_ELSEWHERE, PLACE_INSIDE_COPIES };
 
 static int copy_destinations(struct layout *l, struct layout_record *record,
@@ -148,7 +148,7 @@ static int copy_destinations(struct layout *l, struct layout_record *record,
     return r < 0 ? r : layout_add_hashed(l, d, n, LAYOUT_TREE, l->inside_root, record->source, err);
 }
 
-/* Lays the indexes of R that are VALID, or those that are not. */
+/* Places the indexes of R that are VALID, or those that are not. */
 static int place_record(struct layout *l, struct layout_record *record, bool valid,
                         enum place_pass pass, struct wp_error *err)
 {
@@ -170,7 +170,7 @@ static int place_record(struct layout *l, struct layout_record *record, bool val
     return r;
 }
 
-/* Where the caches are now, for the result. */
+/* Finds where the caches are now, for the result. */
 static int find_where(struct layout *l, struct wp_error *err)
 {
     const char *runtime = l->o.roots[0];
@@ -193,7 +193,7 @@ static int find_where(struct layout *l, struct wp_error *err)
     return l->where_root ? 0 : error_nomem(err);
 }
 
-/* What is staged comes before what is there. */
+/* Places what is staged before what is there. */
 static int place_records(struct layout *l, bool valid, struct wp_error *err)
 {
     static const struct {

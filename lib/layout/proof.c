@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "judge/judge.h"
 #include "layout.h"
@@ -57,7 +58,7 @@ static void judge_run(struct pool_job *job)
     verify_end(&mine);
 }
 
-/* What a run found, in its order. */
+/* Adds what a run found, in its order. */
 static int add_run(struct proof *p, struct run *run, struct wp_error *err)
 {
     if (run->result < 0) {
@@ -113,8 +114,8 @@ int layout_verify(struct layout *l, struct pool *pool, struct wp_verify_report *
 
     if (!runs)
         return error_nomem(err);
-    if (l->placed_count) /* by directory, so that each is looked at seldom more than once */
-        qsort(l->placed, l->placed_count, sizeof *l->placed, path_compare);
+    /* By directory, so that each is looked at seldom more than once. */
+    array_sort(l->placed, l->placed_count, path_compare);
     for (size_t first = 0; first < l->placed_count && r == 0; first += count) {
         count = l->placed_count - first < RUNS * RUN ? l->placed_count - first : RUNS * RUN;
         r = judge_some(&p, first, count, err);

@@ -54,7 +54,7 @@ int layout_add_file(struct layout_record *record, const char *name, bool valid)
     return 1;
 }
 
-/* By what an index and its data files share, so that they follow one another. */
+/* Compares by what an index and its data files share, so that they follow one another. */
 static int compare_stems(const void *a, const void *b)
 {
     const struct layout_file *x = a, *y = b;

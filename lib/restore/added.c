@@ -144,7 +144,7 @@ static bool is_added(const struct restore *restore, const char *path)
             is_in_place_of_packed(restore, path));
 }
 
-/* Without such a file, nothing is to be found by reading what the sources import. */
+/* Is there such a file at all? If not, nothing is found by reading what the sources import. */
 static bool has_added(const struct adding *a)
 {
     for (size_t i = 0; i < a->count; i++)

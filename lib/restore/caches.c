@@ -19,7 +19,7 @@ static const char *below_base(const struct repair *repair, size_t dir)
     return path_from(repair->t->dirs[dir].path, repair->t->base);
 }
 
-/* Where a line of a cache directory says that it lies, below home at HOME. Allocated. */
+/* The path in the tree of the cache directory of line C, with the home at HOME. Allocated. */
 static char *cache_path(const struct tree_manifest *t, const struct manifest_cache *c,
                         const char *home, unsigned strip)
 {
@@ -31,7 +31,7 @@ static char *cache_path(const struct tree_manifest *t, const struct manifest_cac
     return strdup(left ? left : "");
 }
 
-/* Where caches in the tree lie; what is only read is copied from there. */
+/* The root of caches that lie in the tree; from a tree that is only read they are copied. */
 static enum layout_root tree_root(const struct restore *restore)
 {
     return restore->apart ? LAYOUT_FOREIGN : LAYOUT_TREE;

@@ -29,7 +29,7 @@ struct look {
 
 /* ---- Reports ----------------------------------------------------------------------------- */
 
-/* One call at a time, as contexts are called. */
+/* Keeps a message. Called once at a time, as contexts are. */
 static void keep(void *data, enum wp_severity severity, const char *text)
 {
     struct look *look = data;
@@ -72,7 +72,7 @@ static int is_locked(const struct restore *restore, const struct repair *repair,
     return r < 0 ? error_set(err, -r, path, "cannot stat") : r;
 }
 
-/* All that the attempt has found out. */
+/* Forgets all that the attempt has found out. */
 static void forget(struct repair *repair)
 {
     staging_free(take_ptr(repair->staging));

@@ -26,8 +26,7 @@ static int split(struct record *rec, char *text)
             return -ENOMEM;
         rec->lines[rec->count++] = line;
     }
-    if (rec->count)
-        qsort(rec->lines, rec->count, sizeof *rec->lines, path_compare);
+    array_sort(rec->lines, rec->count, path_compare);
     return 0;
 }
 
@@ -36,8 +35,7 @@ static bool is_listed(const struct record *rec, const char *line, size_t n)
 {
     const struct path_start start = {.text = line, .n = n};
 
-    return rec->count &&
-           bsearch(&start, rec->lines, rec->count, sizeof *rec->lines, path_compare_start) != NULL;
+    return array_find(&start, rec->lines, rec->count, path_compare_start) != NULL;
 }
 
 /* Adds PATH of the tree, which is known to be there. 1: it is listed already; 0 or -ENOMEM. */
@@ -175,7 +173,7 @@ int record_write(struct restore *restore, struct record *rec)
     return r == -ENOMEM ? r : 0;
 }
 
-/* Of the distribution whose metadata hold the manifest. */
+/* Adds to the RECORD of the distribution whose metadata hold the manifest. */
 static int in_metadata(struct restore *restore, struct repair *repair)
 {
     _cleanup_free_ char *place = path_dir(repair->t->home);

@@ -52,8 +52,8 @@ static int add_paths(struct environment *env, char *from, char *to)
     return 0;
 }
 
-/* The first components of DIR, as many as are stripped, or one: all below moved as one. Allocated.
- */
+/* The first components of DIR, as many as are stripped, or one: all below them moves with them.
+ * Allocated. */
 static char *top_of(const struct environment *env)
 {
     unsigned left = env->r->t->strip ? env->r->t->strip : 1;
@@ -64,7 +64,7 @@ static char *top_of(const struct environment *env)
     return strndup(env->dir, n);
 }
 
-/* Where it was when packed, and where repairs and unpackings have had it since. */
+/* Finds where it was when packed, and where repairs and unpackings have had it since. */
 static int find_paths(struct environment *env)
 {
     const struct relocation *r = env->r;

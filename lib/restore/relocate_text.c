@@ -75,7 +75,7 @@ static bool begins_word(const char *text, size_t at)
     return at && (text[at - 1] == '=' || text[at - 1] == ' ');
 }
 
-/* Where the word ends that is at AT, in quotes or not. */
+/* The end of the word that begins at AT, in quotes or not. */
 static size_t word_end(const char *text, size_t n, size_t at, bool quoted)
 {
     while (at < n && text[at] != '\n' && text[at] != '\r' &&

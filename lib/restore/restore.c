@@ -429,7 +429,7 @@ int restore_run(struct restore *restore, struct wp_error *err)
     return r;
 }
 
-/* With keys that become those of O's WHO. */
+/* Repairs, and changes keys to those of the interpreter that the options name. */
 static int run_retargeting(struct restore *restore, struct wp_error *err)
 {
     _cleanup_(retarget_who_clear) struct retarget_who who = {0};

@@ -14,7 +14,7 @@ bool restore_is_refused(int e)
     return e == EPERM || e == EACCES || e == EROFS || e == EINVAL;
 }
 
-/* One file. */
+/* Sets time and mode of one file, as far as nobody has changed it meanwhile. */
 static int set_now(struct restore *restore, struct repair *repair, struct restored *f,
                    struct wp_error *err)
 {

@@ -91,8 +91,7 @@ static size_t list_files(const struct restore *restore, struct restore_owner *o)
         for (size_t i = 0; i < restore->trees.list[t].m.entry_count; i++)
             if (restore->repairs[t].files[i].path)
                 o[n++] = (struct restore_owner){restore->repairs[t].files[i].path, t, i};
-    if (n)
-        qsort(o, n, sizeof *o, compare_owners);
+    array_sort(o, n, compare_owners);
     return n;
 }
 

@@ -8,8 +8,8 @@
 #include "relocate.h"
 #include "tree/beneath.h"
 
-/* What relocating has made of a file, for this place; or for another, if it is now rewritten for
- * this one. */
+/* Has relocating made the file, for this place; or for another, if it is now rewritten for this
+ * one? */
 static int is_relocated(void *ctx, const struct tree_manifest *t, const struct entry *e,
                         const char *path)
 {

@@ -27,7 +27,7 @@ static bool says_the_same(const struct tree_manifest *t, const struct manifest_s
     return i == now->root_count && !t->old_bases[i];
 }
 
-/* Through the staging where there is one, so that it appears with what it tells of. */
+/* Writes it through the staging where there is one, so that it appears with what it tells of. */
 static int put(struct restore *restore, struct repair *repair, const struct buf *text,
                struct wp_error *err)
 {

@@ -36,7 +36,7 @@ static int has_alike(const struct index *index, const bool *loads, size_t which)
     return 0;
 }
 
-/* What is for WHO's CPU already stays, and so does what is alike. */
+/* Overloads for WHO's CPU stay as they are, and so do those that say the same. */
 int choice_make(const struct index *index, const struct builds *builds, struct choice *c)
 {
     _cleanup_free_ const struct build **of = calloc(index->count + 1, sizeof *of);

@@ -285,7 +285,7 @@ static int put_all(const struct retarget_job *job, const struct lines *lines, st
 
 /* ---- The result -------------------------------------------------------------------------- */
 
-/* What is told of BUILDS moves to the result. */
+/* Moves what is told of BUILDS to the result. */
 static int fill_result(const struct retarget_job *job, struct builds *builds, struct wp_error *err)
 {
     struct wp_retarget_result *result = job->result;

@@ -31,7 +31,7 @@ static int read_probe(struct retarget_who *who, const char *name, struct wp_erro
     return r < 0 ? r : 1;
 }
 
-/* What the machine has, less what its Numba denies. */
+/* Finds what the machine has, less what its Numba denies. */
 static int find_features(struct retarget_who *who, bool is_here, struct wp_error *err)
 {
     const enum features_arch arch = features_arch_of(who->probe.python.triple);

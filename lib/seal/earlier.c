@@ -126,7 +126,7 @@ static int sort_by_source(struct by_source *by, const struct wp_verify_report *r
     return 0;
 }
 
-/* What there is now of index INDEX of SOURCE: is one valid, or at least there? */
+/* Looks up index INDEX of SOURCE: is one of that name valid now, or at least there? */
 static void look_up(const struct by_source *by, const char *source, const char *index, bool *valid,
                     bool *there)
 {

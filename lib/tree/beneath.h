@@ -21,9 +21,8 @@ int beneath_split_long(const char *path, char part[PATH_MAX]);
 /* Opens the directory that holds PATH's last component (O_PATH: for the *at calls alone); *NAME
  * points into PATH at that. -EINVAL where PATH ends in a slash, "." or "..". */
 int beneath_parent(int dirfd, const char *path, const char **name);
-/* Makes PATH's missing directories (mode 0700 & ~umask is wrong: exactly MODE, and an
- * inherited setgid bit) including the last.
- * -ENOTDIR, -ELOOP where something else stands there. */
+/* Makes PATH's missing directories and the last one with exactly MODE, whatever the umask, and an
+ * inherited setgid bit. -ENOTDIR, -ELOOP where something else stands there. */
 int beneath_mkdirs(int dirfd, const char *path, mode_t mode);
 /* chmod(2) of what is not a symlink (-ELOOP), whether it can be read or not. */
 int beneath_chmod(int dirfd, const char *path, mode_t mode);

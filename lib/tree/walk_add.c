@@ -107,7 +107,7 @@ static int make_room(struct walk *w, size_t more)
     return 0;
 }
 
-/* With `follow`: what led to the items of a listing, which come next. It is of one directory. */
+/* With `follow`: notes what led to the items of a listing of one directory, which come next. */
 static int remember_parent(struct walk_run *r, const struct walk_listing *l)
 {
     size_t first = r->w->count - r->first;

@@ -102,7 +102,7 @@ static bool is_loop(const struct walk_run *r, size_t parent, const struct stat *
            r->top_ino == st->st_ino;
 }
 
-/* What of others and of the output is not packed: *WHY, to be said. */
+/* Is it the output, or nothing that can be packed? *WHY is to be told, unless it is NULL. */
 static bool is_left_out(const struct walk_run *r, size_t parent, const struct stat *st,
                         const char **why)
 {

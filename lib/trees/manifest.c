@@ -92,7 +92,7 @@ int tree_manifest_borrow(const struct trees *trees, struct tree_manifest *t,
 
 /* ---- Elsewhere --------------------------------------------------------------------------- */
 
-/* How many sources would be found with N components stripped? */
+/* The number of sources that are found with N components stripped. */
 static size_t count_sources(const struct trees *trees, const struct manifest *m, unsigned n)
 {
     size_t count = 0;

@@ -30,8 +30,8 @@ char *trees_archive_prefix(const struct manifest *m)
     return n >= 0 ? strndup(m->home, (size_t)n) : single_top(m);
 }
 
-/* What installers make of "NAME.data/purelib/PATH" of a wheel: PATH. Scripts, headers and data go
- * out of the tree: NULL. Other names stay. */
+/* The name that installers give ARCHIVED: PATH for "NAME.data/purelib/PATH" of a wheel; NULL for
+ * scripts, headers and data, which go out of the tree. Other names stay. */
 static const char *installed_name(const struct tree_manifest *t, const char *archived)
 {
     size_t n = strcspn(archived, "/");

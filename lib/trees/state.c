@@ -45,7 +45,7 @@ char **trees_bases(char *const *roots, size_t count, const char *below)
     return bases;
 }
 
-/* The paths that the base had for Python when caches were last named for them. */
+/* Finds the paths that the base had for Python when caches were last named for them. */
 static int find_old_bases(struct tree_manifest *t, struct wp_error *err)
 {
     const char *below = "";
@@ -65,7 +65,7 @@ char *tree_place(const struct trees *trees, const struct tree_manifest *t)
     return dir ? path_join(dir, t->base) : NULL;
 }
 
-/* Where the cache root of earlier times is now: it has moved with the tree if it lay in it. */
+/* Finds the cache root of earlier times, which has moved with the tree if it lay in it. */
 static int find_old_root(const struct trees *trees, struct tree_manifest *t, struct wp_error *err)
 {
     const char *named = t->has_state ? t->state.cache_root : NULL;

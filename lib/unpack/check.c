@@ -32,7 +32,7 @@ static struct unpacked **sort_items(const struct unpack *unpack)
     return sorted;
 }
 
-/* What the manifest can have no digest of: a wheel's RECORD, which has the manifest's. */
+/* A wheel's RECORD. The manifest has no digest of it, as RECORD has the manifest's. */
 struct record {
     char *path; /* owned; NULL: this is no wheel */
     unsigned char sha256[SHA256_SIZE];

@@ -227,7 +227,7 @@ int unpack_take_earlier(struct unpack *unpack, struct wp_error *err)
     return r;
 }
 
-/* What a run would take, were the earlier tree as its manifests say. */
+/* Marks what a run would take if the earlier tree is as its manifests say. */
 static void look_at_sizes(struct earlier *x)
 {
     struct unpack *unpack = x->unpack;

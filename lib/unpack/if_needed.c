@@ -11,7 +11,7 @@
 #include "base/lock_file.h"
 #include "base/path.h"
 
-/* 1, where the archive whose manifest is TEXT is of somebody who is trusted. */
+/* Is the archive whose manifest is TEXT from somebody who is trusted? 1 or negative errno. */
 static int check_trust(struct unpack *unpack, const struct buf *text, const char *path,
                        struct wp_error *err)
 {
@@ -52,7 +52,7 @@ int unpack_is_current(struct unpack *unpack, struct wp_error *err)
                                         : r;
 }
 
-/* mkdir -p; how many directories had to be made, or -1 with errno. */
+/* mkdir -p: the number of directories that had to be made, or -1 with errno. */
 static int make_directories(const char *path)
 {
     _cleanup_free_ char *above = path_dir(path);

@@ -22,7 +22,7 @@ enum {
 
 /* ---- Names ------------------------------------------------------------------------------- */
 
-/* How many components to take off PATH. warmpack's own directory is never cut into. */
+/* The number of components to take off PATH. warmpack's own directory is never cut into. */
 static unsigned strip_count(const struct unpack *unpack, const char *path)
 {
     int home = own_home_at(path);
@@ -148,7 +148,7 @@ static int copy_entry(struct unpack *unpack, struct entry *to, const struct entr
                : 0;
 }
 
-/* What the format cannot hold the manifest does, which lives as long as the item. */
+/* Takes from the manifest, which lives as long as the item, what the format cannot hold. */
 static void take_recorded(const struct unpack *unpack, struct entry *e)
 {
     const struct entry *m = unpack->is_recorded && unpack->a->reader->is_rounded

@@ -292,7 +292,7 @@ static int find_records(struct unpack *unpack, struct wp_error *err)
     return r < 0 ? error_set(err, -r, NULL, "cannot find what was unpacked") : 0;
 }
 
-/* What is told of where the caches are. */
+/* Tells the caller where the caches are. */
 static int set_result(struct unpack *unpack, struct wp_error *err)
 {
     const struct layout *l = &unpack->layout;

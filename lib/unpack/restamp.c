@@ -10,7 +10,7 @@
 #include "manifest/links.h"
 #include "tree/beneath.h"
 
-/* What there is to know of source E; false where its time is as packed, or cannot be told. */
+/* Fills SOURCE for source E; false where its time is as packed, or cannot be told. */
 static bool lost_time(const struct unpack *unpack, const struct entry *e,
                       struct restamp_source *source)
 {

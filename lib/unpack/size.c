@@ -1,16 +1,10 @@
-/* How large is what an archive unpacks to? A few bytes can stand for more than any disk holds. */
+/* Limits what an archive unpacks to: a few bytes can stand for more than any disk holds. */
 
 #include "job.h"
 
 #include <inttypes.h>
 
 enum { SUSPICIOUS = 1000 /* times the archive's size: gzip alone reaches 1,032 */ };
-
-/* Times the archive's size, rounded down. */
-static bool is_suspicious(const struct unpack *unpack)
-{
-    return unpack->a->size && unpack->size / SUSPICIOUS >= unpack->a->size;
-}
 
 int unpack_add_size(struct unpack *unpack, const struct entry *e, struct wp_error *err)
 {
@@ -29,7 +23,9 @@ int unpack_add_size(struct unpack *unpack, const struct entry *e, struct wp_erro
 
 void unpack_tell_size(struct unpack *unpack)
 {
-    if (unpack->o->max_size || unpack->told_size || !is_suspicious(unpack))
+    const uint64_t size = unpack->a->size;
+
+    if (unpack->o->max_size || unpack->told_size || !size || unpack->size / SUSPICIOUS < size)
         return;
     unpack->told_size = true;
     report(unpack->a->context, WP_WARNING, unpack->a->name,

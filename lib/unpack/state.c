@@ -19,7 +19,7 @@
 
 enum { RUN = 64 << 10 }; /* bytes that are compared at once */
 
-/* Where DIR is reached through a symlink, Python may see either path. DIR must be there. */
+/* If DIR, which must be there, is reached through a symlink, Python may see either path. */
 int unpack_plan_roots(struct unpack *unpack, struct wp_error *err)
 {
     caches_free_bases(take_ptr(unpack->roots));
@@ -134,7 +134,7 @@ int unpack_state_end(struct unpack *unpack, struct wp_error *err)
     return r < 0 ? error_set(err, -r, path, "cannot be written") : 0;
 }
 
-/* What was done then is what a run that did it would tell now. */
+/* Fills the result as the run did that left STATE. */
 static void set_result(struct wp_extract_result *result, const struct manifest_state *state)
 {
     for (enum wp_layout l = WP_LAYOUT_IN_TREE; state->layout && wp_layout_name(l); l++)

@@ -125,7 +125,7 @@ static int is_superseded(const struct unpack *unpack, struct earlier *old, struc
     return r < 0 ? r : old->left <= most && (old->taken || old->has_gone);
 }
 
-/* Where it stays: its record no longer says that DIR holds that very archive. */
+/* Of a manifest that stays, the record no longer says that DIR holds that very archive. */
 static int forget_archive(struct unpack *unpack, struct earlier *old, struct wp_error *err)
 {
     struct manifest_state now = old->tree.state;

@@ -19,7 +19,7 @@
 
 /* ---- Staging ----------------------------------------------------------------------------- */
 
-/* Directories above PATH. In an archive sorted by name they are there already. */
+/* Makes the directories above PATH. In an archive sorted by name they are there already. */
 static int make_parents(struct unpack *unpack, const char *path, struct wp_error *err)
 {
     _cleanup_free_ char *dir = path_dir(path);
@@ -116,7 +116,7 @@ static int take_step(struct unpack *unpack, struct unpack_files *files, enum arc
     return unpack_stage_manifest(unpack, e, err);
 }
 
-/* All of the archive into the staged tree, but for links, which come when all files are there. */
+/* Stages all of the archive but links, which come when all files are there. */
 static int stage_entries(struct unpack *unpack, struct wp_error *err)
 {
     struct archive_reading in = {.a = unpack->a, .tells_progress = true};
@@ -173,7 +173,7 @@ static int commit_manifest_last(struct unpack *unpack, struct wp_error *err)
                : error_nomem(err);
 }
 
-/* Environments in what is staged get the paths that they will have. */
+/* Gives environments in what is staged the paths that they will have. */
 static int relocate(struct unpack *unpack, struct wp_error *err)
 {
     const struct trees trees = {.dir = unpack->dir, .fd = unpack->tree};
@@ -197,7 +197,7 @@ static int relocate(struct unpack *unpack, struct wp_error *err)
     return r;
 }
 
-/* What is staged is compared with the manifest, and its caches go to their places. */
+/* Compares what is staged with the manifest, and puts its caches into their places. */
 static int follow_manifest(struct unpack *unpack, struct wp_error *err)
 {
     int r = unpack_check(unpack, err);
@@ -299,7 +299,7 @@ static int judge_unpacked(struct unpack *unpack, struct wp_error *err)
     return unpack->has_manifest ? unpack_verify(unpack, err) : unpack_warn_stale(unpack, err);
 }
 
-/* Makes what was unpacked load for WHO. */
+/* Changes keys, so that what was unpacked loads for WHO. */
 static int retarget(struct unpack *unpack, struct wp_error *err)
 {
     _cleanup_free_ char *below = path_join(unpack->home, MANIFEST_NAME);
@@ -318,7 +318,7 @@ static int retarget(struct unpack *unpack, struct wp_error *err)
     return r < 0 ? r : unpack_state_end(unpack, err);
 }
 
-/* What is set after the commit: times of sources that came another way, keys. */
+/* Writes to the disk what is set after the commit: times of sources that came another way, keys. */
 static int sync_dir(const struct unpack *unpack, struct wp_error *err)
 {
     _cleanup_close_ int fd = open(unpack->dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -381,7 +381,7 @@ static int extract(struct unpack *unpack, struct wp_error *err)
     return r;
 }
 
-/* By one of the processes that ask for it at once. */
+/* Extracts where it is needed, in one of the processes that ask for it at once. */
 static int extract_if_needed(struct unpack *unpack, struct wp_error *err)
 {
     struct unpack_lock lock = {.file.fd = -1, .dir = -1};
@@ -418,7 +418,7 @@ void unpack_clear(struct unpack *unpack)
     unpack_earlier_clear(unpack);
 }
 
-/* PATH, an absolute one, or where that is not there the directory above it that is. Allocated. */
+/* The absolute PATH or, where nothing is there, the nearest directory above it. Allocated. */
 static char *find_above(const char *path)
 {
     char *above = strdup(path);

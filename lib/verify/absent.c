@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "job.h"
@@ -29,7 +30,7 @@ static int compare_judged(const void *a, const void *b)
     return c ? c : strcmp(x->name, y->name);
 }
 
-/* Those of R, sorted. Allocated. */
+/* Lists those of R, sorted. Allocated. */
 static struct judged *list_judged(const struct wp_verify_report *r, size_t *count)
 {
     struct judged *list = calloc(r->count + 1, sizeof *list);
@@ -39,8 +40,7 @@ static struct judged *list_judged(const struct wp_verify_report *r, size_t *coun
         if (r->indexes[i].source)
             list[(*count)++] = (struct judged){.source = r->indexes[i].source,
                                                .name = path_base(r->indexes[i].index)};
-    if (list && *count)
-        qsort(list, *count, sizeof *list, compare_judged);
+    array_sort(list, *count, compare_judged);
     return list;
 }
 
@@ -61,8 +61,8 @@ static int look_at(const char *dir, const char *name, char **out)
     return r;
 }
 
-/* In the cache root of earlier times, in the directory named for what SOURCES, relative to the
- * base of MANIFEST, was then. 1 with *INDEX and *WHY; 0; -ENOMEM. */
+/* Looks in the cache root of earlier times, in the directory named for what SOURCES, relative to
+ * the base of MANIFEST, was then. 1 with *INDEX and *WHY; 0; -ENOMEM. */
 static int look_under_old_names(const struct verify_tree *tree,
                                 const struct tree_manifest *manifest, const char *sources,
                                 const char *name, char **index, char **why)
@@ -91,7 +91,7 @@ static int look_under_old_names(const struct verify_tree *tree,
     return 0;
 }
 
-/* In the directory that it has in the archive. */
+/* Looks in the directory that it has in the archive. */
 static int look_where_packed(const struct verify_tree *tree, const struct tree_manifest *manifest,
                              const struct manifest_index *line, char **index, char **why)
 {
@@ -153,7 +153,7 @@ static int judge_absent(struct verify_tree *tree, const struct tree_manifest *ma
         if (zip)
             item = walk_find(&tree->walk, zip);
         if (!item || item->entry.type == ENTRY_DIR ||
-            (judged_count && bsearch(&key, judged, judged_count, sizeof *judged, compare_judged)))
+            array_find(&key, judged, judged_count, compare_judged))
             continue;
         r = find_absent(tree, manifest, line, source, err);
         gone += r == 0;

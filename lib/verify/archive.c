@@ -141,7 +141,7 @@ static int judge_recorded_cpus(struct verify_archive *job, const struct manifest
     return 0;
 }
 
-/* What a manifest says in words, kept on one line: ours escapes that already. */
+/* TEXT of a manifest on one line. Our own escapes it already. Allocated. */
 static char *on_one_line(const char *text)
 {
     char *escaped = wp_escape(text);
@@ -308,8 +308,8 @@ static int verify_stream(struct verify_archive *job, struct wp_archive *a, struc
     return r;
 }
 
-/* What the manifest says of the indexes, where it can be found at once: 1; 0 where the archive has
- * to be read; negative errno. */
+/* Judges by what the manifest says of the indexes, where that can be found at once: 1; 0: the
+ * archive has to be read; negative errno. */
 static int judge_recorded(struct verify_archive *job, struct wp_archive *a, struct wp_error *err)
 {
     _cleanup_buf_ struct buf path = {0}, text = {0};

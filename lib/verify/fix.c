@@ -164,7 +164,7 @@ static void report_restored(const struct fix *f, const struct wp_restore_result 
                restored->renamed, restored->renamed == 1 ? "directory" : "directories", would);
 }
 
-/* Of a tree with a manifest, sources that are as packed get their times, and caches their places.
+/* Gives sources that are as packed their times, and caches their places, in a tree with a manifest.
  * Stamps and modes stay as they are. */
 static int restore(struct fix *f, struct wp_error *err)
 {
@@ -198,8 +198,8 @@ static int restore(struct fix *f, struct wp_error *err)
 
 /* ---- What a run that was killed has left ------------------------------------------------- */
 
-/* What was to replace a state, and the lock beside it. Manifests that cannot be read are told of by
- * the verdict. */
+/* Removes what was to replace a state, and the lock beside it. The verdict tells of manifests that
+ * cannot be read. */
 static void sweep_homes(const struct fix *f)
 {
     struct trees trees = {.dir = f->dir, .fd = f->fd, .context = f->context};
@@ -219,7 +219,7 @@ static void sweep_homes(const struct fix *f)
     trees_clear(&trees);
 }
 
-/* What was to replace an index. */
+/* Removes what was to replace an index. */
 static void sweep(const struct fix *f, const struct wp_verify_report *found)
 {
     for (size_t i = 0; i < found->count; i++) {

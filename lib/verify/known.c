@@ -68,7 +68,7 @@ static int know_zip(struct verify_tree *tree, const struct entry *e, const char 
     return caches_add_zip(tree->zipped, fd, bases, e->path, e->path, err);
 }
 
-/* Where Python sees the tree, or will see it. */
+/* Finds the paths by which Python sees the tree, or will see it. */
 static int find_bases(struct verify_tree *tree, struct wp_error *err)
 {
     struct wp_error why = {0};

@@ -14,7 +14,7 @@
 #include "base/path.h"
 #include "job.h"
 
-/* Where the directory lies in the tree itself. */
+/* The path of the directory in the tree itself, or NULL. */
 static const char *find_real(const struct walk *w, const struct stat *st)
 {
     for (size_t i = 0; i < w->count; i++)

@@ -71,7 +71,7 @@ static int is_as_packed(const struct buf *text, const struct manifest *m,
     return sha256_is(back.data, back.size, packed->sha256);
 }
 
-/* What manifest number K says of its index LINE. 0 or negative errno. */
+/* Asks manifest number K what it says of its index LINE. 0 or negative errno. */
 static int ask_manifest(struct looking *l, size_t k, const struct manifest_index *line,
                         const char **changed, struct wp_error *err)
 {

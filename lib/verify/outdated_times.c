@@ -12,7 +12,7 @@
 #include "judge/outdated.h"
 #include "outdated.h"
 
-/* When the oldest code of index S was compiled; false where that cannot be told. */
+/* Finds when the oldest code of index S was compiled; false where that cannot be told. */
 static bool compiled_at(const struct looking *l, const struct wp_index_status *s,
                         struct timespec *out)
 {
@@ -50,7 +50,7 @@ static bool time_of(const struct looking *l, size_t file, struct timespec *out)
     return true;
 }
 
-/* Of two that are as new, the first by name is told of. */
+/* Keeps the newer one; of two that are as new, the first by name. */
 static void keep_newest(struct newest *n, struct newest other)
 {
     if (other.file != SIZE_MAX && (n->file == SIZE_MAX || time_is_before(n->time, other.time) ||
@@ -110,7 +110,7 @@ bool outdated_times_are_new(const struct looking *l, size_t i)
            time_of(l, l->source_of[i], &own) && time_is_before(compiled, own);
 }
 
-/* For each set the newest of its files and of those that it leads to. Allocated. */
+/* Finds, for each set, the newest of its files and of those that it leads to. Allocated. */
 static struct newest *newest_of_sets(const struct looking *l, const struct depends *d)
 {
     struct newest *all = calloc(d->count + 1, sizeof *all);

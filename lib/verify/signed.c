@@ -31,7 +31,7 @@ static int check_index(const struct verify_tree *tree, const struct trees_signed
     return trees_signed_index(s, found->source, fd, path_base(path), found->index, err);
 }
 
-/* What relocating has made of a file, for this place. */
+/* Has relocating made the file, for this place? */
 static int is_relocated(void *ctx, const struct tree_manifest *t, const struct entry *e,
                         const char *path)
 {

@@ -11,7 +11,7 @@
 #include "judge/distributions.h"
 #include "judge/judge.h"
 
-/* What links lead to may belong to indexes that are reported by the names of these. */
+/* Notes a file of caches. What links lead to may belong to indexes reported by their names. */
 static int add_leftover(struct verify_tree *tree, const char *path, struct wp_error *err)
 {
     _cleanup_free_ char *dir = path_dir(path);
@@ -69,7 +69,7 @@ static int take_notes(struct verify_tree *tree, struct wp_error *err)
     return 0;
 }
 
-/* Who will load, and with what. */
+/* Finds out who will load the indexes, and with which interpreter. */
 static int begin(struct verify_tree *tree, struct judge_expect *expect, struct wp_error *err)
 {
     int r = verify_begin(&tree->verify, tree->o->user, err);
