@@ -129,23 +129,23 @@ static int inherit(void *ctx, int at, const char *name, const char *path)
 
 int staging_gives_acl(const struct staging *s, int area, const char *path)
 {
+    const int target = s->areas[area].target_fd;
     _cleanup_free_ char *at = strdup(path);
-    _cleanup_close_ int fd = -ENOENT;
+    _cleanup_close_ int fd = at ? beneath_open(target, at, O_PATH | O_DIRECTORY, 0) : -ENOMEM;
     _cleanup_buf_ struct buf acl = {0};
     int r;
 
     /* Directories that are to be made get it from the one above. */
-    while (at && beneath_is_absence(fd)) {
-        char *above = *at ? path_dir(at) : NULL;
+    while (beneath_is_absence(fd)) {
+        char *slash = strrchr(at, '/');
 
-        fd = beneath_open(s->areas[area].target_fd, at, O_PATH | O_DIRECTORY, 0);
-        if (beneath_is_absence(fd) && !*at)
+        if (!*at)
             return 0;
-        free(at);
-        at = above;
+        *(slash ? slash : at) = '\0';
+        fd = beneath_open(target, at, O_PATH | O_DIRECTORY, 0);
     }
     if (fd < 0)
-        return beneath_is_absence(fd) ? -ENOMEM : fd;
+        return fd;
     r = read_default(fd, &acl);
     return r < 0 ? r : acl.size > 0;
 }

@@ -25,12 +25,14 @@ void commit_forget_parents(struct run *run)
     run->new_parent = run->target_parent = -ENOENT;
 }
 
-/* Opens the directories that hold PATH in the staged tree and in the target. */
-static int find_parents(struct run *run, const struct staging_op *op, const char **name)
+/* Opens the directories that hold operation I's path in the staged tree and in the target. */
+static int find_parents(struct run *run, size_t i)
 {
+    const struct staging_op *op = &run->plan->ops[i];
     const struct staging_area *a = &run->areas[op->area];
-    *name = path_base(op->path);
-    size_t n = (size_t)(*name - op->path);
+    run->name = path_base(op->path);
+    snprintf(run->aside, sizeof run->aside, "%zu", i);
+    size_t n = (size_t)(run->name - op->path);
 
     if (run->dir && run->area == op->area && strlen(run->dir) == n &&
         strncmp(run->dir, op->path, n) == 0)
@@ -40,20 +42,14 @@ static int find_parents(struct run *run, const struct staging_op *op, const char
     if (!run->dir)
         return -ENOMEM;
     run->area = op->area;
-    run->new_parent = beneath_parent(a->new_fd, op->path, name);
-    run->target_parent = beneath_parent(a->target_fd, op->path, name);
+    run->new_parent = beneath_parent(a->new_fd, op->path, &run->name);
+    run->target_parent = beneath_parent(a->target_fd, op->path, &run->name);
     /* What is missing now may come with a later operation. */
     if (run->new_parent < 0 || run->target_parent < 0) {
         free(run->dir);
         run->dir = NULL;
     }
     return 0;
-}
-
-/* Puts the name in old/ of what operation I sets aside into OUT. */
-static void old_name(size_t i, char out[24])
-{
-    snprintf(out, 24, "%zu", i);
 }
 
 /* Is NAME there? 1, 0 or negative errno: what cannot be seen has not been moved for that. */
@@ -114,15 +110,13 @@ static int check_newcomer(const struct run *run, const struct staging_op *op,
 
 /* Without exchange: what is there is set aside first. A file gets a second name there, so that
  * there is no moment without it; a directory cannot. */
-static int put_plain(struct run *run, size_t i, const struct stat *staged, const char *name)
+static int put_plain(struct run *run, const struct staging_op *op, const struct stat *staged)
 {
-    const struct staging_op *op = &run->plan->ops[i];
     const struct staging_area *a = &run->areas[op->area];
+    const char *name = run->name;
     int from = run->new_parent, to = run->target_parent;
     struct stat st;
-    char aside[24];
 
-    old_name(i, aside);
     int r = look(to, name, &st);
     if (r < 0)
         return r;
@@ -131,8 +125,8 @@ static int put_plain(struct run *run, size_t i, const struct stat *staged, const
         if (r != 0)
             return r < 0 ? r : kept(run, op);
         bool linked = !S_ISDIR(st.st_mode) && !S_ISDIR(staged->st_mode) &&
-                      (linkat(to, name, a->old_fd, aside, 0) == 0 || errno == EEXIST);
-        if (!linked && renameat(to, name, a->old_fd, aside) < 0)
+                      (linkat(to, name, a->old_fd, run->aside, 0) == 0 || errno == EEXIST);
+        if (!linked && renameat(to, name, a->old_fd, run->aside) < 0)
             return -errno;
         r = staging_step("put aside");
         if (r < 0)
@@ -145,11 +139,11 @@ int commit_put(struct run *run, size_t i)
 {
     const struct staging_op *op = &run->plan->ops[i];
     struct stat staged, st;
-    const char *name;
 
-    int r = find_parents(run, op, &name);
+    int r = find_parents(run, i);
     if (r < 0)
         return r;
+    const char *name = run->name;
     if (run->new_parent < 0)
         return error_is_absence(run->new_parent) ? 0 : run->new_parent;
     r = look(run->new_parent, name, &staged);
@@ -163,7 +157,7 @@ int commit_put(struct run *run, size_t i)
         r = rename_flags(run->new_parent, name, run->target_parent, name,
                          exchange ? RENAME_EXCHANGE : RENAME_NOREPLACE);
         if (no_such_flags(r))
-            return put_plain(run, i, &staged, name);
+            return put_plain(run, op, &staged);
         if (error_is_absence(r) && exchange) {
             exchange = false;
             continue;
@@ -188,16 +182,14 @@ int commit_unput(struct run *run, size_t i)
     const struct staging_op *op = &run->plan->ops[i];
     const struct staging_area *a = &run->areas[op->area];
     struct stat st, other;
-    const char *name;
-    char aside[24];
 
-    int r = find_parents(run, op, &name);
+    int r = find_parents(run, i);
     if (r < 0)
         return r;
+    const char *name = run->name;
     int from = run->target_parent, to = run->new_parent;
     if (from < 0)
         return error_is_absence(from) ? 0 : from;
-    old_name(i, aside);
     r = look(from, name, &st);
     if (r < 0)
         return r;
@@ -213,32 +205,28 @@ int commit_unput(struct run *run, size_t i)
         if (r < 0)
             return r;
     }
-    r = look(a->old_fd, aside, &other);
-    return r > 0 ? move(a->old_fd, aside, from, name) : r;
+    r = look(a->old_fd, run->aside, &other);
+    return r > 0 ? move(a->old_fd, run->aside, from, name) : r;
 }
 
 /* ---- REMOVE and MODE */
 
 int commit_take_away(struct run *run, size_t i, bool undo)
 {
-    const struct staging_op *op = &run->plan->ops[i];
-    const struct staging_area *a = &run->areas[op->area];
+    const int old_fd = run->areas[run->plan->ops[i].area].old_fd;
     struct stat st;
-    const char *name;
-    char aside[24];
 
-    int r = find_parents(run, op, &name);
+    int r = find_parents(run, i);
     if (r < 0)
         return r;
-    old_name(i, aside);
-    r = look(a->old_fd, aside, &st);
+    r = look(old_fd, run->aside, &st);
     if (r < 0 || (r > 0) != undo)
         return r < 0 ? r : 0;
     if (run->target_parent < 0)
         return error_is_absence(run->target_parent) && !undo ? 0 : run->target_parent;
     if (undo)
-        return move(a->old_fd, aside, run->target_parent, name);
-    r = move(run->target_parent, name, a->old_fd, aside);
+        return move(old_fd, run->aside, run->target_parent, run->name);
+    r = move(run->target_parent, run->name, old_fd, run->aside);
     return error_is_absence(r) ? 0 : r;
 }
 

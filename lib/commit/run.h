@@ -15,6 +15,8 @@ struct run {
     unsigned area;
     char *dir;                     /* owned; NULL: nothing kept */
     int new_parent, target_parent; /* or negative errno */
+    const char *name;              /* of the operation at hand, there; borrowed */
+    char aside[24];                /* and in old/, if it sets something aside */
 };
 
 /* Operation I, carried out as far as it is not done, or taken back as far as it is. 0 or negative

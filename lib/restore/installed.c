@@ -51,18 +51,9 @@ static int list_places(const struct installed *in, struct path_list *places)
         if (!counts(placed) || (last && strcmp(last, dir) == 0))
             continue;
         last = dir;
-        for (_cleanup_free_ char *at = strdup(dir);;) {
-            char *above = at ? path_dir(at) : NULL;
-            bool top = at && !*at;
-
-            if (path_list_add(places, take_ptr(at)) < 0 || (!above && !top)) {
-                free(above);
+        for (size_t n = strlen(dir) + 1; n-- > 0;)
+            if ((!n || !dir[n] || dir[n] == '/') && path_list_add(places, strndup(dir, n)) < 0)
                 return -ENOMEM;
-            }
-            at = above;
-            if (top)
-                break;
-        }
     }
     path_list_sort(places);
     return 0;

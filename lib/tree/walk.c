@@ -12,12 +12,16 @@
 #include "beneath.h"
 #include "walk_list.h"
 
+void walk_item_clear(struct walk_item *i)
+{
+    entry_clear(&i->entry);
+    free(take_ptr(i->name));
+}
+
 void walk_free(struct walk *w)
 {
-    for (size_t i = 0; i < w->count; i++) {
-        entry_clear(&w->items[i].entry);
-        free(w->items[i].name);
-    }
+    for (size_t i = 0; i < w->count; i++)
+        walk_item_clear(&w->items[i]);
     for (unsigned i = 0; i < w->root_count; i++) {
         close(w->root_fds[i]);
         free(w->root_names[i]);
@@ -34,16 +38,11 @@ void walk_drop(struct walk *w, size_t from, bool (*goes)(const struct walk_item 
 {
     size_t kept = from;
 
-    for (size_t i = from; i < w->count; i++) {
-        struct walk_item *item = &w->items[i];
-
-        if (goes(item, ctx)) {
-            entry_clear(&item->entry);
-            free(item->name);
-        } else {
-            w->items[kept++] = *item;
-        }
-    }
+    for (size_t i = from; i < w->count; i++)
+        if (goes(&w->items[i], ctx))
+            walk_item_clear(&w->items[i]);
+        else
+            w->items[kept++] = w->items[i];
     w->count = kept;
 }
 

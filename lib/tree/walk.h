@@ -50,6 +50,9 @@ struct walk {
     bool copies;        /* further names of one inode are files of their own, not hard links */
 };
 
+/* Frees the texts of I. */
+void walk_item_clear(struct walk_item *i);
+
 /* A directory that members are relative to; its index, or negative errno. NULL: ".". */
 int walk_add_root(struct walk *w, const char *dir, struct wp_error *err);
 /* Walks ROOT's member PATH under archive name AS (NULL: path_clean(PATH); "": the members of a

@@ -20,12 +20,6 @@ static int compare_keys(const void *a, const void *b)
     return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
-static void drop(struct walk_item *i)
-{
-    entry_clear(&i->entry);
-    free(take_ptr(i->name));
-}
-
 /* Sorts the keys of what stays, those that were added last under each name, before all others;
  * their number in *KEPT. The other items are dropped. */
 static int choose(struct walk *w, struct key *keys, size_t *kept, struct wp_error *err)
@@ -49,7 +43,7 @@ static int choose(struct walk *w, struct key *keys, size_t *kept, struct wp_erro
         }
         if ((item->entry.type == ENTRY_DIR) != (next->entry.type == ENTRY_DIR))
             e = error_set(err, 0, now.path, "named twice, as a directory and as something else");
-        drop(item);
+        walk_item_clear(item);
     }
     return e;
 }

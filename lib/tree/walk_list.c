@@ -250,10 +250,8 @@ static int list_next(struct walk_listing *l)
 
 static void forget(struct walk_listing *l)
 {
-    for (size_t i = 0; i < l->count; i++) {
-        entry_clear(&l->items[i].entry);
-        free(l->items[i].name);
-    }
+    for (size_t i = 0; i < l->count; i++)
+        walk_item_clear(&l->items[i]);
     for (size_t i = 0; i < l->note_count; i++)
         free(l->notes[i].path);
     l->count = l->note_count = 0;

@@ -79,15 +79,15 @@ int tree_manifest_borrow(const struct trees *trees, struct tree_manifest *t,
                          struct wp_error *err)
 {
     int r = name_home(trees, t, home, err);
-    unsigned depth;
 
     t->m = *m;
-    t->prefix = r == 0 ? trees_archive_prefix(m) : NULL;
-    if (r == 0 && !t->prefix)
+    t->prefix = trees_archive_prefix(m);
+    if (r < 0 || !t->prefix)
         return error_nomem(err);
-    depth = r == 0 ? path_depth(t->prefix) : 0;
-    t->strip = strip > depth ? strip : depth;
-    return r;
+    t->strip = path_depth(t->prefix);
+    if (t->strip < strip)
+        t->strip = strip;
+    return 0;
 }
 
 /* ---- Elsewhere --------------------------------------------------------------------------- */

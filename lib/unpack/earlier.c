@@ -130,19 +130,17 @@ static int name_files(struct earlier *x, struct wp_error *err)
 /* Do several files get one name (--strip-components)? Then the last one counts. 1, 0 or -ENOMEM. */
 static int have_same_names(const struct earlier *x)
 {
-    const size_t all = x->unpack->manifest.entry_count;
-    _cleanup_free_ char **sorted = malloc((all + 1) * sizeof *sorted);
-    size_t n = 0, i = 1;
+    _cleanup_(text_table_free) struct text_table seen = {0};
 
-    if (!sorted)
-        return -ENOMEM;
-    for (size_t k = 0; k < all; k++)
-        if (x->names[k])
-            sorted[n++] = x->names[k];
-    qsort(sorted, n, sizeof *sorted, path_compare);
-    while (i < n && strcmp(sorted[i - 1], sorted[i]) != 0)
-        i++;
-    return i < n;
+    for (size_t i = 0; i < x->unpack->manifest.entry_count; i++) {
+        const size_t n = x->names[i] ? strlen(x->names[i]) : 0;
+
+        if (n && text_table_get(&seen, x->names[i], n) != TEXT_TABLE_NONE)
+            return 1;
+        if (n && text_table_put(&seen, x->names[i], n, 0) < 0)
+            return -ENOMEM;
+    }
+    return 0;
 }
 
 /* Tells the reader what is still wanted. */

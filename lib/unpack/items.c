@@ -6,10 +6,8 @@
 #include "tree/beneath.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -210,6 +208,7 @@ int unpack_make_item(struct unpack *unpack, const struct entry *e, struct unpack
                      struct wp_error *err)
 {
     struct unpacked *item = calloc(1, sizeof *item);
+    int r;
 
     *out = item;
     if (!item || copy_entry(unpack, &item->e, e) < 0)
@@ -221,7 +220,8 @@ int unpack_make_item(struct unpack *unpack, const struct entry *e, struct unpack
             report(unpack->a->context, WP_WARNING, e->path, "is a device or FIFO: skipped");
         item->skipped = true;
     }
-    return unpack->o->strip_components ? strip_item(unpack, item, err) : 0;
+    r = unpack->o->strip_components ? strip_item(unpack, item, err) : 0;
+    return r == 0 && !item->skipped ? unpack_add_size(unpack, e, err) : r;
 }
 
 int unpack_remove(struct unpack *unpack, struct unpacked *item, struct wp_error *err)
@@ -233,12 +233,8 @@ int unpack_remove(struct unpack *unpack, struct unpacked *item, struct wp_error 
         return error_set(err, -r, item->e.path, "cannot be removed");
     item->skipped = true;
     for (char *slash; (slash = strrchr(path, '/'));) {
-        const char *name;
-        _cleanup_close_ int parent = -1;
-
         *slash = '\0';
-        parent = beneath_parent(unpack->tree, path, &name);
-        if (parent < 0 || unlinkat(parent, name, AT_REMOVEDIR) < 0)
+        if (beneath_rmdir(unpack->tree, path) < 0)
             break;
     }
     return 0;

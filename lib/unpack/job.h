@@ -106,8 +106,8 @@ void unpack_tell_size(struct unpack *unpack);
 /* ---- items.c: the entries */
 /* Is the entry of that archive name wanted? */
 bool unpack_selected(const struct unpack *unpack, const char *path);
-/* A copy of the archive's entry with its name as unpacked, not in the table yet; *OUT is the
- * caller's to free(3), also on failure. */
+/* A copy of the archive's entry with its name as unpacked, not in the table yet, whose size is
+ * counted if it is wanted; *OUT is the caller's to free(3), also on failure. */
 int unpack_make_item(struct unpack *unpack, const struct entry *e, struct unpacked **out,
                      struct wp_error *err);
 /* Refuses names that would lead out of DIR. */

@@ -77,8 +77,6 @@ static int take_entry(struct unpack *unpack, const struct entry *e, struct sha25
     struct unpacked *item = NULL;
     int r = unpack_make_item(unpack, e, &item, err);
 
-    if (r == 0 && !item->skipped)
-        r = unpack_add_size(unpack, e, err);
     if (r == 0 && !item->skipped && e->type == ENTRY_FILE)
         r = print_entry(unpack, item, sha, err);
     if (r == 0)

@@ -84,8 +84,6 @@ static int take_entry(struct unpack *unpack, struct unpack_files *files, const s
     struct unpacked *item = NULL;
     int r = unpack_make_item(unpack, e, &item, err);
 
-    if (r == 0 && !item->skipped)
-        r = unpack_add_size(unpack, e, err);
     if (r == 0 && !item->skipped) {
         r = stage_entry(unpack, files, item, err);
         if (r == 0)
@@ -423,15 +421,10 @@ static char *find_above(const char *path)
 {
     char *above = strdup(path);
 
-    while (above && *above && access(above, F_OK) < 0) {
-        char *next = path_dir(above);
+    while (above && above[1] && access(above, F_OK) < 0) {
+        char *slash = strrchr(above, '/');
 
-        free(above);
-        above = next;
-    }
-    if (above && !*above) {
-        free(above);
-        above = strdup("/");
+        slash[slash == above] = '\0'; /* "/" stays */
     }
     return above;
 }
