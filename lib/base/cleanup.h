@@ -13,7 +13,7 @@ static inline void cleanup_free(void *p)
 {
     free(*(void **)p);
 }
-/* Also by itself: *FD is -1 then, and nothing is closed twice. */
+/* May also be called directly: *FD becomes -1, so that nothing is closed twice. */
 static inline void cleanup_close(int *fd)
 {
     if (*fd >= 0) {

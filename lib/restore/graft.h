@@ -27,11 +27,11 @@ struct graft_options {
 /* Compares the sources of the tree with those of the manifest. Free *OUT in any case. */
 int graft_begin(struct graft **out, const struct graft_options *o, struct wp_error *err);
 void graft_free(struct graft *g); /* NULL is fine */
-/* The entry of the archive that SOURCE is, or leads to, as a number; -1: there is none. Has it the
- * same content in the tree, and has all that the code of its caches came from, so that they can be
- * used? SOURCE may be NULL. */
+/* The number of the archive's entry that SOURCE, which may be NULL, is or leads to; -1: there is
+ * none. *IS_SAME: it has the same content in the tree. *IS_USABLE: so has all that the code of its
+ * caches came from. */
 ptrdiff_t graft_source(const struct graft *g, const char *source, bool *is_same, bool *is_usable);
-/* Was there memory for all of these answers? And how many indexes are left out for them? */
+/* Was there memory for all of these answers? *LEFT_OUT: the number of indexes left out for them. */
 int graft_check(const struct graft *g, size_t *left_out, struct wp_error *err);
 /* Adds to L, whose records are all staged ones, the caches that the tree has for those sources. */
 int graft_add_caches(struct graft *g, struct layout *l, struct wp_error *err);

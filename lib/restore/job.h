@@ -173,7 +173,7 @@ int restore_extra(struct restore *restore, struct wp_error *err);
 
 /* ---- share.c: several manifests in one tree. After restore_plan of all of them. */
 int restore_share(struct restore *restore, struct wp_error *err);
-/* Whose PATH of the tree is, or NULL. */
+/* The owner of PATH of the tree, or NULL. */
 const struct restore_owner *restore_owner(const struct restore *restore, const char *path);
 
 /* ---- places.c: forgets T's old_root where the state that names it is not to be believed. After

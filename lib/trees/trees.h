@@ -119,15 +119,15 @@ bool tree_is_damage(int r);
  * damaged; a state that is damaged is none. Clear T in any case. */
 int tree_manifest_and_state_read(const struct trees *trees, struct tree_manifest *t,
                                  const char *home, struct wp_error *err);
-/* Puts SIZE bytes of DATA into the staged tree as the file PATH, and HOME for what is to come. */
+/* Makes the file PATH of SIZE bytes of DATA in the staged tree, and the directory HOME for it. */
 struct staging;
 int trees_stage(const struct staging *s, const char *home, char *path, const void *data,
                 size_t size, struct wp_error *err);
 /* Likewise TEXT as the state of the manifest in HOME. */
 int trees_state_stage(const struct staging *s, const char *home, const struct buf *text,
                       struct wp_error *err);
-/* COUNT paths ROOTS with BELOW behind each: NULL-ended, for caches_free_bases; NULL on no memory.
- */
+/* The COUNT paths ROOTS, each with BELOW appended: NULL-ended, for caches_free_bases; NULL on no
+ * memory. */
 char **trees_bases(char *const *roots, size_t count, const char *below);
 
 /* ---- ignore.c */
