@@ -91,16 +91,10 @@ mode_t staging_dir_mode(const struct staging_area *a, const char *path)
     return own_holds(path) ? a->own_dir_mode : a->dir_mode;
 }
 
-/* "." and "" are the target itself. */
-static const char *canonical(const char *path)
-{
-    return strcmp(path, ".") == 0 ? "" : path;
-}
-
 int staging_set_dir(struct staging *s, int area, const struct staging_dir *d)
 {
     struct staging_area *a = &s->areas[area];
-    const char *path = canonical(d->path);
+    const char *path = strcmp(d->path, ".") == 0 ? "" : d->path;
 
     if (*path && !path_is_safe(path))
         return -EINVAL;

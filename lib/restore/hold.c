@@ -34,15 +34,6 @@ static int is_same(void *ctx, const char *path)
     return f && (f->status == RESTORED_SAME || f->status == RESTORED_BEHIND);
 }
 
-/* The source of valid index LINE, where its content is as packed; else NULL. */
-static struct restored *source_of(const struct repair *repair, const struct manifest_index *line)
-{
-    struct restored *f = restore_valid_source(repair, line);
-
-    return f && !f->superseded && (f->status == RESTORED_SAME || f->status == RESTORED_HELD) ? f
-                                                                                             : NULL;
-}
-
 static void free_added(char **added, size_t count)
 {
     for (size_t i = 0; added && i < count; i++)
@@ -61,11 +52,12 @@ static int hold(struct restore *restore, struct repair *repair, const char *cons
     if (!told)
         return error_nomem(err);
     for (size_t i = 0; i < m->index_count; i++) {
-        struct restored *f = source_of(repair, &m->indexes[i]);
+        struct restored *f = restore_valid_source(repair, &m->indexes[i]);
         const char *why = changed[i] ? changed[i] : added[i];
 
         all += m->indexes[i].valid;
-        if (!f || !why)
+        if (!f || !why || f->superseded ||
+            (f->status != RESTORED_SAME && f->status != RESTORED_HELD))
             continue;
         f->status = RESTORED_HELD;
         told[count++] = why;

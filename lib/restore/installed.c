@@ -28,12 +28,6 @@ static void clear(struct installed *in)
     free(in->records);
 }
 
-/* The source of PLACED as a path of the tree. Allocated. */
-static char *source_of(const struct placed_index *placed)
-{
-    return path_join(placed->record->source, path_base(placed->source));
-}
-
 static bool counts(const struct placed_index *placed)
 {
     return !placed->removed && !placed->record->zipped;
@@ -104,7 +98,7 @@ static int find_records(struct installed *in, const char *place)
 /* Adds PLACED to the RECORD that has its source. 1; 0: none has. */
 static int add_placed(struct installed *in, const struct placed_index *placed)
 {
-    _cleanup_free_ char *source = source_of(placed);
+    _cleanup_free_ char *source = path_join(placed->record->source, path_base(placed->source));
 
     if (!source)
         return -ENOMEM;

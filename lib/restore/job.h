@@ -162,7 +162,6 @@ int restore_may_change(const struct restore *restore);
 /* ---- lock.c: waits for another run that repairs T, and reads what that has noted. Only
  * while a tree is repaired: there may be more of them than a process has descriptors. */
 int restore_lock(struct restore *restore, struct repair *repair, struct wp_error *err);
-void restore_unlock(struct repair *repair);
 
 /* ---- links.c: symbolic links that another tool has not made; before anything is planned,
  * as what stands in their place is no file of the archive */

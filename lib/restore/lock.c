@@ -35,12 +35,6 @@ static int take_lock(struct restore *restore, struct repair *repair, struct wp_e
                : r;
 }
 
-void restore_unlock(struct repair *repair)
-{
-    lock_file_release(&repair->lock, repair->home_fd, OWN_LOCK, true);
-    cleanup_close(&repair->home_fd);
-}
-
 /* Is the manifest the one that was read? 1, 0 or negative errno. */
 static int is_same(const struct restore *restore, const struct tree_manifest *t)
 {

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/own_names.h"
 #include "base/path.h"
 #include "commit/staging.h"
 #include "numba/caches.h"
@@ -71,7 +72,8 @@ void repair_begin(struct repair *repair, struct tree_manifest *t)
 
 void repair_close(struct repair *repair)
 {
-    restore_unlock(repair);
+    lock_file_release(&repair->lock, repair->home_fd, OWN_LOCK, true);
+    cleanup_close(&repair->home_fd);
     cleanup_close(&repair->old_fd);
     cleanup_close(&repair->cache_fd);
     cleanup_close(&repair->user_fd);
