@@ -2,7 +2,6 @@
  * caches that lie outside the tree. All of that is staged, and put in place in one step. */
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
