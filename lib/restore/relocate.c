@@ -70,7 +70,7 @@ static int find_paths(struct environment *env)
     const struct relocation *r = env->r;
     _cleanup_free_ char *top = top_of(env);
     bool gone = false;
-    _cleanup_free_ char *here = top ? tree_path(r->t, top, &gone) : NULL;
+    _cleanup_free_ char *here = top ? tree_dir_path(r->t, top, &gone) : NULL;
     const char *below;
 
     if (gone)

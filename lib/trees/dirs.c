@@ -27,7 +27,7 @@ static int add_dir(struct tree_manifest *t, char *archived)
         free(archived);
         return 0;
     }
-    d.path = tree_path(t, archived, &gone);
+    d.path = tree_dir_path(t, archived, &gone);
     if (!d.path || (*d.path && !path_is_safe(d.path)) || array_grow(t->dirs, t->dir_count) < 0) {
         bool failed = !gone && !d.path;
 
@@ -108,7 +108,7 @@ int tree_find_insides(struct tree_manifest *t)
     for (size_t i = 0; i < t->m.cache_count && t->foreign < 0; i++) {
         bool gone = false, known = false;
         _cleanup_free_ char *path = t->m.caches[i].kind == MANIFEST_CACHE_INSIDE
-                                        ? tree_path(t, t->m.caches[i].cache, &gone)
+                                        ? tree_dir_path(t, t->m.caches[i].cache, &gone)
                                         : strdup("");
         _cleanup_free_ char *root = path && *path ? path_dir(path) : NULL;
 

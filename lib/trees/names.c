@@ -44,11 +44,22 @@ static const char *installed_name(const struct tree_manifest *t, const char *arc
     return NULL;
 }
 
-char *tree_path(const struct tree_manifest *t, const char *archived, bool *gone)
+static char *find_path(const struct tree_manifest *t, const char *archived,
+                       const char *strip(const char *path, unsigned n), bool *gone)
 {
     const char *name = installed_name(t, archived);
-    const char *left = name ? path_strip_dir(name, t->strip) : NULL;
+    const char *left = name ? strip(name, t->strip) : NULL;
 
     *gone = !left;
     return left ? path_append(t->base, left) : NULL;
+}
+
+char *tree_path(const struct tree_manifest *t, const char *archived, bool *gone)
+{
+    return find_path(t, archived, path_strip, gone);
+}
+
+char *tree_dir_path(const struct tree_manifest *t, const char *archived, bool *gone)
+{
+    return find_path(t, archived, path_strip_dir, gone);
 }

@@ -155,6 +155,57 @@ static int check_file(const struct trees_signed *s, const struct tree_manifest *
                              is_compiled ? "; where it is removed, Python compiles it again" : "");
 }
 
+/* The names in the tree of all that is checked. 0 or -ENOMEM. */
+static int list_names(const struct tree_manifest *t, struct path_list *names)
+{
+    for (size_t k = 0; k < t->m.entry_count; k++) {
+        bool gone = false;
+        char *path =
+            is_checked(&t->m.entries[k]) ? tree_path(t, t->m.entries[k].path, &gone) : NULL;
+        int r = path                                    ? path_list_add(names, path)
+                : is_checked(&t->m.entries[k]) && !gone ? -ENOMEM
+                                                        : 0;
+
+        if (r < 0)
+            return r;
+    }
+    if (names->count)
+        qsort(names->v, names->count, sizeof *names->v, path_compare);
+    return 0;
+}
+
+/* The state, which nobody has signed, says of how many components names were stripped. A forged one
+ * would have nothing looked at, or not where it lies: what lies there by its whole name, which no
+ * other file has, was not stripped. */
+static int check_strip(const struct trees_signed *s, const struct tree_manifest *t,
+                       struct wp_error *err)
+{
+    _cleanup_(path_list_clear) struct path_list names = {0};
+    struct tree_manifest whole = *t;
+
+    whole.strip = path_depth(t->prefix);
+    if (!t->has_state || t->strip <= whole.strip)
+        return 0;
+    if (list_names(t, &names) < 0)
+        return error_nomem(err);
+    for (size_t k = 0; k < t->m.entry_count; k++) {
+        bool gone = false;
+        _cleanup_free_ char *path =
+            is_checked(&t->m.entries[k]) ? tree_path(&whole, t->m.entries[k].path, &gone) : NULL;
+        struct stat st;
+        int r = path ? beneath_look(s->trees->fd, path, &st) : 0;
+
+        if (r < 0)
+            return error_set(err, -r, path, "cannot be looked at");
+        if (r > 0 && !bsearch(&path, names.v, names.count, sizeof *names.v, path_compare))
+            return error_set(err, EKEYREJECTED, path,
+                             "has its whole name, though the state beside the manifest says that "
+                             "%u components were stripped of it",
+                             t->strip);
+    }
+    return 0;
+}
+
 int trees_signed_files(const struct trees_signed *s, trees_signed_changed *changed, void *ctx,
                        struct wp_error *err)
 {
@@ -163,6 +214,7 @@ int trees_signed_files(const struct trees_signed *s, trees_signed_changed *chang
     for (size_t i = 0; i < s->trees->count; i++) {
         const struct tree_manifest *t = &s->trees->list[i];
 
+        r = r == 0 ? check_strip(s, t, err) : r;
         for (size_t k = 0; k < t->m.entry_count && r == 0; k++) {
             r = context_check(s->trees->context, err);
             if (r == 0 && is_checked(&t->m.entries[k]))

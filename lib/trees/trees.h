@@ -102,6 +102,8 @@ void tree_manifest_clear(struct tree_manifest *t);
 char *trees_archive_prefix(const struct manifest *m);
 /* NAME of the archive as a path in the tree; NULL with *GONE where it has none there. Allocated. */
 char *tree_path(const struct tree_manifest *t, const char *archived, bool *gone);
+/* The same of a directory, which may be the one that stripped names begin in. */
+char *tree_dir_path(const struct tree_manifest *t, const char *archived, bool *gone);
 
 /* ---- state.c */
 /* Reads state.jsonl in directory HOME beneath FD: 1; 0: there is none; negative errno. UID: who

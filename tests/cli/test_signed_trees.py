@@ -141,6 +141,34 @@ def test_a_state_that_lies_about_the_place_leads_no_script_there(warmpack, reloc
 
 # ---- Verbs that change trees -----------------------------------------------------------------
 
+@pytest.mark.parametrize("number", [2, 3, 31])
+@pytest.mark.parametrize("verb", ["verify", "restore"])
+def test_a_state_that_lies_about_stripped_names_hides_no_change(warmpack, app, sign, trust,  # noqa: F811
+                                                                verb, number):
+    warmpack.ok("create", "-qf", "a.tgz", *sign, "app")
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "o")
+    warmpack.ok(verb, "o", *trust)
+    (state,) = (warmpack.cwd / "o").rglob("state.jsonl")
+    state.write_text(state.read_text().replace('"strip": 0', f'"strip": {number}'))
+    for path in [*(warmpack.cwd / "o").rglob("*.nbc"), warmpack.cwd / "o/app/pkg/k.py"]:
+        keep_time(path, path.read_bytes()[::-1])
+    refused(warmpack(verb, "o", *trust), "has its whole name", "stripped")
+
+
+def test_names_that_were_stripped_deeper_than_the_manifest_lies_are_no_lie(
+        warmpack, app, sign, trust):  # noqa: F811
+    for name in "__init__.py", "pkg/__init__.py", "pkg/sub/__init__.py":
+        write(app / name, f"# {name}\n")
+    warmpack.ok("create", "-qf", "a.tgz", *sign, "app")
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "o", "--strip-components", "2", *trust)
+    assert (warmpack.cwd / "o/__init__.py").read_text() == "# pkg/__init__.py\n"
+    for verb in "verify", "restore":
+        done = warmpack(verb, "o", *trust)
+        assert done.returncode in (0, 1) and b"missing" not in done.stderr, done
+    (warmpack.cwd / "o/__init__.py").write_text("# other\n")
+    refused(warmpack("restore", "o", *trust), "is not what was packed and signed")
+
+
 def test_seal_drops_a_signature_only_by_saying_so(warmpack, app, sign, trust):  # noqa: F811
     warmpack.ok("seal", "-q", "app", *sign)
     said = warmpack.ok("seal", "app", *sign)
