@@ -155,10 +155,13 @@ static void assert_path(const struct tree_manifest *t, const char *archived, con
 static void names_of_the_archive_become_paths_of_the_tree(void **state)
 {
     struct tree_manifest t = {.base = "deep/app", .strip = 1, .foreign = -1};
+    bool gone;
+    _cleanup_free_ char *dir = tree_dir_path(&t, "app", &gone);
 
     (void)state;
     assert_path(&t, "app/k.py", "deep/app/k.py");
-    assert_path(&t, "app", "deep/app");
+    assert_string_equal(dir, "deep/app");
+    assert_path(&t, "app", NULL); /* no file is called like the directory */
     t.strip = 2;
     assert_path(&t, "app", NULL);
     t = (struct tree_manifest){.base = "site", .info = true, .foreign = -1};
