@@ -116,12 +116,25 @@ class Job:
             self.undo(self.name)
         again = self.warmpack(*self.words)
         now, after = seen(self.base), self.after
+        if self.name == "seal again":
+            now, after = map(without_names_of_homes, (now, after))
         if self.name == "verify --fix":  # does not record again what is removed already
             now, after = ({p: e for p, e in found.items() if not p.endswith(b"/state.jsonl")}
                           for found in (now, after))
         assert again.returncode == self.usual, (n, again)
         assert not temporary(now), n
         assert now == after, (n, differing(now, after))
+
+
+def without_names_of_homes(found):
+    """A seal is called after its content, in which directories have their times: taking back a
+    commit leaves new ones where it had put something."""
+    kept = {}
+    for path, entry in found.items():
+        if path.endswith(b"/manifest.jsonl"):
+            entry = {k: v for k, v in entry.items() if k not in ("content", "size")}
+        kept[re.sub(rb"(?<=/\.warmpack/)[0-9a-f]{16}", b"HOME", path)] = entry
+    return kept
 
 
 def differing(a, b):
