@@ -250,7 +250,10 @@ static int open_layer(struct format_reader **out, int fd, const struct format_op
     if (rc <= 0)
         return rc;
     rc = open_archive(out, layer, o, err);
-    return rc < 0 ? rc : 1;
+    if (rc < 0)
+        return rc;
+    (*out)->is_layer = true;
+    return 1;
 }
 
 static int open_directory(struct format_reader **out, int fd, const struct format_open_options *o,

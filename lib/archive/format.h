@@ -119,6 +119,7 @@ struct format_reader {
     const struct buf *script; /* that, where it is a script (#!) of no unusual size; else NULL;
                                  the format's */
     bool has_comment;         /* zip: one that is not ours */
+    bool is_layer;            /* of an image, whose file or directory the caller has named */
     bool misled;              /* after a failure: the archive is not as was expected (`expect`) */
     uint64_t consumed;        /* bytes of the archive read so far, for progress */
 };

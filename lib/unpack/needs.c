@@ -23,7 +23,8 @@ static int add_range(struct wp_needs *n, uint64_t begin, uint64_t end, struct wp
     return 0;
 }
 
-/* All but what the reader leaves out, nothing of which overlaps. */
+/* All but what the reader leaves out, nothing of which overlaps. It tells of an image's layer, and
+ * not where that lies. */
 static int take_ranges(const struct unpack *unpack, struct wp_needs *out, struct wp_error *err)
 {
     const struct format_reader *reader = unpack->a->reader;
@@ -32,7 +33,7 @@ static int take_ranges(const struct unpack *unpack, struct wp_needs *out, struct
     size_t count = 0;
     int r = 0;
 
-    gaps = reader->ops->left_out ? reader->ops->left_out(reader, &count) : NULL;
+    gaps = reader->ops->left_out && !reader->is_layer ? reader->ops->left_out(reader, &count) : NULL;
     for (size_t i = 0; i < count && r == 0; i++) {
         r = add_range(out, at, gaps[i].at, err);
         at = gaps[i].end;

@@ -400,6 +400,14 @@ def test_a_hole_is_never_taken_for_content(warmpack, tmp_path, versions, form):
     assert not (tmp_path / "new/app").exists() and not leftovers(tmp_path / "new")
 
 
+@pytest.mark.parametrize("form", ("oci", "oci.tar"))
+def test_needs_does_not_know_where_in_an_image_its_layer_lies(warmpack, tmp_path, versions, form):
+    archive = tmp_path / pack(warmpack, form)
+    whole = [[0, archive.stat().st_size]] if archive.is_file() else []
+    assert needs(warmpack, archive, "--from", "old") == whole
+    assert needs(warmpack, archive) == whole
+
+
 def test_needs_is_for_files(warmpack, versions):
     refused_usage = warmpack("extract", "--needs", "-f", "-", "--from", "old")
     assert refused_usage.returncode == 2 and b"--needs is for files" in refused_usage.stderr
