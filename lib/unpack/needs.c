@@ -28,12 +28,13 @@ static int add_range(struct wp_needs *n, uint64_t begin, uint64_t end, struct wp
 static int take_ranges(const struct unpack *unpack, struct wp_needs *out, struct wp_error *err)
 {
     const struct format_reader *reader = unpack->a->reader;
-    const struct source_gap *gaps;
+    const struct source_gap *gaps = NULL;
     uint64_t at = 0;
     size_t count = 0;
     int r = 0;
 
-    gaps = reader->ops->left_out && !reader->is_layer ? reader->ops->left_out(reader, &count) : NULL;
+    if (reader->ops->left_out && !reader->is_layer)
+        gaps = reader->ops->left_out(reader, &count);
     for (size_t i = 0; i < count && r == 0; i++) {
         r = add_range(out, at, gaps[i].at, err);
         at = gaps[i].end;
