@@ -3,6 +3,7 @@
 #include "zip_spool.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,22 +11,45 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/little_endian.h"
 
-enum { CHUNK = 256 * 1024, MAGIC_SIZE = 4 };
+enum {
+    CHUNK = 256 * 1024,
+    HEADER = 28,         /* bytes of an entry's header, up to the length of its name */
+    LATEST_VERSION = 63, /* of the format */
+    LAST_METHOD = 99,
+};
 
-/* Is there an entry's signature in the N bytes of DATA, or does one end in them? LAST: the bytes
- * before them. */
-static bool begins_entry(unsigned char last[MAGIC_SIZE - 1], const unsigned char *data, size_t n)
+/* Has the entry at P a version, a method and a name? The four bytes of its signature alone come up
+ * by chance where a stream is long. */
+static bool is_header(const unsigned char *p)
 {
-    static const unsigned char magic[MAGIC_SIZE] = {'P', 'K', 3, 4};
-    const size_t before = MAGIC_SIZE - 1, first = n < before ? n : before;
-    unsigned char seam[2 * (MAGIC_SIZE - 1)];
+    const unsigned name = get_le16(p + 26);
+
+    return (get_le16(p + 4) & 0xff) <= LATEST_VERSION && get_le16(p + 8) <= LAST_METHOD &&
+           name > 0 && name <= PATH_MAX;
+}
+
+static bool has_header(const unsigned char *data, size_t n)
+{
+    const unsigned char *p = data, *end = data + n;
+
+    while ((p = memmem(p, (size_t)(end - p), "PK\3\4", 4)) && end - p >= HEADER && !is_header(p))
+        p++;
+    return p && end - p >= HEADER;
+}
+
+/* Is there an entry's header in the N bytes of DATA, or does one end in them? LAST: the bytes
+ * before them. */
+static bool begins_entry(unsigned char last[HEADER - 1], const unsigned char *data, size_t n)
+{
+    const size_t before = HEADER - 1, first = n < before ? n : before;
+    unsigned char seam[2 * (HEADER - 1)];
 
     memcpy(seam, last, before);
     memcpy(seam + before, data, first);
     memcpy(last, n < before ? seam + n : data + n - before, before);
-    return memmem(seam, before + first, magic, sizeof magic) ||
-           memmem(data, n, magic, sizeof magic);
+    return has_header(seam, before + first) || has_header(data, n);
 }
 
 int zip_spool(int fd, const void *start, size_t n, bool prefixed,
@@ -33,7 +57,7 @@ int zip_spool(int fd, const void *start, size_t n, bool prefixed,
 {
     _cleanup_close_ int file = file_temporary(err);
     _cleanup_free_ unsigned char *data = malloc(CHUNK);
-    unsigned char last[MAGIC_SIZE - 1] = {0};
+    unsigned char last[HEADER - 1] = {0};
     bool is_sought = prefixed && !begins_entry(last, start, n);
     uint64_t at = n;
     int r;

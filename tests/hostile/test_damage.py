@@ -422,6 +422,15 @@ def test_what_never_ends_is_refused_soon(arena, device, verb):
     assert_same(before, arena.look())
 
 
+def test_the_signature_of_an_entry_that_comes_up_by_chance_begins_no_zip(arena):
+    (arena.base / "noise").write_bytes(b"\xff" * 3 + noise(1 << 20) + b"PK\3\4" + b"\xff" * 40)
+    feed = subprocess.Popen(["sh", "-c", "while cat noise; do :; done"], cwd=arena.base,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    refused(arena.run("list", "-f", "-", stdin=feed.stdout, timeout=60), "standard input")
+    feed.stdout.close()
+    feed.wait(60)
+
+
 @pytest.mark.parametrize("ours_or_not", ["ours", "foreign"])
 @pytest.mark.parametrize("squeeze", ["cat", "gzip -1"])
 def test_zeros_without_end_behind_an_archive_are_not_waited_for(arena, tree, ours_or_not, squeeze):
