@@ -87,11 +87,24 @@ static int take_homes(struct trees *trees, const char *place, struct wp_error *e
     return r;
 }
 
+/* Adds the directories in DIR to what is to be looked at. What we are not let into is looked
+ * through for no manifests, as in a home directory of many; a place of manifests that cannot be
+ * read is an error. */
+static int look_through(const struct trees *trees, struct path_list *p, const char *dir,
+                        struct wp_error *err)
+{
+    int r = add_dirs(trees->fd, p, dir);
+
+    if (r == -EACCES)
+        report(trees->context, WP_WARNING, *dir ? dir : trees->dir,
+               "is not looked through for manifests: %s", strerror(-r));
+    return r < 0 && r != -EACCES ? cannot_read(trees, dir, r, err) : 0;
+}
+
 /* Takes the manifests of directory DIR, or adds what is in it to what is to be looked at. */
 static int look_at(struct trees *trees, struct path_list *p, const char *dir, struct wp_error *err)
 {
     const char *name = path_base(dir);
-    int r;
 
     if (strcmp(name, MANIFEST_DIR) == 0)
         return take_homes(trees, dir, err);
@@ -103,24 +116,13 @@ static int look_at(struct trees *trees, struct path_list *p, const char *dir, st
     /* Staging of a run that is under way, and what holds files of Python alone. */
     if (strncmp(name, MANIFEST_DIR, strlen(MANIFEST_DIR)) == 0 || strcmp(name, "__pycache__") == 0)
         return 0;
-    r = add_dirs(trees->fd, p, dir);
-    /* What we are not let into is looked through for no manifests, as in a home directory of many;
-     * a place of manifests that cannot be read is an error. */
-    if (r == -EACCES)
-        report(trees->context, WP_WARNING, dir, "is not looked through for manifests: %s",
-               strerror(-r));
-    return r < 0 && r != -EACCES ? cannot_read(trees, dir, r, err) : 0;
+    return look_through(trees, p, dir, err);
 }
 
 int trees_walk(struct trees *trees, struct wp_error *err)
 {
     _cleanup_(path_list_clear) struct path_list todo = {0};
-    int r = add_dirs(trees->fd, &todo, "");
-
-    if (r == -EACCES)
-        r = 0; /* what is in it may be named by a path */
-    if (r < 0)
-        return cannot_read(trees, "", r, err);
+    int r = look_through(trees, &todo, "", err);
 
     /* A stack, so that the depth of a tree costs no descriptors and no frames. */
     while (todo.count && r == 0) {
