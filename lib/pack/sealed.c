@@ -29,7 +29,15 @@ struct sealed {
     const char *source; /* what the caches in it belong to, in the archive that is written */
     size_t *by_path;    /* numbers of the items that the walk had at first, sorted; owned */
     size_t known;
+    bool is_out_of_memory; /* so that what was answered is not to be believed */
 };
+
+/* TEXT, which was allocated for S. */
+static char *noted(struct sealed *s, char *text)
+{
+    s->is_out_of_memory |= !text;
+    return text;
+}
 
 static int compare_items(const void *a, const void *b, void *items)
 {
@@ -51,7 +59,7 @@ static int sort_items(struct sealed *s)
 }
 
 /* NAME of the manifest in the archive that is written; NULL: none, or no memory. Allocated. */
-static char *name_now(const struct sealed *s, const char *name)
+static char *name_now(struct sealed *s, const char *name)
 {
     size_t n = s->prefix;
 
@@ -59,7 +67,7 @@ static char *name_now(const struct sealed *s, const char *name)
         return NULL;
     if (n)
         name += name[n - 1] ? n : n - 1;
-    return *name ? path_join(s->as, name) : strdup(s->as);
+    return noted(s, *name ? path_join(s->as, name) : strdup(s->as));
 }
 
 static const struct walk_item *find(const struct sealed *s, const char *path)
@@ -72,15 +80,15 @@ static const struct walk_item *find(const struct sealed *s, const char *path)
                : NULL;
 }
 
-static bool has_in(const struct sealed *s, const char *dir, const char *name)
+static bool has_in(struct sealed *s, const char *dir, const char *name)
 {
-    _cleanup_free_ char *path = path_join(dir, name);
+    _cleanup_free_ char *path = noted(s, path_join(dir, name));
 
     return path && find(s, path);
 }
 
 /* Has the source the time and size that it had? */
-static bool is_as_recorded(const struct sealed *s, const char *source)
+static bool is_as_recorded(struct sealed *s, const char *source)
 {
     _cleanup_free_ char *path = source ? name_now(s, source) : NULL;
     const struct walk_item *now = path ? find(s, path) : NULL;
@@ -91,9 +99,9 @@ static bool is_as_recorded(const struct sealed *s, const char *source)
 }
 
 /* Is a file of that name among the caches that the tree has for the same sources itself? */
-static bool has_newer(const struct sealed *s, const char *name)
+static bool has_newer(struct sealed *s, const char *name)
 {
-    _cleanup_free_ char *beside = path_join(s->source, "__pycache__");
+    _cleanup_free_ char *beside = noted(s, path_join(s->source, "__pycache__"));
     bool has = beside && has_in(s, beside, name);
 
     for (size_t i = 0; i < s->p->manifest.cache_count && !has; i++) {
@@ -104,26 +112,30 @@ static bool has_newer(const struct sealed *s, const char *name)
     return has;
 }
 
-/* The name of the index that file NAME of a cache is, or belongs to. Allocated; NULL: none. */
-static char *index_of(const char *name)
+/* The index that file NAME of the cache is, or belongs to, in the old archive. Allocated; NULL:
+ * none, or no memory. */
+static char *index_of(struct sealed *s, const char *name)
 {
-    char *index;
     size_t stem;
+    char *index;
+    int n = -1;
 
     if (caches_is_index(name))
-        return strdup(name);
-    if (!index_is_data_name(name, &stem) || asprintf(&index, "%.*s.nbi", (int)stem, name) < 0)
+        n = asprintf(&index, "%s/%s", s->cache, name);
+    else if (index_is_data_name(name, &stem))
+        n = asprintf(&index, "%s/%.*s.nbi", s->cache, (int)stem, name);
+    else
         return NULL;
-    return index;
+    return noted(s, n < 0 ? NULL : index);
 }
 
-static bool is_wanted(const struct sealed *s, const char *name)
+static bool is_wanted(struct sealed *s, const char *name)
 {
-    _cleanup_free_ char *index = index_of(name);
-    _cleanup_free_ char *path = index ? path_join(s->cache, index) : NULL;
-    const struct manifest_index *line = path ? manifest_find_index(&s->m, path) : NULL;
+    _cleanup_free_ char *index = index_of(s, name);
+    const struct manifest_index *line = index ? manifest_find_index(&s->m, index) : NULL;
 
-    return line && line->valid && is_as_recorded(s, line->source) && !has_newer(s, index);
+    return line && line->valid && is_as_recorded(s, line->source) &&
+           !has_newer(s, path_base(index));
 }
 
 /* Is it neither the directory itself, nor a file to be packed? */
@@ -133,7 +145,7 @@ static bool is_unwanted(const struct walk_item *item, void *ctx)
 }
 
 /* Does the directory hold anything that is to be packed? 1, 0 or negative errno. */
-static int has_wanted(const struct sealed *s, int fd)
+static int has_wanted(struct sealed *s, int fd)
 {
     _cleanup_closedir_ DIR *d = file_list(fd);
     struct dirent *item;
@@ -142,7 +154,7 @@ static int has_wanted(const struct sealed *s, int fd)
     while (r >= 0 && (r = file_next(d, &item)) > 0)
         if (is_wanted(s, item->d_name))
             return 1;
-    return r;
+    return r < 0 ? r : s->is_out_of_memory ? -ENOMEM : 0;
 }
 
 /* Packs the files of directory NAME of ROOT, all of which belong to one source directory. */
@@ -170,7 +182,7 @@ static int take_from(struct sealed *s, const char *root, const char *name,
     r = pack_take_cache(s->p, (unsigned)number, name, s->source, kind, err);
     if (r == 0)
         walk_drop(&s->p->walk, first, is_unwanted, s);
-    return r;
+    return r == 0 && s->is_out_of_memory ? error_nomem(err) : r;
 }
 
 static int take(struct sealed *s, const struct manifest_cache *cache, struct wp_error *err)
@@ -180,7 +192,7 @@ static int take(struct sealed *s, const struct manifest_cache *cache, struct wp_
     _cleanup_free_ char *was = path_dir(cache->cache);
     _cleanup_free_ char *expected = path_join(s->m.home, "cache");
 
-    if (!root || !was || !expected)
+    if (!root || !was || !expected || s->is_out_of_memory)
         return error_nomem(err);
     if (cache->kind == MANIFEST_CACHE_INSIDE || !source || strcmp(was, expected) != 0)
         return 0;

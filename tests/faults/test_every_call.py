@@ -62,7 +62,7 @@ def temporary(found):
 
 # A line that tells of something that was changed all the same.
 STAYS = re.compile(rb"before that|the journal|written to the disk|set owner, mode and time"
-                   rb"|cannot be made|exists already, kept")
+                   rb"|cannot be made|exists already, kept|what other manifests know was repaired")
 
 
 def without_new_directories(now, before):
