@@ -18,7 +18,8 @@ elif [ "${1-}" != demo ]; then
   packages="$packages python3-pytest python3-pytest-xdist python3-setuptools python3-venv
     libnss-wrapper util-linux e2fsprogs clang-format mandoc clang libclang-rt-dev
     busybox bzip2 default-jdk-headless libarchive-tools pigz xz-utils zstd
-    acl bindfs git python3-coverage python3-cryptography python3-pip python3-wheel squashfs-tools
+    acl bindfs git python3-coverage python3-cryptography python3-pip python3-wheel python3-yaml
+    squashfs-tools
     strace unzip zip"
   # For the static program, shells that complete, and a recipe.
   packages="$packages libbz2-dev liblzma-dev nettle-dev fish zsh environment-modules"

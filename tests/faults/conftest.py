@@ -54,15 +54,15 @@ def shim(tmp_path_factory):
 
 @pytest.fixture
 def faulty(warmpack, shim, tmp_path):
-    """Runs warmpack with a fault, and tells whether it has happened."""
+    """Runs warmpack with a fault, within TIMEOUT seconds, and tells whether it has happened."""
     listed = subprocess.run(["ldd", trees.BINARY], capture_output=True, text=True).stdout
     # A sanitizer's library wants to be the first.
     sanitizer = re.findall(r"=> (\S*/libasan\S*)", listed)
 
-    def run(*words, **fault):
+    def run(*words, timeout=120, **fault):
         out = tmp_path / "happened"
         out.unlink(missing_ok=True)
         env = {"LD_PRELOAD": " ".join([*sanitizer, str(shim)]), "FAULT_OUT": str(out),
                **{f"FAULT_{name.upper()}": str(value) for name, value in fault.items()}}
-        return warmpack(*words, env=env), out.exists() and out.stat().st_size > 0
+        return warmpack(*words, env=env, timeout=timeout), out.exists() and out.stat().st_size > 0
     return run

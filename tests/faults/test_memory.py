@@ -3,6 +3,7 @@ cache anything that it is not."""
 
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -27,7 +28,13 @@ def test_out_of_memory_ends_a_job_with_one_line(warmpack, faulty, undo, tmp_path
     step = max(STEP, int((tmp_path / "happened").read_text()) // SLOW.get(job, 10**9))
     while happened:
         undo(job)
-        r, happened = faulty(*words, allocation=n)
+        try:
+            r, happened = faulty(*words, timeout=60, allocation=n)
+        except subprocess.TimeoutExpired:
+            # libcrypto 3.5 waits for ever for what it could not set up, at many of its allocations.
+            assert (tmp_path / "happened").read_text() == "foreign", n
+            n += 500
+            continue
         foreign = happened and (tmp_path / "happened").read_text() == "foreign"
         if r.returncode != usual.returncode and not (
                 foreign and r.returncode in (-signal.SIGSEGV, -signal.SIGABRT)):
