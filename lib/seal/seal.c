@@ -106,8 +106,10 @@ int wp_seal(const struct wp_context *context, const struct wp_seal_options *o,
     r = options_check(context, o, err);
     if (r == 0)
         r = begin(&s, err);
-    if (r == 0)
+    if (r == 0) {
+        trees_sweep_all(o->dir, staging_target(s.staging, 0), NULL); /* it is not to be sealed */
         r = pack(&s, err);
+    }
     if (r == 0)
         r = seal_is_there(&s, err);
     if (r == 0)

@@ -82,6 +82,16 @@ int trees_walk(struct trees *trees, struct wp_error *err);
  * negative errno. */
 int trees_homes(int fd, const char *place, struct path_list *homes);
 
+/* ---- sweep.c */
+/* Removes what a killed run that repaired the tree has left beside the manifest in HOME, and beside
+ * the indexes of which that tells: what was to take the place of other files, and the lock, by
+ * which one sees that there is anything. A run that is under way keeps what it has. What cannot be
+ * removed stays. */
+void trees_sweep(const struct trees *trees, const char *home);
+/* Likewise for all manifests of the tree DIR, which FD is, or for the one MANIFEST (NULL: none is
+ * named). What is wrong with one is for others to tell. */
+void trees_sweep_all(const char *dir, int fd, const char *manifest);
+
 /* ---- manifest.c */
 /* Reads the manifest in directory HOME of the tree, without its state. 1; 0: there is none. Clear T
  * in any case. */

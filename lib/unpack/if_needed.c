@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/lock_file.h"
 #include "base/path.h"
+#include "trees/trees.h"
 
 /* Is the archive whose manifest is TEXT from somebody who is trusted? 1 or negative errno. */
 static int check_trust(struct unpack *unpack, const struct buf *text, const char *path,
@@ -23,13 +24,12 @@ static int check_trust(struct unpack *unpack, const struct buf *text, const char
     return r < 0 ? r : 1;
 }
 
-/* Is DIR as this archive and these options would leave it? Finds out without inflating, where the
- * archive says where its manifest lies. */
-int unpack_is_current(struct unpack *unpack, struct wp_error *err)
+/* As unpack_is_current; *HOME, allocated, is where in DIR the archive's manifest lies. */
+static int is_current(struct unpack *unpack, char **home, struct wp_error *err)
 {
     struct format_reader *reader = unpack->a->reader;
     _cleanup_buf_ struct buf path = {0}, text = {0};
-    _cleanup_free_ char *name = NULL, *home = NULL;
+    _cleanup_free_ char *name = NULL;
     bool gone;
     int r = reader->ops->manifest(reader, &path, &text, err);
 
@@ -38,18 +38,34 @@ int unpack_is_current(struct unpack *unpack, struct wp_error *err)
     if (buf_terminate(&path) < 0)
         return error_nomem(err);
     name = unpack_name(unpack, (const char *)path.data, &gone);
-    home = name ? path_dir(name) : NULL;
-    if (!home)
+    *home = name ? path_dir(name) : NULL;
+    if (!*home)
         return error_nomem(err);
-    if (!path_is_safe(home))
-        return error_set(err, 0, home, "would lead outside the directory: refused");
+    if (!path_is_safe(*home))
+        return error_set(err, 0, *home, "would lead outside the directory: refused");
     if (access(unpack->dir, F_OK) < 0 && error_is_absence(-errno))
         return 0;
     r = unpack_plan_roots(unpack, err);
     if (r == 0)
-        r = unpack_state_current(unpack, home, text.data, text.size);
+        r = unpack_state_current(unpack, *home, text.data, text.size);
     return r > 0 && unpack->trust.count ? check_trust(unpack, &text, (const char *)path.data, err)
                                         : r;
+}
+
+int unpack_is_current(struct unpack *unpack, struct wp_error *err)
+{
+    _cleanup_free_ char *home = NULL;
+
+    return is_current(unpack, &home, err);
+}
+
+/* Removes what a killed run has left in a tree that is as it should be. */
+static void sweep(const struct unpack *unpack, const char *home)
+{
+    _cleanup_close_ int fd = open(unpack->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct trees trees = {.dir = unpack->dir, .fd = fd, .context = unpack->a->context};
+
+    trees_sweep(&trees, home);
 }
 
 /* mkdir -p: the number of directories that had to be made, or -1 with errno. */
@@ -144,7 +160,8 @@ static int recover(const struct unpack *unpack, struct wp_error *err)
 
 int unpack_needed_begin(struct unpack *unpack, struct unpack_lock *lock, struct wp_error *err)
 {
-    int r = unpack_is_current(unpack, err);
+    _cleanup_free_ char *home = NULL, *again = NULL;
+    int r = is_current(unpack, &home, err);
 
     if (r > 0) {
         r = is_disturbed(unpack, err);
@@ -155,6 +172,8 @@ int unpack_needed_begin(struct unpack *unpack, struct unpack_lock *lock, struct 
     if (r == 0)
         r = recover(unpack, err);
     if (r == 0)
-        r = unpack_is_current(unpack, err); /* another process may have done it meanwhile */
+        r = is_current(unpack, &again, err); /* another process may have done it meanwhile */
+    if (r > 0)
+        sweep(unpack, again ? again : home);
     return r;
 }

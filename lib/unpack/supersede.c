@@ -273,8 +273,10 @@ static int supersede_in(struct unpack *unpack, const char *top, struct wp_error 
     r = place ? trees_homes(trees.fd, place, &homes) : -ENOMEM;
     if (r < 0)
         return error_set(err, -r, place, "cannot read directory");
-    for (size_t i = 0; i < homes.count && r == 0; i++)
+    for (size_t i = 0; i < homes.count && r == 0; i++) {
+        trees_sweep(&trees, homes.v[i]);
         r = supersede_one(unpack, &trees, homes.v[i], err);
+    }
     return r;
 }
 

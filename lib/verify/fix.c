@@ -198,27 +198,6 @@ static int restore(struct fix *f, struct wp_error *err)
 
 /* ---- What a run that was killed has left ------------------------------------------------- */
 
-/* Removes what was to replace a state, and the lock beside it. The verdict tells of manifests that
- * cannot be read. */
-static void sweep_homes(const struct fix *f)
-{
-    struct trees trees = {.dir = f->dir, .fd = f->fd, .context = f->context};
-    struct wp_error why = {0};
-
-    (void)trees_find(&trees, f->o->manifest, &why);
-    for (size_t i = 0; i < trees.count; i++) {
-        const char *home = trees.list[i].home;
-        _cleanup_close_ int dir = home ? beneath_open(f->fd, home, O_RDONLY | O_DIRECTORY, 0) : -1;
-
-        if (dir < 0)
-            continue;
-        temporary_sweep(dir, OWN_REPLACING, OWN_LINK_TAIL);
-        lock_file_remove_dead(dir, OWN_LOCK);
-    }
-    trees.fd = -1;
-    trees_clear(&trees);
-}
-
 /* Removes what was to replace an index. */
 static void sweep(const struct fix *f, const struct wp_verify_report *found)
 {
@@ -244,7 +223,7 @@ static int recover(const struct fix *f, const struct wp_verify_report *found, st
     if (r < 0 || in_root < 0)
         return r < 0 ? r : in_root;
     sweep(f, found);
-    sweep_homes(f);
+    trees_sweep_all(f->dir, f->fd, f->o->manifest);
     return r || in_root;
 }
 

@@ -141,6 +141,33 @@ def test_no_temporary_file_of_a_stamp_stays(warmpack, killed, source, tmp_path, 
     killed(",rename,fchmod,", prepare, ("restore", "-q", "--restamp", "always", "t"), check)
 
 
+@pytest.mark.parametrize("next_run", [("extract", "-qf", "a.tgz", "-C", "t"),
+                                      ("extract", "--if-needed", "-qf", "a.tgz", "-C", "t"),
+                                      ("extract", "--caches-only", "-qf", "a.tgz", "-C", "t"),
+                                      ("seal", "-q", "t")])
+def test_nothing_of_a_killed_repair_stays_for_who_does_something_else(warmpack, killed, source,
+                                                                      tmp_path, next_run):
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "whole")
+    tree, left = tmp_path / "t", set()
+
+    def ours():
+        return {name for name in listing(tree) if ".warmpack.new." in name or name.endswith(".lock")}
+
+    def prepare():
+        shutil.rmtree(tree, ignore_errors=True)
+        shutil.copytree(tmp_path / "whole", tree)
+        os.utime(tree / "app" / "k.py", (0, 1))
+
+    def check(n):
+        left.update(ours())
+        warmpack(*next_run)
+        assert not ours(), n
+
+    killed(",rename,fchmod,unlinkat,", prepare, ("restore", "-q", "--restamp", "always", "t"), check)
+    assert len(left) > 2
+
+
 def test_no_temporary_link_stays(warmpack, killed, source, tmp_path):
     (tmp_path / "s" / "app" / "l.py").symlink_to("k.py")
     warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
