@@ -136,7 +136,7 @@ int staging_gives_acl(const struct staging *s, int area, const char *path)
     int r;
 
     /* Directories that are to be made get it from the one above. */
-    while (beneath_is_absence(fd)) {
+    while (at && beneath_is_absence(fd)) {
         char *slash = strrchr(at, '/');
 
         if (!*at)

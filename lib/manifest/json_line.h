@@ -24,7 +24,8 @@ int json_line_parse(struct json_line *l, size_t size);
 void json_line_clear(struct json_line *l);
 
 /* Fails with "NAME: line N: TEXT": -EINVAL, or the status of an earlier failure. */
-int json_line_wrong(struct json_line *l, const char *fmt, ...)
+#define json_line_wrong(...) error_negative(json_line_fill_wrong(__VA_ARGS__))
+int json_line_fill_wrong(struct json_line *l, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 int json_line_nomem(struct json_line *l); /* likewise */
 

@@ -12,7 +12,7 @@
 #include "base/path.h"
 #include "manifest/base64.h"
 
-int json_line_wrong(struct json_line *l, const char *fmt, ...)
+int json_line_fill_wrong(struct json_line *l, const char *fmt, ...)
 {
     char what[512];
     size_t number = l->before + 1;
@@ -286,14 +286,14 @@ static void add_pair(struct json_line *l, const char *name, const char *key, con
 
 int json_line_pairs(struct json_line *l, const char *name, char ***out, size_t *count)
 {
-    json_t *object = json_object_get(l->object, name), *v;
+    json_t *object = json_object_get(l->object, name);
     _cleanup_(path_list_clear) struct path_list list = {0};
-    const char *key;
 
     if (!object)
         return l->status;
     if (!json_is_object(object))
         return json_line_wrong(l, "\"%s\" is not an object", name);
-    json_object_foreach(object, key, v) add_pair(l, name, key, v, &list);
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at))
+        add_pair(l, name, json_object_iter_key(at), json_object_iter_value(at), &list);
     return l->status == 0 && list.count ? give_list(&list, out, count) : l->status;
 }

@@ -173,10 +173,13 @@ static int look_into_caches(struct finding *f, struct wp_error *err)
             continue;
         dir = path_dir(item->entry.path);
         r = dir ? source_of(f, item, dir, &source, err) : error_nomem(err);
-        if (r == 0 && source != SIZE_MAX)
-            r = array_add(out->sources, out->source_count, source) < 0
-                    ? error_nomem(err)
-                    : look_into_index(f, source, item, dir, err);
+        if (r < 0)
+            return r;
+        if (source == SIZE_MAX)
+            continue;
+        if (array_add(out->sources, out->source_count, source) < 0)
+            return error_nomem(err);
+        r = look_into_index(f, source, item, dir, err);
         if (r < 0)
             return r;
     }

@@ -197,7 +197,8 @@ static int check_strip(const struct trees_signed *s, const struct tree_manifest 
 
         if (r < 0)
             return error_set(err, -r, path, "cannot be looked at");
-        if (r > 0 && !bsearch(&path, names.v, names.count, sizeof *names.v, path_compare))
+        if (r > 0 &&
+            !(names.count && bsearch(&path, names.v, names.count, sizeof *names.v, path_compare)))
             return error_set(err, EKEYREJECTED, path,
                              "has its whole name, though the state beside the manifest says that "
                              "%u components were stripped of it",
