@@ -4,7 +4,7 @@
 # Usage: sh tests/run.sh [--all] [--asan] | --attack | --coverage | --analyse | --world
 #   --all   also the longer tests with Numba, other releases of Numba, of umap, stumpy and librosa,
 #           Spark, Dask, Ray, object stores, shiv, pex and the newest setuptools from the Python
-#           package index, and two minutes of fuzzing
+#           package index, oras by the Go that this has, and two minutes of fuzzing
 #   --asan  with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan
 #   --attack    only the campaigns, in under an hour: every job killed at each of its changing calls,
 #               each of its calls failing with six errnos, each of its allocations; ten times the
@@ -127,6 +127,10 @@ pytest_part() {
     -o junit_family=xunit1 --junit-xml="$results/$part.xml" "$@" || true
 }
 numba() {
+  # A tool for images, without which a test is skipped.
+  if [ "$all" = yes ] && interpreter=$("$python" tests/environments.py oras); then
+    export WARMPACK_ORAS="${interpreter%/*}/oras"
+  fi
   set -- tests/numba
   if [ "$all" = no ]; then
     for name in $longer_numba; do set -- "$@" "--ignore=tests/numba/test_$name.py"; done

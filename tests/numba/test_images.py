@@ -55,6 +55,24 @@ def by_umoci(image, here):
     return here / "bundle" / "rootfs" / "app"
 
 
+def by_oras(image, here):
+    """A copy as oras writes it, and the layer as oras reads that."""
+    oras = os.environ.get("WARMPACK_ORAS")
+    if not oras:
+        pytest.skip("needs oras")
+    tool(oras, "cp", "--from-oci-layout", "%s:latest" % image, "--to-oci-layout", "copy:latest",
+         home=here)
+    warmpack("verify", "-qf", here / "copy", home=here)
+    tool(oras, "manifest", "fetch", "--oci-layout", "copy:latest", "--output", "manifest.json",
+         home=here)
+    (layer,) = json.loads((here / "manifest.json").read_text())["layers"]
+    tool(oras, "blob", "fetch", "--oci-layout", "copy@" + layer["digest"], "--output", "layer",
+         home=here)
+    (here / "root").mkdir()
+    tool("tar", "-xzf", "layer", "-C", "root", home=here)
+    return here / "root" / "app"
+
+
 def by_base(image, here):
     """The last layer of an image on another."""
     (here / "deps").mkdir()
@@ -68,7 +86,7 @@ def by_base(image, here):
     return by_tar(here / "img.oci", here)
 
 
-@pytest.mark.parametrize("unpack", [by_tar, by_umoci, by_base])
+@pytest.mark.parametrize("unpack", [by_tar, by_umoci, by_oras, by_base])
 def test_it_loads_from_a_read_only_directory_with_whole_seconds(image, here, unpack):
     root = unpack(image, here)
     sources = list(root.rglob("*.py"))
