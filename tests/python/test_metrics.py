@@ -59,6 +59,19 @@ def test_what_was_before_the_first_call_is_counted_without_its_seconds(run):
     assert (counted["hits"], counted["misses"]) == (1, 1) and counted["seconds"] > 0
 
 
+def test_weak_references_are_not_what_they_refer_to(run):
+    """Libraries keep proxies whose object is gone, which nobody may ask anything."""
+    code = """
+import weakref
+import k
+k.f(1)
+class Gone: pass
+gone, alive = weakref.proxy(Gone()), weakref.proxy(k.f)
+"""
+    counted, _ = run(COUNT % (code, 0))
+    assert counted == {"hits": 0, "misses": 1, "seconds": 0}
+
+
 def test_it_counts_the_same_beside_explain(run):
     counted, _ = run(COUNT % ("import k; k.f(1); k.g(1)", 0), WARMPACK, "explain", "-q")
     assert (counted["hits"], counted["misses"]) == (0, 2)
