@@ -161,13 +161,19 @@ void lock_file_release(struct lock_file *lock, int dir, const char *name, bool g
         (void)futimens(dir, times); /* only its owner can */
 }
 
+bool lock_file_is_own(const struct stat *above, const struct stat *lock)
+{
+    return lock->st_uid == geteuid() || (geteuid() == 0 && lock->st_uid == above->st_uid);
+}
+
 void lock_file_remove_dead(int dir, const char *name)
 {
     _cleanup_close_ int fd =
         openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    struct stat st;
+    struct stat above, st;
 
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-        flock(fd, LOCK_EX | LOCK_NB) == 0 && file_has_name(fd, dir, name))
+    if (fd >= 0 && fstat(dir, &above) == 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        lock_file_is_own(&above, &st) && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        file_has_name(fd, dir, name))
         (void)!unlinkat(dir, name, 0);
 }

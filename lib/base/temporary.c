@@ -107,7 +107,8 @@ void temporary_remove_dead(int dir, const char *name, const char *tail)
     struct stat held;
 
     /* Whoever held it may have renamed it meanwhile. */
-    if (fd < 0 || fstat(fd, &held) < 0 || !S_ISREG(held.st_mode) || held.st_uid != geteuid() ||
+    if (fd < 0 || fstat(fd, &held) < 0 || !S_ISREG(held.st_mode) ||
+        (held.st_uid != geteuid() && !(tail && geteuid() == 0)) ||
         flock(fd, LOCK_EX | LOCK_NB) < 0 || !file_has_name(fd, dir, name))
         return;
     if (tail && asprintf(&other, "%s%s", name, tail) < 0)

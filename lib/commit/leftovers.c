@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/lock_file.h"
 #include "staging_private.h"
 #include "tree/beneath.h"
 
@@ -15,16 +16,20 @@ int staging_has_leftovers(const char *dir)
 {
     _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
-    struct stat st;
+    struct stat above, st;
     int r = file_list_path(dir, &d);
 
     if (r == -EACCES)
         return 0; /* nothing of ours is in there */
+    if (r > 0 && fstat(dirfd(d), &above) < 0)
+        return -errno;
     while (r > 0 && (r = file_next(d, &item)) > 0) {
-        if (!own_is_staging(item->d_name) && strcmp(item->d_name, OWN_LOCK) != 0)
+        bool is_lock = strcmp(item->d_name, OWN_LOCK) == 0;
+
+        if (!is_lock && !own_is_staging(item->d_name))
             continue;
         r = beneath_look(dirfd(d), item->d_name, &st);
-        if (r < 0 || (r > 0 && st.st_uid == geteuid()))
+        if (r < 0 || (r > 0 && (is_lock ? lock_file_is_own(&above, &st) : st.st_uid == geteuid())))
             return r;
         r = 1;
     }

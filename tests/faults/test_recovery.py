@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+import trees
 from indexes import INDEX, make_index
 
 
@@ -141,12 +142,13 @@ def test_no_temporary_file_of_a_stamp_stays(warmpack, killed, source, tmp_path, 
     killed(",rename,fchmod,", prepare, ("restore", "-q", "--restamp", "always", "t"), check)
 
 
+@pytest.mark.parametrize("owner", [None, pytest.param(65534, marks=trees.needs_root)])
 @pytest.mark.parametrize("next_run", [("extract", "-qf", "a.tgz", "-C", "t"),
                                       ("extract", "--if-needed", "-qf", "a.tgz", "-C", "t"),
                                       ("extract", "--caches-only", "-qf", "a.tgz", "-C", "t"),
                                       ("seal", "-q", "t")])
 def test_nothing_of_a_killed_repair_stays_for_who_does_something_else(warmpack, killed, source,
-                                                                      tmp_path, next_run):
+                                                                      tmp_path, next_run, owner):
     warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
     warmpack.ok("extract", "-qf", "a.tgz", "-C", "whole")
     tree, left = tmp_path / "t", set()
@@ -158,6 +160,8 @@ def test_nothing_of_a_killed_repair_stays_for_who_does_something_else(warmpack, 
         shutil.rmtree(tree, ignore_errors=True)
         shutil.copytree(tmp_path / "whole", tree)
         os.utime(tree / "app" / "k.py", (0, 1))
+        if owner:  # to whom root gives what it makes there
+            subprocess.run(["chown", "-R", str(owner), tree], check=True)
 
     def check(n):
         left.update(ours())
@@ -166,6 +170,26 @@ def test_nothing_of_a_killed_repair_stays_for_who_does_something_else(warmpack, 
 
     killed(",rename,fchmod,unlinkat,", prepare, ("restore", "-q", "--restamp", "always", "t"), check)
     assert len(left) > 2
+
+
+@trees.needs_root
+def test_the_lock_of_a_killed_root_goes_where_somebody_else_rules(warmpack, killed, source, tmp_path):
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    out, locked = tmp_path / "out", set()
+
+    def prepare():
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        os.chown(out, 65534, -1)
+
+    def check(n):
+        if "app" in os.listdir(out):
+            locked.update(os.listdir(out))
+        warmpack.ok("extract", "--if-needed", "-qf", "a.tgz", "-C", "out")
+        assert os.listdir(out) == ["app"], n
+
+    killed(",unlinkat,", prepare, ("extract", "--if-needed", "-qf", "a.tgz", "-C", "out"), check)
+    assert ".warmpack.lock" in locked
 
 
 def test_no_temporary_link_stays(warmpack, killed, source, tmp_path):
