@@ -16,6 +16,7 @@
 #include "numba/compiled.h"
 #include "numba/index_write.h"
 #include "numba/key.h"
+#include "tree/behind.h"
 #include "tree/beneath.h"
 
 /* A tree may have as many indexes as its manifests have lines about them. */
@@ -155,28 +156,34 @@ static int check_file(const struct trees_signed *s, const struct tree_manifest *
                              is_compiled ? "; where it is removed, Python compiles it again" : "");
 }
 
+/* The name in the tree of E, if that is checked. 1, allocated; 0: it has none; -ENOMEM. */
+static int name_checked(const struct tree_manifest *t, const struct entry *e, char **name)
+{
+    bool gone = !is_checked(e);
+
+    *name = gone ? NULL : tree_path(t, e->path, &gone);
+    return *name ? 1 : gone ? 0 : -ENOMEM;
+}
+
 /* The names in the tree of all that is checked. 0 or -ENOMEM. */
 static int list_names(const struct tree_manifest *t, struct path_list *names)
 {
     for (size_t k = 0; k < t->m.entry_count; k++) {
-        bool gone = false;
-        char *path =
-            is_checked(&t->m.entries[k]) ? tree_path(t, t->m.entries[k].path, &gone) : NULL;
-        int r = path                                    ? path_list_add(names, path)
-                : is_checked(&t->m.entries[k]) && !gone ? -ENOMEM
-                                                        : 0;
+        char *name;
+        int r = name_checked(t, &t->m.entries[k], &name);
 
+        if (r > 0)
+            r = path_list_add(names, name);
         if (r < 0)
             return r;
     }
-    if (names->count)
-        qsort(names->v, names->count, sizeof *names->v, path_compare);
+    path_list_sort(names);
     return 0;
 }
 
 /* The state, which nobody has signed, says of how many components names were stripped. A forged one
  * would have nothing looked at, or not where it lies: what lies there by its whole name, which no
- * other file has, was not stripped. */
+ * other file has, was not stripped; nor was what Python finds there through a symbolic link. */
 static int check_strip(const struct trees_signed *s, const struct tree_manifest *t,
                        struct wp_error *err)
 {
@@ -189,16 +196,19 @@ static int check_strip(const struct trees_signed *s, const struct tree_manifest 
     if (list_names(t, &names) < 0)
         return error_nomem(err);
     for (size_t k = 0; k < t->m.entry_count; k++) {
-        bool gone = false;
-        _cleanup_free_ char *path =
-            is_checked(&t->m.entries[k]) ? tree_path(&whole, t->m.entries[k].path, &gone) : NULL;
+        _cleanup_free_ char *path = NULL;
         struct stat st;
-        int r = path ? beneath_look(s->trees->fd, path, &st) : 0;
+        int r = name_checked(&whole, &t->m.entries[k], &path);
 
         if (r < 0)
+            return error_nomem(err);
+        if (r > 0)
+            r = beneath_look(s->trees->fd, path, &st);
+        if (r == 0 && path)
+            r = behind_look(s->trees->fd, path, &st);
+        if (r < 0)
             return error_set(err, -r, path, "cannot be looked at");
-        if (r > 0 &&
-            !(names.count && bsearch(&path, names.v, names.count, sizeof *names.v, path_compare)))
+        if (r > 0 && !path_list_has(&names, path))
             return error_set(err, EKEYREJECTED, path,
                              "has its whole name, though the state beside the manifest says that "
                              "%u components were stripped of it",

@@ -155,6 +155,20 @@ def test_a_state_that_lies_about_stripped_names_hides_no_change(warmpack, app, s
     refused(warmpack(verb, "o", *trust), "has its whole name", "stripped")
 
 
+@pytest.mark.parametrize("verb", ["verify", "restore"])
+def test_a_state_that_lies_about_stripped_names_hides_no_link_to_other_files(
+        warmpack, app, sign, trust, verb):  # noqa: F811
+    warmpack.ok("create", "-qf", "a.tgz", *sign, "app")
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "o")
+    (state,) = (warmpack.cwd / "o").rglob("state.jsonl")
+    state.write_text(state.read_text().replace('"strip": 0', '"strip": 9'))
+    package, other = warmpack.cwd / "o/app/pkg", warmpack.cwd / "other"
+    package.rename(other)
+    package.symlink_to(other)
+    (other / "k.py").write_text("# other\n")
+    refused(warmpack(verb, "o", *trust), "app/pkg/", "has its whole name", "stripped")
+
+
 def test_names_that_were_stripped_deeper_than_the_manifest_lies_are_no_lie(
         warmpack, app, sign, trust):  # noqa: F811
     for name in "__init__.py", "pkg/__init__.py", "pkg/sub/__init__.py":

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from jobs import JOBS, SLOW, USUAL, prepare
+from jobs import JOBS, SIGN, SLOW, TRUST, USUAL, prepare
 
 STEP = int(os.environ.get("WARMPACK_ALLOCATION_STEP", "7"))  # 1: every allocation
 NAMES = [name for name in JOBS if STEP == 1 or name not in SLOW]
@@ -43,3 +43,19 @@ def test_out_of_memory_ends_a_job_with_one_line(warmpack, faulty, undo, tmp_path
         # libcrypto sets itself up by thousands of allocations.
         n += step * 31 if step > 1 and n > 250 and "key" in " ".join(words) else step
     assert n > 30
+
+
+def test_without_memory_no_forged_state_hides_a_changed_file(warmpack, faulty, undo, tmp_path):
+    undo("verify --trust")
+    (tmp_path / "one" / "app").mkdir(parents=True)
+    (tmp_path / "one" / "app" / "k.py").write_text("x = 1\n")
+    warmpack.ok("create", "-qf", "one.tgz", *SIGN, "-C", "one", "app")
+    warmpack.ok("extract", "-qf", "one.tgz", "-C", "forged")
+    (state,) = (tmp_path / "forged").rglob("state.jsonl")
+    state.write_text(state.read_text().replace('"strip": 0', '"strip": 9'))
+    words = ("verify", "forged", *TRUST, "--threads", "1")
+    faulty(*words, allocation=0)
+    last = int((tmp_path / "happened").read_text())
+    for n in range(last - 60, last + 1):  # behind those of libcrypto
+        r, happened = faulty(*words, allocation=n)
+        assert r.returncode == 2 and happened, (n, r)
