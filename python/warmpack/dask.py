@@ -94,7 +94,8 @@ class Warm(WorkerPlugin):  # type: ignore[misc,unused-ignore]
 
     Several can be registered. Where two have modules of the same names, as releases of one
     application have, the one that was registered last is used: the other's modules are put aside.
-    A URL that is registered again keeps its turn on workers that start later: unregister it before.
+    What is registered again, to go back, keeps its turn on workers that start later: unregister it
+    before, by the name that Warm(...).name is.
     """
 
     def __init__(self, archive: PathLike, *, paths: Sequence[str] = ("",), cpu: bool = True,

@@ -7,8 +7,9 @@ warmpack.stats() is a dictionary with
               another one belongs to that
     seconds   of compiling
 
-Counting begins when this module is imported, as the first call of warmpack.stats() does; of what was
-before, hits and misses are known, and the seconds are not.
+Counting begins when this module is imported, as the first call of warmpack.stats() does. Of what was
+before, hits and misses are what functions of @jit have counted themselves: those of @vectorize and
+@guvectorize are missing, what was compiled into another function counts, and no seconds are known.
 """
 
 import gc
