@@ -3,11 +3,11 @@
 import hashlib
 import os
 import stat
-import tempfile
 from typing import Optional, Tuple
 
 from . import _url
 from ._program import Error
+from ._scratch import scratch
 
 
 def is_there(path: str) -> bool:
@@ -47,10 +47,11 @@ def keep(data: bytes, directory: str, name: str) -> str:
     returns its path."""
     path = os.path.join(directory, name)
     if not is_there(path):
-        fd, temporary = tempfile.mkstemp(dir=directory)
-        with open(fd, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
+        with scratch(directory) as folder:
+            temporary = os.path.join(folder, name)
+            with open(temporary, "wb") as file:
+                file.write(data)
+            os.replace(temporary, path)
     return path
 
 

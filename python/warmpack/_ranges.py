@@ -8,13 +8,12 @@ more is needed than was thought, unpacking fails, and all of the archive is fetc
 
 import contextlib
 import os
-import shutil
-import tempfile
 import zipfile
 from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from . import _layouts
 from ._program import Error, run
+from ._scratch import scratch
 from ._url import filesystem_of, fetched, name_of, telling
 
 T = TypeVar("T")
@@ -154,8 +153,7 @@ def _partly_fetched(url: str, words: Sequence[str], beside: Optional[str],
                     program: Optional[str]) -> Iterator[Optional[str]]:
     """A file with those parts of what URL names that extract with WORDS reads, or None."""
     filesystem, path = filesystem_of(url)
-    folder = tempfile.mkdtemp(prefix=".warmpack-fetched-", dir=beside)
-    try:
+    with scratch(beside) as folder:
         file: Optional[str] = os.path.join(folder, name_of(url))
         try:
             with telling(url, _Unfit):
@@ -165,8 +163,6 @@ def _partly_fetched(url: str, words: Sequence[str], beside: Optional[str],
         except (_Unfit, Error):  # what is wrong, fetching all of it tells
             file = None
         yield file
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def with_needed(url: str, words: Sequence[str], use: Callable[[str], T], *,

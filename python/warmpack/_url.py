@@ -10,12 +10,11 @@ import hashlib
 import importlib
 import os
 import re
-import shutil
-import tempfile
 from typing import Any, Iterator, Optional, Tuple, Type
 
 from . import _layouts
 from ._program import Error, PathLike
+from ._scratch import scratch
 
 # "s3://bucket/app.tgz", and fsspec's chains: "simplecache::s3://bucket/app.tgz".
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::|://)")
@@ -96,8 +95,7 @@ def fetched(url: str, beside: Optional[str] = None, all_layers: bool = False) ->
     """A file with what URL names, in a directory of its own in BESIDE, while the context lasts; of
     an image's layout, a directory with ALL_LAYERS or those that are warmpack's."""
     filesystem, path = filesystem_of(url)
-    folder = tempfile.mkdtemp(prefix=".warmpack-fetched-", dir=beside)
-    try:
+    with scratch(beside) as folder:
         file = os.path.join(folder, name_of(url))
         with telling(url):
             if _layouts.is_layout(filesystem, path):
@@ -106,8 +104,6 @@ def fetched(url: str, beside: Optional[str] = None, all_layers: bool = False) ->
                 filesystem.get_file(path, file)
         with _named(url, file):
             yield file
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -138,8 +134,7 @@ def written(archive: PathLike) -> Iterator[PathLike]:
         return
     url = os.fsdecode(archive)
     filesystem, path = filesystem_of(url)
-    folder = tempfile.mkdtemp(prefix="warmpack-")
-    try:
+    with scratch() as folder:
         file = os.path.join(folder, name_of(url))
         with _named(url, file):
             yield file
@@ -148,8 +143,6 @@ def written(archive: PathLike) -> Iterator[PathLike]:
                 _layouts.send(file, filesystem, path)
             elif os.path.exists(file):  # amend may have nothing to write
                 filesystem.put_file(file, path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sha256(path: str) -> str:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 
 import pytest
 import warmpack
@@ -71,6 +72,20 @@ class Whole(Ranges):
     def send_header(self, name, value):
         if name != "Accept-Ranges":
             super().send_header(name, value)
+
+
+class Stalling(Ranges):
+    """Sends half of the first archive and no more."""
+
+    goes_on, is_first = threading.Event(), True
+
+    def copyfile(self, source, outputfile):
+        if type(self).is_first:
+            type(self).is_first = False
+            outputfile.write(source.read(self.left // 2))
+            self.goes_on.wait()
+        else:
+            super().copyfile(source, outputfile)
 
 
 class Plain(Ranges):
@@ -195,7 +210,28 @@ def test_what_has_not_changed_is_fetched_once_where_the_store_tells(web, times, 
     assert len(fetched) == times
     (folder / "app.tgz").write_bytes(archives[1].read_bytes())
     assert activated(url + "app.tgz", tmp_path / "place") == "1042"
-    assert not [p for p in tmp_path.iterdir() if "fetched" in p.name]
+    assert not list(tmp_path.glob(".warmpack-*"))
+
+
+@pytest.mark.parametrize("web", (Stalling,), indirect=True)
+def test_nothing_stays_of_a_fetch_that_was_killed(web, archives, tmp_path):
+    (web.folder / "app.tgz").write_bytes(archives[0].read_bytes())
+    place = tmp_path / "machine" / "place"
+    process = subprocess.Popen([sys.executable, "-c", "import sys, warmpack\n"
+                                "warmpack.activate(*sys.argv[1:])", web.url + "app.tgz", place])
+    try:
+        for _ in range(600):
+            left = list(tmp_path.glob("machine/.warmpack-*/app.tgz"))
+            if left and left[0].stat().st_size:
+                break
+            time.sleep(0.1)
+    finally:
+        process.kill()
+        process.wait()
+        Stalling.goes_on.set()
+    assert left[0].stat().st_size < archives[0].stat().st_size
+    assert activated(web.url + "app.tgz", place) == "42"
+    assert {p.name for p in place.parent.iterdir()} == {"place", ".place.json", ".place.lock"}
 
 
 # ---- Layouts of images ------------------------------------------------------------------------
