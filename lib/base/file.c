@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -231,6 +232,23 @@ int file_link(int fd, int dir, const char *name)
                    linkat(fd, "", dir, name, AT_EMPTY_PATH) < 0
                ? -errno
                : 0;
+}
+
+/* What the kernel says where a filesystem has no locks, or does without a service for them. */
+static bool has_no_locks(int errnum)
+{
+    return errnum == EOPNOTSUPP || errnum == ENOSYS || errnum == EINVAL || errnum == ENOLCK ||
+           errnum == EBADF; /* NFS, of a descriptor that is not for writing */
+}
+
+int file_lock(int fd)
+{
+    int r;
+
+    do
+        r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 1;
+    while (r == -EINTR);
+    return r < 0 && has_no_locks(-r) ? 0 : r;
 }
 
 bool file_has_name(int fd, int dir, const char *name)

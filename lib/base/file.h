@@ -50,6 +50,9 @@ struct file_fd_name {
 struct file_fd_name file_fd_name(int fd);
 /* Gives the file FD, which may have no name yet, the name NAME in DIR. 0 or negative errno. */
 int file_link(int fd, int dir, const char *name);
+/* flock(2), LOCK_EX, without waiting. 1; 0: the filesystem has no such locks; -EWOULDBLOCK: another
+ * holds it; or negative errno. */
+int file_lock(int fd);
 /* Is NAME in DIR the very file FD? */
 bool file_has_name(int fd, int dir, const char *name);
 /* FD's file once more, for reading from its first byte: a duplicate would share the position. A new

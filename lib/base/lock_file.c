@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,9 +100,9 @@ static int wait_for(int fd, bool *waited, unsigned *ms, const char *path,
 {
     const struct timespec pause = {.tv_nsec = WAIT_MS * 1000000L};
 
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return 0; /* there are no such locks here */
+    int r;
+
+    while ((r = file_lock(fd)) == -EWOULDBLOCK) {
         if (context_check(context, err) < 0)
             return -EINTR;
         if (*ms >= LIMIT_MS)
@@ -114,7 +113,7 @@ static int wait_for(int fd, bool *waited, unsigned *ms, const char *path,
         *ms += WAIT_MS;
         *waited = true;
     }
-    return 0;
+    return r < 0 ? error_set(err, -r, path, "cannot be locked") : 0;
 }
 
 int lock_file_take(struct lock_file *lock, int dir, const char *name, const char *path,
@@ -173,7 +172,6 @@ void lock_file_remove_dead(int dir, const char *name)
     struct stat above, st;
 
     if (fd >= 0 && fstat(dir, &above) == 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-        lock_file_is_own(&above, &st) && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-        file_has_name(fd, dir, name))
+        lock_file_is_own(&above, &st) && file_lock(fd) > 0 && file_has_name(fd, dir, name))
         (void)!unlinkat(dir, name, 0);
 }

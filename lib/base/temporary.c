@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,15 +28,16 @@ char *temporary_name(const char *prefix)
     return name;
 }
 
-/* Takes the lock of FD. False where a sweep has come between, and removes the file. Filesystems
- * without such locks do without: nobody takes a file there for dead. */
-static bool take_lock(int fd)
+/* Takes the lock of FD. -EWOULDBLOCK where a sweep has come between, and removes the file.
+ * Filesystems without such locks do without: nobody takes a file there for dead. */
+static int take_lock(int fd)
 {
     struct stat st;
+    int r = file_lock(fd);
 
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-        return false;
-    return fstat(fd, &st) == 0 && st.st_nlink > 0;
+    if (r >= 0 && fstat(fd, &st) < 0)
+        r = -errno;
+    return r < 0 ? r : st.st_nlink > 0 ? 0 : -EWOULDBLOCK;
 }
 
 int temporary_make(int dir, const char *prefix, mode_t mode, char **name)
@@ -53,11 +53,14 @@ int temporary_make(int dir, const char *prefix, mode_t mode, char **name)
             continue;
         if (fd < 0)
             return -errno;
-        if (take_lock(fd)) {
+        int r = take_lock(fd);
+        if (r == 0) {
             *name = take_ptr(tried);
             return take_fd(&fd);
         }
         (void)!unlinkat(dir, tried, 0);
+        if (r != -EWOULDBLOCK)
+            return r;
     }
     return -EEXIST;
 }
@@ -69,8 +72,9 @@ int temporary_link(int dir, const char *prefix, int fd, char **name)
 
     if (!made)
         return -ENOMEM;
-    (void)!flock(fd, LOCK_EX | LOCK_NB); /* it has no name: nobody else holds it */
-    r = file_link(fd, dir, made);
+    r = file_lock(fd); /* it has no name: nobody else holds it */
+    if (r >= 0)
+        r = file_link(fd, dir, made);
     if (r == 0)
         *name = take_ptr(made);
     return r;
@@ -108,8 +112,8 @@ void temporary_remove_dead(int dir, const char *name, const char *tail)
 
     /* Whoever held it may have renamed it meanwhile. */
     if (fd < 0 || fstat(fd, &held) < 0 || !S_ISREG(held.st_mode) ||
-        (held.st_uid != geteuid() && !(tail && geteuid() == 0)) ||
-        flock(fd, LOCK_EX | LOCK_NB) < 0 || !file_has_name(fd, dir, name))
+        (held.st_uid != geteuid() && !(tail && geteuid() == 0)) || file_lock(fd) <= 0 ||
+        !file_has_name(fd, dir, name))
         return;
     if (tail && asprintf(&other, "%s%s", name, tail) < 0)
         return;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/times.h"
 #include "staging_private.h"
 #include "tree/beneath.h"
@@ -71,7 +72,7 @@ static bool has_name(int fd)
 /* One try: 0, -EAGAIN where another process was quicker, or an error. */
 static int make_locked(struct staging_area *a)
 {
-    bool unsupported;
+    struct stat st;
     int r = random_name(a->name);
     if (r < 0)
         return r;
@@ -80,6 +81,9 @@ static int make_locked(struct staging_area *a)
         a->name[0] = '\0';
         return r == -EEXIST ? -EAGAIN : r;
     }
+    if (fstat(a->target_fd, &st) < 0)
+        return -errno;
+    a->time_staged = st.st_mtim;
     a->stage_fd = openat(a->target_fd, a->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (a->stage_fd < 0)
         return error_is_absence(-errno) ? -EAGAIN : -errno;
@@ -89,10 +93,12 @@ static int make_locked(struct staging_area *a)
         return error_is_absence(-errno) ? -EAGAIN : -errno;
     r = staging_step("lock");
     if (r == 0)
-        r = staging_take_lock(a->lock_fd, &unsupported);
-    if (r < 0 || !has_name(a->lock_fd))
+        r = file_lock(a->lock_fd); /* where there are none, nobody takes a staging for dead */
+    if (r == -EWOULDBLOCK)
         return -EAGAIN;
-    return 0;
+    if (r < 0)
+        return r;
+    return has_name(a->lock_fd) ? 0 : -EAGAIN;
 }
 
 static void forget_stage(struct staging_area *a, bool remove)
@@ -140,18 +146,33 @@ static int create_subdirs(struct staging_area *a)
         return -errno;
     a->new_fd = openat(a->stage_fd, "new", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     a->old_fd = openat(a->stage_fd, "old", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (a->new_fd < 0 || a->old_fd < 0 || fstat(a->target_fd, &st) < 0)
-        return -errno;
-    a->time_staged = st.st_mtim;
-    return 0;
+    return a->new_fd < 0 || a->old_fd < 0 ? -errno : 0;
+}
+
+/* Has nothing changed in the target since the staging was made? */
+static bool is_as_staged(const struct staging_area *a)
+{
+    struct stat st;
+
+    return a->name[0] && fstat(a->target_fd, &st) == 0 && time_is(st.st_mtim, a->time_staged);
+}
+
+static void give_time_back(const struct staging_area *a)
+{
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, a->time_before};
+
+    (void)futimens(a->target_fd, times); /* only its owner can */
 }
 
 int staging_area_make(struct staging_area *a, struct wp_error *err)
 {
     int r = -EAGAIN;
+    bool is_ours = false;
+
     for (int i = 0; i < NAME_TRIES && r == -EAGAIN; i++) {
         r = make_locked(a);
         /* Another process that saw it in between removes what it took for dead. */
+        is_ours = is_as_staged(a);
         if (r < 0)
             forget_stage(a, r != -EAGAIN);
     }
@@ -162,6 +183,8 @@ int staging_area_make(struct staging_area *a, struct wp_error *err)
             forget_stage(a, false);
         }
     }
+    if (r < 0 && is_ours)
+        give_time_back(a);
     return r < 0 ? error_set(err, -r, a->target, "cannot make a staging directory here") : 0;
 }
 
@@ -214,7 +237,6 @@ static int open_part(const struct staging_area *a, const char *name, int *fd)
 static int adopt(struct staging_area *a, const char *name, bool lock)
 {
     struct stat st;
-    bool unsupported;
 
     a->stage_fd =
         openat(a->target_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -230,9 +252,9 @@ static int adopt(struct staging_area *a, const char *name, bool lock)
     if (r < 0)
         return r;
     if (lock) {
-        r = staging_take_lock(a->lock_fd, &unsupported);
-        if (r < 0 || unsupported)
-            return -EWOULDBLOCK;
+        r = file_lock(a->lock_fd);
+        if (r <= 0)
+            return r < 0 ? r : -EWOULDBLOCK;
         if (!has_name(a->lock_fd))
             return -ENOENT;
     }
@@ -256,13 +278,10 @@ int staging_area_adopt(struct staging_area *a, const char *name, bool lock)
 
 void staging_area_undo(struct staging_area *a)
 {
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, a->time_before};
-    struct stat st;
-    bool is_ours =
-        a->stage_fd >= 0 && fstat(a->target_fd, &st) == 0 && time_is(st.st_mtim, a->time_staged);
+    bool is_ours = is_as_staged(a);
 
     if (staging_area_remove(a) == 0 && is_ours)
-        (void)futimens(a->target_fd, times); /* only its owner can */
+        give_time_back(a);
     /* Where one is not empty, somebody else uses it now. */
     for (size_t i = a->made_count; i-- > 0;)
         (void)!unlinkat(a->made[i].parent, a->made[i].name, AT_REMOVEDIR);

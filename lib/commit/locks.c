@@ -12,20 +12,6 @@
 
 enum { WAIT_LIMIT_MS = 10 * 60 * 1000, WAIT_NOTE_MS = 1000, STRANGER_MS = 1500 };
 
-int staging_take_lock(int fd, bool *unsupported)
-{
-    *unsupported = false;
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno == EINTR)
-            continue;
-        if (errno == EWOULDBLOCK)
-            return -EWOULDBLOCK;
-        *unsupported = true;
-        return 0;
-    }
-    return 0;
-}
-
 int staging_wait(const struct staging_area *a, const struct staging_options *o, unsigned *waited,
                  struct wp_error *err)
 {
@@ -69,9 +55,9 @@ static int lock_target(struct staging_area *areas, size_t n, struct staging_area
                        const struct staging_options *o, struct wp_error *err)
 {
     unsigned waited = 0, alone = a->stranger ? STRANGER_MS : 0; /* milliseconds */
-    bool unsupported;
+    int locked;
 
-    while (staging_take_lock(a->target_fd, &unsupported) < 0) {
+    while ((locked = file_lock(a->target_fd)) == -EWOULDBLOCK) {
         unsigned before = waited;
         int r = staging_wait(a, o, &waited, err);
 
@@ -86,8 +72,8 @@ static int lock_target(struct staging_area *areas, size_t n, struct staging_area
             return 0;
         }
     }
-    a->target_locked = !unsupported;
-    return 0;
+    a->target_locked = locked > 0;
+    return locked < 0 ? error_set(err, -locked, a->target, "cannot be locked") : 0;
 }
 
 /* The area whose target comes next after AFTER (NULL: the first) in the order of device and inode;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "run.h"
@@ -23,6 +24,43 @@ void commit_forget_parents(struct run *run)
     cleanup_close(&run->new_parent);
     cleanup_close(&run->target_parent);
     run->new_parent = run->target_parent = -ENOENT;
+}
+
+/* One that cannot be noted is not given back: nothing is lost with it. */
+static void note_time(struct run *run)
+{
+    struct run_time t = {.area = run->area};
+    struct stat st;
+
+    if (fstat(run->target_parent, &st) < 0 || array_grow(run->times, run->time_count) < 0)
+        return;
+    t.path = strdup(run->dir);
+    t.mtime = st.st_mtim;
+    if (t.path)
+        run->times[run->time_count++] = t;
+}
+
+void commit_forget_times(struct run *run)
+{
+    for (size_t i = 0; i < run->time_count; i++)
+        free(run->times[i].path);
+    free(run->times);
+    run->times = NULL;
+    run->time_count = 0;
+}
+
+void commit_give_times_back(const struct run *run)
+{
+    /* Of several notes of a directory the first one counts. */
+    for (size_t i = run->time_count; i-- > 0;) {
+        const struct run_time *t = &run->times[i];
+        const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, t->mtime};
+        _cleanup_close_ int fd = beneath_open(run->areas[t->area].target_fd, t->path,
+                                              O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
+
+        if (fd >= 0)
+            (void)futimens(fd, times);
+    }
 }
 
 /* Opens the directories that hold operation I's path in the staged tree and in the target. */
@@ -48,6 +86,8 @@ static int find_parents(struct run *run, size_t i)
     if (run->new_parent < 0 || run->target_parent < 0) {
         free(run->dir);
         run->dir = NULL;
+    } else {
+        note_time(run);
     }
     return 0;
 }

@@ -124,13 +124,13 @@ int staging_run(struct staging_area *areas, size_t n, const struct staging_plan 
                 const struct wp_context *context, bool *stuck, struct wp_error *err)
 {
     struct wp_error cause = {0};
-    struct run run = {.areas = areas,
-                      .area_count = n,
-                      .plan = plan,
-                      .context = context,
-                      .err = &cause,
-                      .new_parent = -ENOENT,
-                      .target_parent = -ENOENT};
+    _cleanup_(commit_forget_times) struct run run = {.areas = areas,
+                                                     .area_count = n,
+                                                     .plan = plan,
+                                                     .context = context,
+                                                     .err = &cause,
+                                                     .new_parent = -ENOENT,
+                                                     .target_parent = -ENOENT};
     size_t i = undo ? plan->count : 0;
     int r = undo ? -ECANCELED : 0;
 
@@ -153,6 +153,7 @@ int staging_run(struct staging_area *areas, size_t n, const struct staging_plan 
                          "%s%swhat was done cannot be taken back, old data is left in %s",
                          cause.message, cause.code ? "; " : "", areas[0].name);
     }
+    commit_give_times_back(&run);
     if (undo)
         return 0;
     /* The cause ends with strerror's text already. */

@@ -158,9 +158,6 @@ void staging_area_clear(struct staging_area *a);
 
 /* ---- locks.c */
 
-/* flock(2) without waiting: 0 or -EWOULDBLOCK. Filesystems without such locks: *UNSUPPORTED, and
- * the file is used without. Nobody takes such a staging for dead then. */
-int staging_take_lock(int fd, bool *unsupported);
 /* The mode that new directory PATH of A gets where none was set. */
 mode_t staging_dir_mode(const struct staging_area *a, const char *path);
 

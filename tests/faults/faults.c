@@ -1,6 +1,6 @@
 /* Preloaded: lets the call number FAULT_N of the kinds in FAULT_CALLS (",readdir,openat2,") fail
- * with errno FAULT_ERRNO, or kills the process there where FAULT_KILL is set. Kinds are the names
- * below; "changing" is all of those that change something, "every" all. FAULT_ALLOCATION=N: the
+ * with errno FAULT_ERRNO, and all those after it where FAULT_LASTS is set, or kills the process
+ * there where FAULT_KILL is set. Kinds are the names below; "changing" is all of those that change something, "every" all. FAULT_ALLOCATION=N: the
  * N-th allocation fails. FAULT_OUT: a file that gets a word when it has happened: "happened", or
  * "foreign" where that was in a function of another library which is known to crash then. Where
  * FAULT_N or FAULT_ALLOCATION is 0 it gets their number, when the program ends. */
@@ -25,7 +25,7 @@
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
 
 static long calls, wanted, allocations, allocation = -1;
-static int error, kills, out = -1;
+static int error, kills, lasts, out = -1;
 static const char *kinds;
 static __thread int foreign;
 
@@ -46,6 +46,7 @@ __attribute__((constructor)) static void begin(void)
     kinds = getenv("FAULT_CALLS");
     error = (text = getenv("FAULT_ERRNO")) ? atoi(text) : EIO;
     kills = getenv("FAULT_KILL") != NULL;
+    lasts = getenv("FAULT_LASTS") != NULL;
     if (path)
         out =
             (int)raw(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666, 0, 0);
@@ -81,8 +82,12 @@ __attribute__((destructor)) static void end(void)
 
 static int fails(const char *kind, int changes)
 {
-    if (!kinds || !is_wanted(kind, changes) ||
-        __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST) != wanted)
+    long n;
+
+    if (!kinds || !is_wanted(kind, changes))
+        return 0;
+    n = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
+    if (lasts ? n < wanted : n != wanted)
         return 0;
     note();
     if (kills)

@@ -1,5 +1,6 @@
 """Locks are our own: nobody who may only read a directory, and no archive, holds up a job."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -137,3 +138,46 @@ def test_no_archive_brings_what_runs_obey(warmpack, tmp_path, name):
     r = warmpack.ok("extract", "-f", "a.tar", "-C", "out", status=2)
     assert b"has a name that warmpack uses" in r.stderr
     assert not (tmp_path / "out").exists()
+
+
+JOBS = [("extract", "-f", "a.tgz", "-C", "out"),
+        ("extract", "--if-needed", "-f", "a.tgz", "-C", "out"), ("restore", "moved"),
+        ("seal", "tree"), ("create", "-f", "b.tgz", "-C", "tree", ".")]
+
+
+@pytest.fixture
+def grounds(warmpack, packed, tmp_path):
+    """What JOBS work on."""
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "place")
+    (tmp_path / "place").rename(tmp_path / "moved")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/m.py").write_text("")
+
+
+@pytest.mark.parametrize("words", JOBS, ids=" ".join)
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOLCK], ids=errno.errorcode.get)
+def test_a_filesystem_without_locks_will_do(warmpack, faulty, grounds, words, number):
+    r, _ = faulty(*words, calls=",flock,", n=1, lasts=1, errno=number)
+    assert r.returncode == 0, r.stderr
+
+
+def state(top):
+    """Times of all in TOP, but for lock files and what is made for them: they are left for others."""
+    places = [top / "out", *(top / "moved").glob("app/.warmpack/*")]
+    return {path: path.lstat().st_mtime_ns for path in top.rglob("*")
+            if path not in places and path.name not in (LOCK, "happened")}
+
+
+@pytest.mark.parametrize("words", JOBS, ids=" ".join)
+def test_an_error_is_no_missing_lock(warmpack, faulty, grounds, tmp_path, words):
+    """Whichever lock it is that the kernel fails to give."""
+    before, refused = state(tmp_path), 0
+    for n in range(1, 20):
+        r, happened = faulty(*words, calls=",flock,", n=n, errno=errno.EIO)
+        if not happened:
+            break
+        refused += b"cannot be locked: Input" in r.stderr or r.returncode == 2
+        assert r.returncode == 0 or state(tmp_path) == before, (n, r.stderr)
+        if r.returncode == 0:  # what a dead run's lock would have been, or a record that is missed
+            break
+    assert refused and r.returncode == 0, r.stderr

@@ -106,3 +106,29 @@ def test_root_does_not_repair_what_the_owner_of_a_tree_has_linked_into_it(warmpa
     after = victim.stat()
     assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
     assert (tmp_path / "t" / "app" / "own").stat().st_mtime_ns == 1500000001987654321
+
+
+def times(folder):
+    return {path: path.lstat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
+
+
+def test_a_commit_that_is_taken_back_leaves_the_times_of_directories(warmpack, faulty, tmp_path):
+    for name in "1.txt", "a/2.txt", "a/b/3.txt", "c/4.txt":
+        path = tmp_path / "s/app" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    tree = tmp_path / "t"
+    shutil.copytree(tmp_path / "s", tree)
+    (tree / "app/c/4.txt").unlink()
+    for path in [*tree.rglob("*"), tree]:
+        os.utime(path, ns=(0, 1500000000123456789))
+    before, taken_back = times(tree), 0
+    for n in range(1, 100):
+        r, happened = faulty("extract", "-qf", "a.tgz", "-C", "t", calls=",renameat2,rename,", n=n,
+                             errno=errno.EIO)
+        if not happened:
+            break
+        assert r.returncode == 2 and times(tree) == before, (n, r)
+        taken_back += b"cannot be put in place" in r.stderr
+    assert taken_back >= 5 and r.returncode == 0
