@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,7 +38,8 @@ int staging_has_leftovers(const char *dir)
     return r;
 }
 
-int staging_recover_in(const char *dir, const struct wp_context *context, struct wp_error *err)
+/* 1, 0 or negative errno. */
+static int recover_at(const char *dir, const struct wp_context *context, struct wp_error *err)
 {
     struct staging s = {.o.context = context};
     struct staging_area a;
@@ -52,4 +55,103 @@ int staging_recover_in(const char *dir, const struct wp_context *context, struct
         r = staging_recover(&s, &a, err);
     staging_area_clear(&a);
     return r < 0 ? r : 1;
+}
+
+/* Cuts PATH, absolute and normal, to the directory that it lies in. False: it lies in none. */
+static bool path_to_parent(char *path)
+{
+    char *slash = strrchr(path, '/');
+    const bool any = path[1] != '\0';
+
+    if (any)
+        slash[slash == path] = '\0';
+    return any;
+}
+
+int staging_recover_above(const char *dir, const struct wp_context *context, struct wp_error *err)
+{
+    _cleanup_free_ char *at = strdup(dir);
+    int r = at ? 0 : error_nomem(err), found = 0;
+
+    while (r >= 0 && path_to_parent(at)) {
+        /* Where we may not write, nothing of ours can be. */
+        if (faccessat(AT_FDCWD, at, W_OK, AT_EACCESS) == 0)
+            r = recover_at(at, context, err);
+        found |= r > 0;
+    }
+    return r < 0 ? r : found;
+}
+
+int staging_recover_in(const char *dir, const struct wp_context *context, struct wp_error *err)
+{
+    int found = recover_at(dir, context, err), r = 0;
+    _cleanup_free_ char *physical = NULL;
+
+    if (found < 0)
+        return found;
+    physical = realpath(dir, NULL);
+    if (!physical)
+        return error_is_absence(-errno) || errno == EACCES
+                   ? found
+                   : error_set(err, errno, dir, "cannot find the physical path");
+    r = staging_recover_above(physical, context, err);
+    return r < 0 ? r : found | r;
+}
+
+/* ---- Without changing anything */
+
+/* 1, 0 or negative errno. */
+static int is_half_done_from(const char *at, const char *dir)
+{
+    struct staging s = {0};
+    struct staging_area a;
+    int r = staging_has_leftovers(at);
+
+    if (r <= 0)
+        return r;
+    staging_area_init(&a);
+    r = staging_area_open_target(&a, at, NULL);
+    if (r == 0)
+        r = staging_changes(&s, &a, dir);
+    staging_area_clear(&a);
+    return r;
+}
+
+/* Asks of PATH, and of each directory above it, until the answer is not 0. */
+static int ask_upwards(const char *path, int (*ask)(const char *at, const char *path))
+{
+    _cleanup_free_ char *physical = realpath(path, NULL), *at = NULL;
+    int r = 0;
+
+    if (!physical)
+        return errno == ENOMEM ? -ENOMEM : 0; /* whoever reads it tells of it */
+    at = strdup(physical);
+    if (!at)
+        return -ENOMEM;
+    for (bool more = true; more && r == 0; more = path_to_parent(at))
+        r = ask(at, physical);
+    return r;
+}
+
+static int has_leftovers_at(const char *at, const char *path)
+{
+    (void)path;
+    return staging_has_leftovers(at);
+}
+
+int staging_has_leftovers_above(const char *path)
+{
+    return ask_upwards(path, has_leftovers_at);
+}
+
+int staging_check_done(const char *path, struct wp_error *err)
+{
+    int r = ask_upwards(path, is_half_done_from);
+
+    if (r < 0)
+        return error_set(err, -r, path, "cannot look for earlier runs");
+    return r == 0 ? 0
+                  : error_set(err, 0, path,
+                              "a run that changes it is at work, or was killed: restore completes "
+                              "what that has left");
 }

@@ -193,8 +193,9 @@ static int resolve_other(const struct staging *s, struct staging_area *a, const 
 }
 
 static int resolve(const struct staging *s, const struct staging_area *at, const char *name,
-                   struct wp_error *err)
+                   void *arg)
 {
+    struct wp_error *err = arg;
     _cleanup_(staging_area_clear) struct staging_area found;
     _cleanup_buf_ struct buf path = {0};
 
@@ -215,11 +216,12 @@ static int resolve(const struct staging *s, const struct staging_area *at, const
 
 /* ---- Looking for them */
 
-/* Calls EACH with the name of every staging directory of A's target, until it returns not 0. */
+/* Calls EACH with the name of every staging directory of A's target, and with ARG, until it returns
+ * not 0. */
 static int each_staging(const struct staging *s, const struct staging_area *a,
                         int (*each)(const struct staging *s, const struct staging_area *a,
-                                    const char *name, struct wp_error *err),
-                        struct wp_error *err)
+                                    const char *name, void *arg),
+                        void *arg)
 {
     _cleanup_buf_ struct buf names = {0};
     _cleanup_closedir_ DIR *d = file_list_at(a->target_fd, ".");
@@ -231,7 +233,7 @@ static int each_staging(const struct staging *s, const struct staging_area *a,
         if (own_is_staging(e->d_name) && buf_add(&names, e->d_name, STAGING_NAME_SIZE) < 0)
             return -ENOMEM;
     for (size_t at = 0; at < names.size && r == 0; at += STAGING_NAME_SIZE)
-        r = each(s, a, (const char *)names.data + at, err);
+        r = each(s, a, (const char *)names.data + at, arg);
     return r;
 }
 
@@ -243,20 +245,45 @@ int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *
 }
 
 /* 1, 0 or negative errno. */
-static int has_journal(int stage_fd)
+static int has_journal(const struct staging_area *a, const char *dir)
 {
     struct stat st;
-    int r = beneath_look(stage_fd, STAGING_JOURNAL, &st);
-    return r ? r : beneath_look(stage_fd, STAGING_UNDO, &st);
+    int r = beneath_look(a->stage_fd, STAGING_JOURNAL, &st);
+    (void)dir;
+    return r ? r : beneath_look(a->stage_fd, STAGING_UNDO, &st);
 }
 
+/* Does A's journal say that something in DIR is changed, or what DIR lies in? Likewise. */
+static int has_changes(const struct staging_area *a, const char *dir)
+{
+    _cleanup_(staging_journal_clear) struct staging_journal j = {0};
+    int r = staging_journal_read(a, &j);
+
+    for (size_t i = 0; r == 0 && i < j.plan.count; i++) {
+        const struct staging_op *op = &j.plan.ops[i];
+        _cleanup_free_ char *path = path_append(j.areas[op->area].path, op->path);
+
+        if (!path)
+            return -ENOMEM;
+        if (path_is_under(path, dir) || path_is_under(dir, path))
+            return 1;
+    }
+    return error_is_absence(r) ? 0 : r;
+}
+
+struct pending {
+    int (*ask)(const struct staging_area *first, const char *dir);
+    const char *dir;
+};
+
+/* Asks the first area of the staging NAME. */
 static int is_pending(const struct staging *s, const struct staging_area *at, const char *name,
-                      struct wp_error *err)
+                      void *arg)
 {
     _cleanup_(staging_area_clear) struct staging_area found, first;
     _cleanup_buf_ struct buf path = {0};
+    const struct pending *p = arg;
 
-    (void)err;
     staging_area_init(&first);
     int r = same_target(at, &found);
     if (r < 0)
@@ -264,7 +291,7 @@ static int is_pending(const struct staging *s, const struct staging_area *at, co
     r = staging_area_adopt(&found, name, false);
     if (r < 0)
         return error_is_absence(r) ? 0 : r;
-    r = has_journal(found.stage_fd);
+    r = p->ask(&found, p->dir);
     if (r != 0)
         return r;
     r = staging_journal_master(&found, &path);
@@ -273,10 +300,15 @@ static int is_pending(const struct staging *s, const struct staging_area *at, co
     r = open_first(s, (const char *)path.data, false, &first);
     if (r < 0)
         return beneath_is_absence(r) ? 0 : r;
-    return has_journal(first.stage_fd);
+    return p->ask(&first, p->dir);
 }
 
 int staging_pending(const struct staging *s, const struct staging_area *a)
 {
-    return each_staging(s, a, is_pending, NULL);
+    return each_staging(s, a, is_pending, &(struct pending){.ask = has_journal});
+}
+
+int staging_changes(const struct staging *s, const struct staging_area *a, const char *dir)
+{
+    return each_staging(s, a, is_pending, &(struct pending){.ask = has_changes, .dir = dir});
 }

@@ -31,6 +31,8 @@ static int prepare_area(struct staging *s, struct staging_area *a, const char *t
     if (r < 0)
         return r;
     r = staging_recover(s, a, err);
+    if (r == 0)
+        r = staging_recover_above(a->physical, s->o.context, err);
     if (r < 0)
         return r;
     r = staging_area_make(a, err);

@@ -52,7 +52,7 @@ int staging_new(struct staging **out, const struct staging_options *o, struct wp
 
 /* Adds an area for directory TARGET (symlinks in it as typed are followed; made with its parents
  * where missing and removed again if nothing is committed). Completes or removes what earlier,
- * dead runs left there. Returns the area's number, 0 for the first. */
+ * dead runs left there, or above it, from where they may have changed what is in it. Returns the area's number, 0 for the first. */
 int staging_add_area(struct staging *s, const char *target, struct wp_error *err);
 
 /* Likewise, on another user's ground: missing directories are made that user's own at once. */
@@ -113,8 +113,13 @@ int staging_commit(struct staging *s, struct wp_error *err);
 /* Is there, in DIR, something that a run of this user has left or is working on? 1, 0 or negative
  * errno. */
 int staging_has_leftovers(const char *dir);
-/* Completes or takes back what dead runs left in DIR, as staging_add_area does. 1; 0: there was
- * nothing, or no such directory; negative errno. */
+/* Likewise in PATH or a directory above it. */
+int staging_has_leftovers_above(const char *path);
+/* An error where a run, from that directory or one above it, changes something in PATH just now, or
+ * was killed while it did: what is read there belongs to two releases. */
+int staging_check_done(const char *path, struct wp_error *err);
+/* Completes or takes back what dead runs left in DIR and in those above it, as staging_add_area
+ * does. 1; 0: there was nothing, or no such directory; negative errno. */
 int staging_recover_in(const char *dir, const struct wp_context *context, struct wp_error *err);
 
 /* Removes staging directories not committed, releases locks, frees. NULL is fine. */

@@ -248,6 +248,9 @@ int staging_run_end(struct staging_area *areas, bool sync, struct wp_error *err)
 void staging_run_finish_dirs(struct staging_area *areas, size_t n, const struct staging_plan *plan,
                              const struct wp_context *context);
 
+/* ---- leftovers.c: as staging_recover_in, for the directories above DIR, a physical path. */
+int staging_recover_above(const char *dir, const struct wp_context *context, struct wp_error *err);
+
 /* ---- recover.c */
 
 /* Completes or removes what dead runs left in A's target. */
@@ -255,6 +258,8 @@ int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *
 /* Does another staging in A's target have a journal? With the targets locked, that is a commit
  * which was cut short. 1, 0 or negative errno. */
 int staging_pending(const struct staging *s, const struct staging_area *a);
+/* Likewise one that changes something in DIR, a physical path, or what DIR lies in? */
+int staging_changes(const struct staging *s, const struct staging_area *a, const char *dir);
 
 /* ---- For tests: called before each step with its name. A value below 0 makes the step fail. */
 extern int (*staging_step_hook)(const char *step);

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "commit/staging.h"
 #include "job.h"
 
 void pack_walk_options(const struct pack *p, struct walk_options *w)
@@ -51,10 +52,49 @@ static bool is_output(const struct walk *w, unsigned root, const char *path,
            st.st_dev == o->skip_dev && st.st_ino == o->skip_ino;
 }
 
+/* The directory that the last members lie in, and whether a run may be changing what is in it. */
+struct ground {
+    char *dir; /* owned; NULL: none yet */
+    bool is_suspect;
+};
+
+static void leave(struct ground *g)
+{
+    free(g->dir);
+}
+
+/* Refuses member M where a run changes it, or was killed while it did. Where many are named in one
+ * directory, that is looked at once. */
+static int check_done(struct ground *g, const struct wp_member *m, struct wp_error *err)
+{
+    _cleanup_free_ char *path =
+        path_append(pack_member_dir(m), strcmp(m->path, ".") ? m->path : "");
+    _cleanup_free_ char *dir = NULL;
+    int r = 0;
+
+    dir = path ? path_dir(path) : NULL;
+    if (!dir)
+        return error_nomem(err);
+    if (!g->dir || strcmp(g->dir, dir) != 0) {
+        r = staging_has_leftovers_above(*dir ? dir : ".");
+        if (r < 0)
+            return error_set(err, -r, *dir ? dir : ".", "cannot look for earlier runs");
+        free(g->dir);
+        g->dir = take_ptr(dir);
+        g->is_suspect = r > 0;
+    }
+    if (!g->is_suspect)
+        r = staging_has_leftovers(path);
+    if (r < 0)
+        return error_set(err, -r, path, "cannot look for earlier runs");
+    return g->is_suspect || r > 0 ? staging_check_done(path, err) : 0;
+}
+
 int pack_walk_members(struct pack *p, size_t *ends, struct wp_error *err)
 {
     struct walk_options options;
     bool is_named = false;
+    _cleanup_(leave) struct ground ground = {0};
 
     pack_walk_options(p, &options);
     for (size_t i = 0; i < p->o->member_count; i++) {
@@ -70,6 +110,9 @@ int pack_walk_members(struct pack *p, size_t *ends, struct wp_error *err)
         root = root_of(p, pack_member_dir(m), err);
         if (root < 0)
             return root;
+        r = check_done(&ground, m, err);
+        if (r < 0)
+            return r;
         while (*path == '/')
             path++;
         as = path_clean(path);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
+#include "commit/staging.h"
 #include "judge/distributions.h"
 #include "judge/judge.h"
 
@@ -156,11 +157,14 @@ int wp_verify_tree(const struct wp_context *context, const char *dir,
                                .out = result,
                                .trees.fd = -1};
     struct judge_expect expect = {0};
+    struct wp_error unfinished = {0};
     int r = options_check(context, o, err);
 
     *result = (struct wp_verify_report){0};
     if (r < 0)
         return r;
+    if (staging_check_done(dir, &unfinished) < 0)
+        report(context, WP_WARNING, NULL, "%s", unfinished.message);
     r = run(&tree, &expect, err);
     judge_expect_end(&expect);
     clear(&tree);

@@ -210,3 +210,78 @@ def test_no_temporary_link_stays(warmpack, killed, source, tmp_path):
         assert (tree / "app" / "l.py").is_symlink()
 
     killed(",renameat2,unlinkat,", prepare, ("restore", "-q", "t"), check)
+
+
+RENAMES = ",renameat2,"
+
+
+@pytest.fixture
+def releases(warmpack, source, tmp_path):
+    """Two, of several files each, and what unpacks the first into an existing directory."""
+    for release in "12":
+        for name in "abc":
+            (source.parent / name).write_text(release)
+        warmpack.ok("create", "-qf", f"{release}.tgz", "-C", "s", "app")
+
+    def prepare():
+        shutil.rmtree(tmp_path / "t", ignore_errors=True)
+        (tmp_path / "b.tgz").unlink(missing_ok=True)
+        warmpack.ok("extract", "-qf", "1.tgz", "-C", "t")
+    return prepare
+
+
+def texts(tmp_path):
+    return {(tmp_path / "t/app" / name).read_text() for name in "abc"}
+
+
+MEND = {"restore": ("restore", "t/app"), "verify --fix": ("verify", "--fix", "t/app"),
+        "seal": ("seal", "t/app"), "retarget": ("retarget", "t/app", "--for", "/usr/bin/python3"),
+        "extract": ("extract", "-f", "1.tgz", "-C", "t/app/elsewhere"),
+        "extract --if-needed": ("extract", "--if-needed", "-f", "1.tgz", "-C", "t/app/elsewhere")}
+
+
+@pytest.mark.parametrize("verb", MEND)
+def test_what_a_killed_run_left_above_is_completed(warmpack, killed, releases, tmp_path, verb):
+    """A tree's own commit begins in the directory that the tree was unpacked in."""
+    def check(n):
+        warmpack.ok(*MEND[verb])
+        assert texts(tmp_path) == {"2"}, n
+        assert os.listdir(tmp_path / "t") == ["app"], n
+
+    assert killed(RENAMES, releases, ("extract", "-qf", "2.tgz", "-C", "t"), check) > 3
+
+
+READ = {"create": ("create", "-f", "b.tgz", "-C", "t", "app"),
+        "create of a file": ("create", "-f", "b.tgz", "t/app/a", "t/app/b"),
+        "create of all": ("create", "-f", "b.tgz", "t"),
+        "amend": ("amend", "-f", "1.tgz", "--source", "t", "-o", "b.tgz"),
+        "merge": ("merge", "-o", "b.tgz", "t", "2.tgz"), "diff": ("diff", "t/app", "1.tgz")}
+
+
+@pytest.mark.parametrize("verb", READ)
+def test_nothing_is_packed_of_two_releases(warmpack, killed, releases, tmp_path, verb):
+    def check(n):
+        before = listing(tmp_path)
+        r = warmpack.ok(*READ[verb], status=2)
+        assert b"a run that changes it is at work, or was killed" in r.stderr, (n, r)
+        assert b"a run that changes it" in warmpack("verify", "t/app").stderr, n
+        assert listing(tmp_path) == before, n
+        warmpack.ok("restore", "t/app")
+        assert b"a run that" not in warmpack(*READ[verb]).stderr, n
+
+    assert killed(RENAMES, releases, ("extract", "-qf", "2.tgz", "-C", "t"), check) > 3
+
+
+def test_a_killed_run_on_another_tree_keeps_nobody_from_packing(warmpack, killed, releases, tmp_path):
+    other = tmp_path / "t/other"
+
+    def prepare():
+        releases()
+        other.mkdir()
+        (other / "k.py").write_text("")
+
+    def check(n):
+        warmpack.ok("create", "-qf", "b.tgz", "-C", "t", "other")
+        assert b"a run" not in warmpack.ok("verify", "t/other").stderr, n
+
+    assert killed(RENAMES, prepare, ("extract", "-qf", "2.tgz", "-C", "t"), check) > 3
