@@ -57,29 +57,42 @@ static int recover_at(const char *dir, const struct wp_context *context, struct 
     return r < 0 ? r : 1;
 }
 
-/* Cuts PATH, absolute and normal, to the directory that it lies in. False: it lies in none. */
-static bool path_to_parent(char *path)
+/* Cuts PATH, physical and on device DEV, to the next directory above it that something of ours can
+ * be in: one that we may write to, on the same device, since nothing is renamed across. 1; 0: there
+ * is none; negative errno. */
+static int to_above(char *path, dev_t dev)
 {
-    char *slash = strrchr(path, '/');
-    const bool any = path[1] != '\0';
+    struct stat st;
 
-    if (any)
+    do {
+        char *slash = strrchr(path, '/');
+
+        if (path[1] == '\0')
+            return 0;
         slash[slash == path] = '\0';
-    return any;
+        if (stat(path, &st) < 0)
+            return error_is_absence(-errno) || errno == EACCES ? 0 : -errno;
+        if (st.st_dev != dev)
+            return 0;
+    } while (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0);
+    return 1;
 }
 
 int staging_recover_above(const char *dir, const struct wp_context *context, struct wp_error *err)
 {
     _cleanup_free_ char *at = strdup(dir);
-    int r = at ? 0 : error_nomem(err), found = 0;
+    struct stat st;
+    int r = 0, found = 0;
 
-    while (r >= 0 && path_to_parent(at)) {
-        /* Where we may not write, nothing of ours can be. */
-        if (faccessat(AT_FDCWD, at, W_OK, AT_EACCESS) == 0)
-            r = recover_at(at, context, err);
+    if (!at)
+        return error_nomem(err);
+    if (stat(dir, &st) < 0)
+        return error_set(err, errno, dir, "cannot stat");
+    while (r >= 0 && (r = to_above(at, st.st_dev)) > 0) {
+        r = recover_at(at, context, err);
         found |= r > 0;
     }
-    return r < 0 ? r : found;
+    return r < 0 ? error_set(err, -r, at, "cannot look for earlier runs") : found;
 }
 
 int staging_recover_in(const char *dir, const struct wp_context *context, struct wp_error *err)
@@ -121,15 +134,17 @@ static int is_half_done_from(const char *at, const char *dir)
 static int ask_upwards(const char *path, int (*ask)(const char *at, const char *path))
 {
     _cleanup_free_ char *physical = realpath(path, NULL), *at = NULL;
-    int r = 0;
+    struct stat st;
+    int r;
 
-    if (!physical)
+    if (!physical || stat(physical, &st) < 0)
         return errno == ENOMEM ? -ENOMEM : 0; /* whoever reads it tells of it */
     at = strdup(physical);
     if (!at)
         return -ENOMEM;
-    for (bool more = true; more && r == 0; more = path_to_parent(at))
+    do
         r = ask(at, physical);
+    while (r == 0 && (r = to_above(at, st.st_dev)) > 0);
     return r;
 }
 

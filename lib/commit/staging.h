@@ -52,7 +52,8 @@ int staging_new(struct staging **out, const struct staging_options *o, struct wp
 
 /* Adds an area for directory TARGET (symlinks in it as typed are followed; made with its parents
  * where missing and removed again if nothing is committed). Completes or removes what earlier,
- * dead runs left there, or above it, from where they may have changed what is in it. Returns the area's number, 0 for the first. */
+ * dead runs left there, or above it, from where they may have changed what is in it. Returns the
+ * area's number, 0 for the first. */
 int staging_add_area(struct staging *s, const char *target, struct wp_error *err);
 
 /* Likewise, on another user's ground: missing directories are made that user's own at once. */

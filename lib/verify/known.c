@@ -111,7 +111,7 @@ int verify_know_directories(struct verify_tree *tree, struct wp_error *err)
         r = caches_new(&tree->known, err);
     if (r == 0)
         r = caches_new(&tree->zipped, err);
-    for (char **base = tree->bases; *base && r == 0; base++) {
+    for (char **base = tree->bases; r == 0 && *base; base++) {
         r = caches_add(tree->known, *base, "", "", err);
         for (size_t i = 0; i < tree->walk.count && r == 0; i++)
             if (tree->walk.items[i].entry.type == ENTRY_DIR)

@@ -63,6 +63,7 @@ def faulty(warmpack, shim, tmp_path):
         out = tmp_path / "happened"
         out.unlink(missing_ok=True)
         env = {"LD_PRELOAD": " ".join([*sanitizer, str(shim)]), "FAULT_OUT": str(out),
+               "FAULT_BASE": str(tmp_path),
                **{f"FAULT_{name.upper()}": str(value) for name, value in fault.items()}}
         return warmpack(*words, env=env, timeout=timeout), out.exists() and out.stat().st_size > 0
     return run

@@ -1,9 +1,10 @@
 /* Preloaded: lets the call number FAULT_N of the kinds in FAULT_CALLS (",readdir,openat2,") fail
  * with errno FAULT_ERRNO, and all those after it where FAULT_LASTS is set, or kills the process
- * there where FAULT_KILL is set. Kinds are the names below; "changing" is all of those that change something, "every" all. FAULT_ALLOCATION=N: the
- * N-th allocation fails. FAULT_OUT: a file that gets a word when it has happened: "happened", or
- * "foreign" where that was in a function of another library which is known to crash then. Where
- * FAULT_N or FAULT_ALLOCATION is 0 it gets their number, when the program ends. */
+ * there where FAULT_KILL is set. Kinds are the names below; "changing" is all of those that change
+ * something, "every" all. FAULT_ALLOCATION=N: the N-th allocation fails. FAULT_OUT: a file that
+ * gets a word when it has happened: "happened", or "foreign" where that was in a function of
+ * another library which is known to crash then. Where FAULT_N or FAULT_ALLOCATION is 0 it gets
+ * their number, when the program ends. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -26,7 +27,7 @@ extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_real
 
 static long calls, wanted, allocations, allocation = -1;
 static int error, kills, lasts, out = -1;
-static const char *kinds;
+static const char *kinds, *base;
 static __thread int foreign;
 
 static long raw(long n, long a, long b, long c, long d, long e, long f)
@@ -44,6 +45,7 @@ __attribute__((constructor)) static void begin(void)
     const char *path = getenv("FAULT_OUT"), *text;
 
     kinds = getenv("FAULT_CALLS");
+    base = getenv("FAULT_BASE");
     error = (text = getenv("FAULT_ERRNO")) ? atoi(text) : EIO;
     kills = getenv("FAULT_KILL") != NULL;
     lasts = getenv("FAULT_LASTS") != NULL;
@@ -199,7 +201,6 @@ LOOKS(flock, (int fd, int o), "flock", fd, o)
 LOOKS(dup, (int fd), "dup", fd)
 WRAPPED(DIR *, fdopendir, (int fd), "opendir", 0, NULL, fd)
 WRAPPED(DIR *, opendir, (const char *x), "opendir", 0, NULL, x)
-WRAPPED(struct dirent64 *, readdir64, (DIR * d), "readdir", 0, NULL, d)
 WRAPPED(ssize_t, getdents64, (int fd, void *p, size_t n), "readdir", 0, -1, fd, p, n)
 WRAPPED(ssize_t, read, (int fd, void *p, size_t n), "read", 0, -1, fd, p, n)
 WRAPPED(ssize_t, pread64, (int fd, void *p, size_t n, off64_t o), "read", 0, -1, fd, p, n, o)
@@ -212,6 +213,22 @@ WRAPPED(char *, realpath, (const char *x, char *p), "realpath", 0, NULL, x, p)
 WRAPPED(char *, getcwd, (char *p, size_t n), "getcwd", 0, NULL, p, n)
 WRAPPED(void *, mmap64, (void *a, size_t n, int p, int f, int fd, off64_t o), "mmap", 0, MAP_FAILED,
         a, n, p, f, fd, o)
+
+/* Of a directory outside FAULT_BASE, which may hold much that is nobody's here, one counts. */
+struct dirent64 *readdir64(DIR *d)
+{
+    static struct dirent64 *(*real)(DIR *);
+    char link[64], path[4096] = "";
+
+    if (!real)
+        real = dlsym(RTLD_NEXT, "readdir64");
+    snprintf(link, sizeof link, "/proc/self/fd/%d", dirfd(d));
+    if (base && telldir(d) != 0 &&
+        raw(SYS_readlinkat, AT_FDCWD, (long)link, (long)path, sizeof path - 1, 0, 0) > 0 &&
+        strncmp(path, base, strlen(base)) != 0)
+        return real(d);
+    return fails("readdir", 0) ? NULL : real(d);
+}
 
 /* What the program says is no part of what it does. */
 ssize_t write(int fd, const void *p, size_t n)
