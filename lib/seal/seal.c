@@ -107,7 +107,8 @@ int wp_seal(const struct wp_context *context, const struct wp_seal_options *o,
     if (r == 0)
         r = begin(&s, err);
     if (r == 0) {
-        trees_sweep_all(o->dir, staging_target(s.staging, 0), NULL); /* it is not to be sealed */
+        /* It is not to be sealed. */
+        trees_sweep_all(context, o->dir, staging_target(s.staging, 0), NULL);
         r = pack(&s, err);
     }
     if (r == 0)

@@ -41,9 +41,11 @@ void trees_sweep(const struct trees *trees, const char *home)
     lock_file_remove_dead(fd, OWN_LOCK);
 }
 
-void trees_sweep_all(const char *dir, int fd, const char *manifest)
+void trees_sweep_all(const struct wp_context *context, const char *dir, int fd,
+                     const char *manifest)
 {
-    struct trees trees = {.dir = dir, .fd = fd};
+    const struct wp_context stops = {.interrupted = context_interrupted(context)};
+    struct trees trees = {.dir = dir, .fd = fd, .context = &stops};
 
     (void)trees_find(&trees, manifest, NULL);
     for (size_t i = 0; i < trees.count; i++)

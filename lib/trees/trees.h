@@ -89,8 +89,9 @@ int trees_homes(int fd, const char *place, struct path_list *homes);
  * removed stays. */
 void trees_sweep(const struct trees *trees, const char *home);
 /* Likewise for all manifests of the tree DIR, which FD is, or for the one MANIFEST (NULL: none is
- * named). What is wrong with one is for others to tell. */
-void trees_sweep_all(const char *dir, int fd, const char *manifest);
+ * named). What is wrong with one, or that CONTEXT stops the job, is for others to tell. */
+void trees_sweep_all(const struct wp_context *context, const char *dir, int fd,
+                     const char *manifest);
 
 /* ---- manifest.c */
 /* Reads the manifest in directory HOME of the tree, without its state. 1; 0: there is none. Clear T

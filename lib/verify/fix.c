@@ -223,7 +223,7 @@ static int recover(const struct fix *f, const struct wp_verify_report *found, st
     if (r < 0 || in_root < 0)
         return r < 0 ? r : in_root;
     sweep(f, found);
-    trees_sweep_all(f->dir, f->fd, f->o->manifest);
+    trees_sweep_all(f->context, f->dir, f->fd, f->o->manifest);
     return r || in_root;
 }
 

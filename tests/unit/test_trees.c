@@ -256,6 +256,22 @@ static void a_tree_that_stays_where_it_was_packed_has_no_other_root(void **state
     trees_clear(&trees);
 }
 
+static void a_job_that_is_to_stop_looks_for_nothing_more_to_be_swept(void **state)
+{
+    const struct scratch *s = *state;
+    volatile sig_atomic_t interrupted = 1;
+    const struct wp_context context = {.interrupted = &interrupted};
+    struct stat st;
+
+    put_manifest(s->fd, "app/.warmpack" ID);
+    put(s->fd, "app/.warmpack" ID, OWN_LOCK, "", 0);
+    trees_sweep_all(&context, s->path, s->fd, NULL);
+    assert_int_equal(beneath_look(s->fd, "app/.warmpack" ID "/" OWN_LOCK, &st), 1);
+    interrupted = 0;
+    trees_sweep_all(&context, s->path, s->fd, NULL);
+    assert_int_equal(beneath_look(s->fd, "app/.warmpack" ID "/" OWN_LOCK, &st), 0);
+}
+
 #define test(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
@@ -268,6 +284,7 @@ int main(void)
         test(a_cache_root_in_the_tree_has_moved_with_it),
         test(a_cache_root_elsewhere_is_believed_where_caches_of_the_tree_lie),
         test(a_tree_that_stays_where_it_was_packed_has_no_other_root),
+        test(a_job_that_is_to_stop_looks_for_nothing_more_to_be_swept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
