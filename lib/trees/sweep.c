@@ -1,29 +1,56 @@
 /* Removes what a killed run of restore, retarget or verify --fix has left in a tree. */
 
-#include <string.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/lock_file.h"
 #include "base/path.h"
+#include "numba/places.h"
 #include "tree/beneath.h"
 #include "trees.h"
 
-/* In the directories of the indexes that T speaks for, which lie side by side in its list. */
+/* The directory of what ARCHIVED is called in the tree, unless it is *LAST, which it becomes; NULL:
+ * it is, or has no name there, or there is no memory. */
+static const char *next_dir(const struct tree_manifest *t, const char *archived, char **last)
+{
+    bool gone;
+    _cleanup_free_ char *path = archived ? tree_path(t, archived, &gone) : NULL;
+    _cleanup_free_ char *dir = path ? path_dir(path) : NULL;
+
+    if (!dir || text_same(*last, dir))
+        return NULL;
+    free(*last);
+    return *last = take_ptr(dir);
+}
+
+/* In ROOT, the cache root of earlier times, where the caches of directory DIR were put. */
+static void sweep_root(const struct tree_manifest *t, int root, const char *dir)
+{
+    for (char **base = t->old_bases; base && *base; base++) {
+        _cleanup_free_ char *was = path_append(*base, path_from(dir, t->base));
+        _cleanup_free_ char *hashed = was ? places_hash_name(was) : NULL;
+
+        if (hashed)
+            beneath_sweep(root, hashed);
+    }
+}
+
+/* In the directories of the indexes that T speaks for, which lie side by side in its list, and in
+ * those of a cache root. */
 static void sweep_indexes(const struct trees *trees, const struct tree_manifest *t)
 {
-    _cleanup_free_ char *last = NULL;
+    _cleanup_close_ int root =
+        t->old_root ? open(t->old_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    _cleanup_free_ char *last = NULL, *last_source = NULL;
 
     for (size_t i = 0; i < t->m.index_count; i++) {
-        bool gone;
-        _cleanup_free_ char *path = tree_path(t, t->m.indexes[i].index, &gone);
-        _cleanup_free_ char *dir = path ? path_dir(path) : NULL;
+        const char *dir = next_dir(t, t->m.indexes[i].index, &last);
 
-        if (!dir || (last && strcmp(last, dir) == 0))
-            continue;
-        beneath_sweep(trees->fd, dir);
-        free(last);
-        last = take_ptr(dir);
+        if (dir)
+            beneath_sweep(trees->fd, dir);
+        dir = root >= 0 ? next_dir(t, t->m.indexes[i].source, &last_source) : NULL;
+        if (dir)
+            sweep_root(t, root, dir);
     }
 }
 

@@ -172,6 +172,33 @@ def test_nothing_of_a_killed_repair_stays_for_who_does_something_else(warmpack, 
     assert len(left) > 2
 
 
+@pytest.mark.parametrize("next_run", [("extract", "-qf", "a.tgz", "-C", "t", "--cache-dir", "c"),
+                                      ("extract", "--if-needed", "-qf", "a.tgz", "-C", "t",
+                                       "--cache-dir", "c"),
+                                      ("seal", "-q", "t")])
+def test_nothing_of_a_killed_repair_stays_in_a_cache_root(warmpack, killed, source, tmp_path,
+                                                          next_run):
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    root, left = tmp_path / "c", set()
+
+    def ours():
+        return {name for name in listing(root) if ".warmpack.new." in name}
+
+    def prepare():
+        for path in tmp_path / "t", root:
+            shutil.rmtree(path, ignore_errors=True)
+        warmpack.ok("extract", "-qf", "a.tgz", "-C", "t", "--cache-dir", "c")
+        os.utime(tmp_path / "t" / "app" / "k.py", (0, 1))
+
+    def check(n):
+        left.update(ours())
+        warmpack(*next_run)
+        assert not ours(), n
+
+    killed(",rename,fchmod,", prepare, ("restore", "-q", "--restamp", "always", "t"), check)
+    assert left
+
+
 @trees.needs_root
 def test_the_lock_of_a_killed_root_goes_where_somebody_else_rules(warmpack, killed, source, tmp_path):
     warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
