@@ -130,8 +130,8 @@ static int is_half_done_from(const char *at, const char *dir)
     return r;
 }
 
-/* Asks of PATH, and of each directory above it, until the answer is not 0. */
-static int ask_upwards(const char *path, int (*ask)(const char *at, const char *path))
+/* Asks of PATH, and with ABOVE of each directory above it, until the answer is not 0. */
+static int ask_upwards(const char *path, bool above, int (*ask)(const char *at, const char *path))
 {
     _cleanup_free_ char *physical = realpath(path, NULL), *at = NULL;
     struct stat st;
@@ -144,7 +144,7 @@ static int ask_upwards(const char *path, int (*ask)(const char *at, const char *
         return -ENOMEM;
     do
         r = ask(at, physical);
-    while (r == 0 && (r = to_above(at, st.st_dev)) > 0);
+    while (r == 0 && above && (r = to_above(at, st.st_dev)) > 0);
     return r;
 }
 
@@ -156,12 +156,12 @@ static int has_leftovers_at(const char *at, const char *path)
 
 int staging_has_leftovers_above(const char *path)
 {
-    return ask_upwards(path, has_leftovers_at);
+    return ask_upwards(path, true, has_leftovers_at);
 }
 
-int staging_check_done(const char *path, struct wp_error *err)
+int staging_check_done(const char *path, bool above, struct wp_error *err)
 {
-    int r = ask_upwards(path, is_half_done_from);
+    int r = ask_upwards(path, above, is_half_done_from);
 
     if (r < 0)
         return error_set(err, -r, path, "cannot look for earlier runs");

@@ -83,11 +83,7 @@ static int check_done(struct ground *g, const struct wp_member *m, struct wp_err
         g->dir = take_ptr(dir);
         g->is_suspect = r > 0;
     }
-    if (!g->is_suspect)
-        r = staging_has_leftovers(path);
-    if (r < 0)
-        return error_set(err, -r, path, "cannot look for earlier runs");
-    return g->is_suspect || r > 0 ? staging_check_done(path, err) : 0;
+    return staging_check_done(path, g->is_suspect, err);
 }
 
 int pack_walk_members(struct pack *p, size_t *ends, struct wp_error *err)

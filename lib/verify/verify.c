@@ -163,7 +163,7 @@ int wp_verify_tree(const struct wp_context *context, const char *dir,
     *result = (struct wp_verify_report){0};
     if (r < 0)
         return r;
-    if (staging_check_done(dir, &unfinished) < 0)
+    if (staging_check_done(dir, true, &unfinished) < 0)
         report(context, WP_WARNING, NULL, "%s", unfinished.message);
     r = run(&tree, &expect, err);
     judge_expect_end(&expect);
