@@ -169,7 +169,10 @@ int staging_area_open_target(struct staging_area *a, const char *target, struct 
     if (!a->physical)
         return error_set(err, errno, target, "cannot find the physical path");
     /* A run that is killed is completed by that path. */
-    if (stat(a->physical, &st) < 0 || st.st_dev != a->dev || st.st_ino != a->ino)
+    int r = stat(a->physical, &st) < 0 ? -errno : st.st_dev == a->dev && st.st_ino == a->ino;
+    if (r < 0 && !error_is_absence(r))
+        return error_set(err, -r, target, "cannot stat");
+    if (r <= 0)
         return error_set(err, 0, target, "was replaced by another directory meanwhile");
     return 0;
 }

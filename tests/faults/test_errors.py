@@ -165,6 +165,19 @@ def test_extract_drops_no_cache_for_an_error(faulty, packed, tmp_path):
     assert 5 < n < 399
 
 
+def test_a_directory_that_cannot_be_looked_at_has_not_been_replaced(faulty, packed, tmp_path):
+    happened, n = True, 0
+    while happened:
+        n += 1
+        r, happened = faulty("extract", "-qf", "a.tgz", "-C", "out", "--threads", "1",
+                             calls=",stat,", n=n, errno=errno.EIO)
+        if r.returncode == 2:
+            assert b"Input/output error" in r.stderr and not (tmp_path / "out").exists(), n
+        else:
+            shutil.rmtree(tmp_path / "out")
+    assert n > 3
+
+
 def test_an_earlier_tree_that_cannot_be_read_changes_nothing(warmpack, faulty, packed, tmp_path):
     """Whichever file of it, or of the new tree, cannot be opened."""
     warmpack.ok("extract", "-qf", "a.tgz", "-C", "old")
