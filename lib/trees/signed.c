@@ -105,10 +105,20 @@ static int has_content(int fd, const char *path, const struct entry *e)
     return S_ISREG(st.st_mode) && e->has_sha256 ? sha256_file_is(file, e->sha256) : 0;
 }
 
-/* A wheel's RECORD, which has no digest, is no code, and installers write it anew. */
-static bool is_checked(const struct entry *e)
+/* The file that E is, or has the content of as a hard link; NULL: there is none. */
+static const struct entry *file_of(const struct tree_manifest *t, const struct entry *e)
 {
-    return e->type == ENTRY_FILE && !e->absent && e->has_sha256 && !caches_is_part(e->path) &&
+    const struct entry *file = e && e->type == ENTRY_HARDLINK ? manifest_find(&t->m, e->target) : e;
+
+    return file && file->type == ENTRY_FILE ? file : NULL;
+}
+
+/* A wheel's RECORD, which has no digest, is no code, and installers write it anew. */
+static bool is_checked(const struct tree_manifest *t, const struct entry *e)
+{
+    const struct entry *file = file_of(t, e);
+
+    return file && !e->absent && !file->absent && file->has_sha256 && !caches_is_part(e->path) &&
            own_home_at(e->path) < 0;
 }
 
@@ -141,12 +151,16 @@ static int check_file(const struct trees_signed *s, const struct tree_manifest *
     bool gone = false;
     _cleanup_free_ char *path = tree_path(t, e->path, &gone);
     const bool is_compiled = path_has_suffix(e->path, ".pyc");
-    int r = path ? has_content(s->trees->fd, path, e) : gone ? 1 : -ENOMEM;
+    const struct entry *of = file_of(t, e);
+    struct entry file = of ? *of : *e;
+    int r;
 
+    file.path = e->path;
+    r = path ? has_content(s->trees->fd, path, &file) : gone ? 1 : -ENOMEM;
     if (r == 0 && is_compiled)
-        r = is_recompiled(s, t, path, e);
+        r = is_recompiled(s, t, path, &file);
     if (r == 0)
-        r = changed(ctx, t, e, path);
+        r = changed(ctx, t, &file, path);
     if (r == -ENOMEM)
         return error_nomem(err);
     if (error_is_absence(r) || r > 0)
@@ -159,7 +173,7 @@ static int check_file(const struct trees_signed *s, const struct tree_manifest *
 /* The name in the tree of E, if that is checked. 1, allocated; 0: it has none; -ENOMEM. */
 static int name_checked(const struct tree_manifest *t, const struct entry *e, char **name)
 {
-    bool gone = !is_checked(e);
+    bool gone = !is_checked(t, e);
 
     *name = gone ? NULL : tree_path(t, e->path, &gone);
     return *name ? 1 : gone ? 0 : -ENOMEM;
@@ -228,7 +242,7 @@ int trees_signed_files(const struct trees_signed *s, trees_signed_changed *chang
         r = r == 0 ? check_strip(s, t, err) : r;
         for (size_t k = 0; k < t->m.entry_count && r == 0; k++) {
             r = context_check(s->trees->context, err);
-            if (r == 0 && is_checked(&t->m.entries[k]))
+            if (r == 0 && is_checked(t, &t->m.entries[k]))
                 r = check_file(s, t, &t->m.entries[k], changed, ctx, err);
         }
     }
@@ -333,7 +347,7 @@ static int has_data(const struct tree_manifest *t, const struct manifest_index *
 
     for (size_t i = 0; dir && i < now->count; i++) {
         _cleanup_free_ char *path = path_join(dir, now->overloads[i].data);
-        const struct entry *e = path ? manifest_find(&t->m, path) : NULL;
+        const struct entry *e = path ? file_of(t, manifest_find(&t->m, path)) : NULL;
         int r = !path ? -ENOMEM : e ? has_content(fd, now->overloads[i].data, e) : 0;
 
         if (r <= 0 && !error_is_absence(r)) /* what is not there is not loaded */
@@ -358,6 +372,29 @@ static int is_of_line(const struct trees_signed *s, size_t tree, const struct ma
     return r > 0 ? has_data(t, line, now, fd) : r;
 }
 
+/* Is SOURCE the place in the tree of what ARCHIVED is called, or of a hard link to that? The caches
+ * of such a link are hard links, too, and have no lines. 1, 0 or -ENOMEM. */
+static int is_place_of(const struct tree_manifest *t, const char *archived, const char *source)
+{
+    bool gone = false, found = false;
+    _cleanup_free_ char *own = tree_path(t, archived, &gone);
+
+    if (own ? strcmp(own, source) == 0 : !gone)
+        return own ? 1 : -ENOMEM;
+    for (size_t k = 0; k < t->m.entry_count && !found; k++) {
+        const struct entry *e = &t->m.entries[k];
+        _cleanup_free_ char *path = NULL;
+
+        if (e->type != ENTRY_HARDLINK || strcmp(e->target, archived) != 0)
+            continue;
+        path = tree_path(t, e->path, &gone);
+        if (!path && !gone)
+            return -ENOMEM;
+        found = path && strcmp(path, source) == 0;
+    }
+    return found;
+}
+
 /* Is NOW, called NAME, of SOURCE, one that a manifest has? 1, 0 or negative errno. */
 static int is_known(const struct trees_signed *s, const char *source, const char *name,
                     const struct index *now, int fd)
@@ -366,16 +403,11 @@ static int is_known(const struct trees_signed *s, const char *source, const char
 
     for (; i < s->line_count && strcmp(s->lines[i].name, name) == 0; i++) {
         const struct trees_signed_line *l = &s->lines[i];
-        _cleanup_free_ char *path = NULL;
-        bool gone = false;
-        int r;
+        int r =
+            l->line->source ? is_place_of(&s->trees->list[l->tree], l->line->source, source) : 0;
 
-        if (!l->line->source)
-            continue;
-        path = tree_path(&s->trees->list[l->tree], l->line->source, &gone);
-        if (!path && !gone)
-            return -ENOMEM;
-        r = path && strcmp(path, source) == 0 ? is_of_line(s, l->tree, l->line, now, fd) : 0;
+        if (r > 0)
+            r = is_of_line(s, l->tree, l->line, now, fd);
         if (r != 0)
             return r;
     }

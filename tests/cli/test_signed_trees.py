@@ -1,6 +1,7 @@
 """What happens to a tree after it was unpacked, and whether it is still known for what was signed."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -167,6 +168,22 @@ def test_a_state_that_lies_about_stripped_names_hides_no_link_to_other_files(
     package.symlink_to(other)
     (other / "k.py").write_text("# other\n")
     refused(warmpack(verb, "o", *trust), "app/pkg/", "has its whole name", "stripped")
+
+
+@pytest.mark.parametrize("verb", ["verify", "restore"])
+def test_a_hard_link_is_held_against_what_it_links_to(warmpack, app, sign, trust, verb):  # noqa: F811
+    shutil.copytree(app / "pkg", app / "same", copy_function=os.link)
+    warmpack.ok("create", "-qf", "a.tgz", *sign, "app")
+    for name in "pkg", "same":
+        for pattern in "k.py", "__pycache__/*.nbc":
+            shutil.rmtree(warmpack.cwd / "o", ignore_errors=True)
+            warmpack.ok("extract", "-qf", "a.tgz", "-C", "o", *trust)
+            warmpack.ok(verb, "o", *trust)
+            (path,) = (warmpack.cwd / "o/app" / name).glob(pattern)
+            content = path.read_bytes()
+            path.unlink()
+            path.write_bytes(content[::-1])
+            refused(warmpack(verb, "o", *trust), f"app/{name}/", "packed and signed")
 
 
 def test_names_that_were_stripped_deeper_than_the_manifest_lies_are_no_lie(
