@@ -318,12 +318,14 @@ static bool is_digest(const struct buf *text, const struct entry *e)
     return e->has_sha256 && sha256_is(text->data, text->size, e->sha256);
 }
 
-/* Is NOW, which holds the new paths alone, what E was with its old one? */
+/* Is NOW, which holds the new paths alone, what E was with its old one, which may be the same? */
 static int was_packed(const struct environment *env, const struct entry *e, enum kind kind,
                       const struct buf *now)
 {
     _cleanup_buf_ struct buf out = {0};
 
+    if (is_digest(now, e))
+        return 1;
     for (size_t i = 0; i < env->path_count; i++) {
         int r = rewrite(&env->paths[i], 1, kind, true, now, &out);
 

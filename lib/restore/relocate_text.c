@@ -30,6 +30,14 @@ static bool stands(const char *path, const char *text, size_t n, size_t at)
     return n - at == length || !is_of_name(text[at + length]);
 }
 
+/* Does the old path stand there? Where one of them begins with the other, the longer one that
+ * stands there counts. */
+static bool is_old(const struct relocate_paths *p, const char *text, size_t n, size_t at)
+{
+    return stands(p->from, text, n, at) &&
+           (strlen(p->from) > strlen(p->to) || !stands(p->to, text, n, at));
+}
+
 int relocate_all(const struct relocate_paths *p, const char *text, size_t n, struct buf *out)
 {
     size_t from = 0, at = 0;
@@ -41,15 +49,14 @@ int relocate_all(const struct relocate_paths *p, const char *text, size_t n, str
         if (!next)
             break;
         at = (size_t)(next - text);
-        /* The new path may begin with the old one: what has been replaced stays. */
-        if (stands(p->to, text, n, at)) {
-            at += strlen(p->to);
-        } else if (stands(p->from, text, n, at)) {
+        if (is_old(p, text, n, at)) {
             if (buf_add(out, text + from, at - from) < 0 || buf_add_str(out, p->to) < 0)
                 return -ENOMEM;
             at += strlen(p->from);
             from = at;
             count++;
+        } else if (stands(p->to, text, n, at)) { /* what has been replaced stays */
+            at += strlen(p->to);
         } else {
             at++;
         }
@@ -147,7 +154,7 @@ static int script_line(const struct relocate_paths *p, const char *line, size_t 
 
     while (at < n && (line[at] == ' ' || line[at] == '\t'))
         at++;
-    if (!stands(p->from, line, n, at) || stands(p->to, line, n, at))
+    if (!is_old(p, line, n, at))
         return buf_add(out, line, n) < 0 ? -ENOMEM : 0;
     r = relocate_all(p, line, n, out);
     if (r < 0 || (out->size - before <= SHEBANG_MOST && !strpbrk(p->to, " \t\n\r")))
@@ -160,8 +167,7 @@ static int script_line(const struct relocate_paths *p, const char *line, size_t 
 static int exec_script(const struct relocate_paths *p, const char *line, size_t n, struct buf *out)
 {
     const size_t at = sizeof exec_line - 1;
-    const bool bare = stands(p->from, line, n, at) && !stands(p->to, line, n, at);
-    const bool adds = bare && needs_quotes(p->to);
+    const bool adds = is_old(p, line, n, at) && needs_quotes(p->to);
     const bool takes = !needs_quotes(p->to) && needs_quotes(p->from) && line[at] == '"' &&
                        stands(p->from, line, n, at + 1);
     const size_t path = at + takes + strlen(p->from);

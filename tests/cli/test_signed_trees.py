@@ -114,6 +114,20 @@ def test_an_environment_that_was_relocated_is_the_one_that_was_signed(warmpack, 
     assert script.read_text().startswith(f"#!{script.parent}/python3\n")
 
 
+def test_an_environment_may_go_below_its_old_place_and_up_from_there(warmpack, venv, sign, trust):
+    warmpack.ok("create", "-qf", "v.tgz", *sign, "-C", "srv", "venv")
+    warmpack.ok("extract", "-qf", "v.tgz", "-C", "srv/venv/new", *trust)
+    inner, script = venv / "new/venv", venv / "bin/short"
+    assert (inner / "bin/short").read_text().startswith(f"#!{inner}/bin/python3\n")
+    warmpack.ok("verify", "-q", "srv/venv/new", *trust)
+    inner.rename(warmpack.cwd / "moved")
+    shutil.rmtree(venv)
+    (warmpack.cwd / "moved").rename(venv)
+    warmpack.ok("restore", "-q", "srv", *trust)
+    assert script.read_text().startswith(f"#!{script.parent}/python3\n")
+    warmpack.ok("verify", "-q", "srv", *trust)
+
+
 @pytest.mark.parametrize("name, old, new", [
     ("bin/short", "python3\n", "python3 -i\n"), ("bin/short", "print", "exit"),
     ("bin/short", "#!{}", "#!/elsewhere{}"), ("bin/pips", "exec", "evil"),

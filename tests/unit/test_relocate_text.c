@@ -14,6 +14,7 @@
 
 static const struct relocate_paths plain = {"/old/env", "/new/place"};
 static const struct relocate_paths longer = {"/old/env", "/old/env/inner"};
+static const struct relocate_paths shorter = {"/old/env/inner", "/old/env"};
 static const struct relocate_paths spaced = {"/old/env", "/new place/it"};
 static const struct relocate_paths unspaced = {"/old env", "/new"};
 static const struct relocate_paths unwritable = {"/old/env", "/new/a\"b"};
@@ -64,6 +65,13 @@ static void what_has_been_replaced_is_not_replaced_again(void **state)
     (void)state;
     expect(relocate_all, &longer, "/old/env/bin", 1, "/old/env/inner/bin");
     expect(relocate_all, &longer, "/old/env/inner/bin", 0, "/old/env/inner/bin");
+    expect(relocate_all, &shorter, "/old/env/inner/bin", 1, "/old/env/bin");
+    expect(relocate_all, &shorter, "/old/env/bin /old/env/inn", 0, "/old/env/bin /old/env/inn");
+    expect(relocate_script, &shorter, "#!/old/env/inner/bin/python\n", 1,
+           "#!/old/env/bin/python\n");
+    expect(relocate_script, &shorter, "#!/bin/sh\n'''exec' /old/env/inner/bin/python \"$0\"\n", 1,
+           "#!/bin/sh\n'''exec' /old/env/bin/python \"$0\"\n");
+    expect(relocate_shell, &shorter, "VIRTUAL_ENV=/old/env/inner\n", 1, "VIRTUAL_ENV=/old/env\n");
     expect(relocate_script, &longer, "#!/old/env/inner/bin/python\n", 0,
            "#!/old/env/inner/bin/python\n");
 }
@@ -148,13 +156,14 @@ static void texts_that_are_cut_are_read_to_their_end(void **state)
         "#!/bin/sh\n'''exec' \"/old/env/bin/python\" \"$0\" \"$@\"\n' '''\n",
         "VIRTUAL_ENV='/old env/x'; cd /old/env\n"};
     static change *const changes[] = {relocate_all, relocate_shell, relocate_script};
-    static const struct relocate_paths *const paths[] = {&plain, &longer, &spaced, &unspaced};
+    static const struct relocate_paths *const paths[] = {&plain, &longer, &shorter, &spaced,
+                                                         &unspaced};
     struct buf out = {0};
 
     (void)state;
     for (size_t t = 0; t < sizeof texts / sizeof *texts; t++)
         for (size_t n = 0; n <= strlen(texts[t]); n++)
-            for (size_t k = 0; k < 12; k++) {
+            for (size_t k = 0; k < 15; k++) {
                 buf_clear(&out);
                 assert_true(apply(changes[k % 3], paths[k / 3], texts[t], n, &out) >= 0);
             }
