@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "numba/places.h"
 
 enum { MAX_LINKS = 40 }; /* as the kernel has it */
@@ -173,21 +174,22 @@ int places_writable(const char *dir, const struct places_user *u)
 {
     _cleanup_(route_clear) struct route r = {.user = u,
                                              .is_caller = u->uid == geteuid() && !u->has_group};
-    _cleanup_free_ char *cwd = NULL;
-    size_t n = strlen(dir);
+    /* U comes by the absolute path, as Python does, not from where this process happens to be. */
+    _cleanup_free_ char *cwd = *dir && *dir != '/' ? getcwd(NULL, 0) : NULL;
+    _cleanup_free_ char *path = NULL;
     int e;
-    if (n == 0)
+
+    if (*dir == '\0')
         return ENOENT;
-    if (dir[0] != '/') {
-        cwd = getcwd(NULL, 0);
-        if (!cwd)
-            return errno;
-    }
-    e = set_text(&r.rest, dir, n);
-    if (e)
-        return e;
-    r.typed = n;
-    e = cwd ? go(&r, cwd, strlen(cwd)) : go(&r, "/", 1);
+    if (*dir != '/' && !cwd)
+        return errno;
+    path = cwd ? path_join(cwd, dir) : strdup(dir);
+    if (!path)
+        return ENOMEM;
+    r.typed = strlen(path);
+    e = set_text(&r.rest, path, r.typed);
+    if (!e)
+        e = go(&r, "/", 1);
     if (!e)
         e = walk_route(&r);
     return e ? e : judge_here(&r);

@@ -507,6 +507,16 @@ static void relative_directories_stand_in_the_working_directory(void **state)
     _cleanup_free_ char *new = path_join(dir, "new");
     assert_int_equal(places_writable("new/new", &nobody), places_writable(new, &nobody));
     assert_int_equal(places_writable("new", &nobody), 0);
+    /* Who runs Python comes from above, where this process has passed already. */
+    _cleanup_free_ char *below = path_join(dir, "below");
+    assert_int_equal(mkdir(below, 0777), 0);
+    assert_int_equal(chmod(below, 0777), 0);
+    assert_int_equal(chdir(below), 0);
+    assert_int_equal(places_writable("new", &nobody), 0);
+    assert_int_equal(chmod(dir, 0700), 0);
+    assert_int_equal(places_writable("new", &nobody), EACCES);
+    assert_int_equal(places_writable(".", &nobody), EACCES);
+    assert_int_equal(rmdir(below), 0);
     assert_int_equal(chdir("/usr/bin"), 0);
     assert_int_equal(places_writable("new", &nobody), EACCES);
     assert_int_equal(chdir(cwd), 0);
