@@ -55,15 +55,24 @@ static int source_on_disk(void *ctx, struct judge_file *f)
     return 1;
 }
 
+/* Could the user read what the caller could? A place that Numba ignores is not read at all. */
+static bool is_readable(const struct disk *d, const struct stat *st)
+{
+    return d->verify->unwritable || places_readable(st, &d->verify->user);
+}
+
 static int digest_on_disk(void *ctx, unsigned char out[32])
 {
     const struct disk *d = ctx;
     _cleanup_close_ int fd =
         d->zipped ? -1 : open(d->place->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
 
     if (d->zipped)
         return zipped_digest_at(d->place->source, out);
-    return fd < 0 ? -errno : sha256_of_file(fd, out);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    return is_readable(d, &st) ? sha256_of_file(fd, out) : -EACCES;
 }
 
 /* Is the data file whole? What else is found in it is added to what others had. 1, 0 or -ENOMEM. */
@@ -92,6 +101,8 @@ static int data_on_disk(void *ctx, const char *name, struct judge_file *f, bool 
         return 0;
     if (r < 0)
         return r;
+    if (!is_readable(d, &st))
+        return -EACCES;
     *f = (struct judge_file){.mtime = st.st_mtim, .size = (uint64_t)st.st_size};
     r = d->verify->expect ? look_into_data(d, &text) : index_check_data(text.data, text.size, NULL);
     if (r == -ENOMEM)
@@ -260,6 +271,9 @@ int verify_place(struct verify *verify, const struct verify_place *place, struct
         error_set(&why, 0, NULL, "cannot be read: it is a directory");
     else if (r < 0)
         error_set(&why, -r, NULL, "cannot be read");
+    else if (!is_readable(&disk, &st))
+        r = error_set(&why, EACCES, NULL, "%s cannot read it",
+                      verify->user.name ? verify->user.name : "the user");
     else
         r = index_read(&index, text.data, text.size, &why);
     disk.mtime = st.st_mtim;

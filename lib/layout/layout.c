@@ -72,7 +72,7 @@ static int place_own(struct layout *l, const struct layout_record *record,
             continue;
         if (layout_add_claim(l, &d[i], f) < 0)
             return error_nomem(err);
-        r = l->o.give || l->o.group_writable ? layout_give_own(l, record, &d[i], err) : 0;
+        r = l->o.give || l->o.group_writable ? layout_give_own(l, record, f, &d[i], err) : 0;
         return r < 0 ? r : note_placed(l, record, f, &d[i], true, err);
     }
     return 0;

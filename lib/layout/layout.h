@@ -230,9 +230,11 @@ int layout_add_hashed(struct layout *l, struct layout_destination **d, size_t *n
 /* Puts index F of R with its data files into D. MOVE: nobody else needs them where they are. */
 int layout_put_index(struct layout *l, struct layout_record *record, const struct layout_file *f,
                      const struct layout_destination *d, bool move, struct wp_error *err);
-/* D is where R lies already: it is made the user's own, where caches are to be. */
+/* D is where R lies already: it is made the user's own, where caches are to be, and what they could
+ * not read of F and its data files. */
 int layout_give_own(struct layout *l, const struct layout_record *record,
-                    const struct layout_destination *d, struct wp_error *err);
+                    const struct layout_file *f, const struct layout_destination *d,
+                    struct wp_error *err);
 
 /* ---- remove.c, for the other two */
 /* In the staged tree, another record's files may stand where these come. */

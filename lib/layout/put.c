@@ -221,11 +221,41 @@ static int make_destination(struct layout *l, const struct layout_record *record
     return r < 0 ? r : give_root(l, d, err);
 }
 
-int layout_give_own(struct layout *l, const struct layout_record *record,
-                    const struct layout_destination *d, struct wp_error *err)
+/* What stays where it is becomes the user's where they could not read it: an index that cannot be
+ * read stops the program. One of several names is others', too. */
+static int give_files(const struct layout *l, const struct layout_record *record,
+                      const struct layout_file *f, struct wp_error *err)
 {
+    const struct places_user *user = &l->o.verify->user;
+    size_t count;
+    const struct layout_file *files = layout_stem(record, f, &count);
+
+    for (size_t k = 0; k < count; k++) {
+        _cleanup_free_ char *path = path_join(record->dir, files[k].name);
+        _cleanup_close_ int fd = path ? beneath_open(record->fd, path, O_RDONLY, 0) : -ENOMEM;
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+            return error_set(err, fd < 0 ? -fd : errno, path, "cannot stat");
+        if (places_readable(&st, user) || st.st_nlink > 1)
+            continue;
+        if (fchown(fd, user->uid, user->gid) < 0)
+            return error_set(err, errno, path, "cannot give the cache file to its user");
+    }
+    return 0;
+}
+
+int layout_give_own(struct layout *l, const struct layout_record *record,
+                    const struct layout_file *f, const struct layout_destination *d,
+                    struct wp_error *err)
+{
+    int r;
+
     if (l->o.dry_run)
         return 0;
+    r = l->o.give ? give_files(l, record, f, err) : 0;
+    if (r < 0)
+        return r;
     if (record->staged) {
         int area = layout_area(l, d->root, err);
 

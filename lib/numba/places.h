@@ -39,3 +39,8 @@ char *places_user_wide(const struct places_user *u, bool is_caller);
  * Judged for U from modes and ownership (root: always, but for a read-only filesystem; the
  * caller: by access(2)). 0, or a positive errno that says why not (EACCES, ENOTDIR, EROFS). */
 int places_writable(const char *dir, const struct places_user *u);
+
+struct stat;
+/* Could the user read a file that is like ST, once there? Judged as above, but for the caller, who
+ * is told by opening it. */
+bool places_readable(const struct stat *st, const struct places_user *u);

@@ -1,4 +1,4 @@
-/* Tells whether a user could make a file in a directory that may not be there yet. */
+/* Tells whether a user could make a file in a directory that may not be there yet, or read one. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -170,10 +170,19 @@ static int walk_route(struct route *r)
     }
 }
 
+static bool is_caller(const struct places_user *u)
+{
+    return u->uid == geteuid() && !u->has_group;
+}
+
+bool places_readable(const struct stat *st, const struct places_user *u)
+{
+    return is_caller(u) || mode_allows(st, u, R_OK);
+}
+
 int places_writable(const char *dir, const struct places_user *u)
 {
-    _cleanup_(route_clear) struct route r = {.user = u,
-                                             .is_caller = u->uid == geteuid() && !u->has_group};
+    _cleanup_(route_clear) struct route r = {.user = u, .is_caller = is_caller(u)};
     /* U comes by the absolute path, as Python does, not from where this process happens to be. */
     _cleanup_free_ char *cwd = *dir && *dir != '/' ? getcwd(NULL, 0) : NULL;
     _cleanup_free_ char *path = NULL;

@@ -346,6 +346,44 @@ def test_no_place_at_all_stops_the_program(here, me, another_user):
     assert ran.returncode and "no locator available" in ran.stderr
 
 
+def run_as(person, root):
+    done = subprocess.run(
+        person.command([PYTHON, "-B", "-c", "import pkg.k"]),
+        env=environment("/nonexistent", NUMBA_DEBUG_CACHE=1, PYTHONPATH=root),
+        cwd="/", capture_output=True, text=True,
+    )  # fmt: skip
+    return len(LOADED.findall(done.stdout)), len(SAVED.findall(done.stdout)), done.stderr
+
+
+def test_what_the_user_cannot_read_is_not_valid_for_them(tree, here, me, another_user):
+    os.chown(cache_of(tree), another_user.uid, another_user.uid)
+    words = ("verify", "--json", "--user", "nobody", tree)
+    next(cache_of(tree).glob("k.total-*.nbc")).chmod(0o600)
+    done = warmpack(*words, home=me.home, expect=1)
+    assert {n: i["status"] for n, i in statuses(done.out).items()} == {
+        "k.add": "valid", "k.total": "unreadable", "k.where": "valid"}  # fmt: skip
+    assert run_as(another_user, tree)[:2] == (2, 1)
+    next(cache_of(tree).glob("k.add-*.nbi")).chmod(0o600)
+    told = statuses(warmpack(*words, home=me.home, expect=1).out)["k.add"]
+    assert told["status"] == "unreadable" and "nobody cannot read it" in told["reason"]
+    assert "PermissionError" in run_as(another_user, tree)[2]
+    warmpack("verify", tree, home=me.home)
+
+
+@pytest.mark.parametrize("verb", ["extract", "restore"])
+def test_caches_that_only_their_builder_could_read_are_given_to_the_user(tree, here, me,
+                                                                         another_user, verb):
+    """As a umask of 077 makes them where sources have been made readable."""
+    for file in cache_of(tree).glob("k.*.nb?"):
+        file.chmod(0o600)
+    warmpack("create", "-f", here / "a.tgz", "-C", here, "app", home=me.home)
+    to = ("-f", here / "a.tgz", "-C", here / "new")
+    warmpack("extract", *to, *(["--user", "nobody"] if verb == "extract" else []), home=me.home)
+    if verb == "restore":
+        warmpack("restore", here / "new", "--user", "nobody", home=me.home)
+    assert run_as(another_user, here / "new" / "app")[:2] == (3, 0)
+
+
 def test_locators_that_replace_numbas_are_named(tree, here, me):
     done = warmpack("verify", tree, home=me.home, NUMBA_CACHE_LOCATOR_CLASSES="UserWide")
     assert "NUMBA_CACHE_LOCATOR_CLASSES=UserWide: Numba looks where these say" in done.out
