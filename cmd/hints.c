@@ -28,7 +28,7 @@ static const char *const of_status[WP_STATUS_COUNT] = {
                         "NUMBA_DISABLE_INTEL_SVML=1: the program ends when it loads this"),
     [WP_MISNAMED] =
         ("compile again by importing the module as programs do, not by running a script "
-         "that lies in the package"),
+         "that lies in the package, nor by exec in a namespace without a __name__"),
     [WP_TYPE_MISSING] = ("Numba raises an error there, whatever is called: 'warmpack verify --fix' "
                          "removes it"),
 };

@@ -76,6 +76,8 @@ int named_add(const struct came_from *c, struct named *n, const struct code_name
     if (names->module && !n->module &&
         !(n->module = texts_add(&n->texts, names->module, strlen(names->module))))
         return -ENOMEM;
+    if (names->is_nameless && !n->wrong)
+        n->wrong = "";
     if (names->module && !n->wrong)
         r = is_misnamed(c, n, names);
     if (r == 1 && !(n->wrong = texts_add(&n->texts, names->module, strlen(names->module))))
@@ -103,7 +105,7 @@ int named_add_wrong(struct came_from *c, struct named_wrong w)
 static int judge_module(struct came_from *c, const struct named *n, struct wp_error *err)
 {
     struct named_wrong w = {n->cache, WP_MISNAMED, n->source, NULL, NULL, false};
-    int r = n->wrong ? named_finds_otherwise(c, c->paths[n->source], err) : 1;
+    int r = n->wrong && *n->wrong ? named_finds_otherwise(c, c->paths[n->source], err) : !n->wrong;
 
     if (r != 0)
         return r < 0 ? r : 0;
@@ -191,6 +193,9 @@ int named_set(struct wp_index_status *s, const struct came_from *c, const struct
         return judge_set(s, WP_TYPE_MISSING,
                          "it needs %s of %s, where no such name is any more; Numba raises an error",
                          w->name, path);
+    if (!*w->name)
+        return judge_set(s, WP_MISNAMED,
+                         "compiled in a namespace without a __name__; loading it raises an error");
     name = import_name(c, path);
     return name ? judge_set(s, WP_MISNAMED, "compiled as %s; importing it as %s raises an error",
                             w->name, name)

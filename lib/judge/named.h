@@ -32,7 +32,7 @@ struct named {
     bool has_root;                /* it was compiled as a module beneath ROOT */
     size_t root;                  /* length of that directory's name in the source's path */
     const char *module;           /* that it was compiled as; NULL: nothing says it */
-    const char *wrong;            /* a module's name by which the source is not imported, or NULL */
+    const char *wrong;            /* a module's name that leads nowhere, "" for none; or NULL */
     struct named_global *globals; /* classes and functions, but those of Numba's; owned */
     size_t global_count;
     struct imports imports; /* of the source, where they have been asked for */

@@ -127,9 +127,13 @@ static int read_environment(struct reading *reading, const struct pickle_value *
     const struct pickle_value *args = v->count == 2 ? v->items[1] : NULL;
 
     if (!args || !is_global(v->items[0], "_rebuild_env") || args->type != PICKLE_TUPLE ||
-        args->count != 3 || !is_name(args->items[0]) || !is_name(args->items[2]) ||
+        args->count != 3 || !is_name(args->items[2]) ||
         args->items[2]->size <= strlen(ENVIRONMENT) ||
         memcmp(args->items[2]->data, ENVIRONMENT, strlen(ENVIRONMENT)) != 0)
+        return 0;
+    if (args->items[0] && args->items[0]->type == PICKLE_NONE)
+        reading->out->is_nameless = true;
+    if (!is_name(args->items[0]))
         return 0;
     return add_function(reading->out, (const char *)args->items[2]->data, args->items[2]->size,
                         args->items[0]);

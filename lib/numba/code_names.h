@@ -35,6 +35,8 @@ struct code_names {
     const char *qualname; /* of it; NULL likewise */
     bool is_object_mode;  /* it was compiled in object mode, where its globals are looked up as it
                              runs */
+    bool is_nameless; /* a function of it has no module, since its globals had no __name__: to read
+                         it Numba imports None, which raises an error */
     struct code_function *functions; /* sorted by path, each once; owned */
     size_t function_count;
     struct code_global *globals; /* sorted by module and name, each once; owned */

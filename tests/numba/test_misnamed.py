@@ -132,6 +132,24 @@ def test_code_of_main_is_misnamed_only_where_importing_it_fails(script, me):
 DYNAMIC = "import sys; sys.path.insert(0, __path__[0])\n"
 
 
+@pytest.mark.parametrize("namespace", ["{}", "{'__name__': __name__}"])
+def test_what_exec_ran_without_a_name_is_misnamed(here, me, namespace):
+    """Numba imports the module that the code says to be of, and None is none."""
+    root = write(here / "app", {"made.py": "def f(x):\n    return x + 1\n", "load.py": (
+        "from numba import njit\n"
+        "path = __file__.replace('load', 'made')\n"
+        f"names = {namespace}\n"
+        "exec(compile(open(path).read(), path, 'exec'), names)\n"
+        "print(njit(cache=True)(names['f'])(1))\n")})  # fmt: skip
+    assert run(["-c", "import load"], me, root).stdout == "2\n"
+    again = run(["-c", "import load"], me, root, debug=True)
+    raises = again.returncode != 0
+    assert raises == (namespace == "{}") and raises == (not LOADED.search(again.stdout))
+    index = statuses(root, me)["made.f"]
+    assert index["status"] == ("misnamed" if raises else "valid")
+    assert not raises or "without a __name__" in index["reason"]
+
+
 def test_no_name_by_which_a_source_is_imported_is_misnamed(here, me):
     """From a directory that is no package, one named site-packages, a namespace package, a package
     that puts itself on the path, and by a name that only an import hook knows."""
