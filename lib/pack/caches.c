@@ -36,10 +36,12 @@ static void warn_of_stranger(struct pack *p, const char *where, const char *name
     size_t base = 0;
 
     places_is_hash_name(name, &base);
-    report(p->context, WP_WARNING, where,
-           "belongs to a directory called %.*s, but to none at this path: left as it is; if Python "
-           "imported the tree by another path, name that with --source-root",
-           (int)base, name);
+    report(
+        p->context, WP_WARNING, where,
+        "belongs to a directory called %.*s, but to none at this path: left as it is; if Python "
+        "imported the tree by another path, name that with --source-root (a symbolic link within "
+        "the tree leads to none: import by the directory's own path)",
+        (int)base, name);
 }
 
 /* Cache roots that lie in the tree: their directories are packed with it. */
