@@ -203,6 +203,7 @@ def _elsewhere(source_dir: str, here: str) -> Iterator[Tuple[str, str]]:
 
 _WARM = "warm it where it is built, before packing (warmpack warm)"
 _RESTORE = "warmpack restore the tree, or unpack it with warmpack extract"
+_READABLE = "let this user read it: warmpack extract --user, or chmod"
 
 
 def _displaced(cache: Any, directory: str, kind: str, source_dir: str) -> Cause:
@@ -221,6 +222,13 @@ def _displaced(cache: Any, directory: str, kind: str, source_dir: str) -> Cause:
                      _RESTORE + ", or WARMPACK_AUTO=1 (see warmpack-locator(7))")
     return Cause("misplaced", detail,
                  _RESTORE + " at this path; or --runtime-root with the path that Python sees")
+
+
+def _cure_of(error: Exception) -> str:
+    """Of an index or a data file that Numba cannot read."""
+    if isinstance(error, PermissionError):
+        return _READABLE
+    return "warmpack verify --fix the tree, which says why, and warm it again"
 
 
 def _no_index(cache: Any) -> Cause:
@@ -342,7 +350,7 @@ def _why(cache: Any, signature: Any, context: Any) -> Cause:
         return _no_index(cache)
     if isinstance(index, Exception):
         return Cause("unreadable", "%s cannot be read: %s: %s" % (path, type(index).__name__, index),
-                     "warmpack verify --fix the tree, and warm it again")
+                     _cure_of(index))
     if index.version != file._version:
         return Cause("other-numba", "the index is of Numba %s, and this is %s" %
                      (index.version, file._version), "warm it with the Numba that runs it")
@@ -362,8 +370,7 @@ def _why(cache: Any, signature: Any, context: Any) -> Cause:
         return Cause("unreadable", "a data file cannot be looked at: %s" % error,
                      "let this user read it")
     if not os.access(data, os.R_OK):
-        return Cause("data-missing", "%s cannot be read by this user" % data,
-                     "let this user read it: warmpack extract --user, or chmod")
+        return Cause("data-missing", "%s cannot be read by this user" % data, _READABLE)
     return Cause("unknown", "%s was not taken" % data, "warmpack verify --python the tree")
 
 
@@ -471,7 +478,7 @@ def _watch(caching: Any) -> None:
         except Exception as error:
             _tell("compile", signature=_text(sig), seconds=0, cause="unreadable", saved=False,
                   detail="Numba raises %s: %s" % (type(error).__name__, error),
-                  cure="warmpack verify --fix the tree, and warm it again",
+                  cure=_cure_of(error),
                   **_function(self._py_func))
             raise
         _on_load(self, self._py_func, sig, target_context, found, since)

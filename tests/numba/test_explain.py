@@ -225,6 +225,19 @@ def test_a_damaged_index_is_named_though_numba_raises(app):
     assert is_warm(app.run())
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_an_index_that_another_user_may_not_read_is_named_and_extract_cures_it(app):
+    app.run()
+    (index,) = indexes_in(app.cache)
+    index.chmod(0o600)
+    os.chown(app.cache, 65534, 65534)
+    (told,) = app.run(user=65534, expect=1)["compiled"]
+    assert told["cause"] == "unreadable" and "extract --user" in told["cure"]
+    app.warmpack("create", "-q", "-f", "app.tgz", "app")
+    app.warmpack("extract", "-q", "-f", "app.tgz", "-C", "there", "--user", "nobody")
+    assert is_warm(app.run(tree=app.base / "there/app", user=65534))
+
+
 def test_a_missing_data_file_is_named(app):
     app.run()
     (data,) = app.cache.glob("*.nbc")
