@@ -39,7 +39,7 @@ int output_begin(struct output *o, mode_t mode, struct wp_error *err)
     o->dir = open(*dir ? dir : o->target[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (o->dir < 0)
         return error_set(err, errno, o->name, "cannot create the archive");
-    temporary_sweep(o->dir, prefix, NULL);
+    (void)temporary_sweep(o->dir, prefix, NULL);
     o->fd = openat(o->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
     if (o->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
         o->fd = temporary_make(o->dir, prefix, mode, &o->temporary);

@@ -251,12 +251,15 @@ int file_lock(int fd)
     return r < 0 && has_no_locks(-r) ? 0 : r;
 }
 
-bool file_has_name(int fd, int dir, const char *name)
+int file_has_name(int fd, int dir, const char *name)
 {
     struct stat held, now;
 
-    return fstat(fd, &held) == 0 && fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-           held.st_dev == now.st_dev && held.st_ino == now.st_ino;
+    if (fstat(fd, &held) < 0)
+        return -errno;
+    if (fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_is_absence(-errno) ? 0 : -errno;
+    return held.st_dev == now.st_dev && held.st_ino == now.st_ino;
 }
 
 int file_open_again(int fd)

@@ -53,8 +53,8 @@ int file_link(int fd, int dir, const char *name);
 /* flock(2), LOCK_EX, without waiting. 1; 0: the filesystem has no such locks; -EWOULDBLOCK: another
  * holds it; or negative errno. */
 int file_lock(int fd);
-/* Is NAME in DIR the very file FD? */
-bool file_has_name(int fd, int dir, const char *name);
+/* Is NAME in DIR the very file FD? 1, 0 or negative errno. */
+int file_has_name(int fd, int dir, const char *name);
 /* FD's file once more, for reading from its first byte: a duplicate would share the position. A new
  * descriptor, or negative errno. */
 int file_open_again(int fd);

@@ -47,8 +47,12 @@ static int make_lock(int dir, const char *name, const struct stat *above)
     if (fd < 0)
         return errno == EEXIST ? -EAGAIN : -errno;
     (void)!fchown(fd, geteuid() == 0 ? above->st_uid : (uid_t)-1, above->st_gid);
-    if (fstat(fd, &st) < 0 || fchmod(fd, mode_in(above, &st)) < 0)
-        return -errno;
+    if (fstat(fd, &st) < 0 || fchmod(fd, mode_in(above, &st)) < 0) {
+        int r = -errno;
+
+        (void)!unlinkat(dir, name, 0);
+        return r;
+    }
     return take_fd(&fd);
 }
 
@@ -136,7 +140,10 @@ int lock_file_take(struct lock_file *lock, int dir, const char *name, const char
         r = wait_for(fd, &lock->waited, &ms, path, context, err);
         if (r < 0)
             return r;
-        if (file_has_name(fd, dir, name)) {
+        r = file_has_name(fd, dir, name);
+        if (r < 0)
+            return error_set(err, -r, path, "cannot stat");
+        if (r > 0) {
             lock->fd = take_fd(&fd);
             if (fstat(dir, &st) == 0)
                 lock->since = st.st_mtim;
@@ -153,7 +160,7 @@ void lock_file_release(struct lock_file *lock, int dir, const char *name, bool g
     if (lock->fd < 0)
         return;
     give_back = give_back && fstat(dir, &st) == 0 && time_is(st.st_mtim, lock->since);
-    if (file_has_name(lock->fd, dir, name))
+    if (!lock->stays && file_has_name(lock->fd, dir, name) > 0)
         (void)!unlinkat(dir, name, 0);
     cleanup_close(&lock->fd);
     if (give_back)
@@ -172,6 +179,6 @@ void lock_file_remove_dead(int dir, const char *name)
     struct stat above, st;
 
     if (fd >= 0 && fstat(dir, &above) == 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-        lock_file_is_own(&above, &st) && file_lock(fd) > 0 && file_has_name(fd, dir, name))
+        lock_file_is_own(&above, &st) && file_lock(fd) > 0 && file_has_name(fd, dir, name) > 0)
         (void)!unlinkat(dir, name, 0);
 }

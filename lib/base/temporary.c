@@ -103,31 +103,66 @@ bool temporary_is(const char *name, const char *prefix)
            strspn(name + n, "0123456789abcdef") == TEMPORARY_DIGITS;
 }
 
-void temporary_remove_dead(int dir, const char *name, const char *tail)
+/* Is it a file that a run of this user can have made? */
+static bool is_own(const struct stat *st, const char *tail)
 {
-    _cleanup_close_ int fd =
-        openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    _cleanup_free_ char *other = NULL;
-    struct stat held;
-
-    /* Whoever held it may have renamed it meanwhile. */
-    if (fd < 0 || fstat(fd, &held) < 0 || !S_ISREG(held.st_mode) ||
-        (held.st_uid != geteuid() && !(tail && geteuid() == 0)) || file_lock(fd) <= 0 ||
-        !file_has_name(fd, dir, name))
-        return;
-    if (tail && asprintf(&other, "%s%s", name, tail) < 0)
-        return;
-    if (other)
-        (void)!unlinkat(dir, other, 0);
-    (void)!unlinkat(dir, name, 0);
+    return S_ISREG(st->st_mode) && (st->st_uid == geteuid() || (tail && geteuid() == 0));
 }
 
-void temporary_sweep(int dir, const char *prefix, const char *tail)
+/* Opens NAME to lock it. It may have got its last mode, which lets nobody write. */
+static int open_dead(int dir, const char *name)
+{
+    const int flags = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    int fd = openat(dir, name, O_RDWR | flags);
+
+    if (fd < 0 && errno == EACCES)
+        fd = openat(dir, name, O_RDONLY | flags);
+    return fd < 0 ? -errno : fd;
+}
+
+static int remove_name(int dir, const char *name)
+{
+    return unlinkat(dir, name, 0) < 0 && !error_is_absence(-errno) ? -errno : 0;
+}
+
+int temporary_remove_dead(int dir, const char *name, const char *tail)
+{
+    _cleanup_close_ int fd = -1;
+    _cleanup_free_ char *other = NULL;
+    struct stat st;
+    int r;
+
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return error_is_absence(-errno) ? 0 : -errno;
+    if (!is_own(&st, tail))
+        return 0;
+    fd = open_dead(dir, name);
+    if (fd < 0)
+        return error_is_absence(fd) ? 0 : fd;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    r = is_own(&st, tail) ? file_lock(fd) : 0;
+    if (r <= 0)
+        return r == -EWOULDBLOCK ? 0 : r;
+    r = file_has_name(fd, dir, name); /* whoever held it may have renamed it meanwhile */
+    if (r <= 0)
+        return r;
+    if (tail && asprintf(&other, "%s%s", name, tail) < 0)
+        return -ENOMEM;
+    r = other ? remove_name(dir, other) : 0;
+    return r < 0 ? r : remove_name(dir, name);
+}
+
+int temporary_sweep(int dir, const char *prefix, const char *tail)
 {
     _cleanup_closedir_ DIR *d = file_list_at(dir, ".");
     struct dirent *item;
+    int r = d ? 0 : -errno, first = 0;
 
-    while (d && file_next(d, &item) > 0)
-        if (temporary_is(item->d_name, prefix))
-            temporary_remove_dead(dir, item->d_name, tail);
+    while (d && (r = file_next(d, &item)) > 0) {
+        r = temporary_is(item->d_name, prefix) ? temporary_remove_dead(dir, item->d_name, tail) : 0;
+        if (first == 0)
+            first = r;
+    }
+    return first ? first : r;
 }

@@ -21,7 +21,7 @@ int temporary_rename(int dir, char *name, int *fd, const char *final);
 bool temporary_is(const char *name, const char *prefix);
 /* Removes NAME in DIR, and the file that has TAIL (or NULL) behind that name, where a dead run of
  * this user has made it. What has a TAIL takes the place of another file, to whose owner root gives
- * it: that of anybody goes for root. */
-void temporary_remove_dead(int dir, const char *name, const char *tail);
-/* Likewise all such names in DIR. What cannot be opened stays. */
-void temporary_sweep(int dir, const char *prefix, const char *tail);
+ * it: that of anybody goes for root. 0; negative errno: it may still be there. */
+int temporary_remove_dead(int dir, const char *name, const char *tail);
+/* Likewise all such names in DIR, also behind one that stays; the first error. */
+int temporary_sweep(int dir, const char *prefix, const char *tail);

@@ -89,7 +89,7 @@ void pyc_listing_clear(struct pyc_listing *l)
 static int add_name(struct pyc_listing *l, const char *name, bool dry_run)
 {
     if (!dry_run && temporary_is(name, OWN_REPLACING))
-        temporary_remove_dead(dirfd(l->dir), name, OWN_LINK_TAIL);
+        (void)temporary_remove_dead(dirfd(l->dir), name, OWN_LINK_TAIL);
     return path_has_suffix(name, ".pyc") ? path_list_add(&l->names, strdup(name)) : 0;
 }
 

@@ -102,7 +102,7 @@ static int sweep_beside(const struct restore *restore, const char *path, char **
     if (!dir)
         return error_nomem(err);
     if (!restore->o->dry_run && (!*last || strcmp(dir, *last) != 0)) {
-        beneath_sweep(restore->fd, dir);
+        (void)beneath_sweep(restore->fd, dir);
         free(*last);
         *last = take_ptr(dir);
     }

@@ -165,7 +165,7 @@ int record_write(struct restore *restore, struct record *rec)
         (truncated && buf_add_str(&whole, "\n") < 0) ||
         buf_add(&whole, rec->more.data, rec->more.size) < 0)
         return -ENOMEM;
-    beneath_sweep(restore->fd, info);
+    (void)beneath_sweep(restore->fd, info);
     r = restamp_replace(restore->fd, rec->path, whole.data, whole.size, &rec->like, NULL);
     /* What is repaired is repaired; only a later removal will leave something behind. */
     if (r < 0 && r != -ENOMEM)

@@ -31,8 +31,9 @@ static int recover(struct restore *restore, const char *dir, struct wp_error *er
     return r < 0 ? r : 0;
 }
 
-/* Likewise what it had not yet put in place of other files: stamps, keys, states. */
-static int sweep(const struct restore *restore, const struct repair *repair, struct wp_error *err)
+/* Likewise what it had not yet put in place of other files: stamps, keys, states. Where that fails,
+ * the lock stays: it says to the next run that there is something. */
+static int sweep(const struct restore *restore, struct repair *repair, struct wp_error *err)
 {
     const struct layout *l = repair->layout;
     _cleanup_free_ char *last = NULL;
@@ -40,8 +41,8 @@ static int sweep(const struct restore *restore, const struct repair *repair, str
 
     if (!restore_writes(restore))
         return 0;
-    if (repair->t->home)
-        beneath_sweep(restore->fd, repair->t->home);
+    if (repair->t->home && beneath_sweep(restore->fd, repair->t->home) < 0)
+        repair->lock.stays = true;
     for (size_t i = 0; i < l->placed_count; i++) {
         const struct placed_index *placed = &l->placed[i];
         _cleanup_free_ char *dir = path_dir(placed->path);
@@ -51,7 +52,8 @@ static int sweep(const struct restore *restore, const struct repair *repair, str
         if (placed->fd < 0 || placed->staged ||
             (last && placed->fd == last_fd && strcmp(dir, last) == 0))
             continue;
-        beneath_sweep(placed->fd, dir);
+        if (beneath_sweep(placed->fd, dir) < 0)
+            repair->lock.stays = true;
         free(last);
         last = take_ptr(dir);
         last_fd = placed->fd;

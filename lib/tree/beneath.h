@@ -53,5 +53,6 @@ int beneath_rename(int from_fd, const char *from, int to_fd, const char *to);
 struct buf;
 int beneath_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st);
 
-/* Removes from directory DIR what killed runs had yet to put in place of other files. */
-void beneath_sweep(int dirfd, const char *dir);
+/* Removes from directory DIR what killed runs had yet to put in place of other files. 0, also where
+ * there is no DIR; negative errno: something may still be there. */
+int beneath_sweep(int dirfd, const char *dir);

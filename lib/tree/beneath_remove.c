@@ -191,10 +191,11 @@ int beneath_remove(int dir, const char *path)
     return e;
 }
 
-void beneath_sweep(int fd, const char *dir)
+int beneath_sweep(int fd, const char *dir)
 {
     _cleanup_close_ int at = beneath_open(fd, dir, O_RDONLY | O_DIRECTORY, 0);
 
-    if (at >= 0)
-        temporary_sweep(at, OWN_REPLACING, OWN_LINK_TAIL);
+    if (at < 0)
+        return beneath_is_absence(at) ? 0 : at;
+    return temporary_sweep(at, OWN_REPLACING, OWN_LINK_TAIL);
 }

@@ -1,5 +1,6 @@
 /* Removes what a killed run of restore, retarget or verify --fix has left in a tree. */
 
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
@@ -24,34 +25,43 @@ static const char *next_dir(const struct tree_manifest *t, const char *archived,
 }
 
 /* In ROOT, the cache root of earlier times, where the caches of directory DIR were put. */
-static void sweep_root(const struct tree_manifest *t, int root, const char *dir)
+static int sweep_root(const struct tree_manifest *t, int root, const char *dir)
 {
+    int first = 0;
+
     for (char **base = t->old_bases; base && *base; base++) {
         _cleanup_free_ char *was = path_append(*base, path_from(dir, t->base));
         _cleanup_free_ char *hashed = was ? places_hash_name(was) : NULL;
 
-        if (hashed)
-            beneath_sweep(root, hashed);
+        int r = hashed ? beneath_sweep(root, hashed) : -ENOMEM;
+
+        if (first == 0)
+            first = r;
     }
+    return first;
 }
 
 /* In the directories of the indexes that T speaks for, which lie side by side in its list, and in
  * those of a cache root. */
-static void sweep_indexes(const struct trees *trees, const struct tree_manifest *t)
+static int sweep_indexes(const struct trees *trees, const struct tree_manifest *t)
 {
     _cleanup_close_ int root =
         t->old_root ? open(t->old_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     _cleanup_free_ char *last = NULL, *last_source = NULL;
+    int first = 0;
 
     for (size_t i = 0; i < t->m.index_count; i++) {
         const char *dir = next_dir(t, t->m.indexes[i].index, &last);
 
-        if (dir)
-            beneath_sweep(trees->fd, dir);
+        int r = dir ? beneath_sweep(trees->fd, dir) : 0, in_root = 0;
+
         dir = root >= 0 ? next_dir(t, t->m.indexes[i].source, &last_source) : NULL;
         if (dir)
-            sweep_root(t, root, dir);
+            in_root = sweep_root(t, root, dir);
+        if (first == 0)
+            first = r < 0 ? r : in_root;
     }
+    return first;
 }
 
 void trees_sweep(const struct trees *trees, const char *home)
@@ -59,13 +69,16 @@ void trees_sweep(const struct trees *trees, const char *home)
     _cleanup_close_ int fd = beneath_open(trees->fd, home, O_RDONLY | O_DIRECTORY, 0);
     _cleanup_(tree_manifest_clear) struct tree_manifest t = {.foreign = -1};
     struct stat st;
+    int r, in_home;
 
     if (fd < 0 || fstatat(fd, OWN_LOCK, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return;
-    if (tree_manifest_and_state_read(trees, &t, home, NULL) > 0)
-        sweep_indexes(trees, &t);
-    beneath_sweep(trees->fd, home);
-    lock_file_remove_dead(fd, OWN_LOCK);
+    r = tree_manifest_and_state_read(trees, &t, home, NULL);
+    if (r > 0)
+        r = sweep_indexes(trees, &t);
+    in_home = beneath_sweep(trees->fd, home);
+    if (r == 0 && in_home == 0)
+        lock_file_remove_dead(fd, OWN_LOCK);
 }
 
 void trees_sweep_all(const struct wp_context *context, const char *dir, int fd,

@@ -206,7 +206,7 @@ static void sweep(const struct fix *f, const struct wp_verify_report *found)
         _cleanup_close_ int dir = open_parent(f, found->indexes[i].index, &name);
 
         if (dir >= 0)
-            temporary_sweep(dir, OWN_REPLACING, OWN_LINK_TAIL);
+            (void)temporary_sweep(dir, OWN_REPLACING, OWN_LINK_TAIL);
     }
 }
 

@@ -19,6 +19,12 @@ def undo(warmpack, tmp_path, monkeypatch):
     return prepare(warmpack, tmp_path)
 
 
+def is_foreign_crash(r, tmp_path):
+    """Some libraries crash without memory, now and then."""
+    return (r.returncode in (-signal.SIGSEGV, -signal.SIGABRT)
+            and (tmp_path / "happened").read_text() == "foreign")
+
+
 @pytest.mark.parametrize("job", NAMES)
 def test_out_of_memory_ends_a_job_with_one_line(warmpack, faulty, undo, tmp_path, job):
     words, happened, n = JOBS[job], True, 1
@@ -35,9 +41,7 @@ def test_out_of_memory_ends_a_job_with_one_line(warmpack, faulty, undo, tmp_path
             assert (tmp_path / "happened").read_text() == "foreign", n
             n += 500
             continue
-        foreign = happened and (tmp_path / "happened").read_text() == "foreign"
-        if r.returncode != usual.returncode and not (
-                foreign and r.returncode in (-signal.SIGSEGV, -signal.SIGABRT)):
+        if r.returncode != usual.returncode and not is_foreign_crash(r, tmp_path):
             assert r.returncode == 2, (n, r)
             assert b"memory" in r.stderr, (n, r)
         # libcrypto sets itself up by thousands of allocations.
@@ -58,4 +62,4 @@ def test_without_memory_no_forged_state_hides_a_changed_file(warmpack, faulty, u
     last = int((tmp_path / "happened").read_text())
     for n in range(last - 60, last + 1):  # behind those of libcrypto
         r, happened = faulty(*words, allocation=n)
-        assert r.returncode == 2 and happened, (n, r)
+        assert happened and (r.returncode == 2 or is_foreign_crash(r, tmp_path)), (n, r)

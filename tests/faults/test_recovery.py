@@ -1,5 +1,6 @@
 """Recovery first: whoever looks at a directory completes, or takes back, what a killed run left."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -312,3 +313,30 @@ def test_a_killed_run_on_another_tree_keeps_nobody_from_packing(warmpack, killed
         assert b"a run" not in warmpack.ok("verify", "t/other").stderr, n
 
     assert killed(RENAMES, prepare, ("extract", "-qf", "2.tgz", "-C", "t"), check) > 3
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOMEM], ids=errno.errorcode.get)
+def test_a_cleaning_that_fails_leaves_the_next_run_something_to_see(warmpack, faulty, source,
+                                                                    tmp_path, number):
+    """The lock says that there is something to be cleaned."""
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "whole")
+    tree, fixed, failed = tmp_path / "t", ("verify", "--fix", "-q", "t"), 0
+
+    def left():
+        return [name for name in listing(tree) if "/.warmpack." in name]
+
+    for n in range(1, 1000):
+        shutil.rmtree(tree, ignore_errors=True)
+        shutil.copytree(tmp_path / "whole", tree)
+        home, = (tree / "app/.warmpack").glob("*/")
+        for place in home, tree / "app/__pycache__":
+            (place / ".warmpack.new.0123456789abcdef").write_text("")
+        (home / ".warmpack.lock").touch(0o600)
+        r, happened = faulty(*fixed, calls=",every,", n=n, errno=number)
+        if not happened:
+            break
+        failed += bool(left())
+        warmpack.ok(*fixed)
+        assert left() == [], (n, r)
+    assert failed > 5 and n < 999
