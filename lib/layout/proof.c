@@ -2,6 +2,7 @@
  * pool. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -32,6 +33,19 @@ struct proof {
     size_t *was_valid, *lost;
 };
 
+/* What only a look at all of the tree tells was told when it was packed. */
+static int judge_as_packed(const struct manifest_index *packed, struct wp_index_status *s)
+{
+    static const enum wp_status told[] = {WP_OUTDATED, WP_MISNAMED, WP_TYPE_MISSING};
+
+    if (!packed || packed->valid || !packed->status || !wp_status_loads(s->status))
+        return 0;
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++)
+        if (strcmp(packed->status, wp_status_name(told[i])) == 0)
+            return judge_set(s, told[i], "%s", packed->reason ? packed->reason : "when packed");
+    return 0;
+}
+
 static int judge_placed(struct verify *v, const struct placed_index *placed,
                         struct wp_index_status *s, struct wp_error *err)
 {
@@ -43,7 +57,10 @@ static int judge_placed(struct verify *v, const struct placed_index *placed,
                                  .source_shown = placed->source_shown,
                                  .misplaced = shadowed};
 
-    return r < 0 ? error_nomem(err) : verify_place(v, &place, s, err);
+    if (r < 0)
+        return error_nomem(err);
+    r = verify_place(v, &place, s, err);
+    return r == 0 && judge_as_packed(placed->file->packed, s) < 0 ? error_nomem(err) : r;
 }
 
 static void judge_run(struct pool_job *job)

@@ -43,12 +43,17 @@ static int find_files(struct unpack *unpack, struct cache_files *files)
     return 0;
 }
 
-static bool is_valid(const struct unpack *unpack, const struct unpacked *item)
+/* 0 or -ENOMEM. */
+static int add_file(const struct unpack *unpack, struct layout_record *r,
+                    const struct unpacked *item)
 {
     const struct manifest_index *line =
         manifest_find_index(&unpack->manifest, unpack_archived(item));
+    int is_added = layout_add_file(r, path_base(item->e.path), line && line->valid);
 
-    return line && line->valid;
+    if (is_added > 0)
+        r->files[r->file_count - 1].packed = line;
+    return is_added < 0 ? is_added : 0;
 }
 
 static bool is_in_dir(const char *path, const char *dir)
@@ -92,8 +97,7 @@ static int add_record(struct unpack *unpack, const struct cache_files *files,
 
         if (!is_below(item->e.path, r->dir, n))
             break;
-        if (is_in_dir(item->e.path, r->dir) &&
-            layout_add_file(r, path_base(item->e.path), is_valid(unpack, item)) < 0) {
+        if (is_in_dir(item->e.path, r->dir) && add_file(unpack, r, item) < 0) {
             layout_record_clear(r);
             return -ENOMEM;
         }

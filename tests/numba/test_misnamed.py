@@ -148,6 +148,9 @@ def test_what_exec_ran_without_a_name_is_misnamed(here, me, namespace):
     index = statuses(root, me)["made.f"]
     assert index["status"] == ("misnamed" if raises else "valid")
     assert not raises or "without a __name__" in index["reason"]
+    warmpack("create", "-f", here / "a.tgz", "-C", root, ".", home=me.home)
+    done = warmpack("extract", "-f", here / "a.tgz", "-C", here / "new", home=me.home)
+    assert done.counts == (0 if raises else 1, 1) and raises == ("1 misnamed" in done.err)
 
 
 def test_no_name_by_which_a_source_is_imported_is_misnamed(here, me):
