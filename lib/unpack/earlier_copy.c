@@ -110,8 +110,10 @@ static int copy_small(struct earlier *x, struct batch *b, struct wp_error *why)
         r = create_file(x->unpack->tree, &x->unpack->policy, &c->e, b->data.data + at[k],
                         (size_t)c->e.size, why);
         c->same = r == 0;
-        if (is_in_the_way(r))
+        if (is_in_the_way(r)) {
             r = 0;
+            *why = (struct wp_error){0}; /* of this file; a later one may fail for good */
+        }
     }
     return r;
 }
