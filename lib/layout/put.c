@@ -19,7 +19,7 @@
 static int copy_across(int from_fd, const char *from, int to_fd, const char *to)
 {
     struct stat st;
-    _cleanup_close_ int in = beneath_open(from_fd, from, O_RDONLY, 0);
+    _cleanup_close_ int in = beneath_open_file(from_fd, from, &st);
     _cleanup_close_ int out = -1;
     _cleanup_buf_ struct buf block = {0};
     struct timespec times[2];
@@ -31,7 +31,7 @@ static int copy_across(int from_fd, const char *from, int to_fd, const char *to)
     out = beneath_open(to_fd, to, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (out < 0)
         return out;
-    if (fstat(in, &st) < 0 || buf_reserve(&block, 1 << 18) < 0)
+    if (buf_reserve(&block, 1 << 18) < 0)
         return -ENOMEM;
     while ((n = file_read_at(in, block.data, block.room, at)) > 0) {
         int r = file_write(out, block.data, (size_t)n);
@@ -231,12 +231,14 @@ static int give_files(const struct layout *l, const struct layout_record *record
     const struct layout_file *files = layout_stem(record, f, &count);
 
     for (size_t k = 0; k < count; k++) {
-        _cleanup_free_ char *path = path_join(record->dir, files[k].name);
-        _cleanup_close_ int fd = path ? beneath_open(record->fd, path, O_RDONLY, 0) : -ENOMEM;
         struct stat st;
+        _cleanup_free_ char *path = path_join(record->dir, files[k].name);
+        _cleanup_close_ int fd = path ? beneath_open_file(record->fd, path, &st) : -ENOMEM;
 
-        if (fd < 0 || fstat(fd, &st) < 0)
-            return error_set(err, fd < 0 ? -fd : errno, path, "cannot stat");
+        if (beneath_is_no_file(fd))
+            continue;
+        if (fd < 0)
+            return error_set(err, -fd, path, "cannot be opened");
         if (places_readable(&st, user) || st.st_nlink > 1)
             continue;
         if (fchown(fd, user->uid, user->gid) < 0)

@@ -406,6 +406,36 @@ def test_caches_of_another_tree_replace_nothing_that_stands_at_pycache(warmpack,
     assert in_the_way == "file" or not list(place.iterdir())
 
 
+@pytest.mark.parametrize("name", ["k.add-3.py311.1.nbc", "k.add-3.py311.2.nbc"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("k.py")],
+                         ids=["pipe", "directory", "link"])
+@trees.needs_root
+def test_what_is_no_file_among_caches_keeps_nobody_from_giving_them_away(warmpack, tmp_path, name,
+                                                                         make):
+    source(tmp_path / "src/app/k.py")
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "app")
+    warmpack.ok("-xqf", "a.tgz", "-C", "out")
+    path = tmp_path / "out/app/__pycache__" / name
+    path.unlink(missing_ok=True)
+    make(path)
+    done = warmpack("restore", "out", "--user", "nobody", timeout=60)
+    assert done.returncode in (0, 1) and b"1 of 1 sources" in done.stderr, done
+
+
+def test_a_pipe_in_the_place_of_another_trees_cache_is_not_waited_for(warmpack, tmp_path):
+    app = source(tmp_path / "src/app/k.py").parent
+    warmpack.ok("-czqf", "a.tgz", "-C", "src", "app")
+    warmpack.ok("-xqf", "a.tgz")
+    (manifest,) = (tmp_path / "app/.warmpack").glob("*/manifest.jsonl")
+    (data,) = (tmp_path / "app/__pycache__").glob("*.nbc")
+    data.unlink()
+    os.mkfifo(data)
+    write(tmp_path / "other/k.py", (app / "k.py").read_bytes(), ns=OLD)
+    before = look(tmp_path / "other", ours=True)
+    trees.refused(warmpack("restore", "--manifest", manifest, "other", timeout=60), data.name)
+    trees.assert_same(before, look(tmp_path / "other", ours=True))
+
+
 # ---- Files, modes and links ------------------------------------------------------------------
 
 ZIPFILE = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])"
