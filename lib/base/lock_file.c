@@ -56,10 +56,11 @@ static int make_lock(int dir, const char *name, const struct stat *above)
     return take_fd(&fd);
 }
 
-static int open_lock(int dir, const char *name, const struct stat *above)
+static int open_lock(int dir, const char *name, const struct stat *above, bool *found)
 {
     int fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
+    *found = fd >= 0;
     if (fd >= 0)
         return fd;
     return error_is_no_entry(-errno) ? make_lock(dir, name, above) : -errno;
@@ -76,10 +77,10 @@ static int explain(int r, const char *path, struct wp_error *err)
 }
 
 /* A descriptor; -EAGAIN: once more; -ENOENT; or an error that is set. */
-static int get_lock(int dir, const char *name, const char *path, struct wp_error *err)
+static int get_lock(int dir, const char *name, const char *path, bool *found, struct wp_error *err)
 {
     struct stat above, st;
-    _cleanup_close_ int fd = fstat(dir, &above) < 0 ? -errno : open_lock(dir, name, &above);
+    _cleanup_close_ int fd = fstat(dir, &above) < 0 ? -errno : open_lock(dir, name, &above, found);
 
     if (fd == -EAGAIN || error_is_no_entry(fd))
         return fd;
@@ -130,7 +131,7 @@ int lock_file_take(struct lock_file *lock, int dir, const char *name, const char
     if (fstat(dir, &st) == 0)
         lock->before = st.st_mtim;
     for (;;) {
-        _cleanup_close_ int fd = get_lock(dir, name, path, err);
+        _cleanup_close_ int fd = get_lock(dir, name, path, &lock->found, err);
         int r;
 
         if (fd == -EAGAIN)

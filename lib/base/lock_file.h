@@ -11,6 +11,7 @@
 struct lock_file {
     int fd;                        /* -1: not held */
     bool waited;                   /* for another process */
+    bool found;                    /* it was there: whoever made it was killed, or let it stay */
     bool stays;                    /* for the caller to set: there is more to do for the next one */
     struct timespec before, since; /* the directory's time before the file was made, and after */
 };

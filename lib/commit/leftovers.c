@@ -57,12 +57,21 @@ static int recover_at(const char *dir, const struct wp_context *context, struct 
     return r < 0 ? r : 1;
 }
 
+/* 1, 0 or negative errno. */
+static int is_writable(const char *path)
+{
+    if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0)
+        return 1;
+    return beneath_is_out_of_reach(-errno) || errno == EROFS || errno == EPERM ? 0 : -errno;
+}
+
 /* Cuts PATH, physical and on device DEV, to the next directory above it that something of ours can
  * be in: one that we may write to, on the same device, since nothing is renamed across. 1; 0: there
  * is none; negative errno. */
 static int to_above(char *path, dev_t dev)
 {
     struct stat st;
+    int r;
 
     do {
         char *slash = strrchr(path, '/');
@@ -74,8 +83,9 @@ static int to_above(char *path, dev_t dev)
             return error_is_absence(-errno) || errno == EACCES ? 0 : -errno;
         if (st.st_dev != dev)
             return 0;
-    } while (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0);
-    return 1;
+        r = is_writable(path);
+    } while (r == 0);
+    return r;
 }
 
 int staging_recover_above(const char *dir, const struct wp_context *context, struct wp_error *err)
@@ -138,7 +148,7 @@ static int ask_upwards(const char *path, bool above, int (*ask)(const char *at, 
     int r;
 
     if (!physical || stat(physical, &st) < 0)
-        return errno == ENOMEM ? -ENOMEM : 0; /* whoever reads it tells of it */
+        return beneath_is_out_of_reach(-errno) ? 0 : -errno; /* whoever reads it tells of that */
     at = strdup(physical);
     if (!at)
         return -ENOMEM;

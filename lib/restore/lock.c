@@ -30,6 +30,7 @@ static int take_lock(struct restore *restore, struct repair *repair, struct wp_e
     if (faccessat(repair->home_fd, ".", W_OK, AT_EACCESS) < 0)
         return 0;
     r = lock_file_take(&repair->lock, repair->home_fd, OWN_LOCK, path, restore->context, err);
+    repair->lock.stays = repair->lock.found; /* until that is cleared up of which it tells */
     return error_is_no_entry(r)
                ? error_set(err, EBUSY, repair->t->name, "was unpacked again meanwhile")
                : r;

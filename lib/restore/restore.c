@@ -31,18 +31,21 @@ static int recover(struct restore *restore, const char *dir, struct wp_error *er
     return r < 0 ? r : 0;
 }
 
-/* Likewise what it had not yet put in place of other files: stamps, keys, states. Where that fails,
- * the lock stays: it says to the next run that there is something. */
+/* Likewise what it had not yet put in place of other files: stamps, keys, states; also where this
+ * repair puts nothing. Where that fails, the lock stays: it says to the next run that there is
+ * something. */
 static int sweep(const struct restore *restore, struct repair *repair, struct wp_error *err)
 {
     const struct layout *l = repair->layout;
     _cleanup_free_ char *last = NULL;
     int last_fd = -1;
+    bool is_left;
 
     if (!restore_writes(restore))
         return 0;
-    if (repair->t->home && beneath_sweep(restore->fd, repair->t->home) < 0)
-        repair->lock.stays = true;
+    is_left = repair->lock.found
+                  ? trees_sweep(&restore->trees, repair->t->home) < 0
+                  : repair->t->home && beneath_sweep(restore->fd, repair->t->home) < 0;
     for (size_t i = 0; i < l->placed_count; i++) {
         const struct placed_index *placed = &l->placed[i];
         _cleanup_free_ char *dir = path_dir(placed->path);
@@ -52,12 +55,12 @@ static int sweep(const struct restore *restore, struct repair *repair, struct wp
         if (placed->fd < 0 || placed->staged ||
             (last && placed->fd == last_fd && strcmp(dir, last) == 0))
             continue;
-        if (beneath_sweep(placed->fd, dir) < 0)
-            repair->lock.stays = true;
+        is_left |= beneath_sweep(placed->fd, dir) < 0;
         free(last);
         last = take_ptr(dir);
         last_fd = placed->fd;
     }
+    repair->lock.stays = is_left;
     return 0;
 }
 

@@ -10,18 +10,21 @@
 #include "tree/beneath.h"
 #include "trees.h"
 
-/* The directory of what ARCHIVED is called in the tree, unless it is *LAST, which it becomes; NULL:
- * it is, or has no name there, or there is no memory. */
-static const char *next_dir(const struct tree_manifest *t, const char *archived, char **last)
+/* The directory of what ARCHIVED is called in the tree, as *LAST. 1; 0: it is that of before, or
+ * has no name there; -ENOMEM. */
+static int next_dir(const struct tree_manifest *t, const char *archived, char **last)
 {
-    bool gone;
+    bool gone = !archived;
     _cleanup_free_ char *path = archived ? tree_path(t, archived, &gone) : NULL;
     _cleanup_free_ char *dir = path ? path_dir(path) : NULL;
 
-    if (!dir || text_same(*last, dir))
-        return NULL;
+    if (!dir)
+        return gone ? 0 : -ENOMEM;
+    if (text_same(*last, dir))
+        return 0;
     free(*last);
-    return *last = take_ptr(dir);
+    *last = take_ptr(dir);
+    return 1;
 }
 
 /* In ROOT, the cache root of earlier times, where the caches of directory DIR were put. */
@@ -32,7 +35,6 @@ static int sweep_root(const struct tree_manifest *t, int root, const char *dir)
     for (char **base = t->old_bases; base && *base; base++) {
         _cleanup_free_ char *was = path_append(*base, path_from(dir, t->base));
         _cleanup_free_ char *hashed = was ? places_hash_name(was) : NULL;
-
         int r = hashed ? beneath_sweep(root, hashed) : -ENOMEM;
 
         if (first == 0)
@@ -48,37 +50,40 @@ static int sweep_indexes(const struct trees *trees, const struct tree_manifest *
     _cleanup_close_ int root =
         t->old_root ? open(t->old_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     _cleanup_free_ char *last = NULL, *last_source = NULL;
-    int first = 0;
+    int first = t->old_root && root < 0 && !error_is_absence(-errno) ? -errno : 0;
 
     for (size_t i = 0; i < t->m.index_count; i++) {
-        const char *dir = next_dir(t, t->m.indexes[i].index, &last);
+        const struct manifest_index *line = &t->m.indexes[i];
+        int r = next_dir(t, line->index, &last), in_root;
 
-        int r = dir ? beneath_sweep(trees->fd, dir) : 0, in_root = 0;
-
-        dir = root >= 0 ? next_dir(t, t->m.indexes[i].source, &last_source) : NULL;
-        if (dir)
-            in_root = sweep_root(t, root, dir);
+        if (r > 0)
+            r = beneath_sweep(trees->fd, last);
+        in_root = root >= 0 ? next_dir(t, line->source, &last_source) : 0;
+        if (in_root > 0)
+            in_root = sweep_root(t, root, last_source);
         if (first == 0)
             first = r < 0 ? r : in_root;
     }
     return first;
 }
 
-void trees_sweep(const struct trees *trees, const char *home)
+int trees_sweep(const struct trees *trees, const char *home)
 {
     _cleanup_close_ int fd = beneath_open(trees->fd, home, O_RDONLY | O_DIRECTORY, 0);
     _cleanup_(tree_manifest_clear) struct tree_manifest t = {.foreign = -1};
     struct stat st;
-    int r, in_home;
+    int r = fd < 0 ? fd : beneath_look(fd, OWN_LOCK, &st), in_home;
 
-    if (fd < 0 || fstatat(fd, OWN_LOCK, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return;
+    if (r <= 0)
+        return beneath_is_absence(r) ? 0 : r;
     r = tree_manifest_and_state_read(trees, &t, home, NULL);
     if (r > 0)
         r = sweep_indexes(trees, &t);
     in_home = beneath_sweep(trees->fd, home);
-    if (r == 0 && in_home == 0)
-        lock_file_remove_dead(fd, OWN_LOCK);
+    if (r < 0 || in_home < 0)
+        return r < 0 ? r : in_home;
+    lock_file_remove_dead(fd, OWN_LOCK);
+    return 0;
 }
 
 void trees_sweep_all(const struct wp_context *context, const char *dir, int fd,
@@ -90,6 +95,6 @@ void trees_sweep_all(const struct wp_context *context, const char *dir, int fd,
     (void)trees_find(&trees, manifest, NULL);
     for (size_t i = 0; i < trees.count; i++)
         if (trees.list[i].home)
-            trees_sweep(&trees, trees.list[i].home);
+            (void)trees_sweep(&trees, trees.list[i].home);
     trees_clear(&trees);
 }

@@ -86,8 +86,9 @@ int trees_homes(int fd, const char *place, struct path_list *homes);
 /* Removes what a killed run that repaired the tree has left beside the manifest in HOME, and beside
  * the indexes of which that tells, also in the cache root that its state names: what was to take
  * the place of other files, and the lock, by which one sees that there is anything. A run that is
- * under way keeps what it has. What cannot be removed stays, and the lock with it. */
-void trees_sweep(const struct trees *trees, const char *home);
+ * under way keeps what it has. What cannot be removed stays, and the lock with it. 0; negative
+ * errno: there may be something yet. */
+int trees_sweep(const struct trees *trees, const char *home);
 /* Likewise for all manifests of the tree DIR, which FD is, or for the one MANIFEST (NULL: none is
  * named). What is wrong with one, or that CONTEXT stops the job, is for others to tell. */
 void trees_sweep_all(const struct wp_context *context, const char *dir, int fd,

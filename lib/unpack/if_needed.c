@@ -65,7 +65,7 @@ static void sweep(const struct unpack *unpack, const char *home)
     _cleanup_close_ int fd = open(unpack->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const struct trees trees = {.dir = unpack->dir, .fd = fd, .context = unpack->a->context};
 
-    trees_sweep(&trees, home);
+    (void)trees_sweep(&trees, home);
 }
 
 /* mkdir -p: the number of directories that had to be made, or -1 with errno. */

@@ -274,7 +274,7 @@ static int supersede_in(struct unpack *unpack, const char *top, struct wp_error 
     if (r < 0)
         return error_set(err, -r, place, "cannot read directory");
     for (size_t i = 0; i < homes.count && r == 0; i++) {
-        trees_sweep(&trees, homes.v[i]);
+        (void)trees_sweep(&trees, homes.v[i]);
         r = supersede_one(unpack, &trees, homes.v[i], err);
     }
     return r;
