@@ -14,7 +14,7 @@ BINARY = pathlib.Path(os.environ.get("WARMPACK") or ROOT / "build" / "warmpack")
 
 def readelf(*words):
     return subprocess.run(["readelf", "-W", *words, BINARY], check=True, capture_output=True,
-                          text=True).stdout
+                          text=True, env={**os.environ, "LC_ALL": "C"}).stdout
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import tarfile
+import zlib
 
 import images
 import pytest
@@ -116,7 +117,8 @@ def test_times_that_no_header_of_a_tar_holds(warmpack, tmp_path):
 def test_one_gzip_member_and_levels(warmpack, app, tmp_path):
     warmpack.ok("create", "-qf", "one.oci", "--gzip-members", "one", "--level", "1", "app")
     layer = Layout(tmp_path / "one.oci").layers[0]
-    assert len(gzip.decompress(layer)) % 512 == 0 and layer.count(b"\x1f\x8b\x08") == 1
+    member = zlib.decompressobj(31)
+    assert len(member.decompress(layer)) % 512 == 0 and member.eof and not member.unused_data
     warmpack.ok("verify", "-qf", "one.oci")
 
 

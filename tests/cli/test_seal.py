@@ -8,7 +8,8 @@ import time
 
 import pytest
 import trees
-from trees import NOBODY, assert_same, index, leftovers, look, needs_root, refused, run, write
+from trees import (NOBODY, assert_same, index, leftovers, look, needs_root, public_directory, refused,
+                   remove_tree, run, write)
 
 
 @pytest.fixture
@@ -224,13 +225,15 @@ def test_what_is_no_directory_is_refused(warmpack, app, path, said):
 
 @needs_root
 def test_a_tree_that_cannot_be_written_to_is_refused_in_a_line(warmpack, app):
-    before = look(app, ours=True)
-    os.chmod(app.parent, 0o755)
-    for above in app.parents:
-        if above.stat().st_uid == os.geteuid() and not above.stat().st_mode & 0o001:
-            os.chmod(above, above.stat().st_mode | 0o011)
-    refused(warmpack("seal", "--no-cache-dir", app, user=NOBODY), str(app), "Permission denied")
-    assert_same(before, look(app, ours=True))
+    place = public_directory()
+    try:
+        tree = shutil.copytree(app, place / "app")
+        before = look(tree, ours=True)
+        refused(warmpack("seal", "--no-cache-dir", tree, user=NOBODY, cwd=place), str(tree),
+                "Permission denied")
+        assert_same(before, look(tree, ours=True))
+    finally:
+        remove_tree(place)
 
 
 def test_two_at_once_leave_one_whole_seal(warmpack, app):

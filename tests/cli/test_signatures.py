@@ -242,7 +242,7 @@ def test_a_key_that_may_not_be_read_is_no_key_less(warmpack, keys):
         shutil.copy(keys / "mine/pub.pem", place / "pub.pem")
         (place / "pub.pem").chmod(0)
         (warmpack.cwd / "home").chmod(0o755)
-        said = subprocess.run(trees.command("verify", "/tmp", "--trust", place, user=trees.NOBODY),
+        said = subprocess.run(trees.command("verify", place, "--trust", place, user=trees.NOBODY),
                               cwd="/", env=warmpack.variables(), capture_output=True, check=False)
         refused(said, "pub.pem", "Permission denied")
     finally:

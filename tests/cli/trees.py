@@ -24,6 +24,7 @@ FOREIGN = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "NO_COLOR", "POSIXLY_CORRECT", "
 # The times in the zips that tests make themselves are of the zone in which programs will read them.
 os.environ.pop("TZ", None)
 time.tzset()
+os.umask(0o022)  # so that others read what tests make, and modes are the usual ones
 # Our places in a tree: the manifest's, and staging.
 OURS = re.compile(rb"(^|/)\.warmpack(/|$)")
 

@@ -17,6 +17,7 @@ WARMPACK = os.path.abspath(os.environ.get("WARMPACK") or REPOSITORY / "build" / 
 PYTHON = os.environ.get("WARMPACK_TEST_PYTHON") or "/usr/bin/python3"
 
 NOBODY = 65534
+os.umask(0o022)  # so that others read what tests make, whoever runs them
 
 LOADED = re.compile(r"^\[cache\] data loaded from '(.*)'$", re.M)
 SAVED = re.compile(r"^\[cache\] data saved to '(.*)'$", re.M)
