@@ -1,6 +1,7 @@
 """Directories for a moment, which do not stay behind processes that are killed."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -9,6 +10,9 @@ import tempfile
 from typing import Iterator, Optional
 
 _NEW, _LOCKED, _LOCK = ".warmpack-new-", ".warmpack-scratch-", "/.warmpack-lock"
+
+# What the kernel says where a filesystem has no locks: there nobody takes a directory for dead.
+_NO_LOCKS = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOLCK)
 
 
 def _sweep(parent: str) -> None:
@@ -39,7 +43,11 @@ def scratch(parent: Optional[str] = None) -> Iterator[str]:
     path, fd = tempfile.mkdtemp(prefix=_NEW, dir=parent), -1
     try:
         fd = os.open(path + _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         locked = os.path.join(parent, _LOCKED + os.path.basename(path)[len(_NEW):])
         os.rename(path, locked)
         path = locked

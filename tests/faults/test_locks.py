@@ -5,10 +5,12 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 
 import pytest
 
+import trees
 from indexes import make_index
 
 LOCK = ".warmpack.lock"
@@ -159,6 +161,17 @@ def grounds(warmpack, packed, tmp_path):
 def test_a_filesystem_without_locks_will_do(warmpack, faulty, grounds, words, number):
     r, _ = faulty(*words, calls=",flock,", n=1, lasts=1, errno=number)
     assert r.returncode == 0, r.stderr
+
+
+def test_nor_does_the_python_package_need_them_for_what_lasts_a_moment(shim, tmp_path):
+    code = ("import os\nfrom warmpack._scratch import scratch\n"
+            "with scratch('.') as one, scratch('.') as two:\n"
+            "    print(os.path.isdir(one) and os.path.isdir(two))")
+    env = {**os.environ, "PYTHONPATH": str(trees.ROOT / "python"), "LD_PRELOAD": str(shim),
+           "FAULT_CALLS": ",flock,", "FAULT_N": "1", "FAULT_LASTS": "1",
+           "FAULT_ERRNO": str(errno.ENOSYS)}
+    said = subprocess.check_output([sys.executable, "-B", "-c", code], cwd=tmp_path, env=env)
+    assert said == b"True\n" and not list(tmp_path.glob(".warmpack*"))
 
 
 def state(top):
