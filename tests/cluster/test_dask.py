@@ -2,9 +2,9 @@
 were started as commands."""
 
 import contextlib
+import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -56,20 +56,25 @@ def processes():
                 process.wait()
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def address_in(file, process):
+    """What the scheduler says of itself once it listens: it chooses the port."""
+    for _ in range(1200):
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return json.loads(file.read_text())["address"]
+        assert process.poll() is None
+        time.sleep(0.1)
+    raise AssertionError("it does not listen")
 
 
 @pytest.fixture
 def commands(tmp_path):
     """A scheduler and two workers on loopback; returns its address."""
-    address = "tcp://127.0.0.1:%d" % free_port()
     with processes() as start:
         log = (tmp_path / "log").open("w")
         dask = (sys.executable, "-m", "dask")
-        start(*dask, "scheduler", "--host", address, "--no-dashboard", stderr=log)
+        scheduler = start(*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+                          "--scheduler-file", tmp_path / "scheduler.json", stderr=log)
+        address = address_in(tmp_path / "scheduler.json", scheduler)
         for number in range(2):
             start(*dask, "worker", address, "--nthreads", "1", "--no-dashboard",
                   "--local-directory", tmp_path / ("machine%d" % number), stderr=log)
