@@ -21,12 +21,12 @@ struct lock_file {
  * file that cannot be the lock is refused. */
 int lock_file_take(struct lock_file *lock, int dir, const char *name, const char *path,
                    const struct wp_context *context, struct wp_error *err);
-/* Removes the file, and closes it, where it is held. GIVE_BACK: the directory gets the time that it
- * had, unless something else has changed in it. */
+/* Removes the file, unless it stays, and closes it, where it is held. GIVE_BACK: the directory gets
+ * the time that it had, unless something else has changed in it. */
 void lock_file_release(struct lock_file *lock, int dir, const char *name, bool give_back);
+struct stat;
 /* Is LOCK, in directory ABOVE, one that a run of this user makes? Root makes them the directory's
  * owner's. */
-struct stat;
 bool lock_file_is_own(const struct stat *above, const struct stat *lock);
 /* Removes such a file where nobody holds the lock. */
 void lock_file_remove_dead(int dir, const char *name);
