@@ -175,6 +175,7 @@ int came_from_resolve(struct came_from *c, struct depends **out, const size_t *s
 {
     const struct depends_tree tree = {.paths = c->paths,
                                       .count = c->count,
+                                      .targets = c->targets,
                                       .package = c->package,
                                       .roots = c->roots,
                                       .root_count = c->root_count,

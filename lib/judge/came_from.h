@@ -20,7 +20,8 @@ struct came_from {
     /* Given; borrowed. */
     const char *const *paths; /* of the tree's files, as in struct depends_tree */
     size_t count;
-    const char *package; /* likewise, or NULL */
+    const char *const *targets; /* likewise, or NULL */
+    const char *package;        /* likewise, or NULL */
     /* An interpreter that is asked for what caches name and the tree has not, or NULL. */
     const char *python;
     const struct wp_context *context;

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/path.h"
 #include "base/times.h"
+#include "numba/depends.h"
 
 /* ---- What has changed --------------------------------------------------------------------- */
 
@@ -172,6 +173,13 @@ int manifest_changed(const struct manifest *m, int (*same)(void *ctx, const char
     if (r == 0)
         *out = take_ptr(all);
     return r;
+}
+
+const char *manifest_dirlink(const struct manifest *m, const char *path)
+{
+    const struct entry *e = depends_is_module(path) ? NULL : manifest_find(m, path);
+
+    return e && e->type == ENTRY_SYMLINK ? e->target : NULL;
 }
 
 /* ---- What is left out --------------------------------------------------------------------- */

@@ -14,6 +14,10 @@
 int manifest_changed(const struct manifest *m, int (*same)(void *ctx, const char *path), void *ctx,
                      const char ***out, struct wp_error *err);
 
+/* The target of the symbolic link to a directory that PATH, of a set of M, is; NULL: it is none.
+ * Code came from files behind it, which the set names where they lie: it must lead there still. */
+const char *manifest_dirlink(const struct manifest *m, const char *path);
+
 /* Warns that COUNT indexes of ALL are left out: CHANGED, which is sorted, are the files, one for
  * each. */
 void manifest_tell_left_out(const struct wp_context *context, const char **changed, size_t count,

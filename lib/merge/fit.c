@@ -2,6 +2,7 @@
  * has, or from modules that a further file of the first input would shadow. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -25,8 +26,13 @@ struct fitting {
 static int same(void *ctx, const char *path)
 {
     const struct fitting *f = ctx;
+    const char *target = manifest_dirlink(&f->in->m, path), *other;
     const struct entry *here = merge_file(f->in, path), *there;
 
+    if (target) {
+        other = manifest_dirlink(&f->m->inputs[0].m, path);
+        return other && strcmp(other, target) == 0;
+    }
     if (!here) /* a link out of it: merge_compare_sources has looked */
         return 1;
     there = merge_file(&f->m->inputs[0], path);

@@ -20,6 +20,8 @@
  * - Copies in build/lib, where setuptools makes them, do not count beside what they are copies of,
  *   unless caches were compiled from there.
  * - Compiled modules (.so, .pyd, .pyc) count by name and lead nowhere. Stubs (.pyi) do not count.
+ * - A symbolic link to a directory of the tree is followed where an import leads through it, and
+ *   counts itself: it may lead elsewhere later.
  */
 
 #include <stddef.h>
@@ -33,9 +35,11 @@ struct depends_tree {
     const char *const
         *paths; /* of files, relative to the top, sorted bytewise, each once; borrowed */
     size_t count;
-    const char *package;      /* the dotted name by which the top is imported, where the tree is a
-                                 package      and not the directory around it; else NULL */
-    const char *const *roots; /* more directories that modules are imported from; borrowed */
+    const char *const *targets; /* of those that are symbolic links, else NULL; may be NULL itself;
+                                   borrowed */
+    const char *package;        /* the dotted name by which the top is imported, where the tree is a
+                                   package      and not the directory around it; else NULL */
+    const char *const *roots;   /* more directories that modules are imported from; borrowed */
     size_t root_count;
     /* Fills OUT with the imports of the source paths[FILE], or of those in that zip; it may add
      * others with imports_add. Called once for each at most. 0 or negative errno. */

@@ -40,7 +40,7 @@ static void link_namesakes(struct depends_linker *l, const struct depends_dir *p
 
     for (size_t i = depends_index_entries(x, name, n, &end); n && i < end; i++) {
         const struct depends_entry *e = x->entries + i;
-        uint32_t dir = depends_index_dir(x, e->key, e->size);
+        uint32_t dir = depends_index_place(x, e->key, e->size);
 
         if (dir != NONE)
             depends_add_node(l, depends_all_node(x, dir));
@@ -83,6 +83,26 @@ void depends_link_dynamic(struct depends_linker *l, const char *file)
         depends_link_mentions(l, text);
 }
 
+/* Adds what symbolic links beneath directory D lead to; for a star, only those directly in it. */
+static void link_links(struct depends_linker *l, const struct depends_dir *d, bool star)
+{
+    const struct depends_index *x = l->index;
+
+    for (size_t i = 0; i < x->link_count; i++) {
+        const struct depends_dirlink *link = &x->links[i];
+        const size_t parent = depends_parent(link->path, link->size);
+
+        if (link->size <= d->size || memcmp(link->path, d->path, d->size) != 0 ||
+            (star ? parent != d->size : d->size && link->path[d->size] != '/'))
+            continue;
+        depends_add_node(l, link->file);
+        if (star)
+            depends_add_init(l, x->dirs[link->dir].path, x->dirs[link->dir].size);
+        else
+            depends_add_node(l, depends_all_node(x, link->dir));
+    }
+}
+
 int depends_link_dir(struct depends_linker *l, uint32_t dir, bool star, struct wp_error *err)
 {
     const struct depends_index *x = l->index;
@@ -109,5 +129,6 @@ int depends_link_dir(struct depends_linker *l, uint32_t dir, bool star, struct w
         }
         depends_add_node(l, m->file);
     }
+    link_links(l, d, star);
     return l->r < 0 ? error_nomem(err) : 0;
 }

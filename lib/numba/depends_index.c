@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/path.h"
 #include "numba/depends_private.h"
 
@@ -156,6 +158,122 @@ static int add_zips(struct depends_index *x)
     return 0;
 }
 
+/* ---- Symbolic links to directories --------------------------------------------------------- */
+
+enum { MOST_LINKS = 40 }; /* as Linux follows */
+
+/* PATH, of SIZE bytes, leads through the link AT: *OUT, allocated, becomes what it leads to,
+ * without dots; NULL: out of the tree. 0 or -ENOMEM. */
+static int leave_link(const struct depends_tree *tree, const char *path, size_t size, uint32_t at,
+                      char **out)
+{
+    const char *link = tree->paths[at], *rest = path + strlen(link);
+    _cleanup_buf_ struct buf joined = {0};
+    size_t above = depends_parent(link, strlen(link));
+
+    *out = NULL;
+    if (tree->targets[at][0] == '/')
+        return 0;
+    if (buf_add(&joined, link, above) < 0 ||
+        buf_printf(&joined, "%s%s%.*s", above ? "/" : "", tree->targets[at],
+                   (int)(size - strlen(link)), rest) < 0)
+        return -ENOMEM;
+    *out = path_normalise((char *)joined.data);
+    if (!*out)
+        return -ENOMEM;
+    if (strncmp(*out, "..", 2) == 0 && (!(*out)[2] || (*out)[2] == '/'))
+        free(take_ptr(*out));
+    return 0;
+}
+
+/* The link that PATH is, or that stands above it; NONE: there is none. */
+static uint32_t first_link(const struct text_table *links, const char *path)
+{
+    uint32_t at = NONE;
+
+    for (const char *end = path; at == NONE && *end;) {
+        end += *end == '/';
+        end += strcspn(end, "/");
+        at = text_table_get(links, path, (size_t)(end - path));
+    }
+    return at;
+}
+
+/* *DIR becomes the directory with modules beneath that the link AT leads to, or NONE. 0 or
+ * -ENOMEM. */
+static int follow_link(const struct depends_index *x, const struct text_table *links, uint32_t at,
+                       uint32_t *dir)
+{
+    _cleanup_free_ char *path = strdup(x->tree->paths[at]);
+    int r = path ? 0 : -ENOMEM;
+
+    *dir = NONE;
+    for (int i = 0; r == 0 && path && at != NONE; i++) {
+        char *next = NULL;
+
+        if (i >= MOST_LINKS)
+            return 0;
+        r = leave_link(x->tree, path, strlen(path), at, &next);
+        free(path);
+        path = next;
+        at = path ? first_link(links, path) : NONE;
+    }
+    if (r == 0 && path)
+        *dir = strcmp(path, ".") == 0 ? depends_index_dir(x, "", 0)
+                                      : depends_index_dir(x, path, strlen(path));
+    return r;
+}
+
+static int add_link(struct depends_index *x, uint32_t file, uint32_t dir)
+{
+    const char *path = x->tree->paths[file];
+    const size_t size = strlen(path);
+    int r = text_table_put(&x->by_link, path, size, (uint32_t)x->link_count);
+
+    if (r == 0)
+        r = array_add(x->links, x->link_count,
+                      (struct depends_dirlink){path, (uint32_t)size, file, dir});
+    return r == 0 ? add_dir(x, path, depends_parent(path, size)) : r;
+}
+
+static int add_links(struct depends_index *x)
+{
+    _cleanup_(text_table_free) struct text_table links = {0};
+    const struct depends_tree *tree = x->tree;
+    int r = 0;
+
+    for (size_t i = 0; i < tree->count && tree->targets && r == 0; i++)
+        if (tree->targets[i])
+            r = text_table_put(&links, tree->paths[i], strlen(tree->paths[i]), (uint32_t)i);
+    for (size_t i = 0; i < tree->count && links.count && r == 0; i++) {
+        uint32_t dir = NONE;
+
+        if (!tree->targets[i] || key_size(tree->paths[i]) > 0)
+            continue;
+        r = follow_link(x, &links, (uint32_t)i, &dir);
+        if (r == 0 && dir != NONE)
+            r = add_link(x, (uint32_t)i, dir);
+    }
+    return r;
+}
+
+const struct depends_dirlink *depends_index_link(const struct depends_index *x, const char *path,
+                                                 size_t size)
+{
+    uint32_t at = x->link_count ? text_table_get(&x->by_link, path, size) : NONE;
+
+    return at == NONE ? NULL : &x->links[at];
+}
+
+uint32_t depends_index_place(const struct depends_index *x, const char *path, size_t size)
+{
+    const struct depends_dirlink *link = depends_index_link(x, path, size);
+
+    return link ? link->dir : depends_index_dir(x, path, size);
+}
+
+/* ---- Directories --------------------------------------------------------------------------- */
+
 static int add_dirs(struct depends_index *x)
 {
     int r = add_dir(x, "", 0);
@@ -177,6 +295,8 @@ static int add_dirs(struct depends_index *x)
         if (r == 0 && source)
             x->dirs[depends_index_dir(x, path, size)].sources = true;
     }
+    if (r == 0)
+        r = add_links(x);
     if (r < 0)
         return r;
     mark_installed(x);
@@ -221,6 +341,8 @@ static int add_entries(struct depends_index *x)
         r = add_entry(x, x->modules[i].key, x->modules[i].size);
     for (size_t i = 0; r == 0 && i < x->dir_count; i++)
         r = add_entry(x, x->dirs[i].path, x->dirs[i].size);
+    for (size_t i = 0; r == 0 && i < x->link_count; i++)
+        r = add_entry(x, x->links[i].path, x->links[i].size);
     if (r < 0 || x->entry_count == 0)
         return r;
     array_sort(x->entries, x->entry_count, compare_entries);
@@ -244,7 +366,7 @@ static int add_last_parts(struct depends_index *x)
 {
     size_t bits = 64;
 
-    while (bits / 8 < x->module_count + x->dir_count)
+    while (bits / 8 < x->module_count + x->dir_count + x->link_count)
         bits *= 2;
     x->names = calloc(bits / 64, sizeof *x->names);
     if (!x->names)
@@ -254,6 +376,8 @@ static int add_last_parts(struct depends_index *x)
         add_name(x, x->modules[i].key, x->modules[i].size);
     for (size_t i = 0; i < x->dir_count; i++)
         add_name(x, x->dirs[i].path, x->dirs[i].size);
+    for (size_t i = 0; i < x->link_count; i++)
+        add_name(x, x->links[i].path, x->links[i].size);
     return 0;
 }
 
@@ -280,9 +404,11 @@ void depends_index_clear(struct depends_index *x)
     free(x->dirs);
     free(x->entries);
     free(x->names);
+    free(x->links);
     free(x->zips);
     text_table_free(&x->by_key);
     text_table_free(&x->by_dir);
+    text_table_free(&x->by_link);
     *x = (struct depends_index){0};
 }
 

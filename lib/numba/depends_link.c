@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/path.h"
 #include "numba/depends_private.h"
 
@@ -40,10 +41,12 @@ static void enter_names(struct depends_linker *l, struct depends_place *p,
                         const struct imports *found, const struct import *s)
 {
     const char *name = imports_names(found, s);
+    _cleanup_buf_ struct buf base = {0};
     size_t size = p->path.size;
 
     if (!p->there || l->r < 0)
         return;
+    l->r = buf_add(&base, depends_place_path(p), size); /* a name can be a link to elsewhere */
     if (!s->from)
         bind(l, p);
     if (s->star)
@@ -55,18 +58,64 @@ static void enter_names(struct depends_linker *l, struct depends_place *p,
             continue; /* a function or something else that is not a module */
         depends_enter(l, p, name, strlen(name));
         bind(l, p);
-        p->path.size = size;
+        p->path.size = 0;
+        if (l->r == 0)
+            l->r = buf_add(&p->path, base.data, size);
         p->there = true;
     }
+}
+
+/* Imports from the directory that is the first SIZE bytes of FILE. */
+static void link_from(struct depends_linker *l, struct depends_place *p, const char *file,
+                      size_t size, const struct imports *found, const struct import *s)
+{
+    depends_start_place(l, p, file, size);
+    depends_add_init(l, file, size);
+    enter_all(l, p, imports_module(found, s));
+    enter_names(l, p, found, s);
+}
+
+/* FILE, whose directory has DIR_SIZE bytes, may have been loaded through a symbolic link to DEPTH
+ * directories above that one: UP of them further up is LINK's own surroundings. */
+static void link_relative_through(struct depends_linker *l, struct depends_place *p,
+                                  const struct depends_dirlink *link, uint32_t up,
+                                  const struct imports *found, const struct import *s)
+{
+    size_t size = link->size;
+
+    for (; up > 0 && size > 0; up--)
+        size = depends_parent(link->path, size);
+    if (up == 0)
+        link_from(l, p, link->path, size, found, s);
+}
+
+/* How many directories lie between DIR, or DIR itself, and FILE? -1: FILE is not beneath it. */
+static int depth_beneath(const struct depends_dir *dir, const char *file)
+{
+    int depth = 0;
+
+    if (dir->size && (strncmp(file, dir->path, dir->size) != 0 || file[dir->size] != '/'))
+        return -1;
+    for (const char *slash = strchr(file + dir->size + (dir->size > 0), '/'); slash;
+         slash = strchr(slash + 1, '/'))
+        depth++;
+    return depth;
 }
 
 /* "from ..a import b": each dot but the first goes up from the file's directory. */
 static void link_relative(struct depends_linker *l, struct depends_place *p, const char *file,
                           const struct imports *found, const struct import *s)
 {
-    const char *package = l->index->tree->package;
+    const struct depends_index *x = l->index;
+    const char *package = x->tree->package;
     size_t size = depends_parent(file, strlen(file));
 
+    for (size_t i = 0; i < x->link_count; i++) {
+        int depth = depth_beneath(&x->dirs[x->links[i].dir], file);
+
+        if (depth >= 0 && s->level - 1 > (uint32_t)depth)
+            link_relative_through(l, p, &x->links[i], s->level - 1 - (uint32_t)depth, found, s);
+    }
     for (uint32_t i = 1; i < s->level; i++) {
         if (size == 0) { /* above the tree's top */
             depends_add_outside(l, package ? package : "..", package ? strcspn(package, ".") : 2);
@@ -74,10 +123,7 @@ static void link_relative(struct depends_linker *l, struct depends_place *p, con
         }
         size = depends_parent(file, size);
     }
-    depends_start_place(l, p, file, size);
-    depends_add_init(l, file, size);
-    enter_all(l, p, imports_module(found, s));
-    enter_names(l, p, found, s);
+    link_from(l, p, file, size, found, s);
 }
 
 /* Is the module the tree's own top, or in it? Then *REST is what follows. */

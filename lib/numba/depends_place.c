@@ -78,6 +78,7 @@ const char *depends_place_path(const struct depends_place *p)
 
 void depends_enter(struct depends_linker *l, struct depends_place *p, const char *name, size_t n)
 {
+    const struct depends_dirlink *link;
     bool module, there, init;
 
     if (!p->there || !depends_set_key(l, depends_place_path(p), p->path.size, name, n)) {
@@ -89,6 +90,16 @@ void depends_enter(struct depends_linker *l, struct depends_place *p, const char
     if (l->r < 0)
         return;
     module = add_key(l, depends_place_path(p), p->path.size);
+    link = depends_index_link(l->index, depends_place_path(p), p->path.size);
+    if (link) {
+        const struct depends_dir *dir = &l->index->dirs[link->dir];
+
+        depends_add_node(l, link->file);
+        module = true;
+        buf_clear(&p->path);
+        if (l->r == 0 && dir->size)
+            l->r = buf_add(&p->path, dir->path, dir->size);
+    }
     there = depends_index_dir(l->index, depends_place_path(p), p->path.size) != NONE;
     init = there && depends_add_init(l, depends_place_path(p), p->path.size);
     p->any |= module || init;

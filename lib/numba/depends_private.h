@@ -28,6 +28,14 @@ struct depends_dir {
     bool sources;   /* has some */
 };
 
+/* A symbolic link to a directory with modules beneath. */
+struct depends_dirlink {
+    const char *path; /* in the tree's paths */
+    uint32_t size;
+    uint32_t file;
+    uint32_t dir; /* that it leads to */
+};
+
 /* A module or directory that "import NAME" can mean, beneath a root. */
 struct depends_entry {
     const char *key; /* a module's, or a directory's path */
@@ -44,7 +52,9 @@ struct depends_index {
     size_t dir_count;
     struct depends_entry *entries; /* sorted by name, then key */
     size_t entry_count;
-    struct text_table by_key, by_dir; /* the first module of a key; a directory */
+    struct depends_dirlink *links; /* owned */
+    size_t link_count;
+    struct text_table by_key, by_dir, by_link; /* the first module of a key; a directory; a link */
     uint32_t *zips; /* numbers of files that modules may be imported from; owned */
     size_t zip_count;
     uint64_t *names;  /* a bit for each last part of a key or directory, by its
@@ -58,6 +68,11 @@ void depends_index_clear(struct depends_index *x);
 /* The first module with KEY, or NONE; others with it follow. */
 uint32_t depends_index_module(const struct depends_index *x, const char *key, size_t size);
 uint32_t depends_index_dir(const struct depends_index *x, const char *path, size_t size);
+/* The symbolic link to a directory that PATH is, or NULL. */
+const struct depends_dirlink *depends_index_link(const struct depends_index *x, const char *path,
+                                                 size_t size);
+/* The directory that PATH is or that this link leads to, or NONE. */
+uint32_t depends_index_place(const struct depends_index *x, const char *path, size_t size);
 /* May NAME, without a slash, be the last part of a module's key or of a directory's path? */
 bool depends_index_has_name(const struct depends_index *x, const char *name, size_t size);
 /* The first entry whose name is NAME; others with it follow, up to *END. */

@@ -129,7 +129,7 @@ static void mention(struct mentions *m, size_t begin, size_t end)
             continue;
         depends_start_place(l, &m->place, e->key, parent);
         depends_enter(l, &m->place, name, n);
-        dir = depends_index_dir(x, e->key, e->size);
+        dir = depends_index_place(x, e->key, e->size);
         if (dir != NONE)
             depends_add_node(l, depends_all_node(x, dir));
     }

@@ -143,7 +143,8 @@ static int list_files(struct finding *f)
 
     f->out->items = calloc(w->count + 1, sizeof *f->out->items);
     f->out->paths = calloc(w->count + 1, sizeof *f->out->paths);
-    if (!f->out->items || !f->out->paths)
+    f->out->targets = calloc(w->count + 1, sizeof *f->out->targets);
+    if (!f->out->items || !f->out->paths || !f->out->targets)
         return -ENOMEM;
     for (size_t i = 0; i < w->count; i++) {
         const char *path = w->items[i].entry.path;
@@ -151,6 +152,8 @@ static int list_files(struct finding *f)
         if (w->items[i].gone || w->items[i].entry.type == ENTRY_DIR || caches_is_index(path) ||
             caches_is_data(path))
             continue;
+        if (w->items[i].entry.type == ENTRY_SYMLINK)
+            f->out->targets[f->out->count] = w->items[i].entry.target;
         f->out->paths[f->out->count] = path;
         f->out->items[f->out->count++] = i;
     }
@@ -251,6 +254,7 @@ int pack_depends_find(struct pack_depends *out, const struct pack *p, struct wp_
 
     out->from = (struct came_from){.paths = out->paths,
                                    .count = out->count,
+                                   .targets = out->targets,
                                    .package = package,
                                    .python = p->o->python,
                                    .context = p->context,
@@ -285,6 +289,7 @@ bool pack_depends_renumber(struct pack_depends *d, const struct walk *w,
         kept += stays;
     }
     free(take_ptr(d->paths));
+    free(take_ptr(d->targets));
     d->from.count = 0;
     return true;
 }
@@ -294,6 +299,7 @@ void pack_depends_clear(struct pack_depends *d)
     depends_free(d->sets);
     came_from_clear(&d->from);
     free(d->paths);
+    free(d->targets);
     free(d->items);
     free(d->sources);
     *d = (struct pack_depends){0};

@@ -15,6 +15,7 @@ struct pack_depends {
     size_t *sources;
     size_t source_count;
     const char **paths;    /* of ITEMS; owned */
+    const char **targets;  /* of those that are symbolic links, else NULL; owned */
     struct came_from from; /* what is wrong with the names in indexes, by numbers in the walk */
 };
 

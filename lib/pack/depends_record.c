@@ -137,13 +137,23 @@ static int record_sets(struct recording *r)
 
 /* ---- Verdicts -------------------------------------------------------------------------------- */
 
+/* Of a symbolic link also the time of the file that it leads to: either may be what has changed. */
 static int mtime_of(void *ctx, const char *path, struct timespec *t)
 {
-    const struct walk_item *item = pack_source(ctx, path);
+    const struct pack *p = ctx;
+    const struct walk_item *item = pack_source(p, path);
+    _cleanup_close_ int fd = -1;
+    struct stat st;
 
-    if (item)
-        *t = item->entry.mtime;
-    return item != NULL;
+    if (!item)
+        return 0;
+    *t = item->entry.mtime;
+    if (item->entry.type != ENTRY_SYMLINK || item->spooled)
+        return 1;
+    fd = pack_open_linked(p, item);
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && time_is_before(*t, st.st_mtim))
+        *t = st.st_mtim;
+    return 1;
 }
 
 /* When the oldest code of the index ITEM was compiled. 0 or -ENOMEM. */

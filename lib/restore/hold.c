@@ -3,8 +3,10 @@
  * would let it load them. */
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "job.h"
 #include "manifest/depends.h"
 #include "tree/behind.h"
@@ -16,10 +18,47 @@ struct holding {
     struct wp_error *err;
 };
 
+/* The link PATH as such, where it is one here, too: it may lead elsewhere by now. */
+static const struct restored *link_here(const struct holding *h, const char *path)
+{
+    const struct manifest *m = &h->repair->t->m;
+    const struct entry *e = manifest_find(m, path);
+    const struct restored *link = e ? &h->repair->files[e - m->entries] : NULL;
+    struct stat st;
+
+    return e && e->type == ENTRY_SYMLINK && link->path && path_is_safe(link->path) &&
+                   beneath_stat(h->restore->fd, link->path, &st) == 0 && S_ISLNK(st.st_mode)
+               ? link
+               : NULL;
+}
+
+/* Does LINK lead to the content that F was packed with? */
+static int leads_to_same(const struct holding *h, const struct restored *link,
+                         const struct restored *f)
+{
+    const struct entry *e = f->facts ? f->facts : &h->repair->t->m.entries[f - h->repair->files];
+    int r = e->type == ENTRY_FILE && e->has_sha256
+                ? behind_has_content(h->restore->fd, link->path, e->sha256)
+                : 0;
+
+    if (r < 0 && !beneath_is_out_of_reach(r))
+        return error_set(h->err, -r, link->path, "cannot be read");
+    return r > 0;
+}
+
 static int is_same(void *ctx, const char *path)
 {
     const struct holding *h = ctx;
-    const struct restored *f = restore_file_of(h->repair, path);
+    const struct restored *f = restore_file_of(h->repair, path), *link = link_here(h, path);
+    const char *target = manifest_dirlink(&h->repair->t->m, path);
+
+    if (target && link) {
+        int r = behind_is_link_to(h->restore->fd, link->path, target);
+
+        return r < 0 ? error_set(h->err, -r, link->path, "cannot be read") : r;
+    }
+    if (link && f)
+        return leads_to_same(h, link, f);
 
     if (f && f->superseded && f->path) { /* another manifest speaks for it */
         const struct entry *e = &h->repair->t->m.entries[f - h->repair->files];

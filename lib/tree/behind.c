@@ -5,7 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -40,6 +43,16 @@ int behind_has_content(int dirfd, const char *path, const unsigned char sha256[S
     int r = fd < 0 ? fd : sha256_file_is(fd, sha256);
 
     return beneath_is_no_file(r) ? 0 : r;
+}
+
+int behind_is_link_to(int dirfd, const char *path, const char *target)
+{
+    char text[PATH_MAX];
+    ssize_t n = readlinkat(dirfd, path, text, sizeof text);
+
+    if (n < 0)
+        return errno == EINVAL || errno == ENAMETOOLONG || beneath_is_absence(-errno) ? 0 : -errno;
+    return (size_t)n == strlen(target) && memcmp(text, target, (size_t)n) == 0;
 }
 
 int behind_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st)

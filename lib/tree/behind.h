@@ -17,5 +17,7 @@ int behind_open(int dirfd, const char *path);
 /* Has it the content of that digest? 1; 0: it has another, or no regular file is there; negative
  * errno. */
 int behind_has_content(int dirfd, const char *path, const unsigned char sha256[SHA256_SIZE]);
+/* Is it a symbolic link with that target? 1, 0 or negative errno. */
+int behind_is_link_to(int dirfd, const char *path, const char *target);
 /* As beneath_read. */
 int behind_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st);

@@ -44,14 +44,31 @@ static int will_be(const struct unpack *unpack, const char *archived, const stru
     return r < 0 && r != -ENOMEM ? 0 : r; /* what cannot be read is not known to be the same */
 }
 
+/* Will ARCHIVED be a symbolic link with that target? */
+static int will_be_link(const struct unpack *unpack, const char *archived, const char *target)
+{
+    bool gone;
+    _cleanup_free_ char *path = unpack_name(unpack, archived, &gone);
+    int r;
+
+    if (!path)
+        return gone ? 0 : -ENOMEM;
+    r = is_taken(unpack, path) ? 1 : behind_is_link_to(unpack->target, path, target);
+    return r < 0 ? 0 : r;
+}
+
 /* Of a link that leads out of the archive no content was recorded; what Numba finds there is its
  * own business, as for other packages. */
 static int is_same(void *ctx, const char *archived)
 {
     const struct unpack *unpack = ctx;
+    const char *target = manifest_dirlink(&unpack->manifest, archived);
     const struct entry *e;
-    int r = links_follow_in(&unpack->manifest, archived, &e);
+    int r;
 
+    if (target)
+        return will_be_link(unpack, archived, target);
+    r = links_follow_in(&unpack->manifest, archived, &e);
     if (r < 0)
         return r == -EXDEV ? 1 : r == -ENOMEM ? r : 0;
     return will_be(unpack, manifest_find(&unpack->manifest, archived) ? archived : e->path, e);

@@ -62,17 +62,20 @@ static int list_files(struct looking *l)
     const struct walk *w = &l->tree->walk;
 
     l->paths = calloc(w->count + 1, sizeof *l->paths);
+    l->targets = calloc(w->count + 1, sizeof *l->targets);
     l->items = calloc(w->count + 1, sizeof *l->items);
     l->source_of = calloc(l->tree->out->count + 1, sizeof *l->source_of);
     l->sources = calloc(l->tree->out->count + 1, sizeof *l->sources);
     l->changed = calloc(l->tree->trees.count + 1, sizeof *l->changed);
-    if (!l->paths || !l->items || !l->source_of || !l->sources || !l->changed)
+    if (!l->paths || !l->targets || !l->items || !l->source_of || !l->sources || !l->changed)
         return -ENOMEM;
     for (size_t i = 0; i < w->count; i++) {
         const char *path = w->items[i].entry.path;
 
         if (w->items[i].entry.type == ENTRY_DIR || caches_is_index(path) || caches_is_data(path))
             continue;
+        if (w->items[i].entry.type == ENTRY_SYMLINK)
+            l->targets[l->count] = w->items[i].entry.target;
         l->paths[l->count] = path;
         l->items[l->count++] = i;
     }
@@ -192,6 +195,7 @@ static void clear(struct looking *l)
         free(l->changed[k]);
     free(l->changed);
     free(l->paths);
+    free(l->targets);
     free(l->items);
     free(l->source_of);
     free(l->sources);
@@ -205,6 +209,7 @@ int verify_outdated(struct verify_tree *tree, struct wp_error *err)
 
     l.from = (struct came_from){.paths = l.paths,
                                 .count = l.count,
+                                .targets = l.targets,
                                 .python = tree->o->python,
                                 .context = tree->context,
                                 .read = read_file,

@@ -6,8 +6,9 @@
 
 struct looking {
     struct verify_tree *tree;
-    const char **paths; /* of the walk's files; owned */
-    size_t *items;      /* numbers in the walk, likewise; owned */
+    const char **paths;   /* of the walk's files; owned */
+    const char **targets; /* of those that are symbolic links, else NULL; owned */
+    size_t *items;        /* numbers in the walk, likewise; owned */
     size_t count;
     size_t *source_of; /* by number in the report: of its source in PATHS, or SIZE_MAX where it is
                           judged, or not to be; owned */

@@ -14,6 +14,7 @@
 #include "manifest/links.h"
 #include "numba/index.h"
 #include "outdated.h"
+#include "tree/behind.h"
 
 struct comparing {
     const struct verify_tree *tree;
@@ -26,6 +27,7 @@ struct comparing {
 static int is_same(void *ctx, const char *path)
 {
     const struct comparing *c = ctx;
+    const char *target = manifest_dirlink(&c->m->m, path);
     const struct entry *e;
     int r = links_follow_in(&c->m->m, path, &e);
     bool gone;
@@ -33,6 +35,11 @@ static int is_same(void *ctx, const char *path)
     _cleanup_free_ char *full = NULL;
     _cleanup_close_ int fd = -1;
 
+    if (target && here) {
+        full = path_join(c->tree->dir, here);
+        r = full ? behind_is_link_to(AT_FDCWD, full, target) : -ENOMEM;
+        return r < 0 && r != -ENOMEM ? error_set(c->err, -r, full, "cannot be read") : r;
+    }
     if (r == -EXDEV || r == -ENOMEM)
         return r == -EXDEV ? 1 : r;
     if (!here)

@@ -33,7 +33,8 @@ static bool compiled_at(const struct looking *l, const struct wp_index_status *s
     return any;
 }
 
-/* As the walk found it; of a link, the time of what it leads to. */
+/* As the walk found it; of a link to a file, the later one of both: either may be what has changed.
+ */
 static bool time_of(const struct looking *l, size_t file, struct timespec *out)
 {
     const struct entry *e = &l->tree->walk.items[l->items[file]].entry;
@@ -46,7 +47,8 @@ static bool time_of(const struct looking *l, size_t file, struct timespec *out)
     path = path_join(l->tree->dir, l->paths[file]);
     if (!path || stat(path, &st) < 0)
         return false;
-    *out = st.st_mtim;
+    if (S_ISREG(st.st_mode) && time_is_before(*out, st.st_mtim))
+        *out = st.st_mtim;
     return true;
 }
 
@@ -71,7 +73,7 @@ struct newest outdated_newest(const struct looking *l)
     struct newest newest = {.file = SIZE_MAX};
 
     for (size_t i = 0; i < l->count; i++)
-        if (depends_is_module(l->paths[i]))
+        if (depends_is_module(l->paths[i]) || l->targets[i])
             add_file(l, &newest, i);
     return newest;
 }

@@ -43,7 +43,7 @@ __all__ = ["Warm", "consult", "install"]
 
 _log = logging.getLogger("warmpack")
 
-_FORMAT = 2  # of overlays: one of another format is left alone
+_FORMAT = 3  # of overlays: one of another format is left alone
 _LARGEST_MANIFEST = 1 << 30
 _TAIL = 4096  # the end of a manifest, with the digest of all of it
 _SETTLED = 2 * 10**9  # ns: a file that changed so recently may change again within one time stamp
@@ -779,16 +779,20 @@ class _Survey:
         if depends is None:  # in a zip, the zip's digest says all
             depends = _package(self.manifest, source) if self.manifest.entry(source) else []
         known = self.sources.setdefault(
-            at, {"file": self.names.of(file[0]), "sha256": file[1], "stamp": stamp,
+            at, {"file": self.needed(source)[0], "sha256": file[1], "stamp": stamp,
                  "depends": set(), "indexes": []})
         if known["stamp"] == stamp:
             known["indexes"].append(name)
             known["depends"].update(depends)
 
     def needed(self, name: str) -> Tuple[str, str]:
-        """Where a file lies that an index depends on, and its digest."""
-        file = self.manifest.file(_clean(name))
-        at = self.names.of(file[0]) if file else None
+        """Where a file lies that an index depends on, and its digest; of a link where that lies, which
+        may lead elsewhere now; of a link to a directory its target."""
+        file, entry = self.manifest.file(_clean(name)), self.manifest.entry(name)
+        at = self.names.of(name if entry or not file else file[0])
+        if at and not file and entry and entry["type"] == "symlink" and not _MODULE.fullmatch(
+                os.path.basename(name)):
+            return at, "->" + (_member(entry, "target") or "")
         return (at, file[1]) if file and at else (name, "")  # which nothing has
 
     def document(self) -> Dict[str, Any]:
@@ -903,6 +907,9 @@ class _Tree:
 
     def has(self, rel: str, digest: str) -> bool:
         try:
+            if digest.startswith("->"):
+                path = os.path.join(self.real, rel)
+                return os.path.islink(path) and os.readlink(path) == digest[2:]
             return self.digest(self.place(rel)) == digest
         except (*_ABSENT, _Left):
             return False

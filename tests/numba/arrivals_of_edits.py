@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 import zipfile
+from pathlib import Path
 
 import edits
 from harness import PYTHON, environment, warmpack
@@ -34,8 +35,7 @@ def overlay(tree, table):
             (tree / name / path).unlink()
         for path, text in after.items():
             if before.get(path) != text:
-                (tree / name / path).parent.mkdir(exist_ok=True)
-                (tree / name / path).write_text(text)
+                edits.put(tree / name / path, text)
 
 
 def caches_only(warm, tmp_path, table):
@@ -75,8 +75,9 @@ Version: 2.0
 
 
 def write_wheel(path, tree):
-    """A wheel of what lies beneath TREE."""
-    files = {str(p.relative_to(tree)): p.read_bytes() for p in tree.rglob("*") if p.is_file()}
+    """A wheel of what lies beneath TREE, in which links are copies."""
+    paths = [Path(d, name) for d, _, names in os.walk(tree, followlinks=True) for name in names]
+    files = {str(path.relative_to(tree)): path.read_bytes() for path in paths}
     files["edited-2.0.dist-info/METADATA"] = METADATA.encode()
     files["edited-2.0.dist-info/WHEEL"] = WHEEL.encode()
     record = "edited-2.0.dist-info/RECORD"

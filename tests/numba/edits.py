@@ -88,7 +88,7 @@ def alone(x):
 @dataclass(frozen=True)
 class Edit:
     """What high.py imports and returns, more files, and the files that the edit leaves behind it
-    (None: it is gone). Text "OLD > NEW" is an edit of low.py."""
+    (None: it is gone). Text "OLD > NEW" is an edit of low.py. A file "-> PATH" is a symbolic link."""
 
     imports: str
     result: str
@@ -138,6 +138,10 @@ SHORT = {
     "in_vain_until_added": Edit(
         "try:\n    from PKG.fast import RATE\nexcept ImportError:\n    from PKG.low import RATE",
         "x + RATE", {"fast.py": "RATE = 5\n"},
+    ),
+    "linked_directory": Edit(
+        "from PKG.sub.deep import RATE", "x + RATE", {"shared/deep.py": "RATE = 22\n"},
+        {"sub": "-> shared", "shared/deep.py": "RATE = 1\n"},
     ),
     "comment": Edit("from PKG.low import RATE", "x + RATE", "RATE = 1 > RATE = 1  # one"),
     "unrelated": Edit("from PKG.low import RATE", "x + RATE", {"other.py": "RATE = 9\n"},
@@ -206,6 +210,17 @@ ALL = {
     "computed": Edit("from PKG.low import STEPS\nS = sum(STEPS)", "x + S", "(1, 2) > (1, 4)"),
     "lambda": Edit("from numba import njit as jit\nfrom PKG.plain import f\ng = jit(f)", "g(x)",
                    {"plain.py": "f = lambda x: x + 2\n"}, {"plain.py": "f = lambda x: x + 1\n"}),
+    "linked_directory_elsewhere": Edit(
+        "from PKG.sub.deep import RATE", "x + RATE", {"sub": "-> newer"},
+        {"sub": "-> older", "older/deep.py": "RATE = 1\n", "newer/deep.py": "RATE = 22\n"}),
+    "out_of_a_linked_directory": Edit(
+        "from PKG.sub.mid import R", "x + R", "RATE = 1 > RATE = 2",
+        {"sub": "-> shared/deep", "shared/deep/mid.py": "from ..low import RATE as R\n"}),
+    "linked_file": Edit("from PKG.now import RATE", "x + RATE", {"older.py": "RATE = 22\n"},
+                        {"now.py": "-> older.py", "older.py": "RATE = 1\n"}),
+    "linked_file_elsewhere": Edit(
+        "from PKG.now import RATE", "x + RATE", {"now.py": "-> newer.py"},
+        {"now.py": "-> older.py", "older.py": "RATE = 1\n", "newer.py": "RATE = 22\n"}),
     "unrelated_added": Edit("from PKG.low import RATE", "x + RATE", {"new.py": "RATE = 3\n"},
                             touches_high=False),
 }  # fmt: skip
@@ -216,14 +231,21 @@ SHORT = {"of_" + name: edit for name, edit in SHORT.items()}
 ALL = {"of_" + name: edit for name, edit in ALL.items()}
 
 
+def put(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if text.startswith("-> "):
+        path.unlink(missing_ok=True)
+        path.symlink_to(text[3:])
+    else:
+        path.write_text(text)
+
+
 def write(root, edits, after=False):
     """A tree in which each of EDITS is a package."""
     for name, edit in edits.items():
         files = edit.after(name) if after else edit.before(name)
         for path, text in files.items():
-            path = root / name / path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            put(root / name / path, text)
     (root / "run_edits.py").write_text(RUN)
     return root
 

@@ -15,9 +15,11 @@
 #include "base/cleanup.h"
 #include "numba/depends.h"
 
-/* A tree is a text: a line a file, sorted, "PATH" or "PATH: SOURCE" with "|" for line ends. */
+/* A tree is a text: a line a file, sorted, "PATH" or "PATH: SOURCE" with "|" for line ends, or
+ * "PATH -> TARGET", a symbolic link. */
 struct tree {
     char *paths[64];
+    const char *targets[64];
     char *sources[64];
     struct depends_tree tree;
     struct buf text;   /* of the source that was scanned last; borrowed */
@@ -57,10 +59,14 @@ static void make_tree(struct tree *t, const char *text)
     *t = (struct tree){0};
     while (*text) {
         size_t line = strcspn(text, "\n");
-        char *path = strndup(text, line), *colon;
+        char *path = strndup(text, line), *colon, *arrow;
 
         assert_non_null(path);
         colon = strstr(path, ": ");
+        arrow = strstr(path, " -> ");
+        t->targets[n] = arrow ? arrow + 4 : NULL;
+        if (arrow)
+            *arrow = '\0';
         t->paths[n] = path;
         t->sources[n] = colon ? colon + 2 : path + line;
         if (colon)
@@ -74,6 +80,7 @@ static void make_tree(struct tree *t, const char *text)
     }
     t->tree = (struct depends_tree){.paths = (const char *const *)t->paths,
                                     .count = n,
+                                    .targets = t->targets,
                                     .imports = scan,
                                     .text = text_of,
                                     .arg = t};
@@ -491,6 +498,45 @@ static void texts_are_asked_for_where_imports_do_not_tell_alone(void **state)
     clear_tree(&t);
 }
 
+static void links_to_directories_are_followed_and_count(void **state)
+{
+    (void)state;
+    const char *tree = "apart/__init__.py\n"
+                       "apart/low.py: from ..near import x\n"
+                       "apart/other.py\n"
+                       "linked -> apart\n"
+                       "p/__init__.py\n"
+                       "p/a.py: from .sub.low import x\n"
+                       "p/b.py: from .sub import *\n"
+                       "p/c.py: from . import sub, d\n"
+                       "p/d.py: import linked.other\n"
+                       "p/e.py: from p.twice.sub.other import x\n"
+                       "p/f.py: from .out import x\n"
+                       "p/g.py: import p|p.sub.other.x\n"
+                       "p/h.py: from .round.round.d import x\n"
+                       "p/near.py\n"
+                       "p/out -> ../../p\n"
+                       "p/round -> .\n"
+                       "p/sub -> ../q/now\n"
+                       "p/twice -> ../p\n"
+                       "q/now -> ../apart\n";
+
+    check(tree, "p/a.py", "apart/__init__.py apart/low.py p/__init__.py p/a.py p/near.py p/sub");
+    check(tree, "p/b.py",
+          "apart/__init__.py apart/low.py apart/other.py p/__init__.py p/b.py p/near.py p/sub");
+    check(tree, "p/c.py",
+          "apart/__init__.py apart/other.py linked p/__init__.py p/c.py p/d.py p/sub");
+    check(tree, "p/d.py", "apart/__init__.py apart/other.py linked p/__init__.py p/d.py");
+    check(tree, "p/e.py", "apart/__init__.py apart/other.py p/__init__.py p/e.py p/sub p/twice");
+    check(tree, "p/f.py", "p/__init__.py p/f.py");
+    check(tree, "p/g.py", "apart/__init__.py apart/other.py p/__init__.py p/g.py p/sub");
+    check(tree, "p/h.py",
+          "apart/__init__.py apart/other.py linked p/__init__.py p/d.py p/h.py p/round");
+    check("a.py: import importlib\ndeep/low.py\np/x -> ../deep\n", "a.py",
+          "a.py deep/low.py p/x / importlib");
+    check("a -> b\nb -> a\nc.py: from .a import x\nd -> /a\n", "c.py", "c.py");
+}
+
 static void a_text_that_cannot_be_read_is_an_error(void **state)
 {
     (void)state;
@@ -544,6 +590,7 @@ int main(void)
         cmocka_unit_test(many_that_all_import_each_other_are_one_set),
         cmocka_unit_test(a_source_that_cannot_be_read_is_an_error),
         cmocka_unit_test(texts_are_asked_for_where_imports_do_not_tell_alone),
+        cmocka_unit_test(links_to_directories_are_followed_and_count),
         cmocka_unit_test(a_text_that_cannot_be_read_is_an_error),
         cmocka_unit_test(a_module_name_tells_where_it_was_imported_from),
     };
