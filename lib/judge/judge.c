@@ -12,7 +12,9 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "base/texts.h"
 #include "base/times.h"
+#include "numba/caches.h"
 #include "overloads.h"
 
 const char *wp_status_name(enum wp_status s)
@@ -237,6 +239,44 @@ int judge_add(struct wp_verify_report *r, struct wp_index_status *s)
     r->indexes[r->count++] = *s;
     *s = (struct wp_index_status){0};
     return 0;
+}
+
+/* Judges S, a wrapper whose kernel is in the index called NAME beside it. */
+static int judge_wrapper(struct wp_verify_report *r, const struct text_table *by_path,
+                         struct wp_index_status *s, const char *name)
+{
+    _cleanup_free_ char *dir = path_dir(s->index);
+    _cleanup_free_ char *path = dir ? path_join(dir, name) : NULL;
+    uint32_t at = path ? text_table_get(by_path, path, strlen(path)) : TEXT_TABLE_NONE;
+    const struct wp_index_status *kernel = at == TEXT_TABLE_NONE ? NULL : &r->indexes[at];
+
+    if (!path)
+        return -ENOMEM;
+    if (kernel && wp_status_loads(kernel->status))
+        return 0;
+    r->by_status[s->status]--;
+    if (judge_set(s, WP_CORRUPT, "%s, which has the code that it calls, is %s: Numba would crash",
+                  name, kernel ? wp_status_name(kernel->status) : "gone") < 0)
+        return -ENOMEM;
+    r->by_status[s->status]++;
+    return 0;
+}
+
+int judge_gufuncs(struct wp_verify_report *r)
+{
+    _cleanup_(text_table_free) struct text_table by_path = {0};
+    int result = 0;
+
+    for (size_t i = 0; i < r->count && result == 0; i++)
+        result =
+            text_table_put(&by_path, r->indexes[i].index, strlen(r->indexes[i].index), (uint32_t)i);
+    for (size_t i = 0; i < r->count && result == 0; i++) {
+        const char *kernel = caches_kernel_of(r->indexes[i].index, r->indexes[i].source);
+
+        if (kernel && wp_status_loads(r->indexes[i].status))
+            result = judge_wrapper(r, &by_path, &r->indexes[i], kernel);
+    }
+    return result;
 }
 
 void judge_sort(struct wp_verify_report *r)

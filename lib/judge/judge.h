@@ -50,5 +50,9 @@ void judge_clear(struct wp_index_status *s);
 
 /* Appends *S (taken over; cleared on failure) and counts it. 0 or -ENOMEM. */
 int judge_add(struct wp_verify_report *r, struct wp_index_status *s);
+/* Judges the wrappers of gufuncs among those that would load: each calls its kernel by a symbol
+ * that is another one in each process, so that without the kernel's code from the same cache the
+ * program ends. For when all have been added. 0 or -ENOMEM. */
+int judge_gufuncs(struct wp_verify_report *r);
 /* Sorts by path. */
 void judge_sort(struct wp_verify_report *r);

@@ -180,18 +180,31 @@ static char *module_path(const char *dir, const char *name, size_t n)
     return path_join(dir, file);
 }
 
+/* Of the indexes of gufuncs' wrappers. */
+#define WRAPPER "guf-"
+
+static bool has_prefix(const char *path)
+{
+    return strncmp(path_base(path), WRAPPER, strlen(WRAPPER)) == 0;
+}
+
+const char *caches_kernel_of(const char *path, const char *source)
+{
+    return has_prefix(path) && !(source && has_prefix(source)) ? path_base(path) + strlen(WRAPPER)
+                                                               : NULL;
+}
+
 char *caches_source_of(const char *name, const char *dir,
                        bool (*exists)(void *ctx, const char *path), void *ctx, bool *found)
 {
-    static const char prefix[] = "guf-";
     const char *starts[2] = {name, NULL};
     char *likeliest = NULL;
 
     *found = false;
     /* The file name of a module seldom has a dot in it, so the shortest part that names a file
      * is the module. Wrappers of gufuncs have a prefix before it. */
-    if (strncmp(name, prefix, strlen(prefix)) == 0) {
-        starts[0] = name + strlen(prefix);
+    if (strncmp(name, WRAPPER, strlen(WRAPPER)) == 0) {
+        starts[0] = name + strlen(WRAPPER);
         starts[1] = name;
     }
     for (int i = 0; i < 2 && starts[i]; i++) {

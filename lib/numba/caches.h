@@ -50,6 +50,9 @@ char *caches_source_of(const char *name, const char *dir,
 
 /* Is PATH a cache file by its name (.nbi or .nbc, not a temporary)? */
 bool caches_is_index(const char *path);
+/* The name of the index that holds the kernel of the gufunc whose wrapper is in index PATH, of
+ * SOURCE (or NULL); in PATH. NULL: it is no wrapper's. */
+const char *caches_kernel_of(const char *path, const char *source);
 /* Is E, which lies at PATH, an index to Python, which follows symbolic links? One that leads
  * nowhere is none. */
 bool caches_is_index_at(const struct entry *e, const char *path);

@@ -233,12 +233,7 @@ static int judge_one(struct pack *p, const struct pack_depends *found, size_t nu
         return 0;
     verify->by_status[WP_VALID]--;
     verify->by_status[s->status]++;
-    line->valid = line->has_cpus = false;
-    free(line->status);
-    free(line->reason);
-    line->status = strdup(wp_status_name(s->status));
-    line->reason = strdup(s->reason);
-    return line->status && line->reason ? 0 : -ENOMEM;
+    return pack_take_back(line, s);
 }
 
 /* VERIFY and the manifest have the packed indexes that are not gone, in their order. */

@@ -177,6 +177,8 @@ const struct walk_item *pack_source(const struct pack *p, const char *path);
 /* Opens what Python finds in the place of ITEM, which lies in a tree: through symlinks, wherever
  * they lead. A descriptor or a negative errno. */
 int pack_open_linked(const struct pack *p, const struct walk_item *item);
+/* LINE says of an index that was valid what S says now. 0 or -ENOMEM. */
+int pack_take_back(struct manifest_index *line, const struct wp_index_status *s);
 /* Judges the packed indexes by what was packed, into VERIFY and the manifest's index lines.
  * -EAGAIN where an index or its data files changed since they were read. */
 int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error *err);

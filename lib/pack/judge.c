@@ -360,6 +360,27 @@ static void warn_of_linked(const struct pack *p)
                sealing ? "in the tree" : "packed", sealing ? "" : "; -h packs what links lead to");
 }
 
+int pack_take_back(struct manifest_index *line, const struct wp_index_status *s)
+{
+    line->valid = line->has_cpus = false;
+    free(line->status);
+    free(line->reason);
+    line->status = strdup(wp_status_name(s->status));
+    line->reason = strdup(s->reason);
+    return line->status && line->reason ? 0 : -ENOMEM;
+}
+
+/* The manifest's lines stand as VERIFY's do. */
+static int judge_wrappers(struct pack *p, struct wp_verify_report *verify)
+{
+    int r = judge_gufuncs(verify);
+
+    for (size_t i = 0; i < p->manifest.index_count && r == 0; i++)
+        if (p->manifest.indexes[i].valid && !wp_status_loads(verify->indexes[i].status))
+            r = pack_take_back(&p->manifest.indexes[i], &verify->indexes[i]);
+    return r;
+}
+
 int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error *err)
 {
     p->manifest.indexes = calloc(p->index_count ? p->index_count : 1, sizeof *p->manifest.indexes);
@@ -374,6 +395,8 @@ int pack_judge(struct pack *p, struct wp_verify_report *verify, struct wp_error 
         if (r < 0)
             return r;
     }
+    if (judge_wrappers(p, verify) < 0)
+        return error_nomem(err);
     warn_of_linked(p);
     return 0;
 }

@@ -100,6 +100,8 @@ int unpack_warn_stale(struct unpack *unpack, struct wp_error *err)
         if (r < 0)
             return r;
     }
+    if (judge_gufuncs(&unpack->result->verify) < 0)
+        return error_nomem(err);
     judge_sort(&unpack->result->verify);
     if (found->count != wp_verify_report_loads(found))
         report(unpack->a->context, WP_WARNING, unpack->a->name,

@@ -260,8 +260,10 @@ static int judge_found(struct verify_archive *job, const struct archive_index *i
     _cleanup_(judge_clear) struct wp_index_status s = {0};
     struct wp_error why = {0};
     _cleanup_(index_clear) struct index index = {0};
-    const struct manifest_index *line;
+    const struct manifest_index *line =
+        job->found.has_manifest ? manifest_find_index(&job->found.m, item->path) : NULL;
     bool found, outside = false;
+    bool in_zip_by_content; /* the digest of a source in a zip is not taken here */
     int parsed, r = 0;
 
     s.index = strdup(item->path);
@@ -274,13 +276,14 @@ static int judge_found(struct verify_archive *job, const struct archive_index *i
     c.zipped = found && zipped_sources_lies_in(&job->found.m, s.source);
     parsed = item->unread ? error_set(&why, 0, NULL, "%s", item->unread)
                           : index_read(&index, item->text.data, item->text.size, &why);
-    line = c.zipped && parsed == 0 && index.stamp.kind == WP_STAMP_CONTENT
-               ? manifest_find_index(&job->found.m, item->path)
-               : NULL;
+    in_zip_by_content = c.zipped && parsed == 0 && index.stamp.kind == WP_STAMP_CONTENT;
     if (r == 0 && (parsed == -ENOMEM ||
                    judge_index(&s, parsed < 0 ? NULL : &index, &why, misplaced, NULL, &facts) < 0))
         r = error_nomem(err);
-    if (r == 0 && line && s.status != WP_VALID && take_recorded(&s, line) < 0)
+    /* What was found wrong in the tree, such as a file that is newer than the code, is no more to
+     * be seen here. */
+    if (r == 0 && line && (s.status == WP_VALID ? !line->valid : in_zip_by_content) &&
+        take_recorded(&s, line) < 0)
         r = error_nomem(err);
     if (r == 0 && outside && s.status == WP_SOURCE_MISSING &&
         judge_set(&s, WP_SOURCE_MISSING, "%s", LEADS_OUT) < 0)
@@ -356,6 +359,8 @@ int wp_verify_archive(struct wp_archive *a, const struct wp_verify_options *o,
         r = note_distributions(result, &job.found.m, a->context, o->python, err);
     if (r >= 0)
         r = verify_compiled(result, &expect, NULL, err);
+    if (r >= 0 && judge_gufuncs(result) < 0)
+        r = error_nomem(err);
     judge_sort(result);
     archive_indexes_clear(&job.found);
     trust_clear(&job.trust);

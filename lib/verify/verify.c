@@ -117,6 +117,8 @@ static int run(struct verify_tree *tree, struct judge_expect *expect, struct wp_
         r = verify_signed(tree, err);
     if (r == 0)
         r = verify_outdated(tree, err);
+    if (r == 0 && judge_gufuncs(tree->out) < 0)
+        r = error_nomem(err);
     if (r == 0)
         r = verify_absent(tree, err);
     if (r == 0)

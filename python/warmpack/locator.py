@@ -1013,13 +1013,21 @@ class _Tree:
         assert self.known
         old = _Cpu(*self.known["old"]) if self.known["old"] else None
         files: Dict[str, bytes] = {}
+        missing: Set[str] = set()  # indexes without all of their data
         for index in known["indexes"]:
             name = os.path.basename(index)
             for directory in self._cache_places(index, rel, self.known["prefix"]):
                 data = self._index(index, os.path.join(directory, name), known["stamp"])
                 if data is not None and name not in files:
                     files[name] = _retarget(data, old, ours) if old else data
-                    self._gather_data(index, directory, files)
+                    if not self._gather_data(index, directory, files):
+                        missing.add(name)
+        # The wrapper of a gufunc calls its kernel by a symbol that another process calls otherwise.
+        for name in [name for name in files if re.fullmatch(r"guf-.*\.nbi", name)]:
+            kernel = name[len("guf-"):]
+            if kernel in missing or kernel not in files:
+                files = {other: data for other, data in files.items()
+                         if not other.startswith(name[:-len("nbi")])}
         if not files:
             raise _Left("its caches are not as they were packed")
         return files
@@ -1035,17 +1043,20 @@ class _Tree:
                 return data
         return None
 
-    def _gather_data(self, index: str, directory: str, files: Dict[str, bytes]) -> None:
-        manifest, stem = self.manifest(), index[:-len("nbi")]
+    def _gather_data(self, index: str, directory: str, files: Dict[str, bytes]) -> bool:
+        """Are all there?"""
+        manifest, stem, whole = self.manifest(), index[:-len("nbi")], True
         for name in manifest.names(stem):
             if not re.fullmatch(r"\d+\.nbc|lcs", name[len(stem):]):
                 continue
             # One that is missing or another is one that Numba compiles again.
+            base = os.path.basename(name)
             with contextlib.suppress(OSError, _Left):
-                base = os.path.basename(name)
                 data, _ = _read(self.place(os.path.join(directory, base))[0])
                 if hashlib.sha256(data).hexdigest() == (manifest.entry(name) or {}).get("sha256"):
                     files[base] = data
+            whole = whole and base in files
+        return whole
 
 
 class _Unfit(_Tree):

@@ -105,6 +105,12 @@ def test_code_compiled_under_a_name_that_is_not_imported_is_misnamed(script, her
     warmpack("create", "-f", archive, "-C", script, "package", home=me.home)
     done = warmpack("verify", "-f", archive, home=me.home, expect=1)
     assert "misnamed  package/__pycache__/util.f-" in done.out
+    # Read as a whole it is judged alike.
+    done = warmpack("verify", "-f", "-", home=me.home, expect=1, stdin=archive.read_bytes())
+    assert "misnamed  package/__pycache__/util.f-" in done.out
+    document = json.loads(warmpack("verify", "--json", "-f", archive, home=me.home, expect=1).out)
+    found = [i["status"] for i in document["indexes"] if "/util.f-" in i["index"]]
+    assert found == ["misnamed"]
 
 
 def test_amend_leaves_what_is_misnamed_behind(script, here, me):
