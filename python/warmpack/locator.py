@@ -779,17 +779,21 @@ class _Survey:
         if depends is None:  # in a zip, the zip's digest says all
             depends = _package(self.manifest, source) if self.manifest.entry(source) else []
         known = self.sources.setdefault(
-            at, {"file": self.needed(source)[0], "sha256": file[1], "stamp": stamp,
+            at, {"file": self.lies(source, file[0]), "sha256": file[1], "stamp": stamp,
                  "depends": set(), "indexes": []})
         if known["stamp"] == stamp:
             known["indexes"].append(name)
             known["depends"].update(depends)
 
+    def lies(self, name: str, meant: str) -> Optional[str]:
+        """Where to look for NAME, which means the file MEANT: a link may lead elsewhere now."""
+        return self.names.of(name if self.manifest.entry(name) else meant)
+
     def needed(self, name: str) -> Tuple[str, str]:
-        """Where a file lies that an index depends on, and its digest; of a link where that lies, which
-        may lead elsewhere now; of a link to a directory its target."""
+        """Where a file lies that an index depends on, and its digest; of a link to a directory its
+        target."""
         file, entry = self.manifest.file(_clean(name)), self.manifest.entry(name)
-        at = self.names.of(name if entry or not file else file[0])
+        at = self.lies(name, file[0] if file else name)
         if at and not file and entry and entry["type"] == "symlink" and not _MODULE.fullmatch(
                 os.path.basename(name)):
             return at, "->" + (_member(entry, "target") or "")

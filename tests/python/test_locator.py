@@ -339,6 +339,49 @@ def test_what_an_index_depends_on_must_be_as_packed(tree, tmp_path, how):
     assert "it depends on" in ask(tree.seal())
 
 
+@pytest.mark.parametrize("now, is_taken", [("a", True), ("b", False), ("gone", False)])
+@pytest.mark.parametrize("suffix", [".py", ""])
+def test_a_link_that_an_index_depends_on_leads_where_it_led(tree, suffix, now, is_taken):
+    for name in ("a", "b"):
+        tree.put("app/%s%s" % (name, suffix or "/low.py"), name.encode())
+    link = "app/link" + suffix
+    tree.entries[link] = {"path": link, "type": "symlink", "target": "a" + suffix}
+    (tree.root / ("link" + suffix)).symlink_to(now + suffix)
+    tree.line["depends"] = [link] if suffix else [link, "app/a/low.py"]
+    answer = ask(tree.seal())
+    assert files(answer) if is_taken else "it depends on link" in answer
+
+
+def test_a_source_that_is_a_link_to_another_file_now_has_no_caches(tree):
+    other = tree.put("app/pkg/other.py", b"other")
+    link = tree.root / "pkg" / "link.py"
+    link.symlink_to("k.py")
+    tree.entries["app/pkg/link.py"] = {"path": "app/pkg/link.py", "type": "symlink",
+                                       "target": "k.py"}
+    tree.line["source"] = "app/pkg/link.py"
+    assert files(ask(tree.seal(), link))
+    link.unlink()
+    link.symlink_to(other.name)
+    assert "not what was packed" in ask(tree, link)
+
+
+@pytest.mark.parametrize("harm", [None, "index", "data"])
+def test_a_wrapper_of_a_gufunc_comes_with_its_kernel_alone(tree, harm):
+    names = ["%s/%s%s.nbi" % (tree.place, prefix, tree.stem) for prefix in ("", "guf-")]
+    for name in names:
+        data = name[:-3] + "1.nbc"
+        tree.put(data, b"code")
+        tree.put(name, index_bytes(tree.cpu, data=os.path.basename(data)))
+    tree.line["index"] = names[0]
+    tree.lines.append({**tree.line, "index": names[1]})
+    kernel = tree.root.parent / names[0]
+    if harm:
+        (kernel if harm == "index" else kernel.with_suffix(".1.nbc")).unlink()
+    answer = ask(tree.seal())
+    assert isinstance(answer, str) if harm == "index" else any(
+        name.startswith("guf-") for name in files(answer)) == (harm is None)
+
+
 def test_indexes_can_share_a_set_of_dependencies(tree):
     low = tree.put("app/low.py", b"1")
     tree.after = [{"set": 4, "depends": ["app/low.py", "app/pkg/k.py"]}]
