@@ -10,6 +10,7 @@
 #include "job.h"
 #include "manifest/depends.h"
 #include "numba/caches.h"
+#include "numba/depends.h"
 
 /* Compiled modules are no sources that are matched: the archive has one of that name and content.
  */
@@ -48,14 +49,13 @@ static bool archive_has_link(const struct amend *a, const char *path, const char
 static int is_same(void *ctx, const char *path)
 {
     const struct amend *a = ctx;
-    const char *target = manifest_dirlink(&a->survey.pack.manifest, path);
     const struct walk *walk = &a->survey.pack.walk;
     const struct walk_item *item = walk_find(walk, path);
 
-    if (target)
-        return archive_has_link(a, path, target);
     if (!item)
         return 0;
+    if (item->entry.type == ENTRY_SYMLINK && !depends_is_module(path))
+        return archive_has_link(a, path, item->entry.target);
     if (caches_is_source(path) || amend_is_zip(&item->entry))
         return a->survey.same[item - walk->items];
     return archive_has(a, item);

@@ -272,3 +272,17 @@ def test_sealing_names_links_out_of_the_tree(linked, me):
     assert "is a symbolic link to what is not in the tree" in done.err
     assert "-h packs" not in done.err
     assert run_small(linked, me.home) == (3, 0)
+
+
+def test_amend_finds_a_linked_directory_in_the_archive(here, me):
+    root = write_small(here / "app")
+    (root / "shared").mkdir()
+    (root / "shared" / "low.py").write_text("ONE = 1\n")
+    (root / "pkg" / "sub").symlink_to("../shared")
+    source = root / "pkg" / "k.py"
+    source.write_text("from .sub.low import ONE\n" + source.read_text())
+    assert run_small(root, me.home) == (0, 3)
+    archive = here / "a.tgz"
+    subprocess.run(["tar", "--exclude=__pycache__", "-czf", archive, "-C", here, "app"], check=True)
+    done = warmpack("amend", "-f", archive, "--source", root, home=me.home)
+    assert "left behind" not in done.err and "3 of 3 cache indexes valid" in done.err
