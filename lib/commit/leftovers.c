@@ -14,7 +14,9 @@
 #include "staging_private.h"
 #include "tree/beneath.h"
 
-int staging_has_leftovers(const char *dir)
+/* Is there, in DIR, something that a run of this user has left or is working on? 1, 0 or negative
+ * errno. */
+static int has_leftovers(const char *dir)
 {
     _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
@@ -38,21 +40,21 @@ int staging_has_leftovers(const char *dir)
     return r;
 }
 
-/* 1, 0 or negative errno. */
-static int recover_at(const char *dir, const struct wp_context *context, struct wp_error *err)
+/* In the directory DIR, a physical path, that is called SHOWN. 1, 0 or negative errno. */
+static int recover_at(const char *dir, const char *shown, const struct wp_context *context,
+                      struct wp_error *err)
 {
     struct staging s = {.o.context = context};
     struct staging_area a;
-    int r = staging_has_leftovers(dir);
+    int r = has_leftovers(dir);
 
-    if (r < 0)
-        return error_set(err, -r, dir, "cannot look for earlier runs");
     if (r == 0)
         return 0;
     staging_area_init(&a);
-    r = staging_area_open_target(&a, dir, err);
-    if (r == 0)
-        r = staging_recover(&s, &a, err);
+    if (r > 0)
+        r = staging_open_existing(&s, dir, shown, &a);
+    r = r < 0 ? error_set(err, -r, shown, "cannot look for earlier runs")
+              : staging_recover(&s, &a, err);
     staging_area_clear(&a);
     return r < 0 ? r : 1;
 }
@@ -99,7 +101,7 @@ int staging_recover_above(const char *dir, const struct wp_context *context, str
     if (stat(dir, &st) < 0)
         return error_set(err, errno, dir, "cannot stat");
     while (r >= 0 && (r = to_above(at, st.st_dev)) > 0) {
-        r = recover_at(at, context, err);
+        r = recover_at(at, at, context, err);
         found |= r > 0;
     }
     return r < 0 ? error_set(err, -r, at, "cannot look for earlier runs") : found;
@@ -107,16 +109,16 @@ int staging_recover_above(const char *dir, const struct wp_context *context, str
 
 int staging_recover_in(const char *dir, const struct wp_context *context, struct wp_error *err)
 {
-    int found = recover_at(dir, context, err), r = 0;
-    _cleanup_free_ char *physical = NULL;
+    _cleanup_free_ char *physical = realpath(dir, NULL);
+    int found, r;
 
-    if (found < 0)
-        return found;
-    physical = realpath(dir, NULL);
     if (!physical)
         return error_is_absence(-errno) || errno == EACCES
-                   ? found
+                   ? 0
                    : error_set(err, errno, dir, "cannot find the physical path");
+    found = recover_at(physical, dir, context, err);
+    if (found < 0)
+        return found;
     r = staging_recover_above(physical, context, err);
     return r < 0 ? r : found | r;
 }
@@ -128,12 +130,12 @@ static int is_half_done_from(const char *at, const char *dir)
 {
     struct staging s = {0};
     struct staging_area a;
-    int r = staging_has_leftovers(at);
+    int r = has_leftovers(at);
 
     if (r <= 0)
         return r;
     staging_area_init(&a);
-    r = staging_area_open_target(&a, at, NULL);
+    r = staging_open_existing(&s, at, at, &a);
     if (r == 0)
         r = staging_changes(&s, &a, dir);
     staging_area_clear(&a);
@@ -161,7 +163,7 @@ static int ask_upwards(const char *path, bool above, int (*ask)(const char *at, 
 static int has_leftovers_at(const char *at, const char *path)
 {
     (void)path;
-    return staging_has_leftovers(at);
+    return has_leftovers(at);
 }
 
 int staging_has_leftovers_above(const char *path)

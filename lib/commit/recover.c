@@ -45,8 +45,8 @@ static int same_target(const struct staging_area *from, struct staging_area *a)
                        from->target, from->physical);
 }
 
-/* Opens the existing directory PATH as a target; that of one of our own areas once more. */
-static int open_existing(const struct staging *s, const char *path, struct staging_area *a)
+int staging_open_existing(const struct staging *s, const char *path, const char *shown,
+                          struct staging_area *a)
 {
     struct stat st;
     _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -55,15 +55,16 @@ static int open_existing(const struct staging *s, const char *path, struct stagi
     for (int i = 0; i < s->area_count; i++)
         if (s->areas[i].dev == st.st_dev && s->areas[i].ino == st.st_ino)
             return take_target(a, fcntl(s->areas[i].target_fd, F_DUPFD_CLOEXEC, 3), st.st_dev,
-                               st.st_ino, path, path);
-    return take_target(a, take_fd(&fd), st.st_dev, st.st_ino, path, path);
+                               st.st_ino, shown, path);
+    return take_target(a, take_fd(&fd), st.st_dev, st.st_ino, shown, path);
 }
 
 /* Opens, and locks if LOCK, the staging at PATH, the first of several. */
 static int open_first(const struct staging *s, const char *path, bool lock, struct staging_area *a)
 {
     _cleanup_free_ char *dir = path_dir(path);
-    int r = dir ? open_existing(s, *dir ? dir : "/", a) : -ENOMEM;
+    const char *target = dir && *dir ? dir : "/";
+    int r = dir ? staging_open_existing(s, target, target, a) : -ENOMEM;
 
     return r < 0 ? r : staging_area_adopt(a, path_base(path), lock);
 }
@@ -88,7 +89,7 @@ static int open_others(const struct staging *s, const struct staging_journal *j,
 {
     for (size_t i = 1; i < j->area_count; i++) {
         const struct staging_journal_area *said = &j->areas[i];
-        int r = open_existing(s, said->path, &areas[i]);
+        int r = staging_open_existing(s, said->path, said->path, &areas[i]);
         if (r == 0)
             r = staging_area_adopt(&areas[i], said->name, false);
         if (r == 0)
@@ -253,7 +254,8 @@ static int has_journal(const struct staging_area *a, const char *dir)
     return r ? r : beneath_look(a->stage_fd, STAGING_UNDO, &st);
 }
 
-/* Does A's journal say that something in DIR is changed, or what DIR lies in? Likewise. */
+/* Does A's journal say that something in DIR is changed, or what DIR lies in? Likewise. The journal
+ * has the path that A's own target had, which may have been moved since. */
 static int has_changes(const struct staging_area *a, const char *dir)
 {
     _cleanup_(staging_journal_clear) struct staging_journal j = {0};
@@ -261,7 +263,8 @@ static int has_changes(const struct staging_area *a, const char *dir)
 
     for (size_t i = 0; r == 0 && i < j.plan.count; i++) {
         const struct staging_op *op = &j.plan.ops[i];
-        _cleanup_free_ char *path = path_append(j.areas[op->area].path, op->path);
+        _cleanup_free_ char *path =
+            path_append(op->area ? j.areas[op->area].path : a->physical, op->path);
 
         if (!path)
             return -ENOMEM;

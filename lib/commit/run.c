@@ -153,9 +153,9 @@ int staging_run(struct staging_area *areas, size_t n, const struct staging_plan 
                          "%s%swhat was done cannot be taken back, old data is left in %s",
                          cause.message, cause.code ? "; " : "", areas[0].name);
     }
-    commit_give_times_back(&run);
-    if (undo)
+    if (undo) /* of a dead run: what somebody may have seen since is not what was before */
         return 0;
+    commit_give_times_back(&run);
     /* The cause ends with strerror's text already. */
     error_pass(err, &cause);
     return r;

@@ -111,10 +111,8 @@ int staging_set_remove(struct staging *s, int area, const char *path);
  * afterwards, the targets stay open. */
 int staging_commit(struct staging *s, struct wp_error *err);
 
-/* Is there, in DIR, something that a run of this user has left or is working on? 1, 0 or negative
- * errno. */
-int staging_has_leftovers(const char *dir);
-/* Likewise in PATH or a directory above it. */
+/* Is there, in PATH or a directory above it, something that a run of this user has left or is
+ * working on? 1, 0 or negative errno. */
 int staging_has_leftovers_above(const char *path);
 /* An error where a run, from that directory or with ABOVE from one above it, changes something in
  * PATH just now, or was killed while it did: what is read there belongs to two releases. */

@@ -253,6 +253,10 @@ int staging_recover_above(const char *dir, const struct wp_context *context, str
 
 /* ---- recover.c */
 
+/* Opens the existing directory PATH, physical, as a target which messages call SHOWN; that of one
+ * of S's own areas once more. 0 or negative errno. */
+int staging_open_existing(const struct staging *s, const char *path, const char *shown,
+                          struct staging_area *a);
 /* Completes or removes what dead runs left in A's target. */
 int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *err);
 /* Does another staging in A's target have a journal? With the targets locked, that is a commit

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "commit/staging.h"
 #include "job.h"
 #include "numba/caches.h"
 #include "numba/places.h"
@@ -145,7 +146,7 @@ static int find_outside(struct pack *p, const struct pack_names *names, const ch
         user_wide && strcmp(user_wide, dir) == 0 ? MANIFEST_CACHE_USER_WIDE : MANIFEST_CACHE_DIR;
     _cleanup_closedir_ DIR *d = opendir(dir);
     struct dirent *item;
-    int root = -1, r;
+    int root = -1, is_suspect, r;
     size_t base;
 
     if (!d && kind == MANIFEST_CACHE_USER_WIDE && error_is_absence(-errno))
@@ -159,6 +160,9 @@ static int find_outside(struct pack *p, const struct pack_names *names, const ch
         return error_set(err, errno, dir, "cannot read the cache directory");
     if (walk_has_dir(&p->walk, dirfd(d)))
         return 0;
+    is_suspect = staging_has_leftovers_above(dir);
+    if (is_suspect < 0)
+        return error_set(err, -is_suspect, dir, "cannot look for earlier runs");
     while ((r = file_next(d, &item)) > 0) {
         _cleanup_free_ char *where = path_join(dir, item->d_name);
         const char *source, *zipped;
@@ -176,12 +180,12 @@ static int find_outside(struct pack *p, const struct pack_names *names, const ch
         source = caches_find(names->dirs, item->d_name);
         zipped = caches_find(names->zipped, item->d_name);
         if (source || zipped) {
-            if (root < 0)
-                root = walk_add_root(&p->walk, dir, err);
-            r = root < 0
-                    ? root
-                    : pack_take_cache(p, (unsigned)root, item->d_name, source ? source : zipped,
-                                      source ? kind : MANIFEST_CACHE_USER_WIDE, err);
+            r = staging_check_done(where, is_suspect, err);
+            if (r == 0 && root < 0)
+                r = root = walk_add_root(&p->walk, dir, err);
+            r = r < 0 ? r
+                      : pack_take_cache(p, (unsigned)root, item->d_name, source ? source : zipped,
+                                        source ? kind : MANIFEST_CACHE_USER_WIDE, err);
             if (r < 0)
                 return r;
         } else if (caches_knows_base(names->dirs, item->d_name)) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/own_names.h"
 #include "base/path.h"
 #include "commit/staging.h"
 #include "job.h"
@@ -86,6 +87,22 @@ static int check_done(struct ground *g, const struct wp_member *m, struct wp_err
     return staging_check_done(path, g->is_suspect, err);
 }
 
+/* Nothing would unpack it. */
+static bool is_forbidden(const struct walk_item *item, void *arg)
+{
+    const struct pack *p = arg;
+    const char *path = item->entry.path;
+    _cleanup_free_ char *above = NULL;
+
+    if (!own_is_forbidden(path))
+        return false;
+    above = path_dir(path);
+    if (!above || !own_is_forbidden(above))
+        report(p->context, WP_WARNING, path,
+               "has a name that warmpack uses while it is at work: not packed");
+    return true;
+}
+
 int pack_walk_members(struct pack *p, size_t *ends, struct wp_error *err)
 {
     struct walk_options options;
@@ -96,6 +113,7 @@ int pack_walk_members(struct pack *p, size_t *ends, struct wp_error *err)
     for (size_t i = 0; i < p->o->member_count; i++) {
         const struct wp_member *m = &p->o->members[i];
         const char *path = m->path;
+        const size_t first = p->walk.count;
         _cleanup_free_ char *as = NULL;
         int root, r;
 
@@ -121,8 +139,15 @@ int pack_walk_members(struct pack *p, size_t *ends, struct wp_error *err)
         r = walk_add(&p->walk, (unsigned)root, *path ? path : ".", as, &options, err);
         if (r < 0)
             return r;
+        walk_drop(&p->walk, first, is_forbidden, p);
         ends[i] = p->walk.count;
         is_named |= is_output(&p->walk, (unsigned)root, path, &options);
+    }
+    for (size_t i = 0; i < p->walk.staged.count; i++) {
+        int r = staging_check_done(p->walk.staged.v[i], false, err);
+
+        if (r < 0)
+            return r;
     }
     /* An archive of nothing would take the place of what is there. */
     return p->walk.count || !is_named

@@ -314,16 +314,28 @@ static int open_tree(struct restore *restore, struct wp_error *err)
 static int find_manifests(struct restore *restore, struct wp_error *err)
 {
     struct trees *trees = &restore->trees;
-    int r;
+    struct wp_error why = {0};
+    int r, recovered = 0;
 
     *trees = (struct trees){.dir = restore->o->dir,
                             .fd = restore->fd,
                             .pool = restore->pool,
                             .context = restore->context,
                             .trust = &restore->trust};
-    r = trees_find(trees, restore->o->manifest, err);
-    if (r < 0)
+    r = trees_find(trees, restore->o->manifest, &why);
+    if (restore_writes(restore))
+        recovered = trees_recover(trees, restore->context, err);
+    if (recovered < 0)
+        return recovered;
+    if (recovered) {
+        trees_clear(trees);
+        why = (struct wp_error){0};
+        r = trees_find(trees, restore->o->manifest, &why);
+    }
+    if (r < 0) {
+        error_pass(err, &why);
         return r;
+    }
     restore->repairs = calloc(trees->count + 1, sizeof *restore->repairs);
     if (!restore->repairs)
         return error_nomem(err);

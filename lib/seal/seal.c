@@ -106,11 +106,10 @@ int wp_seal(const struct wp_context *context, const struct wp_seal_options *o,
     r = options_check(context, o, err);
     if (r == 0)
         r = begin(&s, err);
-    if (r == 0) {
-        /* It is not to be sealed. */
-        trees_sweep_all(context, o->dir, staging_target(s.staging, 0), NULL);
+    if (r == 0) /* what dead runs left is not to be sealed */
+        r = trees_sweep_all(context, o->dir, staging_target(s.staging, 0), NULL, err);
+    if (r >= 0)
         r = pack(&s, err);
-    }
     if (r == 0)
         r = seal_is_there(&s, err);
     if (r == 0)

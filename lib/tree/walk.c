@@ -30,6 +30,7 @@ void walk_free(struct walk *w)
     free(w->root_fds);
     free(w->root_names);
     names_free(&w->names);
+    path_list_clear(&w->staged);
     *w = (struct walk){0};
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/entry.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "names.h"
 
 struct pool;
@@ -46,8 +47,9 @@ struct walk {
     int *root_fds;     /* owned: directory descriptors */
     char **root_names; /* owned: as given, for messages */
     unsigned root_count;
-    struct names names; /* of users and groups */
-    bool copies;        /* further names of one inode are files of their own, not hard links */
+    struct names names;      /* of users and groups */
+    struct path_list staged; /* directories with staging in them, as a user would type them */
+    bool copies;             /* further names of one inode are files of their own, not hard links */
 };
 
 /* Frees the texts of I. */

@@ -145,11 +145,14 @@ static int take_items(struct walk_run *r, struct walk_listing *l, struct wp_erro
 static int take(struct walk_run *r, struct walk_listing *l, struct wp_error *err)
 {
     for (size_t i = 0; i < l->note_count; i++) {
-        const struct walk_note *n = &l->notes[i];
+        struct walk_note *n = &l->notes[i];
 
         if (n->gone != WALK_NO_ITEM)
             r->w->items[n->gone].gone = true;
-        report(r->o->context, n->severity, n->path, "%s", n->what);
+        if (n->what)
+            report(r->o->context, n->severity, n->path, "%s", n->what);
+        else if (path_list_add(&r->w->staged, take_ptr(n->path)) < 0)
+            return error_nomem(err);
     }
     int e = take_items(r, l, err);
     if (e == 0 && l->status < 0)

@@ -240,8 +240,12 @@ static int list_next(struct walk_listing *l)
     if (file_is_dots(d->d_name))
         return 0;
     l->as.data[l->as_prefix] = '\0';
-    if (walk_is_own(l->run, l->fd, d->d_name, path_base((char *)l->as.data), d->d_name))
-        return 0;
+    if (walk_is_own(l->run, l->fd, d->d_name, path_base((char *)l->as.data), d->d_name)) {
+        l->name.data[l->name_prefix] = '\0';
+        return own_is_staging(d->d_name)
+                   ? note(l, WP_DETAIL, (char *)l->name.data, NULL, WALK_NO_ITEM)
+                   : 0;
+    }
     if (set_path(&l->name, l->name_prefix, d->d_name) < 0 ||
         set_path(&l->as, l->as_prefix, d->d_name) < 0)
         return error_nomem(&l->err);

@@ -32,7 +32,7 @@ struct walk_dir {
 struct walk_note {
     enum wp_severity severity;
     char *path;       /* as a user would type it; owned */
-    const char *what; /* static */
+    const char *what; /* static; NULL: nothing, but there is staging in that directory */
     size_t gone;      /* item that turned out not to be there any more, or WALK_NO_ITEM */
 };
 

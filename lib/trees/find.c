@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "commit/staging.h"
 #include "trees.h"
 
 /* What lies behind a fault of the machine may speak for any file. */
@@ -110,11 +111,25 @@ int trees_find(struct trees *trees, const char *manifest, struct wp_error *err)
     return -ENOENT;
 }
 
+int trees_recover(const struct trees *trees, const struct wp_context *context, struct wp_error *err)
+{
+    int r = 0, found = 0;
+
+    for (size_t i = 0; i < trees->staged.count && r >= 0; i++) {
+        _cleanup_free_ char *path = path_append(trees->dir, trees->staged.v[i]);
+
+        r = path ? staging_recover_in(path, context, err) : error_nomem(err);
+        found |= r > 0;
+    }
+    return r < 0 ? r : found;
+}
+
 void trees_clear(struct trees *trees)
 {
     for (size_t i = 0; i < trees->count; i++)
         tree_manifest_clear(&trees->list[i]);
     free(take_ptr(trees->list));
     free(take_ptr(trees->damaged));
+    path_list_clear(&trees->staged);
     trees->count = trees->damaged_count = 0;
 }

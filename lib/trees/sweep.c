@@ -86,15 +86,22 @@ int trees_sweep(const struct trees *trees, const char *home)
     return 0;
 }
 
-void trees_sweep_all(const struct wp_context *context, const char *dir, int fd,
-                     const char *manifest)
+int trees_sweep_all(const struct wp_context *context, const char *dir, int fd, const char *manifest,
+                    struct wp_error *err)
 {
     const struct wp_context stops = {.interrupted = context_interrupted(context)};
     struct trees trees = {.dir = dir, .fd = fd, .context = &stops};
+    int r;
 
     (void)trees_find(&trees, manifest, NULL);
+    r = trees_recover(&trees, context, err);
+    if (r > 0) {
+        trees_clear(&trees);
+        (void)trees_find(&trees, manifest, NULL);
+    }
     for (size_t i = 0; i < trees.count; i++)
         if (trees.list[i].home)
             (void)trees_sweep(&trees, trees.list[i].home);
     trees_clear(&trees);
+    return r;
 }

@@ -62,6 +62,7 @@ struct trees {
     size_t count;
     struct wp_error *damaged; /* what is wrong with manifests that are passed over; owned */
     size_t damaged_count;
+    struct path_list staged; /* directories that have staging in them, as paths of the tree */
 };
 
 /* ---- find.c */
@@ -70,6 +71,10 @@ struct trees {
  * there is no other; any other error ends the search. Clear in any case. */
 int trees_find(struct trees *trees, const char *manifest, struct wp_error *err);
 void trees_clear(struct trees *trees);
+/* Completes or takes back what dead runs left in directories that the search has come by. 1: there
+ * was something, and it is to be searched again; 0; negative errno. CONTEXT is told. */
+int trees_recover(const struct trees *trees, const struct wp_context *context,
+                  struct wp_error *err);
 /* Does R, from finding manifests, say that there is none, or that one is damaged or may not be read
  * by us? */
 bool trees_pass_over(int r);
@@ -90,9 +95,10 @@ int trees_homes(int fd, const char *place, struct path_list *homes);
  * errno: there may be something yet. */
 int trees_sweep(const struct trees *trees, const char *home);
 /* Likewise for all manifests of the tree DIR, which FD is, or for the one MANIFEST (NULL: none is
- * named). What is wrong with one, or that CONTEXT stops the job, is for others to tell. */
-void trees_sweep_all(const struct wp_context *context, const char *dir, int fd,
-                     const char *manifest);
+ * named); before that, as trees_recover. What is wrong with one, or that CONTEXT stops the job, is
+ * for others to tell. */
+int trees_sweep_all(const struct wp_context *context, const char *dir, int fd, const char *manifest,
+                    struct wp_error *err);
 
 /* ---- manifest.c */
 /* Reads the manifest in directory HOME of the tree, without its state. 1; 0: there is none. Clear T

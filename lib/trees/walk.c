@@ -113,7 +113,9 @@ static int look_at(struct trees *trees, struct path_list *p, const char *dir, st
 
         return place ? take_homes(trees, place, err) : error_nomem(err);
     }
-    /* Staging of a run that is under way, and what holds files of Python alone. */
+    if (own_is_staging(name) && path_list_add(&trees->staged, path_dir(dir)) < 0)
+        return error_nomem(err);
+    /* That, and what holds files of Python alone. */
     if (strncmp(name, MANIFEST_DIR, strlen(MANIFEST_DIR)) == 0 || strcmp(name, "__pycache__") == 0)
         return 0;
     return look_through(trees, p, dir, err);

@@ -142,10 +142,10 @@ void unpack_needed_end(const struct unpack *unpack, struct unpack_lock *lock, bo
 /* Has a run that was killed, or is at work, left the directories in between? */
 static int is_disturbed(const struct unpack *unpack, struct wp_error *err)
 {
-    int r = staging_has_leftovers(unpack->dir_path);
+    int r = staging_has_leftovers_above(unpack->dir_path);
 
     if (r == 0 && unpack->o->cache_dir)
-        r = staging_has_leftovers(unpack->o->cache_dir);
+        r = staging_has_leftovers_above(unpack->o->cache_dir);
     return r < 0 ? error_set(err, -r, unpack->dir, "cannot look for earlier runs") : r;
 }
 

@@ -213,7 +213,7 @@ static void sweep(const struct fix *f, const struct wp_verify_report *found)
 /* 1: something changed; 0; negative errno. */
 static int recover(const struct fix *f, const struct wp_verify_report *found, struct wp_error *err)
 {
-    int r = 0, in_root = 0;
+    int r = 0, in_root = 0, below;
 
     if (f->dry_run)
         return 0;
@@ -223,8 +223,8 @@ static int recover(const struct fix *f, const struct wp_verify_report *found, st
     if (r < 0 || in_root < 0)
         return r < 0 ? r : in_root;
     sweep(f, found);
-    trees_sweep_all(f->context, f->dir, f->fd, f->o->manifest);
-    return r || in_root;
+    below = trees_sweep_all(f->context, f->dir, f->fd, f->o->manifest, err);
+    return below < 0 ? below : r || in_root || below;
 }
 
 /* ---- The job ----------------------------------------------------------------------------- */

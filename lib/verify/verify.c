@@ -87,6 +87,18 @@ static int begin(struct verify_tree *tree, struct judge_expect *expect, struct w
     return r;
 }
 
+/* What is read there may belong to two releases. */
+static void warn_of_unfinished(const struct verify_tree *tree)
+{
+    struct wp_error why = {0};
+    int r = staging_check_done(tree->dir, true, &why);
+
+    for (size_t i = 0; i < tree->walk.staged.count && r == 0; i++)
+        r = staging_check_done(tree->walk.staged.v[i], false, &why);
+    if (r < 0)
+        report(tree->context, WP_WARNING, NULL, "%s", why.message);
+}
+
 static int walk(struct verify_tree *tree, struct wp_error *err)
 {
     struct walk_options options = {.numeric_owner = true, .context = tree->context};
@@ -103,6 +115,8 @@ static int run(struct verify_tree *tree, struct judge_expect *expect, struct wp_
 
     if (r == 0)
         r = walk(tree, err);
+    if (r == 0)
+        warn_of_unfinished(tree);
     if (r == 0)
         r = verify_know_directories(tree, err);
     if (r == 0)
@@ -159,14 +173,11 @@ int wp_verify_tree(const struct wp_context *context, const char *dir,
                                .out = result,
                                .trees.fd = -1};
     struct judge_expect expect = {0};
-    struct wp_error unfinished = {0};
     int r = options_check(context, o, err);
 
     *result = (struct wp_verify_report){0};
     if (r < 0)
         return r;
-    if (staging_check_done(dir, true, &unfinished) < 0)
-        report(context, WP_WARNING, NULL, "%s", unfinished.message);
     r = run(&tree, &expect, err);
     judge_expect_end(&expect);
     clear(&tree);

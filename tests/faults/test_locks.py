@@ -142,6 +142,16 @@ def test_no_archive_brings_what_runs_obey(warmpack, tmp_path, name):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EIO], ids=errno.errorcode.get)
+def test_a_lock_that_cannot_get_its_mode_is_in_nobodys_way(warmpack, faulty, packed, tmp_path, number):
+    (tmp_path / "out").mkdir()
+    words = ("extract", "--if-needed", "-qf", "a.tgz", "-C", "out")
+    r, _ = faulty(*words, calls=",fchmod,", n=1, errno=number)
+    assert r.returncode == 2 and b"cannot open the lock" in r.stderr
+    assert os.listdir(tmp_path / "out") == []
+    warmpack.ok(*words)
+
+
 JOBS = [("extract", "-f", "a.tgz", "-C", "out"),
         ("extract", "--if-needed", "-f", "a.tgz", "-C", "out"), ("restore", "moved"),
         ("seal", "tree"), ("create", "-f", "b.tgz", "-C", "tree", ".")]

@@ -251,15 +251,15 @@ def releases(warmpack, source, tmp_path):
             (source.parent / name).write_text(release)
         warmpack.ok("create", "-qf", f"{release}.tgz", "-C", "s", "app")
 
-    def prepare():
-        shutil.rmtree(tmp_path / "t", ignore_errors=True)
+    def prepare(place="t"):
+        shutil.rmtree(tmp_path / place, ignore_errors=True)
         (tmp_path / "b.tgz").unlink(missing_ok=True)
-        warmpack.ok("extract", "-qf", "1.tgz", "-C", "t")
+        warmpack.ok("extract", "-qf", "1.tgz", "-C", place)
     return prepare
 
 
-def texts(tmp_path):
-    return {(tmp_path / "t/app" / name).read_text() for name in "abc"}
+def texts(tmp_path, place="t"):
+    return {(tmp_path / place / "app" / name).read_text() for name in "abc"}
 
 
 MEND = {"restore": ("restore", "t/app"), "verify --fix": ("verify", "--fix", "t/app"),
@@ -309,6 +309,121 @@ def test_no_error_hides_that_there_are_two_releases(warmpack, faulty, releases, 
         if not happened:
             break
     assert 2 < n < 39
+
+
+BELOW = {"restore": ("restore", "up"), "verify --fix": ("verify", "--fix", "up"),
+         "seal": ("seal", "up"), "retarget": ("retarget", "up", "--for", "/usr/bin/python3")}
+
+
+@pytest.mark.parametrize("verb", BELOW)
+def test_what_a_killed_run_left_below_is_completed(warmpack, killed, releases, tmp_path, verb):
+    def check(n):
+        assert b"a run that changes it" in warmpack("verify", "up").stderr, n
+        warmpack.ok(*BELOW[verb])
+        assert texts(tmp_path, "up/t") == {"2"}, n
+        assert os.listdir(tmp_path / "up/t") == ["app"], n
+
+    assert killed(RENAMES, lambda: releases("up/t"), ("extract", "-qf", "2.tgz", "-C", "up/t"),
+                  check) > 3
+
+
+@pytest.mark.parametrize("words", [("create", "-f", "b.tgz", "up"),
+                                   ("create", "-f", "b.tgz", "-C", "up", "."),
+                                   ("merge", "-o", "b.tgz", "up", "2.tgz"), ("diff", "up", "1.tgz")],
+                         ids=" ".join)
+def test_nothing_is_packed_of_two_releases_below(warmpack, killed, releases, tmp_path, words):
+    def check(n):
+        before = listing(tmp_path)
+        assert b"up/t: a run that changes it" in warmpack.ok(*words, status=2).stderr, n
+        assert listing(tmp_path) == before, n
+
+    assert killed(RENAMES, lambda: releases("up/t"), ("extract", "-qf", "2.tgz", "-C", "up/t"),
+                  check) > 3
+
+
+def test_a_tree_that_was_moved_half_done_is_not_packed(warmpack, killed, releases, tmp_path):
+    def prepare():
+        shutil.rmtree(tmp_path / "moved", ignore_errors=True)
+        releases()
+
+    def check(n):
+        (tmp_path / "t").rename(tmp_path / "moved")
+        r = warmpack.ok("create", "-f", "b.tgz", "-C", "moved", "app", status=2)
+        assert b"a run that changes it" in r.stderr, n
+        assert b"a run that changes it" in warmpack("verify", "moved/app").stderr, n
+        warmpack.ok("restore", "moved")
+        assert texts(tmp_path, "moved") == {"2"}, n
+
+    assert killed(RENAMES, prepare, ("extract", "-qf", "2.tgz", "-C", "t"), check) > 3
+
+
+def test_if_needed_looks_above_before_it_says_anything(warmpack, killed, releases, source, tmp_path):
+    (source.parent / "part").mkdir()
+    for name in "abc":
+        (source.parent / "part" / name).write_text("1")
+    warmpack.ok("create", "-qf", "part.tgz", "-C", "s/app/part", ".")
+    for name in "abc":
+        (source.parent / "part" / name).write_text("2")
+    warmpack.ok("create", "-qf", "2.tgz", "-C", "s", "app")
+    part = ("extract", "--if-needed", "-qf", "part.tgz", "-C", "t/app/part")
+
+    def prepare():
+        releases()
+        warmpack.ok(*part)
+
+    def check(n):
+        warmpack.ok(*part)
+        assert os.listdir(tmp_path / "t") == ["app"], n
+        assert len({(tmp_path / "t/app/part" / name).read_text() for name in "abc"}) == 1, n
+
+    assert killed(RENAMES, prepare, ("extract", "-qf", "2.tgz", "-C", "t"), check) > 3
+
+
+@pytest.mark.parametrize("option", [(), ("-k",)], ids=str)
+def test_no_killed_repair_is_completed_over_what_came_later(warmpack, killed, source, tmp_path, option):
+    """It began in the tree itself, and the next release is unpacked in the directory above."""
+    for release in "12":
+        shutil.rmtree(tmp_path / "c", ignore_errors=True)
+        shutil.rmtree(source.parent / "__pycache__", ignore_errors=True)
+        source.write_text(f"x = {release}\n")
+        make_index(source, tmp_path / "c")
+        warmpack.ok("create", "-qf", f"{release}.tgz", "--cache-dir", "c", "-C", "s", "app")
+    tree = tmp_path / "t"
+
+    def prepare():
+        shutil.rmtree(tree, ignore_errors=True)
+        tree.mkdir()
+        subprocess.run(["tar", "xzf", "1.tgz", "-C", "t"], check=True, cwd=tmp_path)
+
+    def check(n):
+        r = warmpack("extract", "-qf", "2.tgz", "-C", "t", *option)
+        assert r.returncode == (2 if option else 0), (n, r)
+        assert not [name for name in listing(tree) if ".warmpack-" in name], n
+        held = (tree / "app/__pycache__" / INDEX).read_bytes()
+        warmpack.ok("restore", "-q", "t/app")
+        assert (tree / "app/__pycache__" / INDEX).read_bytes() == held, n
+        assert b"1 of 1 cache indexes valid" in warmpack.ok("verify", "t").stderr, n
+
+    assert killed(RENAMES, prepare, ("restore", "-q", "t/app"), check) > 1
+
+
+def test_what_a_later_run_takes_back_has_not_the_time_of_what_was_seen(warmpack, faulty, releases,
+                                                                     tmp_path):
+    """Python looks into a directory again only where its time is another one."""
+    app, seen = tmp_path / "t/app", 0
+    for n in range(2, 20):
+        releases()
+        r, happened = faulty("extract", "-qf", "2.tgz", "-C", "t", calls=RENAMES, n=n, lasts=1,
+                             errno=errno.EIO)
+        if not happened:
+            break
+        half = texts(tmp_path), app.stat().st_mtime_ns
+        warmpack.ok("verify", "--fix", "t/app")
+        assert texts(tmp_path) == {"1"}, (n, r)
+        if len(half[0]) > 1:
+            seen += 1
+            assert app.stat().st_mtime_ns != half[1], n
+    assert seen and n < 19
 
 
 def test_a_killed_run_on_another_tree_keeps_nobody_from_packing(warmpack, killed, releases, tmp_path):
@@ -366,3 +481,106 @@ def test_a_cleaning_that_fails_leaves_the_next_run_something_to_see(warmpack, fa
         warmpack.ok(*fixed, status=1)  # where Numba looks here, there are none
         assert left() == [], (n, r)
     assert failed > 5 and n < 999
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE], ids=errno.errorcode.get)
+def test_a_cache_root_that_an_error_keeps_from_being_cleaned_is_cleaned_later(warmpack, faulty,
+                                                                              source, tmp_path, number):
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    words = ("extract", "--if-needed", "-qf", "a.tgz", "-C", "t", "--cache-dir", "c")
+    failed = 0
+    for n in range(1, 200):
+        for name in "t", "c":
+            shutil.rmtree(tmp_path / name, ignore_errors=True)
+        warmpack.ok(*words)
+        home, = (tmp_path / "t/app/.warmpack").glob("*[0-9a-f]/")
+        (home / ".warmpack.lock").touch(0o600)
+        left = next((tmp_path / "c").rglob(INDEX)).parent / ".warmpack.new.0123456789abcdef"
+        left.write_text("")
+        r, happened = faulty(*words, calls=",open,opendir,", n=n, errno=number)
+        if not happened:
+            break
+        failed += left.exists()
+        warmpack.ok(*words)
+        assert not left.exists(), (n, r)
+    assert failed > 2 and n < 199
+
+
+PLANTED = [".warmpack-FIFO01", ".warmpack-link01", ".warmpack-away01", ".warmpack-file01",
+           ".warmpack-full01", ".warmpack-junk01"]
+
+
+def plant(folder, victim):
+    """What is only called like staging, and a directory that looks like it but for its journal."""
+    fifo, dangling, away, file, full, junk = (folder / name for name in PLANTED)
+    os.mkfifo(fifo)
+    dangling.symlink_to("nowhere")
+    away.symlink_to(victim)
+    file.write_text("")
+    for directory in full, junk, victim:
+        directory.mkdir(0o700, exist_ok=True)
+        (directory / "journal").write_text("area .warmpack-junk01 /\nput 0 1 1 etc\nend 1 0\n")
+    (junk / "lock").touch(0o600)
+    os.mkfifo(junk / "journal.undo")
+    (junk / "new").symlink_to(victim)
+    (junk / "old").symlink_to(victim)
+    return [folder / name for name in PLANTED], junk
+
+
+@pytest.mark.parametrize("owner", [None, pytest.param(65534, marks=trees.needs_root)])
+@pytest.mark.parametrize("place", ["up", "up/t", "up/t/app"])
+def test_what_is_called_like_staging_harms_nobody(warmpack, source, tmp_path, place, owner):
+    """Above, in and below the directory that is named; of ours, only what a run can have left goes."""
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "up/t")
+    planted, junk = plant(tmp_path / place, tmp_path / "victim")
+    for path in planted if owner else ():
+        os.chown(path, owner, -1, follow_symlinks=False)
+    for words in [("verify", "up/t"), ("create", "-qf", "b.tgz", "-C", "up/t", "app"),
+                  ("diff", "up/t", "a.tgz"), ("restore", "up/t"), ("verify", "--fix", "up/t"),
+                  ("extract", "-qf", "a.tgz", "-C", "up/t"),
+                  ("extract", "--if-needed", "-qf", "a.tgz", "-C", "up/t"), ("seal", "up/t")]:
+        r = warmpack(*words, timeout=30)
+        assert r.returncode == 0 and b"a run that" not in r.stderr, r
+    assert os.listdir(tmp_path / "victim") == ["journal"]
+    assert [path for path in planted if not os.path.lexists(path)] == ([] if owner else [junk])
+    warmpack.ok("extract", "-qf", "b.tgz", "-C", "out")
+
+
+@pytest.mark.parametrize("name", [".warmpack-ABCDEF", ".warmpack-mine", ".warmpack.new.1"])
+def test_nothing_is_packed_that_nobody_would_unpack(warmpack, source, tmp_path, name):
+    (source.parent / name).write_text("")
+    (source.parent / "d" / name).mkdir(parents=True)
+    (source.parent / "d" / name / "f").write_text("")
+    r = warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    assert r.stderr.count(b": not packed\n") == (1 if name == PLANTED[0] else r.stderr.count(b"\n"))
+    warmpack.ok("extract", "-qf", "a.tgz", "-C", "out")
+    assert not [path for path in listing(tmp_path / "out") if name in path]
+
+
+@trees.needs_root
+def test_no_caches_of_two_releases_are_packed_from_a_cache_root(warmpack, killed, mount, source,
+                                                                 tmp_path):
+    """The tree can only be read: a commit begins in the cache root, and ends there."""
+    for release in "12":
+        source.write_text(f"x = {release}\n")
+        make_index(source, cpu="generic" + release)
+        warmpack.ok("create", "-qf", f"{release}.tgz", "-C", "s", "app")
+    tree, caches = mount(tmp_path / "t", "-t", "tmpfs", "tmpfs"), tmp_path / "c"
+
+    def prepare():
+        shutil.rmtree(caches, ignore_errors=True)
+        for release in "12":
+            subprocess.run(["mount", "-o", "remount,rw", tree], check=True)
+            subprocess.run(["tar", "xzf", f"{release}.tgz", "-C", tree], check=True, cwd=tmp_path)
+            subprocess.run(["mount", "-o", "remount,ro", tree], check=True)
+            if release == "1":
+                warmpack.ok("restore", "-q", "--cache-dir", "c", "t")
+
+    def check(n):
+        r = warmpack.ok("create", "-qf", "b.tgz", "-C", "t", "--cache-dir", "c", "app", status=2)
+        assert b"a run that changes it" in r.stderr, n
+        warmpack.ok("restore", "-q", "--cache-dir", "c", "t")
+        warmpack.ok("create", "-qf", "b.tgz", "-C", "t", "--cache-dir", "c", "app")
+
+    assert killed(RENAMES, prepare, ("restore", "-q", "--cache-dir", "c", "t"), check) > 1

@@ -265,10 +265,10 @@ static void a_job_that_is_to_stop_looks_for_nothing_more_to_be_swept(void **stat
 
     put_manifest(s->fd, "app/.warmpack" ID);
     put(s->fd, "app/.warmpack" ID, OWN_LOCK, "", 0);
-    trees_sweep_all(&context, s->path, s->fd, NULL);
+    trees_sweep_all(&context, s->path, s->fd, NULL, NULL);
     assert_int_equal(beneath_look(s->fd, "app/.warmpack" ID "/" OWN_LOCK, &st), 1);
     interrupted = 0;
-    trees_sweep_all(&context, s->path, s->fd, NULL);
+    trees_sweep_all(&context, s->path, s->fd, NULL, NULL);
     assert_int_equal(beneath_look(s->fd, "app/.warmpack" ID "/" OWN_LOCK, &st), 0);
 }
 
