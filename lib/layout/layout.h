@@ -54,7 +54,7 @@ struct layout_file {
     bool valid;     /* index: it is to win over one that is not */
     bool was_valid; /* index: when packed */
     bool stays;     /* index: it is put nowhere else, as it would give old results there */
-    const struct manifest_index *packed; /* index of an archive: what was said of it; borrowed */
+    const struct manifest_index *packed; /* index, as packed: what was said of it; borrowed */
 };
 
 struct layout_record {

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/own_names.h"
+#include "base/path.h"
 #include "base/temporary.h"
 #include "numba/index.h"
 #include "tree/behind.h"
@@ -77,11 +78,32 @@ int restamp_read(int fd, const char *path, struct buf *out, struct stat *st)
 
 /* ---- Indexes ----------------------------------------------------------------------------- */
 
-/* Is the index, but for its stamp, byte for byte the one that was packed? It may have been given
- * the time of another place before. 1, 0 or -ENOMEM. */
-static int is_packed_text(const struct index *index, const struct buf *text,
-                          const struct manifest_index *line, const struct entry *packed)
+/* Are its data files, beside PATH beneath FD, those that were packed with LINE? The index of an
+ * earlier source may differ from that of LINE in its stamp alone. 1, 0 or negative errno. */
+static int has_packed_data(int fd, const char *path, const struct index *index,
+                           const struct manifest *m, const struct manifest_index *line)
 {
+    _cleanup_free_ char *here = path_dir(path), *there = path_dir(line->index);
+    int r = here && there ? 1 : -ENOMEM;
+
+    for (size_t i = 0; i < index->count && r > 0; i++) {
+        _cleanup_free_ char *data = path_join(here, index->overloads[i].data);
+        _cleanup_free_ char *archived = path_join(there, index->overloads[i].data);
+        const struct entry *e = archived ? manifest_find(m, archived) : NULL;
+
+        r = !data || !archived ? -ENOMEM : e && e->has_sha256;
+        if (r > 0)
+            r = behind_has_content(fd, data, e->sha256);
+    }
+    return beneath_is_out_of_reach(r) ? 0 : r;
+}
+
+/* Is the index TEXT, but for its stamp, byte for byte the one that was packed? It may have been
+ * given the time of another place before. 1, 0 or negative errno. */
+static int is_as_packed(int fd, const char *path, const struct index *index, const struct buf *text,
+                        const struct manifest *m, const struct manifest_index *line)
+{
+    const struct entry *packed = m ? manifest_find(m, line->index) : NULL;
     _cleanup_buf_ struct buf back = {0};
     int r;
 
@@ -90,13 +112,15 @@ static int is_packed_text(const struct index *index, const struct buf *text,
     r = index_restamp(index, text->data, text->size, &line->stamp, &back, NULL);
     if (r < 0)
         return r == -ENOMEM ? r : 0;
-    return sha256_is(back.data, back.size, packed->sha256);
+    return sha256_is(back.data, back.size, packed->sha256)
+               ? has_packed_data(fd, path, index, m, line)
+               : 0;
 }
 
-/* Does the index belong to the source's content? 1, 0 or -ENOMEM. */
-static int is_known(const struct index *index, const struct buf *text,
-                    const struct restamp_source *source, const struct manifest_index *line,
-                    const struct entry *packed)
+/* Does the index belong to the source's content? 1, 0 or negative errno. */
+static int is_known(int fd, const char *path, const struct index *index, const struct buf *text,
+                    const struct restamp_source *source, const struct manifest *m,
+                    const struct manifest_index *line)
 {
     const struct entry *e = source->packed;
 
@@ -106,7 +130,45 @@ static int is_known(const struct index *index, const struct buf *text,
         return true;
     if (line && line->has_stamp && stamp_equal(&line->stamp, &index->stamp))
         return 1;
-    return line ? is_packed_text(index, text, line, packed) : 0;
+    return line ? is_as_packed(fd, path, index, text, m, line) : 0;
+}
+
+/* Reads the index; it points into TEXT. 1; 0: whoever judges it says why it is of no use; negative
+ * errno. */
+static int read_index(int fd, const char *path, struct index *index, struct buf *text,
+                      struct stat *st)
+{
+    int r = restamp_read(fd, path, text, st);
+
+    if (r < 0)
+        return beneath_is_out_of_reach(r) ? 0 : r;
+    r = index_read(index, text->data, text->size, NULL);
+    return r == -ENOMEM ? r : r == 0;
+}
+
+int restamp_is_other(int fd, const char *path, const struct restamp_source *source,
+                     const struct manifest *m, const struct manifest_index *line)
+{
+    _cleanup_(index_clear) struct index index = {0};
+    _cleanup_buf_ struct buf text = {0};
+    struct stat st;
+    int r = read_index(fd, path, &index, &text, &st);
+
+    if (r <= 0 || index.stamp.kind == WP_STAMP_CONTENT)
+        return r < 0 ? r : 0;
+    r = is_known(fd, path, &index, &text, source, m, line);
+    return r < 0 ? r : !r;
+}
+
+int restamp_is_packed(int fd, const char *path, const struct manifest *m,
+                      const struct manifest_index *line)
+{
+    _cleanup_(index_clear) struct index index = {0};
+    _cleanup_buf_ struct buf text = {0};
+    struct stat st;
+    int r = read_index(fd, path, &index, &text, &st);
+
+    return r > 0 ? is_as_packed(fd, path, &index, &text, m, line) : r;
 }
 
 static int rewrite(int fd, const char *path, const struct index *index, const struct buf *text,
@@ -133,28 +195,25 @@ static int rewrite(int fd, const char *path, const struct index *index, const st
 }
 
 int restamp_index(int fd, const char *path, const struct restamp_source *source,
-                  const struct manifest_index *line, const struct entry *packed, bool dry_run,
+                  const struct manifest *m, const struct manifest_index *line, bool dry_run,
                   struct wp_error *err)
 {
     const struct entry *e = source->packed;
     _cleanup_(index_clear) struct index index = {0};
     _cleanup_buf_ struct buf text = {0};
     struct stat st;
-    int r = restamp_read(fd, path, &text, &st);
+    int r = read_index(fd, path, &index, &text, &st);
 
-    if (r < 0 && r != -EACCES && !file_is_unfit(r) && !beneath_is_absence(r))
+    if (r < 0)
         return error_set(err, -r, path, "cannot be read");
     if (r == 0)
-        r = index_read(&index, text.data, text.size, NULL);
-    if (r == -ENOMEM)
-        return error_nomem(err);
-    if (r < 0)
-        return 0; /* whoever judges it says why it is of no use */
+        return 0;
     if (stamp_matches(&index.stamp, source->now, e->size, e->sha256) == 1 ||
         index.stamp.kind == WP_STAMP_CONTENT) /* of other content, or of a source in a zip */
         return 0;
-    r = is_known(&index, &text, source, line, packed);
+    r = is_known(fd, path, &index, &text, source, m, line);
     if (r <= 0)
-        return r < 0 ? error_nomem(err) : 0;
-    return rewrite(fd, path, &index, &text, source, packed, &st, dry_run, err);
+        return r < 0 ? error_set(err, -r, path, "cannot be read") : 0;
+    return rewrite(fd, path, &index, &text, source, m ? manifest_find(m, line->index) : NULL, &st,
+                   dry_run, err);
 }

@@ -18,12 +18,19 @@ struct restamp_source {
     const struct entry *packed;
 };
 
-/* Lets the index PATH beneath FD fit its source. LINE is its line in the manifest, or NULL where it
- * was not packed but made here; PACKED its entry, or NULL. 1: changed (or, on a dry run, would be);
- * 0: it fits, or is not known to belong to this content, and is left as it is; negative errno. */
+/* Lets the index PATH beneath FD fit its source. LINE is its line in the manifest M, or NULL where
+ * it was not packed but made here; M may be NULL. 1: changed (or, on a dry run, would be); 0: it
+ * fits, or is not known to belong to this content, and is left as it is; negative errno. */
 int restamp_index(int fd, const char *path, const struct restamp_source *source,
-                  const struct manifest_index *line, const struct entry *packed, bool dry_run,
+                  const struct manifest *m, const struct manifest_index *line, bool dry_run,
                   struct wp_error *err);
+/* Is the index not known to belong to this content, though it is called like that of LINE? 1, 0 or
+ * negative errno. */
+int restamp_is_other(int fd, const char *path, const struct restamp_source *source,
+                     const struct manifest *m, const struct manifest_index *line);
+/* Is it, but for its stamp, the one of LINE, with its data? Likewise. */
+int restamp_is_packed(int fd, const char *path, const struct manifest *m,
+                      const struct manifest_index *line);
 
 /* Reads PATH; where a symbolic link stands there, what that leads to: the changed file then takes
  * the link's place. 0 or negative errno. */

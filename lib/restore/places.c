@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "layout/restamp.h"
 #include "manifest/zipped_sources.h"
 #include "numba/caches.h"
 #include "numba/places.h"
@@ -43,9 +44,10 @@ static bool is_absent(const struct tree_manifest *t, const char *source)
     return e && e->absent;
 }
 
-/* What the manifest and the source say of the index that R->files ends with. */
-static void judge_file(const struct restore *restore, const struct repair *repair,
-                       struct layout_record *r)
+/* What the manifest and the source say of the index that R->files ends with, in directory FD. 0 or
+ * negative errno. */
+static int judge_file(const struct restore *restore, const struct repair *repair, int fd,
+                      struct layout_record *r)
 {
     struct layout_file *f = &r->files[r->file_count - 1];
     const struct manifest_index *line =
@@ -63,6 +65,21 @@ static void judge_file(const struct restore *restore, const struct repair *repai
               : source->path && !restore->grafting && !is_absent(repair->t, line->source));
     f->valid = line && line->valid && here && source->status == RESTORED_SAME;
     f->stays = source && source->status == RESTORED_HELD;
+    if (f->valid && source->facts) {
+        const struct restamp_source now = {
+            .now = source->before, .before = source->before, .packed = source->facts};
+
+        /* Another one of that name may lie in its place, of an earlier source. */
+        int other = restamp_is_other(fd, f->name, &now, &repair->t->m, line);
+
+        f->valid = other == 0;
+        return other < 0 ? other : 0;
+    }
+    /* What only a look at all of the tree tells is not found out again. */
+    int same = line && !line->valid ? restamp_is_packed(fd, f->name, &repair->t->m, line) : 0;
+
+    f->packed = same > 0 ? line : NULL;
+    return same < 0 ? same : 0;
 }
 
 static bool is_of_source(void *ctx, const char *archived, const struct wp_stamp *stamp)
@@ -177,7 +194,7 @@ static int list_files(struct restore *restore, struct repair *repair, DIR *d, si
         if (r > 0)
             r = layout_add_file(record, item->d_name, false);
         if (r > 0)
-            judge_file(restore, repair, record);
+            r = judge_file(restore, repair, dirfd(d), record);
     }
     return r < 0 ? r : 0;
 }

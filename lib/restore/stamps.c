@@ -210,8 +210,7 @@ static int fit_index(struct restore *restore, struct repair *repair, struct plac
     if (r < 0 || f->status != RESTORED_SAME)
         return r;
     if (restore->o->restamp != WP_RESTAMP_NEVER)
-        r = restamp_index(placed->fd, placed->path, &fit.source, line,
-                          line ? manifest_find(&repair->t->m, line->index) : NULL,
+        r = restamp_index(placed->fd, placed->path, &fit.source, line ? &repair->t->m : NULL, line,
                           restore->o->dry_run || restore->looking, err);
     if (r > 0 && restore_may_change(restore) < 0)
         return -EAGAIN;

@@ -41,7 +41,7 @@ static int fit_index(struct unpack *unpack, const struct placed_index *placed, s
     if (!placed->was_valid || links_follow(look_up, unpack, placed->source_shown, &e) < 0 ||
         !lost_time(unpack, e, &source))
         return 0;
-    r = restamp_index(placed->fd, placed->path, &source, &line, NULL, false, err);
+    r = restamp_index(placed->fd, placed->path, &source, NULL, &line, false, err);
     unpack->result->restamped += r > 0;
     return r < 0 ? r : 0;
 }

@@ -157,6 +157,15 @@ def test_what_exec_ran_without_a_name_is_misnamed(here, me, namespace):
     warmpack("create", "-f", here / "a.tgz", "-C", root, ".", home=me.home)
     done = warmpack("extract", "-f", here / "a.tgz", "-C", here / "new", home=me.home)
     assert done.counts == (0 if raises else 1, 1) and raises == ("1 misnamed" in done.err)
+    done = warmpack("restore", here / "new", home=me.home)
+    assert done.counts == (0 if raises else 1, 1) and raises == ("1 misnamed" in done.err)
+    # What has taken its place is judged for itself.
+    for path in (here / "new/__pycache__").glob("made.f-*"):
+        path.unlink()
+    program = (here / "new/load.py").read_text().replace(namespace, "{'__name__': 'made'}")
+    program = program.replace("__file__", repr(str(here / "new/load.py")))
+    assert run(["-c", program], me, here / "new").stdout == "2\n"
+    assert warmpack("restore", here / "new", home=me.home).counts == (1, 1)
 
 
 def test_no_name_by_which_a_source_is_imported_is_misnamed(here, me):

@@ -3,7 +3,8 @@
 import os
 import subprocess
 
-from harness import indexes_in, run_numba, warmpack
+import pytest
+from harness import PYTHON, SAVED, environment, indexes_in, run_numba, warmpack
 
 
 def touch(path):
@@ -81,3 +82,43 @@ def test_exact_copy_by_another_tool_is_valid(copied, here, me):
     subprocess.run(["cp", "-a", copied, copy], check=True)
     total = len(indexes_in(copied))
     assert warmpack("verify", copy, home=me.home).counts == (total, total)
+
+
+def write_release(root, number):
+    path = root / "pkg" / "k.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "from numba import njit\n\n@njit(cache=True)\ndef f(x):\n    return x + %d\n" % number
+    )
+    os.utime(path, (1.7e9 + number + 0.5,) * 2)
+    return root
+
+
+def call(root, me, variables):
+    done = subprocess.run(
+        [PYTHON, "-B", "-c", "from pkg.k import f; print(f(1))"],
+        env=environment(me.home, NUMBA_DEBUG_CACHE=1, PYTHONPATH=root, **variables),
+        cwd=me.home,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    return int(done.split()[-1]), len(SAVED.findall(done))
+
+
+@pytest.mark.parametrize("place", ["a cache root", "the tree"])
+def test_what_was_compiled_of_the_release_before_is_not_made_valid(here, me, place):
+    """Another tool has put a release over one that was used there. A constant has changed, which is
+    in no key of Numba's: the two indexes differ in the time that they remember alone."""
+    build, packed = write_release(here / "build", 2), {"NUMBA_CACHE_DIR": here / "packed"}
+    assert call(build, me, packed) == (3, 1)
+    archive = here / "a.tgz"
+    warmpack("create", "-f", archive, "-C", build, "--cache-dir", here / "packed", "pkg", home=me.home)
+
+    root = write_release(here / "root", 1)
+    variables = {"NUMBA_CACHE_DIR": here / "own"} if place == "a cache root" else {}
+    assert call(root, me, variables) == (2, 1)
+    subprocess.run(["tar", "-xzf", archive, "-C", root], check=True)
+    options = ["--cache-dir", here / "own"] if variables else []
+    assert warmpack("restore", *options, root, home=me.home).counts == (1, 1)
+    assert call(root, me, variables) == (3, 0)
