@@ -1185,15 +1185,20 @@ def _bases() -> Iterator[str]:
             yield base
 
 
+def _make(path: str) -> None:
+    """Processes that start together make the same directories: the first is the one that does."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+
+
 def _open_base(base: str, makes: bool = True) -> str:
     """The directory for this user's overlays in BASE. It is made where it is not there; without
     MAKES it need only be possible."""
     if makes and not os.path.isdir(base):
-        os.mkdir(base, 0o700)  # not its parents: a home that does not exist is none
+        _make(base)  # not its parents: a home that does not exist is none
     path = os.path.join(os.path.realpath(base), "warmpack-overlay-%d" % os.geteuid())
     if makes:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(path, 0o700)
+        _make(path)
     is_there = os.path.lexists(path)
     if is_there:
         _check_mine(path)
@@ -1261,8 +1266,7 @@ class _Overlay:
             self.path = os.path.join(base, key)
             if writes and not os.path.isdir(self.path):
                 self.sweep(base)
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(self.path, 0o700)
+                _make(self.path)
             if writes or os.path.lexists(self.path):
                 _check_mine(self.path)
             _digests.load(os.path.join(self.path, "digests"))

@@ -793,6 +793,19 @@ def test_overlays_lie_in_the_first_place_there_is(monkeypatch, tmp_path):
     assert locator._open_base(str(tmp_path / "new")) == str(mine(tmp_path / "new"))
 
 
+def test_directories_that_another_process_makes_at_the_same_time_are_shared(tmp_path, monkeypatch):
+    make = os.mkdir
+
+    def make_as_the_second(path, mode):
+        make(path, mode)
+        make(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", make_as_the_second)
+    base = str(tmp_path / "new")
+    overlay = locator._Overlay("key", base, True)
+    assert overlay.path == locator._open_base(base) + "/key" and os.path.isdir(overlay.path)
+
+
 def test_a_private_overlay_goes_with_its_process(tree, fresh, monkeypatch):
     monkeypatch.setenv("WARMPACK_OVERLAY", "private")
     left = mine(fresh) / "private-left"
