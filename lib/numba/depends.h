@@ -38,7 +38,7 @@ struct depends_tree {
     const char *const *targets; /* of those that are symbolic links, else NULL; may be NULL itself;
                                    borrowed */
     const char *package;        /* the dotted name by which the top is imported, where the tree is a
-                                   package      and not the directory around it; else NULL */
+                                   package and not the directory around it; else NULL */
     const char *const *roots;   /* more directories that modules are imported from; borrowed */
     size_t root_count;
     /* Fills OUT with the imports of the source paths[FILE], or of those in that zip; it may add
