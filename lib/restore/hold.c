@@ -32,17 +32,15 @@ static const struct restored *link_here(const struct holding *h, const char *pat
                : NULL;
 }
 
-/* Does LINK lead to the content that F was packed with? */
-static int leads_to_same(const struct holding *h, const struct restored *link,
-                         const struct restored *f)
+/* Has what PATH is, or leads to, the content of E? 1, 0 or negative errno (ERR filled). */
+static int has_content(const struct holding *h, const char *path, const struct entry *e)
 {
-    const struct entry *e = f->facts ? f->facts : &h->repair->t->m.entries[f - h->repair->files];
     int r = e->type == ENTRY_FILE && e->has_sha256
-                ? behind_has_content(h->restore->fd, link->path, e->sha256)
+                ? behind_has_content(h->restore->fd, path, e->sha256)
                 : 0;
 
     if (r < 0 && !beneath_is_out_of_reach(r))
-        return error_set(h->err, -r, link->path, "cannot be read");
+        return error_set(h->err, -r, path, "cannot be read");
     return r > 0;
 }
 
@@ -57,18 +55,13 @@ static int is_same(void *ctx, const char *path)
 
         return r < 0 ? error_set(h->err, -r, link->path, "cannot be read") : r;
     }
-    if (link && f)
-        return leads_to_same(h, link, f);
-
-    if (f && f->superseded && f->path) { /* another manifest speaks for it */
+    if (f) {
         const struct entry *e = &h->repair->t->m.entries[f - h->repair->files];
-        int r = e->type == ENTRY_FILE && e->has_sha256
-                    ? behind_has_content(h->restore->fd, f->path, e->sha256)
-                    : 0;
 
-        if (r < 0 && !beneath_is_out_of_reach(r))
-            return error_set(h->err, -r, f->path, "cannot be read");
-        return r > 0;
+        if (link)
+            return has_content(h, link->path, f->facts ? f->facts : e);
+        if (f->superseded && f->path) /* another manifest speaks for it */
+            return has_content(h, f->path, e);
     }
     return f && (f->status == RESTORED_SAME || f->status == RESTORED_BEHIND);
 }
