@@ -1,12 +1,10 @@
 """--sync: content and names are on the disk, in that order, when the program ends."""
 
 import os
-import re
 import subprocess
 
 import pytest
-from trees import BINARY
-from trees import index
+from trees import BINARY, index, system_calls
 
 CALLS = "fsync,syncfs,rename,renameat,renameat2,linkat"
 
@@ -22,42 +20,32 @@ def packed(tmp_path):
     return tmp_path
 
 
-def calls(directory, *words, traced=CALLS):
-    """The calls that write to the disk and that name, in their order."""
-    trace = directory / "trace"
-    subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", "trace=" + traced, BINARY, *words],
-                   cwd=directory, check=True,
-                   # Leaks cannot be looked for in what is traced.
-                   env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
-    return [m[1] for m in re.finditer(r"^\d+ +(\w+)\(", trace.read_text(), re.M)]
-
-
 @pytest.mark.parametrize("words", [
     ["create", "-qf", "b.tgz", "-C", "s", "app"],
     ["amend", "-qf", "plain.tgz", "-o", "b.tgz", "--source", "s"],
 ])
 def test_an_archive_is_on_the_disk_before_it_has_its_name_and_then_that(packed, words):
-    got = calls(packed, *words, "--sync")
+    got = system_calls(packed, *words, "--sync", traced=CALLS)
     name = max(i for i, call in enumerate(got) if call.startswith("rename"))
     assert "fsync" in got[:name] and "fsync" in got[name:]
-    assert "fsync" not in calls(packed, *words)
+    assert "fsync" not in system_calls(packed, *words, traced=CALLS)
 
 
 @pytest.mark.parametrize("words", [
     ["extract", "-qf", "a.tgz", "-C", "out"], ["seal", "-q", "s"],
 ])
 def test_a_tree_is_on_the_disk_before_the_commit_and_after_it(packed, words):
-    got = calls(packed, *words, "--sync")
+    got = system_calls(packed, *words, "--sync", traced=CALLS)
     renames = [i for i, call in enumerate(got) if call.startswith("rename")]
     # The first names the journal; what is put in place follows.
     assert "syncfs" in got[:renames[0]] and "syncfs" in got[renames[-1]:]
-    assert "syncfs" not in calls(packed, *words)
+    assert "syncfs" not in system_calls(packed, *words, traced=CALLS)
 
 
 def test_the_journal_is_gone_from_the_disk_as_well(packed):
     """Else a power failure would bring it back, and the next run would undo or repeat its job."""
     words = ("extract", "-qf", "a.tgz", "-C", "out", "--sync")
-    calls(packed, *words, traced="unlinkat,fsync")
+    system_calls(packed, *words, traced="unlinkat,fsync")
     lines = (packed / "trace").read_text().splitlines()
     (removed,) = [i for i, line in enumerate(lines)
                   if 'unlinkat' in line and '"journal"' in line and line.endswith("= 0")]
@@ -67,4 +55,4 @@ def test_the_journal_is_gone_from_the_disk_as_well(packed):
 def test_what_restore_sets_is_on_the_disk(packed):
     subprocess.run([BINARY, "extract", "-qf", "a.tgz"], cwd=packed, check=True)
     os.utime(packed / "app" / "k.py", (1, 1))
-    assert calls(packed, "restore", "-q", "app", "--sync")[-1] == "syncfs"
+    assert system_calls(packed, "restore", "-q", "app", "--sync", traced=CALLS)[-1] == "syncfs"

@@ -164,14 +164,24 @@ def wait_until_stalled(child):
     wait_for(for_a_while, child)
 
 
-def cpu_seconds(run):
-    """What the children that RUN() starts and waits for use. Unlike the time that passes, it does
-    not depend on how busy the machine is."""
-    before = os.times()
+def user_seconds(run):
+    """What the children that RUN() starts and waits for compute. Unlike the time that passes, it
+    does not depend on how busy the machine is, nor on what the kernel does for them."""
+    before = os.times().children_user
     run()
-    after = os.times()
-    return (after.children_user + after.children_system
-            - before.children_user - before.children_system)
+    return os.times().children_user - before
+
+
+def system_calls(directory, *words, traced="all"):
+    """The names of the system calls that the program makes, in their order. What a job costs is
+    counted so and not timed: the kernel may take a hundred times as long for the same call (ext4,
+    for one, looks at each inode that was freed in the last seconds before it takes another)."""
+    trace = directory / "trace"
+    subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", "trace=" + traced, BINARY, *words],
+                   cwd=directory, check=True, capture_output=True,
+                   # Leaks cannot be looked for in what is traced.
+                   env=environment(directory, ASAN_OPTIONS="detect_leaks=0"))
+    return re.findall(r"^\d+ +(\w+)\(", trace.read_text(errors="replace"), re.M)
 
 
 def full_pipe():

@@ -5,7 +5,7 @@ import os
 
 import pytest
 from hostile_tar import (Ours, directory, file, gnu_long, gz, hardlink, pax, symlink, tar)
-from trees import assert_same, cpu_seconds, leftovers, look, run
+from trees import assert_same, leftovers, look, run
 
 OUT = ["/canary", "//canary", "/", "..", "../canary", "../out/x", "app/../../canary", "app/..",
        "./../canary", "app/../k.py", "app/./../../canary", "../", "app/dir/../../../canary",
@@ -136,13 +136,8 @@ def test_long_names_stay_inside(arena, name, by):
     assert listed.stdout.count(b"\n") <= 1
 
 
-def test_a_name_of_six_thousand_levels_ends_soon(arena):
-    path = arena.archive(tar(pax(("path", b"d/" * 6000 + b"f")) + file("harmless")))
-    try:
-        words = ("extract", "-f", path, "-C", arena.out)
-        assert cpu_seconds(lambda: arena.sane(arena.run(*words))) < 2
-    finally:
-        run("rm", "-rf", arena.out)
+def test_a_name_of_six_thousand_levels_is_refused(arena):
+    arena.refused(tar(pax(("path", b"d/" * 6000 + b"f")) + file("harmless")), "2048 levels deep")
 
 
 @pytest.mark.parametrize("target", [b"t" * 100_000, b"\0", b"a\0b", b"x" * (1 << 20)], ids=short)
