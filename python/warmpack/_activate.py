@@ -12,6 +12,7 @@ import uuid
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from . import _cpu, _ranges, _url
+from ._locks import lock
 from ._process import Activation, cache_dir_before, use
 from ._program import Error, PathLike, options, run
 from ._root import root_of
@@ -55,7 +56,7 @@ def _locked(path: str) -> Iterator[None]:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if fd >= 0:
-            fcntl.flock(fd, how)
+            lock(fd, how)
         yield
     finally:
         if fd >= 0:

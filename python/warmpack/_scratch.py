@@ -1,7 +1,6 @@
 """Directories for a moment, which do not stay behind processes that are killed."""
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
@@ -9,10 +8,9 @@ import stat
 import tempfile
 from typing import Iterator, Optional
 
-_NEW, _LOCKED, _LOCK = ".warmpack-new-", ".warmpack-scratch-", "/.warmpack-lock"
+from ._locks import lock
 
-# What the kernel says where a filesystem has no locks: there nobody takes a directory for dead.
-_NO_LOCKS = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOLCK)
+_NEW, _LOCKED, _LOCK = ".warmpack-new-", ".warmpack-scratch-", "/.warmpack-lock"
 
 
 def _sweep(parent: str) -> None:
@@ -43,11 +41,7 @@ def scratch(parent: Optional[str] = None) -> Iterator[str]:
     path, fd = tempfile.mkdtemp(prefix=_NEW, dir=parent), -1
     try:
         fd = os.open(path + _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
+        lock(fd)
         locked = os.path.join(parent, _LOCKED + os.path.basename(path)[len(_NEW):])
         os.rename(path, locked)
         path = locked

@@ -19,6 +19,7 @@ Numba itself is there, Numba.
 import atexit
 import base64
 import contextlib
+import errno
 import fcntl
 import functools
 import hashlib
@@ -82,6 +83,19 @@ def _read(path: str, end: int = 0) -> Tuple[bytes, os.stat_result]:
         if end and status.st_size > end:
             file.seek(-end, os.SEEK_END)
         return file.read(), status
+
+
+# What the kernel says where a filesystem has no locks, or does without a service for them.
+_NO_LOCKS = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOLCK, errno.EBADF)
+
+
+def _lock_file(fd: int) -> None:
+    """Waits for the lock of the open file FD. Where the filesystem has none, nobody is waited for."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 def _identity(status: os.stat_result) -> Tuple[int, ...]:
@@ -1221,7 +1235,7 @@ class _Private:
             self.sweep(base)
             path = tempfile.mkdtemp(prefix=".new-", dir=base)
             self.lock = os.open(path + "/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self.lock, fcntl.LOCK_EX)
+            _lock_file(self.lock)
             self.path = os.path.join(base, "private-" + os.path.basename(path)[len(".new-"):])
             os.rename(path, self.path)
             self.process = os.getpid()
@@ -1405,8 +1419,7 @@ def _locked(directory: str) -> Iterator[None]:
     at once would take one number for two overloads, and one would run the other's code."""
     fd = os.open(directory + "/.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        with contextlib.suppress(OSError):  # a filesystem without locks
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        _lock_file(fd)
         yield
     finally:
         with contextlib.suppress(OSError):
