@@ -62,7 +62,7 @@ int tar_read_end(struct tar_reader *r, struct wp_error *err)
     unsigned char block[TAR_BLOCK];
     uint64_t at = r->in.offset;
     struct tar_rest rest;
-    bool is_lone;
+    bool is_lone, is_followed;
     int rc = tar_stream_read(&r->in, block, sizeof(block), err);
 
     if (rc < 0)
@@ -75,11 +75,12 @@ int tar_read_end(struct tar_reader *r, struct wp_error *err)
     if (rc < 0)
         return rc;
     rest.is_more |= is_lone;
-    if (rest.is_endless && at == TAR_BLOCK)
+    is_followed = rest.is_more || !tar_is_zero_block(rest.last);
+    if (is_followed && at == TAR_BLOCK)
         return error_set(err, 0, r->name, "not a tar archive: it begins with zeros and goes on");
     if (r->base.mark)
         return check_own_end(r, at - TAR_BLOCK, &rest, err);
-    if (rest.is_more || !tar_is_zero_block(rest.last))
+    if (is_followed)
         report(r->context, WP_WARNING, r->name,
                "%s at byte %llu of the tar; what follows is ignored (are these archives joined "
                "together?)",

@@ -151,7 +151,7 @@ int tar_stream_drain(struct tar_stream *s, struct tar_rest *rest, struct wp_erro
     *rest = (struct tar_rest){.is_more = false};
     while ((got = tar_stream_some(s, UINT64_MAX, &run, err)) > 0) {
         if (s->offset > end) {
-            rest->is_more = rest->is_endless = true;
+            rest->is_more = true;
             return 0;
         }
         size_t n = (size_t)got, kept = n < TAR_BLOCK ? TAR_BLOCK - n : 0;

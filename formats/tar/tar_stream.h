@@ -35,8 +35,7 @@ int tar_stream_place(struct tar_stream *s, uint64_t *place, struct wp_error *err
 /* What stands behind the end of the archive. */
 struct tar_rest {
     unsigned char last[TAR_BLOCK]; /* the last bytes, with zeros before them where there are less */
-    bool is_more;                  /* something other than zeros stands before those */
-    bool is_endless;               /* so much that it was not read to its end */
+    bool is_more;                  /* other than zeros before those, or not read to its end */
 };
 /* Reads to the end, so that the decompressor checks its last bytes; but not for ever, as from
  * /dev/zero. */

@@ -383,6 +383,20 @@ def test_foreign_archives_that_were_joined_are_cut_with_a_warning(arena, wrap):
     assert quiet.stderr == b""
 
 
+@pytest.mark.parametrize("pipe", [False, True])
+@pytest.mark.parametrize("wrap", [bytes, gz])
+@pytest.mark.parametrize("data", [bytes(512) + b"x" * 512, bytes(1024) + tar(file("app/one", "1")),
+                                  bytes(32768) + b"\x01CD001\x01" + bytes(4096)],
+                         ids=["a lone block", "an archive", "an image of a CD"])
+def test_zeros_before_something_are_no_empty_archive(arena, data, wrap, pipe):
+    arena.refused(wrap(data), "begins with zeros", pipe=pipe)
+
+
+@pytest.mark.parametrize("size", [512, 1024, 10240])
+def test_zeros_alone_are_an_empty_archive(arena, size):
+    assert b"0 files" in arena.run.ok("extract", "-f", arena.archive(bytes(size))).stderr
+
+
 def test_zips_that_were_joined_are_read_as_the_last_with_a_warning(arena, packed):
     Runner(packed).ok("-caf", "a.zip", "--cache-dir", "caches", "app")
     one = (packed / "a.zip").read_bytes()
