@@ -240,6 +240,7 @@ struct wp_verify_report {
     size_t by_status[32];  /* how many there are, by enum wp_status */
     bool keys;             /* the indexes' overloads were looked at */
     bool manifest;         /* of a tree: there is one, so that restore can act by it */
+    bool unfinished;       /* of a tree: a run changes it just now, or was killed while it did */
     struct wp_note *notes; /* owned */
     size_t note_count;
     struct wp_loaded_build *builds; /* with `python`: what that loads; owned */

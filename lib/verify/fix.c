@@ -1,140 +1,16 @@
 /* The job of `verify --fix`: gives times and places back where a manifest knows them, and removes
  * what can only do harm. Numba makes all of that anew. */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/file.h"
-#include "base/lock_file.h"
 #include "base/own_names.h"
-#include "base/path.h"
 #include "base/temporary.h"
 #include "commit/staging.h"
-#include "numba/index.h"
-#include "tree/beneath.h"
+#include "fix.h"
 #include "trees/trees.h"
-#include "warmpack.h"
-
-enum { SETTLED = 60 }; /* seconds after which nobody is still writing a temporary */
-
-struct fix {
-    const struct wp_context *context;
-    const char *dir;
-    int fd; /* of it */
-    const struct wp_verify_options *o;
-    bool dry_run;
-    struct wp_fix_result *done;
-};
-
-/* ---- Removing ---------------------------------------------------------------------------- */
-
-/* Opens the directory of PATH, a name of a report: beneath the tree, or absolute. *NAME points at
- * its last component. */
-static int open_parent(const struct fix *f, const char *path, const char **name)
-{
-    _cleanup_free_ char *dir = NULL;
-    int fd;
-
-    *name = path_base(path);
-    dir = path_dir(path);
-    if (!dir)
-        return -ENOMEM;
-    if (path[0] != '/')
-        return beneath_open(f->fd, dir, O_RDONLY | O_DIRECTORY, 0);
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
-static int remove_file(struct fix *f, int dirfd, const char *name, const char *shown,
-                       const char *why, struct wp_error *err)
-{
-    if (!f->dry_run && unlinkat(dirfd, name, 0) < 0)
-        return error_is_absence(-errno) ? 0 : error_set(err, errno, shown, "cannot remove");
-    f->done->removed++;
-    report(f->context, WP_NOTE, shown, "%s: %s", f->dry_run ? "would be removed" : "removed", why);
-    return 0;
-}
-
-/* The data files that belong to the index called NAME by their own names. What the index says is
- * not believed: it may name those of others. */
-static int remove_data(struct fix *f, int dirfd, const char *name, const char *shown,
-                       struct wp_error *err)
-{
-    _cleanup_free_ char *above = path_dir(shown);
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : file_list(fd);
-    struct index_name parts;
-    struct dirent *item;
-    size_t stem;
-    int r = 0;
-
-    if (!above || !d)
-        return error_set(err, d ? ENOMEM : errno, shown, "cannot look beside it");
-    if (index_name_parse(name, &parts) < 0)
-        return 0;
-    while (r == 0 && (r = file_next(d, &item)) > 0) {
-        _cleanup_free_ char *path = NULL;
-
-        r = 0;
-        if (!index_is_data_name(item->d_name, &stem) || stem != parts.stem ||
-            memcmp(item->d_name, name, stem) != 0)
-            continue;
-        path = path_join(above, item->d_name);
-        r = path ? remove_file(f, dirfd, item->d_name, path, "its index goes", err)
-                 : error_nomem(err);
-    }
-    return r < 0 ? error_set(err, -r, shown, "cannot look beside it") : 0;
-}
-
-/* What cannot be read may be sound: somebody else's, reached through a symlink, too large to be
- * looked at, or on a disk that fails. */
-static bool is_readable(int dirfd, const char *name)
-{
-    _cleanup_buf_ struct buf text = {0};
-
-    return beneath_read(dirfd, name, INDEX_LARGEST, &text, NULL) == 0;
-}
-
-static int fix_index(struct fix *f, const struct wp_index_status *s, struct wp_error *err)
-{
-    const char *name;
-    _cleanup_close_ int dirfd = open_parent(f, s->index, &name);
-    int r;
-
-    /* A __pycache__ that is a symlink may be shared with others. */
-    if (dirfd < 0 && !beneath_is_absence(dirfd))
-        return error_set(err, -dirfd, s->index, "cannot be reached");
-    if (dirfd < 0 || !is_readable(dirfd, name)) {
-        report(f->context, WP_NOTE, s->index, "left: %s", s->reason);
-        return 0;
-    }
-    /* The index first: without it, nobody reads its data. */
-    r = remove_file(f, dirfd, name, s->index, s->reason, err);
-    return r < 0 ? r : remove_data(f, dirfd, name, s->index, err);
-}
-
-static int fix_orphan(struct fix *f, const struct wp_note *n, struct wp_error *err)
-{
-    const char *name;
-    _cleanup_close_ int dirfd = open_parent(f, n->path, &name);
-    struct stat st;
-
-    if (dirfd < 0)
-        return error_set(err, -dirfd, n->path, "cannot be reached");
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return error_is_absence(-errno) ? 0 : error_set(err, errno, n->path, "cannot stat");
-    if (st.st_mtim.tv_sec > time(NULL) - SETTLED) {
-        report(f->context, WP_NOTE, n->path, "left: somebody may be writing it");
-        return 0;
-    }
-    return remove_file(f, dirfd, name, n->path, n->text, err);
-}
 
 /* ---- Times and places -------------------------------------------------------------------- */
 
@@ -203,7 +79,7 @@ static void sweep(const struct fix *f, const struct wp_verify_report *found)
 {
     for (size_t i = 0; i < found->count; i++) {
         const char *name;
-        _cleanup_close_ int dir = open_parent(f, found->indexes[i].index, &name);
+        _cleanup_close_ int dir = fix_open_parent(f, found->indexes[i].index, &name);
 
         if (dir >= 0)
             (void)temporary_sweep(dir, OWN_REPLACING, OWN_LINK_TAIL);
@@ -235,18 +111,16 @@ static int judge_again(const struct fix *f, struct wp_verify_report *found, stru
     return wp_verify_tree(f->context, f->dir, f->o, found, err);
 }
 
-static int remove_harmful(struct fix *f, const struct wp_verify_report *found, struct wp_error *err)
+/* Removing is for good. What comes to be while the tree is looked at may look broken: what is
+ * removed was found twice, with no other run at work in between, and has not changed since. */
+static int remove_harmful(struct fix *f, struct wp_verify_report *found, struct wp_error *err)
 {
-    int r = 0;
+    _cleanup_(fix_harm_clear) struct fix_harm harm = {0};
+    int r = fix_find_harm(f, found, &harm, err);
 
-    for (size_t i = 0; i < found->count && r == 0; i++)
-        if (found->indexes[i].status == WP_CORRUPT || found->indexes[i].status == WP_SUSPECT ||
-            found->indexes[i].status == WP_OUTDATED || found->indexes[i].status == WP_TYPE_MISSING)
-            r = fix_index(f, &found->indexes[i], err);
-    for (size_t i = 0; i < found->note_count && r == 0; i++)
-        if (found->notes[i].kind == WP_NOTE_ORPHAN)
-            r = fix_orphan(f, &found->notes[i], err);
-    return r;
+    if (r == 0 && !f->dry_run && harm.count && !found->unfinished)
+        r = judge_again(f, found, err);
+    return r < 0 ? r : fix_remove_harm(f, found, &harm, err);
 }
 
 void wp_fix_result_clear(struct wp_fix_result *r)
@@ -277,7 +151,7 @@ int wp_verify_fix(const struct wp_context *context, const char *dir,
         r = judge_again(&f, found, err);
     if (r == 0)
         r = remove_harmful(&f, found, err);
-    if (r == 0 && !dry_run && done->removed)
+    if (r == 0 && !dry_run && (done->removed || f.outrun))
         r = judge_again(&f, found, err);
     if (r < 0 && !dry_run && done->times + done->moved + done->removed)
         error_note(err, "before that, others were mended");

@@ -95,6 +95,7 @@ static void warn_of_unfinished(const struct verify_tree *tree)
 
     for (size_t i = 0; i < tree->walk.staged.count && r == 0; i++)
         r = staging_check_done(tree->walk.staged.v[i], false, &why);
+    tree->out->unfinished = r < 0;
     if (r < 0)
         report(tree->context, WP_WARNING, NULL, "%s", why.message);
 }

@@ -172,16 +172,27 @@ def user_seconds(run):
     return os.times().children_user - before
 
 
-def system_calls(directory, *words, traced="all"):
-    """The names of the system calls that the program makes, in their order. What a job costs is
-    counted so and not timed: the kernel may take a hundred times as long for the same call (ext4,
-    for one, looks at each inode that was freed in the last seconds before it takes another)."""
+def traced(directory, *words, calls="all"):
+    """Runs the program; its system calls CALLS, a line each, with the number of the process."""
     trace = directory / "trace"
-    subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", "trace=" + traced, BINARY, *words],
+    subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", "trace=" + calls, BINARY, *words],
                    cwd=directory, check=True, capture_output=True,
                    # Leaks cannot be looked for in what is traced.
                    env=environment(directory, ASAN_OPTIONS="detect_leaks=0"))
-    return re.findall(r"^\d+ +(\w+)\(", trace.read_text(errors="replace"), re.M)
+    return trace.read_text(errors="replace")
+
+
+def system_calls(directory, *words, calls="all"):
+    """The names of the system calls that the program makes, in their order. What a job costs is
+    counted so and not timed: the kernel may take a hundred times as long for the same call (ext4,
+    for one, looks at each inode that was freed in the last seconds before it takes another)."""
+    return re.findall(r"^\d+ +(\w+)\(", traced(directory, *words, calls=calls), re.M)
+
+
+def bytes_read(directory, *words):
+    """As many as the program reads of files."""
+    lines = traced(directory, *words, calls="read,pread64")
+    return sum(map(int, re.findall(r" = (\d+)$", lines, re.M)))
 
 
 def full_pipe():
