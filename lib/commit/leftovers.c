@@ -107,7 +107,8 @@ int staging_recover_above(const char *dir, const struct wp_context *context, str
     return r < 0 ? error_set(err, -r, at, "cannot look for earlier runs") : found;
 }
 
-int staging_recover_in(const char *dir, const struct wp_context *context, struct wp_error *err)
+int staging_recover_in(const char *dir, bool above, const struct wp_context *context,
+                       struct wp_error *err)
 {
     _cleanup_free_ char *physical = realpath(dir, NULL);
     int found, r;
@@ -117,7 +118,7 @@ int staging_recover_in(const char *dir, const struct wp_context *context, struct
                    ? 0
                    : error_set(err, errno, dir, "cannot find the physical path");
     found = recover_at(physical, dir, context, err);
-    if (found < 0)
+    if (found < 0 || !above)
         return found;
     r = staging_recover_above(physical, context, err);
     return r < 0 ? r : found | r;

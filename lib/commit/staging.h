@@ -117,9 +117,10 @@ int staging_has_leftovers_above(const char *path);
 /* An error where a run, from that directory or with ABOVE from one above it, changes something in
  * PATH just now, or was killed while it did: what is read there belongs to two releases. */
 int staging_check_done(const char *path, bool above, struct wp_error *err);
-/* Completes or takes back what dead runs left in DIR and in those above it, as staging_add_area
- * does. 1; 0: there was nothing, or no such directory; negative errno. */
-int staging_recover_in(const char *dir, const struct wp_context *context, struct wp_error *err);
+/* Completes or takes back what dead runs left in DIR and with ABOVE in those above it, as
+ * staging_add_area does. 1; 0: there was nothing, or no such directory; negative errno. */
+int staging_recover_in(const char *dir, bool above, const struct wp_context *context,
+                       struct wp_error *err);
 
 /* Removes staging directories not committed, releases locks, frees. NULL is fine. */
 void staging_free(struct staging *s);

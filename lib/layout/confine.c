@@ -22,7 +22,7 @@ static void add(struct confinement *c, const char *dir)
 
     if (!dir)
         return;
-    (void)staging_recover_in(dir, c->context, &ignored);
+    (void)staging_recover_in(dir, true, c->context, &ignored);
     c->dirs[c->count++] = dir;
 }
 

@@ -26,7 +26,8 @@ bool restore_writes(const struct restore *restore)
 /* Completes or removes what a run that was killed has left in DIR. */
 static int recover(struct restore *restore, const char *dir, struct wp_error *err)
 {
-    int r = restore_writes(restore) && dir ? staging_recover_in(dir, restore->context, err) : 0;
+    int r =
+        restore_writes(restore) && dir ? staging_recover_in(dir, true, restore->context, err) : 0;
 
     return r < 0 ? r : 0;
 }

@@ -151,10 +151,10 @@ static int is_disturbed(const struct unpack *unpack, struct wp_error *err)
 
 static int recover(const struct unpack *unpack, struct wp_error *err)
 {
-    int r = staging_recover_in(unpack->dir_path, unpack->a->context, err);
+    int r = staging_recover_in(unpack->dir_path, true, unpack->a->context, err);
 
     if (r >= 0 && unpack->o->cache_dir)
-        r = staging_recover_in(unpack->o->cache_dir, unpack->a->context, err);
+        r = staging_recover_in(unpack->o->cache_dir, true, unpack->a->context, err);
     return r < 0 ? r : 0;
 }
 

@@ -269,7 +269,7 @@ static int recover_in(const struct unpack *unpack, const char *top, struct wp_er
         return error_set(err, -r, path, "cannot stat");
     if (r == 0 || !S_ISDIR(st.st_mode))
         return 0;
-    r = staging_recover_in(path, unpack->a->context, err);
+    r = staging_recover_in(path, false, unpack->a->context, err);
     return r < 0 ? r : 0;
 }
 

@@ -93,9 +93,9 @@ static int recover(const struct fix *f, const struct wp_verify_report *found, st
 
     if (f->dry_run)
         return 0;
-    r = staging_recover_in(f->dir, f->context, err);
+    r = staging_recover_in(f->dir, true, f->context, err);
     if (r >= 0 && f->o->cache_dir)
-        in_root = staging_recover_in(f->o->cache_dir, f->context, err);
+        in_root = staging_recover_in(f->o->cache_dir, true, f->context, err);
     if (r < 0 || in_root < 0)
         return r < 0 ? r : in_root;
     sweep(f, found);

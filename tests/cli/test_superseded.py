@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+from trees import system_calls
 
 
 @pytest.fixture(name="warmpack")
@@ -54,6 +55,18 @@ def test_a_release_that_a_foreign_archive_overwrote_is_unpacked_again(warmpack, 
     assert (tmp_path / "d/app/x.py").read_text() == "x = 2"
     warmpack.ok("extract", "--if-needed", "-f", "v1.tgz", "-C", "d")
     assert (tmp_path / "d/app/x.py").read_text() == "x = 1"
+
+
+def test_a_directory_that_is_unpacked_over_is_looked_at_without_those_above_it(warmpack, tmp_path):
+    """They would be listed, with all that lies side by side in them, once for each."""
+    count, out = 200, "out/of/many/levels"
+    for i in range(count):
+        make(tmp_path, f"top{i}", "x = 1")
+    warmpack.ok("-cf", "a.tar", *(f"top{i}" for i in range(count)))
+    words = ("-xf", "a.tar", "-C", out)
+    os.makedirs(tmp_path / out)
+    warmpack.ok(*words)
+    assert system_calls(tmp_path, *words).count("getdents64") < 10 * count
 
 
 def test_two_archives_in_one_directory_do_not_supersede_one_another(warmpack, tmp_path):
