@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -139,20 +140,34 @@ void unpack_needed_end(const struct unpack *unpack, struct unpack_lock *lock, bo
     cleanup_close(&lock->dir);
 }
 
-/* Has a run that was killed, or is at work, left the directories in between? */
-static int is_disturbed(const struct unpack *unpack, struct wp_error *err)
+/* The directory that the manifest in HOME speaks for: DIR, or one in it. */
+static char *top_of(const struct unpack *unpack, const char *home)
 {
-    int r = staging_has_leftovers_above(unpack->dir_path);
+    const int n = own_home_prefix(home);
+    _cleanup_free_ char *top = strndup(home, n > 0 ? (size_t)n : 0);
+
+    return top ? path_append(unpack->dir_path, top) : NULL;
+}
+
+/* Has a run that was killed, or is at work, left the directories in between? */
+static int is_disturbed(const struct unpack *unpack, const char *home, struct wp_error *err)
+{
+    _cleanup_free_ char *top = top_of(unpack, home);
+    int r = top ? staging_has_leftovers_above(top) : -ENOMEM;
 
     if (r == 0 && unpack->o->cache_dir)
         r = staging_has_leftovers_above(unpack->o->cache_dir);
     return r < 0 ? error_set(err, -r, unpack->dir, "cannot look for earlier runs") : r;
 }
 
-static int recover(const struct unpack *unpack, struct wp_error *err)
+/* HOME may be NULL. */
+static int recover(const struct unpack *unpack, const char *home, struct wp_error *err)
 {
+    _cleanup_free_ char *top = home ? top_of(unpack, home) : NULL;
     int r = staging_recover_in(unpack->dir_path, true, unpack->a->context, err);
 
+    if (r >= 0 && home)
+        r = top ? staging_recover_in(top, false, unpack->a->context, err) : error_nomem(err);
     if (r >= 0 && unpack->o->cache_dir)
         r = staging_recover_in(unpack->o->cache_dir, true, unpack->a->context, err);
     return r < 0 ? r : 0;
@@ -164,13 +179,13 @@ int unpack_needed_begin(struct unpack *unpack, struct unpack_lock *lock, struct 
     int r = is_current(unpack, &home, err);
 
     if (r > 0) {
-        r = is_disturbed(unpack, err);
+        r = is_disturbed(unpack, home, err);
         r = r < 0 ? r : !r;
     }
     if (r == 0)
         r = lock_dir(unpack, lock, err);
     if (r == 0)
-        r = recover(unpack, err);
+        r = recover(unpack, home, err);
     if (r == 0)
         r = is_current(unpack, &again, err); /* another process may have done it meanwhile */
     if (r > 0)

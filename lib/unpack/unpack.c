@@ -3,6 +3,7 @@
 
 #include "job.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -326,6 +327,24 @@ static int sync_dir(const struct unpack *unpack, struct wp_error *err)
                : 0;
 }
 
+/* What was begun in a directory of DIR may go on elsewhere, where nothing can be written to when it
+ * is known that this archive has the directory, too. Only then is an error one. */
+static void recover_below(const struct unpack *unpack)
+{
+    _cleanup_closedir_ DIR *d = NULL;
+    struct dirent *item;
+
+    if (file_list_path(unpack->dir_path, &d) <= 0)
+        return;
+    while (file_next(d, &item) > 0) {
+        _cleanup_free_ char *path = path_join(unpack->dir_path, item->d_name);
+        struct wp_error ignored = {0};
+
+        if (path && (item->d_type == DT_DIR || item->d_type == DT_UNKNOWN))
+            (void)staging_recover_in(path, false, unpack->a->context, &ignored);
+    }
+}
+
 /* DIR is there by now, so that nothing above it need be written to; but where all may have to be
  * read again, DIR goes and is made anew, and an interpreter is asked once more: then only the
  * second time is confined. */
@@ -337,6 +356,8 @@ static int confine(struct unpack *unpack, struct wp_error *err)
 
     if (may_repeat && !unpack->is_again == (unpack->o->retarget != NULL))
         return 0;
+    if (!unpack->o->to_stdout && unpack->a->context && unpack->a->context->confine)
+        recover_below(unpack);
     return layout_confine(unpack->a->context, unpack->a->pool, &unpack->verify, dirs,
                           unpack->o->to_stdout ? 0 : sizeof dirs / sizeof *dirs, err);
 }

@@ -407,6 +407,26 @@ def test_no_killed_repair_is_completed_over_what_came_later(warmpack, killed, so
     assert killed(RENAMES, prepare, ("restore", "-q", "t/app"), check) > 1
 
 
+@pytest.mark.parametrize("option", [(), ("--if-needed",)], ids=str)
+def test_a_killed_repair_with_a_cache_root_is_completed_from_above(warmpack, killed, source, tmp_path,
+                                                                   option):
+    """Who unpacks without that root confines itself to the tree."""
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    words = ("extract", "--if-needed", "-qf", "a.tgz", "-C", "t")
+
+    def prepare():
+        for name in "tc":
+            shutil.rmtree(tmp_path / name, ignore_errors=True)
+        warmpack.ok(*words)
+
+    def check(n):
+        warmpack.ok("extract", *option, "-qf", "a.tgz", "-C", "t")
+        assert not [name for name in listing(tmp_path / "t") if ".warmpack-" in name], n
+        assert b"1 of 1 cache indexes valid" in warmpack.ok("verify", "t").stderr, n
+
+    assert killed(RENAMES, prepare, ("restore", "-q", "t/app", "--cache-dir", "c"), check) > 3
+
+
 def test_what_a_later_run_takes_back_has_not_the_time_of_what_was_seen(warmpack, faulty, releases,
                                                                      tmp_path):
     """Python looks into a directory again only where its time is another one."""
