@@ -12,6 +12,7 @@
 #include "base/own_names.h"
 #include "base/path.h"
 #include "base/temporary.h"
+#include "judge/as_packed.h"
 #include "numba/index.h"
 #include "tree/behind.h"
 #include "tree/beneath.h"
@@ -78,43 +79,14 @@ int restamp_read(int fd, const char *path, struct buf *out, struct stat *st)
 
 /* ---- Indexes ----------------------------------------------------------------------------- */
 
-/* Are its data files, beside PATH beneath FD, those that were packed with LINE? The index of an
- * earlier source may differ from that of LINE in its stamp alone. 1, 0 or negative errno. */
-static int has_packed_data(int fd, const char *path, const struct index *index,
-                           const struct manifest *m, const struct manifest_index *line)
-{
-    _cleanup_free_ char *here = path_dir(path), *there = path_dir(line->index);
-    int r = here && there ? 1 : -ENOMEM;
-
-    for (size_t i = 0; i < index->count && r > 0; i++) {
-        _cleanup_free_ char *data = path_join(here, index->overloads[i].data);
-        _cleanup_free_ char *archived = path_join(there, index->overloads[i].data);
-        const struct entry *e = archived ? manifest_find(m, archived) : NULL;
-
-        r = !data || !archived ? -ENOMEM : e && e->has_sha256;
-        if (r > 0)
-            r = behind_has_content(fd, data, e->sha256);
-    }
-    return beneath_is_out_of_reach(r) ? 0 : r;
-}
-
-/* Is the index TEXT, but for its stamp, byte for byte the one that was packed? It may have been
- * given the time of another place before. 1, 0 or negative errno. */
+/* Is the index TEXT, with its data, but for its stamp the one that was packed? 1, 0 or negative
+ * errno. */
 static int is_as_packed(int fd, const char *path, const struct index *index, const struct buf *text,
                         const struct manifest *m, const struct manifest_index *line)
 {
-    const struct entry *packed = m ? manifest_find(m, line->index) : NULL;
-    _cleanup_buf_ struct buf back = {0};
-    int r;
+    int r = as_packed_index(index, text, m, line);
 
-    if (!packed || !packed->has_sha256 || !line->has_stamp)
-        return 0;
-    r = index_restamp(index, text->data, text->size, &line->stamp, &back, NULL);
-    if (r < 0)
-        return r == -ENOMEM ? r : 0;
-    return sha256_is(back.data, back.size, packed->sha256)
-               ? has_packed_data(fd, path, index, m, line)
-               : 0;
+    return r > 0 ? as_packed_data(fd, path, index, m, line) : r;
 }
 
 /* Does the index belong to the source's content? 1, 0 or negative errno. */

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/path.h"
@@ -60,12 +61,11 @@ void fix_harm_clear(struct fix_harm *harm)
 static int add(struct fix_harm *harm, const char *path, const char *why, const char *of,
                const struct stat *st)
 {
-    struct harmful *list = reallocarray(harm->list, harm->count + 1, sizeof *list), *h;
+    struct harmful *h;
 
-    if (!list)
+    if (array_grow(harm->list, harm->count) < 0)
         return -ENOMEM;
-    harm->list = list;
-    h = &list[harm->count++];
+    h = &harm->list[harm->count++];
     *h = (struct harmful){.path = strdup(path),
                           .why = strdup(why),
                           .of = of ? strdup(of) : NULL,
@@ -181,8 +181,7 @@ static int by_index(const void *path, const void *s)
 /* Does FOUND say that PATH does harm? */
 static bool is_found(const struct wp_verify_report *found, const char *path)
 {
-    const struct wp_index_status *s =
-        found->count ? bsearch(path, found->indexes, found->count, sizeof *s, by_index) : NULL;
+    const struct wp_index_status *s = array_find(path, found->indexes, found->count, by_index);
 
     for (size_t i = 0; !s && i < found->note_count; i++)
         if (found->notes[i].kind == WP_NOTE_ORPHAN && strcmp(found->notes[i].path, path) == 0)

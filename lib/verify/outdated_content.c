@@ -5,14 +5,15 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "judge/as_packed.h"
 #include "manifest/depends.h"
 #include "manifest/links.h"
-#include "numba/index.h"
 #include "outdated.h"
 #include "tree/behind.h"
 
@@ -58,25 +59,6 @@ static int is_same(void *ctx, const char *path)
                : error_set(c->err, -r, full, "cannot be read");
 }
 
-/* Is it, but for its stamp, byte for byte the index that was packed? 1, 0 or -ENOMEM. */
-static int is_as_packed(const struct buf *text, const struct manifest *m,
-                        const struct manifest_index *line)
-{
-    const struct entry *packed = manifest_find(m, line->index);
-    _cleanup_(index_clear) struct index index = {0};
-    _cleanup_buf_ struct buf back = {0};
-    int r;
-
-    if (!packed || !packed->has_sha256 || !line->has_stamp)
-        return 0;
-    r = index_read(&index, text->data, text->size, NULL);
-    if (r == 0)
-        r = index_restamp(&index, text->data, text->size, &line->stamp, &back, NULL);
-    if (r < 0)
-        return r == -ENOMEM ? r : 0;
-    return sha256_is(back.data, back.size, packed->sha256);
-}
-
 /* Asks manifest number K what it says of its index LINE. 0 or negative errno. */
 static int ask_manifest(struct looking *l, size_t k, const struct manifest_index *line,
                         const char **changed, struct wp_error *err)
@@ -94,36 +76,104 @@ static int ask_manifest(struct looking *l, size_t k, const struct manifest_index
     return r;
 }
 
+/* A line of a manifest that tells of an index. */
+struct told {
+    size_t manifest;
+    const struct manifest_index *line;
+};
+
+/* The index that is judged, and who tells of it. */
+struct known {
+    const char *path; /* on disk */
+    struct buf text;
+    struct index index;
+    struct told *told; /* owned */
+    size_t count;
+};
+
+static void known_clear(struct known *k)
+{
+    free(k->told);
+    index_clear(&k->index);
+    buf_free(&k->text);
+}
+
+/* Adds the line of manifest number M for sources in its directory DIR, if it is of this index as it
+ * is: given that name, and of other content, it is none. */
+static int add_line(const struct looking *l, struct known *k, size_t m, size_t dir)
+{
+    const struct tree_manifest *t = &l->tree->trees.list[m];
+    const struct manifest_index *line = NULL;
+    int r = tree_find_index_line(t, dir, path_base(k->path), &line);
+
+    if (r == 0 && line && line->valid)
+        r = as_packed_index(&k->index, &k->text, &t->m, line);
+    return r > 0 ? array_add(k->told, k->count, (struct told){.manifest = m, .line = line}) : r;
+}
+
+/* Finds who tells of the index, of sources in DIR. 0 or -ENOMEM. */
+static int find_lines(const struct looking *l, struct known *k, const char *dir)
+{
+    const struct trees *trees = &l->tree->trees;
+    int r = 0;
+
+    for (size_t m = 0; m < trees->count && r == 0; m++)
+        for (size_t i = 0; i < trees->list[m].dir_count && r == 0; i++)
+            if (strcmp(trees->list[m].dirs[i].path, dir) == 0)
+                r = add_line(l, k, m, i);
+    return r;
+}
+
+/* Keeps those whose data it has, of several releases: the indexes of two may differ in their stamps
+ * alone. 0 or negative errno. */
+static int keep_those_with_its_data(const struct looking *l, struct known *k)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < k->count; i++) {
+        const struct told t = k->told[i];
+        int r = as_packed_data(AT_FDCWD, k->path, &k->index, &l->tree->trees.list[t.manifest].m,
+                               t.line);
+
+        if (r < 0)
+            return r;
+        if (r > 0)
+            k->told[kept++] = t;
+    }
+    k->count = kept;
+    return 0;
+}
+
+static int read_known(struct known *k, struct wp_error *err)
+{
+    int r = file_read(k->path, INDEX_LARGEST, &k->text, NULL);
+
+    /* Times must not judge what content could not. */
+    if (r < 0 && !error_is_absence(r) && !file_is_unfit(r))
+        return error_set(err, -r, k->path, "cannot be read");
+    if (r == 0)
+        r = index_read(&k->index, k->text.data, k->text.size, NULL);
+    return r == -ENOMEM ? error_nomem(err) : r == 0;
+}
+
 int outdated_by_content(struct looking *l, const struct wp_index_status *s, const char **changed,
                         struct wp_error *err)
 {
     _cleanup_free_ char *dir = path_dir(s->source), *path = outdated_index_path(l, s);
-    _cleanup_buf_ struct buf text = {0};
-    int r = dir && path ? file_read(path, INDEX_LARGEST, &text, NULL) : -ENOMEM;
+    _cleanup_(known_clear) struct known known = {.path = path};
+    int r = dir && path ? read_known(&known, err) : error_nomem(err);
 
-    /* Times must not judge what content could not. */
-    if (!dir || !path)
-        return error_nomem(err);
-    if (r < 0 && !error_is_absence(r) && !file_is_unfit(r))
-        return error_set(err, -r, path, "cannot be read");
-    r = 0;
-    for (size_t k = 0; k < l->tree->trees.count && r == 0; k++) {
-        struct tree_manifest *m = &l->tree->trees.list[k];
-
-        for (size_t i = 0; i < m->dir_count; i++) {
-            const struct manifest_index *line = NULL;
-
-            if (strcmp(m->dirs[i].path, dir) == 0 &&
-                tree_find_index_line(m, i, path_base(s->index), &line) < 0)
-                return error_nomem(err);
-            r = line && line->valid ? is_as_packed(&text, &m->m, line) : 0;
-            if (r < 0)
-                return error_nomem(err);
-            if (r == 0)
-                continue;
-            r = ask_manifest(l, k, line, changed, err);
+    if (r <= 0)
+        return r;
+    r = find_lines(l, &known, dir);
+    if (r == 0 && known.count > 1)
+        r = keep_those_with_its_data(l, &known);
+    if (r < 0)
+        return error_set(err, -r, path, "cannot be compared with what was packed");
+    for (size_t i = 0; i < known.count; i++) {
+        r = ask_manifest(l, known.told[i].manifest, known.told[i].line, changed, err);
+        if (r < 0 || !*changed)
             return r < 0 ? r : 1;
-        }
     }
-    return r;
+    return known.count > 0;
 }

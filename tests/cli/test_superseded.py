@@ -2,11 +2,12 @@
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 
 import pytest
-from trees import system_calls
+from trees import SECOND, index, set_time, system_calls
 
 
 @pytest.fixture(name="warmpack")
@@ -226,3 +227,43 @@ def test_replace_takes_whole_archives_only(warmpack, tmp_path):
         result = warmpack("extract", "--replace", "-f", "a.tgz", "-C", "d", *words)
         assert result.returncode == 2 and b"--replace" in result.stderr
     assert (tmp_path / "d/app/x.py").read_text() == "x = 1"
+
+
+def two_releases(warmpack, tmp_path, number, data):
+    """Archives 1.tgz and 2.tgz of a module, whose indexes differ in their stamps alone, and their
+    data where DATA; 1 lies in d, and the manifest of 2, too."""
+    for release in (1, number):
+        source = tmp_path / "app" / "k.py"
+        source.parent.mkdir(exist_ok=True)
+        source.write_text(f"x = {release:04}\n")
+        set_time(source, release * SECOND)
+        made = index(source)
+        if data:
+            made.with_name(made.stem + ".1.nbc").write_bytes(
+                pickle.dumps(("library", b"code %04d" % release), -1))
+        warmpack.ok("-czqf", "1.tgz" if release == 1 else "2.tgz", "app")
+    shutil.rmtree(tmp_path / "d", ignore_errors=True)
+    warmpack.ok("-xqf", "1.tgz", "-C", "d")
+    assert warmpack("extract", "-kqf", "2.tgz", "-C", "d").returncode == 2
+    assert len(homes(tmp_path / "d/app")) == 2
+    return made
+
+
+# Which manifest is read first depends on its digest.
+@pytest.mark.parametrize("number", range(2, 10))
+@pytest.mark.parametrize("data", [False, True], ids=["same-data", "other-data"])
+def test_the_release_speaks_for_an_index_whose_files_lie_there(warmpack, tmp_path, number, data):
+    two_releases(warmpack, tmp_path, number, data)
+    for words in (("verify",), ("verify", "--fix"), ("restore", "-q"), ("verify",)):
+        warmpack.ok(*words, "d")
+    assert (tmp_path / "d/app/__pycache__/k.add-3.py311.nbi").exists()
+
+
+@pytest.mark.parametrize("number", range(2, 10))
+def test_code_of_another_release_is_outdated_though_its_index_differs_in_the_time_alone(
+        warmpack, tmp_path, number):
+    made = two_releases(warmpack, tmp_path, number, True)
+    data = made.with_name(made.stem + ".1.nbc")
+    shutil.copy2(data, tmp_path / "d/app/__pycache__" / data.name)  # beside the index of release 1
+    result = warmpack("verify", "d")
+    assert result.returncode == 1 and b"1 outdated" in result.stderr, result
