@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -327,8 +328,9 @@ static int sync_dir(const struct unpack *unpack, struct wp_error *err)
                : 0;
 }
 
-/* What was begun in a directory of DIR may go on elsewhere, where nothing can be written to when it
- * is known that this archive has the directory, too. Only then is an error one. */
+/* What was begun in a directory of DIR that has a manifest may go on elsewhere, where nothing can
+ * be written to when it is known that this archive has the directory, too. Only then is an error
+ * one. Others, which may be large, are not looked into. */
 static void recover_below(const struct unpack *unpack)
 {
     _cleanup_closedir_ DIR *d = NULL;
@@ -338,9 +340,10 @@ static void recover_below(const struct unpack *unpack)
         return;
     while (file_next(d, &item) > 0) {
         _cleanup_free_ char *path = path_join(unpack->dir_path, item->d_name);
+        _cleanup_free_ char *own = path ? path_join(path, MANIFEST_DIR) : NULL;
         struct wp_error ignored = {0};
 
-        if (path && (item->d_type == DT_DIR || item->d_type == DT_UNKNOWN))
+        if (own && item->d_type != DT_LNK && faccessat(AT_FDCWD, own, F_OK, 0) == 0)
             (void)staging_recover_in(path, false, unpack->a->context, &ignored);
     }
 }
