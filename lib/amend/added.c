@@ -17,6 +17,7 @@ struct adding {
     struct amend *a;
     const struct spooled **items; /* of the archive, sorted by path, each once; owned */
     const char **paths;           /* of these; owned */
+    const char **targets;         /* of those that are symbolic links, else NULL; owned */
     size_t count;
     size_t *sources; /* numbers in ITEMS, sorted; owned */
     size_t source_count;
@@ -39,7 +40,8 @@ static int list_items(struct adding *w)
 
     w->items = calloc(s->count + 1, sizeof *w->items);
     w->paths = calloc(s->count + 1, sizeof *w->paths);
-    if (!w->items || !w->paths)
+    w->targets = calloc(s->count + 1, sizeof *w->targets);
+    if (!w->items || !w->paths || !w->targets)
         return -ENOMEM;
     for (size_t i = 0; i < s->count; i++) {
         const struct entry *e = &s->items[i].entry;
@@ -49,12 +51,13 @@ static int list_items(struct adding *w)
     }
     array_sort(w->items, n, compare_items);
     for (size_t i = 0; i < n; i++) {
-        const char *path = w->items[i]->entry.path;
+        const struct entry *e = &w->items[i]->entry;
 
-        if (w->count && strcmp(w->paths[w->count - 1], path) == 0)
+        if (w->count && strcmp(w->paths[w->count - 1], e->path) == 0)
             w->count--;
         w->items[w->count] = w->items[i];
-        w->paths[w->count++] = path;
+        w->targets[w->count] = e->type == ENTRY_SYMLINK ? e->target : NULL;
+        w->paths[w->count++] = e->path;
     }
     return 0;
 }
@@ -136,6 +139,7 @@ int amend_find_added(struct amend *a, struct wp_error *err)
         r = error_nomem(err);
     from.paths = w.paths;
     from.count = w.count;
+    from.targets = w.targets;
     if (r == 0 && w.source_count)
         r = came_from_resolve(&from, &d, w.sources, w.source_count, err);
     if (r == 0 && d && find_added(&w, d) < 0)
@@ -144,6 +148,7 @@ int amend_find_added(struct amend *a, struct wp_error *err)
     came_from_clear(&from);
     free(w.items);
     free(w.paths);
+    free(w.targets);
     free(w.sources);
     return r;
 }

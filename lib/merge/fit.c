@@ -17,7 +17,8 @@ struct fitting {
     struct merge *m;
     struct merge_input *in;
     /* Paths in the first input of all files that are neither directories nor caches. */
-    const char **paths; /* owned; sorted */
+    const char **paths;   /* owned; sorted */
+    const char **targets; /* of those that are symbolic links, else NULL; owned */
     size_t count;
     size_t *sources; /* of the indexes, as numbers in PATHS, each once, sorted; owned */
     size_t source_count;
@@ -67,13 +68,16 @@ static int list_paths(struct fitting *f)
     const struct manifest *m = &f->m->inputs[0].m;
 
     f->paths = calloc(m->entry_count + 1, sizeof *f->paths);
-    if (!f->paths)
+    f->targets = calloc(m->entry_count + 1, sizeof *f->targets);
+    if (!f->paths || !f->targets)
         return -ENOMEM;
     for (size_t i = 0; i < m->entry_count; i++) {
         const struct entry *e = &m->entries[i];
 
-        if (e->type != ENTRY_DIR && !caches_is_index(e->path) && !caches_is_data(e->path))
-            f->paths[f->count++] = e->path;
+        if (e->type == ENTRY_DIR || caches_is_index(e->path) || caches_is_data(e->path))
+            continue;
+        f->targets[f->count] = e->type == ENTRY_SYMLINK ? e->target : NULL;
+        f->paths[f->count++] = e->path;
     }
     return 0;
 }
@@ -158,6 +162,7 @@ static int leave_added(struct fitting *f, struct wp_error *err)
         return r;
     from.paths = f->paths;
     from.count = f->count;
+    from.targets = f->targets;
     r = came_from_resolve(&from, &d, f->sources, f->source_count, err);
     if (r == 0)
         r = leave_shadowed(f, d, err);
@@ -173,6 +178,7 @@ int merge_fit(struct merge *m, struct merge_input *in, struct wp_error *err)
     if (r == 0)
         r = leave_added(&f, err);
     free(f.paths);
+    free(f.targets);
     free(f.sources);
     return r;
 }

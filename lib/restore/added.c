@@ -20,7 +20,8 @@ enum { LARGEST = 1 << 30 };
 struct adding {
     const struct restore *restore;
     struct walk walk;
-    const char **paths; /* of its files; owned */
+    const char **paths;   /* of its files; owned */
+    const char **targets; /* of those that are symbolic links, else NULL; owned */
     size_t count;
     size_t *sources; /* of valid indexes, as numbers in PATHS, each once, sorted; owned */
     size_t source_count;
@@ -39,13 +40,16 @@ static int list_tree(struct adding *a, struct wp_error *err)
     if (r < 0)
         return r;
     a->paths = calloc(a->walk.count + 1, sizeof *a->paths);
-    if (!a->paths)
+    a->targets = calloc(a->walk.count + 1, sizeof *a->targets);
+    if (!a->paths || !a->targets)
         return error_nomem(err);
     for (size_t i = 0; i < a->walk.count; i++) {
         const struct entry *e = &a->walk.items[i].entry;
 
-        if (e->type != ENTRY_DIR && !caches_is_index(e->path) && !caches_is_data(e->path))
-            a->paths[a->count++] = e->path;
+        if (e->type == ENTRY_DIR || caches_is_index(e->path) || caches_is_data(e->path))
+            continue;
+        a->targets[a->count] = e->type == ENTRY_SYMLINK ? e->target : NULL;
+        a->paths[a->count++] = e->path;
     }
     return 0;
 }
@@ -148,7 +152,7 @@ static bool is_added(const struct restore *restore, const char *path)
 static bool has_added(const struct adding *a)
 {
     for (size_t i = 0; i < a->count; i++)
-        if (depends_is_module(a->paths[i]) && is_added(a->restore, a->paths[i]))
+        if ((depends_is_module(a->paths[i]) || a->targets[i]) && is_added(a->restore, a->paths[i]))
             return true;
     return false;
 }
@@ -171,7 +175,7 @@ static int find_added(struct adding *a, const struct depends *d, const char **of
 static int resolve(struct adding *a, const struct repair *repair, char **out, struct wp_error *err)
 {
     _cleanup_(came_from_clear) struct came_from from = {
-        .paths = a->paths, .count = a->count, .read = read_file, .ctx = a};
+        .paths = a->paths, .count = a->count, .targets = a->targets, .read = read_file, .ctx = a};
     const struct manifest *m = &repair->t->m;
     _cleanup_free_ const char **added = calloc(a->source_count + 1, sizeof *added);
     struct depends *d = NULL;
@@ -212,6 +216,7 @@ int restore_added(const struct restore *restore, const struct repair *repair, ch
         r = resolve(&a, repair, out, err);
     walk_free(&a.walk);
     free(a.paths);
+    free(a.targets);
     free(a.sources);
     return r;
 }
