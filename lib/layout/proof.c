@@ -82,17 +82,24 @@ static int add_run(struct proof *p, struct run *run, struct wp_error *err)
         error_pass(err, &run->why);
         return run->result;
     }
-    for (size_t i = 0; i < run->count; i++) {
-        bool valid = wp_status_loads(run->judged[i].status);
-
-        if (run->placed[i].removed)
-            continue;
-        if (judge_add(p->verify, &run->judged[i]) < 0)
+    for (size_t i = 0; i < run->count; i++)
+        if (!run->placed[i].removed && judge_add(p->verify, &run->judged[i]) < 0)
             return error_nomem(err);
-        *p->was_valid += run->placed[i].was_valid;
-        *p->lost += run->placed[i].was_valid && !valid;
-    }
     return 0;
+}
+
+/* The report has the indexes from FIRST on, in their order. */
+static void count(struct proof *p, size_t first)
+{
+    for (size_t i = 0; i < p->l->placed_count; i++) {
+        const struct placed_index *placed = &p->l->placed[i];
+
+        if (placed->removed)
+            continue;
+        *p->was_valid += placed->was_valid;
+        *p->lost += placed->was_valid && !wp_status_loads(p->verify->indexes[first].status);
+        first++;
+    }
 }
 
 /* Judges the indexes from FIRST on, COUNT of them. */
@@ -126,17 +133,22 @@ int layout_verify(struct layout *l, struct pool *pool, struct wp_verify_report *
     _cleanup_free_ struct run *runs = calloc(RUNS, sizeof *runs);
     struct proof p = {
         .l = l, .pool = pool, .runs = runs, .verify = verify, .was_valid = was_valid, .lost = lost};
-    size_t count;
+    const size_t before = verify->count;
+    size_t some;
     int r = 0;
 
     if (!runs)
         return error_nomem(err);
     /* By directory, so that each is looked at seldom more than once. */
     array_sort(l->placed, l->placed_count, path_compare);
-    for (size_t first = 0; first < l->placed_count && r == 0; first += count) {
-        count = l->placed_count - first < RUNS * RUN ? l->placed_count - first : RUNS * RUN;
-        r = judge_some(&p, first, count, err);
+    for (size_t first = 0; first < l->placed_count && r == 0; first += some) {
+        some = l->placed_count - first < RUNS * RUN ? l->placed_count - first : RUNS * RUN;
+        r = judge_some(&p, first, some, err);
     }
+    if (r == 0 && judge_gufuncs(verify) < 0)
+        r = error_nomem(err);
+    if (r == 0)
+        count(&p, before);
     judge_sort(verify);
     return r;
 }

@@ -670,3 +670,20 @@ def test_repairs_killed_at_any_moment_lose_nothing(warmpack, tmp_path):
             child.kill()
             child.communicate()
         assert_whole(warmpack, tmp_path)
+
+
+@pytest.mark.parametrize("verb", ["restore", "extract"])
+def test_no_wrapper_of_a_gufunc_is_valid_without_its_kernel(warmpack, tmp_path, verb):
+    """The program would crash, and verify says so."""
+    write(tmp_path / "app/k.py", "x = 1\n")
+    wrapper, kernel = [index(tmp_path / "app/k.py", name) for name in ("guf-k.f-1.py311", "k.f-1.py311")]
+    warmpack.ok("create", "-qf", "a.tgz", "app")
+    if verb == "restore":
+        warmpack.ok("extract", "-qf", "a.tgz", "-C", "out")
+        (tmp_path / "out" / kernel.relative_to(tmp_path)).unlink()
+        r = warmpack("restore", "out")
+    else:
+        r = warmpack("extract", "-f", "a.tgz", "-C", "out", "--exclude", "*/k.f-*.nbi")
+    assert r.returncode == 1
+    assert f"{wrapper.relative_to(tmp_path)}: corrupt: {kernel.name}".encode() in r.stderr
+    assert b"0 of 1 cache indexes valid (1 corrupt)" in r.stderr
