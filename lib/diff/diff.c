@@ -21,14 +21,15 @@ static void pass_on(void *user_data, enum wp_severity severity, const char *text
         report(context, severity, NULL, "%s", text);
 }
 
+/* A manifest has no digest of a wheel's RECORD, which tells of the other files. */
 static bool has_same_content(const struct entry *a, const struct entry *b)
 {
     if (a->type != b->type)
         return false;
     if (a->type != ENTRY_FILE)
         return text_same(a->target, b->target);
-    return a->size == b->size && a->has_sha256 && b->has_sha256 &&
-           memcmp(a->sha256, b->sha256, sizeof a->sha256) == 0;
+    return a->size == b->size && (!a->has_sha256 || !b->has_sha256 ||
+                                  memcmp(a->sha256, b->sha256, sizeof a->sha256) == 0);
 }
 
 /* Times of directories and links say nothing to Numba or Python, and an archive's directories get

@@ -52,6 +52,22 @@ def test_a_tree_and_what_was_packed_of_it_are_the_same_in_every_direction(warmpa
     trees.assert_same(before, look(tmp_path))
 
 
+def test_a_wheel_and_its_manifest_are_the_same(warmpack, app, tmp_path):
+    """Which has no digest of RECORD, since that has the manifest's."""
+    info = tmp_path / "app/app-1.dist-info"
+    write(info / "METADATA", "Metadata-Version: 2.1\nName: app\nVersion: 1\n")
+    write(info / "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    write(info / "RECORD", "m.py,,\n")
+    wheel, out = tmp_path / "app-1-py3-none-any.whl", tmp_path / "out"
+    warmpack.ok("create", "-qf", wheel, "-C", "app", "pkg", "m.py", info.name)
+    warmpack.ok("extract", "-qf", wheel, "-C", out)
+    manifest, = out.glob("*.dist-info/warmpack/*/manifest.jsonl")
+    for side in manifest, wheel, out:
+        assert differences(warmpack, manifest, side) == [], side
+    write(out / "m.py", "y = 2\n", ns=10**18 + 3)
+    assert differences(warmpack, manifest, out) == [("changed", "m.py")]
+
+
 def test_each_kind_of_difference_is_named(warmpack, app, tmp_path):
     warmpack.ok("create", "-q", "-f", "a.tgz", "app")
     write(app / "new.py", "z = 1\n")
