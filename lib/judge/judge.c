@@ -249,14 +249,17 @@ static int judge_wrapper(struct wp_verify_report *r, const struct text_table *by
     _cleanup_free_ char *path = dir ? path_join(dir, name) : NULL;
     uint32_t at = path ? text_table_get(by_path, path, strlen(path)) : TEXT_TABLE_NONE;
     const struct wp_index_status *kernel = at == TEXT_TABLE_NONE ? NULL : &r->indexes[at];
+    bool unread = kernel && kernel->status == WP_UNREADABLE; /* it may be sound */
 
     if (!path)
         return -ENOMEM;
     if (kernel && wp_status_loads(kernel->status))
         return 0;
     r->by_status[s->status]--;
-    if (judge_set(s, WP_CORRUPT, "%s, which has the code that it calls, is %s: Numba would crash",
-                  name, kernel ? wp_status_name(kernel->status) : "gone") < 0)
+    if (judge_set(s, unread ? WP_UNREADABLE : WP_CORRUPT,
+                  "%s, which has the code that it calls, is %s%s", name,
+                  kernel ? wp_status_name(kernel->status) : "gone",
+                  unread ? "" : ": Numba would crash") < 0)
         return -ENOMEM;
     r->by_status[s->status]++;
     return 0;

@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import pickle
 import random
 import shutil
 import time
@@ -687,3 +688,13 @@ def test_no_wrapper_of_a_gufunc_is_valid_without_its_kernel(warmpack, tmp_path, 
     assert r.returncode == 1
     assert f"{wrapper.relative_to(tmp_path)}: corrupt: {kernel.name}".encode() in r.stderr
     assert b"0 of 1 cache indexes valid (1 corrupt)" in r.stderr
+
+
+def test_no_wrapper_of_a_gufunc_is_removed_since_its_kernel_could_not_be_read(warmpack, tmp_path):
+    """It may be sound: Python would unpickle this one, which no Numba wrote."""
+    write(tmp_path / "app/k.py", "x = 1\n")
+    wrapper, kernel = [index(tmp_path / "app/k.py", name) for name in ("guf-k.f-1.py311", "k.f-1.py311")]
+    kernel.write_bytes(pickle.dumps("0.56.4", 0) + pickle.dumps(((0.0, 6), {}), 0))
+    r = warmpack("verify", "--fix", "app")
+    assert r.returncode == 1 and b"0 of 2 cache indexes valid (2 unreadable)" in r.stderr
+    assert wrapper.exists() and kernel.exists()
