@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -160,7 +161,7 @@ static int is_disturbed(const struct unpack *unpack, const char *home, struct wp
     return r < 0 ? error_set(err, -r, unpack->dir, "cannot look for earlier runs") : r;
 }
 
-/* HOME may be NULL. */
+/* HOME: where the archive's manifest lies, or NULL where it does not. */
 static int recover(const struct unpack *unpack, const char *home, struct wp_error *err)
 {
     _cleanup_free_ char *top = home ? top_of(unpack, home) : NULL;
@@ -181,6 +182,8 @@ int unpack_needed_begin(struct unpack *unpack, struct unpack_lock *lock, struct 
     if (r > 0) {
         r = is_disturbed(unpack, home, err);
         r = r < 0 ? r : !r;
+    } else {
+        free(take_ptr(home)); /* what lies there now may be somebody else's */
     }
     if (r == 0)
         r = lock_dir(unpack, lock, err);

@@ -427,6 +427,18 @@ def test_a_killed_repair_with_a_cache_root_is_completed_from_above(warmpack, kil
     assert killed(RENAMES, prepare, ("restore", "-q", "t/app", "--cache-dir", "c"), check) > 3
 
 
+def test_if_needed_clears_nothing_up_behind_a_link(warmpack, source, tmp_path):
+    warmpack.ok("create", "-qf", "a.tgz", "-C", "s", "app")
+    left = tmp_path / "other/.warmpack-ABCDEF"
+    left.mkdir(0o700, parents=True)
+    (left / "lock").touch(0o600)
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/app").symlink_to("../other")
+    warmpack.ok("extract", "--if-needed", "-qf", "a.tgz", "-C", "t")
+    assert left.exists() and (tmp_path / "t/app/k.py").exists()
+    assert os.listdir(tmp_path / "other") == [left.name]
+
+
 def test_what_a_later_run_takes_back_has_not_the_time_of_what_was_seen(warmpack, faulty, releases,
                                                                      tmp_path):
     """Python looks into a directory again only where its time is another one."""
