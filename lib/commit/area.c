@@ -254,7 +254,7 @@ static int adopt(struct staging_area *a, const char *name, bool lock)
     if (lock) {
         r = file_lock(a->lock_fd);
         if (r <= 0)
-            return r < 0 ? r : -EWOULDBLOCK;
+            return r < 0 ? r : -ENOLCK;
         if (!has_name(a->lock_fd))
             return -ENOENT;
     }

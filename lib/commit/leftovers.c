@@ -11,17 +11,16 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/lock_file.h"
+#include "base/path.h"
 #include "staging_private.h"
 #include "tree/beneath.h"
 
-/* Is there, in DIR, something that a run of this user has left or is working on? 1, 0 or negative
- * errno. */
-static int has_leftovers(const char *dir)
+/* Is there, in D, something that a run of this user has left or is working on? R is from opening
+ * it: 1; 0: it is not there; negative errno. Likewise. */
+static int listed_leftovers(DIR *d, int r)
 {
-    _cleanup_closedir_ DIR *d = NULL;
     struct dirent *item;
     struct stat above, st;
-    int r = file_list_path(dir, &d);
 
     if (r == -EACCES)
         return 0; /* nothing of ours is in there */
@@ -40,21 +39,53 @@ static int has_leftovers(const char *dir)
     return r;
 }
 
-/* In the directory DIR, a physical path, that is called SHOWN. 1, 0 or negative errno. */
-static int recover_at(const char *dir, const char *shown, const struct wp_context *context,
-                      struct wp_error *err)
+/* In DIR, a path. */
+static int has_leftovers(const char *dir)
 {
-    struct staging s = {.o.context = context};
+    _cleanup_closedir_ DIR *d = NULL;
+    int r = file_list_path(dir, &d);
+
+    return listed_leftovers(d, r);
+}
+
+/* How earlier runs are looked for. */
+struct search {
+    const struct wp_context *context;
+    struct wp_error *err;
+    bool waits; /* for who renames there at that moment: what comes now is to come after */
+    const char
+        *within; /* physical; for who changes something in it, or what it lies in; NULL: all */
+};
+
+static int recover_and_wait(const struct search *look, struct staging_area *a)
+{
+    struct staging s = {.o.context = look->context};
+    unsigned waited = 0;
+    int r;
+
+    while ((r = staging_recover(&s, a, look->within, look->err)) > 0 && look->waits) {
+        r = staging_wait(a, &s.o, &waited, look->err);
+        if (r < 0)
+            return r;
+    }
+    return r;
+}
+
+/* In the directory DIR, a physical path, that is called SHOWN, where HAS says whether something is
+ * left. 1, 0 or negative errno. */
+static int recover_at(const struct search *look, const char *dir, const char *shown, int has)
+{
+    const struct staging none = {0};
     struct staging_area a;
-    int r = has_leftovers(dir);
+    int r = has;
 
     if (r == 0)
         return 0;
     staging_area_init(&a);
     if (r > 0)
-        r = staging_open_existing(&s, dir, shown, &a);
-    r = r < 0 ? error_set(err, -r, shown, "cannot look for earlier runs")
-              : staging_recover(&s, &a, err);
+        r = staging_open_existing(&none, dir, shown, &a);
+    r = r < 0 ? error_set(look->err, -r, shown, "cannot look for earlier runs")
+              : recover_and_wait(look, &a);
     staging_area_clear(&a);
     return r < 0 ? r : 1;
 }
@@ -90,25 +121,32 @@ static int to_above(char *path, dev_t dev)
     return r;
 }
 
-int staging_recover_above(const char *dir, const struct wp_context *context, struct wp_error *err)
+static int recover_above(struct search look, const char *dir)
 {
     _cleanup_free_ char *at = strdup(dir);
     struct stat st;
     int r = 0, found = 0;
 
     if (!at)
-        return error_nomem(err);
+        return error_nomem(look.err);
     if (stat(dir, &st) < 0)
-        return error_set(err, errno, dir, "cannot stat");
+        return error_set(look.err, errno, dir, "cannot stat");
+    look.within = dir;
     while (r >= 0 && (r = to_above(at, st.st_dev)) > 0) {
-        r = recover_at(at, at, context, err);
+        r = recover_at(&look, at, at, has_leftovers(at));
         found |= r > 0;
     }
-    return r < 0 ? error_set(err, -r, at, "cannot look for earlier runs") : found;
+    return r < 0 ? error_set(look.err, -r, at, "cannot look for earlier runs") : found;
 }
 
-int staging_recover_in(const char *dir, bool above, const struct wp_context *context,
-                       struct wp_error *err)
+int staging_recover_above(const char *dir, const struct wp_context *context, struct wp_error *err)
+{
+    const struct search look = {.context = context, .err = err, .waits = true};
+
+    return recover_above(look, dir);
+}
+
+static int recover_in(const struct search *look, const char *dir, bool above)
 {
     _cleanup_free_ char *physical = realpath(dir, NULL);
     int found, r;
@@ -116,12 +154,76 @@ int staging_recover_in(const char *dir, bool above, const struct wp_context *con
     if (!physical)
         return error_is_absence(-errno) || errno == EACCES
                    ? 0
-                   : error_set(err, errno, dir, "cannot find the physical path");
-    found = recover_at(physical, dir, context, err);
+                   : error_set(look->err, errno, dir, "cannot find the physical path");
+    found = recover_at(look, physical, dir, has_leftovers(physical));
     if (found < 0 || !above)
         return found;
-    r = staging_recover_above(physical, context, err);
+    r = recover_above(*look, physical);
     return r < 0 ? r : found | r;
+}
+
+int staging_recover_in(const char *dir, bool above, const struct wp_context *context,
+                       struct wp_error *err)
+{
+    const struct search look = {.context = context, .err = err, .waits = true};
+
+    return recover_in(&look, dir, above);
+}
+
+void staging_try_recovery(const char *dir, bool above, const struct wp_context *context)
+{
+    struct wp_error ignored = {0};
+    const struct search look = {.context = context, .err = &ignored};
+
+    (void)recover_in(&look, dir, above);
+}
+
+/* ---- Below a directory */
+
+/* In PATH of the directory DIR, which FD is. 1; 0: there is no such directory; negative errno. */
+static int recover_beneath(const struct search *look, int fd, const char *dir, const char *path)
+{
+    _cleanup_free_ char *whole = path_append(dir, path);
+    _cleanup_closedir_ DIR *d = NULL;
+    int is_there = beneath_list(fd, path, &d);
+    int r = whole ? recover_at(look, whole, whole, listed_leftovers(d, is_there))
+                  : error_nomem(look->err);
+
+    return r < 0 ? r : is_there != 0;
+}
+
+/* How many bytes of PATH, whole names, are also the beginning of LAST? */
+static size_t common(const char *path, const char *last)
+{
+    size_t n = 0, i = 0;
+
+    for (; path[i] && path[i] == last[i]; i++)
+        if (path[i] == '/')
+            n = i;
+    return (!path[i] || path[i] == '/') && (!last[i] || last[i] == '/') ? i : n;
+}
+
+int staging_recover_below(int fd, const char *dir, struct path_list *paths,
+                          const struct wp_context *context, struct wp_error *err)
+{
+    const struct search look = {.context = context, .err = err, .waits = true};
+    const char *last = "";
+    int r = 1;
+
+    path_list_sort(paths);
+    for (size_t i = 0; i < paths->count && r >= 0; last = paths->v[i++]) {
+        const char *path = paths->v[i];
+        size_t n = common(path, last);
+
+        for (r = 1; path[n] && r > 0;) {
+            _cleanup_free_ char *above = NULL;
+
+            n += strcspn(path + n + 1, "/") + 1;
+            above = strndup(path, n);
+            r = above ? recover_beneath(&look, fd, dir, above) : error_nomem(err);
+        }
+    }
+    return r < 0 ? r : 0;
 }
 
 /* ---- Without changing anything */

@@ -172,7 +172,8 @@ static int resolve_first(const struct staging *s, struct staging_area *a, struct
     return 0;
 }
 
-/* A holds the lock of a staging whose first area is said to be at PATH. */
+/* A holds the lock of a staging whose first area is said to be at PATH. As resolve_first;
+ * -EWOULDBLOCK: it is in use. */
 static int resolve_other(const struct staging *s, struct staging_area *a, const char *path,
                          struct wp_error *err)
 {
@@ -185,7 +186,7 @@ static int resolve_other(const struct staging *s, struct staging_area *a, const 
     if (r == 0)
         r = resolve_first(s, &first, err);
     else if (!beneath_is_absence(r))
-        return 0; /* in use, or being completed by another process; or nobody can tell */
+        return r == -EWOULDBLOCK ? r : 0; /* or nobody can tell */
     else
         r = 0;
     if (r == 0)
@@ -193,10 +194,10 @@ static int resolve_other(const struct staging *s, struct staging_area *a, const 
     return r;
 }
 
+/* As each_staging wants it; -EWOULDBLOCK: another process is at work with NAME. */
 static int resolve(const struct staging *s, const struct staging_area *at, const char *name,
-                   void *arg)
+                   struct wp_error *err)
 {
-    struct wp_error *err = arg;
     _cleanup_(staging_area_clear) struct staging_area found;
     _cleanup_buf_ struct buf path = {0};
 
@@ -204,7 +205,9 @@ static int resolve(const struct staging *s, const struct staging_area *at, const
     if (r < 0)
         return error_set(err, -r, at->target, "cannot look for earlier runs");
     r = staging_area_adopt(&found, name, true);
-    if (r == -EWOULDBLOCK || error_is_absence(r)) /* at work, or none of ours */
+    if (r == -EWOULDBLOCK)
+        return r;
+    if (r == -ENOLCK || error_is_absence(r)) /* nobody knows whether it is, or none of ours */
         return 0;
     if (r < 0)
         return error_set(err, -r, at->target, "cannot open what an earlier run left");
@@ -236,13 +239,6 @@ static int each_staging(const struct staging *s, const struct staging_area *a,
     for (size_t at = 0; at < names.size && r == 0; at += STAGING_NAME_SIZE)
         r = each(s, a, (const char *)names.data + at, arg);
     return r;
-}
-
-int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *err)
-{
-    int r = each_staging(s, a, resolve, err);
-    lock_file_remove_dead(a->target_fd, OWN_LOCK);
-    return r < 0 ? error_set(err, -r, a->target, "cannot look for earlier runs") : 0;
 }
 
 /* 1, 0 or negative errno. */
@@ -309,6 +305,37 @@ static int is_pending(const struct staging *s, const struct staging_area *at, co
 int staging_pending(const struct staging *s, const struct staging_area *a)
 {
     return each_staging(s, a, is_pending, &(struct pending){.ask = has_journal});
+}
+
+struct recovery {
+    struct wp_error *err;
+    struct pending at_work; /* what is asked of another process's */
+    bool is_committing;
+};
+
+static int recover_one(const struct staging *s, const struct staging_area *at, const char *name,
+                       void *arg)
+{
+    struct recovery *recovery = arg;
+    int r = resolve(s, at, name, recovery->err);
+
+    if (r != -EWOULDBLOCK)
+        return r;
+    r = is_pending(s, at, name, &recovery->at_work);
+    recovery->is_committing |= r > 0;
+    return r < 0 ? r : 0;
+}
+
+int staging_recover(const struct staging *s, struct staging_area *a, const char *within,
+                    struct wp_error *err)
+{
+    struct recovery recovery = {
+        .err = err, .at_work = {.ask = within ? has_changes : has_journal, .dir = within}};
+    int r = each_staging(s, a, recover_one, &recovery);
+
+    lock_file_remove_dead(a->target_fd, OWN_LOCK);
+    return r < 0 ? error_set(err, -r, a->target, "cannot look for earlier runs")
+                 : recovery.is_committing;
 }
 
 int staging_changes(const struct staging *s, const struct staging_area *a, const char *dir)

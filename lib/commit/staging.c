@@ -30,8 +30,8 @@ static int prepare_area(struct staging *s, struct staging_area *a, const char *t
     int r = staging_area_open_target(a, target, err);
     if (r < 0)
         return r;
-    r = staging_recover(s, a, err);
-    if (r == 0)
+    r = staging_recover(s, a, NULL, err);
+    if (r >= 0)
         r = staging_recover_above(a->physical, s->o.context, err);
     if (r < 0)
         return r;
@@ -155,7 +155,7 @@ static int lock_unchanged(struct staging *s, struct wp_error *err)
 
     for (;;) {
         for (size_t i = 0; i < n; i++) {
-            int r = staging_recover(s, &s->areas[i], err);
+            int r = staging_recover(s, &s->areas[i], NULL, err);
             if (r < 0)
                 return r;
         }

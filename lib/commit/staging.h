@@ -118,9 +118,18 @@ int staging_has_leftovers_above(const char *path);
  * PATH just now, or was killed while it did: what is read there belongs to two releases. */
 int staging_check_done(const char *path, bool above, struct wp_error *err);
 /* Completes or takes back what dead runs left in DIR and with ABOVE in those above it, as
- * staging_add_area does. 1; 0: there was nothing, or no such directory; negative errno. */
+ * staging_add_area does, and waits while another process renames something there. 1; 0: there was
+ * nothing, or no such directory; negative errno. */
 int staging_recover_in(const char *dir, bool above, const struct wp_context *context,
                        struct wp_error *err);
+/* Likewise, without waiting for anybody, and as far as that can be done. */
+void staging_try_recovery(const char *dir, bool above, const struct wp_context *context);
+/* As staging_recover_in in those of PATHS, directories of DIR, which FD is, and in those between,
+ * as far as they are there: what is put over them is to come last. Sorts PATHS. 0 or negative
+ * errno. */
+struct path_list;
+int staging_recover_below(int fd, const char *dir, struct path_list *paths,
+                          const struct wp_context *context, struct wp_error *err);
 
 /* Removes staging directories not committed, releases locks, frees. NULL is fine. */
 void staging_free(struct staging *s);

@@ -248,7 +248,7 @@ int staging_run_end(struct staging_area *areas, bool sync, struct wp_error *err)
 void staging_run_finish_dirs(struct staging_area *areas, size_t n, const struct staging_plan *plan,
                              const struct wp_context *context);
 
-/* ---- leftovers.c: as staging_recover_in, for the directories above DIR, a physical path. */
+/* ---- leftovers.c: as staging_recover_in, for the directories above DIR, a physical path alone. */
 int staging_recover_above(const char *dir, const struct wp_context *context, struct wp_error *err);
 
 /* ---- recover.c */
@@ -257,8 +257,10 @@ int staging_recover_above(const char *dir, const struct wp_context *context, str
  * of S's own areas once more. 0 or negative errno. */
 int staging_open_existing(const struct staging *s, const char *path, const char *shown,
                           struct staging_area *a);
-/* Completes or removes what dead runs left in A's target. */
-int staging_recover(struct staging *s, struct staging_area *a, struct wp_error *err);
+/* Completes or removes what dead runs left in A's target. 1: another process is renaming there, in
+ * WITHIN, a physical path, or what that lies in (NULL: anywhere); 0; negative errno. */
+int staging_recover(const struct staging *s, struct staging_area *a, const char *within,
+                    struct wp_error *err);
 /* Does another staging in A's target have a journal? With the targets locked, that is a commit
  * which was cut short. 1, 0 or negative errno. */
 int staging_pending(const struct staging *s, const struct staging_area *a);

@@ -18,11 +18,9 @@ struct confinement {
 /* What cannot be cleared up stands in nobody's way yet: the job says so if it comes to use DIR. */
 static void add(struct confinement *c, const char *dir)
 {
-    struct wp_error ignored = {0};
-
     if (!dir)
         return;
-    (void)staging_recover_in(dir, true, c->context, &ignored);
+    staging_try_recovery(dir, true, c->context);
     c->dirs[c->count++] = dir;
 }
 

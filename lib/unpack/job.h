@@ -128,6 +128,10 @@ bool unpack_is_selection(const struct unpack *unpack);
 /* ---- stdout.c */
 int unpack_to_stdout(struct unpack *unpack, struct wp_error *err);
 
+/* ---- recover.c */
+/* Completes what killed runs left in the directories that the archive is unpacked over. */
+int unpack_recover_below(struct unpack *unpack, struct wp_error *err);
+
 /* ---- if_needed.c */
 /* Is DIR as this archive and these options would leave it: 1, 0, negative errno. */
 int unpack_is_current(struct unpack *unpack, struct wp_error *err);

@@ -257,22 +257,6 @@ static int supersede_one(struct unpack *unpack, const struct trees *trees, const
     return r > 0 ? judge(unpack, &old, err) : r;
 }
 
-/* Completes or takes back what a run that was killed has left in directory TOP: it is older than
- * what comes now. */
-static int recover_in(const struct unpack *unpack, const char *top, struct wp_error *err)
-{
-    _cleanup_free_ char *path = path_join(unpack->dir_path, top);
-    struct stat st;
-    int r = path ? beneath_look(unpack->target, top, &st) : -ENOMEM;
-
-    if (r < 0)
-        return error_set(err, -r, path, "cannot stat");
-    if (r == 0 || !S_ISDIR(st.st_mode))
-        return 0;
-    r = staging_recover_in(path, false, unpack->a->context, err);
-    return r < 0 ? r : 0;
-}
-
 /* Manifests below directory TOP, "" for DIR itself. */
 static int supersede_in(struct unpack *unpack, const char *top, struct wp_error *err)
 {
@@ -282,10 +266,8 @@ static int supersede_in(struct unpack *unpack, const char *top, struct wp_error 
                           .pool = unpack->a->pool,
                           .context = unpack->a->context};
     _cleanup_(path_list_clear) struct path_list homes = {0};
-    int r = *top ? recover_in(unpack, top, err) : 0;
+    int r;
 
-    if (r < 0 || unpack->o->keep_old)
-        return r;
     if (*top && unpack->o->replace)
         return 0; /* they go with the directory */
     r = place ? trees_homes(trees.fd, place, &homes) : -ENOMEM;
@@ -301,9 +283,9 @@ static int supersede_in(struct unpack *unpack, const char *top, struct wp_error 
 int unpack_supersede(struct unpack *unpack, struct wp_error *err)
 {
     _cleanup_free_ char *last = NULL;
-    int r = supersede_in(unpack, "", err);
+    int r = unpack->o->keep_old ? 0 : supersede_in(unpack, "", err);
 
-    for (size_t i = 0; i < unpack->count && r == 0; i++) {
+    for (size_t i = 0; i < unpack->count && r == 0 && !unpack->o->keep_old; i++) {
         const char *path = unpack->items[i]->e.path;
         size_t n = strcspn(path, "/");
 

@@ -341,10 +341,9 @@ static void recover_below(const struct unpack *unpack)
     while (file_next(d, &item) > 0) {
         _cleanup_free_ char *path = path_join(unpack->dir_path, item->d_name);
         _cleanup_free_ char *own = path ? path_join(path, MANIFEST_DIR) : NULL;
-        struct wp_error ignored = {0};
 
         if (own && item->d_type != DT_LNK && faccessat(AT_FDCWD, own, F_OK, 0) == 0)
-            (void)staging_recover_in(path, false, unpack->a->context, &ignored);
+            staging_try_recovery(path, false, unpack->a->context);
     }
 }
 
@@ -375,6 +374,8 @@ static int extract(struct unpack *unpack, struct wp_error *err)
         r = unpack_plan_roots(unpack, err);
     if (r == 0)
         r = stage_all(unpack, err);
+    if (r == 0 && !unpack->apart)
+        r = unpack_recover_below(unpack, err);
     if (r == 0 && unpack->has_manifest)
         r = follow_manifest(unpack, err);
     if (r == 0 && !unpack->apart)

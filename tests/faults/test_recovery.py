@@ -407,7 +407,7 @@ def test_no_killed_repair_is_completed_over_what_came_later(warmpack, killed, so
     assert killed(RENAMES, prepare, ("restore", "-q", "t/app"), check) > 1
 
 
-@pytest.mark.parametrize("option", [(), ("--if-needed",)], ids=str)
+@pytest.mark.parametrize("option", [(), ("--if-needed",), ("--caches-only",)], ids=str)
 def test_a_killed_repair_with_a_cache_root_is_completed_from_above(warmpack, killed, source, tmp_path,
                                                                    option):
     """Who unpacks without that root confines itself to the tree."""
@@ -616,3 +616,64 @@ def test_no_caches_of_two_releases_are_packed_from_a_cache_root(warmpack, killed
         warmpack.ok("create", "-qf", "b.tgz", "-C", "t", "--cache-dir", "c", "app")
 
     assert killed(RENAMES, prepare, ("restore", "-q", "--cache-dir", "c", "t"), check) > 1
+
+
+@pytest.fixture
+def nested(warmpack, source, tmp_path):
+    """Releases of a tree, and of a part of it deep inside that is unpacked by itself."""
+    part = tmp_path / "s/app/lib/part"
+    part.mkdir(parents=True)
+    for release in "123":
+        for name in "abc":
+            (part / name).write_text(release)
+        warmpack.ok("create", "-qf", f"part{release}.tgz", "-C", "s/app/lib", "part")
+        warmpack.ok("create", "-qf", f"all{release}.tgz", "-C", "s", "app")
+
+    def prepare():
+        shutil.rmtree(tmp_path / "t", ignore_errors=True)
+        warmpack.ok("extract", "-qf", "all1.tgz", "-C", "t")
+
+    def now():
+        return {(tmp_path / "t/app/lib/part" / name).read_text() for name in "abc"}
+    return prepare, now
+
+
+PART = ("extract", "-qf", "part2.tgz", "-C", "t/app/lib")
+
+
+@pytest.mark.parametrize("option", [(), ("-k",), ("--if-needed",), ("--replace",),
+                                    ("--strip-components", "0")], ids=str)
+def test_no_killed_run_is_completed_over_what_came_later_however_deep(warmpack, killed, nested,
+                                                                      tmp_path, option):
+    prepare, now = nested
+
+    def check(n):
+        warmpack("extract", "-qf", "all3.tgz", "-C", "t", *option)
+        expected = {"2"} if option == ("-k",) else {"3"}
+        assert now() == expected, n
+        warmpack.ok("restore", "-q", "t")
+        assert now() == expected, n
+        assert not [name for name in listing(tmp_path / "t") if ".warmpack-" in name], n
+
+    assert killed(RENAMES, prepare, PART, check) > 3
+
+
+@pytest.mark.parametrize("words, expected", [(("restore", "t"), "2"), (("seal", "t"), "2"),
+                                             (("verify", "--fix", "t"), "2"),
+                                             (("restore", "t/app/lib/part"), "2"),
+                                             (("extract", "-f", "all3.tgz", "-C", "t"), "3")], ids=str)
+def test_what_another_run_is_putting_in_place_comes_first(warmpack, faulty, nested, tmp_path, words,
+                                                          expected):
+    """Below the directory that is named, or above it: two releases would be mixed."""
+    prepare, now = nested
+    prepare()
+    r, _ = faulty(*PART, calls=RENAMES, n=3, kill=1)
+    lock, = (tmp_path / "t/app/lib").glob(".warmpack-*/lock")
+    half = now()
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as one that lives
+        waiting = warmpack.start(*words)
+        said = next((line for line in waiting.stderr if b"waiting for another process" in line), None)
+        assert said and now() == half and len(half) == 2
+    waiting.communicate(timeout=trees.PATIENCE)
+    assert waiting.returncode == 0 and now() == {expected}
