@@ -12,13 +12,16 @@
 #include "base/texts.h"
 #include "numba/depends_private.h"
 
+/* Of directories that are imported from, and neither have modules nor lead to some. */
+#define NO_FILES (NONE - 1)
+
 /* The search for circles (Tarjan's), without recursion. */
 struct search {
     struct depends_linker linker;
     struct depends_edges *edges; /* by node; owned */
     uint32_t *order;             /* by node: when it was met, from 1; 0: not yet */
     uint32_t *low;   /* by node: the earliest node on the stack that can be reached from it */
-    uint32_t *set;   /* by node: its set, or NONE */
+    uint32_t *set;   /* by node: its set, NO_FILES, or NONE */
     uint32_t *stack; /* nodes without a set */
     size_t stack_count;
     struct step {
@@ -40,19 +43,20 @@ static int add_node(struct search *s, struct depends_set *set, uint32_t number, 
     if (node < s->linker.index->tree->count)
         r = array_add(set->files, set->file_count, node);
     for (size_t i = 0; r == 0 && i < e->count; i++)
-        if (s->set[e->to[i]] != number)
+        if (s->set[e->to[i]] != number && s->set[e->to[i]] != NO_FILES)
             r = array_add(set->uses, set->use_count, s->set[e->to[i]]);
     for (size_t i = 0; r == 0 && i < e->outside_count; i++)
         r = array_add(set->outside, set->outside_count, s->linker.name_list[e->outside[i]]);
     return r;
 }
 
-/* Makes a set of the nodes on the stack, beginning with NODE. */
+/* Makes a set of the nodes on the stack, beginning with NODE; of none with files, none. */
 static int close_set(struct search *s, uint32_t node)
 {
     struct depends_set set = {0};
     uint32_t number = (uint32_t)s->out->count;
     size_t first = s->stack_count;
+    bool is_empty;
     int r = 0;
 
     do
@@ -60,16 +64,19 @@ static int close_set(struct search *s, uint32_t node)
     while (s->stack[first] != node);
     for (size_t i = first; r == 0 && i < s->stack_count; i++)
         r = add_node(s, &set, number, s->stack[i]);
+    depends_sort_set(&set);
+    is_empty = !set.file_count && !set.use_count;
     for (size_t i = first; i < s->stack_count; i++) {
+        if (is_empty)
+            s->set[s->stack[i]] = NO_FILES;
         free(s->edges[s->stack[i]].to);
         free(s->edges[s->stack[i]].outside);
         s->edges[s->stack[i]] = (struct depends_edges){0};
     }
     s->stack_count = first;
-    depends_sort_set(&set);
-    if (r == 0)
+    if (r == 0 && !is_empty)
         r = array_add(s->out->sets, s->out->count, set);
-    if (r < 0)
+    if (r < 0 || is_empty)
         depends_clear_set(&set);
     return r;
 }

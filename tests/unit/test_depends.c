@@ -537,6 +537,23 @@ static void links_to_directories_are_followed_and_count(void **state)
     check("a -> b\nb -> a\nc.py: from .a import x\nd -> /a\n", "c.py", "c.py");
 }
 
+/* A manifest that had such a set could not be read. */
+static void what_holds_no_module_is_no_set(void **state)
+{
+    (void)state;
+    struct tree t;
+    struct depends *d = NULL;
+    const size_t sources[] = {0, 1};
+
+    make_tree(&t, "a.py: from ns import *\nb.py: from ns import *\nns/sub/c.py\n");
+    assert_int_equal(depends_resolve(&d, &t.tree, sources, 2, NULL), 0);
+    for (size_t i = 0; i < d->count; i++)
+        assert_true(d->sets[i].file_count || d->sets[i].use_count);
+    depends_free(d);
+    clear_tree(&t);
+    check("a.py: from ns import *\nb.py: from ns import *\nns/sub/c.py\n", "b.py", "b.py / ns");
+}
+
 static void a_text_that_cannot_be_read_is_an_error(void **state)
 {
     (void)state;
@@ -591,6 +608,7 @@ int main(void)
         cmocka_unit_test(a_source_that_cannot_be_read_is_an_error),
         cmocka_unit_test(texts_are_asked_for_where_imports_do_not_tell_alone),
         cmocka_unit_test(links_to_directories_are_followed_and_count),
+        cmocka_unit_test(what_holds_no_module_is_no_set),
         cmocka_unit_test(a_text_that_cannot_be_read_is_an_error),
         cmocka_unit_test(a_module_name_tells_where_it_was_imported_from),
     };
