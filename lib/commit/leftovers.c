@@ -274,6 +274,19 @@ int staging_has_leftovers_above(const char *path)
     return ask_upwards(path, true, has_leftovers_at);
 }
 
+bool staging_warn_of_unfinished(const char *dir, const struct path_list *staged,
+                                const struct wp_context *context)
+{
+    struct wp_error why = {0};
+    int r = staging_check_done(dir, true, &why);
+
+    for (size_t i = 0; i < staged->count && r == 0; i++)
+        r = staging_check_done(staged->v[i], false, &why);
+    if (r < 0)
+        report(context, WP_WARNING, NULL, "%s", why.message);
+    return r < 0;
+}
+
 int staging_check_done(const char *path, bool above, struct wp_error *err)
 {
     int r = ask_upwards(path, above, is_half_done_from);

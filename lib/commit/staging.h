@@ -117,6 +117,11 @@ int staging_has_leftovers_above(const char *path);
 /* An error where a run, from that directory or with ABOVE from one above it, changes something in
  * PATH just now, or was killed while it did: what is read there belongs to two releases. */
 int staging_check_done(const char *path, bool above, struct wp_error *err);
+/* Likewise of DIR, what it lies in, and STAGED, directories below it that have staging: a warning,
+ * and whether there was one. */
+struct path_list;
+bool staging_warn_of_unfinished(const char *dir, const struct path_list *staged,
+                                const struct wp_context *context);
 /* Completes or takes back what dead runs left in DIR and with ABOVE in those above it, as
  * staging_add_area does, and waits while another process renames something there. 1; 0: there was
  * nothing, or no such directory; negative errno. */
@@ -127,7 +132,6 @@ void staging_try_recovery(const char *dir, bool above, const struct wp_context *
 /* As staging_recover_in in those of PATHS, directories of DIR, which FD is, and in those between,
  * as far as they are there: what is put over them is to come last. Sorts PATHS. 0 or negative
  * errno. */
-struct path_list;
 int staging_recover_below(int fd, const char *dir, struct path_list *paths,
                           const struct wp_context *context, struct wp_error *err);
 

@@ -326,6 +326,8 @@ static int find_manifests(struct restore *restore, struct wp_error *err)
     r = trees_find(trees, restore->o->manifest, &why);
     if (restore_writes(restore))
         recovered = trees_recover(trees, restore->context, err);
+    else
+        (void)staging_warn_of_unfinished(restore->o->dir, &trees->staged, restore->context);
     if (recovered < 0)
         return recovered;
     if (recovered) {

@@ -116,9 +116,7 @@ int trees_recover(const struct trees *trees, const struct wp_context *context, s
     int r = 0, found = 0;
 
     for (size_t i = 0; i < trees->staged.count && r >= 0; i++) {
-        _cleanup_free_ char *path = path_append(trees->dir, trees->staged.v[i]);
-
-        r = path ? staging_recover_in(path, false, context, err) : error_nomem(err);
+        r = staging_recover_in(trees->staged.v[i], false, context, err);
         found |= r > 0;
     }
     return r < 0 ? r : found;

@@ -114,8 +114,12 @@ static int look_at(struct trees *trees, struct path_list *p, const char *dir, st
         return place ? take_homes(trees, place, err) : error_nomem(err);
     }
     /* In the tree's own directory its searcher has looked before, and may have made one himself. */
-    if (name > dir && own_is_staging(name) && path_list_add(&trees->staged, path_dir(dir)) < 0)
-        return error_nomem(err);
+    if (name > dir && own_is_staging(name)) {
+        _cleanup_free_ char *above = path_dir(dir);
+
+        if (path_list_add(&trees->staged, above ? path_append(trees->dir, above) : NULL) < 0)
+            return error_nomem(err);
+    }
     /* That, and what holds files of Python alone. */
     if (strncmp(name, MANIFEST_DIR, strlen(MANIFEST_DIR)) == 0 || strcmp(name, "__pycache__") == 0)
         return 0;

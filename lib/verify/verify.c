@@ -87,19 +87,6 @@ static int begin(struct verify_tree *tree, struct judge_expect *expect, struct w
     return r;
 }
 
-/* What is read there may belong to two releases. */
-static void warn_of_unfinished(const struct verify_tree *tree)
-{
-    struct wp_error why = {0};
-    int r = staging_check_done(tree->dir, true, &why);
-
-    for (size_t i = 0; i < tree->walk.staged.count && r == 0; i++)
-        r = staging_check_done(tree->walk.staged.v[i], false, &why);
-    tree->out->unfinished = r < 0;
-    if (r < 0)
-        report(tree->context, WP_WARNING, NULL, "%s", why.message);
-}
-
 static int walk(struct verify_tree *tree, struct wp_error *err)
 {
     struct walk_options options = {.numeric_owner = true, .context = tree->context};
@@ -117,7 +104,8 @@ static int run(struct verify_tree *tree, struct judge_expect *expect, struct wp_
     if (r == 0)
         r = walk(tree, err);
     if (r == 0)
-        warn_of_unfinished(tree);
+        tree->out->unfinished =
+            staging_warn_of_unfinished(tree->dir, &tree->walk.staged, tree->context);
     if (r == 0)
         r = verify_know_directories(tree, err);
     if (r == 0)

@@ -677,3 +677,20 @@ def test_what_another_run_is_putting_in_place_comes_first(warmpack, faulty, nest
         assert said and now() == half and len(half) == 2
     waiting.communicate(timeout=trees.PATIENCE)
     assert waiting.returncode == 0 and now() == {expected}
+
+
+@pytest.mark.parametrize("words", [("restore", "--dry-run"), ("verify", "--fix", "--dry-run"),
+                                   ("retarget", "--dry-run", "--for", "/usr/bin/python3")],
+                         ids=" ".join)
+@pytest.mark.parametrize("place", ["up", "up/t/app"])
+def test_who_changes_nothing_warns_of_what_a_killed_run_left(warmpack, killed, releases, tmp_path,
+                                                             place, words):
+    """What is told then is true of neither release."""
+    def check(n):
+        before = listing(tmp_path)
+        r = warmpack(*words, place)
+        assert r.stderr.count(b"a run that changes it is at work, or was killed") == 1, (n, r)
+        assert listing(tmp_path) == before, n
+
+    assert killed(RENAMES, lambda: releases("up/t"), ("extract", "-qf", "2.tgz", "-C", "up/t"),
+                  check) > 3
