@@ -70,7 +70,7 @@ static int patch(int fd, const char *path, const struct restamp_source *source, 
     if (!is_to_change(&header, source))
         return 0;
     compiled_set_mtime(&text, source->now);
-    r = dry_run ? 0 : restamp_replace(fd, path, text.data, text.size, &st, NULL);
+    r = dry_run ? 0 : restamp_replace_read(fd, path, text.data, text.size, &st, NULL);
     /* Python can do without: it compiles again. */
     return r == -ENOMEM || r == -ENOSPC || r == -EIO
                ? error_set(err, -r, path, "cannot change the source's time in it")

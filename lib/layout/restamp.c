@@ -12,6 +12,7 @@
 #include "base/own_names.h"
 #include "base/path.h"
 #include "base/temporary.h"
+#include "base/times.h"
 #include "judge/as_packed.h"
 #include "numba/index.h"
 #include "tree/behind.h"
@@ -37,8 +38,20 @@ static int fill(int fd, const void *data, size_t n, const struct stat *like,
     return 0;
 }
 
-int restamp_replace(int fd, const char *path, const void *data, size_t n, const struct stat *like,
-                    const struct timespec *mtime)
+/* Is the file called NAME the one that ST was taken of, with the same content? Its ctime changes
+ * with each of its other names. 1, 0 or negative errno. */
+static int is_still(int dir, const char *name, const struct stat *st)
+{
+    struct stat now;
+
+    if (fstatat(dir, name, &now, 0) < 0)
+        return error_is_absence(-errno) ? 0 : -errno;
+    return now.st_dev == st->st_dev && now.st_ino == st->st_ino && now.st_size == st->st_size &&
+           time_is(now.st_mtim, st->st_mtim);
+}
+
+static int replace(int fd, const char *path, const void *data, size_t n, const struct stat *like,
+                   const struct timespec *mtime, bool was_read)
 {
     const char *name;
     _cleanup_close_ int dir = beneath_parent(fd, path, &name);
@@ -51,11 +64,27 @@ int restamp_replace(int fd, const char *path, const void *data, size_t n, const 
     if (out < 0)
         return out;
     r = fill(out, data, n, like, mtime);
-    if (r == 0)
+    if (r == 0 && was_read)
+        r = is_still(dir, name, like);
+    else if (r == 0)
+        r = 1;
+    if (r > 0)
         return temporary_rename(dir, temporary, &out, name);
     close(out);
     (void)!unlinkat(dir, temporary, 0);
-    return r;
+    return r == 0 ? -EBUSY : r;
+}
+
+int restamp_replace(int fd, const char *path, const void *data, size_t n, const struct stat *like,
+                    const struct timespec *mtime)
+{
+    return replace(fd, path, data, n, like, mtime, false);
+}
+
+int restamp_replace_read(int fd, const char *path, const void *data, size_t n,
+                         const struct stat *read, const struct timespec *mtime)
+{
+    return replace(fd, path, data, n, read, mtime, true);
 }
 
 int restamp_put(int fd, const char *path, const struct buf *text, const struct timespec *mtime)
@@ -160,9 +189,11 @@ static int rewrite(int fd, const char *path, const struct index *index, const st
         return 0; /* it stays stale, and is reported so */
     /* What is now the very file that was packed gets its time, too: the next run would set it. */
     is_packed = packed && packed->has_sha256 && sha256_is(out.data, out.size, packed->sha256);
-    r = dry_run
-            ? 0
-            : restamp_replace(fd, path, out.data, out.size, st, is_packed ? &packed->mtime : NULL);
+    r = dry_run ? 0
+                : restamp_replace_read(fd, path, out.data, out.size, st,
+                                       is_packed ? &packed->mtime : NULL);
+    if (r == -EBUSY)
+        return 0; /* whoever put another one there knows better */
     return r < 0 ? error_set(err, -r, path, "cannot change the stamp") : 1;
 }
 

@@ -39,5 +39,10 @@ int restamp_read(int fd, const char *path, struct buf *out, struct stat *st);
  * time are those of LIKE. 0 or negative errno. */
 int restamp_replace(int fd, const char *path, const void *data, size_t n, const struct stat *like,
                     const struct timespec *mtime);
-/* Likewise TEXT, also where there is no file yet, with the time MTIME, or NULL: that of now. */
+/* Likewise, in place of what was read when READ was taken: -EBUSY where another file is there by
+ * now, which a program that runs or a new release has put. */
+int restamp_replace_read(int fd, const char *path, const void *data, size_t n,
+                         const struct stat *read, const struct timespec *mtime);
+/* As restamp_replace TEXT, also where there is no file yet, with the time MTIME, or NULL: that of
+ * now. */
 int restamp_put(int fd, const char *path, const struct buf *text, const struct timespec *mtime);

@@ -25,9 +25,10 @@ static int set_now(struct restore *restore, struct repair *repair, struct restor
     if (fd < 0 || fstat(fd, &st) < 0)
         return error_set(err, fd < 0 ? -fd : errno, f->path, "cannot be opened");
     f->mode_before = st.st_mode & 07777;
-    /* Another name of it may have been here before, or the layout has a use for the file, too. */
+    /* Another name of it may have been here before, or the layout has a use for the file, too; or
+     * something else has been put here. */
     if (!time_is(st.st_mtim, f->before) || st.st_dev != f->dev || st.st_ino != f->ino)
-        return 0; /* or something else has been put here */
+        return 0;
     f->is_set = true;
     if (f->sets_mode && (st.st_mode & 0777) != f->mode) {
         if (fchmod(fd, f->mode) == 0)

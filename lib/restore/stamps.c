@@ -66,8 +66,8 @@ static int renew(const struct restore *restore, int fd, const char *path,
      */
     r = behind_read(dir, name, LARGEST, &text, &st);
     if (r == 0)
-        r = restamp_replace(dir, name, text.data, text.size, &st, &source->now);
-    return r < 0 && !beneath_is_out_of_reach(r) && !restore_is_refused(-r)
+        r = restamp_replace_read(dir, name, text.data, text.size, &st, &source->now);
+    return r < 0 && r != -EBUSY && !beneath_is_out_of_reach(r) && !restore_is_refused(-r)
                ? error_set(err, -r, path, "cannot be given a new time")
                : 0;
 }
@@ -193,6 +193,19 @@ static int find_fitting(const struct repair *repair, const struct placed_index *
     return 0;
 }
 
+/* Is the source the file whose content was looked at, though its time may not be set yet? A new
+ * release may have been put over it. 1, 0 or negative errno. */
+static int is_still_there(const struct restore *restore, const struct restored *f)
+{
+    struct stat st;
+    int r = f->linked ? behind_look(restore->fd, f->path, &st)
+                      : beneath_look(restore->fd, f->path, &st);
+
+    return r > 0 ? st.st_dev == f->dev && st.st_ino == f->ino &&
+                       (time_is(st.st_mtim, f->now) || time_is(st.st_mtim, f->before))
+                 : r;
+}
+
 static int fit_index(struct restore *restore, struct repair *repair, struct placed_index *placed,
                      struct wp_error *err)
 {
@@ -209,6 +222,12 @@ static int fit_index(struct restore *restore, struct repair *repair, struct plac
         r = remove_old_code(restore, placed, f, line, err);
     if (r < 0 || f->status != RESTORED_SAME)
         return r;
+    r = is_still_there(restore, f);
+    if (r < 0)
+        return error_set(err, -r, f->path, "cannot stat");
+    if (r == 0 && !restore->o->dry_run && !restore->looking)
+        return 0;
+    r = 0;
     if (restore->o->restamp != WP_RESTAMP_NEVER)
         r = restamp_index(placed->fd, placed->path, &fit.source, line ? &repair->t->m : NULL, line,
                           restore->o->dry_run || restore->looking, err);

@@ -31,10 +31,10 @@ static void loaded_clear(struct loaded *l)
 
 /* 1; 0: it is not to be touched, as nothing would load from it, or nothing is known of it. */
 static int load(const struct retarget_job *job, const struct manifest_originals *originals,
-                const struct retarget_index *item, struct loaded *l, struct wp_error *err)
+                struct retarget_index *item, struct loaded *l, struct wp_error *err)
 {
     struct wp_error why = {0};
-    int r = beneath_read(item->fd, item->path, INDEX_LARGEST, &l->now_text, NULL);
+    int r = beneath_read(item->fd, item->path, INDEX_LARGEST, &l->now_text, &item->st);
 
     /* The state would forget how an index was that it has no line for. */
     if (r < 0 && r != -ENOMEM && !error_is_absence(r) && !file_is_unfit(r))
@@ -253,11 +253,11 @@ static int put_state(const struct retarget_job *job, const struct buf *lines, st
 
 static int put_index(const struct retarget_index *item, struct wp_error *err)
 {
-    struct stat st;
-    int r = beneath_stat(item->fd, item->path, &st);
+    int r = restamp_replace_read(item->fd, item->path, item->text.data, item->text.size, &item->st,
+                                 NULL);
 
-    if (r == 0)
-        r = restamp_replace(item->fd, item->path, item->text.data, item->text.size, &st, NULL);
+    if (r == -EBUSY)
+        return error_set(err, 0, item->shown, "has changed meanwhile");
     return r < 0 ? error_set(err, -r, item->shown, "cannot be written") : 0;
 }
 

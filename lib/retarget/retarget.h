@@ -3,6 +3,8 @@
  * of who will run it, where that has every feature the code needs. Nothing else is changed, and an
  * index as it was is kept in state.jsonl. */
 
+#include <sys/stat.h>
+
 #include "base/buf.h"
 #include "manifest/manifest.h"
 #include "numba/features.h"
@@ -31,6 +33,7 @@ struct retarget_index {
     uint64_t size;
     const unsigned char *sha256; /* or NULL */
     bool is_loaded;              /* it could be read, and fits its source */
+    struct stat st;              /* when it was read */
     struct buf text;             /* what it becomes; empty: it stays as it is; owned */
     char **gone;                 /* paths of data files that it names no longer; owned */
     size_t gone_count;
