@@ -1,5 +1,6 @@
 """Jobs leave what has come since they looked: by another run, or a program that saves its caches."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -76,56 +77,80 @@ def test_new_data_of_an_old_index_stay(warmpack, bad, tmp_path):
 
 
 
-@pytest.fixture(name="stopped_at")
-def stopped_at_a_call(warmpack, tmp_path):
-    """Starts the program, which stands still behind its NUMBER-th call of the kind CALLS. Returns
-    how to let it go on, which returns its status; None where it has ended before."""
-    def start(calls, number, *words):
-        trace = write(tmp_path / "trace", "")
-        traced = subprocess.Popen(
+class Stopped:
+    """The program, which stands still behind its NUMBER-th call of the kind CALLS."""
+
+    def __init__(self, warmpack, directory, calls, number, *words):
+        trace = write(directory / "trace" / words[0], "")
+        self.process = subprocess.Popen(
             ["strace", "-f", "-qq", "-o", trace, "-e", f"trace=/{calls}", "-e",
-             f"inject=/{calls}:signal=SIGSTOP:when={number}", BINARY, *words], cwd=tmp_path,
-            stderr=subprocess.DEVNULL, env=warmpack.variables(ASAN_OPTIONS="detect_leaks=0"))
-        while "stopped by SIGSTOP" not in trace.read_text():
-            if traced.poll() is not None:
-                return None
+             f"inject=/{calls}:signal=SIGSTOP:when={number}", BINARY, *words], cwd=directory,
+            stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            env=warmpack.variables(ASAN_OPTIONS="detect_leaks=0"))
+        while not (has_ended := self.process.poll() is not None) and not (
+                "stopped by SIGSTOP" in trace.read_text()):
             time.sleep(0.005)
-        child = pathlib.Path(f"/proc/{traced.pid}/task/{traced.pid}/children").read_text().split()
+        self.has_ended = has_ended  # before that call
 
-        def go_on():
-            os.kill(int(child[0]), signal.SIGCONT)
-            return traced.wait(PATIENCE)
+    def child(self):
+        number = self.process.pid
+        text = pathlib.Path(f"/proc/{number}/task/{number}/children").read_text()
+        return int(text.split()[0])
 
-        return go_on
+    def go_on(self):
+        os.kill(self.child(), signal.SIGCONT)
 
-    return start
+    def end(self):
+        """Lets it go on to its end; returns its status."""
+        if self.process.poll() is None:
+            self.go_on()
+        return self.process.wait(PATIENCE)
 
 
-def test_nothing_is_removed_while_another_run_changes_the_tree(warmpack, bad, tmp_path, stopped_at):
+def test_fix_waits_for_a_run_that_changes_the_tree(warmpack, bad, tmp_path):
     """What is there in between may look broken."""
     names = [f"other{i}.py" for i in range(4)]
     for name in names:
         write(tmp_path / "next" / name, "x = 2\n")
     warmpack.ok("create", "-qf", "next.tgz", "-C", "next", *names)
     before = sorted(os.listdir(bad / "__pycache__"))
-    go_on = stopped_at("^rename", 3, "extract", "-qf", "next.tgz", "-C", bad)
-    try:
-        assert 0 < len(list(bad.glob("other*"))) < 4
-        done = warmpack("verify", "--fix", bad)
-    finally:
-        status = go_on()
-    assert (done.returncode, status) == (1, 0)
-    assert done.stderr.count(b"left: another run changes the tree just now") == 2
+    extract = Stopped(warmpack, tmp_path, "^rename", 3, "extract", "-qf", "next.tgz", "-C", bad)
+    assert 0 < len(list(bad.glob("other*"))) < 4
+    fix = warmpack.start("verify", "--fix", bad)
+    wait_until_stalled(fix)
     assert sorted(os.listdir(bad / "__pycache__")) == before
+    assert extract.end() == 0
+    fix.communicate(timeout=PATIENCE)
     assert len(list(bad.glob("other*"))) == 4
-    warmpack("verify", "--fix", bad)
     assert not list(bad.glob("__pycache__/*.nbi"))
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "half"])
+def test_fix_leaves_a_release_that_comes_at_any_moment(warmpack, bad, tmp_path, whole):
+    """All of it, or the first half while it looks and the second afterwards."""
+    warmpack.ok("create", "-qf", "new.tgz", "-C", "new", ".")
+    shutil.copytree(bad, tmp_path / "kept")
+    for number in range(1, 1000, 5):
+        shutil.rmtree(bad)
+        shutil.copytree(tmp_path / "kept", bad)
+        fix = Stopped(warmpack, tmp_path, "^openat2$", number, "verify", "--fix", bad)
+        if fix.has_ended:
+            break
+        extract = Stopped(warmpack, tmp_path, "^rename", 1000 if whole else 4, "extract", "-qf",
+                          "new.tgz", "-C", bad)
+        fix.go_on()
+        if not whole:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it waits
+                fix.process.wait(0.5)
+        assert (extract.end(), fix.process.wait(PATIENCE)) in ((0, 0), (0, 1)), number
+        assert b"2 of 2 cache indexes valid" in warmpack.ok("verify", bad).stderr, number
+    assert 20 < number < 1000
 
 
 @pytest.mark.parametrize("job", [["restore", "-q", "--restamp", "always", "app"],
                                  ["retarget", "-q", "--for", "probe.json", "app"]],
                          ids=["restore", "retarget"])
-def test_no_index_of_a_new_release_is_replaced_by_one_of_before(warmpack, tmp_path, stopped_at, job):
+def test_no_index_of_a_new_release_is_replaced_by_one_of_before(warmpack, tmp_path, job):
     """Where the two number their data differently, Numba would run one overload's code for another."""
     for release in "12":
         write(tmp_path / release / "app/k.py", f"x = {release}\n")
@@ -138,14 +163,12 @@ def test_no_index_of_a_new_release_is_replaced_by_one_of_before(warmpack, tmp_pa
         run("tar", "xzf", "1.tgz", cwd=tmp_path)
         if job[0] == "restore":
             os.utime(tmp_path / "app/k.py", (5, 5))
-        go_on = stopped_at("^fchmod$", number, *job)
-        if not go_on:
+        stopped = Stopped(warmpack, tmp_path, "^fchmod$", number, *job)
+        if stopped.has_ended:
             break
         seen += bool(list(caches.glob(".warmpack.new.*")))
-        try:
-            warmpack.ok("extract", "-qf", "2.tgz")
-        finally:
-            go_on()
+        warmpack.ok("extract", "-qf", "2.tgz")
+        stopped.end()
         assert (tmp_path / "app/k.py").read_text() == "x = 2\n"
         assert b"1 of 1 cache indexes valid" in warmpack.ok("verify", "app").stderr, number
         assert not list(caches.glob(".warmpack*"))
