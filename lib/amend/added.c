@@ -94,13 +94,19 @@ static int read_file(void *ctx, size_t file, struct buf *out, struct wp_error *e
     return spool_content(&w->a->spool, item, out, "cannot read", err);
 }
 
-/* Was no file of the tree found for the archive's source PATH? */
-static bool is_unmatched(const struct amend *a, const char *path)
+/* Is it a source or a symbolic link that the tree has not, by that name? */
+static bool is_added(const struct amend *a, const struct spooled *item)
 {
-    const struct wp_amend_result *r = a->result;
-    size_t at = array_first(i, r->unmatched_count, path_compare(&r->unmatched[i], &path) < 0);
+    return (amend_is_source(&item->entry) || item->entry.type == ENTRY_SYMLINK) &&
+           !a->known[item - a->spool.items];
+}
 
-    return at < r->unmatched_count && strcmp(r->unmatched[at], path) == 0;
+static bool has_added(const struct adding *w)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (is_added(w->a, w->items[i]))
+            return true;
+    return false;
 }
 
 static int find_added(const struct adding *w, const struct depends *d)
@@ -120,7 +126,7 @@ static int find_added(const struct adding *w, const struct depends *d)
         if (depends_files(d, d->of_source[at], &files, &count) < 0)
             return -ENOMEM;
         for (size_t k = 0; k < count && !m->added; k++)
-            if (is_unmatched(a, w->paths[files[k]]))
+            if (is_added(a, w->items[files[k]]))
                 m->added = w->paths[files[k]];
     }
     return 0;
@@ -133,14 +139,12 @@ int amend_find_added(struct amend *a, struct wp_error *err)
     struct depends *d = NULL;
     int r = 0;
 
-    if (!a->result->unmatched_count)
-        return 0;
     if (list_items(&w) < 0 || list_sources(&w) < 0)
         r = error_nomem(err);
     from.paths = w.paths;
     from.count = w.count;
     from.targets = w.targets;
-    if (r == 0 && w.source_count)
+    if (r == 0 && w.source_count && has_added(&w))
         r = came_from_resolve(&from, &d, w.sources, w.source_count, err);
     if (r == 0 && d && find_added(&w, d) < 0)
         r = error_nomem(err);

@@ -90,6 +90,7 @@ int wp_amend(struct wp_archive *archive, const struct wp_amend_options *o,
     amend_survey_clear(&a.survey);
     spool_clear(&a.spool);
     free(a.matches);
+    free(a.known);
     if (r < 0)
         wp_amend_result_clear(result);
     return r;

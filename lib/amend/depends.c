@@ -33,19 +33,6 @@ static bool archive_has(const struct amend *a, const struct walk_item *item)
     return false;
 }
 
-/* Likewise a symbolic link to a directory: the archive has one of that name and target. */
-static bool archive_has_link(const struct amend *a, const char *path, const char *target)
-{
-    for (size_t i = 0; i < a->spool.count; i++) {
-        const struct entry *e = &a->spool.items[i].entry;
-
-        if (e->type == ENTRY_SYMLINK && strcmp(path_base(e->path), path_base(path)) == 0 &&
-            strcmp(e->target, target) == 0)
-            return true;
-    }
-    return false;
-}
-
 static int is_same(void *ctx, const char *path)
 {
     const struct amend *a = ctx;
@@ -54,9 +41,8 @@ static int is_same(void *ctx, const char *path)
 
     if (!item)
         return 0;
-    if (item->entry.type == ENTRY_SYMLINK && !depends_is_module(path))
-        return archive_has_link(a, path, item->entry.target);
-    if (caches_is_source(path) || amend_is_zip(&item->entry))
+    if ((item->entry.type == ENTRY_SYMLINK && !depends_is_module(path)) || caches_is_source(path) ||
+        amend_is_zip(&item->entry))
         return a->survey.same[item - walk->items];
     return archive_has(a, item);
 }

@@ -17,7 +17,8 @@ struct survey {
     struct wp_verify_report verify; /* of pack.manifest.indexes, in the same order */
     struct pack_depends depends;    /* what they depend on */
     size_t *valid; /* by number in pack.walk: valid indexes of that source; owned */
-    bool *same;    /* likewise: the archive has it, by content and name; after amend_match; owned */
+    bool *same;    /* likewise: the archive has it, by content and name, or as a symbolic link with
+                      its target; after amend_match; owned */
 };
 
 /* A source of the archive and the file of the tree that it was made from. */
@@ -37,6 +38,8 @@ struct amend {
     struct survey survey;
     struct match *matches; /* owned */
     size_t match_count;
+    bool *known; /* by number in the spool: the tree has a source or symbolic link like it, by the
+                    same name; after amend_match; owned */
     bool no_caches; /* neither the archive nor the tree has any: times are all there is to add */
     struct wp_amend_result *result;
 };

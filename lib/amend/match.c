@@ -32,6 +32,7 @@ struct candidates {
 /* The archive's entries, sorted by path. */
 struct paths {
     const struct entry **v;
+    const char **ends; /* their paths, sorted as if they were written backwards */
     size_t count;
 };
 
@@ -56,6 +57,35 @@ static unsigned depth(const char *path) /* directories above it */
     for (; *path; path++)
         n += *path == '/';
     return n;
+}
+
+static int compare_backwards(const char *a, const char *b)
+{
+    const char *x = a + strlen(a), *y = b + strlen(b);
+
+    while (x > a && y > b && x[-1] == y[-1]) {
+        x--;
+        y--;
+    }
+    if (x == a || y == b)
+        return (x > a) - (y > b);
+    return (unsigned char)x[-1] - (unsigned char)y[-1];
+}
+
+static int compare_ends(const void *a, const void *b)
+{
+    return compare_backwards(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Is no path of the archive nearer to PATH of the tree, by what they end with, than ARCHIVED is?
+ * Those that have most in common with it stand beside it. */
+static bool is_nearest(const struct paths *paths, const char *archived, const char *path)
+{
+    const size_t at = array_first(i, paths->count, compare_backwards(paths->ends[i], path) < 0);
+    const unsigned own = common_end(archived, path);
+
+    return (at == 0 || common_end(paths->ends[at - 1], path) <= own) &&
+           (at == paths->count || common_end(paths->ends[at], path) <= own);
 }
 
 /* ---- By which name Python imports -------------------------------------------------------- */
@@ -210,7 +240,8 @@ static void match_zip(struct amend *a, const struct candidates *c, size_t spoole
             (struct match){.spooled = spooled, .source = (size_t)(found - all), .same_name = true};
 }
 
-/* All files of the tree that the archive has as E, which may be copies of one another. */
+/* All files of the tree that the archive has as E, which may be copies of one another. A copy that
+ * lies elsewhere says nothing of a file that the archive has otherwise. */
 static void mark_same(struct amend *a, const struct candidates *c, const struct paths *paths,
                       const struct entry *e, const unsigned char *sha256)
 {
@@ -221,7 +252,26 @@ static void mark_same(struct amend *a, const struct candidates *c, const struct 
         bool *same = &a->survey.same[c->items[i] - all];
 
         if (!*same)
-            *same = amend_is_zip(e) || has_same_name(a, paths, e->path, c->items[i]->entry.path);
+            *same = amend_is_zip(e) || (is_nearest(paths, e->path, c->items[i]->entry.path) &&
+                                        has_same_name(a, paths, e->path, c->items[i]->entry.path));
+    }
+}
+
+/* Number SPOOLED of the archive is a symbolic link: those of the tree that lead to the same. */
+static void match_link(struct amend *a, const struct paths *paths, size_t spooled)
+{
+    const struct entry *e = &a->spool.items[spooled].entry;
+    const struct walk *walk = &a->survey.pack.walk;
+
+    for (size_t i = 0; i < walk->count; i++) {
+        const struct entry *here = &walk->items[i].entry;
+
+        if (here->type != ENTRY_SYMLINK || strcmp(here->target, e->target) != 0 ||
+            !has_same_name(a, paths, e->path, here->path))
+            continue;
+        a->known[spooled] = true;
+        if (!amend_is_source(here) && is_nearest(paths, e->path, here->path))
+            a->survey.same[i] = true;
     }
 }
 
@@ -241,6 +291,8 @@ static int match_all(struct amend *a, const struct candidates *c, const struct p
             match_zip(a, c, i);
             mark_same(a, c, paths, e, e->sha256);
         }
+        if (e->type == ENTRY_SYMLINK)
+            match_link(a, paths, i);
         if (!amend_is_source(e))
             continue;
         a->result->sources += e->type == ENTRY_FILE;
@@ -254,6 +306,7 @@ static int match_all(struct amend *a, const struct candidates *c, const struct p
         m = &a->matches[a->match_count];
         *m = (struct match){.spooled = i, .source = (size_t)(found - walk->items)};
         m->same_name = has_same_name(a, paths, e->path, found->entry.path);
+        a->known[i] |= m->same_name;
         if (!m->same_name && a->survey.valid[m->source])
             report(a->context, WP_WARNING, e->path,
                    "is %s by content, but Python imports it by another name: its caches are left "
@@ -273,19 +326,24 @@ int amend_match(struct amend *a, struct wp_error *err)
         reallocarray(NULL, walk->count ? walk->count : 1, sizeof *items);
     _cleanup_free_ const struct entry **v = reallocarray(NULL, n ? n : 1, sizeof *v);
     struct candidates c = {.items = items};
-    struct paths paths = {.v = v, .count = n};
+    _cleanup_free_ const char **ends = reallocarray(NULL, n ? n : 1, sizeof *ends);
+    struct paths paths = {.v = v, .ends = ends, .count = n};
 
     a->matches = calloc(n ? n : 1, sizeof *a->matches);
+    a->known = calloc(n ? n : 1, sizeof *a->known);
     a->survey.same = calloc(walk->count + 1, sizeof *a->survey.same);
-    if (!items || !v || !a->matches || !a->survey.same)
+    if (!items || !v || !ends || !a->matches || !a->known || !a->survey.same)
         return error_nomem(err);
     for (size_t i = 0; i < walk->count; i++)
         if ((amend_is_source(&walk->items[i].entry) || amend_is_zip(&walk->items[i].entry)) &&
             walk->items[i].entry.has_sha256)
             items[c.count++] = &walk->items[i];
     array_sort(items, c.count, compare_digests);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         v[i] = &a->spool.items[i].entry;
+        ends[i] = v[i]->path;
+    }
     array_sort(v, n, compare_entries);
+    array_sort(ends, n, compare_ends);
     return match_all(a, &c, &paths, err);
 }

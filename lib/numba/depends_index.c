@@ -199,24 +199,25 @@ static uint32_t first_link(const struct text_table *links, const char *path)
     return at;
 }
 
-/* *DIR becomes the directory with modules beneath that the link AT leads to, or NONE. 0 or
- * -ENOMEM. */
-static int follow_link(const struct depends_index *x, const struct text_table *links, uint32_t at,
-                       uint32_t *dir)
+/* *DIR becomes the directory with modules beneath that the link AT leads to, or NONE; WAY, of
+ * MOST_LINKS, the COUNT links by which it does, itself first. 0 or -ENOMEM. */
+static int follow_link(const struct depends_index *x, uint32_t at, uint32_t *dir, uint32_t *way,
+                       size_t *count)
 {
     _cleanup_free_ char *path = strdup(x->tree->paths[at]);
     int r = path ? 0 : -ENOMEM;
 
     *dir = NONE;
-    for (int i = 0; r == 0 && path && at != NONE; i++) {
+    for (*count = 0; r == 0 && path && at != NONE;) {
         char *next = NULL;
 
-        if (i >= MOST_LINKS)
+        if (*count >= MOST_LINKS)
             return 0;
+        way[(*count)++] = at;
         r = leave_link(x->tree, path, strlen(path), at, &next);
         free(path);
         path = next;
-        at = path ? first_link(links, path) : NONE;
+        at = path ? first_link(&x->symlinks, path) : NONE;
     }
     if (r == 0 && path)
         *dir = strcmp(path, ".") == 0 ? depends_index_dir(x, "", 0)
@@ -236,25 +237,50 @@ static int add_link(struct depends_index *x, uint32_t file, uint32_t dir)
     return r == 0 ? add_dir(x, path, depends_parent(path, size)) : r;
 }
 
+/* Adds the link FILE if it leads to a directory and is not yet known. Sets *ANY if so. */
+static int try_link(struct depends_index *x, uint32_t file, bool *any)
+{
+    const char *path = x->tree->paths[file];
+    uint32_t dir, way[MOST_LINKS];
+    size_t count;
+    int r;
+
+    if (!x->tree->targets[file] || key_size(path) > 0 ||
+        text_table_get(&x->by_link, path, strlen(path)) != NONE)
+        return 0;
+    r = follow_link(x, file, &dir, way, &count);
+    if (r < 0 || dir == NONE)
+        return r;
+    *any = true;
+    return add_link(x, file, dir);
+}
+
+/* Where links lead may have no modules beneath but those behind other links, so all are tried
+ * again. */
 static int add_links(struct depends_index *x)
 {
-    _cleanup_(text_table_free) struct text_table links = {0};
     const struct depends_tree *tree = x->tree;
+    bool any = true;
     int r = 0;
 
     for (size_t i = 0; i < tree->count && tree->targets && r == 0; i++)
         if (tree->targets[i])
-            r = text_table_put(&links, tree->paths[i], strlen(tree->paths[i]), (uint32_t)i);
-    for (size_t i = 0; i < tree->count && links.count && r == 0; i++) {
-        uint32_t dir = NONE;
-
-        if (!tree->targets[i] || key_size(tree->paths[i]) > 0)
-            continue;
-        r = follow_link(x, &links, (uint32_t)i, &dir);
-        if (r == 0 && dir != NONE)
-            r = add_link(x, (uint32_t)i, dir);
+            r = text_table_put(&x->symlinks, tree->paths[i], strlen(tree->paths[i]), (uint32_t)i);
+    for (int pass = 0; pass < MOST_LINKS && any && x->symlinks.count && r == 0; pass++) {
+        any = false;
+        for (size_t i = 0; i < tree->count && r == 0; i++)
+            r = try_link(x, (uint32_t)i, &any);
     }
     return r;
+}
+
+int depends_index_way(const struct depends_index *x, const struct depends_dirlink *link,
+                      uint32_t **way, size_t *count)
+{
+    uint32_t dir;
+
+    *way = calloc(MOST_LINKS, sizeof **way);
+    return *way ? follow_link(x, link->file, &dir, *way, count) : -ENOMEM;
 }
 
 const struct depends_dirlink *depends_index_link(const struct depends_index *x, const char *path,
@@ -409,6 +435,7 @@ void depends_index_clear(struct depends_index *x)
     text_table_free(&x->by_key);
     text_table_free(&x->by_dir);
     text_table_free(&x->by_link);
+    text_table_free(&x->symlinks);
     *x = (struct depends_index){0};
 }
 

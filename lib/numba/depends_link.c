@@ -75,31 +75,41 @@ static void link_from(struct depends_linker *l, struct depends_place *p, const c
     enter_names(l, p, found, s);
 }
 
-/* FILE, whose directory has DIR_SIZE bytes, may have been loaded through a symbolic link to DEPTH
- * directories above that one: UP of them further up is LINK's own surroundings. */
-static void link_relative_through(struct depends_linker *l, struct depends_place *p,
-                                  const struct depends_dirlink *link, uint32_t up,
-                                  const struct imports *found, const struct import *s)
-{
-    size_t size = link->size;
-
-    for (; up > 0 && size > 0; up--)
-        size = depends_parent(link->path, size);
-    if (up == 0)
-        link_from(l, p, link->path, size, found, s);
-}
-
-/* How many directories lie between DIR, or DIR itself, and FILE? -1: FILE is not beneath it. */
-static int depth_beneath(const struct depends_dir *dir, const char *file)
+/* How many directories above PATH, of SIZE bytes, is DIR? 0: it is PATH. -1: it is none of them. */
+static int depth_beneath(const struct depends_dir *dir, const char *path, size_t size)
 {
     int depth = 0;
 
-    if (dir->size && (strncmp(file, dir->path, dir->size) != 0 || file[dir->size] != '/'))
-        return -1;
-    for (const char *slash = strchr(file + dir->size + (dir->size > 0), '/'); slash;
-         slash = strchr(slash + 1, '/'))
+    for (; size > dir->size; size = depends_parent(path, size))
         depth++;
-    return depth;
+    return size == dir->size && memcmp(path, dir->path, size) == 0 ? depth : -1;
+}
+
+enum { MOST_WAYS = 256 }; /* up through links, for one import */
+
+/* A file in directory PATH, of SIZE bytes, may have been loaded through a symbolic link to that one
+ * or to one above it: UP directories up are then the link's own surroundings. */
+static void link_relative_through(struct depends_linker *l, struct depends_place *p,
+                                  const char *path, size_t size, uint32_t up, size_t *ways,
+                                  const struct imports *found, const struct import *s)
+{
+    const struct depends_index *x = l->index;
+
+    for (size_t i = 0; i < x->link_count && up > 0; i++) {
+        const struct depends_dirlink *link = &x->links[i];
+        int depth = depth_beneath(&x->dirs[link->dir], path, size);
+        uint32_t left = up - (uint32_t)depth;
+        size_t above = link->size;
+
+        if (depth < 0 || (uint32_t)depth >= up || *ways >= MOST_WAYS)
+            continue;
+        ++*ways;
+        link_relative_through(l, p, link->path, link->size, left, ways, found, s);
+        for (; left > 0 && above > 0; left--)
+            above = depends_parent(link->path, above);
+        if (left == 0)
+            link_from(l, p, link->path, above, found, s);
+    }
 }
 
 /* "from ..a import b": each dot but the first goes up from the file's directory. */
@@ -108,14 +118,9 @@ static void link_relative(struct depends_linker *l, struct depends_place *p, con
 {
     const struct depends_index *x = l->index;
     const char *package = x->tree->package;
-    size_t size = depends_parent(file, strlen(file));
+    size_t size = depends_parent(file, strlen(file)), ways = 0;
 
-    for (size_t i = 0; i < x->link_count; i++) {
-        int depth = depth_beneath(&x->dirs[x->links[i].dir], file);
-
-        if (depth >= 0 && s->level - 1 > (uint32_t)depth)
-            link_relative_through(l, p, &x->links[i], s->level - 1 - (uint32_t)depth, found, s);
-    }
+    link_relative_through(l, p, file, size, s->level - 1, &ways, found, s);
     for (uint32_t i = 1; i < s->level; i++) {
         if (size == 0) { /* above the tree's top */
             depends_add_outside(l, package ? package : "..", package ? strcspn(package, ".") : 2);
@@ -254,6 +259,20 @@ static void link_absolute(struct depends_linker *l, struct depends_place *p, con
         depends_add_outside(l, module, n);
 }
 
+/* What PATH, if it is a symbolic link to a directory, leads through: each may lead elsewhere later.
+ */
+static void link_way(struct depends_linker *l, const char *path)
+{
+    const struct depends_dirlink *link = depends_index_link(l->index, path, strlen(path));
+    _cleanup_free_ uint32_t *way = NULL;
+    size_t count = 0;
+
+    if (link && l->r == 0)
+        l->r = depends_index_way(l->index, link, &way, &count);
+    for (size_t i = 0; i < count; i++)
+        depends_add_node(l, way[i]);
+}
+
 static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *err)
 {
     const struct depends_tree *tree = l->index->tree;
@@ -264,6 +283,7 @@ static int link_file(struct depends_linker *l, uint32_t file, struct wp_error *e
 
     l->err = err;
     depends_link_packages(l, path);
+    link_way(l, path);
     if (!path_has_suffix(path, ".py") && !depends_is_zip(path))
         return l->r == -ENOMEM ? error_nomem(err) : l->r;
     r = tree->imports(tree->arg, file, &found, err);

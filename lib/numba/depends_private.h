@@ -55,6 +55,7 @@ struct depends_index {
     struct depends_dirlink *links; /* owned */
     size_t link_count;
     struct text_table by_key, by_dir, by_link; /* the first module of a key; a directory; a link */
+    struct text_table symlinks;                /* the file that any symbolic link is */
     uint32_t *zips; /* numbers of files that modules may be imported from; owned */
     size_t zip_count;
     uint64_t *names;  /* a bit for each last part of a key or directory, by its
@@ -71,6 +72,10 @@ uint32_t depends_index_dir(const struct depends_index *x, const char *path, size
 /* The symbolic link to a directory that PATH is, or NULL. */
 const struct depends_dirlink *depends_index_link(const struct depends_index *x, const char *path,
                                                  size_t size);
+/* Lists in *WAY, allocated, the symbolic links that LINK leads through to its directory. -ENOMEM.
+ */
+int depends_index_way(const struct depends_index *x, const struct depends_dirlink *link,
+                      uint32_t **way, size_t *count);
 /* The directory that PATH is or that this link leads to, or NONE. */
 uint32_t depends_index_place(const struct depends_index *x, const char *path, size_t size);
 /* May NAME, without a slash, be the last part of a module's key or of a directory's path? */

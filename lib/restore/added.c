@@ -23,7 +23,8 @@ struct adding {
     const char **paths;   /* of its files; owned */
     const char **targets; /* of those that are symbolic links, else NULL; owned */
     size_t count;
-    size_t *sources; /* of valid indexes, as numbers in PATHS, each once, sorted; owned */
+    const char **packed; /* of the files that manifests speak for; owned */
+    size_t *sources;     /* of valid indexes, as numbers in PATHS, each once, sorted; owned */
     size_t source_count;
 };
 
@@ -41,8 +42,11 @@ static int list_tree(struct adding *a, struct wp_error *err)
         return r;
     a->paths = calloc(a->walk.count + 1, sizeof *a->paths);
     a->targets = calloc(a->walk.count + 1, sizeof *a->targets);
-    if (!a->paths || !a->targets)
+    a->packed = calloc(a->restore->owner_count + 1, sizeof *a->packed);
+    if (!a->paths || !a->targets || !a->packed)
         return error_nomem(err);
+    for (size_t i = 0; i < a->restore->owner_count; i++)
+        a->packed[i] = a->restore->owners[i].path;
     for (size_t i = 0; i < a->walk.count; i++) {
         const struct entry *e = &a->walk.items[i].entry;
 
@@ -97,62 +101,16 @@ static int list_sources(struct adding *a, const struct repair *repair)
     return 0;
 }
 
-/* Is there a file of a manifest beneath directory DIR of the tree? */
-static bool is_packed_dir(const struct restore *restore, const char *dir)
+static bool is_added(const struct adding *a, size_t file)
 {
-    size_t n = strlen(dir);
-    size_t at = array_first(i, restore->owner_count, strcmp(restore->owners[i].path, dir) < 0);
-
-    if (!n)
-        return false;
-    for (; at < restore->owner_count && strncmp(restore->owners[at].path, dir, n) == 0; at++)
-        if (restore->owners[at].path[n] == '/')
-            return true;
-    return false;
-}
-
-/* The length of what a file's path and those of others that give the same module begin with: that
- * of "a/low" for a/low.py, a/low.so and a/low/__init__.py. */
-static size_t stem_size(const char *path)
-{
-    const char *base = path_base(path);
-    const size_t n = (size_t)(base - path);
-
-    return n && strncmp(base, "__init__.", strlen("__init__.")) == 0 ? n - 1
-                                                                     : n + strcspn(base, ".");
-}
-
-/* Was a file packed that gives the same module as PATH? */
-static bool is_in_place_of_packed(const struct restore *restore, const char *path)
-{
-    const size_t n = stem_size(path);
-    size_t at = array_first(i, restore->owner_count, strncmp(restore->owners[i].path, path, n) < 0);
-
-    for (; at < restore->owner_count && strncmp(restore->owners[at].path, path, n) == 0; at++) {
-        const char *rest = restore->owners[at].path + n;
-
-        if (*rest == '/' || strcmp(rest, ".py") == 0 || path_has_suffix(rest, ".so"))
-            return true;
-    }
-    return false;
-}
-
-/* PATH was not packed, but what lies around it was, or what it hides: other packages of a tree are
- * not spoken for. */
-static bool is_added(const struct restore *restore, const char *path)
-{
-    _cleanup_free_ char *dir = path_dir(path), *above = dir ? path_dir(dir) : NULL;
-
-    return above && !restore_owner(restore, path) &&
-           (is_packed_dir(restore, dir) || is_packed_dir(restore, above) ||
-            is_in_place_of_packed(restore, path));
+    return trees_is_added(a->packed, a->restore->owner_count, a->paths[file]);
 }
 
 /* Is there such a file at all? If not, nothing is found by reading what the sources import. */
 static bool has_added(const struct adding *a)
 {
     for (size_t i = 0; i < a->count; i++)
-        if ((depends_is_module(a->paths[i]) || a->targets[i]) && is_added(a->restore, a->paths[i]))
+        if ((depends_is_module(a->paths[i]) || a->targets[i]) && is_added(a, i))
             return true;
     return false;
 }
@@ -166,7 +124,7 @@ static int find_added(struct adding *a, const struct depends *d, const char **of
         if (depends_files(d, d->of_source[i], &files, &count) < 0)
             return -ENOMEM;
         for (size_t k = 0; k < count && !of_source[i]; k++)
-            if (is_added(a->restore, a->paths[files[k]]))
+            if (is_added(a, files[k]))
                 of_source[i] = a->paths[files[k]];
     }
     return 0;
@@ -217,6 +175,7 @@ int restore_added(const struct restore *restore, const struct repair *repair, ch
     walk_free(&a.walk);
     free(a.paths);
     free(a.targets);
+    free(a.packed);
     free(a.sources);
     return r;
 }

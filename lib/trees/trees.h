@@ -164,6 +164,11 @@ void trees_ignore_write(int fd, const char *home);
 /* Is the one at PATH beneath FD as it was written here? 1, 0 or negative errno. */
 int trees_ignore_is_ours(int fd, const char *path);
 
+/* ---- added.c */
+/* Of the COUNT files of a tree that its manifests speak of, sorted, PATH is none; but what lies
+ * around it is packed, or what it hides: other packages of a tree are not spoken for. */
+bool trees_is_added(const char *const *packed, size_t count, const char *path);
+
 /* ---- dirs.c */
 /* Fills T's dirs. 0 or -ENOMEM. */
 int tree_find_dirs(struct tree_manifest *t);

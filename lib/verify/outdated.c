@@ -65,9 +65,11 @@ static int list_files(struct looking *l)
     l->targets = calloc(w->count + 1, sizeof *l->targets);
     l->items = calloc(w->count + 1, sizeof *l->items);
     l->source_of = calloc(l->tree->out->count + 1, sizeof *l->source_of);
+    l->same_of = calloc(l->tree->out->count + 1, sizeof *l->same_of);
     l->sources = calloc(l->tree->out->count + 1, sizeof *l->sources);
     l->changed = calloc(l->tree->trees.count + 1, sizeof *l->changed);
-    if (!l->paths || !l->targets || !l->items || !l->source_of || !l->sources || !l->changed)
+    if (!l->paths || !l->targets || !l->items || !l->source_of || !l->same_of || !l->sources ||
+        !l->changed)
         return -ENOMEM;
     for (size_t i = 0; i < w->count; i++) {
         const char *path = w->items[i].entry.path;
@@ -103,6 +105,7 @@ static int look_into_indexes(struct looking *l, struct wp_error *err)
         _cleanup_buf_ struct buf text = {0};
         int r;
 
+        l->same_of[i] = SIZE_MAX;
         l->source_of[i] =
             s->status == WP_VALID && s->source ? source_number(l, s->source) : SIZE_MAX;
         if (l->source_of[i] == SIZE_MAX)
@@ -148,6 +151,8 @@ static int judge_one(struct looking *l, size_t i, const struct newest *newest, s
     if (r < 0 || (r == 0 && outdated_is_older(l, i, newest)))
         return r < 0 ? r : 0;
     l->untold += r == 0 && outdated_times_are_new(l, i);
+    if (r > 0 && !wrong && !changed)
+        l->same_of[i] = l->source_of[i];
     l->source_of[i] = SIZE_MAX;
     if (changed)
         return outdated_say(l, i, changed) < 0 ? error_nomem(err) : 0;
@@ -173,6 +178,8 @@ static int judge_all(struct looking *l, struct wp_error *err)
     for (size_t i = 0; i < l->tree->out->count && r == 0; i++)
         if (l->source_of[i] != SIZE_MAX)
             r = judge_one(l, i, &newest, err);
+    if (r == 0)
+        r = outdated_by_added(l, err);
     return r == 0 ? outdated_by_imports(l, err) : r;
 }
 
@@ -198,6 +205,7 @@ static void clear(struct looking *l)
     free(l->targets);
     free(l->items);
     free(l->source_of);
+    free(l->same_of);
     free(l->sources);
     came_from_clear(&l->from);
 }

@@ -14,6 +14,7 @@ struct looking {
                           judged, or not to be; owned */
     bool any;          /* of them */
     size_t untold;     /* how many are valid by their content and older than their source */
+    size_t *same_of;   /* likewise, of those that a manifest found to be as it was packed; owned */
     size_t *sources;   /* each once, sorted; owned */
     size_t source_count;
     struct came_from from;
@@ -33,6 +34,11 @@ int outdated_say(struct looking *l, size_t i, const char *changed);
  * negative errno. */
 int outdated_by_content(struct looking *l, const struct wp_index_status *s, const char **changed,
                         struct wp_error *err);
+
+/* ---- outdated_added.c */
+/* Judges the indexes that a manifest found to be as packed by files that came since, which their
+ * sources import now. */
+int outdated_by_added(struct looking *l, struct wp_error *err);
 
 /* ---- outdated_times.c */
 /* The file that was modified last, and when. */

@@ -221,6 +221,24 @@ ALL = {
     "linked_file_elsewhere": Edit(
         "from PKG.now import RATE", "x + RATE", {"now.py": "-> newer.py"},
         {"now.py": "-> older.py", "older.py": "RATE = 1\n", "newer.py": "RATE = 22\n"}),
+    "linked_directory_by_links": Edit(
+        "from PKG.sub.deep import RATE", "x + RATE", {"current": "-> newer"},
+        {"sub": "-> current/lib", "current": "-> older", "older/lib/deep.py": "RATE = 1\n",
+         "newer/lib/deep.py": "RATE = 22\n"}),
+    "linked_directory_of_links": Edit(
+        "from PKG.sub.deep.at import RATE", "x + RATE", {"very/at.py": "RATE = 22\n"},
+        {"sub": "-> targets", "targets/deep": "-> ../very", "very/at.py": "RATE = 1\n"}),
+    "link_behind_a_linked_directory": Edit(
+        "from PKG.sub.over.mid import R", "x + R", "RATE = 1 > RATE = 2",
+        {"sub": "-> deep/er/in", "deep/er/in/over": "-> ../../../shared", "shared/__init__.py": "",
+         "shared/mid.py": "from ...low import RATE as R\n"}),
+    "in_vain_behind_a_linked_directory": Edit(
+        "try:\n    from PKG.sub.fast import RATE\nexcept ImportError:\n    from PKG.low import RATE",
+        "x + RATE", {"shared/fast.py": "RATE = 55\n"},
+        {"sub": "-> shared", "shared/slow.py": "RATE = 1\n"}),
+    "in_vain_until_linked": Edit(
+        "try:\n    from PKG.sub.fast import RATE\nexcept ImportError:\n    from PKG.low import RATE",
+        "x + RATE", {"sub": "-> shared"}, {"shared/fast.py": "RATE = 56\n"}),
     "unrelated_added": Edit("from PKG.low import RATE", "x + RATE", {"new.py": "RATE = 3\n"},
                             touches_high=False),
 }  # fmt: skip

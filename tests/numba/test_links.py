@@ -286,3 +286,40 @@ def test_amend_finds_a_linked_directory_in_the_archive(here, me):
     subprocess.run(["tar", "--exclude=__pycache__", "-czf", archive, "-C", here, "app"], check=True)
     done = warmpack("amend", "-f", archive, "--source", root, home=me.home)
     assert "left behind" not in done.err and "3 of 3 cache indexes valid" in done.err
+
+
+@pytest.mark.parametrize("what", ("file", "link", "added"))
+def test_amend_is_not_misled_by_a_copy_elsewhere(here, me, what):
+    root = write_small(here / "app")
+    files = {"one/low.py": "ONE = 1\n", "two/low.py": "ONE = 22\n", "new.py": "ONE = 333\n"}
+    files.update({top + "/data/low.py": "ONE = 4444\n" for top in ("pkg", "twin")})
+    files.update({"twin/__init__.py": "", "twin/fast.py": "ONE = 333\n"})
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    for top in ("pkg", "twin"):
+        (root / top / "sub").symlink_to("../one")
+    module = {"file": "data.low", "link": "sub.low", "added": "fast"}[what]
+    source = root / "pkg" / "k.py"
+    lines = "try:\n    from pkg.%s import ONE\nexcept ImportError:\n    ONE = 0\n" % module
+    source.write_text(lines + source.read_text())
+    assert run_small(root, me.home) == (0, 3)
+    newer = here / "newer" / "app"
+    shutil.copytree(root, newer, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    archive = here / "a.tgz"
+    words = ("amend", "-f", archive, "--source", root)
+    tar = ["tar", "-czf", archive, "-C", newer.parent, "app"]
+    subprocess.run(tar, check=True)
+    assert warmpack(*words, home=me.home).counts == (3, 3)
+    if what == "file":
+        (newer / "pkg" / "data" / "low.py").write_text("ONE = 22\n")
+    elif what == "link":
+        (newer / "pkg" / "sub").unlink()
+        (newer / "pkg" / "sub").symlink_to("../two")
+    else:
+        shutil.copy(newer / "twin" / "fast.py", newer / "pkg" / "fast.py")
+    subprocess.run(tar, check=True)
+    done = warmpack(*words, home=me.home, expect=None)
+    assert "left behind" in done.err
+    warmpack("extract", "-f", archive, "-C", here / "far", home=me.home)
+    assert run_small(here / "far" / "app", me.home) == (0, 3)

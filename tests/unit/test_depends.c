@@ -521,15 +521,18 @@ static void links_to_directories_are_followed_and_count(void **state)
                        "p/twice -> ../p\n"
                        "q/now -> ../apart\n";
 
-    check(tree, "p/a.py", "apart/__init__.py apart/low.py p/__init__.py p/a.py p/near.py p/sub");
+    check(tree, "p/a.py",
+          "apart/__init__.py apart/low.py p/__init__.py p/a.py p/near.py p/sub q/now");
     check(tree, "p/b.py",
-          "apart/__init__.py apart/low.py apart/other.py p/__init__.py p/b.py p/near.py p/sub");
+          "apart/__init__.py apart/low.py apart/other.py p/__init__.py p/b.py p/near.py p/sub "
+          "q/now");
     check(tree, "p/c.py",
-          "apart/__init__.py apart/other.py linked p/__init__.py p/c.py p/d.py p/sub");
+          "apart/__init__.py apart/other.py linked p/__init__.py p/c.py p/d.py p/sub q/now");
     check(tree, "p/d.py", "apart/__init__.py apart/other.py linked p/__init__.py p/d.py");
-    check(tree, "p/e.py", "apart/__init__.py apart/other.py p/__init__.py p/e.py p/sub p/twice");
+    check(tree, "p/e.py",
+          "apart/__init__.py apart/other.py p/__init__.py p/e.py p/sub p/twice q/now");
     check(tree, "p/f.py", "p/__init__.py p/f.py");
-    check(tree, "p/g.py", "apart/__init__.py apart/other.py p/__init__.py p/g.py p/sub");
+    check(tree, "p/g.py", "apart/__init__.py apart/other.py p/__init__.py p/g.py p/sub q/now");
     check(tree, "p/h.py",
           "apart/__init__.py apart/other.py linked p/__init__.py p/d.py p/h.py p/round");
     check("a.py: import importlib\ndeep/low.py\np/x -> ../deep\n", "a.py",
@@ -552,6 +555,32 @@ static void what_holds_no_module_is_no_set(void **state)
     depends_free(d);
     clear_tree(&t);
     check("a.py: from ns import *\nb.py: from ns import *\nns/sub/c.py\n", "b.py", "b.py / ns");
+}
+
+static void links_on_the_way_of_links_count(void **state)
+{
+    (void)state;
+    const char *tree = "a.py: import p.sub.low\n"
+                       "b.py: import p.farm.in.low\n"
+                       "c.py: from p.up.in import over\n"
+                       "near.py\n"
+                       "now -> r/1\n"
+                       "p/farm -> ../s/links\n"
+                       "p/near.py\n"
+                       "p/sub -> ../now/lib\n"
+                       "p/up -> ../s/deep/er\n"
+                       "r/1/lib -> ../lib-1\n"
+                       "r/lib-1/low.py\n"
+                       "s/deep/er/in -> ../../../t\n"
+                       "s/links/in -> ../../t\n"
+                       "t/low.py\n"
+                       "t/over.py: from ...near import x\n";
+
+    check(tree, "a.py", "a.py now p/sub r/1/lib r/lib-1/low.py");
+    /* A directory in which links alone lie, behind one that stands before them by name. */
+    check(tree, "b.py", "b.py p/farm s/links/in t/low.py");
+    /* Up through a link behind a link, p.up.in.over sees p.near. */
+    check(tree, "c.py", "c.py p/near.py p/up s/deep/er/in t/over.py / ..");
 }
 
 static void a_text_that_cannot_be_read_is_an_error(void **state)
@@ -609,6 +638,7 @@ int main(void)
         cmocka_unit_test(texts_are_asked_for_where_imports_do_not_tell_alone),
         cmocka_unit_test(links_to_directories_are_followed_and_count),
         cmocka_unit_test(what_holds_no_module_is_no_set),
+        cmocka_unit_test(links_on_the_way_of_links_count),
         cmocka_unit_test(a_text_that_cannot_be_read_is_an_error),
         cmocka_unit_test(a_module_name_tells_where_it_was_imported_from),
     };
