@@ -736,10 +736,15 @@ def _prefix(manifest: _Manifest) -> str:
     return top if last.startswith(top + "/") else ""
 
 
-def _directories(files: List[Tuple[str, str]]) -> Set[str]:
-    """The directories of files and those above them, the tree's own included."""
+def _directories(files: List[Tuple[str, str]], real: str) -> Set[str]:
+    """The directories of files of the tree REAL, those that links among them lead to, and those
+    above them, the tree's own included."""
     found: Set[str] = set()
-    for name, _ in files:
+    for name, digest in files:
+        if digest.startswith("->"):
+            behind = os.path.realpath(os.path.join(real, os.path.dirname(name), digest[2:]))
+            if behind != real and _is_beneath(behind, real):
+                found.update(_directories([(os.path.relpath(behind, real) + "/", "")], real))
         while name and os.path.dirname(name) not in found:
             name = os.path.dirname(name)
             found.add(name)
@@ -819,7 +824,7 @@ class _Survey:
             known["depends"] = numbers.setdefault(frozenset(known["depends"]), len(numbers))
         sets = [[self.needed(name) for name in sorted(names)] for names in numbers]
         modules = {directory: self.recorded(directory)
-                   for directory in set().union(*map(_directories, sets))}
+                   for files in sets for directory in _directories(files, self.tree)}
         return {"why": self.why, "prefix": self.names.prefix, "old": self.old,
                 "sources": self.sources, "sets": sets, "modules": modules}
 
@@ -969,7 +974,7 @@ class _Tree:
         another, or was looked for in vain. As in a restore, newcomers at the top of the tree are
         others' packages, unless they take the place of one."""
         assert self.known
-        for directory in sorted(_directories(files)):
+        for directory in sorted(_directories(files, self.real)):
             for name in self.newcomers(directory):
                 stem = name.partition(".")[0]
                 packed = self.known["modules"].get(directory, ())

@@ -352,6 +352,27 @@ def test_a_link_that_an_index_depends_on_leads_where_it_led(tree, suffix, now, i
     assert files(answer) if is_taken else "it depends on link" in answer
 
 
+@pytest.mark.parametrize("text, is_taken", [(b"from .link.new import x", False), (b"1", True)])
+def test_a_module_that_came_behind_a_link_is_seen(tree, text, is_taken):
+    tree.put("app/a/low.py", b"1")
+    tree.put("app/user.py", text)
+    tree.entries["app/link"] = {"path": "app/link", "type": "symlink", "target": "a"}
+    (tree.root / "link").symlink_to("a")
+    tree.line["depends"] = ["app/link", "app/user.py"]
+    assert files(ask(tree.seal()))
+    (tree.root / "a" / "new.py").write_text("x = 1\n")
+    answer = ask(tree)
+    assert files(answer) if is_taken else "it depends on a/new.py" in answer
+
+
+def test_a_link_to_the_tree_itself_adds_nothing(tree):
+    tree.put("app/user.py", b"from .link.user import x")
+    tree.entries["app/link"] = {"path": "app/link", "type": "symlink", "target": "."}
+    (tree.root / "link").symlink_to(".")
+    tree.line["depends"] = ["app/link", "app/user.py"]
+    assert files(ask(tree.seal()))
+
+
 def test_a_source_that_is_a_link_to_another_file_now_has_no_caches(tree):
     other = tree.put("app/pkg/other.py", b"other")
     link = tree.root / "pkg" / "link.py"
