@@ -188,9 +188,10 @@ int staging_area_make(struct staging_area *a, struct wp_error *err)
     return r < 0 ? error_set(err, -r, a->target, "cannot make a staging directory here") : 0;
 }
 
-static bool is_own(const struct stat *st)
+/* ABOVE: the owner of the directory that it lies in, where that may be anybody's. */
+static bool is_own(const struct stat *st, uid_t above)
 {
-    return st->st_uid == geteuid() || st->st_uid == 0;
+    return st->st_uid == geteuid() || st->st_uid == 0 || st->st_uid == above;
 }
 
 /* Does R, of opening NAME of DIR, say that what has the name is none of our staging, or gone? One
@@ -210,21 +211,22 @@ static bool is_strange(int dir, const char *name, int r)
 
 /* Opens the lock file of somebody's staging. Nobody else can have made things in there: it is
  * 0700 and ours. */
-static int open_lock(struct staging_area *a, const char *name)
+static int open_lock(struct staging_area *a, const char *name, enum staging_adoption how,
+                     uid_t above)
 {
     struct stat st;
     int fd = openat(a->stage_fd, "lock", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) {
         /* Its maker died before he made the lock, or comes and finds the directory gone. */
         int r = -errno;
-        if (error_is_absence(r))
+        if (error_is_absence(r) && how != STAGING_LOOK)
             (void)!unlinkat(a->target_fd, name, AT_REMOVEDIR);
         return is_strange(a->stage_fd, "lock", r) ? -ENOENT : r;
     }
     a->lock_fd = fd;
     if (fstat(fd, &st) < 0)
         return -errno;
-    return S_ISREG(st.st_mode) && is_own(&st) ? 0 : -ENOENT;
+    return S_ISREG(st.st_mode) && is_own(&st, above) ? 0 : -ENOENT;
 }
 
 /* Opens directory NAME of a staging; *FD stays -1 where there is none. */
@@ -234,10 +236,16 @@ static int open_part(const struct staging_area *a, const char *name, int *fd)
     return *fd < 0 && !error_is_absence(-errno) ? -errno : 0;
 }
 
-static int adopt(struct staging_area *a, const char *name, bool lock)
+static int adopt(struct staging_area *a, const char *name, enum staging_adoption how)
 {
     struct stat st;
+    uid_t above = 0;
 
+    if (how == STAGING_LOOK) {
+        if (fstat(a->target_fd, &st) < 0)
+            return -errno;
+        above = st.st_uid;
+    }
     a->stage_fd =
         openat(a->target_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (a->stage_fd < 0) {
@@ -246,12 +254,12 @@ static int adopt(struct staging_area *a, const char *name, bool lock)
     }
     if (fstat(a->stage_fd, &st) < 0)
         return -errno;
-    if (!is_own(&st) || (st.st_mode & 0777) != 0700 || st.st_dev != a->dev)
+    if (!is_own(&st, above) || (st.st_mode & 0777) != 0700 || st.st_dev != a->dev)
         return -ENOENT;
-    int r = open_lock(a, name);
+    int r = open_lock(a, name, how, above);
     if (r < 0)
         return r;
-    if (lock) {
+    if (how == STAGING_LOCK) {
         r = file_lock(a->lock_fd);
         if (r <= 0)
             return r < 0 ? r : -ENOLCK;
@@ -263,11 +271,11 @@ static int adopt(struct staging_area *a, const char *name, bool lock)
     return r < 0 ? r : open_part(a, "old", &a->old_fd);
 }
 
-int staging_area_adopt(struct staging_area *a, const char *name, bool lock)
+int staging_area_adopt(struct staging_area *a, const char *name, enum staging_adoption how)
 {
     if (!own_is_staging(name))
         return -ENOENT;
-    int r = adopt(a, name, lock);
+    int r = adopt(a, name, how);
     if (r < 0) {
         forget_stage(a, false);
         return r;

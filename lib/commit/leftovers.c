@@ -15,9 +15,16 @@
 #include "staging_private.h"
 #include "tree/beneath.h"
 
-/* Is there, in D, something that a run of this user has left or is working on? R is from opening
- * it: 1; 0: it is not there; negative errno. Likewise. */
-static int listed_leftovers(DIR *d, int r)
+/* Is what ST tells of, in a directory that ABOVE tells of, a run's whose journal we may read? With
+ * LOOKS that of the directory's owner, too, who can do what he likes there. */
+static bool is_ours(const struct stat *st, const struct stat *above, bool looks)
+{
+    return st->st_uid == geteuid() || (looks && geteuid() == 0 && st->st_uid == above->st_uid);
+}
+
+/* Is there, in D, something that such a run has left or is working on? R is from opening it: 1; 0:
+ * it is not there; negative errno. Likewise. */
+static int listed_leftovers(DIR *d, int r, bool looks)
 {
     struct dirent *item;
     struct stat above, st;
@@ -32,7 +39,8 @@ static int listed_leftovers(DIR *d, int r)
         if (!is_lock && !own_is_staging(item->d_name))
             continue;
         r = beneath_look(dirfd(d), item->d_name, &st);
-        if (r < 0 || (r > 0 && (is_lock ? lock_file_is_own(&above, &st) : st.st_uid == geteuid())))
+        if (r < 0 ||
+            (r > 0 && (is_lock ? lock_file_is_own(&above, &st) : is_ours(&st, &above, looks))))
             return r;
         r = 1;
     }
@@ -40,12 +48,12 @@ static int listed_leftovers(DIR *d, int r)
 }
 
 /* In DIR, a path. */
-static int has_leftovers(const char *dir)
+static int has_leftovers(const char *dir, bool looks)
 {
     _cleanup_closedir_ DIR *d = NULL;
     int r = file_list_path(dir, &d);
 
-    return listed_leftovers(d, r);
+    return listed_leftovers(d, r, looks);
 }
 
 /* How earlier runs are looked for. */
@@ -133,7 +141,7 @@ static int recover_above(struct search look, const char *dir)
         return error_set(look.err, errno, dir, "cannot stat");
     look.within = dir;
     while (r >= 0 && (r = to_above(at, st.st_dev)) > 0) {
-        r = recover_at(&look, at, at, has_leftovers(at));
+        r = recover_at(&look, at, at, has_leftovers(at, false));
         found |= r > 0;
     }
     return r < 0 ? error_set(look.err, -r, at, "cannot look for earlier runs") : found;
@@ -155,7 +163,7 @@ static int recover_in(const struct search *look, const char *dir, bool above)
         return error_is_absence(-errno) || errno == EACCES
                    ? 0
                    : error_set(look->err, errno, dir, "cannot find the physical path");
-    found = recover_at(look, physical, dir, has_leftovers(physical));
+    found = recover_at(look, physical, dir, has_leftovers(physical, false));
     if (found < 0 || !above)
         return found;
     r = recover_above(*look, physical);
@@ -186,7 +194,7 @@ static int recover_beneath(const struct search *look, int fd, const char *dir, c
     _cleanup_free_ char *whole = path_append(dir, path);
     _cleanup_closedir_ DIR *d = NULL;
     int is_there = beneath_list(fd, path, &d);
-    int r = whole ? recover_at(look, whole, whole, listed_leftovers(d, is_there))
+    int r = whole ? recover_at(look, whole, whole, listed_leftovers(d, is_there, false))
                   : error_nomem(look->err);
 
     return r < 0 ? r : is_there != 0;
@@ -233,7 +241,7 @@ static int is_half_done_from(const char *at, const char *dir)
 {
     struct staging s = {0};
     struct staging_area a;
-    int r = has_leftovers(at);
+    int r = has_leftovers(at, true);
 
     if (r <= 0)
         return r;
@@ -266,7 +274,7 @@ static int ask_upwards(const char *path, bool above, int (*ask)(const char *at, 
 static int has_leftovers_at(const char *at, const char *path)
 {
     (void)path;
-    return has_leftovers(at);
+    return has_leftovers(at, true);
 }
 
 int staging_has_leftovers_above(const char *path)
@@ -295,6 +303,6 @@ int staging_check_done(const char *path, bool above, struct wp_error *err)
         return error_set(err, -r, path, "cannot look for earlier runs");
     return r == 0 ? 0
                   : error_set(err, 0, path,
-                              "a run that changes it is at work, or was killed: restore completes "
-                              "what that has left");
+                              "a run that changes it is at work, or was killed: restore, by the "
+                              "same user, completes what that has left");
 }

@@ -59,14 +59,15 @@ int staging_open_existing(const struct staging *s, const char *path, const char 
     return take_target(a, take_fd(&fd), st.st_dev, st.st_ino, shown, path);
 }
 
-/* Opens, and locks if LOCK, the staging at PATH, the first of several. */
-static int open_first(const struct staging *s, const char *path, bool lock, struct staging_area *a)
+/* Opens the staging at PATH, the first of several. */
+static int open_first(const struct staging *s, const char *path, enum staging_adoption how,
+                      struct staging_area *a)
 {
     _cleanup_free_ char *dir = path_dir(path);
     const char *target = dir && *dir ? dir : "/";
     int r = dir ? staging_open_existing(s, target, target, a) : -ENOMEM;
 
-    return r < 0 ? r : staging_area_adopt(a, path_base(path), lock);
+    return r < 0 ? r : staging_area_adopt(a, path_base(path), how);
 }
 
 /* Does A's staging belong to the one that journal J lies in? */
@@ -91,7 +92,7 @@ static int open_others(const struct staging *s, const struct staging_journal *j,
         const struct staging_journal_area *said = &j->areas[i];
         int r = staging_open_existing(s, said->path, said->path, &areas[i]);
         if (r == 0)
-            r = staging_area_adopt(&areas[i], said->name, false);
+            r = staging_area_adopt(&areas[i], said->name, STAGING_HELD);
         if (r == 0)
             r = belongs(&areas[i], j);
         if (r == 0)
@@ -180,7 +181,7 @@ static int resolve_other(const struct staging *s, struct staging_area *a, const 
     _cleanup_(staging_area_clear) struct staging_area first;
 
     staging_area_init(&first);
-    int r = open_first(s, path, true, &first);
+    int r = open_first(s, path, STAGING_LOCK, &first);
     if (r == -ENOMEM)
         return error_nomem(err);
     if (r == 0)
@@ -204,7 +205,7 @@ static int resolve(const struct staging *s, const struct staging_area *at, const
     int r = same_target(at, &found);
     if (r < 0)
         return error_set(err, -r, at->target, "cannot look for earlier runs");
-    r = staging_area_adopt(&found, name, true);
+    r = staging_area_adopt(&found, name, STAGING_LOCK);
     if (r == -EWOULDBLOCK)
         return r;
     if (r == -ENOLCK || error_is_absence(r)) /* nobody knows whether it is, or none of ours */
@@ -273,6 +274,7 @@ static int has_changes(const struct staging_area *a, const char *dir)
 struct pending {
     int (*ask)(const struct staging_area *first, const char *dir);
     const char *dir;
+    enum staging_adoption how;
 };
 
 /* Asks the first area of the staging NAME. */
@@ -287,7 +289,7 @@ static int is_pending(const struct staging *s, const struct staging_area *at, co
     int r = same_target(at, &found);
     if (r < 0)
         return r;
-    r = staging_area_adopt(&found, name, false);
+    r = staging_area_adopt(&found, name, p->how);
     if (r < 0)
         return error_is_absence(r) ? 0 : r;
     r = p->ask(&found, p->dir);
@@ -296,7 +298,7 @@ static int is_pending(const struct staging *s, const struct staging_area *at, co
     r = staging_journal_master(&found, &path);
     if (r < 0)
         return error_is_absence(r) ? 0 : r;
-    r = open_first(s, (const char *)path.data, false, &first);
+    r = open_first(s, (const char *)path.data, p->how, &first);
     if (r < 0)
         return beneath_is_absence(r) ? 0 : r;
     return p->ask(&first, p->dir);
@@ -304,7 +306,8 @@ static int is_pending(const struct staging *s, const struct staging_area *at, co
 
 int staging_pending(const struct staging *s, const struct staging_area *a)
 {
-    return each_staging(s, a, is_pending, &(struct pending){.ask = has_journal});
+    return each_staging(s, a, is_pending,
+                        &(struct pending){.ask = has_journal, .how = STAGING_HELD});
 }
 
 struct recovery {
@@ -330,7 +333,8 @@ int staging_recover(const struct staging *s, struct staging_area *a, const char 
                     struct wp_error *err)
 {
     struct recovery recovery = {
-        .err = err, .at_work = {.ask = within ? has_changes : has_journal, .dir = within}};
+        .err = err,
+        .at_work = {.ask = within ? has_changes : has_journal, .dir = within, .how = STAGING_HELD}};
     int r = each_staging(s, a, recover_one, &recovery);
 
     lock_file_remove_dead(a->target_fd, OWN_LOCK);
@@ -340,5 +344,6 @@ int staging_recover(const struct staging *s, struct staging_area *a, const char 
 
 int staging_changes(const struct staging *s, const struct staging_area *a, const char *dir)
 {
-    return each_staging(s, a, is_pending, &(struct pending){.ask = has_changes, .dir = dir});
+    return each_staging(s, a, is_pending,
+                        &(struct pending){.ask = has_changes, .dir = dir, .how = STAGING_LOOK});
 }

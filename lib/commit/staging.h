@@ -112,7 +112,7 @@ int staging_set_remove(struct staging *s, int area, const char *path);
 int staging_commit(struct staging *s, struct wp_error *err);
 
 /* Is there, in PATH or a directory above it, something that a run of this user has left or is
- * working on? 1, 0 or negative errno. */
+ * working on, or for root, of the directory's owner? 1, 0 or negative errno. */
 int staging_has_leftovers_above(const char *path);
 /* An error where a run, from that directory or with ABOVE from one above it, changes something in
  * PATH just now, or was killed while it did: what is read there belongs to two releases. */

@@ -144,10 +144,14 @@ int staging_error(struct wp_error *err, int errnum, const struct staging_area *a
 void staging_area_init(struct staging_area *a);
 /* Makes the staging directory with lock, new/ and old/. */
 int staging_area_make(struct staging_area *a, struct wp_error *err);
-/* Opens an existing staging directory NAME, for the areas of a journal without its lock. A must
- * have its target open. -ENOENT: not there, or not one that this user has made; -EWOULDBLOCK: in
- * use. */
-int staging_area_adopt(struct staging_area *a, const char *name, bool lock);
+enum staging_adoption {
+    STAGING_LOCK, /* -EWOULDBLOCK: it is in use */
+    STAGING_HELD, /* without its lock: as an area of a journal */
+    STAGING_LOOK  /* nothing will be done with it: it may be the directory's owner's, too */
+};
+/* Opens an existing staging directory NAME. A must have its target open. -ENOENT: not there, or not
+ * one that this user has made. */
+int staging_area_adopt(struct staging_area *a, const char *name, enum staging_adoption how);
 /* Removes the staging directory. The lock goes last: until then others see it as ours. */
 int staging_area_remove(struct staging_area *a);
 /* Likewise where nothing is committed: the target gets the time back that it had, or goes with the

@@ -62,8 +62,7 @@ struct trees {
     size_t count;
     struct wp_error *damaged; /* what is wrong with manifests that are passed over; owned */
     size_t damaged_count;
-    struct path_list
-        staged; /* directories below that have staging in them, as one would type them */
+    struct path_list staged; /* directories below with staging in them, as one would type them */
 };
 
 /* ---- find.c */

@@ -694,3 +694,23 @@ def test_who_changes_nothing_warns_of_what_a_killed_run_left(warmpack, killed, r
 
     assert killed(RENAMES, lambda: releases("up/t"), ("extract", "-qf", "2.tgz", "-C", "up/t"),
                   check) > 3
+
+
+@trees.needs_root
+@pytest.mark.parametrize("words", [("create", "-f", "b.tgz", "-C", "t", "app"), ("seal", "t"),
+                                   ("diff", "t/app", "1.tgz")], ids=" ".join)
+def test_root_packs_no_tree_of_two_releases_of_its_owners(warmpack, killed, releases, tmp_path, words):
+    """Whose staging it takes for nothing of its own, and neither completes nor removes."""
+    def check(n):
+        staging, = (tmp_path / "t").glob(".warmpack-*")
+        for path in (tmp_path / "t", staging, *staging.rglob("*")):
+            os.chown(path, trees.NOBODY, -1, follow_symlinks=False)
+        before = listing(tmp_path)
+        r = warmpack.ok(*words, status=2)
+        assert b"a run that changes it is at work, or was killed" in r.stderr, n
+        assert b"a run that changes it" in warmpack("verify", "t").stderr, n
+        assert listing(tmp_path) == before, n
+        os.chown(tmp_path / "t", 0, -1)  # somebody else's, in a directory that is not his
+        assert b"a run that" not in warmpack(*words).stderr, n
+
+    assert killed(RENAMES, releases, ("extract", "-qf", "2.tgz", "-C", "t"), check) > 3
