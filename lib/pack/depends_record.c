@@ -16,6 +16,7 @@
 #include "judge/outdated.h"
 #include "manifest/depends.h"
 #include "numba/index.h"
+#include "tree/behind.h"
 #include "tree/beneath.h"
 
 enum {
@@ -137,7 +138,8 @@ static int record_sets(struct recording *r)
 
 /* ---- Verdicts -------------------------------------------------------------------------------- */
 
-/* Of a symbolic link also the time of the file that it leads to: either may be what has changed. */
+/* Of a symbolic link also the times of the links and the file that it leads to: each may be what
+ * has changed. */
 static int mtime_of(void *ctx, const char *path, struct timespec *t)
 {
     const struct pack *p = ctx;
@@ -150,6 +152,9 @@ static int mtime_of(void *ctx, const char *path, struct timespec *t)
     *t = item->entry.mtime;
     if (item->entry.type != ENTRY_SYMLINK || item->spooled)
         return 1;
+    if (behind_newest_link(p->walk.root_fds[item->root], item->name ? item->name : item->entry.path,
+                           t) < 0)
+        return -ENOMEM;
     fd = pack_open_linked(p, item);
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && time_is_before(*t, st.st_mtim))
         *t = st.st_mtim;

@@ -11,6 +11,7 @@
 #include "base/times.h"
 #include "judge/outdated.h"
 #include "outdated.h"
+#include "tree/behind.h"
 
 /* Finds when the oldest code of index S was compiled; false where that cannot be told. */
 static bool compiled_at(const struct looking *l, const struct wp_index_status *s,
@@ -33,8 +34,8 @@ static bool compiled_at(const struct looking *l, const struct wp_index_status *s
     return any;
 }
 
-/* As the walk found it; of a link to a file, the later one of both: either may be what has changed.
- */
+/* As the walk found it; of a link to a file, the latest of both and of the links between: each may
+ * be what has changed. */
 static bool time_of(const struct looking *l, size_t file, struct timespec *out)
 {
     const struct entry *e = &l->tree->walk.items[l->items[file]].entry;
@@ -45,7 +46,8 @@ static bool time_of(const struct looking *l, size_t file, struct timespec *out)
     if (e->type == ENTRY_FILE)
         return true;
     path = path_join(l->tree->dir, l->paths[file]);
-    if (!path || stat(path, &st) < 0)
+    if (!path || stat(path, &st) < 0 ||
+        behind_newest_link(l->tree->trees.fd, l->paths[file], out) < 0)
         return false;
     if (S_ISREG(st.st_mode) && time_is_before(*out, st.st_mtim))
         *out = st.st_mtim;

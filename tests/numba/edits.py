@@ -239,6 +239,10 @@ ALL = {
     "in_vain_until_linked": Edit(
         "try:\n    from PKG.sub.fast import RATE\nexcept ImportError:\n    from PKG.low import RATE",
         "x + RATE", {"sub": "-> shared"}, {"shared/fast.py": "RATE = 56\n"}),
+    "linked_file_by_links": Edit(
+        "from PKG.now import RATE", "x + RATE", {"current": "-> newer"},
+        {"now.py": "-> current/at.txt", "current": "-> older", "older/at.txt": "RATE = 1\n",
+         "newer/at.txt": "RATE = 22\n"}),
     "unrelated_added": Edit("from PKG.low import RATE", "x + RATE", {"new.py": "RATE = 3\n"},
                             touches_high=False),
 }  # fmt: skip

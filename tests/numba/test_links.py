@@ -323,3 +323,21 @@ def test_amend_is_not_misled_by_a_copy_elsewhere(here, me, what):
     assert "left behind" in done.err
     warmpack("extract", "-f", archive, "-C", here / "far", home=me.home)
     assert run_small(here / "far" / "app", me.home) == (0, 3)
+
+
+def test_create_looks_at_the_time_of_links_between(here, me):
+    root = write_small(here / "app")
+    for name in ("one", "two"):
+        (root / name).mkdir()
+        (root / name / "low.txt").write_text("ONE = '%s'\n" % name)
+        os.utime(root / name / "low.txt", (1.6e9, 1.6e9))
+    (root / "current").symlink_to("one")
+    (root / "pkg" / "low.py").symlink_to("../current/low.txt")
+    source = root / "pkg" / "k.py"
+    source.write_text("from .low import ONE\n" + source.read_text())
+    assert run_small(root, me.home) == (0, 3)
+    words = ("create", "-f", here / "a.tgz", "-C", here, "app")
+    assert warmpack(*words, home=me.home).counts == (3, 3)
+    (root / "current").unlink()
+    (root / "current").symlink_to("two")
+    assert warmpack(*words, home=me.home).counts == (0, 3)
