@@ -215,7 +215,8 @@ static int open_lock(struct staging_area *a, const char *name, enum staging_adop
                      uid_t above)
 {
     struct stat st;
-    int fd = openat(a->stage_fd, "lock", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int access = how == STAGING_LOOK ? O_RDONLY : O_RDWR; /* it may be on a read-only filesystem */
+    int fd = openat(a->stage_fd, "lock", access | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) {
         /* Its maker died before he made the lock, or comes and finds the directory gone. */
         int r = -errno;

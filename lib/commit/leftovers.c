@@ -98,18 +98,21 @@ static int recover_at(const struct search *look, const char *dir, const char *sh
     return r < 0 ? r : 1;
 }
 
-/* 1, 0 or negative errno. */
-static int is_writable(const char *path)
+/* Could a run of ours have written to PATH? With LOOKS also before the filesystem came to be read
+ * only. 1, 0 or negative errno. */
+static int is_writable(const char *path, bool looks)
 {
     if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0)
         return 1;
-    return beneath_is_out_of_reach(-errno) || errno == EROFS || errno == EPERM ? 0 : -errno;
+    if (errno == EROFS)
+        return looks;
+    return beneath_is_out_of_reach(-errno) || errno == EPERM ? 0 : -errno;
 }
 
 /* Cuts PATH, physical and on device DEV, to the next directory above it that something of ours can
  * be in: one that we may write to, on the same device, since nothing is renamed across. 1; 0: there
  * is none; negative errno. */
-static int to_above(char *path, dev_t dev)
+static int to_above(char *path, dev_t dev, bool looks)
 {
     struct stat st;
     int r;
@@ -124,7 +127,7 @@ static int to_above(char *path, dev_t dev)
             return error_is_absence(-errno) || errno == EACCES ? 0 : -errno;
         if (st.st_dev != dev)
             return 0;
-        r = is_writable(path);
+        r = is_writable(path, looks);
     } while (r == 0);
     return r;
 }
@@ -140,7 +143,7 @@ static int recover_above(struct search look, const char *dir)
     if (stat(dir, &st) < 0)
         return error_set(look.err, errno, dir, "cannot stat");
     look.within = dir;
-    while (r >= 0 && (r = to_above(at, st.st_dev)) > 0) {
+    while (r >= 0 && (r = to_above(at, st.st_dev, false)) > 0) {
         r = recover_at(&look, at, at, has_leftovers(at, false));
         found |= r > 0;
     }
@@ -267,7 +270,7 @@ static int ask_upwards(const char *path, bool above, int (*ask)(const char *at, 
         return -ENOMEM;
     do
         r = ask(at, physical);
-    while (r == 0 && above && (r = to_above(at, st.st_dev)) > 0);
+    while (r == 0 && above && (r = to_above(at, st.st_dev, true)) > 0);
     return r;
 }
 

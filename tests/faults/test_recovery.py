@@ -714,3 +714,20 @@ def test_root_packs_no_tree_of_two_releases_of_its_owners(warmpack, killed, rele
         assert b"a run that" not in warmpack(*words).stderr, n
 
     assert killed(RENAMES, releases, ("extract", "-qf", "2.tgz", "-C", "t"), check) > 3
+
+
+@trees.needs_root
+@pytest.mark.parametrize("calls, is_half_done", [(RENAMES, True), (",rename,", False)], ids=str)
+def test_a_tree_on_a_read_only_filesystem_is_looked_at_all_the_same(warmpack, faulty, mount, releases,
+                                                                    tmp_path, calls, is_half_done):
+    place = mount(tmp_path / "m", "-t", "tmpfs", "none")
+    releases("m/t")
+    faulty("extract", "-qf", "2.tgz", "-C", "m/t", calls=calls, n=1, kill=1)
+    assert [name for name in os.listdir(place / "t") if name.startswith(".warmpack-")]
+    subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+    for words in ("create", "-f", "b.tgz", "-C", "m/t", "app"), ("verify", "m/t"):
+        r = warmpack(*words)
+        if words[0] == "create":
+            assert r.returncode == (2 if is_half_done else 0), r
+        assert (b"a run that changes it" in r.stderr) == is_half_done, r
+        assert b"Read-only" not in r.stderr, r
