@@ -11,8 +11,8 @@ from harness import PYTHON
 def test_every_line_of_the_locator_is_tested(tmp_path):
     data = "--data-file=%s" % (tmp_path / "data")
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider",
-             *(Path(__file__).with_name(name) for name in ("test_locator.py",
-                                                           "test_locator_trust.py"))]
+             *(Path(__file__).with_name(name) for name in ("test_locator.py", "test_locator_trust.py",
+                                                           "test_locks.py"))]
     done = subprocess.run([PYTHON, "-m", "coverage", "run", data, "--include=*/warmpack/locator.py",
                            *words], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0, done.stdout
