@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/own_names.h"
 #include "base/path.h"
+#include "base/times.h"
 
 int file_read(const char *path, size_t max, struct buf *out, struct stat *st)
 {
@@ -249,6 +250,13 @@ int file_lock(int fd)
         r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 1;
     while (r == -EINTR);
     return r < 0 && has_no_locks(-r) ? 0 : r;
+}
+
+bool file_is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           time_is(a->st_mtim, b->st_mtim) &&
+           (a->st_nlink > 1 || b->st_nlink > 1 || time_is(a->st_ctim, b->st_ctim));
 }
 
 int file_has_name(int fd, int dir, const char *name)

@@ -53,6 +53,9 @@ int file_link(int fd, int dir, const char *name);
 /* flock(2), LOCK_EX, without waiting. 1; 0: the filesystem has no such locks; -EWOULDBLOCK: another
  * holds it; or negative errno. */
 int file_lock(int fd);
+/* Do both tell of one file, with the same content? The ctime tells that another one has got its
+ * inode, but of a file with several names it changes with each of these. */
+bool file_is_same(const struct stat *a, const struct stat *b);
 /* Is NAME in DIR the very file FD? 1, 0 or negative errno. */
 int file_has_name(int fd, int dir, const char *name);
 /* FD's file once more, for reading from its first byte: a duplicate would share the position. A new

@@ -12,7 +12,6 @@
 #include "base/own_names.h"
 #include "base/path.h"
 #include "base/temporary.h"
-#include "base/times.h"
 #include "judge/as_packed.h"
 #include "numba/index.h"
 #include "tree/behind.h"
@@ -38,16 +37,14 @@ static int fill(int fd, const void *data, size_t n, const struct stat *like,
     return 0;
 }
 
-/* Is the file called NAME the one that ST was taken of, with the same content? Its ctime changes
- * with each of its other names. 1, 0 or negative errno. */
+/* Is the file called NAME the one that ST was taken of? 1, 0 or negative errno. */
 static int is_still(int dir, const char *name, const struct stat *st)
 {
     struct stat now;
 
     if (fstatat(dir, name, &now, 0) < 0)
         return error_is_absence(-errno) ? 0 : -errno;
-    return now.st_dev == st->st_dev && now.st_ino == st->st_ino && now.st_size == st->st_size &&
-           time_is(now.st_mtim, st->st_mtim);
+    return file_is_same(&now, st);
 }
 
 static int replace(int fd, const char *path, const void *data, size_t n, const struct stat *like,

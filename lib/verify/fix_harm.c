@@ -25,9 +25,7 @@ struct harmful {
     char *path; /* as the report has it; owned */
     char *why;  /* owned */
     char *of; /* the index that it belongs to, in the report; NULL: its own name is there; owned */
-    dev_t dev;
-    ino_t ino;
-    struct timespec changed; /* its ctime, which a rename changes, too */
+    struct stat st; /* when it was found */
 };
 
 int fix_open_parent(const struct fix *f, const char *path, const char **name)
@@ -66,12 +64,8 @@ static int add(struct fix_harm *harm, const char *path, const char *why, const c
     if (array_grow(harm->list, harm->count) < 0)
         return -ENOMEM;
     h = &harm->list[harm->count++];
-    *h = (struct harmful){.path = strdup(path),
-                          .why = strdup(why),
-                          .of = of ? strdup(of) : NULL,
-                          .dev = st->st_dev,
-                          .ino = st->st_ino,
-                          .changed = st->st_ctim};
+    *h = (struct harmful){
+        .path = strdup(path), .why = strdup(why), .of = of ? strdup(of) : NULL, .st = *st};
     return h->path && h->why && (h->of || !of) ? 0 : -ENOMEM;
 }
 
@@ -201,8 +195,7 @@ static int look(const struct harmful *h, const struct wp_verify_report *found, i
         return r;
     if (found->unfinished)
         *left = "another run changes the tree just now";
-    else if (st.st_dev != h->dev || st.st_ino != h->ino || st.st_ctim.tv_sec != h->changed.tv_sec ||
-             st.st_ctim.tv_nsec != h->changed.tv_nsec || !is_found(found, h->of ? h->of : h->path))
+    else if (!file_is_same(&st, &h->st) || !is_found(found, h->of ? h->of : h->path))
         *left = "it has changed meanwhile";
     return 1;
 }

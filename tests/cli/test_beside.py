@@ -27,6 +27,16 @@ def damaged_trees(tmp_path):
     return tmp_path / "tree"
 
 
+def test_names_of_one_file_all_go(warmpack, bad):
+    """With the first of them, the ctime of the others changes."""
+    cache = bad / "__pycache__"
+    for end in (".nbi", ".1.nbc"):
+        (cache / f"b.add-3.py311{end}").unlink()
+        os.link(cache / f"a.add-3.py311{end}", cache / f"b.add-3.py311{end}")
+    warmpack.ok("verify", "--fix", bad)
+    assert os.listdir(cache) == []
+
+
 def fix_until_it_stands_still(warmpack, tree):
     """It has looked, and says that it has removed the first of what it found."""
     reader, writer = full_pipe()
